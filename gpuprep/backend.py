@@ -1,0 +1,77 @@
+"""Which array engine runs, and how much memory there is for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpuprep.errors import BackendError
+
+Name = Literal["auto", "numpy", "cupy"]
+
+_INSTALL = "pip install 'gpuprep[cuda13]' (CUDA 13 drivers) or 'gpuprep[cuda12]' (CUDA 12)"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The engine of a run; ``note`` says why ``auto`` fell back, for people."""
+
+    name: Literal["numpy", "cupy"]
+    note: str = ""
+
+
+def choose_backend(name: Name) -> Backend:
+    """The backend for a run.
+
+    Raises:
+        BackendError: ``cupy`` was asked for and cannot be used; the message says what is missing.
+    """
+    if name == "numpy":
+        return Backend("numpy")
+    missing = cupy_missing()
+    if not missing:
+        return Backend("cupy")
+    if name == "cupy":
+        raise BackendError(f"backend cupy cannot be used: {missing}", advice="--backend numpy")
+    return Backend("numpy", f"using NumPy: {missing}")
+
+
+def cupy_missing() -> str:
+    """What keeps the cupy backend from working here; empty when nothing does."""
+    if importlib.util.find_spec("cupy") is None:
+        return f"CuPy is not installed; {_INSTALL}"
+    import cupy
+
+    if not cupy.cuda.is_available():
+        return "CuPy is installed, but no CUDA device or driver answers (see nvidia-smi)"
+    if not any(Path(__file__).parent.joinpath("kernels").glob("*.cu")):
+        return "this version of gpuprep has no CUDA kernels yet"
+    return ""
+
+
+def available_memory() -> int:
+    """Bytes of memory this process may still take, the container's limit included."""
+    found = re.search(r"MemAvailable:\s+(\d+)", _text("/proc/meminfo"))
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = int(found[1]) * 1024 if found else pages
+    limit = _text("/sys/fs/cgroup/memory.max").strip()
+    if limit.isdigit():
+        used = _text("/sys/fs/cgroup/memory.current").strip()
+        free = min(free, int(limit) - int(used or 0))
+    return max(0, free)
+
+
+def available_cores() -> int:
+    """Processor cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text("ascii", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,62 @@
+"""What a cohort is made of before anything is read: sources, label sources and cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One readable thing on disk: a file, or the slices of one DICOM series.
+
+    ``files`` is empty for a single file; for DICOM, ``path`` is the series' folder and ``files`` are its
+    slices. ``name`` is the channel (``T1``) or the structure (``liver``) it holds, if known.
+    """
+
+    path: str
+    files: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """One label map of a case, held in one file or in one binary file per structure.
+
+    With several ``sources`` the voxels of source ``i`` get value ``i + 1``; where structures overlap the
+    later one wins. ``names`` maps label values to structure names where the layout tells them.
+    """
+
+    sources: tuple[Source, ...]
+    name: str = "segmentation"
+    names: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One unit of work: the images of a subject (one per channel) and its label maps."""
+
+    id: str
+    images: tuple[Source, ...]
+    labels: tuple[LabelSource, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Case:
+        labels = tuple(
+            LabelSource(
+                _sources(label["sources"]),
+                label["name"],
+                {int(value): name for value, name in label["names"].items()},
+            )
+            for label in fields["labels"]
+        )
+        return cls(fields["id"], _sources(fields["images"]), labels, dict(fields["attributes"]))
+
+
+def _sources(rows: Any) -> tuple[Source, ...]:
+    return tuple(Source(row["path"], tuple(row["files"]), row["name"]) for row in rows)

@@ -1,0 +1,128 @@
+"""Reading configs: strict YAML, ``a.b=c`` overrides, and errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gpuprep.config import Config
+from gpuprep.errors import ConfigError
+
+
+def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Config:
+    """The config of a YAML file (or all defaults) with ``key.path=value`` overrides applied.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value in it is wrong.
+    """
+    tree: dict[str, Any] = {} if path is None else _read_yaml(Path(path))
+    for override in overrides:
+        _override(tree, override)
+    return parse_config(tree, str(path or "defaults"))
+
+
+def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
+    """The config of an already parsed mapping; ``name`` says in errors where it came from."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise ConfigError(
+            f"{name} is not a valid config:\n{problems}",
+            advice="gpuprep config show prints a complete config with every default",
+        ) from None
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys, and with 1e-3 as a number."""
+
+
+def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is given twice", node.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text("utf-8"), _StrictLoader)
+    except OSError as error:
+        raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold a mapping of keys, not {type(tree).__name__}")
+    return tree
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    """Apply one ``a.b=c``; list items are addressed by number (``image.intensity.0.clip.low=-900``)."""
+    keys, equals, value = text.partition("=")
+    if not equals or not keys:
+        raise ConfigError(f"override {text!r} is not of the form key.path=value")
+    node: Any = tree
+    *parents, last = keys.strip().split(".")
+    try:
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        parsed = yaml.load(value, _StrictLoader)
+        node[int(last) if isinstance(node, list) else last] = parsed
+    except (TypeError, ValueError, IndexError, AttributeError, yaml.YAMLError):
+        raise ConfigError(f"override {text!r} does not fit the config at {keys!r}") from None
+
+
+def _explain(problem: Any) -> str:
+    """One pydantic problem as ``where: what``; unknown keys get the nearest known one."""
+    where = ".".join(str(part) for part in problem["loc"]) or "top level"
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(Config, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1, 0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{where}: unknown key; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The keys that are allowed at a place in the config."""
+    for part in location:
+        field = next(
+            (field for name, field in model.model_fields.items() if part in (name, field.alias)),
+            None,
+        )
+        if field is None:
+            continue  # a list index stays within the same item model
+        nested = _model_in(field.annotation)
+        if nested is None:
+            return []
+        model = nested
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model class inside ``Model``, ``Model | None`` or ``tuple[Model, ...]``."""
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

@@ -1,0 +1,313 @@
+"""A whole run: discover, plan, hand out, record, resume, report.
+
+Nothing that matters lives only here: a case counts as done when its folder is there with a record of
+the same config and the same source files. The same command after a crash does the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gpuprep.backend import Name, available_cores, available_memory, choose_backend
+from gpuprep.case import Case
+from gpuprep.cohort import Found, discover
+from gpuprep.config import Config
+from gpuprep.config_file import load_config
+from gpuprep.errors import UsageError
+from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunFinished, RunStarted
+from gpuprep.executors.base import Executor, Outcome
+from gpuprep.fingerprint import cohort_digest, merge_channels
+from gpuprep.interrupts import Interrupts
+from gpuprep.ops.statistics import Histogram
+from gpuprep.output import (
+    claim,
+    current_record,
+    is_published,
+    load_fingerprint,
+    lock,
+    save_fingerprint,
+)
+from gpuprep.plan import CasePlan
+from gpuprep.store.commit import append_line, read_lines, sweep
+from gpuprep.store.layout import FAILURES, MANIFEST
+
+DRAIN_SECONDS = 10.0
+_WINDOW = 1.25  # tasks handed out per slot
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended. ``exit_code`` follows the command's: 0, 1 failed cases, 3 stopped, 130 interrupted."""
+
+    finished: RunFinished
+    failures: tuple[CaseFailed, ...]
+    unmatched: tuple[tuple[str, str], ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        if self.finished.stopped:
+            return 3
+        return 1 if self.failures else 0
+
+
+@dataclass
+class _Tally:
+    """What happened so far; the only state of a run, and only for its report."""
+
+    done: int = 0
+    skipped: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    failures: list[CaseFailed] = field(default_factory=list)
+    stages: Counter[str] = field(default_factory=Counter)
+    stopped: str = ""
+    interrupted: bool = False
+
+
+def run(
+    input: Path | str,
+    output: Path | str,
+    *,
+    config: Config | Path | str | None = None,
+    backend: Name = "auto",
+    workers: int | None = None,
+    scheduler: str = "local",
+    limit: int | None = None,
+    overwrite: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> RunReport:
+    """Preprocess every case of ``input`` into the cohort at ``output``; finished cases are skipped.
+
+    Args:
+        input: a folder, a manifest, a ``dataset.json`` or a single file.
+        output: the folder of the cohort; made when missing.
+        config: a Config, a YAML file, or None for the defaults.
+        scheduler: ``local`` (Dask worker processes) or ``serial`` (this process).
+        workers: worker processes; by default one per core.
+        limit: do only the first so many cases.
+        overwrite: make every case anew.
+
+    Raises:
+        UsageError: input, output, config or backend cannot be used; nothing was started.
+    """
+    parsed = config if isinstance(config, Config) else load_config(config)
+    chosen = choose_backend(backend)
+    slots = _slots(scheduler, workers)
+    found = discover(Path(input), layout=parsed.input.layout)
+    cases = found.cases[:limit]
+    if not cases:
+        raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
+    _check_apart(Path(input), Path(output))
+    tell = _teller(listeners)
+    root = Path(output).resolve()
+    started = time.monotonic()
+    tally = _Tally()
+    with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
+        claim(root, parsed, overwrite=overwrite)
+        sweep(root)
+        tell(RunStarted(len(cases), slots, chosen.name, chosen.note))
+        if found.unmatched:
+            tell(_unmatched_notice(found))
+        base = CasePlan(
+            cases[0],
+            str(root),
+            parsed.digest,
+            backend=chosen.name,
+            threads=max(1, available_cores() // slots),
+            memory=available_memory() // slots,
+        )
+        crew = _Crew(lambda: _open_executor(scheduler, slots), interrupts, tally)
+        try:
+            if parsed.needs_cohort:
+                base = replace(base, digest=_measure_cohort(cases, base, crew))
+            _prepare_cohort(cases, base, crew, tell, overwrite=overwrite)
+        except KeyboardInterrupt:
+            tally.interrupted = True
+        finally:
+            crew.close()
+            sweep(root)
+    report = _report(found, cases, tally, time.monotonic() - started)
+    tell(report.finished)
+    return report
+
+
+class _Crew:
+    """An executor that starts when first needed, fed through a window until done or told to stop."""
+
+    def __init__(
+        self, start: Callable[[], Executor], interrupts: Interrupts, tally: _Tally
+    ) -> None:
+        self._start = start
+        self._interrupts = interrupts
+        self._tally = tally
+        self._executor: Executor | None = None
+
+    def work(self, plans: Iterable[CasePlan], note: Callable[[Outcome], None]) -> None:
+        """Run plans and pass each outcome on; ``plans`` is drawn from only as slots come free."""
+        waiting = iter(plans)
+        refill = True
+        while not self._tally.stopped:
+            refill = refill and not self._interrupts.requested
+            while refill and self._has_room():
+                plan = next(waiting, None)
+                if plan is None:
+                    refill = False
+                    break
+                self._running().submit(plan)
+            if self._executor is None or (not refill and not self._executor.inflight):
+                break
+            if self._interrupts.drained:
+                break
+            for outcome in self._executor.wait(_POLL_SECONDS):
+                if outcome.stop:
+                    self._tally.stopped = outcome.stop
+                note(outcome)
+        self._tally.interrupted |= self._interrupts.requested
+
+    def _running(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._start()
+        return self._executor
+
+    def _has_room(self) -> bool:
+        executor = self._executor
+        return executor is None or executor.inflight < max(1, round(executor.slots * _WINDOW))
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.close()
+
+
+def _prepare_cohort(
+    cases: Sequence[Case],
+    base: CasePlan,
+    crew: _Crew,
+    tell: Listener,
+    *,
+    overwrite: bool,
+) -> None:
+    """Do every case that is not done yet, and keep manifest and failures in step."""
+    root = Path(base.output)
+    tally = crew._tally
+    listed = {line["case"] for line in read_lines(root / MANIFEST)}
+    (root / FAILURES).unlink(missing_ok=True)
+
+    def plans() -> Iterable[CasePlan]:
+        for case in cases:
+            record = None if overwrite else current_record(root, case, base.digest)
+            if record is None:
+                yield replace(base, case=case, replace=is_published(root, case))
+                continue
+            tally.skipped += 1
+            if case.id not in listed:
+                append_line(root / MANIFEST, {"case": case.id, "digest": base.digest})
+            tell(CaseDone(case.id, skipped=True))
+
+    def note(outcome: Outcome) -> None:
+        if outcome.done:
+            tally.done += 1
+            tally.bytes_in += outcome.done.bytes_in
+            tally.bytes_out += outcome.done.bytes_out
+            tally.stages.update(dict(outcome.stage_seconds))
+            append_line(root / MANIFEST, {"case": outcome.done.case_id, "digest": base.digest})
+            tell(outcome.done)
+        elif outcome.failed:
+            _note_failure(outcome.failed, root, tally, tell)
+
+    crew.work(plans(), note)
+
+
+def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: _Crew) -> str:
+    """Merge the foreground histograms of all cases; returns the digest that covers them."""
+    root = Path(base.output)
+    names = [case.id for case in cases]
+    known, channels = load_fingerprint(root)
+    if known != names:
+        partials: dict[str, tuple[Histogram, ...]] = {}
+
+        def note(outcome: Outcome) -> None:
+            if outcome.histograms is not None:
+                partials[outcome.plan.case.id] = outcome.histograms
+
+        crew.work((replace(base, case=case, task="measure") for case in cases), note)
+        channels = merge_channels(partials)
+        if not crew._tally.stopped and not crew._tally.interrupted:
+            save_fingerprint(root, names, channels)
+    return cohort_digest(base.digest, channels)
+
+
+def _note_failure(failure: CaseFailed, root: Path, tally: _Tally, tell: Listener) -> None:
+    tally.failures.append(failure)
+    append_line(root / FAILURES, failure.to_json())
+    tell(failure)
+
+
+def _report(found: Found, cases: Sequence[Case], tally: _Tally, seconds: float) -> RunReport:
+    remaining = len(cases) - tally.done - tally.skipped - len(tally.failures)
+    finished = RunFinished(
+        tally.done,
+        tally.skipped,
+        len(tally.failures),
+        remaining,
+        seconds,
+        tally.bytes_in,
+        tally.bytes_out,
+        tally.stopped,
+        dict(tally.stages),
+    )
+    unmatched = tuple((entry.path, entry.reason) for entry in found.unmatched)
+    return RunReport(finished, tuple(tally.failures), unmatched, tally.interrupted)
+
+
+def _slots(scheduler: str, workers: int | None) -> int:
+    if scheduler not in ("local", "serial"):
+        raise UsageError(
+            f"scheduler {scheduler!r} is not known", advice="use --scheduler local or serial"
+        )
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, not {workers}")
+    return 1 if scheduler == "serial" else workers or available_cores()
+
+
+def _open_executor(scheduler: str, slots: int) -> Executor:
+    if scheduler == "serial":
+        from gpuprep.executors.serial import SerialExecutor
+
+        return SerialExecutor()
+    from gpuprep.executors.dask import DaskExecutor
+
+    return DaskExecutor(slots)
+
+
+def _check_apart(source: Path, output: Path) -> None:
+    """An output inside its input would be found as input by the next run, and the other way round."""
+    source, output = source.resolve(), output.resolve()
+    if output == source or source in output.parents or output in source.parents:
+        raise UsageError(
+            f"output {output} and input {source} lie inside one another",
+            advice="choose an output folder beside the input",
+        )
+
+
+def _unmatched_notice(found: Found) -> Notice:
+    number = len(found.unmatched)
+    return Notice(
+        f"{number} file{'s belong' if number > 1 else ' belongs'} to no case",
+        tuple(f"{entry.path}: {entry.reason}" for entry in found.unmatched),
+    )
+
+
+def _teller(listeners: Sequence[Listener]) -> Listener:
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell

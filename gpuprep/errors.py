@@ -1,0 +1,139 @@
+"""The error tree, and what each error means for a case and for a run.
+
+    GpuprepError
+    ├── UsageError            the command or a path on it is wrong      nothing started, exit 2
+    │   ├── ConfigError       a config value or key is wrong
+    │   └── BackendError      the asked-for backend cannot be used here
+    ├── CaseError             one case cannot be done; the run goes on  exit 1
+    │   ├── InputError        the case's files are at fault (carries an issue code)
+    │   ├── ReaderCrash       a reader died or hung on the file
+    │   ├── MemoryShortage    the case does not fit the memory it may use
+    │   ├── ValueRangeError   results do not fit the stored dtype
+    │   └── InternalError     a bug of ours, with the original text
+    ├── StoreError            a stored case or cohort cannot be read or written
+    │   └── CorruptStoreError a stored byte is not what its record says
+    └── RunStopped            the whole run cannot go on                exit 3
+
+Every error is picklable, has a ``kind`` (a stable word for machines) and a ``retry`` class that tells
+whether trying again can help. Messages name the case, the file, what disagrees and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Retry = Literal["never", "transient", "memory", "crash", "infrastructure"]
+
+
+class GpuprepError(Exception):
+    """Base of every error gpuprep raises on purpose."""
+
+    kind: ClassVar[str] = "error"
+    retry: ClassVar[Retry] = "never"
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.__dict__)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _rebuild(cls: type[GpuprepError], state: dict[str, object]) -> GpuprepError:
+    """Recreate an error in another process without calling its constructor again."""
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (state.get("message", ""),)
+    return error
+
+
+class UsageError(GpuprepError):
+    """The command line, a path or an argument is wrong; nothing was started."""
+
+    kind = "usage"
+
+
+class ConfigError(UsageError):
+    """A config file has an unknown key, a wrong value or an impossible combination."""
+
+    kind = "config"
+
+
+class BackendError(UsageError):
+    """The requested backend is not usable on this machine; the message says what is missing."""
+
+    kind = "backend"
+
+
+class CaseError(GpuprepError):
+    """One case failed; every other case goes on."""
+
+    kind = "case"
+
+
+class InputError(CaseError):
+    """A case's input is unusable: ``code`` is one of the issue codes in ``findings``."""
+
+    kind = "input"
+
+    def __init__(self, code: str, message: str, *, path: str = "", advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.code = code
+        self.path = path
+
+    def __str__(self) -> str:
+        where = f" [{self.path}]" if self.path else ""
+        return f"{self.code}: {self.message}{where}"
+
+
+class ReaderCrash(CaseError):
+    """The child process that read a file died, hung past its deadline or ran out of memory."""
+
+    kind = "crash"
+    retry = "crash"
+
+    def __init__(self, message: str, *, path: str = "", advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.path = path
+
+
+class MemoryShortage(CaseError):
+    """The case needs more memory than it may use; the message has both numbers."""
+
+    kind = "memory"
+    retry = "memory"
+
+
+class ValueRangeError(CaseError):
+    """The results of a case do not fit the dtype they are to be stored in."""
+
+    kind = "range"
+
+
+class InternalError(CaseError):
+    """Something in gpuprep went wrong that is nobody's input; please report it."""
+
+    kind = "bug"
+
+
+class StoreError(GpuprepError):
+    """A stored cohort, case or array cannot be opened, read or written."""
+
+    kind = "store"
+
+
+class CorruptStoreError(StoreError):
+    """Stored bytes are damaged, cut or missing, or do not agree with the case's record."""
+
+    kind = "corrupt"
+
+
+class RunStopped(GpuprepError):
+    """The run cannot go on (disk full, no workers, too many failures); it can be resumed."""
+
+    kind = "stopped"
+    retry = "infrastructure"

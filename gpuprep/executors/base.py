@@ -1,0 +1,43 @@
+"""The seam between deciding what to do and where it is done: plans in, outcomes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gpuprep.events import CaseDone, CaseFailed
+from gpuprep.ops.statistics import Histogram
+from gpuprep.plan import CasePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one task ended: exactly one of ``done``, ``histograms``, ``failed`` and ``stop`` is set."""
+
+    plan: CasePlan
+    done: CaseDone | None = None
+    histograms: tuple[Histogram, ...] | None = None
+    failed: CaseFailed | None = None
+    stop: str = ""
+    """Why the whole run cannot go on (disk full, no workers)."""
+    stage_seconds: tuple[tuple[str, float], ...] = ()
+
+
+class Executor(Protocol):
+    """Runs plans somewhere. Not thread-safe: one coordinator drives it."""
+
+    slots: int
+    """How many tasks run at one time."""
+
+    @property
+    def inflight(self) -> int:
+        """Tasks that were submitted and have not been returned yet."""
+
+    def submit(self, plan: CasePlan) -> None:
+        """Take one task; never blocks for long."""
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """The outcomes that are ready; waits up to ``seconds`` for the first."""
+
+    def close(self) -> None:
+        """Stop everything now; running tasks are killed where the executor can."""

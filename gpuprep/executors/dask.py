@@ -1,0 +1,169 @@
+"""Runs plans on Dask worker processes of this machine; the only file that imports Dask.
+
+Loopback and mutual TLS only, no dashboard. At most a window of tasks is known to the scheduler, each
+under a key of its own: Dask blames every task assigned to a worker that dies, so few may be assigned.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import signal
+import tempfile
+import threading
+import uuid
+from typing import Any
+
+import dask
+from distributed import Client, Future, LocalCluster, Security, WorkerPlugin
+from distributed.scheduler import KilledWorker
+
+from gpuprep.events import CaseFailed
+from gpuprep.executors.base import Outcome
+from gpuprep.executors.task import explain, perform_in_slot
+from gpuprep.plan import CasePlan
+
+_MAX_DEATHS = 2  # workers one case may take down before it is called the cause
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-ttl": "5 minutes",
+    "distributed.scheduler.no-workers-timeout": "10 minutes",
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.diagnostics.nvml": False,
+    "distributed.comm.retry.count": 3,
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+    },
+    "logging.distributed": "critical",
+    "logging.distributed.worker": "critical",
+    "logging.distributed.nanny": "critical",
+    "logging.distributed.scheduler": "critical",
+}
+
+
+class _IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
+    """Ctrl-C goes to the coordinator, which drains; a worker that died of it would lose its case."""
+
+    name = "gpuprep-interrupts"
+
+    def setup(self, worker: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class DaskExecutor:
+    """Worker processes on this machine behind a Dask scheduler."""
+
+    def __init__(self, workers: int) -> None:
+        self.slots = workers
+        self._scratch = tempfile.mkdtemp(prefix="gpuprep-")
+        self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
+        self._running: dict[str, Future] = {}
+        self._deaths: dict[str, int] = {}
+        self._restore = dask.config.set(_SETTINGS)
+        try:
+            self._cluster, self._client = self._start(workers)
+        except BaseException:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
+
+    def _start(self, workers: int) -> tuple[LocalCluster, Client]:
+        security = Security.temporary()
+        with _interrupts_ignored():  # inherited by the workers
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                protocol="tls://",
+                security=security,
+                dashboard_address=None,
+                worker_dashboard_address=None,
+                local_directory=self._scratch,
+                memory_limit=0,
+                silence_logs=50,
+            )
+        client = Client(cluster, security=security, set_as_default=False)
+        client.register_plugin(_IgnoreInterrupts())
+        return cluster, client
+
+    @property
+    def inflight(self) -> int:
+        return len(self._running)
+
+    def submit(self, plan: CasePlan) -> None:
+        key = f"{plan.task}-{plan.case.id}-{uuid.uuid4().hex}"
+        future = self._client.submit(perform_in_slot, plan.to_json(), key=key, pure=False)
+        self._running[key] = future
+        future.add_done_callback(lambda finished: self._finished.put((finished, plan)))
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        outcomes = []
+        try:
+            finished = [self._finished.get(timeout=seconds)]
+            while True:
+                try:
+                    finished.append(self._finished.get_nowait())
+                except queue.Empty:
+                    break
+        except queue.Empty:
+            return []
+        for future, plan in finished:
+            if self._running.pop(future.key, None) is None:
+                continue
+            outcome = self._outcome(future, plan)
+            future.release()
+            if outcome is not None:
+                outcomes.append(outcome)
+        return outcomes
+
+    def _outcome(self, future: Future, plan: CasePlan) -> Outcome | None:
+        """What a finished future says; None when the plan was handed out again."""
+        if future.status == "finished":
+            outcome: Outcome = future.result()
+            return outcome
+        if future.status == "cancelled":
+            return Outcome(plan, stop="the Dask scheduler is gone")
+        error = future.exception()
+        if not isinstance(error, KilledWorker):
+            return Outcome(plan, failed=explain(plan, error))
+        deaths = self._deaths[plan.case.id] = self._deaths.get(plan.case.id, 0) + 1
+        if deaths < _MAX_DEATHS:
+            self.submit(plan)
+            return None
+        message = f"its worker process died {deaths} times (killed, or out of memory)"
+        advice = "run it alone with --scheduler serial; give it more memory"
+        return Outcome(
+            plan,
+            failed=CaseFailed(plan.case.id, "crash", "CRASH", message, advice, retry="crash"),
+        )
+
+    def close(self) -> None:
+        with _interrupts_ignored():
+            for future in self._running.values():
+                future.cancel()
+            self._running.clear()
+            self._client.close(timeout=5)
+            self._cluster.close(timeout=10)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+class _interrupts_ignored:
+    """SIGINT is ignored inside the block, where the main thread runs it."""
+
+    def __enter__(self) -> None:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)

@@ -1,0 +1,47 @@
+"""Runs plans one after another in this process; defines what every other executor must do."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from threadpoolctl import threadpool_limits
+
+from gpuprep.executors.base import Outcome
+from gpuprep.executors.task import Workplace, perform
+from gpuprep.plan import CasePlan
+
+
+class SerialExecutor:
+    """One task at a time; ``wait`` does the work."""
+
+    slots = 1
+
+    def __init__(self) -> None:
+        self._waiting: deque[CasePlan] = deque()
+        self._workplace: Workplace | None = None
+
+    @property
+    def inflight(self) -> int:
+        return len(self._waiting)
+
+    def submit(self, plan: CasePlan) -> None:
+        self._waiting.append(plan)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        if not self._waiting:
+            return []
+        plan = self._waiting.popleft()
+        if self._workplace is None or self._workplace.digest != plan.digest:
+            self._leave()
+            self._workplace = Workplace(plan.output, plan.digest)
+        with threadpool_limits(1):  # BLAS threads would fight with the engine's own
+            return [perform(plan, self._workplace)]
+
+    def close(self) -> None:
+        self._waiting.clear()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._workplace is not None:
+            self._workplace.close()
+            self._workplace = None

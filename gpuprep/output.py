@@ -1,0 +1,155 @@
+"""The output folder as a run sees it: its config, its lock, and which cases are already there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gpuprep
+from gpuprep.case import Case, Source
+from gpuprep.config import Config
+from gpuprep.config_file import parse_config
+from gpuprep.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.ops.statistics import Histogram
+from gpuprep.store.case import read_record
+from gpuprep.store.layout import case_folder
+
+_CONFIG = "gpuprep.json"
+_FINGERPRINT = "fingerprint.json"
+_LOCK = ".lock"
+
+
+def claim(root: Path, config: Config, *, overwrite: bool) -> None:
+    """Make the output folder ready for a config, or refuse one that holds another config's cases.
+
+    Raises:
+        UsageError: the folder cannot be written, or belongs to another config.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if (root / _CONFIG).exists():
+            present = _read_json(root / _CONFIG).get("digest")
+            if present != config.digest and not overwrite:
+                raise UsageError(
+                    f"{root} holds cases made with another config "
+                    f"({str(present)[:12]}, this one is {config.digest[:12]})",
+                    advice="choose another output folder, or --overwrite to make every case anew",
+                )
+        elif any(entry.name != _LOCK for entry in root.iterdir()):
+            raise UsageError(
+                f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
+            )
+        _write_json(
+            root / _CONFIG,
+            {"version": gpuprep.__version__, "digest": config.digest, "config": config.resolved()},
+        )
+    except OSError as error:
+        raise UsageError(f"cannot write to output {root}: {error.strerror}") from None
+
+
+@contextmanager
+def lock(root: Path) -> Iterator[None]:
+    """Hold the output for this run; a second run on it is refused.
+
+    Raises:
+        UsageError: another run holds it, or the folder cannot be written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UsageError(f"cannot write to output {root}: {error.strerror}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(
+            f"another run is working on {root}", advice="wait for it, or choose another output"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def load_output_config(root: Path) -> Config:
+    """The config an output was made with.
+
+    Raises:
+        StoreError: the folder is no gpuprep output.
+    """
+    return parse_config(_read_json(root / _CONFIG).get("config", {}), str(root / _CONFIG))
+
+
+def current_record(root: Path, case: Case, digest: str) -> dict[str, Any] | None:
+    """The record of a case that is already done from the same config and the same source files."""
+    try:
+        record = read_record(case_folder(root, case.id))
+    except (CorruptStoreError, StoreError, OSError):
+        return None
+    if record.get("digest") != digest:
+        return None
+    known = {entry["path"]: entry for entry in record.get("source", [])}
+    wanted = {path for source in _sources(case) for path in (source.files or (source.path,))}
+    if not wanted <= known.keys():
+        return None
+    return record if all(_unchanged(entry) for entry in known.values()) else None
+
+
+def is_published(root: Path, case: Case) -> bool:
+    """Whether a case of that id is there at all, made from whatever."""
+    return case_folder(root, case.id).exists()
+
+
+def save_fingerprint(root: Path, cases: list[str], channels: tuple[Histogram, ...]) -> None:
+    """Store the cohort's statistics and which cases they came from."""
+    tree = {"cases": cases, "channels": [histogram.to_json() for histogram in channels]}
+    _write_json(root / _FINGERPRINT, tree)
+
+
+def load_fingerprint(root: Path) -> tuple[list[str], tuple[Histogram, ...]]:
+    """The cohort's cases and statistics; empty when there are none."""
+    if not (root / _FINGERPRINT).exists():
+        return [], ()
+    tree = _read_json(root / _FINGERPRINT)
+    return tree["cases"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
+
+
+def _sources(case: Case) -> list[Source]:
+    return [*case.images, *(source for label in case.labels for source in label.sources)]
+
+
+def _unchanged(entry: Mapping[str, Any]) -> bool:
+    try:
+        found = Path(entry["path"]).stat()
+    except OSError:
+        return False
+    return found.st_size == entry["size"] and found.st_mtime_ns == entry["mtime_ns"]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path.parent} is no gpuprep output: {path.name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise CorruptStoreError(f"{path} cannot be read: {error}") from None
+    if not isinstance(tree, dict):
+        raise CorruptStoreError(f"{path} must hold a JSON object")
+    return tree
+
+
+def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Replace a small JSON file in one step."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    with partial.open("w", encoding="utf-8") as handle:
+        json.dump(tree, handle, indent=1, sort_keys=True)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)

@@ -1,0 +1,120 @@
+"""Everything that can be said about a case before its voxels are read: grids, bytes, refusals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gpuprep.case import Case
+from gpuprep.config import Config, Resample
+from gpuprep.errors import MemoryShortage
+from gpuprep.geometry import Geometry, Reorientation, Shape
+from gpuprep.grids import GridMapping, map_shape, map_spacing
+
+_WORKING_BYTES = 6
+"""Bytes per output voxel the engine may hold beside its input and output (see ops.resample)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CasePlan:
+    """One task for a worker, small and picklable. ``digest`` names config and cohort statistics."""
+
+    case: Case
+    output: str
+    digest: str
+    task: Literal["prepare", "measure"] = "prepare"
+    backend: Literal["numpy", "cupy"] = "numpy"
+    threads: int = 1
+    memory: int = 0
+    """Bytes the case may take at its peak; 0 for no limit."""
+    replace: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> CasePlan:
+        return cls(**{**fields, "case": Case.from_json(fields["case"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What a case will need and give; with a crop that depends on voxels, an upper bound."""
+
+    case_id: str
+    source: Geometry
+    output: Geometry
+    channels: int
+    bytes_in: int
+    bytes_out: int
+    peak_bytes: int
+    findings: tuple[str, ...] = ()
+
+
+def orient(geometry: Geometry, code: str) -> tuple[Geometry, Reorientation]:
+    """The geometry with its axes along ``code`` (``keep``: along its own), and the move of the axes."""
+    return geometry.reorient(geometry.orientation if code == "keep" else code)
+
+
+def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
+    """The output grid a config asks for, over the given (oriented, cropped) input grid."""
+    if resample.spacing is not None:
+        return map_spacing(geometry, resample.spacing, resample.grid)
+    if resample.shape is not None:
+        x, y, z = resample.shape
+        return map_shape(geometry, (z, y, x))
+    return GridMapping(geometry.shape)
+
+
+def project(
+    case: Case,
+    config: Config,
+    source: Geometry,
+    channels: int,
+    bytes_in: int,
+    decoded_bytes: int,
+    findings: Sequence[str] = (),
+) -> Projection:
+    """What a case will need, from the header of its image alone."""
+    oriented, _ = orient(source, config.image.orientation)
+    mapping = map_grid(oriented, config.image.resample)
+    label_bytes = len(case.labels) * math.prod(mapping.shape)
+    image_bytes = 0 if config.label.only else stored_bytes(mapping.shape, channels, config)
+    return Projection(
+        case.id,
+        source,
+        mapping.on(oriented),
+        channels,
+        bytes_in,
+        image_bytes + label_bytes,
+        peak_bytes(decoded_bytes, mapping.shape, channels, config),
+        tuple(findings),
+    )
+
+
+def stored_bytes(shape: Shape, channels: int, config: Config) -> int:
+    """Bytes of the stored image before compression."""
+    return math.prod(shape) * channels * np.dtype(config.store.dtype).itemsize
+
+
+def peak_bytes(decoded_bytes: int, shape: Shape, channels: int, config: Config) -> int:
+    """Upper bound of the memory a case takes: its input, its output and the engine's working buffers."""
+    working = math.prod(shape) * _WORKING_BYTES
+    return decoded_bytes + working + stored_bytes(shape, channels, config)
+
+
+def check_memory(case_id: str, needed: int, allowed: int) -> None:
+    """Refuse a case that cannot fit.
+
+    Raises:
+        MemoryShortage: with both numbers.
+    """
+    if allowed and needed > allowed:
+        raise MemoryShortage(
+            f"{case_id} needs up to {needed / 2**30:.2f} GiB, but {allowed / 2**30:.2f} GiB are allowed",
+            advice="use fewer workers, a coarser spacing, or a machine with more memory",
+        )

@@ -1,0 +1,78 @@
+"""What a run would do, from headers alone: projections and refusals for every case."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gpuprep.backend import available_memory
+from gpuprep.case import Case
+from gpuprep.cohort import Unmatched, discover
+from gpuprep.config import Config
+from gpuprep.errors import CaseError
+from gpuprep.events import CaseFailed
+from gpuprep.executors.task import explain, read_rules
+from gpuprep.io.sandbox import Sandbox
+from gpuprep.plan import CasePlan, Projection, check_memory, project
+
+
+@dataclass(frozen=True, slots=True)
+class CohortPreview:
+    """What would be done, what would be refused and why, and which files belong to no case."""
+
+    layout: str
+    projections: tuple[Projection, ...]
+    refused: tuple[CaseFailed, ...]
+    unmatched: tuple[Unmatched, ...]
+
+    @property
+    def bytes_in(self) -> int:
+        return sum(row.bytes_in for row in self.projections)
+
+    @property
+    def bytes_out(self) -> int:
+        return sum(row.bytes_out for row in self.projections)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "layout": self.layout,
+            "cases": [asdict(row) for row in self.projections],
+            "refused": [row.to_json() for row in self.refused],
+            "unmatched": [asdict(row) for row in self.unmatched],
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+        }
+
+
+def preview_cohort(source: Path, config: Config, limit: int | None = None) -> CohortPreview:
+    """Read the header of every case and project what it will need.
+
+    Raises:
+        UsageError: the input cannot be used at all.
+    """
+    found = discover(source, layout=config.input.layout)
+    projections, refused = [], []
+    memory = available_memory()
+    with Sandbox(read_rules(config)) as sandbox:
+        for case in found.cases[:limit]:
+            try:
+                projection = _project(case, config, sandbox)
+                check_memory(case.id, projection.peak_bytes, memory)
+                projections.append(projection)
+            except CaseError as error:
+                refused.append(explain(CasePlan(case, "", ""), error))
+    return CohortPreview(found.layout, tuple(projections), tuple(refused), found.unmatched)
+
+
+def _project(case: Case, config: Config, sandbox: Sandbox) -> Projection:
+    previews = [sandbox.peek(image) for image in case.images]
+    return project(
+        case,
+        config,
+        previews[0].geometry,
+        sum(preview.channels for preview in previews),
+        sum(preview.file_bytes for preview in previews),
+        sum(preview.decoded_bytes for preview in previews),
+        [finding.code for preview in previews for finding in preview.findings],
+    )
