@@ -1,3 +1,62 @@
-"""gpuprep: folders of CT and MR scans in, training-ready Zarr cohorts out."""
+"""gpuprep: folders of CT and MR scans in, training-ready Zarr cohorts out.
+
+    import gpuprep
+    gpuprep.run("scans", "out", config="configs/ct_abdomen.yaml")
+    cohort = gpuprep.open("out")
+    patch = cohort["liver_0"].image[40:136, 100:196, 100:196]
+
+Importing this package loads nothing heavy; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gpuprep.config import Config
+    from gpuprep.config_file import load_config
+    from gpuprep.coordinator import RunReport, run
+    from gpuprep.errors import GpuprepError
+    from gpuprep.geometry import Geometry
+    from gpuprep.store.reader import Case, Cohort, open_case
+    from gpuprep.store.reader import open_cohort as open
+
+__all__ = [
+    "Case",
+    "Cohort",
+    "Config",
+    "Geometry",
+    "GpuprepError",
+    "RunReport",
+    "load_config",
+    "open",
+    "open_case",
+    "run",
+]
+
+_HOMES = {
+    "Case": ("gpuprep.store.reader", "Case"),
+    "Cohort": ("gpuprep.store.reader", "Cohort"),
+    "Config": ("gpuprep.config", "Config"),
+    "Geometry": ("gpuprep.geometry", "Geometry"),
+    "GpuprepError": ("gpuprep.errors", "GpuprepError"),
+    "RunReport": ("gpuprep.coordinator", "RunReport"),
+    "load_config": ("gpuprep.config_file", "load_config"),
+    "open": ("gpuprep.store.reader", "open_cohort"),
+    "open_case": ("gpuprep.store.reader", "open_case"),
+    "run": ("gpuprep.coordinator", "run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gpuprep' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gpuprep.case import Case
 from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
+from gpuprep.crew import Crew
 from gpuprep.errors import UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunFinished, RunStarted
 from gpuprep.executors.base import Executor, Outcome
@@ -32,12 +33,11 @@ from gpuprep.output import (
     save_fingerprint,
 )
 from gpuprep.plan import CasePlan
-from gpuprep.store.commit import append_line, read_lines, sweep
-from gpuprep.store.layout import FAILURES, MANIFEST
+from gpuprep.store.commit import sweep
+from gpuprep.store.files import append_line, read_lines
+from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 
 DRAIN_SECONDS = 10.0
-_WINDOW = 1.25  # tasks handed out per slot
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,6 @@ class _Tally:
     bytes_out: int = 0
     failures: list[CaseFailed] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
-    stopped: str = ""
-    interrupted: bool = False
 
 
 def run(
@@ -124,81 +122,36 @@ def run(
             threads=max(1, available_cores() // slots),
             memory=available_memory() // slots,
         )
-        crew = _Crew(lambda: _open_executor(scheduler, slots), interrupts, tally)
+        crew = Crew(lambda: _open_executor(scheduler, slots), interrupts)
         try:
             if parsed.needs_cohort:
                 base = replace(base, digest=_measure_cohort(cases, base, crew))
-            _prepare_cohort(cases, base, crew, tell, overwrite=overwrite)
+            if not crew.halted:
+                _prepare_cohort(cases, base, crew, tally, tell, overwrite=overwrite)
         except KeyboardInterrupt:
-            tally.interrupted = True
+            crew.stopped = "interrupted"
         finally:
             crew.close()
             sweep(root)
-    report = _report(found, cases, tally, time.monotonic() - started)
+        report = _report(found, cases, tally, crew.stopped, time.monotonic() - started)
+        report = replace(report, interrupted=interrupts.requested)
     tell(report.finished)
     return report
-
-
-class _Crew:
-    """An executor that starts when first needed, fed through a window until done or told to stop."""
-
-    def __init__(
-        self, start: Callable[[], Executor], interrupts: Interrupts, tally: _Tally
-    ) -> None:
-        self._start = start
-        self._interrupts = interrupts
-        self._tally = tally
-        self._executor: Executor | None = None
-
-    def work(self, plans: Iterable[CasePlan], note: Callable[[Outcome], None]) -> None:
-        """Run plans and pass each outcome on; ``plans`` is drawn from only as slots come free."""
-        waiting = iter(plans)
-        refill = True
-        while not self._tally.stopped:
-            refill = refill and not self._interrupts.requested
-            while refill and self._has_room():
-                plan = next(waiting, None)
-                if plan is None:
-                    refill = False
-                    break
-                self._running().submit(plan)
-            if self._executor is None or (not refill and not self._executor.inflight):
-                break
-            if self._interrupts.drained:
-                break
-            for outcome in self._executor.wait(_POLL_SECONDS):
-                if outcome.stop:
-                    self._tally.stopped = outcome.stop
-                note(outcome)
-        self._tally.interrupted |= self._interrupts.requested
-
-    def _running(self) -> Executor:
-        if self._executor is None:
-            self._executor = self._start()
-        return self._executor
-
-    def _has_room(self) -> bool:
-        executor = self._executor
-        return executor is None or executor.inflight < max(1, round(executor.slots * _WINDOW))
-
-    def close(self) -> None:
-        if self._executor is not None:
-            self._executor.close()
 
 
 def _prepare_cohort(
     cases: Sequence[Case],
     base: CasePlan,
-    crew: _Crew,
+    crew: Crew,
+    tally: _Tally,
     tell: Listener,
     *,
     overwrite: bool,
 ) -> None:
     """Do every case that is not done yet, and keep manifest and failures in step."""
     root = Path(base.output)
-    tally = crew._tally
-    listed = {line["case"] for line in read_lines(root / MANIFEST)}
-    (root / FAILURES).unlink(missing_ok=True)
+    listed = {line["case"] for line in read_lines(root / MANIFEST_FILE)}
+    (root / FAILURES_FILE).unlink(missing_ok=True)
 
     def plans() -> Iterable[CasePlan]:
         for case in cases:
@@ -208,7 +161,7 @@ def _prepare_cohort(
                 continue
             tally.skipped += 1
             if case.id not in listed:
-                append_line(root / MANIFEST, {"case": case.id, "digest": base.digest})
+                append_line(root / MANIFEST_FILE, {"case": case.id, "digest": base.digest})
             tell(CaseDone(case.id, skipped=True))
 
     def note(outcome: Outcome) -> None:
@@ -217,7 +170,7 @@ def _prepare_cohort(
             tally.bytes_in += outcome.done.bytes_in
             tally.bytes_out += outcome.done.bytes_out
             tally.stages.update(dict(outcome.stage_seconds))
-            append_line(root / MANIFEST, {"case": outcome.done.case_id, "digest": base.digest})
+            append_line(root / MANIFEST_FILE, {"case": outcome.done.case_id, "digest": base.digest})
             tell(outcome.done)
         elif outcome.failed:
             _note_failure(outcome.failed, root, tally, tell)
@@ -225,7 +178,7 @@ def _prepare_cohort(
     crew.work(plans(), note)
 
 
-def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: _Crew) -> str:
+def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: Crew) -> str:
     """Merge the foreground histograms of all cases; returns the digest that covers them."""
     root = Path(base.output)
     names = [case.id for case in cases]
@@ -239,18 +192,20 @@ def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: _Crew) -> str:
 
         crew.work((replace(base, case=case, task="measure") for case in cases), note)
         channels = merge_channels(partials)
-        if not crew._tally.stopped and not crew._tally.interrupted:
+        if not crew.halted:
             save_fingerprint(root, names, channels)
     return cohort_digest(base.digest, channels)
 
 
 def _note_failure(failure: CaseFailed, root: Path, tally: _Tally, tell: Listener) -> None:
     tally.failures.append(failure)
-    append_line(root / FAILURES, failure.to_json())
+    append_line(root / FAILURES_FILE, failure.to_json())
     tell(failure)
 
 
-def _report(found: Found, cases: Sequence[Case], tally: _Tally, seconds: float) -> RunReport:
+def _report(
+    found: Found, cases: Sequence[Case], tally: _Tally, stopped: str, seconds: float
+) -> RunReport:
     remaining = len(cases) - tally.done - tally.skipped - len(tally.failures)
     finished = RunFinished(
         tally.done,
@@ -260,11 +215,11 @@ def _report(found: Found, cases: Sequence[Case], tally: _Tally, seconds: float) 
         seconds,
         tally.bytes_in,
         tally.bytes_out,
-        tally.stopped,
+        stopped,
         dict(tally.stages),
     )
     unmatched = tuple((entry.path, entry.reason) for entry in found.unmatched)
-    return RunReport(finished, tuple(tally.failures), unmatched, tally.interrupted)
+    return RunReport(finished, tuple(tally.failures), unmatched)
 
 
 def _slots(scheduler: str, workers: int | None) -> int:

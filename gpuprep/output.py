@@ -18,9 +18,8 @@ from gpuprep.config_file import parse_config
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
-from gpuprep.store.layout import case_folder
+from gpuprep.store.layout import CONFIG_FILE, case_folder
 
-_CONFIG = "gpuprep.json"
 _FINGERPRINT = "fingerprint.json"
 _LOCK = ".lock"
 
@@ -33,8 +32,8 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if (root / _CONFIG).exists():
-            present = _read_json(root / _CONFIG).get("digest")
+        if (root / CONFIG_FILE).exists():
+            present = _read_json(root / CONFIG_FILE).get("digest")
             if present != config.digest and not overwrite:
                 raise UsageError(
                     f"{root} holds cases made with another config "
@@ -46,7 +45,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
                 f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
             )
         _write_json(
-            root / _CONFIG,
+            root / CONFIG_FILE,
             {"version": gpuprep.__version__, "digest": config.digest, "config": config.resolved()},
         )
     except OSError as error:
@@ -84,7 +83,7 @@ def load_output_config(root: Path) -> Config:
     Raises:
         StoreError: the folder is no gpuprep output.
     """
-    return parse_config(_read_json(root / _CONFIG).get("config", {}), str(root / _CONFIG))
+    return parse_config(_read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
 
 
 def current_record(root: Path, case: Case, digest: str) -> dict[str, Any] | None:

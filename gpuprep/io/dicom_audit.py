@@ -1,0 +1,217 @@
+"""Do the slices of a series make a volume? Every check, with millimetres and degrees in its message.
+
+All problems of a series are collected first and told together: a gap and a tilt are one refusal, so that
+nobody repairs the one only to meet the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import InputError
+from gpuprep.findings import Findings
+from gpuprep.io.dicom_header import Slice
+from gpuprep.io.rules import ReadRules
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a series: the code and the words; ``values`` has the numbers."""
+
+    code: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+_ADVICE = {
+    "E_MIXED_SERIES": "Select one of the images, or set the policy to fix to keep the largest.",
+    "E_MIXED_RESCALE": "Set the policy to fix to rescale every slice by its own line.",
+    "E_SLICE_DUP": "Remove the extra slices, or set the policy to fix to keep the first of each.",
+    "E_SLICE_GAP": "Find the missing slices; with the policy warn the mean spacing is used.",
+    "W_TILT": "Resample the series without tilt; with the policy warn the shift is ignored.",
+}
+
+
+def audit(
+    slices: Sequence[Slice], rules: ReadRules, findings: Findings, path: object
+) -> list[Slice]:
+    """The slices of one volume, sorted along their normal.
+
+    Findings are reported; where the policy of a problem goes on, it is repaired as its advice says.
+
+    Raises:
+        InputError: the first problem that the policy makes an error, its message naming them all.
+    """
+    _judge(_unusable(slices), findings, path)
+    problems: list[Problem] = []
+    groups = _groups(slices, rules)
+    kept = list(slices)
+    if len(groups) > 1:
+        problems.append(_mixed(groups))
+        if findings.policy("E_MIXED_SERIES") != "error":
+            kept = groups[0]
+    lines = Counter(one.line for one in kept)
+    if len(lines) > 1:
+        problems.insert(0, _mixed_rescale(lines))
+    if len(groups) == 1 or len(kept) < len(slices):
+        kept, more = _along_normal(kept, rules)
+        problems.extend(more)
+    lossy = sum(one.lossy for one in kept)
+    if lossy:
+        text = f"{lossy} of {len(kept)} slices were compressed with loss"
+        problems.append(Problem("W_LOSSY", text, {"slices": lossy}))
+    _judge(problems, findings, path)
+    return kept
+
+
+def _judge(problems: Sequence[Problem], findings: Findings, path: object) -> None:
+    errors = [problem for problem in problems if findings.policy(problem.code) == "error"]
+    if errors:
+        raise InputError(
+            errors[0].code,
+            "; ".join(problem.text for problem in problems),
+            path=str(path),
+            advice=" ".join(_ADVICE[problem.code] for problem in errors if problem.code in _ADVICE),
+        )
+    for problem in problems:
+        advice = _ADVICE.get(problem.code, "")
+        findings.report(problem.code, problem.text, path=path, advice=advice, **problem.values)
+
+
+def _unusable(slices: Sequence[Slice]) -> list[Problem]:
+    """What no policy can repair."""
+    if any(one.mosaic for one in slices):
+        size = f"{slices[0].columns}×{slices[0].rows}"
+        return [Problem("E_MOSAIC", f"{size} images are mosaics of tiles, not slices")]
+    for one in slices:
+        if one.samples != 1 or one.photometric != "MONOCHROME2":
+            what = f"{one.samples} samples of {one.photometric or 'unknown meaning'}"
+            return [Problem("E_PIXEL_TYPE", f"voxels are {what}, not one MONOCHROME2 intensity")]
+    for what, keyword in (
+        ("position", "position"),
+        ("orientation", "orientation"),
+        ("pixel spacing", "pixel_spacing"),
+    ):
+        missing = sum(not getattr(one, keyword) for one in slices)
+        if missing:
+            text = f"{missing} of {len(slices)} slices have no {what} in the patient"
+            raise InputError("E_NO_GEOMETRY", text, path=slices[0].path)
+    return []
+
+
+def _groups(slices: Sequence[Slice], rules: ReadRules) -> list[list[Slice]]:
+    """Slices that could be one volume, the largest group first."""
+    groups: list[list[Slice]] = []
+    for one in slices:
+        for group in groups:
+            if _alike(one, group[0], rules):
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    return sorted(groups, key=len, reverse=True)
+
+
+def _alike(one: Slice, other: Slice, rules: ReadRules) -> bool:
+    same = (one.rows, one.columns, one.kind) == (other.rows, other.columns, other.kind)
+    turned = np.abs(np.subtract(one.orientation, other.orientation)).max()
+    scaled = np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=rules.gap_fraction / 10)
+    return bool(same and turned <= rules.direction_tolerance and scaled)
+
+
+def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:
+    parts = []
+    for group in groups[:5]:
+        one = group[0]
+        spacing = f"{one.pixel_spacing[1]:.3g}×{one.pixel_spacing[0]:.3g} mm"
+        angle = math.degrees(
+            math.acos(min(1.0, abs(float(_normal(one) @ _normal(groups[0][0])))))
+        )
+        turned = f", turned by {angle:.1f}°" if angle > 0.1 else ""
+        kind = f" {one.kind}" if one.kind else ""
+        parts.append(f"{len(group)}{kind} of {one.columns}×{one.rows} at {spacing}{turned}")
+    text = f"the series mixes {len(groups)} kinds of slices: {'; '.join(parts)}"
+    return Problem("E_MIXED_SERIES", text, {"groups": [len(group) for group in groups]})
+
+
+def _mixed_rescale(lines: Counter[tuple[float, float]]) -> Problem:
+    shown = ", ".join(
+        f"{slope:g}·x{intercept:+g} ({count} slices)"
+        for (slope, intercept), count in lines.most_common(4)
+    )
+    text = f"slices have {len(lines)} different rescale lines: {shown}"
+    return Problem("E_MIXED_RESCALE", text, {"lines": len(lines)})
+
+
+def _along_normal(
+    slices: Sequence[Slice], rules: ReadRules
+) -> tuple[list[Slice], list[Problem]]:
+    """Slices sorted, one per position, and what is wrong with the positions."""
+    normal = _normal(slices[0])
+    heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
+    ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.frame))
+    kept = ordered[:1]
+    for one in ordered[1:]:
+        if heights[id(one)] - heights[id(kept[-1])] > rules.gap_mm:
+            kept.append(one)
+    problems = []
+    if len(kept) < len(ordered):
+        problems.append(_duplicates(ordered, kept))
+    positions = np.array([one.position for one in kept])
+    problems += _uneven(positions, normal, rules)
+    problems += _tilted(positions, normal, rules)
+    return kept, problems
+
+
+def _duplicates(ordered: Sequence[Slice], kept: Sequence[Slice]) -> Problem:
+    each, rest = divmod(len(ordered), len(kept))
+    if rest == 0 and len(kept) > 1:
+        text = f"{each} slices at each of {len(kept)} positions: the series holds {each} volumes"
+        return Problem("E_MIXED_SERIES", text, {"volumes": each})
+    at = ", ".join(f"{value:.2f}" for value in kept[0].position)
+    text = f"{len(ordered)} slices at only {len(kept)} positions (the first at {at} mm)"
+    return Problem("E_SLICE_DUP", text, {"slices": len(ordered), "positions": len(kept)})
+
+
+def _uneven(
+    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
+) -> list[Problem]:
+    gaps = np.diff(positions @ normal)
+    if len(gaps) < 2:
+        return []
+    middle = float(np.median(gaps))
+    if np.abs(gaps - middle).max() <= max(rules.gap_mm, rules.gap_fraction * middle):
+        return []
+    counts = Counter(f"{gap:.2f}" for gap in gaps).most_common()
+    shown = ", ".join(gap for gap, _ in counts[:6]) + (" …" if len(counts) > 6 else "")
+    often = ", ".join(f"{count}×" for _, count in counts[:6])
+    text = f"slices are uneven: gaps {shown} mm ({often})"
+    return [Problem("E_SLICE_GAP", text, {"gaps_mm": sorted({float(gap) for gap, _ in counts})})]
+
+
+def _tilted(
+    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
+) -> list[Problem]:
+    steps = positions - positions[0]
+    along = steps @ normal
+    aside = np.linalg.norm(steps - along[:, None] * normal, axis=1)
+    worst = int(aside.argmax())
+    allowed = math.tan(math.radians(rules.tilt_tolerance_degrees)) * float(along[-1])
+    if aside[worst] <= allowed + rules.gap_mm:
+        return []
+    degrees = math.degrees(math.atan2(float(aside[worst]), float(along[worst])))
+    text = f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
+    return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
+
+
+def _normal(one: Slice) -> NDArray[np.float64]:
+    normal = np.cross(one.orientation[:3], one.orientation[3:])
+    length = float(np.linalg.norm(normal))
+    return np.asarray(normal / length if length > 0 else normal)

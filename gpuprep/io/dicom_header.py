@@ -1,0 +1,255 @@
+"""What one DICOM file says about its slices: plain values out of tags, and nothing of the patient.
+
+A classic file holds one slice; an enhanced one holds many frames with functional groups, per frame or
+shared. Both become a list of ``Slice``, so that everything after this file knows one kind only.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
+
+from gpuprep.errors import InputError
+from gpuprep.io.integrity import open_regular
+
+Numbers = tuple[float, ...]
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_LOSSY_SYNTAXES = frozenset(
+    f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 93, 203, 112)
+)
+_IDENTITY_TAGS = [
+    "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
+    "SeriesNumber", "InstanceNumber", "Rows", "Columns",
+]  # fmt: skip
+_SLICE_TAGS = [
+    *_IDENTITY_TAGS, "ImageType", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
+    "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
+    "PixelRepresentation", "PixelPaddingValue", "LossyImageCompression",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice: where it lies (LPS mm), how it is stored, and which frame of which file it is.
+
+    ``position``, ``orientation`` (row then column cosines) and ``pixel_spacing`` (between rows, between
+    columns) are empty where the file has none. ``line`` is rescale slope and intercept, ``file_line`` the
+    one that GDCM applies to every frame of the file. ``kind`` tells apart images that make no common
+    volume (localizer and axial, magnitude and phase).
+    """
+
+    path: str
+    frame: int
+    frames: int
+    series: str
+    modality: str
+    rows: int
+    columns: int
+    position: Numbers
+    orientation: Numbers
+    pixel_spacing: Numbers
+    thickness: float | None
+    line: tuple[float, float]
+    file_line: tuple[float, float]
+    kind: str
+    mosaic: bool
+    photometric: str
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    padding: int | None
+    lossy: bool
+    syntax: str
+    compressed: bool
+    number: int
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """True for a file with the DICOM preamble, or for a bare data set that begins as they do."""
+    if start[128:132] == b"DICM":
+        return True
+    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and start[2] < 0x20
+
+
+def read_slices(path: Path) -> list[Slice]:
+    """The slices of one file, from its header alone.
+
+    Raises:
+        InputError: E_UNREADABLE if this is no DICOM image, or a tag that matters is nonsense.
+    """
+    with _parsing(path):
+        dataset = _parsed(path, _SLICE_TAGS)
+        if reason := not_an_image(dataset):
+            raise InputError("E_UNREADABLE", reason, path=str(path))
+        frames = max(1, int(dataset.get("NumberOfFrames") or 1))
+        groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
+        if groups and len(groups) != frames:
+            raise InputError(
+                "E_UNREADABLE",
+                f"{len(groups)} frame descriptions for {frames} frames",
+                path=str(path),
+            )
+        shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+        described = [_Frame(dataset, group, shared) for group in groups or [Dataset()] * frames]
+        return [
+            _slice(path, dataset, frame, index, len(described), described[0].line)
+            for index, frame in enumerate(described)
+        ]
+
+
+def read_identity(path: Path) -> Dataset:
+    """Only what tells which series a file belongs to.
+
+    Raises:
+        InputError: E_UNREADABLE if this is no DICOM image.
+    """
+    with _parsing(path):
+        dataset = _parsed(path, _IDENTITY_TAGS)
+        if reason := not_an_image(dataset):
+            raise InputError("E_UNREADABLE", reason, path=str(path))
+        return dataset
+
+
+def not_an_image(dataset: Dataset) -> str:
+    """Why a data set is no image that a volume is made of; empty if it is one."""
+    sop_class = UID(str(dataset.get("SOPClassUID") or ""))
+    named = sop_class.name if sop_class.name != sop_class else ""
+    if named and "Image Storage" not in named:
+        return f"this is a DICOM object of class {named}, not an image"
+    if not dataset.get("Rows") or not dataset.get("Columns"):
+        return "this DICOM file has no rows and columns"
+    return ""
+
+
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """pydicom warns of odd values and raises many kinds of errors for broken ones: one kind for us."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InvalidDicomError as error:
+        raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path)) from error
+    except (
+        ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError,
+        NotImplementedError, RecursionError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            "E_UNREADABLE",
+            f"the DICOM header is damaged: {type(error).__name__}: {str(error)[:200]}",
+            path=str(path),
+            advice="Export the file again.",
+        ) from error
+
+
+def _parsed(path: Path, tags: list[str]) -> FileDataset:
+    with open_regular(path) as file:
+        start = file.read(2048)
+    if not looks_like_dicom(start):
+        raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))
+    if _DEFLATED in start:  # pydicom would inflate it whole, however large
+        raise InputError(
+            "E_UNREADABLE", "the deflated transfer syntax is not supported", path=str(path)
+        )
+    bare = start[128:132] != b"DICM"
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=bare)
+
+
+class _Frame:
+    """One frame's view of the tags: its own group, then the shared group, then the file's top level."""
+
+    def __init__(self, dataset: Dataset, group: Dataset, shared: Dataset) -> None:
+        self._levels = (group, shared)
+        self._dataset = dataset
+
+    def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
+        value = self._find(macro, keyword)
+        if value is None or value == "":
+            return ()
+        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"{keyword} is {value}")
+        return numbers
+
+    @property
+    def line(self) -> tuple[float, float]:
+        macro = "PixelValueTransformationSequence"
+        slope = self.numbers(macro, "RescaleSlope", 1) or (1.0,)
+        intercept = self.numbers(macro, "RescaleIntercept", 1) or (0.0,)
+        return (slope[0] or 1.0, intercept[0])
+
+    @property
+    def image_type(self) -> list[str]:
+        for level in self._levels:
+            for element in level:
+                if element.keyword.endswith("FrameTypeSequence") and element.value:
+                    return [str(word) for word in element.value[0].get("FrameType") or []]
+        value = self._dataset.get("ImageType") or []
+        return [value] if isinstance(value, str) else [str(word) for word in value]
+
+    def _find(self, macro: str, keyword: str) -> Any:
+        for level in self._levels:
+            for item in level.get(macro) or []:
+                if (value := item.get(keyword)) is not None:
+                    return value
+        return self._dataset.get(keyword)
+
+
+def _slice(
+    path: Path,
+    dataset: FileDataset,
+    frame: _Frame,
+    index: int,
+    frames: int,
+    file_line: tuple[float, float],
+) -> Slice:
+    measures = "PixelMeasuresSequence"
+    thickness = frame.numbers(measures, "SpacingBetweenSlices", 1) or frame.numbers(
+        measures, "SliceThickness", 1
+    )
+    image_type = [word.upper() for word in frame.image_type]
+    modality = str(dataset.get("Modality") or "")
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
+    padding = dataset.get("PixelPaddingValue")
+    return Slice(
+        path=str(path),
+        frame=index,
+        frames=frames,
+        series=str(dataset.get("SeriesInstanceUID") or ""),
+        modality=modality,
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        position=frame.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
+        orientation=frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+        pixel_spacing=frame.numbers(measures, "PixelSpacing", 2),
+        thickness=abs(thickness[0]) if thickness and thickness[0] else None,
+        line=frame.line,
+        file_line=file_line,
+        # The fourth word is a vendor's remark in CT ("ADD"), but magnitude or phase in MR.
+        kind="/".join(image_type[2:3] if modality == "CT" else image_type[2:4]),
+        mosaic="MOSAIC" in image_type,
+        photometric=str(dataset.get("PhotometricInterpretation") or ""),
+        samples=int(dataset.get("SamplesPerPixel") or 1),
+        bits_allocated=int(dataset.get("BitsAllocated") or 16),
+        bits_stored=int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16),
+        signed=bool(dataset.get("PixelRepresentation")),
+        padding=int(padding) if isinstance(padding, int | float) else None,
+        lossy=str(dataset.get("LossyImageCompression") or "") == "01" or syntax in _LOSSY_SYNTAXES,
+        syntax=syntax.name,
+        compressed=syntax.is_transfer_syntax and syntax.is_compressed,
+        number=int(dataset.get("InstanceNumber") or 0),
+    )

@@ -1,0 +1,276 @@
+"""Trust in bytes: read once from front to back, decompressed, counted and hashed on the way.
+
+Nothing here knows a format. Readers state how many bytes they need; a file that has fewer, or whose gzip
+checksum does not hold, is refused before its voxels go anywhere, and no buffer is made for voxels that
+the file cannot possibly hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from isal import igzip, isal_zlib
+
+from gpuprep.errors import InputError
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.scan import FileIdentity, Voxels
+
+GZIP_MAGIC = b"\x1f\x8b"
+DEFLATE_RATIO = 1032
+"""No deflate stream expands by more (258 bytes from 2 bits, RFC 1951)."""
+_STEP = 1 << 20
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """An open file; pipes, devices and folders are refused, as opening them can hang."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError("E_UNREADABLE", "this is not a regular file", path=str(path))
+        return path.open("rb", buffering=0)
+    except (FileNotFoundError, PermissionError, NotADirectoryError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            "E_UNREADABLE",
+            f"the file cannot be opened: {reason}",
+            path=str(path),
+            advice="Check that the path exists and that this account may read it.",
+        ) from error
+
+
+class HashedFile(io.RawIOBase):
+    """A raw file that takes the SHA-256 of every byte it hands out."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._file = open_regular(path)
+        self._digest = hashlib.sha256()
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        self._digest.update(memoryview(buffer)[:count])
+        return int(count)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def identity(self) -> FileIdentity:
+        """What the file is; reads what was not read yet, so that the hash covers every byte."""
+        step = memoryview(bytearray(_STEP))
+        while self.readinto(step):
+            pass
+        status = os.fstat(self._file.fileno())
+        return FileIdentity(
+            str(self._path), status.st_size, status.st_mtime_ns, self._digest.hexdigest()
+        )
+
+
+def file_identity(path: Path) -> FileIdentity:
+    """The identity of a file that another library reads."""
+    with HashedFile(path) as file:
+        return file.identity()
+
+
+class ByteSource:
+    """The contents of one file, gunzipped where the file is gzip whatever its name says.
+
+    Read it front to back with ``read``, ``skip`` and ``fill``; ``finish`` then proves that the rest is
+    sound and gives the file's identity. Use it as a context manager.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = HashedFile(path)
+        self.size = self._file.size
+        buffered = io.BufferedReader(self._file, _STEP // 8)
+        self.gzipped = buffered.peek(2)[:2] == GZIP_MAGIC
+        self._bytes: IO[bytes] = (
+            igzip.IGzipFile(fileobj=buffered, mode="rb") if self.gzipped else buffered
+        )
+        self.position = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bytes.close()
+        self._file.close()
+
+    @property
+    def capacity(self) -> int:
+        """The most bytes this file can possibly decode to."""
+        return self.size * DEFLATE_RATIO if self.gzipped else self.size
+
+    def read(self, count: int) -> bytes:
+        """Exactly ``count`` bytes, or fewer at the end of the file."""
+        buffer = bytearray(count)
+        return bytes(buffer[: self._into(memoryview(buffer))])
+
+    def skip(self, count: int) -> None:
+        """Pass over ``count`` bytes."""
+        step = memoryview(bytearray(min(count, _STEP)))
+        left = count
+        while left > 0 and (got := self._into(step[: min(left, _STEP)])):
+            left -= got
+
+    def fill(self, voxels: Voxels) -> None:
+        """Read straight into a C-contiguous array; nothing is copied.
+
+        Raises:
+            InputError: E_TRUNCATED if the file ends early, E_UNREADABLE if its compression is damaged.
+        """
+        view = memoryview(voxels.reshape(-1).view("u1"))
+        start = self.position
+        if (got := self._into(view)) < len(view):
+            raise InputError(
+                "E_TRUNCATED",
+                f"the contents end after {start + got:,} bytes, "
+                f"but the header declares {start + len(view):,}",
+                path=str(self.path),
+                advice="Copy or download the file again.",
+            )
+
+    def finish(self, rules: ReadRules) -> FileIdentity:
+        """Read to the end, so that every checksum inside the file was compared.
+
+        Raises:
+            InputError: E_UNREADABLE for damaged compression, E_LIMIT for endless trailing bytes.
+        """
+        step = memoryview(bytearray(_STEP))
+        while self._into(step):
+            if self.position > 2 * rules.max_bytes:
+                raise InputError(
+                    "E_LIMIT",
+                    f"more than {self.position:,} bytes, where {rules.max_bytes:,} voxel bytes are allowed",
+                    path=str(self.path),
+                )
+        return self._file.identity()
+
+    def _into(self, view: memoryview) -> int:
+        """Fill as much of ``view`` as there is; in steps that stay in cache for the hash."""
+        done = 0
+        try:
+            while done < len(view):
+                got = self._bytes.readinto(view[done : done + _STEP])  # type: ignore[attr-defined]
+                if not got:
+                    break
+                done += got
+                self.position += got
+        except EOFError as error:
+            raise InputError(
+                "E_TRUNCATED",
+                f"the gzip stream stops without its end mark after all {self.size:,} compressed bytes",
+                path=str(self.path),
+                advice="Copy or download the file again.",
+            ) from error
+        except (igzip.BadGzipFile, isal_zlib.IsalError) as error:
+            raise InputError(
+                "E_UNREADABLE",
+                f"the gzip stream is damaged: {error}",
+                path=str(self.path),
+                advice="Copy or download the file again.",
+            ) from error
+        return done
+
+
+def check_limits(path: object, shape: Sequence[int], itemsize: int, rules: ReadRules) -> int:
+    """The bytes that voxels of ``shape`` (channels first) take.
+
+    Raises:
+        InputError: E_LIMIT if an axis, the voxels or the bytes are more than the rules allow.
+    """
+    voxels = math.prod(shape)
+    for what, count, limit, key in (
+        ("voxels along one axis", max(shape), rules.max_axis, "max_axis"),
+        ("voxels", voxels, rules.max_voxels, "max_voxels"),
+        ("bytes of voxels", voxels * itemsize, rules.max_bytes, "max_bytes"),
+    ):
+        if count > limit:
+            raise InputError(
+                "E_LIMIT",
+                f"the header declares {count:,} {what}, more than the allowed {limit:,}",
+                path=str(path),
+                advice=f"Raise {key} if the file really is that large.",
+            )
+    return voxels * itemsize
+
+
+def check_capacity(path: object, needed: int, capacity: int, *, compressed: bool) -> None:
+    """Refuse voxels that the file cannot hold, before memory is taken for them.
+
+    Raises:
+        InputError: E_TRUNCATED.
+    """
+    if needed > capacity:
+        most = "can expand to at most" if compressed else "holds only"
+        raise InputError(
+            "E_TRUNCATED",
+            f"the header declares {needed:,} bytes, but the file {most} {capacity:,}",
+            path=str(path),
+            advice="Copy or download the file again.",
+        )
+
+
+def check_gzip_length(path: Path, expected: int) -> None:
+    """Compare the length that a gzip stream at the end of a file states (modulo 2³²).
+
+    Raises:
+        InputError: E_TRUNCATED.
+    """
+    with open_regular(path) as file:
+        file.seek(-4, os.SEEK_END)
+        stated = int.from_bytes(file.read(4), "little")
+    if stated != expected % 2**32:
+        raise InputError(
+            "E_TRUNCATED",
+            f"the header declares {expected:,} bytes, but the gzip stream ends as if it held {stated:,}",
+            path=str(path),
+            advice="Copy or download the file again.",
+        )
+
+
+def beside(header: Path, name: str) -> Path:
+    """The voxel file that a detached header names; it must lie in the header's own folder.
+
+    Links are followed first, so that neither the name nor a link in it can lead elsewhere.
+
+    Raises:
+        InputError: E_UNSAFE_PATH if it lies elsewhere, E_UNREADABLE if it is missing.
+    """
+    unsafe = InputError(
+        "E_UNSAFE_PATH",
+        f"the header names {name!r} as its voxel file, which is not inside the header's folder",
+        path=str(header),
+        advice="Put both files into one folder and name the voxel file without a path.",
+    )
+    if "\0" in name or "\\" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise unsafe
+    target = (header.parent / name).resolve()
+    homes = (header.parent.resolve(), header.resolve().parent)
+    if not any(target.is_relative_to(home) for home in homes):
+        raise unsafe
+    if not target.is_file():
+        raise InputError(
+            "E_UNREADABLE",
+            f"the voxel file {name!r} that the header names is missing",
+            path=str(header),
+        )
+    return header.parent / name

@@ -1,0 +1,85 @@
+"""Reading a source in this process: find out what it is by its bytes, and read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpuprep.case import Source
+from gpuprep.errors import InputError
+from gpuprep.io.dicom import peek_dicom, read_dicom
+from gpuprep.io.dicom_header import looks_like_dicom
+from gpuprep.io.integrity import ByteSource, open_regular
+from gpuprep.io.itk import peek_itk, read_itk
+from gpuprep.io.meta_header import looks_like_meta
+from gpuprep.io.nifti import header_path, peek_nifti, read_nifti
+from gpuprep.io.nifti_header import looks_like_nifti
+from gpuprep.io.nrrd_header import looks_like_nrrd
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.scan import Allocate, Preview, Scan, own_memory
+
+
+def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> Scan:
+    """All voxels of a source, with everything that was found about it.
+
+    Native code reads some formats, and hostile files can crash or hang it: use ``sandbox.Sandbox`` for
+    files from elsewhere.
+
+    Raises:
+        InputError: the source cannot be used; the code says why.
+        MemoryShortage: its voxels do not fit the memory.
+        OSError: the file system failed, not the file.
+    """
+    path, kind = Path(source.path), sniff(source)
+    findings = rules.findings()
+    if kind == "dicom":
+        return read_dicom(source, rules, findings, allocate)
+    if kind == "nifti":
+        return read_nifti(path, rules, findings, allocate)
+    return read_itk(path, kind, rules, findings, allocate)
+
+
+def peek(source: Source, rules: ReadRules) -> Preview:
+    """What the headers of a source promise; no voxel is decoded and no native code runs.
+
+    Raises:
+        InputError: what headers and file sizes can tell of the errors of ``read``.
+        OSError: the file system failed, not the file.
+    """
+    path, kind = Path(source.path), sniff(source)
+    findings = rules.findings()
+    if kind == "dicom":
+        return peek_dicom(source, rules, findings)
+    if kind == "nifti":
+        return peek_nifti(path, rules, findings)
+    return peek_itk(path, kind, rules, findings)
+
+
+def sniff(source: Source) -> str:
+    """``dicom``, ``nifti``, ``metaimage`` or ``nrrd``, by the first bytes and never by the name.
+
+    Raises:
+        InputError: E_UNREADABLE if it is none of them.
+    """
+    path = Path(source.path)
+    if source.files or path.is_dir():
+        return "dicom"
+    path = header_path(path)
+    with open_regular(path) as file:
+        start = file.read(256)
+    if looks_like_dicom(start):
+        return "dicom"
+    if looks_like_meta(start):
+        return "metaimage"
+    if looks_like_nrrd(start):
+        return "nrrd"
+    with ByteSource(path) as contents:
+        start = contents.read(4)
+    if looks_like_nifti(start):
+        return "nifti"
+    what = f"begins with {start.hex(' ')}" if start else "is empty"
+    raise InputError(
+        "E_UNREADABLE",
+        f"the file {what}, which is none of NIfTI, DICOM, MetaImage and NRRD",
+        path=str(path),
+        advice="Convert it to one of these, or leave it out.",
+    )

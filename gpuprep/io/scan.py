@@ -1,0 +1,131 @@
+"""What reading gives: a scan with its voxels, or a preview from headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import MemoryShortage
+from gpuprep.findings import Finding
+from gpuprep.geometry import Geometry
+from gpuprep.volume import Volume
+
+Voxels = NDArray[Any]
+Allocate = Callable[[tuple[int, ...], "np.dtype[Any]"], Voxels]
+"""Gives a C-ordered array of a shape and dtype for decoded voxels; called once per scan."""
+
+
+def own_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Voxels:
+    """An array in the memory of this process.
+
+    Raises:
+        MemoryShortage: it cannot be had.
+    """
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError as error:
+        raise MemoryShortage(
+            f"no memory for voxels of shape {shape} and dtype {dtype}: {error}",
+            advice="Lower the number of slots per worker, or give the worker more memory.",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """One file as it was when it was read: enough to tell later whether it changed."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One read source: its channels as volumes on one grid, and all there is to say about the files.
+
+    ``header`` holds a few plain facts (stored dtype, modality, rescale, compression) and never anything
+    about the patient. ``padding_value`` is what DICOM voxels outside the field of view hold, if declared.
+    """
+
+    volumes: tuple[Volume, ...]
+    findings: tuple[Finding, ...]
+    identity: tuple[FileIdentity, ...]
+    format: str
+    header: dict[str, Any] = field(default_factory=dict)
+    padding_value: int | None = None
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.volumes[0].geometry
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the voxels."""
+        return {
+            "geometry": self.geometry.to_json(),
+            "channels": len(self.volumes),
+            "dtype": str(self.volumes[0].array.dtype),
+            "findings": [finding.to_json() for finding in self.findings],
+            "identity": [asdict(identity) for identity in self.identity],
+            "format": self.format,
+            "header": self.header,
+            "padding_value": self.padding_value,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], voxels: Voxels) -> Scan:
+        """A scan from ``to_json`` and its voxels as one array in order ``c, z, y, x``."""
+        return cls(
+            volumes_of(voxels, Geometry.from_json(fields["geometry"])),
+            tuple(Finding.from_json(row) for row in fields["findings"]),
+            tuple(FileIdentity(**row) for row in fields["identity"]),
+            fields["format"],
+            dict(fields["header"]),
+            fields["padding_value"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the headers of a source promise; nothing was decoded.
+
+    ``dtype`` is the one the voxels will probably have (rescaling may need a wider one), and
+    ``decoded_bytes`` the memory they then take, all channels together.
+    """
+
+    geometry: Geometry
+    channels: int
+    dtype: str
+    decoded_bytes: int
+    file_bytes: int
+    findings: tuple[Finding, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "geometry": self.geometry.to_json(),
+            "channels": self.channels,
+            "dtype": self.dtype,
+            "decoded_bytes": self.decoded_bytes,
+            "file_bytes": self.file_bytes,
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Preview:
+        return cls(
+            Geometry.from_json(fields["geometry"]),
+            fields["channels"],
+            fields["dtype"],
+            fields["decoded_bytes"],
+            fields["file_bytes"],
+            tuple(Finding.from_json(row) for row in fields["findings"]),
+        )
+
+
+def volumes_of(voxels: Voxels, geometry: Geometry) -> tuple[Volume, ...]:
+    """One volume per channel of ``voxels`` in order ``c, z, y, x``; views, nothing is copied."""
+    return tuple(Volume(channel, geometry) for channel in voxels)

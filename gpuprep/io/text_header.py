@@ -1,0 +1,124 @@
+"""What the text headers of MetaImage and NRRD say, before a native reader may open the file.
+
+Both formats put ``key = value`` lines before (or beside) the voxels. They are parsed here, strictly, so
+that sizes, limits and the path of a detached voxel file are checked in Python; a native parser that saw
+something else is found out afterwards, because its size, dtype and grid must equal these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuprep.errors import InputError
+from gpuprep.geometry import Affine
+from gpuprep.io.integrity import DEFLATE_RATIO, check_capacity, check_gzip_length, check_limits
+from gpuprep.io.rules import ReadRules
+
+HEADER_LIMIT = 1 << 20
+"""Headers longer than this are refused."""
+
+
+@dataclass(frozen=True)
+class TextHeader:
+    """A parsed header: the voxels it declares and where they lie.
+
+    ``affine`` is LPS mm; ``placed`` is False where the header says nothing of it and 1 mm was assumed.
+    ``encoding`` is ``raw``, ``zlib``, ``gzip`` or ``other``; ``offset`` is where the voxel bytes begin, and
+    ``compressed`` how many there are if the header says so.
+    """
+
+    format: str
+    path: Path
+    voxel_path: Path
+    shape: tuple[int, int, int]
+    channels: int
+    stored: np.dtype[Any]
+    affine: Affine
+    placed: bool
+    encoding: str
+    offset: int
+    compressed: int | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        return self.channels * math.prod(self.shape) * self.stored.itemsize
+
+    def check(self, rules: ReadRules) -> None:
+        """Limits and lengths; no memory is taken.
+
+        Raises:
+            InputError: E_LIMIT, E_TRUNCATED.
+        """
+        check_limits(self.path, (self.channels, *self.shape), self.stored.itemsize, rules)
+        available = max(0, self.voxel_path.stat().st_size - self.offset)
+        if self.compressed is not None:
+            check_capacity(self.path, self.compressed, available, compressed=False)
+        if self.encoding == "raw":
+            check_capacity(self.path, self.stored_bytes, available, compressed=False)
+        if self.encoding in ("zlib", "gzip"):
+            most = available * DEFLATE_RATIO
+            check_capacity(self.path, self.stored_bytes, most, compressed=True)
+        if self.encoding == "gzip":
+            check_gzip_length(self.voxel_path, self.stored_bytes)
+
+
+def unreadable(path: Path, reason: str) -> InputError:
+    """E_UNREADABLE for a header that breaks the rules of its format."""
+    return InputError(
+        "E_UNREADABLE", reason, path=str(path), advice="Write the file again with a current tool."
+    )
+
+
+def numbers(path: Path, key: str, text: str, count: int | None = None) -> list[float]:
+    """The numbers of a field; exactly ``count`` of them if given.
+
+    Raises:
+        InputError: E_UNREADABLE.
+    """
+    try:
+        values = [float(word) for word in text.split()]
+    except ValueError:
+        raise unreadable(path, f"{key} is {text[:60]!r}, not numbers") from None
+    if count is not None and len(values) != count:
+        raise unreadable(path, f"{key} has {len(values)} numbers, where {count} are needed")
+    return values
+
+
+def whole(path: Path, key: str, text: str, count: int | None = None) -> list[int]:
+    """As ``numbers``, for whole ones."""
+    values = numbers(path, key, text, count)
+    if not all(math.isfinite(value) and value.is_integer() for value in values):
+        raise unreadable(path, f"{key} is {text[:60]!r}, not whole numbers")
+    return [int(value) for value in values]
+
+
+def volume_shape(path: Path, size: Sequence[int]) -> tuple[tuple[int, int, int], int]:
+    """Shape z, y, x and the number of volumes of a size x, y[, z[, t]].
+
+    Raises:
+        InputError: E_NOT_VOLUME.
+    """
+    if not 2 <= len(size) <= 4 or min(size) < 1:
+        text = "×".join(map(str, size))
+        raise InputError(
+            "E_NOT_VOLUME",
+            f"{text} voxels are neither a volume nor a row of volumes",
+            path=str(path),
+        )
+    x, y, z, t = [*size, 1, 1][:4]
+    return (z, y, x), t
+
+
+def placement(directions: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:
+    """The 4×4 whose columns are the steps in mm along x, y[, z]; a missing third step is 1 mm."""
+    affine = np.eye(4)
+    for column, step in enumerate(directions[:3]):
+        affine[: min(3, len(step)), column] = step[:3]
+    affine[: min(3, len(origin)), 3] = origin[:3]
+    return affine

@@ -1,0 +1,115 @@
+"""What file names tell: case ids, and which part a file plays in a case.
+
+A stem such as ``brain1_t1ce`` or ``segmentation`` splits into a *prefix* (``brain1``, or nothing) and a
+*word* at its end that tells the part: a label, an image, an image of a modality, or an MR sequence. A stem
+without such a word is its own prefix, and an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["label", "image", "modality", "sequence"]
+
+# fmt: off
+_LABELS = (
+    "seg", "segm", "dseg", "segmentation", "segmentations", "label", "labels", "labelmap", "mask", "masks",
+    "lesion", "lesions", "roi", "gt", "groundtruth", "ground-truth", "ground_truth", "annotation",
+    "annotations",
+)
+# fmt: on
+_IMAGES = ("image", "imaging", "img", "volume", "scan")
+_MODALITIES = ("ct", "cta", "cect", "ncct", "mr", "mri", "mra", "pet", "pt", "suv", "us")
+# In the order of channels: BraTS first, then what other MR cohorts add.
+_SEQUENCES = (
+    ("t1", "t1n", "t1w"),
+    ("t1ce", "t1c", "t1gd"),
+    ("t2", "t2w"),
+    ("flair", "t2f"),
+    ("pd", "pdw"),
+    ("dwi",),
+    ("adc",),
+    ("swi",),
+)
+_RANKS = {word: rank for rank, words in enumerate(_SEQUENCES) for word in words}
+_PARTS: dict[str, Part] = {
+    **dict.fromkeys(_LABELS, "label"),
+    **dict.fromkeys(_IMAGES, "image"),
+    **dict.fromkeys(_MODALITIES, "modality"),
+    **dict.fromkeys(_RANKS, "sequence"),
+}
+_ROLE = re.compile(
+    r"(?:(?P<prefix>.*)[_\-. ])?(?P<word>{})".format("|".join(map(re.escape, _PARTS))),
+    re.IGNORECASE | re.DOTALL,
+)
+_TOKEN = re.compile(r"[^\W\d_]+")
+# ``lesion`` and ``roi`` also name what whole studies are about; they count only at a name's end.
+_LABEL_TOKENS = frozenset(_LABELS) - {"lesion", "lesions", "roi"} | {"labelstr", "labelsts"}
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+_MOST_ID_BYTES = 200  # leaves room for the store's suffixes in a 255-byte file name
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The part a file plays: ``part`` of the case ``prefix``, told by ``word`` (as written)."""
+
+    prefix: str
+    word: str
+    part: Part
+
+    @property
+    def rank(self) -> int:
+        """Position of an MR sequence among the channels of a case."""
+        return _RANKS[self.word.lower()]
+
+
+def role_of(stem: str) -> Role:
+    """Split a stem into the case it belongs to and the part it plays there."""
+    match = _ROLE.fullmatch(stem)
+    if match is None:
+        return Role(stem, "", "image")
+    word = match["word"]
+    return Role(match["prefix"] or "", word, _PARTS[word.lower()])
+
+
+def is_label_word(name: str) -> bool:
+    """Whether a whole name, such as a folder's, means label maps."""
+    return _PARTS.get(name.lower()) == "label"
+
+
+def looks_like_label(file: str) -> bool:
+    """Whether a path inside a tree (without suffix) speaks of labels in its name or a folder's."""
+    tokens = [token.lower() for token in _TOKEN.findall(file)]
+    ground_truth = any(pair == ("ground", "truth") for pair in itertools.pairwise(tokens))
+    named = role_of(file.rpartition("/")[2]).part == "label"
+    return named or ground_truth or not _LABEL_TOKENS.isdisjoint(tokens)
+
+
+def case_id(*parts: str) -> str:
+    """One safe path component from names: NFC, no separators or control characters, at most 200 bytes.
+
+    Spaces and letters of every script stay. What is cut from an over-long id is kept apart by a hash.
+    """
+    text = unicodedata.normalize("NFC", "_".join(part for part in parts if part))
+    text = _UNSAFE.sub("_", text).strip(" .") or "_"
+    coded = text.encode()
+    if len(coded) <= _MOST_ID_BYTES:
+        return text
+    digest = hashlib.sha256(coded).hexdigest()[:12]
+    return f"{coded[: _MOST_ID_BYTES - 13].decode(errors='ignore').rstrip(' .')}-{digest}"
+
+
+def is_repeated(folder: str, stem: str) -> bool:
+    """Whether a stem begins with the name of the folder it lies in, as ``s01/s01_ct`` does."""
+    return stem == folder or (stem.startswith(folder) and not stem[len(folder)].isalnum())
+
+
+def path_id(folder: str, stem: str) -> str:
+    """A case id from a path inside a tree; folders that the stem repeats at its start are left out."""
+    parents = (part for part in folder.split("/") if not is_repeated(part, stem))
+    return case_id(*parents, stem)

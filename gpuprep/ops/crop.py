@@ -1,0 +1,111 @@
+"""Boxes around what matters in a volume, as slices in ``z, y, x``; an empty volume gives its full extent.
+
+Boxes are found without a boolean copy of the volume: slices are looked at one by one in memory order,
+and of each slice only what lies outside the box so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.geometry import Box, Shape
+
+Array = NDArray[Any]
+
+
+def nonzero_box(arrays: Sequence[Array]) -> Box:
+    """The tight box of voxels that differ from zero in any of the arrays (channels of one shape).
+
+    This is nnU-Net's ``crop_to_nonzero``; it fills holes first, which cannot move a tight box.
+    """
+    return _union([tight_box(array, lambda part: part != 0) for array in arrays], arrays[0].shape)
+
+
+def label_box(array: Array) -> Box:
+    """The tight box of labels above zero."""
+    return _union([tight_box(array, lambda part: part > 0)], array.shape)
+
+
+def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) -> Box:
+    """The box of a body: planes that hold enough voxels above a threshold.
+
+    Along each axis, the box runs from the first to the last plane whose number of voxels above
+    ``threshold`` is at least ``minimum_fraction`` of the fullest plane's. Single bright voxels (noise,
+    wires, edges of the table) therefore do not stretch it; the body's own tapering ends may lose
+    planes below that fraction, so grow the box by a margin. For CT, -300 HU separates skin from air.
+    """
+    counts = [np.zeros(length, np.int64) for length in array.shape]
+    for z, plane in enumerate(array):
+        above = (plane > threshold).view(np.uint8)
+        if above.any():
+            counts[1] += above.sum(1, dtype=np.int64)
+            across = above.sum(0, dtype=np.int64)
+            counts[2] += across
+            counts[0][z] = across.sum()
+    edges = []
+    for count in counts:
+        enough = np.flatnonzero((count > 0) & (count >= minimum_fraction * count.max()))
+        if not len(enough):
+            return _union([], array.shape)
+        edges.append(slice(int(enough[0]), int(enough[-1]) + 1))
+    return edges[0], edges[1], edges[2]
+
+
+def grow(box: Box, margin_voxels: int | Sequence[int], shape: Shape) -> Box:
+    """The box with a margin on both sides (one number, or three for ``z, y, x``), inside the shape."""
+    margins = [margin_voxels] * 3 if isinstance(margin_voxels, int) else margin_voxels
+    z, y, x = (
+        slice(max(0, part.start - margin), min(length, part.stop + margin))
+        for part, margin, length in zip(box, margins, shape, strict=True)
+    )
+    return z, y, x
+
+
+def tight_box(array: Array, hit: Callable[[Array], Array]) -> Box | None:
+    """The smallest box that holds every voxel for which ``hit`` is true; None where there is none."""
+    order = sorted(range(3), key=lambda axis: -abs(array.strides[axis]))
+    planes = array.transpose(order)
+    first = _first(planes, range(len(planes)), hit)
+    if first is None:
+        return None
+    last = _first(planes, range(len(planes) - 1, -1, -1), hit)
+    assert last is not None
+    row, column = (int(index[0]) for index in np.nonzero(hit(planes[first])))
+    rows, columns = (row, row + 1), (column, column + 1)
+    for plane in planes[first : last + 1]:
+        rows = _widen(rows, plane, hit)
+        columns = _widen(columns, plane.T, hit)
+    found = dict(zip(order, ((first, last + 1), rows, columns), strict=True))
+    return slice(*found[0]), slice(*found[1]), slice(*found[2])
+
+
+def _first(planes: Array, indices: Iterable[int], hit: Callable[[Array], Array]) -> int | None:
+    return next((k for k in indices if hit(planes[k]).any()), None)
+
+
+def _widen(
+    bounds: tuple[int, int], plane: Array, hit: Callable[[Array], Array]
+) -> tuple[int, int]:
+    """The bounds along the plane's rows, stretched to the hits outside them."""
+    low, high = bounds
+    before = hit(plane[:low]).any(1)
+    if before.any():
+        low = int(before.argmax())
+    beyond = np.flatnonzero(hit(plane[high:]).any(1))
+    return low, high + int(beyond[-1]) + 1 if len(beyond) else high
+
+
+def _union(boxes: Iterable[Box | None], shape: tuple[int, ...]) -> Box:
+    """The box around several; the full extent where there are none."""
+    found = [box for box in boxes if box is not None]
+    if not found:
+        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+    z, y, x = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*found, strict=True)
+    )
+    return z, y, x

@@ -1,0 +1,229 @@
+"""Resampling and merging of label maps: integers that name structures and are never mixed.
+
+``linear`` means one indicator volume per label, resampled linearly, the largest winning. No indicator
+is ever made: where the eight voxels around a point agree, that label wins whatever the weights; only
+the rest, the borders, are voted on, with the eight weights added up per label. Cost does not depend on
+the number of labels.
+
+The rule for ties (batchgenerators ≥ 0.25.4, used by nnU-Net): the label of the nearest voxel if it is
+among the tied, else the lowest. Sums within 1e-9 are tied, which exact halves and quarters always are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.geometry import Shape, Triple
+from gpuprep.grids import GridMapping
+from gpuprep.ops.axis import AxisWeights, axis_weights, snapped
+from gpuprep.ops.crop import tight_box
+from gpuprep.ops.parallel import open_threads
+from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.resample import gather, grid_axes, memory_order
+
+Array = NDArray[Any]
+
+_TIE = 1e-9
+_SLAB = 16  # output planes per step of a thread
+_VOTERS = 1 << 16  # voxels voted on at a time
+_CORNERS = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
+
+
+def resample_labels(
+    array: Array,
+    mapping: GridMapping,
+    *,
+    interpolation: Literal["nearest", "linear"] = "nearest",
+    threads: int = 1,
+) -> Array:
+    """A label map on another grid, in its own integer dtype (TypeError for other dtypes).
+
+    ``array`` is 3-D, ``z, y, x``, of any strides; beyond its edges the outermost labels continue.
+    """
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"labels are integers, not {array.dtype}")
+    out = np.empty(mapping.shape, array.dtype)
+    axes = grid_axes(array.shape, mapping, interpolation)
+    with open_threads(threads) as pool:
+        if all(axis.indices is not None for axis in axes):
+            gather(array, axes, out, ClipAffine(), pool)
+            return out
+        order = memory_order(array)
+        nearest = grid_axes(array.shape, mapping, "nearest")
+        vote = _Vote(
+            array.transpose(order),
+            [_Taps.of(axes[axis], nearest[axis]) for axis in order],
+        )
+        target = out.transpose(order)
+        pool.map(lambda first: vote.slab(target, first), range(0, len(target), _SLAB))
+    return out
+
+
+class _Taps(NamedTuple):
+    """Per output index of one axis: two neighbouring input indices, the weight of the second, and the
+    nearest input index."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    weight: NDArray[np.float64]
+    nearest: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, linear: AxisWeights, nearest: AxisWeights) -> _Taps:
+        first = linear.start.astype(np.intp)
+        mixed = linear.weights.shape[1] == 2
+        second = first + 1 if mixed else np.minimum(first + 1, linear.n - 1)
+        weight = linear.weights[:, 1] if mixed else np.zeros(linear.m)
+        assert nearest.indices is not None
+        return cls(first, second, weight, nearest.indices)
+
+    def touching(self, low: int, high: int) -> slice:
+        """The outputs that any input index in ``low:high`` can reach."""
+        reach = np.flatnonzero((self.second >= low) & (self.first < high))
+        return slice(int(reach[0]), int(reach[-1]) + 1) if len(reach) else slice(0, 0)
+
+    def part(self, outputs: slice) -> _Taps:
+        return _Taps(*(table[outputs] for table in self))
+
+
+class _Vote:
+    """The linear vote over one label map, slab by slab of output planes."""
+
+    def __init__(self, labels: Array, taps: list[_Taps]) -> None:
+        self._labels = labels
+        self._background = labels[0, 0, 0]
+        box = tight_box(labels, lambda part: part != self._background)
+        if box is None:
+            box = (slice(0, 0),) * 3
+        slices, rows, columns = (
+            axis.touching(part.start, part.stop) for axis, part in zip(taps, box, strict=True)
+        )
+        self._slices, self._target = slices, (rows, columns)
+        self._taps = taps[0], taps[1].part(rows), taps[2].part(columns)
+
+    def slab(self, out: Array, first: int) -> None:
+        """Write the output planes from ``first`` on."""
+        planes = range(first, min(first + _SLAB, len(out)))
+        tile = np.full((len(planes), *out.shape[1:]), self._background, out.dtype)
+        below = -1
+        for plane, k in zip(tile, planes, strict=True):
+            if not self._slices.start <= k < self._slices.stop:
+                continue
+            if self._taps[0].first[k] != below:
+                below = int(self._taps[0].first[k])
+                mixed = self._mixed(below, int(self._taps[0].second[k]))
+            plane[self._target] = self._plane(k, mixed)
+        out[planes.start : planes.stop] = tile
+
+    def _mixed(self, below: int, above: int) -> Array:
+        """Per output point of a plane between two slices: whether its eight voxels differ."""
+        _, rows, columns = self._taps
+        y = slice(int(rows.first.min()), int(rows.second.max()) + 1)
+        x = slice(int(columns.first.min()), int(columns.second.max()) + 1)
+        low, high = self._labels[below, y, x], self._labels[above, y, x]
+        differ = low != high
+        right, down = low[:, 1:] != low[:, :-1], low[1:] != low[:-1]
+        mixed = differ.copy()
+        mixed[:, :-1] |= right | differ[:, 1:]
+        lines = mixed.copy()
+        mixed[:-1] |= down | lines[1:]
+        return mixed.take(rows.first - y.start, 0).take(columns.first - x.start, 1)
+
+    def _plane(self, k: int, mixed: Array) -> Array:
+        slices, rows, columns = self._taps
+        source = self._labels[slices.first[k]]
+        plane = source.take(rows.first, 0).take(columns.first, 1)
+        ys, xs = np.nonzero(mixed)
+        for first in range(0, len(ys), _VOTERS):
+            y, x = ys[first : first + _VOTERS], xs[first : first + _VOTERS]
+            plane[y, x] = self._elect(k, y, x)
+        return plane
+
+    def _elect(self, k: int, y: NDArray[np.intp], x: NDArray[np.intp]) -> Array:
+        """The winning labels at some points of output plane ``k``."""
+        slices, rows, columns = self._taps
+        pairs = (
+            (slices.first[k], slices.second[k], slices.weight[k]),
+            (rows.first[y], rows.second[y], rows.weight[y]),
+            (columns.first[x], columns.second[x], columns.weight[x]),
+        )
+        voters = np.empty((8, len(y)), self._labels.dtype)
+        weights = np.empty((8, len(y)))
+        for corner, (a, b, c) in enumerate(_CORNERS):
+            voters[corner] = self._labels[pairs[0][a], pairs[1][b], pairs[2][c]]
+            weights[corner] = _share(pairs[0][2], a) * _share(pairs[1][2], b) * _share(pairs[2][2], c)
+        nearest = self._labels[slices.nearest[k], rows.nearest[y], columns.nearest[x]]
+        return _winners(voters, weights, nearest)
+
+
+def _share(weight: Any, side: int) -> Any:
+    return weight if side else 1 - weight
+
+
+def _winners(voters: Array, weights: NDArray[np.float64], nearest: Array) -> Array:
+    """Per column the label with the largest sum of weights, under the rule for ties."""
+    sums = weights.copy()
+    for a in range(8):
+        for b in range(a):
+            shared = voters[a] == voters[b]
+            sums[a] += shared * weights[b]
+            sums[b] += shared * weights[a]
+    tied = sums >= sums.max(0) - _TIE
+    lowest = np.where(tied, voters, np.iinfo(voters.dtype).max).min(0)
+    among = (tied & (voters == nearest)).any(0)
+    return np.where(among, nearest, lowest)
+
+
+def place_labels(
+    array: Array, shape: Shape, scale: Triple, offset: Triple, fill: int = 0
+) -> Array:
+    """Labels looked up on another grid, nearest voxel, ``fill`` beyond the map's own extent.
+
+    Output index ``o`` lies at input index ``o * scale + offset`` (``z, y, x``); the extent of ``n``
+    voxels is ``[-½, n - ½)``.
+    """
+    out = np.full(shape, fill, array.dtype)
+    inside, picks = [], []
+    for n, m, step, start in zip(array.shape, shape, scale, offset, strict=True):
+        coordinates = snapped(m, step, start)
+        inside.append(np.flatnonzero((coordinates >= -0.5) & (coordinates < n - 0.5)))
+        table = axis_weights(n, m, step, start, "nearest").indices
+        assert table is not None
+        picks.append(table[inside[-1]])
+    out[np.ix_(*inside)] = array[np.ix_(*picks)]
+    return out
+
+
+def merge_structures(masks: Iterable[Array]) -> tuple[Array, int]:
+    """One label map from binary masks of one shape: the k-th mask (from 1) paints label k, later wins.
+
+    Returns:
+        The map (uint8, or uint16 from the 256th mask on) and how many voxels lie in more than one mask.
+
+    Raises:
+        ValueError: no masks, unequal shapes, or more than 65,535 masks.
+    """
+    merged: Array | None = None
+    shared: Array | None = None
+    for label, mask in enumerate(masks, start=1):
+        if merged is None or shared is None:
+            merged = np.zeros(mask.shape, np.uint8)
+            shared = np.zeros(mask.shape, np.bool_)
+        if mask.shape != merged.shape:
+            raise ValueError(f"mask {label} has shape {mask.shape}, the first has {merged.shape}")
+        if label > 65535:
+            raise ValueError("more than 65,535 structures do not fit one label map")
+        if label == 256:
+            merged = merged.astype(np.uint16)
+        box = tight_box(mask, lambda part: part != 0)
+        if box is not None:
+            inside = mask[box] != 0
+            shared[box] |= inside & (merged[box] != 0)
+            merged[box][inside] = label
+    if merged is None or shared is None:
+        raise ValueError("no masks to merge")
+    return merged, int(np.count_nonzero(shared))

@@ -1,0 +1,197 @@
+"""Intensity steps as four numbers: ``clip(x, low, high) * scale + offset``.
+
+Clip, window, rescale, z-score, zero-centring and a change of unit all have this form, and the form is
+closed under composition: a chain of any length folds into one ``ClipAffine`` before anything runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ClipAffine:
+    """The function ``clip(x, low, high) * scale + offset`` of one voxel.
+
+    Raises ValueError for NaN anywhere, ``low > high``, and a scale or offset that is not finite.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high or self.low == math.inf or self.high == -math.inf:
+            raise ValueError(f"clip interval [{self.low}, {self.high}] holds no number")
+        if not (math.isfinite(self.scale) and math.isfinite(self.offset)):
+            raise ValueError(f"scale {self.scale} and offset {self.offset} must be finite")
+
+    def __call__(self, value: float) -> float:
+        """The result for one number, in float64."""
+        if self.scale == 0:
+            return self.offset
+        return min(max(value, self.low), self.high) * self.scale + self.offset
+
+    @property
+    def identity(self) -> bool:
+        return self == ClipAffine()
+
+    @property
+    def clips(self) -> bool:
+        """Whether either end of the interval is finite."""
+        return self.low > -math.inf or self.high < math.inf
+
+    def bounds(self, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+        """The smallest and largest result for inputs in ``[low, high]``."""
+        ends = self(low), self(high)
+        return min(ends), max(ends)
+
+    def then(self, following: ClipAffine) -> ClipAffine:
+        """This step followed by another, as one: ``f.then(g)(x) = g(f(x))``."""
+        if self.scale == 0 or following.scale == 0:
+            return _constant(following(self(0.0)))
+        ends = [(bound - self.offset) / self.scale for bound in (following.low, following.high)]
+        low, high = max(self.low, min(ends)), min(self.high, max(ends))
+        if low > high or math.inf in (low, -high):  # the second interval is out of the first's reach
+            return _constant(following(self(min(max(0.0, self.low), self.high))))
+        scale = self.scale * following.scale
+        return ClipAffine(low, high, scale, self.offset * following.scale + following.offset)
+
+    def inverse_affine(self) -> ClipAffine:
+        """Undoes scale and offset (what was clipped stays clipped); ValueError for scale 0."""
+        if self.scale == 0:
+            raise ValueError("a constant step (scale 0) cannot be undone")
+        return affine(1 / self.scale, -self.offset / self.scale)
+
+    def apply(
+        self,
+        array: NDArray[Any],
+        dtype: DTypeLike = np.float32,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """The results for an array of any dtype and strides, as ``dtype`` (or in ``out``'s dtype).
+
+        Arithmetic is float64 for float64 and for integers wider than 16 bits, else float32 arranged so
+        that each result is within two units in the last place. Integer dtypes get the nearest integer
+        (halves to even), held inside the dtype's range.
+        """
+        if out is None:
+            out = np.empty(array.shape, dtype)
+        if self.identity:
+            return _cast(array, out)
+        if self.scale == 0:
+            return _cast(np.full((1,) * array.ndim, self.offset), out)
+        if out.dtype == np.float64 or self._needs_float64(array.dtype):
+            return _cast(self._float64(array), out)
+        reused = out if out.dtype == np.float32 and out.flags.c_contiguous else None
+        return _cast(self._float32(array, reused), out)
+
+    def _needs_float64(self, dtype: np.dtype[Any]) -> bool:
+        """Whether float32 cannot hold every value of the dtype, or the scale."""
+        if not 1e-30 < abs(self.scale) < 1e30:
+            return True
+        return dtype.itemsize > (2 if dtype.kind in "iu" else 4)
+
+    def _float64(self, array: NDArray[Any]) -> NDArray[np.float64]:
+        values = array.astype(np.float64)
+        if self.clips:
+            np.clip(values, self.low, self.high, out=values)
+        values *= self.scale
+        values += self.offset
+        return values
+
+    def _float32(
+        self, array: NDArray[Any], out: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """``(x - zero) * scale + rest``: the line through its own zero keeps small results exact.
+
+        Clipping comes last, against the results' own bounds, so that these are met exactly.
+        """
+        if out is None:
+            out = np.empty(array.shape, np.float32)
+        zero = np.float32(np.clip(-self.offset / self.scale, -3e38, 3e38))
+        rest = float(zero) * self.scale + self.offset
+        np.copyto(out, array)
+        with np.errstate(over="ignore"):
+            if zero:
+                out -= zero
+            if self.scale != 1:
+                out *= np.float32(self.scale)
+            if np.float32(rest):
+                out += np.float32(rest)
+            if self.clips:
+                low, high = (np.float32(bound) for bound in self.bounds())
+                np.clip(out, low, high, out=out)
+        return out
+
+
+def clip(low: float = -math.inf, high: float = math.inf) -> ClipAffine:
+    """Limit values to ``[low, high]``."""
+    return ClipAffine(low, high)
+
+
+def window(level: float, width: float) -> ClipAffine:
+    """Limit values to ``level ± width / 2``; ValueError unless the width is positive."""
+    if not width > 0:
+        raise ValueError(f"window width {width} must be positive")
+    return clip(level - width / 2, level + width / 2)
+
+
+def affine(scale: float = 1.0, offset: float = 0.0) -> ClipAffine:
+    """``x * scale + offset``."""
+    return ClipAffine(scale=scale, offset=offset)
+
+
+def rescale(source: tuple[float, float], target: tuple[float, float]) -> ClipAffine:
+    """Clip to ``source`` and map it linearly onto ``target`` (which may run downwards).
+
+    An empty source interval (a constant volume) maps to the lower end of the target.
+    """
+    (low, high), (first, last) = source, target
+    if not high > low:
+        return ClipAffine(low, high, 0.0, first)
+    scale = (last - first) / (high - low)
+    return ClipAffine(low, high, scale, first - low * scale)
+
+
+def fold(steps: Iterable[ClipAffine]) -> ClipAffine:
+    """All steps in order as one."""
+    return reduce(ClipAffine.then, steps, ClipAffine())
+
+
+def _constant(value: float) -> ClipAffine:
+    return ClipAffine(scale=0.0, offset=value)
+
+
+def _cast(values: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """Write values in the dtype of ``out``; integers are rounded half to even and never wrap."""
+    if values is out:
+        return out
+    if out.dtype.kind not in "iu" or np.can_cast(values.dtype, out.dtype):
+        with np.errstate(over="ignore"):  # float16 and float32 overflow to infinity
+            np.copyto(out, values, casting="unsafe")
+        return out
+    limits = np.iinfo(out.dtype)
+    if values.dtype.kind in "iu":
+        own = np.iinfo(values.dtype)
+        inside = np.clip(values, max(own.min, limits.min), min(own.max, limits.max))
+    else:
+        inside = np.rint(values)
+        np.clip(inside, *_exact_range(limits, values.dtype), out=inside)
+    np.copyto(out, inside, casting="unsafe")
+    return out
+
+
+def _exact_range(limits: np.iinfo[Any], dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """The integer range as floats of ``dtype`` that do not lie outside it."""
+    kind = dtype.type
+    low, high = kind(limits.min), kind(limits.max)
+    return low, high if int(high) <= limits.max else np.nextafter(high, kind(0))

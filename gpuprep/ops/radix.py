@@ -1,0 +1,153 @@
+"""Exact order statistics without sorting: voxels as ordered bit patterns, counted 16 bits at a time.
+
+The bits of a floating number, with the sign bit turned over and negative numbers inverted, order as
+unsigned integers exactly as the numbers do; so do integers with the sign bit turned over. One pass
+counts the upper 16 bits; each further pass counts the next 16 of the voxels that still matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.ops.parallel import Threads, split
+from gpuprep.ops.pieces import Pieces
+
+Array = NDArray[Any]
+Counts = NDArray[np.int64]
+
+_DIGITS = 1 << 16
+_ENOUGH = 1 << 20  # collected digits that are worth a pass over all counters
+
+
+@dataclass(frozen=True, eq=False)
+class KeyCounts:
+    """The first pass: how often each upper half of a key occurs among the finite voxels."""
+
+    count: int
+    nan: int
+    inf: int
+    upper: Counts
+
+
+def count_keys(pieces: Pieces, dtype: np.dtype[Any], pool: Threads) -> KeyCounts:
+    """Count the upper 16 bits of every voxel's key, and the voxels that are NaN or infinite."""
+    first, last = _finite_range(dtype)
+
+    def count(group: Sequence[int]) -> tuple[Counts, int]:
+        total, infinite = np.zeros(_DIGITS, np.int64), 0
+        for k in group:
+            piece = pieces[k]
+            found = np.bincount(_upper(ordered_keys(piece)), minlength=_DIGITS)
+            if found[:first].any() or found[last:].any():
+                infinite += int(np.count_nonzero(np.isinf(piece)))
+            total += found
+        return total, infinite
+
+    results = pool.map(count, split(range(len(pieces)), pool.count))
+    total = np.sum([upper for upper, _ in results], axis=0, dtype=np.int64)
+    infinite = sum(number for _, number in results)
+    upper = np.zeros(_DIGITS, np.int64)
+    upper[first:last] = total[first:last] if len(results) else 0
+    finite = int(upper.sum())
+    return KeyCounts(finite, int(np.sum(total)) - finite - infinite, infinite, upper)
+
+
+def select_keys(
+    pieces: Pieces, counts: KeyCounts, dtype: np.dtype[Any], ranks: Sequence[int], pool: Threads
+) -> list[int]:
+    """The keys at the given positions of the sorted finite voxels."""
+    found = {rank: _descend(counts.upper, 0, rank) for rank in ranks}
+    wanted = np.zeros(_DIGITS, np.bool_)
+    wanted[[prefix for prefix, _ in found.values()]] = True
+    for shift in range(dtype.itemsize * 8 - 32, -1, -16):
+        prefixes = sorted({prefix for prefix, _ in found.values()})
+        table = _count_digits(pieces, wanted, prefixes, shift, pool)
+        found = {
+            rank: _descend(table[prefixes.index(prefix)], prefix, position)
+            for rank, (prefix, position) in found.items()
+        }
+    return [found[rank][0] for rank in ranks]
+
+
+def ordered_keys(values: Array) -> Array:
+    """Unsigned integers that order as the values do."""
+    bits = values.dtype.itemsize * 8
+    kind = np.dtype(f"u{values.dtype.itemsize}").type
+    keys = values.view(kind)
+    sign = kind(1 << (bits - 1))
+    if values.dtype.kind == "u":
+        return keys
+    if values.dtype.kind == "i":
+        return keys ^ sign
+    signed = values.view(np.dtype(f"i{values.dtype.itemsize}"))
+    return keys ^ ((signed >> (bits - 1)).view(kind) | sign)
+
+
+def decode_key(key: int, dtype: np.dtype[Any]) -> float:
+    """The value of a key, as float64."""
+    bits = dtype.itemsize * 8
+    sign = 1 << (bits - 1)
+    if dtype.kind == "u":
+        return float(key)
+    if dtype.kind == "i":
+        return float(key - sign)
+    pattern = key ^ sign if key & sign else key ^ (2 * sign - 1)
+    return float(np.array(pattern, np.dtype(f"u{dtype.itemsize}")).view(dtype))
+
+
+def _finite_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The upper halves that only finite numbers have: those between -Inf's and +Inf's."""
+    if dtype.kind != "f":
+        return 0, _DIGITS
+    ends = np.array([-np.inf, np.inf], dtype)
+    low, high = (int(key) for key in _upper(ordered_keys(ends)))
+    return low + 1, high
+
+
+def _upper(keys: Array) -> Array:
+    return (keys >> (keys.dtype.itemsize * 8 - 16)).astype(np.intp)
+
+
+def _descend(counts: Counts, prefix: int, position: int) -> tuple[int, int]:
+    """The prefix with its next digit, and the position among the keys that begin so."""
+    before = np.cumsum(counts)
+    digit = int(np.searchsorted(before, position, side="right"))
+    return prefix * _DIGITS + digit, position - (int(before[digit - 1]) if digit else 0)
+
+
+def _count_digits(
+    pieces: Pieces, wanted: Array, prefixes: Sequence[int], shift: int, pool: Threads
+) -> Counts:
+    """Per prefix, how often each next digit occurs among the keys that begin with it."""
+    known = np.array(prefixes, np.uint64)
+    size = len(prefixes) * _DIGITS
+
+    def count(group: Sequence[int]) -> Counts:
+        total = np.zeros(size, np.int64)
+        waiting: list[Array] = []
+        for k in group:
+            keys = ordered_keys(pieces[k])
+            waiting.append(_digits(keys[wanted[_upper(keys)]], known, shift))
+            if sum(map(len, waiting)) > _ENOUGH:
+                total += np.bincount(np.concatenate(waiting), minlength=size)
+                waiting.clear()
+        if waiting:
+            total += np.bincount(np.concatenate(waiting), minlength=size)
+        return total
+
+    totals = pool.map(count, split(range(len(pieces)), pool.count))
+    return np.sum(totals, axis=0, dtype=np.int64).reshape(len(prefixes), _DIGITS)
+
+
+def _digits(keys: Array, prefixes: NDArray[np.uint64], shift: int) -> NDArray[np.intp]:
+    """Row of the prefix times 65,536 plus the next digit, for the keys that have a known prefix."""
+    begin = (keys >> (shift + 16)).astype(np.uint64)
+    row = np.searchsorted(prefixes, begin)
+    match = prefixes[np.minimum(row, len(prefixes) - 1)] == begin
+    digit = ((keys >> shift) & (_DIGITS - 1)).astype(np.intp)
+    return np.asarray((row * _DIGITS + digit)[match], np.intp)

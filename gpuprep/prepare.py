@@ -1,0 +1,124 @@
+"""A case made ready: read, turned, cropped and measured, before anything is decided or computed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.assemble import Assembled, Reader, assemble
+from gpuprep.config import Config
+from gpuprep.errors import InputError
+from gpuprep.findings import Findings
+from gpuprep.geometry import Box, Geometry
+from gpuprep.ops import crop as crops
+from gpuprep.ops.statistics import Distribution, measure
+from gpuprep.plan import CasePlan
+
+_BODY_FRACTION = (
+    0.01  # a row belongs to the body when this share of its voxels is above the threshold
+)
+
+
+class Stopwatch:
+    """Seconds per named stage of one case."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case cropped and measured, before anything is decided."""
+
+    assembled: Assembled
+    box: Box
+    channels: tuple[NDArray[Any], ...]
+    labels: dict[str, NDArray[Any]]
+    distributions: tuple[Distribution, ...]
+    threads: int
+    config: Config = field(repr=False)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The cropped input grid."""
+        return self.assembled.geometry.crop(self.box)
+
+    @cached_property
+    def foreground(self) -> NDArray[np.bool_]:
+        """Which voxels count as foreground under ``image.foreground``."""
+        rule = self.config.image.foreground
+        if rule.where == "label" and self.labels:
+            return np.logical_or.reduce([label > 0 for label in self.labels.values()])
+        if rule.where == "body":
+            return np.asarray(self.channels[0] > rule.threshold)
+        return np.logical_or.reduce([channel != 0 for channel in self.channels])
+
+    def foreground_of(self, channel: int) -> Distribution:
+        return measure(self.channels[channel], self.foreground, threads=self.threads)
+
+
+def prepare(
+    plan: CasePlan, config: Config, reader: Reader, findings: Findings, watch: Stopwatch
+) -> Prepared:
+    """Read, orient, crop (as views) and measure a case."""
+    with watch("read"):
+        assembled = assemble(plan.case, config, reader, findings)
+    with watch("measure"):
+        box = _crop_box(assembled, config)
+        channels = tuple(channel[box] for channel in assembled.channels)
+        distributions = [measure(channel, threads=plan.threads) for channel in channels]
+        for number, values in enumerate(distributions):
+            if not values.count:
+                raise InputError(
+                    "E_UNREADABLE",
+                    f"channel {assembled.channel_names[number]} has no finite voxel",
+                    path=plan.case.images[0].path,
+                )
+        channels = tuple(
+            _without_nan(channel, values)
+            for channel, values in zip(channels, distributions, strict=True)
+        )
+    labels = {name: label[box] for name, label in assembled.labels.items()}
+    return Prepared(assembled, box, channels, labels, tuple(distributions), plan.threads, config)
+
+
+def _crop_box(assembled: Assembled, config: Config) -> Box:
+    """The crop in array indices of the oriented grid."""
+    whole: Box = tuple(slice(0, length) for length in assembled.geometry.shape)  # type: ignore[assignment]
+    rule = config.image.crop
+    labels = list(assembled.labels.values())
+    if rule.to == "none":
+        return whole
+    if rule.to == "label":
+        box = crops.nonzero_box(labels) if labels else whole
+    elif not assembled.channels:
+        return whole
+    elif rule.to == "body":
+        threshold = config.image.foreground.threshold
+        box = crops.above_box(assembled.channels[0], threshold, _BODY_FRACTION)
+    else:
+        box = crops.nonzero_box(assembled.channels)
+    margin = tuple(round(rule.margin / step) for step in assembled.geometry.spacing_zyx)
+    return crops.grow(box, margin, assembled.geometry.shape)
+
+
+def _without_nan(channel: NDArray[Any], values: Distribution) -> NDArray[Any]:
+    """The channel with NaN and ±Inf replaced by its finite extremes (NaN by the minimum)."""
+    if not values.nan and not values.inf:
+        return channel
+    return np.nan_to_num(channel, nan=values.minimum, posinf=values.maximum, neginf=values.minimum)

@@ -1,0 +1,64 @@
+"""What is written down about a case: everything a person, an audit or a replay needs."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gpuprep
+from gpuprep.findings import Findings
+from gpuprep.grids import GridMapping
+from gpuprep.ops.labels import label_counts
+from gpuprep.plan import CasePlan
+from gpuprep.prepare import Prepared
+from gpuprep.resolve import Intensity
+
+SCHEMA = 1
+
+
+def describe(
+    plan: CasePlan,
+    prepared: Prepared,
+    mapping: GridMapping,
+    intensities: tuple[Intensity, ...],
+    findings: Findings,
+) -> dict[str, Any]:
+    """Everything a person or a replay needs to know about how a case was made."""
+    assembled = prepared.assembled
+    return {
+        "schema": SCHEMA,
+        "case": plan.case.id,
+        "digest": plan.digest,
+        "attributes": plan.case.attributes,
+        "source": [asdict(entry) for entry in assembled.identity],
+        "headers": list(assembled.headers),
+        "channels": list(assembled.channel_names),
+        "geometry": {
+            "source": assembled.source_geometry.to_json(),
+            "oriented": assembled.geometry.to_json(),
+            "crop": [[part.start, part.stop] for part in prepared.box],
+            "output": mapping.on(prepared.geometry).to_json(),
+        },
+        "mapping": {"scale": list(mapping.scale), "offset": list(mapping.offset)},
+        "intensity": [intensity.to_json() for intensity in intensities],
+        "statistics": [values.summary() for values in prepared.distributions],
+        "findings": [finding.to_json() for finding in findings.items],
+    }
+
+
+def voxel_counts(label: NDArray[Any]) -> dict[str, int]:
+    """Voxels per label value, the background included."""
+    return {str(value): count for value, count in sorted(label_counts(label).items())}
+
+
+def versions() -> dict[str, str]:
+    """Of what made the case."""
+    return {
+        "gpuprep": gpuprep.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }

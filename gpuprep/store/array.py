@@ -1,0 +1,245 @@
+"""Reading one stored array: boxes of voxels straight from memory-mapped shards.
+
+Only the chunks a box touches are decoded. Nothing runs at rest (no thread, no lock, no event loop), so an
+array may be used by several threads, after ``fork``, and be pickled to another process, where it opens
+its files anew. Open shards are kept, but no more than a quarter of the files a process may have open.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import resource
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gpuprep.errors import CorruptStoreError
+from gpuprep.store.files import open_inside, read_document
+from gpuprep.store.layout import GROUP_FILE, Index, shard_file
+from gpuprep.store.metadata import parse_array
+from gpuprep.store.shard import OpenShard, map_shard
+
+CrcPolicy = Literal["always", "never"]
+Pieces = list[tuple[int, slice, slice]]
+
+_OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) // 4)
+_opened: deque[tuple[weakref.ref[StoredArray], Index]] = deque()
+
+
+class StoredArray:
+    """An array of a stored case, indexed like a NumPy array; every read returns a fresh array.
+
+    Indices may be integers, slices with any step, and ``...``. Chunks that were not stored read as the
+    fill value 0; a missing or damaged file is an error.
+    """
+
+    def __init__(self, case: str | Path, name: str, *, crc: CrcPolicy = "always") -> None:
+        """Open the array ``name`` (``0``, ``labels/liver/0``) of the folder ``case``.
+
+        Args:
+            case: The case's folder.
+            name: The array's path inside it.
+            crc: Whether to check the CRC32C of every chunk that is read.
+
+        Raises:
+            CorruptStoreError: its ``zarr.json`` is absent or damaged.
+            StoreError: it has a form that only zarr-python reads.
+        """
+        self._case = Path(case)
+        self._name = name
+        self._crc: CrcPolicy = crc
+        document = f"{name}/{GROUP_FILE}"
+        stored = parse_array(read_document(self._case, document), f"{self._case / document}")
+        self._layout = stored.layout
+        self._decode = stored.decode
+        self._shards: dict[Index, OpenShard] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen, (self._case, self._name, self._crc)
+
+    def __repr__(self) -> str:
+        return f"<StoredArray {self._name} of {self._case.name}: {self.dtype} {self.shape}>"
+
+    @property
+    def shape(self) -> Index:
+        return self._layout.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self._layout.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._layout.dtype
+
+    @property
+    def chunks(self) -> Index:
+        """Shape of one chunk: a box that starts and ends at multiples of it wastes no decoding."""
+        return self._layout.chunk
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(
+        self,
+        dtype: DTypeLike | None = None,
+        copy: bool | None = None,  # noqa: FBT001  (NumPy's protocol)
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a stored array cannot become a NumPy array without a copy")
+        voxels = self.read([0] * self.ndim, self.shape)
+        return voxels if dtype is None else voxels.astype(dtype, copy=False)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Voxels as NumPy's basic indexing gives them; an integer in every place gives one number.
+
+        Raises:
+            IndexError: an integer is out of bounds, there are too many indices, or an index is of a
+                kind that is not supported.
+            CorruptStoreError: a file or chunk is missing or damaged.
+        """
+        start, stop, within = _plan_index(key, self.shape)
+        return self.read(start, stop)[within]
+
+    def read(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
+        """The dense box from ``start`` up to, not including, ``stop`` (one integer per axis).
+
+        Raises:
+            IndexError: the box leaves the array.
+            CorruptStoreError: a file or chunk is missing or damaged.
+        """
+        inside = len(start) == len(stop) == self.ndim and all(
+            0 <= low <= high <= n for low, high, n in zip(start, stop, self.shape, strict=True)
+        )
+        if not inside:
+            raise IndexError(
+                f"box {tuple(start)} to {tuple(stop)} leaves the array of shape {self.shape}"
+            )
+        out = np.empty([high - low for low, high in zip(start, stop, strict=True)], self.dtype)
+        axes = [_cut(*ends) for ends in zip(start, stop, self._layout.shard, strict=True)]
+        for pieces in itertools.product(*axes):
+            key, source, target = zip(*pieces, strict=True)
+            self._read_shard(key, source, out[target])
+        return out
+
+    def _read_shard(self, key: Index, box: tuple[slice, ...], out: NDArray[Any]) -> None:
+        """Fill ``out`` from the voxels ``box`` of one shard."""
+        shard = self._shards.get(key) or self._open_shard(key)
+        layout, decode, check = self._layout, self._decode, self._crc == "always"
+        axes = [_cut(part.start, part.stop, n) for part, n in zip(box, layout.chunk, strict=True)]
+        chunks = tuple(slice(pieces[0][0], pieces[-1][0] + 1) for pieces in axes)
+        sources = itertools.product(*([source for _, source, _ in pieces] for pieces in axes))
+        targets = itertools.product(*([target for _, _, target in pieces] for pieces in axes))
+        pairs = shard.index[chunks].reshape(-1, 2).tolist()
+        block = np.empty(layout.chunk, layout.dtype)
+        try:
+            for (offset, length), source, target in zip(pairs, sources, targets, strict=True):
+                if offset < 0:
+                    out[target] = 0
+                else:
+                    shard.decode_chunk(offset, length, decode, block, check=check)
+                    out[target] = block[source]
+        except (ValueError, RuntimeError) as error:
+            raise CorruptStoreError(
+                f"{self._case / self._name / shard_file(key)}: "
+                f"the chunk at byte {offset:,} is damaged: {error}",
+                advice=f"delete {self._case} and run again; 'gpuprep verify --full' lists all damage",
+            ) from error
+
+    def _open_shard(self, key: Index) -> OpenShard:
+        name = f"{self._name}/{shard_file(key)}"
+        shard = map_shard(open_inside(self._case, name), self._case / name, self._layout.grid)
+        self._shards[key] = shard
+        _opened.append((weakref.ref(self), key))
+        while len(_opened) > _OPEN_LIMIT:
+            owner, oldest = _opened.popleft()
+            array = owner()
+            if array is not None:
+                array._shards.pop(oldest, None)
+        return shard
+
+    def damage(self) -> Iterator[tuple[str, str]]:
+        """Decode every chunk of every shard; yields (file inside the case, what is wrong with it)."""
+        block = np.empty(self.chunks, self.dtype)
+        for key in self._layout.shard_keys():
+            name = f"{self._name}/{shard_file(key)}"
+            try:
+                shard = self._open_shard(key)
+            except CorruptStoreError as error:
+                yield name, error.message
+                continue
+            for offset, length in shard.index.reshape(-1, 2).tolist():
+                if offset < 0:
+                    continue
+                try:
+                    shard.decode_chunk(offset, length, self._decode, block, check=True)
+                except (ValueError, RuntimeError) as error:
+                    yield name, f"the chunk at byte {offset:,} is damaged: {error}"
+
+
+def _reopen(case: Path, name: str, crc: CrcPolicy) -> StoredArray:
+    return StoredArray(case, name, crc=crc)
+
+
+def _cut(start: int, stop: int, edge: int) -> Pieces:
+    """Cut ``start:stop`` at multiples of ``edge``: (piece, part of that piece, part of the whole)."""
+    pieces = []
+    for piece in range(start // edge, -(-stop // edge)):
+        base = piece * edge
+        low, high = max(start, base), min(stop, base + edge)
+        pieces.append((piece, slice(low - base, high - base), slice(low - start, high - start)))
+    return pieces
+
+
+def _plan_index(key: Any, shape: Index) -> tuple[list[int], list[int], tuple[Any, ...]]:
+    """The dense box a basic index touches, and the index that picks the result out of that box."""
+    starts: list[int] = []
+    stops: list[int] = []
+    within: list[slice | int] = []
+    for part, n in zip(_expand(key, len(shape)), shape, strict=True):
+        if isinstance(part, slice):
+            steps = range(*part.indices(n))
+            low, high = (min(steps), max(steps) + 1) if steps else (0, 0)
+            within.append(slice(None, None, steps.step))
+        else:
+            low = _position(part, n)
+            high = low + 1
+            within.append(0)
+        starts.append(low)
+        stops.append(high)
+    return starts, stops, tuple(within)
+
+
+def _expand(key: Any, ndim: int) -> list[Any]:
+    """An index with one entry per axis: ``...`` and absent axes become full slices."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    dots = [place for place, part in enumerate(parts) if part is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    missing = ndim - len(parts) + len(dots)
+    if missing < 0:
+        raise IndexError(
+            f"too many indices: the array has {ndim} axes, {ndim - missing} were indexed"
+        )
+    place = dots[0] if dots else len(parts)
+    return parts[:place] + [slice(None)] * missing + parts[place + len(dots) :]
+
+
+def _position(part: Any, n: int) -> int:
+    if isinstance(part, (bool, np.bool_)):
+        raise IndexError("a mask cannot index a stored array; use integers, slices and '...'")
+    try:
+        index = operator.index(part)
+    except TypeError:
+        raise IndexError(
+            f"{part!r} cannot index a stored array; use integers, slices and '...'"
+        ) from None
+    if not -n <= index < n:
+        raise IndexError(f"index {index} is out of bounds for an axis of {n} voxels")
+    return index % n

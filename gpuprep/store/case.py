@@ -1,0 +1,172 @@
+"""Writing one case as an OME-Zarr group: every file but the record, each with its seal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gpuprep.errors import StoreError
+from gpuprep.geometry import Geometry
+from gpuprep.store import ome
+from gpuprep.store.codecs import ChunkCodec, preset
+from gpuprep.store.files import FileSeal, write_file
+from gpuprep.store.layout import (
+    GROUP_FILE,
+    IMAGE_ARRAY,
+    LABELS_GROUP,
+    ArrayLayout,
+    check_label_name,
+    label_array,
+    plan_array,
+    shard_file,
+)
+from gpuprep.store.metadata import array_document, group_document, to_text
+from gpuprep.store.record import read_record, write_record
+from gpuprep.store.shard import write_shard
+
+__all__ = ["read_record", "write_case", "write_record"]
+
+
+def write_case(
+    folder: str | Path,
+    *,
+    image: NDArray[Any] | None,
+    labels: Mapping[str, NDArray[Any]],
+    geometry: Geometry,
+    chunk: int = 32,
+    codec: str = "balanced",
+    threads: int = 1,
+    channel_names: Sequence[str] = (),
+    label_names: Mapping[str, Mapping[int, str]] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    durable: bool = True,
+) -> dict[str, dict[str, int]]:
+    """Write everything of a case except its record, as an OME-Zarr 0.5 group.
+
+    Args:
+        folder: The case's folder, normally ``Staging.folder``; made where absent.
+        image: ``z, y, x`` or ``c, z, y, x``; None for a case of labels only.
+        labels: Integer label maps ``z, y, x`` by name.
+        geometry: The grid all of them lie on.
+        chunk: Voxels along each edge of a chunk.
+        codec: One of ``codecs.PRESETS``.
+        threads: Threads that compress.
+        channel_names: One name per channel of a 4-D image.
+        label_names: Per label, the names of its voxel values.
+        attributes: JSON values kept with the case under ``attributes.gpuprep.attributes``.
+        durable: Wait for the disk after each file.
+
+    Returns:
+        ``{"size": bytes, "crc32c": value}`` of every file by its path below ``folder``; the record
+        wants them under ``files``.
+
+    Raises:
+        StoreError: shapes or dtypes do not fit together, or the disk refuses.
+        RunStopped: the disk is full.
+        UsageError: the codec or a label's name is wrong.
+    """
+    folder = Path(folder)
+    arrays = _plan_arrays(image, labels, geometry, chunk, channel_names)
+    codecs = {path: preset(codec, layout.dtype) for path, (_, layout) in arrays.items()}
+    documents = {
+        f"{path}/{GROUP_FILE}": array_document(
+            layout, codecs[path], ome.axis_names(len(layout.shape))
+        )
+        for path, (_, layout) in arrays.items()
+    }
+    documents |= _group_documents(
+        image, list(labels), geometry, channel_names, label_names or {}, attributes or {}
+    )
+    texts = {path: to_text(document, f"{folder / path}") for path, document in documents.items()}
+    seals: dict[str, FileSeal] = {}
+    for path, (array, layout) in arrays.items():
+        seals |= _write_array(
+            folder, path, array, layout, codecs[path], threads=threads, durable=durable
+        )
+    for path, text in texts.items():
+        seals[path] = write_file(folder / path, [text], fsync=durable)
+    return {path: seal.to_json() for path, seal in sorted(seals.items())}
+
+
+def _plan_arrays(
+    image: NDArray[Any] | None,
+    labels: Mapping[str, NDArray[Any]],
+    geometry: Geometry,
+    chunk: int,
+    channel_names: Sequence[str],
+) -> dict[str, tuple[NDArray[Any], ArrayLayout]]:
+    """Every array with its layout, by its path inside the case."""
+    arrays = {label_array(check_label_name(name)): labels[name] for name in labels}
+    for path, array in arrays.items():
+        if array.shape != geometry.shape or array.dtype.kind not in "iu":
+            raise StoreError(
+                f"{path}: a label must hold integers on the case's grid {geometry.shape}, "
+                f"this one is {array.dtype} of shape {array.shape}"
+            )
+    if image is not None:
+        channels = 1 if image.ndim == 3 else image.shape[0]
+        if image.shape[-3:] != geometry.shape or len(channel_names) not in (0, channels):
+            raise StoreError(
+                f"image of shape {image.shape} with {len(channel_names)} channel names does not fit "
+                f"the case's grid {geometry.shape}"
+            )
+        arrays = {IMAGE_ARRAY: image} | arrays
+    return {
+        path: (array, plan_array(array.shape, array.dtype, chunk)) for path, array in arrays.items()
+    }
+
+
+def _group_documents(
+    image: NDArray[Any] | None,
+    labels: Sequence[str],
+    geometry: Geometry,
+    channel_names: Sequence[str],
+    label_names: Mapping[str, Mapping[int, str]],
+    attributes: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """``zarr.json`` of every group by its path inside the case."""
+    case = ome.image_attributes(
+        geometry,
+        0 if image is None else image.ndim,
+        name="image",
+        channel_names=channel_names,
+        label_names=labels,
+        attributes=attributes,
+    )
+    groups = {GROUP_FILE: case}
+    if labels:
+        groups[f"{LABELS_GROUP}/{GROUP_FILE}"] = ome.labels_attributes(labels)
+    for name in labels:
+        groups[f"{LABELS_GROUP}/{name}/{GROUP_FILE}"] = ome.label_attributes(
+            geometry, name=name, value_names=label_names.get(name, {}), has_image=image is not None
+        )
+    return {path: group_document(words) for path, words in groups.items()}
+
+
+def _write_array(
+    folder: Path,
+    path: str,
+    array: NDArray[Any],
+    layout: ArrayLayout,
+    codec: ChunkCodec,
+    *,
+    threads: int,
+    durable: bool,
+) -> Iterator[tuple[str, FileSeal]]:
+    """Write every shard of one array; yields each file's path inside the case and its seal."""
+    for key in layout.shard_keys():
+        name = f"{path}/{shard_file(key)}"
+        seal = write_shard(
+            folder / name,
+            array[layout.region(key)],
+            chunk=layout.chunk,
+            grid=layout.grid,
+            dtype=layout.dtype,
+            encode=codec.encode,
+            threads=threads,
+            fsync=durable,
+        )
+        yield name, seal

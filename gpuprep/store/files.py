@@ -1,0 +1,187 @@
+"""How bytes reach the disk and come back: whole files with a seal, JSON lines, and what disks refuse."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from gpuprep.errors import CorruptStoreError, RunStopped, StoreError
+
+_WRITE_BUFFER = 1 << 20
+_READ_BLOCK = 4 << 20
+_DOCUMENT_LIMIT = 64 << 20  # bytes; no JSON document of a case comes near
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeal:
+    """Size in bytes and CRC32C of a whole file: what ``verify`` compares."""
+
+    size: int
+    crc32c: int
+
+    def to_json(self) -> dict[str, int]:
+        return {"size": self.size, "crc32c": self.crc32c}
+
+
+@contextmanager
+def storage_faults(path: str | Path) -> Iterator[None]:
+    """Turns what the operating system says about ``path`` into the errors of gpuprep.
+
+    Raises:
+        RunStopped: the disk or the quota is full; the message has the free bytes.
+        StoreError: anything else the disk refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunStopped(
+                f"{path}: {reason}; {_free_bytes(Path(path)):,} bytes are free on its disk",
+                advice="free some space (or raise the quota) and run the same command again; "
+                "finished cases are kept",
+            ) from error
+        denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        advice = "check the owner and the mode of the folder" if denied else ""
+        raise StoreError(f"{path}: {reason}", advice=advice) from error
+
+
+def _free_bytes(path: Path) -> int:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def write_file(path: Path, pieces: Iterable[bytes], *, fsync: bool) -> FileSeal:
+    """Write a whole file under a ``.partial`` name, then rename it; returns its seal.
+
+    Raises:
+        RunStopped: the disk is full.
+        StoreError: the disk refuses otherwise.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with storage_faults(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            seal = _write_pieces(partial, pieces, fsync=fsync)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    return seal
+
+
+def _write_pieces(path: Path, pieces: Iterable[bytes], *, fsync: bool) -> FileSeal:
+    size, crc = 0, 0
+    with path.open("wb", buffering=_WRITE_BUFFER) as stream:
+        for piece in pieces:
+            stream.write(piece)
+            size += len(piece)
+            crc = google_crc32c.extend(crc, piece)
+        stream.flush()
+        if fsync:
+            os.fsync(stream.fileno())
+    return FileSeal(size, crc)
+
+
+def fsync_path(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def seal_file(path: Path) -> FileSeal:
+    """Read a file to its end and return the seal it has now."""
+    size, crc = 0, 0
+    with path.open("rb", buffering=0) as stream:
+        while block := stream.read(_READ_BLOCK):
+            size += len(block)
+            crc = google_crc32c.extend(crc, block)
+    return FileSeal(size, crc)
+
+
+def open_inside(folder: Path, name: str) -> int:
+    """A read-only descriptor of ``folder/name`` that passes through no symbolic link below ``folder``.
+
+    Raises:
+        CorruptStoreError: the file is absent or is not a plain file of this folder.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        *parents, last = name.split("/")
+        for parent in parents:
+            descriptor = _step(descriptor, parent, flags | os.O_DIRECTORY)
+        descriptor = _step(descriptor, last, flags | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a plain file")
+        return descriptor
+    except OSError as error:
+        raise CorruptStoreError(
+            f"{folder / name}: {error.strerror}",
+            advice=f"run 'gpuprep verify' on the cohort, then run the case again ({folder.name})",
+        ) from error
+
+
+def _step(folder: int, name: str, flags: int) -> int:
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def read_document(folder: Path, name: str) -> bytes:
+    """The bytes of a JSON document of a case.
+
+    Raises:
+        CorruptStoreError: it is absent, not a plain file, or larger than any document of ours.
+    """
+    with os.fdopen(open_inside(folder, name), "rb") as stream:
+        text = stream.read(_DOCUMENT_LIMIT + 1)
+    if len(text) > _DOCUMENT_LIMIT:
+        raise CorruptStoreError(f"{folder / name}: larger than {_DOCUMENT_LIMIT:,} bytes")
+    return text
+
+
+def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
+    """Add one JSON line to a file in a single write; a torn line before it is closed first."""
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with storage_faults(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
+
+
+def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON-lines file; lines torn by a crash are passed over, an absent file is empty."""
+    path = Path(path)
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict):
+                yield row

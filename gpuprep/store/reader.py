@@ -1,0 +1,201 @@
+"""Opening what a run wrote: a cohort is a mapping from case id to case, a case holds stored arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gpuprep.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.findings import Finding
+from gpuprep.geometry import Geometry
+from gpuprep.store.array import CrcPolicy, StoredArray
+from gpuprep.store.files import read_document
+from gpuprep.store.layout import (
+    CASE_SUFFIX,
+    CASES_FOLDER,
+    GROUP_FILE,
+    IMAGE_ARRAY,
+    LABELS_GROUP,
+    RECORD_FILE,
+    case_folder,
+    check_label_name,
+    label_array,
+    natural_key,
+)
+from gpuprep.store.metadata import parse_document
+from gpuprep.store.ome import parse_value_names
+from gpuprep.store.record import read_record
+
+__all__ = ["Case", "Cohort", "CrcPolicy", "StoredArray", "open_case", "open_cohort"]
+
+_FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
+_CASES_KEPT = 1024  # open cases a cohort remembers
+
+
+class Case:
+    """One stored case. Arrays read from disk when they are indexed.
+
+    Attributes:
+        id: The case id.
+        path: Its folder.
+        image: ``z, y, x`` or ``c, z, y, x``; None for a case of labels only.
+        labels: Label arrays ``z, y, x`` by name.
+        label_names: Per label, the names of its voxel values.
+        geometry: The grid of all arrays.
+        channel_names: One name per channel where the channels are named.
+        attributes: What the writer kept with the case.
+    """
+
+    def __init__(self, path: str | Path, *, crc: CrcPolicy = "always") -> None:
+        self.path = Path(path)
+        self.id = self.path.name.removesuffix(CASE_SUFFIX)
+        self._crc: CrcPolicy = crc
+        self._record: dict[str, Any] | None = None
+        if not (self.path / RECORD_FILE).is_file():
+            raise StoreError(
+                f"{self.path}: not a finished case, it has no {RECORD_FILE}",
+                advice="run the case again, or give the folder of a case",
+            )
+        try:
+            attributes = self._attributes("")
+            own = attributes["gpuprep"]
+            self.geometry = Geometry.from_json(own["geometry"])
+            self.channel_names = tuple(str(name) for name in own["channels"])
+            self.attributes: dict[str, Any] = dict(own["attributes"])
+            has_image, names = "ome" in attributes, list(own["labels"])
+            named = {check_label_name(name): self._value_names(name) for name in names}
+        except _FAULTS as error:
+            raise CorruptStoreError(
+                f"{self.path}: its {GROUP_FILE} files do not describe a case ({error!r})",
+                advice="run the case again",
+            ) from error
+        self.image = StoredArray(self.path, IMAGE_ARRAY, crc=crc) if has_image else None
+        self.labels: Mapping[str, StoredArray] = MappingProxyType(
+            {name: StoredArray(self.path, label_array(name), crc=crc) for name in named}
+        )
+        self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen_case, (self.path, self._crc)
+
+    def __repr__(self) -> str:
+        shape = self.image.shape if self.image is not None else self.geometry.shape
+        return f"<Case {self.id}: shape {shape}, labels {list(self.labels)}>"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done to the case, checked against its CRC32C; raises CorruptStoreError."""
+        if self._record is None:
+            self._record = read_record(self.path)
+        return self._record
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was odd about the case's input, from its record."""
+        return [Finding.from_json(row) for row in self.record.get("findings", [])]
+
+    def _attributes(self, group: str) -> dict[str, Any]:
+        name = f"{group}/{GROUP_FILE}".lstrip("/")
+        document = parse_document(read_document(self.path, name), f"{self.path / name}")
+        return dict(document["attributes"])
+
+    def _value_names(self, label: str) -> Mapping[int, str]:
+        return parse_value_names(self._attributes(f"{LABELS_GROUP}/{label}"))
+
+
+def open_case(path: str | Path, *, crc: CrcPolicy = "always") -> Case:
+    """Open the folder of one finished case.
+
+    Raises:
+        StoreError: the folder is not a finished case.
+        CorruptStoreError: one of its documents is missing or damaged.
+    """
+    return Case(path, crc=crc)
+
+
+class Cohort(Mapping[str, Case]):
+    """All finished cases of an output folder, in natural order; a case is opened when asked for.
+
+    Folders without a record are no cases and are passed over. The list of ids is read once, at first need.
+    """
+
+    def __init__(self, path: str | Path, *, crc: CrcPolicy = "always") -> None:
+        self.path = Path(path)
+        self._crc: CrcPolicy = crc
+        self._ids: tuple[str, ...] | None = None
+        self._cases: dict[str, Case] = {}
+        if not (self.path / CASES_FOLDER).is_dir():
+            raise StoreError(
+                f"{self.path}: not a cohort, it has no folder {CASES_FOLDER}/",
+                advice="give the output folder of a run",
+            )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reopen_cohort, (self.path, self._crc)
+
+    def __repr__(self) -> str:
+        return f"<Cohort {self.path}>"
+
+    def __getitem__(self, case_id: str) -> Case:
+        case = self._cases.get(case_id)
+        if case is None:
+            if case_id not in self:
+                raise KeyError(case_id)
+            case = self._cases[case_id] = open_case(case_folder(self.path, case_id), crc=self._crc)
+            if len(self._cases) > _CASES_KEPT:
+                with suppress(RuntimeError):  # another thread is at it
+                    self._cases.pop(next(iter(self._cases)), None)
+        return case
+
+    def __contains__(self, case_id: object) -> bool:
+        try:
+            return (case_folder(self.path, str(case_id)) / RECORD_FILE).is_file()
+        except UsageError:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every case id, ``case_2`` before ``case_10``."""
+        if self._ids is None:
+            self._ids = tuple(sorted(finished_cases(self.path), key=natural_key))
+        return self._ids
+
+
+def finished_cases(root: str | Path) -> Iterator[str]:
+    """The ids of all folders below ``cases/`` that hold a record, in no order."""
+    with os.scandir(Path(root) / CASES_FOLDER) as entries:
+        for entry in entries:
+            visible = entry.name.endswith(CASE_SUFFIX) and not entry.name.startswith(".")
+            if visible and Path(entry.path, RECORD_FILE).is_file():
+                yield entry.name.removesuffix(CASE_SUFFIX)
+
+
+def open_cohort(path: str | Path, *, crc: CrcPolicy = "always") -> Cohort:
+    """Open the output folder of a run.
+
+    Args:
+        path: The output folder.
+        crc: Whether to check the CRC32C of every chunk that is read.
+
+    Raises:
+        StoreError: the folder holds no cohort.
+    """
+    return Cohort(path, crc=crc)
+
+
+def _reopen_case(path: Path, crc: CrcPolicy) -> Case:
+    return Case(path, crc=crc)
+
+
+def _reopen_cohort(path: Path, crc: CrcPolicy) -> Cohort:
+    return Cohort(path, crc=crc)

@@ -1,0 +1,74 @@
+"""The record of a case: its last file, without which a folder is no case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from gpuprep.errors import CorruptStoreError, StoreError
+from gpuprep.store.files import read_document, write_file
+from gpuprep.store.layout import RECORD_FILE
+
+_SEAL = "record_crc32c"
+
+
+def write_record(folder: str | Path, record: Mapping[str, Any], *, durable: bool = True) -> None:
+    """Write ``record.json``, the last file of a case, with a CRC32C of its own text.
+
+    Args:
+        folder: The case's folder.
+        record: JSON values; ``files`` must hold what ``write_case`` returned.
+        durable: Wait until the bytes are on the disk.
+
+    Raises:
+        StoreError: ``files`` is missing, or a value is not JSON (NaN and infinity are not).
+        RunStopped: the disk is full.
+    """
+    path = Path(folder) / RECORD_FILE
+    if "files" not in record:
+        raise StoreError(f"{path}: a record needs 'files', the seals that write_case returned")
+    try:
+        text = _sealed_text(record)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{path}: the record holds a value that is not JSON: {error}") from error
+    write_file(path, [text], fsync=durable)
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """The record of a case as ``write_record`` got it.
+
+    Raises:
+        CorruptStoreError: it is absent, or any bit of it is not as written.
+    """
+    folder = Path(folder)
+    text = read_document(folder, RECORD_FILE)
+    try:
+        record = json.loads(text)
+        del record[_SEAL]
+        # Every byte counts, spaces too: the text must be the one this record is written as.
+        intact = isinstance(record["files"], dict) and _sealed_text(record) == text
+    except (KeyError, TypeError, ValueError, RecursionError):
+        intact = False
+    if not intact:
+        raise CorruptStoreError(
+            f"{folder / RECORD_FILE}: the record was changed after it was written",
+            advice="delete the case's folder and run again; the case will be made anew",
+        )
+    return dict(record)
+
+
+def _sealed_text(record: Mapping[str, Any]) -> bytes:
+    rows = json.loads(_to_text(record))  # as a reader gets it: keys are strings, tuples are lists
+    rows.pop(_SEAL, None)
+    sealed = {**rows, _SEAL: google_crc32c.value(_to_text(rows))}
+    return _to_text(sealed)
+
+
+def _to_text(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(
+        record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
+    ).encode()

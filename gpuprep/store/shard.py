@@ -1,0 +1,190 @@
+"""Shards: many compressed chunks in one file (Zarr v3 ``sharding_indexed``, index at the end).
+
+A shard is its chunks in C order, each followed by its CRC32C, then one ``(offset, length)`` pair per
+chunk and the CRC32C of those pairs. A chunk of zeros only is not stored; its pair is all ones. The
+bytes depend on the voxels and the codec, never on the number of threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import mmap
+import os
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import CorruptStoreError, StoreError
+from gpuprep.store.codecs import CRC_BYTES, Bytes, Decode, Encode
+from gpuprep.store.files import FileSeal, write_file
+from gpuprep.store.layout import Index
+
+MISSING = -1  # the all-ones offset and length of an absent chunk, read as int64
+
+_CRC = struct.Struct("<I")
+_ROWS_AHEAD = 2  # rows of chunks in flight per thread: bounds memory, keeps every thread busy
+
+
+def write_shard(
+    path: Path,
+    region: NDArray[Any],
+    *,
+    chunk: Sequence[int],
+    grid: Sequence[int],
+    dtype: np.dtype[Any],
+    encode: Encode,
+    threads: int = 1,
+    fsync: bool = True,
+) -> FileSeal:
+    """Compress ``region`` into one shard file; returns the file's size and CRC32C.
+
+    Args:
+        path: The shard's file; it appears whole or not at all.
+        region: The voxels of this shard; may be any view, and shorter than the shard at the border.
+        chunk: Shape of one chunk; border chunks are filled up with zeros.
+        grid: Chunks of the shard along each axis.
+        dtype: Little-endian dtype as stored.
+        encode: Turns one C-contiguous chunk into its compressed bytes.
+        threads: Threads that compress; the caller's thread writes.
+        fsync: Wait until the bytes are on the disk.
+    """
+
+    def encode_row(lead: Index) -> list[bytes | None]:
+        corners = [(*lead, last) for last in range(grid[-1])]
+        return [_encode_chunk(region, corner, chunk, dtype, encode) for corner in corners]
+
+    rows = itertools.product(*map(range, grid[:-1]))
+    chunks = itertools.chain.from_iterable(_map_ordered(encode_row, rows, threads))
+    return write_encoded_shard(path, chunks, count=math.prod(grid), fsync=fsync)
+
+
+def write_encoded_shard(
+    path: Path, chunks: Iterable[bytes | None], *, count: int, fsync: bool = True
+) -> FileSeal:
+    """Write ``count`` chunks compressed elsewhere, in C order and without CRC, as one shard.
+
+    ``None`` stands for a chunk of zeros only.
+
+    Raises:
+        StoreError: there are more or fewer chunks than ``count``, or the disk refuses.
+        RunStopped: the disk is full.
+    """
+    return write_file(path, _shard_pieces(path, chunks, count), fsync=fsync)
+
+
+def _shard_pieces(path: Path, chunks: Iterable[bytes | None], count: int) -> Iterator[bytes]:
+    pairs: list[tuple[int, int]] = []
+    offset = 0
+    for payload in chunks:
+        if payload is None:
+            pairs.append((MISSING, MISSING))
+            continue
+        yield payload
+        yield _CRC.pack(google_crc32c.value(payload))
+        length = len(payload) + CRC_BYTES
+        pairs.append((offset, length))
+        offset += length
+    if len(pairs) != count:
+        raise StoreError(f"{path}: got {len(pairs)} chunks for a shard of {count}")
+    index = np.array(pairs, "<i8").tobytes()
+    yield index
+    yield _CRC.pack(google_crc32c.value(index))
+
+
+def _encode_chunk(
+    region: NDArray[Any],
+    corner: Index,
+    chunk: Sequence[int],
+    dtype: np.dtype[Any],
+    encode: Encode,
+) -> bytes | None:
+    """The compressed chunk at ``corner`` (counted in chunks); None where it holds zeros only."""
+    inside = region[tuple(slice(k * n, (k + 1) * n) for k, n in zip(corner, chunk, strict=True))]
+    if inside.shape == tuple(chunk):
+        block = np.ascontiguousarray(inside, dtype)
+    else:
+        block = np.zeros(chunk, dtype)
+        block[tuple(map(slice, inside.shape))] = inside
+    # As integers: float16 comparisons are slow, and a stored -0.0 must stay one.
+    return encode(block) if block.view(f"u{dtype.itemsize}").any() else None
+
+
+def _map_ordered(
+    encode_row: Any, rows: Iterable[Index], threads: int
+) -> Iterator[list[bytes | None]]:
+    """``map`` over threads, in order, with few results waiting."""
+    if threads <= 1:
+        yield from map(encode_row, rows)
+        return
+    waiting: deque[Future[list[bytes | None]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="gpuprep-encode") as pool:
+        for row in rows:
+            waiting.append(pool.submit(encode_row, row))
+            if len(waiting) > _ROWS_AHEAD * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShard:
+    """A shard mapped read-only: ``bytes`` of the file, ``index`` of shape ``(*grid, 2)``, int64."""
+
+    bytes: Bytes
+    index: NDArray[np.int64]
+
+    def decode_chunk(
+        self, offset: int, length: int, decode: Decode, out: NDArray[Any], *, check: bool
+    ) -> None:
+        """Decode one stored chunk into ``out``; raises ValueError or RuntimeError where it is damaged."""
+        end = offset + length - CRC_BYTES
+        piece = self.bytes[offset:end]
+        if check and google_crc32c.value(piece) != _CRC.unpack_from(self.bytes.data, end)[0]:
+            raise ValueError("its CRC32C does not match")
+        decode(piece, out)
+
+
+def map_shard(descriptor: int, path: Path, grid: Sequence[int]) -> OpenShard:
+    """Map an open shard file (the descriptor is closed) and check its index against CRC and size.
+
+    Raises:
+        CorruptStoreError: the file is cut, or its index is damaged or points outside the chunks.
+    """
+    try:
+        size = os.fstat(descriptor).st_size
+        index_bytes = 16 * math.prod(grid)
+        end = size - index_bytes - CRC_BYTES
+        if end < 0:
+            raise CorruptStoreError(
+                f"{path}: {size:,} bytes cannot hold an index of {index_bytes:,} bytes; it was cut",
+                advice="run the case again",
+            )
+        mapped = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
+    finally:
+        os.close(descriptor)
+    index = mapped[end : end + index_bytes]
+    (stored,) = _CRC.unpack_from(mapped, end + index_bytes)
+    pairs = np.frombuffer(index, "<i8").reshape(-1, 2)
+    if google_crc32c.value(index) != stored or not _points_inside(pairs, end):
+        raise CorruptStoreError(
+            f"{path}: the index of the shard is damaged or the file was cut",
+            advice="run the case again",
+        )
+    return OpenShard(np.frombuffer(mapped, np.uint8), pairs.reshape(*grid, 2))
+
+
+def _points_inside(pairs: NDArray[np.int64], end: int) -> bool:
+    """Whether every pair is absent or lies, with room for its CRC, before ``end``."""
+    offset, length = pairs[:, 0], pairs[:, 1]
+    absent = (offset == MISSING) & (length == MISSING)
+    inside = (offset >= 0) & (offset <= end) & (length > CRC_BYTES) & (length <= end - offset)
+    return bool((absent | inside).all())

@@ -1,0 +1,150 @@
+"""Checking stored cases against their records: every file, and on request every byte and chunk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gpuprep.errors import GpuprepError
+from gpuprep.store.array import StoredArray
+from gpuprep.store.files import read_lines, seal_file
+from gpuprep.store.layout import (
+    CASE_SUFFIX,
+    CASES_FOLDER,
+    GROUP_FILE,
+    MANIFEST_FILE,
+    RECORD_FILE,
+    natural_key,
+)
+from gpuprep.store.metadata import parse_document
+from gpuprep.store.record import read_record
+
+_REMAKE = "delete the case's folder and run again; the case will be made anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a stored case. ``file`` is a path inside the case, empty for all of it."""
+
+    case: str
+    file: str
+    message: str
+    advice: str = _REMAKE
+
+    def __str__(self) -> str:
+        where = f"{self.case}/{self.file}" if self.file else self.case
+        return f"{where}: {self.message}; {self.advice}"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def verify_case(folder: str | Path, *, full: bool = False) -> list[Problem]:
+    """What is wrong with one case; an empty list means nothing is.
+
+    Args:
+        folder: The case's folder.
+        full: Also read every byte: the CRC32C of every file, of every shard index and of every chunk,
+            and decode every chunk. Otherwise only names and sizes of files and the record are checked.
+    """
+    folder = Path(folder)
+    case = folder.name.removesuffix(CASE_SUFFIX)
+    try:
+        expected = read_record(folder)["files"]
+    except GpuprepError as error:
+        return [Problem(case, RECORD_FILE, error.message, error.advice or _REMAKE)]
+    problems = [Problem(case, name, text) for name, text in _compare_names(folder, expected)]
+    if full:
+        faulty = {problem.file for problem in problems}
+        intact = {name: seal for name, seal in expected.items() if name not in faulty}
+        problems += [Problem(case, name, text) for name, text in _compare_bytes(folder, intact)]
+        problems += [Problem(case, name, text) for name, text in _decode_arrays(folder, expected)]
+    return problems
+
+
+def verify_cohort(
+    root: str | Path,
+    *,
+    full: bool = False,
+    on_case: Callable[[str, list[Problem]], None] | None = None,
+) -> list[Problem]:
+    """What is wrong with any case of an output folder, in natural order of cases.
+
+    Args:
+        root: The output folder.
+        full: As for ``verify_case``.
+        on_case: Called after each case with its id and its problems.
+    """
+    root = Path(root)
+    folders = sorted((root / CASES_FOLDER).iterdir(), key=lambda folder: natural_key(folder.name))
+    problems = []
+    for folder in folders:
+        found = verify_case(folder, full=full)
+        problems += found
+        if on_case is not None:
+            on_case(folder.name.removesuffix(CASE_SUFFIX), found)
+    present = {folder.name.removesuffix(CASE_SUFFIX) for folder in folders}
+    listed = {str(row["case"]) for row in read_lines(root / MANIFEST_FILE) if "case" in row}
+    return problems + [
+        Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
+        for case in sorted(listed - present, key=natural_key)
+    ]
+
+
+def _compare_names(
+    folder: Path, expected: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[str, str]]:
+    found = dict(_walk(folder))
+    for name, seal in expected.items():
+        if name not in found:
+            yield name, "the file is missing"
+        elif found[name] != seal["size"]:
+            yield name, f"the file has {found[name]:,} bytes, its record says {seal['size']:,}"
+    for name in found.keys() - expected.keys() - {RECORD_FILE}:
+        yield name, "the file is not in the record"
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+    """Every file below a folder with its size; links are not followed and have size -1."""
+    for path, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(path, name).is_symlink()]
+        for name in names + links:
+            file = Path(path, name)
+            yield (
+                file.relative_to(folder).as_posix(),
+                -1 if file.is_symlink() else file.stat().st_size,
+            )
+
+
+def _compare_bytes(
+    folder: Path, expected: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[str, str]]:
+    for name, seal in expected.items():
+        try:
+            crc = seal_file(folder / name).crc32c
+        except OSError as error:
+            yield name, f"the file cannot be read: {error.strerror}"
+            continue
+        if crc != seal["crc32c"]:
+            yield name, f"CRC32C is {crc:08x}, the record says {seal['crc32c']:08x}: bytes changed"
+
+
+def _decode_arrays(
+    folder: Path, expected: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[str, str]]:
+    """What a reader would trip over: damaged indices and chunks, absent shards, unreadable documents."""
+    for name in expected:
+        if not name.endswith(f"/{GROUP_FILE}") or not (folder / name).is_file():
+            continue
+        try:
+            document = parse_document((folder / name).read_bytes(), name)
+            if document.get("node_type") != "array":
+                continue
+            array = StoredArray(folder, name.removesuffix(f"/{GROUP_FILE}"))
+        except GpuprepError as error:
+            yield name, error.message
+            continue
+        yield from array.damage()

@@ -1,0 +1,46 @@
+"""Shared: where the real scans lie, small volumes on disk, and Hypothesis without deadlines."""
+
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("gpuprep", deadline=None, max_examples=60)
+settings.load_profile("gpuprep")
+
+
+@pytest.fixture(scope="session")
+def scans() -> Path:
+    """The folder of real and hostile scans; tests that need it are skipped without it."""
+    default = Path(__file__).parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("GPUPREP_TEST_DATA") or default)
+    if not folder.is_dir():
+        pytest.skip(f"no real scans at {folder}; set GPUPREP_TEST_DATA")
+    return folder
+
+
+@pytest.fixture
+def cohort_folder(tmp_path: Path) -> Path:
+    """Four CT-like LiTS pairs (volume-N, segmentation-N) with different sizes and orientations."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(4):
+        write_pair(folder, number)
+    return folder
+
+
+def write_pair(folder: Path, number: int) -> None:
+    """One volume-N / segmentation-N pair: a bright ball in noise, label 1 around label 2."""
+    random = np.random.default_rng(number)
+    shape = (40 + 3 * number, 36, 20 + number)  # x, y, z as nibabel has it
+    grid = np.stack(np.indices(shape), -1) - (np.array(shape) - 1) / 2
+    radius = np.linalg.norm(grid * [0.8, 0.8, 1.6], axis=-1)
+    voxels = (random.normal(-700, 60, shape) + 760 * (radius < 11)).astype(np.int16)
+    label = (radius < 11).astype(np.uint8) + (radius < 5)
+    affine = np.diag([-0.8, -0.8, 1.6, 1.0] if number % 2 else [0.8, 0.8, 1.6, 1.0])
+    affine[:3, 3] = [number, 10, -30]
+    for name, array in (("volume", voxels), ("segmentation", label)):
+        nibabel.save(nibabel.Nifti1Image(array, affine), folder / f"{name}-{number}.nii.gz")
