@@ -187,13 +187,13 @@ def _align_label(
     array = turn.view(volume.array)
     if _check_grid(own, geometry, f"label {name}", config, findings):
         return array
-    scale = tuple(s / o for s, o in zip(geometry.spacing_zyx, own.spacing_zyx, strict=True))
-    offset = own.physical_to_index(geometry.origin)
+    (a, b, c), (p, q, r) = geometry.spacing_zyx, own.spacing_zyx
+    z, y, x = (float(index) for index in own.physical_to_index(geometry.origin))
     findings.report(
         "W_LABEL_REGRID",
         f"label {name} was brought from {own.describe()} to {geometry.describe()} by nearest voxel",
     )
-    return place_labels(array, geometry.shape, scale, tuple(float(value) for value in offset))
+    return place_labels(array, geometry.shape, (a / p, b / q, c / r), (z, y, x))
 
 
 def _check_grid(

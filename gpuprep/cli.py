@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import traceback
 from pathlib import Path
@@ -10,12 +9,23 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import gpuprep
+from gpuprep import cli_cases
 from gpuprep.errors import CaseError, GpuprepError, RunStopped, UsageError
+from gpuprep.terminal import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    VerboseOption,
+    err,
+    one_of,
+    out,
+    print_json,
+    session,
+)
 
 app = typer.Typer(
     name="gpuprep",
@@ -26,30 +36,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check, show or document a config.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
-_settings = {"verbose": False}
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML config; without it, all defaults.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override one value: image.resample.spacing=[1,1,2]"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-
-def _set_verbose(value: bool) -> bool:
-    _settings["verbose"] = _settings["verbose"] or value
-    return value
-
-
-VerboseOption = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", help="Tracebacks with errors.", callback=_set_verbose),
-]
+cli_cases.register(app)
 
 
 def _show_version(value: bool) -> None:
@@ -102,7 +89,7 @@ def run(
             input,
             output,
             config=parsed,
-            backend=_one_of("backend", backend, ("auto", "numpy", "cupy")),
+            backend=one_of("backend", backend, ("auto", "numpy", "cupy")),
             workers=workers,
             scheduler=scheduler,
             limit=limit,
@@ -112,7 +99,7 @@ def run(
     if as_json:
         failures = [failure.to_json() for failure in report.failures]
         unmatched = [{"path": path, "reason": reason} for path, reason in report.unmatched]
-        _print_json(
+        print_json(
             {**report.finished.to_json(), "failures": failures, "unmatched": unmatched,
              "exit_code": report.exit_code}
         )  # fmt: skip
@@ -142,7 +129,7 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
 
     preview = preview_cohort(source, config, limit)
     if as_json:
-        _print_json(preview.to_json())
+        print_json(preview.to_json())
         raise typer.Exit(1 if preview.refused else 0)
     table = Table("case", "source x×y×z (mm)", "output x×y×z (mm)", "in", "out (raw)", "peak")
     for row in preview.projections:
@@ -179,18 +166,20 @@ def verify(
     verbose: VerboseOption = False,
 ) -> None:
     """Check every case against its record: sizes, and with --full every checksum."""
+    from gpuprep.store.reader import open_cohort
     from gpuprep.store.verify import verify_cohort
 
-    verified = verify_cohort(output, full=full)
-    problems = [problem for entry in verified.values() for problem in entry]
+    open_cohort(output)  # says so when there is none
+    cases: list[str] = []
+    problems = verify_cohort(output, full=full, on_case=lambda case, _: cases.append(case))
     if as_json:
-        _print_json({"cases": len(verified), "problems": [vars_of(entry) for entry in problems]})
+        print_json({"cases": len(cases), "problems": [entry.to_json() for entry in problems]})
     else:
         for problem in problems:
             out.print(f"[red]damaged[/] {escape(str(problem))}", highlight=False)
         checked = "every checksum" if full else "sizes"
         out.print(
-            f"{len(verified)} cases checked ({checked}): {len(problems)} problems", highlight=False
+            f"{len(cases)} cases checked ({checked}): {len(problems)} problems", highlight=False
         )
     raise typer.Exit(1 if problems else 0)
 
@@ -202,7 +191,7 @@ def doctor(as_json: JsonOption = False, verbose: VerboseOption = False) -> None:
 
     checks = examine()
     if as_json:
-        _print_json([vars_of(check) for check in checks])
+        print_json([vars_of(check) for check in checks])
     else:
         for check in checks:
             mark = {"ok": "[green]ok[/]  ", "note": "[yellow]note[/]", "bad": "[red]bad[/] "}
@@ -229,7 +218,7 @@ def config_schema() -> None:
     """Print the JSON Schema of a config, for editors."""
     from gpuprep.config import Config
 
-    _print_json(Config.model_json_schema(by_alias=True))
+    print_json(Config.model_json_schema(by_alias=True))
 
 
 @config_app.command("show")
@@ -252,7 +241,7 @@ def main() -> None:
     try:
         app()
     except GpuprepError as error:
-        if _settings["verbose"]:
+        if session.verbose:
             traceback.print_exc()
         err.print(f"[red]error[/] {escape(str(error))}", highlight=False)
         if error.advice:
@@ -260,9 +249,14 @@ def main() -> None:
         raise SystemExit(_exit_code(error)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         raise SystemExit(0) from None
+    except OSError as error:
+        if session.verbose:
+            traceback.print_exc()
+        err.print(f"[red]error[/] {escape(str(error))}", highlight=False)
+        raise SystemExit(2) from None
 
 
 def _exit_code(error: GpuprepError) -> int:
@@ -271,12 +265,6 @@ def _exit_code(error: GpuprepError) -> int:
     if isinstance(error, RunStopped):
         return 3
     return 1 if isinstance(error, CaseError) else 2
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
-    if value not in allowed:
-        raise UsageError(f"--{name} {value!r} is not one of {', '.join(allowed)}")
-    return value
 
 
 def _grid(geometry: Any) -> str:
@@ -288,10 +276,6 @@ def _grid(geometry: Any) -> str:
 def vars_of(entry: Any) -> dict[str, Any]:
     """The fields of a small value, for JSON."""
     return {name: getattr(entry, name) for name in entry.__dataclass_fields__}
-
-
-def _print_json(tree: Any) -> None:
-    sys.stdout.write(json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,20 +17,14 @@ from gpuprep.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.layouts.agreement import files_of
 from gpuprep.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.layouts.dicom import find as find_dicom
+from gpuprep.layouts.filenames import looks_like_dicom, natural_key, split_path, split_suffix
 from gpuprep.layouts.found import Found, Outcome, Unmatched
 from gpuprep.layouts.listing import list_tree
 from gpuprep.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from gpuprep.layouts.manifest import read_manifest
 from gpuprep.layouts.msd import find_described
 from gpuprep.layouts.naming import looks_like_label, path_id
-from gpuprep.layouts.tree import (
-    Tree,
-    has_dicom_magic,
-    looks_like_dicom,
-    natural_key,
-    split_path,
-    split_suffix,
-)
+from gpuprep.layouts.tree import Tree, has_dicom_magic
 
 __all__ = ["Found", "Unmatched", "discover"]
 

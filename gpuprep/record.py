@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import gpuprep
 from gpuprep.findings import Findings
 from gpuprep.grids import GridMapping
-from gpuprep.ops.labels import label_counts
+from gpuprep.ops.statistics import label_counts
 from gpuprep.plan import CasePlan
 from gpuprep.prepare import Prepared
 from gpuprep.resolve import Intensity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -69,7 +68,9 @@ def test_zarr_and_tensorstore_read_the_same_voxels(tmp_path, dtype, codec, chann
         assert theirs.dtype == voxels.dtype
         np.testing.assert_array_equal(theirs[...], voxels)
         np.testing.assert_array_equal(other.read().result(), voxels)
-        np.testing.assert_array_equal(other[..., 3:20, 5:9, 1:50].read().result(), theirs[..., 3:20, 5:9, 1:50])
+        np.testing.assert_array_equal(
+            other[..., 3:20, 5:9, 1:50].read().result(), theirs[..., 3:20, 5:9, 1:50]
+        )
 
 
 def test_ome_zarr_models_accepts_image_and_labels(case):
@@ -85,7 +86,7 @@ def test_ome_zarr_models_accepts_image_and_labels(case):
 
 def test_yaozarrs_accepts_every_group(case):
     yaozarrs = pytest.importorskip("yaozarrs")
-    importlib.import_module("yaozarrs.v05")
+    yaozarrs.validate_zarr_store(str(case))
     for name in (".", "labels", "labels/organs", "labels/body"):
         ome = json.loads((case / name / "zarr.json").read_text())["attributes"]
         assert yaozarrs.validate_ome_object(ome["ome"]).version == "0.5"

@@ -175,6 +175,19 @@ def test_cut_shard_is_found_by_its_index(tmp_path, size):
         StoredArray(tmp_path, "0")[0, 0, 0]
 
 
+def test_any_flipped_bit_of_an_index_is_found(tmp_path):
+    voxels = sparse_voxels((16, 8, 8), "i2", 5)
+    store_array(tmp_path, voxels, 8, "balanced", threads=1)
+    path = tmp_path / "0/c/0/0/0"
+    sound = path.read_bytes()
+    for bit in range(8 * (2 * 16 + 4)):
+        flipped = bytearray(sound)
+        flipped[-1 - bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(CorruptStoreError, match="index"):
+            StoredArray(tmp_path, "0")[0, 0, 0]
+
+
 def test_index_that_points_outside_is_refused(tmp_path):
     voxels = sparse_voxels((8, 8, 8), "i2", 6)
     store_array(tmp_path, voxels, 8, "balanced", threads=1)

@@ -65,8 +65,9 @@ def test_spacing_and_origin_of_an_lps_grid(tmp_path):
         {"type": "scale", "scale": [2.0, 0.75, 0.5]},
         {"type": "translation", "translation": [30.5, 20.0, -10.0]},
     ]
-    assert attributes(tmp_path, "labels/liver")["ome"]["multiscales"][0]["datasets"] == (
-        multiscale["datasets"]
+    assert (
+        attributes(tmp_path, "labels/liver")["ome"]["multiscales"][0]["datasets"]
+        == (multiscale["datasets"])
     )
 
 
@@ -143,7 +144,19 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, chang
     assert not (tmp_path / "case").exists()
 
 
-BAD_NAMES = ["", ".", "..", ".hidden", "a/b", "a\\b", "a\0b", "a\nb", "x" * 201, "ä" * 101, "\udcff"]
+BAD_NAMES = [
+    "",
+    ".",
+    "..",
+    ".hidden",
+    "a/b",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    "x" * 201,
+    "ä" * 101,
+    "\udcff",
+]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)

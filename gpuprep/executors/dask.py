@@ -42,10 +42,6 @@ _SETTINGS = {
         "MKL_NUM_THREADS": "1",
         "MALLOC_TRIM_THRESHOLD_": "65536",
     },
-    "logging.distributed": "critical",
-    "logging.distributed.worker": "critical",
-    "logging.distributed.nanny": "critical",
-    "logging.distributed.scheduler": "critical",
 }
 
 

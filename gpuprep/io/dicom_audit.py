@@ -131,9 +131,7 @@ def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:
     for group in groups[:5]:
         one = group[0]
         spacing = f"{one.pixel_spacing[1]:.3g}×{one.pixel_spacing[0]:.3g} mm"
-        angle = math.degrees(
-            math.acos(min(1.0, abs(float(_normal(one) @ _normal(groups[0][0])))))
-        )
+        angle = math.degrees(math.acos(min(1.0, abs(float(_normal(one) @ _normal(groups[0][0]))))))
         turned = f", turned by {angle:.1f}°" if angle > 0.1 else ""
         kind = f" {one.kind}" if one.kind else ""
         parts.append(f"{len(group)}{kind} of {one.columns}×{one.rows} at {spacing}{turned}")
@@ -150,9 +148,7 @@ def _mixed_rescale(lines: Counter[tuple[float, float]]) -> Problem:
     return Problem("E_MIXED_RESCALE", text, {"lines": len(lines)})
 
 
-def _along_normal(
-    slices: Sequence[Slice], rules: ReadRules
-) -> tuple[list[Slice], list[Problem]]:
+def _along_normal(slices: Sequence[Slice], rules: ReadRules) -> tuple[list[Slice], list[Problem]]:
     """Slices sorted, one per position, and what is wrong with the positions."""
     normal = _normal(slices[0])
     heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
@@ -207,7 +203,9 @@ def _tilted(
     if aside[worst] <= allowed + rules.gap_mm:
         return []
     degrees = math.degrees(math.atan2(float(aside[worst]), float(along[worst])))
-    text = f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
+    text = (
+        f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
+    )
     return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
 
 

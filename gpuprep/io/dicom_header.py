@@ -6,13 +6,11 @@ shared. Both become a list of ``Slice``, so that everything after this file know
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
@@ -20,9 +18,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
 from gpuprep.errors import InputError
+from gpuprep.io.dicom_frames import Frame, Numbers
 from gpuprep.io.integrity import open_regular
-
-Numbers = tuple[float, ...]
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _LOSSY_SYNTAXES = frozenset(
@@ -104,7 +101,7 @@ def read_slices(path: Path) -> list[Slice]:
                 path=str(path),
             )
         shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
-        described = [_Frame(dataset, group, shared) for group in groups or [Dataset()] * frames]
+        described = [Frame(dataset, group, shared) for group in groups or [Dataset()] * frames]
         return [
             _slice(path, dataset, frame, index, len(described), described[0].line)
             for index, frame in enumerate(described)
@@ -169,50 +166,10 @@ def _parsed(path: Path, tags: list[str]) -> FileDataset:
     return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=bare)
 
 
-class _Frame:
-    """One frame's view of the tags: its own group, then the shared group, then the file's top level."""
-
-    def __init__(self, dataset: Dataset, group: Dataset, shared: Dataset) -> None:
-        self._levels = (group, shared)
-        self._dataset = dataset
-
-    def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
-        value = self._find(macro, keyword)
-        if value is None or value == "":
-            return ()
-        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
-        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-            raise ValueError(f"{keyword} is {value}")
-        return numbers
-
-    @property
-    def line(self) -> tuple[float, float]:
-        macro = "PixelValueTransformationSequence"
-        slope = self.numbers(macro, "RescaleSlope", 1) or (1.0,)
-        intercept = self.numbers(macro, "RescaleIntercept", 1) or (0.0,)
-        return (slope[0] or 1.0, intercept[0])
-
-    @property
-    def image_type(self) -> list[str]:
-        for level in self._levels:
-            for element in level:
-                if element.keyword.endswith("FrameTypeSequence") and element.value:
-                    return [str(word) for word in element.value[0].get("FrameType") or []]
-        value = self._dataset.get("ImageType") or []
-        return [value] if isinstance(value, str) else [str(word) for word in value]
-
-    def _find(self, macro: str, keyword: str) -> Any:
-        for level in self._levels:
-            for item in level.get(macro) or []:
-                if (value := item.get(keyword)) is not None:
-                    return value
-        return self._dataset.get(keyword)
-
-
 def _slice(
     path: Path,
     dataset: FileDataset,
-    frame: _Frame,
+    frame: Frame,
     index: int,
     frames: int,
     file_line: tuple[float, float],

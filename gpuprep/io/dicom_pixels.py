@@ -48,12 +48,9 @@ def likely_pixels(slices: Sequence[Slice]) -> np.dtype[Any]:
     if any(not number.is_integer() for one in slices for number in one.line):
         return np.dtype("f4")
     one = slices[0]
-    if one.bits_allocated == 8 and one.line == (1.0, 0.0):
-        return np.dtype("i1" if one.signed else "u1")
-    plain_unsigned = one.bits_stored == 16 and not one.signed and one.line == (1.0, 0.0)
-    if one.bits_allocated > 16:
-        return np.dtype("i4")
-    return np.dtype("u2" if plain_unsigned else "i2")
+    if one.line == (1.0, 0.0) and one.bits_allocated <= 16:
+        return np.dtype(f"{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
+    return np.dtype("i2" if one.bits_allocated <= 16 else "i4")
 
 
 def _decoded(one: Slice) -> Plane:
@@ -67,7 +64,7 @@ def _decoded(one: Slice) -> Plane:
             path=one.path,
             advice="Export the file again.",
         )
-    return array.reshape(expected)
+    return np.asarray(array.reshape(expected))
 
 
 def _own_line(plane: Plane, one: Slice) -> Plane:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+import numpy as np
 from isal import igzip, isal_zlib
 
 from gpuprep.errors import InputError
@@ -24,8 +23,6 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import FileIdentity, Voxels
 
 GZIP_MAGIC = b"\x1f\x8b"
-DEFLATE_RATIO = 1032
-"""No deflate stream expands by more (258 bytes from 2 bits, RFC 1951)."""
 _STEP = 1 << 20
 
 
@@ -97,7 +94,7 @@ class ByteSource:
         self.size = self._file.size
         buffered = io.BufferedReader(self._file, _STEP // 8)
         self.gzipped = buffered.peek(2)[:2] == GZIP_MAGIC
-        self._bytes: IO[bytes] = (
+        self._bytes: io.BufferedIOBase = (
             igzip.IGzipFile(fileobj=buffered, mode="rb") if self.gzipped else buffered
         )
         self.position = 0
@@ -113,11 +110,6 @@ class ByteSource:
     ) -> None:
         self._bytes.close()
         self._file.close()
-
-    @property
-    def capacity(self) -> int:
-        """The most bytes this file can possibly decode to."""
-        return self.size * DEFLATE_RATIO if self.gzipped else self.size
 
     def read(self, count: int) -> bytes:
         """Exactly ``count`` bytes, or fewer at the end of the file."""
@@ -137,7 +129,7 @@ class ByteSource:
         Raises:
             InputError: E_TRUNCATED if the file ends early, E_UNREADABLE if its compression is damaged.
         """
-        view = memoryview(voxels.reshape(-1).view("u1"))
+        view = memoryview(voxels.reshape(-1).view(np.uint8).data)
         start = self.position
         if (got := self._into(view)) < len(view):
             raise InputError(
@@ -169,7 +161,7 @@ class ByteSource:
         done = 0
         try:
             while done < len(view):
-                got = self._bytes.readinto(view[done : done + _STEP])  # type: ignore[attr-defined]
+                got = self._bytes.readinto(view[done : done + _STEP])
                 if not got:
                     break
                 done += got
@@ -181,7 +173,7 @@ class ByteSource:
                 path=str(self.path),
                 advice="Copy or download the file again.",
             ) from error
-        except (igzip.BadGzipFile, isal_zlib.IsalError) as error:
+        except (igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
             raise InputError(
                 "E_UNREADABLE",
                 f"the gzip stream is damaged: {error}",
@@ -189,88 +181,3 @@ class ByteSource:
                 advice="Copy or download the file again.",
             ) from error
         return done
-
-
-def check_limits(path: object, shape: Sequence[int], itemsize: int, rules: ReadRules) -> int:
-    """The bytes that voxels of ``shape`` (channels first) take.
-
-    Raises:
-        InputError: E_LIMIT if an axis, the voxels or the bytes are more than the rules allow.
-    """
-    voxels = math.prod(shape)
-    for what, count, limit, key in (
-        ("voxels along one axis", max(shape), rules.max_axis, "max_axis"),
-        ("voxels", voxels, rules.max_voxels, "max_voxels"),
-        ("bytes of voxels", voxels * itemsize, rules.max_bytes, "max_bytes"),
-    ):
-        if count > limit:
-            raise InputError(
-                "E_LIMIT",
-                f"the header declares {count:,} {what}, more than the allowed {limit:,}",
-                path=str(path),
-                advice=f"Raise {key} if the file really is that large.",
-            )
-    return voxels * itemsize
-
-
-def check_capacity(path: object, needed: int, capacity: int, *, compressed: bool) -> None:
-    """Refuse voxels that the file cannot hold, before memory is taken for them.
-
-    Raises:
-        InputError: E_TRUNCATED.
-    """
-    if needed > capacity:
-        most = "can expand to at most" if compressed else "holds only"
-        raise InputError(
-            "E_TRUNCATED",
-            f"the header declares {needed:,} bytes, but the file {most} {capacity:,}",
-            path=str(path),
-            advice="Copy or download the file again.",
-        )
-
-
-def check_gzip_length(path: Path, expected: int) -> None:
-    """Compare the length that a gzip stream at the end of a file states (modulo 2³²).
-
-    Raises:
-        InputError: E_TRUNCATED.
-    """
-    with open_regular(path) as file:
-        file.seek(-4, os.SEEK_END)
-        stated = int.from_bytes(file.read(4), "little")
-    if stated != expected % 2**32:
-        raise InputError(
-            "E_TRUNCATED",
-            f"the header declares {expected:,} bytes, but the gzip stream ends as if it held {stated:,}",
-            path=str(path),
-            advice="Copy or download the file again.",
-        )
-
-
-def beside(header: Path, name: str) -> Path:
-    """The voxel file that a detached header names; it must lie in the header's own folder.
-
-    Links are followed first, so that neither the name nor a link in it can lead elsewhere.
-
-    Raises:
-        InputError: E_UNSAFE_PATH if it lies elsewhere, E_UNREADABLE if it is missing.
-    """
-    unsafe = InputError(
-        "E_UNSAFE_PATH",
-        f"the header names {name!r} as its voxel file, which is not inside the header's folder",
-        path=str(header),
-        advice="Put both files into one folder and name the voxel file without a path.",
-    )
-    if "\0" in name or "\\" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise unsafe
-    target = (header.parent / name).resolve()
-    homes = (header.parent.resolve(), header.resolve().parent)
-    if not any(target.is_relative_to(home) for home in homes):
-        raise unsafe
-    if not target.is_file():
-        raise InputError(
-            "E_UNREADABLE",
-            f"the voxel file {name!r} that the header names is missing",
-            path=str(header),
-        )
-    return header.parent / name

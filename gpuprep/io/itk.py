@@ -81,7 +81,7 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
     try:
-        return reader.Execute()
+        image: sitk.Image = reader.Execute()
     except RuntimeError as error:
         reason = _reason(str(error))
         if re.search(r"allocate|bad_alloc|memory", reason, re.IGNORECASE):
@@ -92,6 +92,7 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
             path=str(path),
             advice="Copy or download the file again, or write it anew.",
         ) from error
+    return image
 
 
 def _reason(text: str) -> str:
@@ -136,7 +137,7 @@ def _channels_first(image: sitk.Image, header: TextHeader) -> Voxels:
         )
     if image.GetNumberOfComponentsPerPixel() > 1:
         return np.moveaxis(array.reshape(*header.shape, header.channels), -1, 0)
-    return array.reshape(header.channels, *header.shape)
+    return np.asarray(array.reshape(header.channels, *header.shape))
 
 
 def _check_agreement(image: sitk.Image, header: TextHeader) -> None:

@@ -11,7 +11,8 @@ from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
 from gpuprep.io.grid import check_grid
-from gpuprep.io.integrity import ByteSource, check_capacity, check_limits
+from gpuprep.io.integrity import ByteSource
+from gpuprep.io.limits import check_capacity, check_limits
 from gpuprep.io.nifti_affine import nifti_geometry
 from gpuprep.io.nifti_header import NiftiHeader, read_header
 from gpuprep.io.rules import ReadRules
@@ -54,12 +55,13 @@ def peek_nifti(path: Path, rules: ReadRules, findings: Findings) -> Preview:
     """What the header promises; only the header and the file sizes are read."""
     with ByteSource(header_path(path)) as source:
         header = read_header(source)
-        size, capacity, gzipped = source.size, source.capacity, source.gzipped
-    geometry = _checked(header, rules, findings)
+        geometry = _checked(header, rules, findings)
+        size, voxels = source.size, source
     if header.kind != "single":
-        with ByteSource(_image_path(header_path(path))) as image:
-            size, capacity, gzipped = size + image.size, image.capacity, image.gzipped
-    check_capacity(path, header.offset + _stored_bytes(header), capacity, compressed=gzipped)
+        with ByteSource(_image_path(source.path)) as voxels:
+            size += voxels.size
+    needed = header.offset + _stored_bytes(header)
+    check_capacity(voxels.path, needed, voxels.size, deflated=voxels.gzipped)
     dtype = likely_dtype(header.stored.newbyteorder("="), header.slope, header.intercept)
     decoded = geometry.voxels * header.channels * dtype.itemsize
     return Preview(geometry, header.channels, str(dtype), decoded, size, tuple(findings.items))
@@ -117,7 +119,7 @@ def _read_voxels(
     allocate: Allocate,
 ) -> Voxels:
     needed = header.offset + _stored_bytes(header)
-    check_capacity(source.path, needed, source.capacity, compressed=source.gzipped)
+    check_capacity(source.path, needed, source.size, deflated=source.gzipped)
     source.skip(header.offset - source.position)
     shape = (header.channels, *header.shape)
     native = header.stored.newbyteorder("=")

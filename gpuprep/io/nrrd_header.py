@@ -9,7 +9,8 @@ import numpy as np
 
 from gpuprep.errors import InputError
 from gpuprep.geometry import Affine
-from gpuprep.io.integrity import beside, open_regular
+from gpuprep.io.integrity import open_regular
+from gpuprep.io.limits import beside
 from gpuprep.io.text_header import (
     HEADER_LIMIT,
     TextHeader,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gpuprep.case import Source
 from gpuprep.errors import InputError
-from gpuprep.io.dicom import peek_dicom, read_dicom
 from gpuprep.io.dicom_header import looks_like_dicom
+from gpuprep.io.dicom_scan import peek_dicom, read_dicom
 from gpuprep.io.integrity import ByteSource, open_regular
 from gpuprep.io.itk import peek_itk, read_itk
 from gpuprep.io.meta_header import looks_like_meta

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpuprep.errors import InputError
 from gpuprep.geometry import Affine
-from gpuprep.io.integrity import DEFLATE_RATIO, check_capacity, check_gzip_length, check_limits
+from gpuprep.io.limits import check_capacity, check_gzip_length, check_limits
 from gpuprep.io.rules import ReadRules
 
 HEADER_LIMIT = 1 << 20
@@ -58,12 +58,11 @@ class TextHeader:
         check_limits(self.path, (self.channels, *self.shape), self.stored.itemsize, rules)
         available = max(0, self.voxel_path.stat().st_size - self.offset)
         if self.compressed is not None:
-            check_capacity(self.path, self.compressed, available, compressed=False)
+            check_capacity(self.path, self.compressed, available)
         if self.encoding == "raw":
-            check_capacity(self.path, self.stored_bytes, available, compressed=False)
+            check_capacity(self.path, self.stored_bytes, available)
         if self.encoding in ("zlib", "gzip"):
-            most = available * DEFLATE_RATIO
-            check_capacity(self.path, self.stored_bytes, most, compressed=True)
+            check_capacity(self.path, self.stored_bytes, available, deflated=True)
         if self.encoding == "gzip":
             check_gzip_length(self.voxel_path, self.stored_bytes)
 

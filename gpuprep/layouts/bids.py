@@ -14,11 +14,12 @@ from pathlib import Path
 
 from gpuprep.case import Case, LabelSource, Source
 from gpuprep.layouts.agreement import set_aside_odd_cases
+from gpuprep.layouts.filenames import split_path, split_suffix
 from gpuprep.layouts.found import Outcome
-from gpuprep.layouts.groups import MANIFEST_ADVICE
+from gpuprep.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.layouts.naming import case_id
 from gpuprep.layouts.tables import attributes_by
-from gpuprep.layouts.tree import Tree, split_path, split_suffix
+from gpuprep.layouts.tree import Tree
 
 _CHANNELS = ("T1w", "T2w", "FLAIR", "PDw", "CT", "ct")
 _LABELS = frozenset({"dseg", "mask", "msk", "seg", "roi"})

@@ -13,9 +13,10 @@ from typing import Any
 
 from gpuprep.case import LabelSource, Source
 from gpuprep.errors import UsageError
+from gpuprep.layouts.filenames import join, split_path
 from gpuprep.layouts.found import Outcome
 from gpuprep.layouts.tables import read_text
-from gpuprep.layouts.tree import Tree, join, split_path
+from gpuprep.layouts.tree import Tree
 
 FILE_NAME = "dataset.json"
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from gpuprep.case import Case, Source
+from gpuprep.errors import InputError
+from gpuprep.layouts.filenames import split_path
 from gpuprep.layouts.found import Outcome
 from gpuprep.layouts.naming import case_id, path_id
 from gpuprep.layouts.tree import Tree
-
-_NOT_IMAGES = frozenset(
-    {"SEG", "RTSTRUCT", "RTPLAN", "RTRECORD", "SR", "PR", "KO", "REG", "FID", "AU", "ECG", "HD"}
-)
 
 
 def find(tree: Tree) -> Outcome | None:
@@ -26,69 +24,73 @@ def find(tree: Tree) -> Outcome | None:
 
 
 def add_series(outcome: Outcome, tree: Tree) -> None:
-    """Add the DICOM series of a tree, if it holds any, to what a layout has found."""
+    """Add the DICOM series of a tree, if it holds any, to what a layout has found.
+
+    The attributes of their cases are modality, description and series UID; nothing about the patient.
+    """
     if not tree.holds_dicom:
         return
-    series, rejected = read_series(tree.root)
-    images = [one for one in series if _is_image(outcome, tree, one)]
-    for one, identifier in zip(images, _ids(tree, images), strict=True):
-        outcome.cases.append(Case(identifier, (series_source(one),), (), series_attributes(one)))
-    volumes = set(tree.volumes)
-    for path, reason in rejected:
-        file = tree.relative(str(path))
-        if file in tree.known and file not in volumes:
-            outcome.reasons.setdefault(file, reason)
-
-
-def read_series(root: Path) -> tuple[list[Any], list[tuple[str, str]]]:
-    """The DICOM series under a folder, and the files that are in none with the reason."""
-    from gpuprep.io.dicom import find_series  # loads pydicom
-
-    return find_series(root)
-
-
-def series_source(series: Any) -> Source:
-    return Source(str(series.folder), tuple(series.files))
-
-
-def series_attributes(series: Any) -> dict[str, str]:
-    """What a series says of itself, as attributes of its case; nothing about the patient."""
-    told = {"modality": series.modality, "description": series.description, "series": series.uid}
-    return {name: str(value) for name, value in told.items() if value}
-
-
-def _is_image(outcome: Outcome, tree: Tree, series: Any) -> bool:
-    """Whether a series can be a case; its files get the reason otherwise."""
-    files = [tree.relative(file) for file in series.files]
-    if series.modality in _NOT_IMAGES:
-        reason = f"DICOM {series.modality} object, not an image; convert it to a volume file"
-    elif not tree.known.issuperset(files):
-        reason = "slice of a series that leaves the input folder by links, or is hidden there"
-    else:
-        return True
-    outcome.reasons.update((file, reason) for file in files if file in tree.known)
-    return False
-
-
-def _ids(tree: Tree, series: list[Any]) -> list[str]:
-    """Ids from the folders; the series of one folder are told apart by description, then by number."""
-    folders = [_folder_id(tree, str(one.folder)) for one in series]
-    in_folder = Counter(folders)
-    ids = [
-        case_id(folder, str(one.description)) if in_folder[folder] > 1 else folder
-        for folder, one in zip(folders, series, strict=True)
+    cases, rejected = read_series(tree)
+    ids = _ids([_folder_id(tree, case.images[0].path) for case in cases], cases)
+    outcome.cases += [
+        Case(identifier, case.images, (), case.attributes)
+        for identifier, case in zip(ids, cases, strict=True)
     ]
-    shared = Counter(ids)
+    for file, reason in rejected:
+        outcome.reasons.setdefault(file, reason)
+
+
+def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
+    """The DICOM series of a tree as cases without ids, and the files that are in none, with the reason.
+
+    Reads the header of every file that is no volume file.
+    """
+    from gpuprep.io.dicom import series_in  # loads pydicom
+
+    volumes = set(tree.volumes)
+    candidates = [file for file in tree.files if file not in volumes]
+    cases: list[Case] = []
+    used: set[str] = set()
+    for series in series_in([Path(tree.path(file)) for file in candidates]):
+        told = {
+            "modality": series.modality,
+            "description": series.description,
+            "series": series.uid,
+        }
+        attributes = {name: text for name, text in told.items() if text}
+        cases.append(Case("", (Source(series.folder, series.files),), (), attributes))
+        used.update(series.files)
+    rest = [file for file in candidates if tree.path(file) not in used]
+    return cases, [(file, _why_no_image(tree.path(file))) for file in rest]
+
+
+def _why_no_image(path: str) -> str:
+    from gpuprep.io.dicom_header import read_identity
+
+    try:
+        read_identity(Path(path))
+    except InputError as error:
+        return error.message
+    return "DICOM image that is in no series"
+
+
+def _folder_id(tree: Tree, path: str) -> str:
+    if Path(path) == tree.root:
+        return case_id(tree.root.name)
+    return path_id(*split_path(tree.relative(path)))
+
+
+def _ids(folders: list[str], cases: Iterable[Case]) -> list[str]:
+    """Ids from the folders; the series of one folder are told apart by description, then by number."""
+    crowded = {folder for folder, number in Counter(folders).items() if number > 1}
+    ids = [
+        case_id(folder, case.attributes.get("description", "")) if folder in crowded else folder
+        for folder, case in zip(folders, cases, strict=True)
+    ]
+    crowded = {identifier for identifier, number in Counter(ids).items() if number > 1}
     seen: Counter[str] = Counter()
     for position, identifier in enumerate(ids):
-        if shared[identifier] > 1:
+        if identifier in crowded:
             seen[identifier] += 1
             ids[position] = case_id(identifier, str(seen[identifier]))
     return ids
-
-
-def _folder_id(tree: Tree, folder: str) -> str:
-    relative = tree.relative(folder)
-    inside = "" if Path(folder) == tree.root else relative
-    parent, _, name = inside.rpartition("/")
-    return path_id(parent, name) if name else case_id(tree.root.name)

@@ -12,20 +12,22 @@ from pathlib import Path
 
 from gpuprep.case import LabelSource, Source
 from gpuprep.layouts.agreement import set_aside_odd_cases
+from gpuprep.layouts.filenames import join, split_path, stem_of
 from gpuprep.layouts.found import Outcome
-from gpuprep.layouts.groups import MANIFEST_ADVICE, Group, add_group, group_folder
+from gpuprep.layouts.group_cases import MANIFEST_ADVICE, add_group
+from gpuprep.layouts.groups import Group
 from gpuprep.layouts.naming import case_id, is_label_word, role_of
 from gpuprep.layouts.pairs import add_groups
 from gpuprep.layouts.tables import attributes_by
-from gpuprep.layouts.tree import Tree, join, split_path, stem_of
+from gpuprep.layouts.tree import Tree
 
 _META = "meta.csv"  # TotalSegmentator's table of cases
 
 
 def find(tree: Tree) -> Outcome | None:
     """Cases of a tree in which at least one case folder has a label or several channels."""
-    groups = {folder: group_folder(folder, names) for folder, names in tree.folders.items()}
-    structures = _structure_folders(tree, groups)
+    groups = tree.groups
+    structures = _structure_folders(tree)
     cases = {
         folder: group
         for folder in groups
@@ -61,12 +63,16 @@ def structure_label(
     return LabelSource(sources, name, {i + 1: source.name for i, source in enumerate(sources)})
 
 
-def _structure_folders(tree: Tree, groups: dict[str, list[Group]]) -> dict[str, str]:
+def _structure_folders(tree: Tree) -> dict[str, str]:
     """Case folder → the one folder of label files inside it."""
     inside: dict[str, list[str]] = {}
     for folder in tree.folders:
         parent, name = split_path(folder)
-        if folder and is_label_word(name) and any(group.images for group in groups.get(parent, ())):
+        if (
+            folder
+            and is_label_word(name)
+            and any(group.images for group in tree.groups.get(parent, ()))
+        ):
             inside.setdefault(parent, []).append(folder)
     return {parent: folders[0] for parent, folders in inside.items() if len(folders) == 1}
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gpuprep.layouts.filenames import join, natural_key
 from gpuprep.layouts.found import Unmatched
-from gpuprep.layouts.tree import Tree, join, natural_key
+from gpuprep.layouts.tree import Tree
 
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpuprep.case import Case, LabelSource, Source
+from gpuprep.layouts.filenames import split_path, stem_of
 from gpuprep.layouts.found import Outcome
-from gpuprep.layouts.groups import MANIFEST_ADVICE
+from gpuprep.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.layouts.naming import case_id
-from gpuprep.layouts.tree import Tree, split_path, stem_of
+from gpuprep.layouts.tree import Tree
 
 _IMAGE = re.compile(r"(?P<set>test[-_])?(?:volume|image|img)[-_]?(?P<number>[0-9]+)", re.IGNORECASE)
 _LABEL = re.compile(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gpuprep.case import LabelSource, Source
 from gpuprep.errors import UsageError
-from gpuprep.layouts.dicom import read_series, series_source
+from gpuprep.layouts.dicom import read_series
+from gpuprep.layouts.filenames import stem_of
 from gpuprep.layouts.folders import structure_label
 from gpuprep.layouts.listing import list_tree
 from gpuprep.layouts.naming import case_id
-from gpuprep.layouts.tree import stem_of
 
 _LISTED_FOLDERS = 4096
 
@@ -63,14 +64,15 @@ class Paths:
         path = self._existing(cell, column)
         if not self._is_folder(path):
             return Source(path, name=name)
-        series, _ = read_series(Path(path))
-        if len(series) != 1:
-            told = "; ".join(str(one.description or one.uid) for one in series[:4])
-            raise UsageError(
-                f"{column} {path} holds {len(series)} DICOM series, one is needed ({told or 'none'})"
+        cases, _ = read_series(list_tree(Path(path)))
+        if len(cases) != 1:
+            told = (
+                "; ".join(case.attributes.get("description", "?") for case in cases[:4]) or "none"
             )
-        source = series_source(series[0])
-        return Source(source.path, source.files, name)
+            raise UsageError(
+                f"{column} {path} holds {len(cases)} DICOM series ({told}), one is needed"
+            )
+        return replace(cases[0].images[0], name=name)
 
     def _existing(self, cell: str, column: str) -> str:
         path = os.path.normpath(self._base / cell)

@@ -12,9 +12,10 @@ from typing import Any
 from gpuprep.case import Case, Source
 from gpuprep.errors import UsageError
 from gpuprep.layouts.dataset_json import Description, all_present, describe, label_sources
+from gpuprep.layouts.filenames import stem_of
 from gpuprep.layouts.found import Outcome
 from gpuprep.layouts.naming import case_id
-from gpuprep.layouts.tree import Tree, stem_of
+from gpuprep.layouts.tree import Tree
 
 LISTS = {"training": "train", "validation": "validation", "test": "test"}
 

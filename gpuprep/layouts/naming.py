@@ -8,7 +8,6 @@ without such a word is its own prefix, and an image.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Literal
 
 Part = Literal["label", "image", "modality", "sequence"]
 
+SEPARATORS = "_-. "
 # fmt: off
 _LABELS = (
     "seg", "segm", "dseg", "segmentation", "segmentations", "label", "labels", "labelmap", "mask", "masks",
@@ -44,12 +44,15 @@ _PARTS: dict[str, Part] = {
     **dict.fromkeys(_RANKS, "sequence"),
 }
 _ROLE = re.compile(
-    r"(?:(?P<prefix>.*)[_\-. ])?(?P<word>{})".format("|".join(map(re.escape, _PARTS))),
+    rf"(?:(?P<prefix>.*)[{re.escape(SEPARATORS)}])?(?P<word>{'|'.join(map(re.escape, _PARTS))})",
     re.IGNORECASE | re.DOTALL,
 )
-_TOKEN = re.compile(r"[^\W\d_]+")
 # ``lesion`` and ``roi`` also name what whole studies are about; they count only at a name's end.
-_LABEL_TOKENS = frozenset(_LABELS) - {"lesion", "lesions", "roi"} | {"labelstr", "labelsts"}
+_LABEL_TOKEN = re.compile(
+    r"(?<![^\W\d_])(?:seg|segm|dseg|segmentations?|label|labels(?:Tr|Ts)?|labelmap|masks?|gt"
+    r"|ground[-_ ]?truth|annotations?|(?:lesions?|roi)$)(?![^\W\d_])",
+    re.IGNORECASE,
+)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 _MOST_ID_BYTES = 200  # leaves room for the store's suffixes in a 255-byte file name
 
@@ -84,10 +87,7 @@ def is_label_word(name: str) -> bool:
 
 def looks_like_label(file: str) -> bool:
     """Whether a path inside a tree (without suffix) speaks of labels in its name or a folder's."""
-    tokens = [token.lower() for token in _TOKEN.findall(file)]
-    ground_truth = any(pair == ("ground", "truth") for pair in itertools.pairwise(tokens))
-    named = role_of(file.rpartition("/")[2]).part == "label"
-    return named or ground_truth or not _LABEL_TOKENS.isdisjoint(tokens)
+    return _LABEL_TOKEN.search(file) is not None
 
 
 def case_id(*parts: str) -> str:

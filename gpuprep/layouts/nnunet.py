@@ -13,9 +13,10 @@ from typing import Any
 from gpuprep.case import Case, Source
 from gpuprep.errors import UsageError
 from gpuprep.layouts.dataset_json import Description, all_present, describe, label_sources
+from gpuprep.layouts.filenames import VOLUME_SUFFIXES, join, split_suffix
 from gpuprep.layouts.found import Outcome
 from gpuprep.layouts.naming import case_id
-from gpuprep.layouts.tree import VOLUME_SUFFIXES, Tree, join, split_suffix
+from gpuprep.layouts.tree import Tree
 
 _SETS = {"Tr": "train", "Ts": "test", "Va": "validation"}
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>[0-9]{4})")

@@ -11,7 +11,8 @@ from gpuprep.layouts import parallel
 from gpuprep.layouts.agreement import set_aside_odd_cases
 from gpuprep.layouts.dicom import add_series
 from gpuprep.layouts.found import Outcome
-from gpuprep.layouts.groups import Group, add_group, group_folder
+from gpuprep.layouts.group_cases import add_group
+from gpuprep.layouts.groups import Group
 from gpuprep.layouts.naming import path_id
 from gpuprep.layouts.tree import Tree
 
@@ -20,9 +21,7 @@ def find(tree: Tree) -> Outcome | None:
     """Cases of a tree in which at least one image has a label or further channels by its name."""
     if (outcome := parallel.find(tree)) is not None:
         return outcome
-    groups = [
-        group for folder, names in tree.folders.items() for group in group_folder(folder, names)
-    ]
+    groups = [group for groups in tree.groups.values() for group in groups]
     if not any(group.is_pair for group in groups):
         return None
     outcome = Outcome()

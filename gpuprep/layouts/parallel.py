@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 
 from gpuprep.case import Case, LabelSource, Source
+from gpuprep.layouts.filenames import join, split_path, split_suffix
 from gpuprep.layouts.found import Outcome
-from gpuprep.layouts.groups import MANIFEST_ADVICE
+from gpuprep.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.layouts.naming import path_id, role_of
-from gpuprep.layouts.tree import Tree, join, split_path, split_suffix
+from gpuprep.layouts.tree import Tree
 
 _SETS = {"tr": "train", "ts": "test", "va": "validation", "": ""}
 _IMAGES = re.compile(

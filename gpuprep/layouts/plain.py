@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from gpuprep.case import Case, Source
 from gpuprep.layouts.dicom import add_series
+from gpuprep.layouts.filenames import split_path, split_suffix, stem_of
 from gpuprep.layouts.found import Outcome
-from gpuprep.layouts.groups import explain_lone_labels
+from gpuprep.layouts.group_cases import explain_lone_labels
 from gpuprep.layouts.naming import looks_like_label, path_id
-from gpuprep.layouts.tree import Tree, split_path, split_suffix, stem_of
+from gpuprep.layouts.tree import Tree
 
 
 def find(tree: Tree) -> Outcome | None:

@@ -87,9 +87,7 @@ def _first(planes: Array, indices: Iterable[int], hit: Callable[[Array], Array])
     return next((k for k in indices if hit(planes[k]).any()), None)
 
 
-def _widen(
-    bounds: tuple[int, int], plane: Array, hit: Callable[[Array], Array]
-) -> tuple[int, int]:
+def _widen(bounds: tuple[int, int], plane: Array, hit: Callable[[Array], Array]) -> tuple[int, int]:
     """The bounds along the plane's rows, stretched to the hits outside them."""
     low, high = bounds
     before = hit(plane[:low]).any(1)

@@ -11,19 +11,21 @@ among the tied, else the lowest. Sums within 1e-9 are tied, which exact halves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.geometry import Shape, Triple
 from gpuprep.grids import GridMapping
-from gpuprep.ops.axis import AxisWeights, axis_weights, snapped
+from gpuprep.ops.axis import AxisWeights, axis_weights, grid_axes, snapped
 from gpuprep.ops.crop import tight_box
+from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import open_threads
-from gpuprep.ops.pointwise import ClipAffine
-from gpuprep.ops.resample import gather, grid_axes, memory_order
+from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.statistics import label_counts
+
+__all__ = ["label_counts", "merge_structures", "place_labels", "resample_labels"]
 
 Array = NDArray[Any]
 
@@ -50,7 +52,7 @@ def resample_labels(
     axes = grid_axes(array.shape, mapping, interpolation)
     with open_threads(threads) as pool:
         if all(axis.indices is not None for axis in axes):
-            gather(array, axes, out, ClipAffine(), pool)
+            gather(array, axes, out, IDENTITY, pool)
             return out
         order = memory_order(array)
         nearest = grid_axes(array.shape, mapping, "nearest")
@@ -87,7 +89,8 @@ class _Taps(NamedTuple):
         return slice(int(reach[0]), int(reach[-1]) + 1) if len(reach) else slice(0, 0)
 
     def part(self, outputs: slice) -> _Taps:
-        return _Taps(*(table[outputs] for table in self))
+        first, second, weight, nearest = self
+        return _Taps(first[outputs], second[outputs], weight[outputs], nearest[outputs])
 
 
 class _Vote:
@@ -131,7 +134,8 @@ class _Vote:
         mixed[:, :-1] |= right | differ[:, 1:]
         lines = mixed.copy()
         mixed[:-1] |= down | lines[1:]
-        return mixed.take(rows.first - y.start, 0).take(columns.first - x.start, 1)
+        points = mixed.take(rows.first - y.start, 0).take(columns.first - x.start, 1)
+        return np.asarray(points, np.bool_)
 
     def _plane(self, k: int, mixed: Array) -> Array:
         slices, rows, columns = self._taps
@@ -141,7 +145,7 @@ class _Vote:
         for first in range(0, len(ys), _VOTERS):
             y, x = ys[first : first + _VOTERS], xs[first : first + _VOTERS]
             plane[y, x] = self._elect(k, y, x)
-        return plane
+        return np.asarray(plane)
 
     def _elect(self, k: int, y: NDArray[np.intp], x: NDArray[np.intp]) -> Array:
         """The winning labels at some points of output plane ``k``."""
@@ -155,7 +159,9 @@ class _Vote:
         weights = np.empty((8, len(y)))
         for corner, (a, b, c) in enumerate(_CORNERS):
             voters[corner] = self._labels[pairs[0][a], pairs[1][b], pairs[2][c]]
-            weights[corner] = _share(pairs[0][2], a) * _share(pairs[1][2], b) * _share(pairs[2][2], c)
+            weights[corner] = (
+                _share(pairs[0][2], a) * _share(pairs[1][2], b) * _share(pairs[2][2], c)
+            )
         nearest = self._labels[slices.nearest[k], rows.nearest[y], columns.nearest[x]]
         return _winners(voters, weights, nearest)
 
@@ -173,13 +179,17 @@ def _winners(voters: Array, weights: NDArray[np.float64], nearest: Array) -> Arr
             sums[a] += shared * weights[b]
             sums[b] += shared * weights[a]
     tied = sums >= sums.max(0) - _TIE
-    lowest = np.where(tied, voters, np.iinfo(voters.dtype).max).min(0)
+    lowest = np.where(tied, voters, voters.dtype.type(np.iinfo(voters.dtype).max)).min(0)
     among = (tied & (voters == nearest)).any(0)
     return np.where(among, nearest, lowest)
 
 
 def place_labels(
-    array: Array, shape: Shape, scale: Triple, offset: Triple, fill: int = 0
+    array: Array,
+    shape: Sequence[int],
+    scale: Sequence[float],
+    offset: Sequence[float],
+    fill: int = 0,
 ) -> Array:
     """Labels looked up on another grid, nearest voxel, ``fill`` beyond the map's own extent.
 

@@ -7,6 +7,7 @@ threads there are, so neither do results.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,4 +45,4 @@ def split(pieces: Sequence[Piece], groups: int) -> list[Sequence[Piece]]:
     """At most ``groups`` runs of neighbouring pieces, near equal in length, none empty."""
     groups = max(1, min(groups, len(pieces)))
     edges = [len(pieces) * k // groups for k in range(groups + 1)]
-    return [pieces[a:b] for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [pieces[a:b] for a, b in itertools.pairwise(edges) if b > a]

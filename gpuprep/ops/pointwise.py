@@ -42,7 +42,7 @@ class ClipAffine:
 
     @property
     def identity(self) -> bool:
-        return self == ClipAffine()
+        return self == IDENTITY
 
     @property
     def clips(self) -> bool:
@@ -60,7 +60,10 @@ class ClipAffine:
             return _constant(following(self(0.0)))
         ends = [(bound - self.offset) / self.scale for bound in (following.low, following.high)]
         low, high = max(self.low, min(ends)), min(self.high, max(ends))
-        if low > high or math.inf in (low, -high):  # the second interval is out of the first's reach
+        if low > high or math.inf in (
+            low,
+            -high,
+        ):  # the second interval is out of the first's reach
             return _constant(following(self(min(max(0.0, self.low), self.high))))
         scale = self.scale * following.scale
         return ClipAffine(low, high, scale, self.offset * following.scale + following.offset)
@@ -79,9 +82,9 @@ class ClipAffine:
     ) -> NDArray[Any]:
         """The results for an array of any dtype and strides, as ``dtype`` (or in ``out``'s dtype).
 
-        Arithmetic is float64 for float64 and for integers wider than 16 bits, else float32 arranged so
-        that each result is within two units in the last place. Integer dtypes get the nearest integer
-        (halves to even), held inside the dtype's range.
+        Arithmetic is float64 where either side is float64 or an integer wider than 16 bits, else float32
+        arranged so that each result is within two units in the last place. Integer dtypes get the
+        nearest integer (halves to even), held inside the dtype's range.
         """
         if out is None:
             out = np.empty(array.shape, dtype)
@@ -89,7 +92,7 @@ class ClipAffine:
             return _cast(array, out)
         if self.scale == 0:
             return _cast(np.full((1,) * array.ndim, self.offset), out)
-        if out.dtype == np.float64 or self._needs_float64(array.dtype):
+        if any(self._needs_float64(kind) for kind in (array.dtype, out.dtype)):
             return _cast(self._float64(array), out)
         reused = out if out.dtype == np.float32 and out.flags.c_contiguous else None
         return _cast(self._float32(array, reused), out)
@@ -108,9 +111,7 @@ class ClipAffine:
         values += self.offset
         return values
 
-    def _float32(
-        self, array: NDArray[Any], out: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
+    def _float32(self, array: NDArray[Any], out: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """``(x - zero) * scale + rest``: the line through its own zero keeps small results exact.
 
         Clipping comes last, against the results' own bounds, so that these are met exactly.
@@ -131,6 +132,9 @@ class ClipAffine:
                 low, high = (np.float32(bound) for bound in self.bounds())
                 np.clip(out, low, high, out=out)
         return out
+
+
+IDENTITY = ClipAffine()
 
 
 def clip(low: float = -math.inf, high: float = math.inf) -> ClipAffine:
@@ -164,7 +168,7 @@ def rescale(source: tuple[float, float], target: tuple[float, float]) -> ClipAff
 
 def fold(steps: Iterable[ClipAffine]) -> ClipAffine:
     """All steps in order as one."""
-    return reduce(ClipAffine.then, steps, ClipAffine())
+    return reduce(ClipAffine.then, steps, IDENTITY)
 
 
 def _constant(value: float) -> ClipAffine:

@@ -38,7 +38,7 @@ def count_keys(pieces: Pieces, dtype: np.dtype[Any], pool: Threads) -> KeyCounts
     """Count the upper 16 bits of every voxel's key, and the voxels that are NaN or infinite."""
     first, last = _finite_range(dtype)
 
-    def count(group: Sequence[int]) -> tuple[Counts, int]:
+    def count_group(group: Sequence[int]) -> tuple[Counts, int]:
         total, infinite = np.zeros(_DIGITS, np.int64), 0
         for k in group:
             piece = pieces[k]
@@ -48,13 +48,15 @@ def count_keys(pieces: Pieces, dtype: np.dtype[Any], pool: Threads) -> KeyCounts
             total += found
         return total, infinite
 
-    results = pool.map(count, split(range(len(pieces)), pool.count))
-    total = np.sum([upper for upper, _ in results], axis=0, dtype=np.int64)
+    results = pool.map(count_group, split(range(len(pieces)), pool.count))
+    total = np.zeros(_DIGITS, np.int64)
+    for upper, _ in results:
+        total += upper
     infinite = sum(number for _, number in results)
-    upper = np.zeros(_DIGITS, np.int64)
-    upper[first:last] = total[first:last] if len(results) else 0
-    finite = int(upper.sum())
-    return KeyCounts(finite, int(np.sum(total)) - finite - infinite, infinite, upper)
+    finite = np.zeros(_DIGITS, np.int64)
+    finite[first:last] = total[first:last]
+    count = int(finite.sum())
+    return KeyCounts(count, int(total.sum()) - count - infinite, infinite, finite)
 
 
 def select_keys(

@@ -8,7 +8,6 @@ its files anew. Open shards are kept, but no more than a quarter of the files a 
 from __future__ import annotations
 
 import itertools
-import operator
 import resource
 import weakref
 from collections import deque
@@ -21,12 +20,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.errors import CorruptStoreError
 from gpuprep.store.files import open_inside, read_document
+from gpuprep.store.indexing import cut_range, plan_index
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
 from gpuprep.store.shard import OpenShard, map_shard
 
 CrcPolicy = Literal["always", "never"]
-Pieces = list[tuple[int, slice, slice]]
 
 _OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) // 4)
 _opened: deque[tuple[weakref.ref[StoredArray], Index]] = deque()
@@ -104,7 +103,7 @@ class StoredArray:
                 kind that is not supported.
             CorruptStoreError: a file or chunk is missing or damaged.
         """
-        start, stop, within = _plan_index(key, self.shape)
+        start, stop, within = plan_index(key, self.shape)
         return self.read(start, stop)[within]
 
     def read(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
@@ -122,7 +121,7 @@ class StoredArray:
                 f"box {tuple(start)} to {tuple(stop)} leaves the array of shape {self.shape}"
             )
         out = np.empty([high - low for low, high in zip(start, stop, strict=True)], self.dtype)
-        axes = [_cut(*ends) for ends in zip(start, stop, self._layout.shard, strict=True)]
+        axes = [cut_range(*ends) for ends in zip(start, stop, self._layout.shard, strict=True)]
         for pieces in itertools.product(*axes):
             key, source, target = zip(*pieces, strict=True)
             self._read_shard(key, source, out[target])
@@ -132,7 +131,9 @@ class StoredArray:
         """Fill ``out`` from the voxels ``box`` of one shard."""
         shard = self._shards.get(key) or self._open_shard(key)
         layout, decode, check = self._layout, self._decode, self._crc == "always"
-        axes = [_cut(part.start, part.stop, n) for part, n in zip(box, layout.chunk, strict=True)]
+        axes = [
+            cut_range(part.start, part.stop, n) for part, n in zip(box, layout.chunk, strict=True)
+        ]
         chunks = tuple(slice(pieces[0][0], pieces[-1][0] + 1) for pieces in axes)
         sources = itertools.product(*([source for _, source, _ in pieces] for pieces in axes))
         targets = itertools.product(*([target for _, _, target in pieces] for pieces in axes))
@@ -185,61 +186,3 @@ class StoredArray:
 
 def _reopen(case: Path, name: str, crc: CrcPolicy) -> StoredArray:
     return StoredArray(case, name, crc=crc)
-
-
-def _cut(start: int, stop: int, edge: int) -> Pieces:
-    """Cut ``start:stop`` at multiples of ``edge``: (piece, part of that piece, part of the whole)."""
-    pieces = []
-    for piece in range(start // edge, -(-stop // edge)):
-        base = piece * edge
-        low, high = max(start, base), min(stop, base + edge)
-        pieces.append((piece, slice(low - base, high - base), slice(low - start, high - start)))
-    return pieces
-
-
-def _plan_index(key: Any, shape: Index) -> tuple[list[int], list[int], tuple[Any, ...]]:
-    """The dense box a basic index touches, and the index that picks the result out of that box."""
-    starts: list[int] = []
-    stops: list[int] = []
-    within: list[slice | int] = []
-    for part, n in zip(_expand(key, len(shape)), shape, strict=True):
-        if isinstance(part, slice):
-            steps = range(*part.indices(n))
-            low, high = (min(steps), max(steps) + 1) if steps else (0, 0)
-            within.append(slice(None, None, steps.step))
-        else:
-            low = _position(part, n)
-            high = low + 1
-            within.append(0)
-        starts.append(low)
-        stops.append(high)
-    return starts, stops, tuple(within)
-
-
-def _expand(key: Any, ndim: int) -> list[Any]:
-    """An index with one entry per axis: ``...`` and absent axes become full slices."""
-    parts = list(key) if isinstance(key, tuple) else [key]
-    dots = [place for place, part in enumerate(parts) if part is Ellipsis]
-    if len(dots) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
-    missing = ndim - len(parts) + len(dots)
-    if missing < 0:
-        raise IndexError(
-            f"too many indices: the array has {ndim} axes, {ndim - missing} were indexed"
-        )
-    place = dots[0] if dots else len(parts)
-    return parts[:place] + [slice(None)] * missing + parts[place + len(dots) :]
-
-
-def _position(part: Any, n: int) -> int:
-    if isinstance(part, (bool, np.bool_)):
-        raise IndexError("a mask cannot index a stored array; use integers, slices and '...'")
-    try:
-        index = operator.index(part)
-    except TypeError:
-        raise IndexError(
-            f"{part!r} cannot index a stored array; use integers, slices and '...'"
-        ) from None
-    if not -n <= index < n:
-        raise IndexError(f"index {index} is out of bounds for an axis of {n} voxels")
-    return index % n

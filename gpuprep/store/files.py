@@ -20,6 +20,7 @@ from gpuprep.errors import CorruptStoreError, RunStopped, StoreError
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20
 _DOCUMENT_LIMIT = 64 << 20  # bytes; no JSON document of a case comes near
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ def open_inside(folder: Path, name: str) -> int:
 
     Raises:
         CorruptStoreError: the file is absent or is not a plain file of this folder.
+        StoreError: the system refuses to open it (permission, too many open files).
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -131,7 +133,8 @@ def open_inside(folder: Path, name: str) -> int:
             raise OSError(errno.EINVAL, "not a plain file")
         return descriptor
     except OSError as error:
-        raise CorruptStoreError(
+        kind = CorruptStoreError if error.errno in _ABSENT else StoreError
+        raise kind(
             f"{folder / name}: {error.strerror}",
             advice=f"run 'gpuprep verify' on the cohort, then run the case again ({folder.name})",
         ) from error

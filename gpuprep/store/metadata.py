@@ -7,6 +7,7 @@ worker and takes milliseconds an array; a test holds them equal to what zarr-pyt
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from gpuprep.store.layout import NUMBER_KINDS, ArrayLayout
 
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 _CHUNK_LIMIT = 256 << 20  # bytes a reader is willing to decode at once
+_VOXEL_LIMIT = 1 << 40
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError)
 
 
@@ -129,7 +131,8 @@ def _is_plain(document: Mapping[str, Any], outer: Mapping[str, Any]) -> bool:
 
 
 def _is_bounded(layout: ArrayLayout) -> bool:
-    """Whether voxels are numbers, shards are whole chunks of every axis, and a chunk fits in memory."""
+    """Whether voxels are numbers, shards are whole chunks of every axis, and sizes are sane."""
     edges = zip(layout.shard, layout.chunk, layout.shape, strict=True)
     whole = all(shard % chunk == 0 for shard, chunk, _ in edges)
-    return whole and layout.dtype.kind in NUMBER_KINDS and layout.chunk_bytes <= _CHUNK_LIMIT
+    sane = math.prod(layout.shape) <= _VOXEL_LIMIT and layout.chunk_bytes <= _CHUNK_LIMIT
+    return whole and sane and layout.dtype.kind in NUMBER_KINDS

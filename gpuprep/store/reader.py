@@ -28,7 +28,7 @@ from gpuprep.store.layout import (
 )
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.ome import parse_value_names
-from gpuprep.store.record import read_record
+from gpuprep.store.record import check_documents, read_record
 
 __all__ = ["Case", "Cohort", "CrcPolicy", "StoredArray", "open_case", "open_cohort"]
 
@@ -60,6 +60,8 @@ class Case:
                 f"{self.path}: not a finished case, it has no {RECORD_FILE}",
                 advice="run the case again, or give the folder of a case",
             )
+        if crc == "always":
+            check_documents(self.path)
         try:
             attributes = self._attributes("")
             own = attributes["gpuprep"]

@@ -11,7 +11,7 @@ import google_crc32c
 
 from gpuprep.errors import CorruptStoreError, StoreError
 from gpuprep.store.files import read_document, write_file
-from gpuprep.store.layout import RECORD_FILE
+from gpuprep.store.layout import GROUP_FILE, RECORD_FILE
 
 _SEAL = "record_crc32c"
 
@@ -59,6 +59,23 @@ def read_record(folder: str | Path) -> dict[str, Any]:
             advice="delete the case's folder and run again; the case will be made anew",
         )
     return dict(record)
+
+
+def check_documents(folder: Path) -> None:
+    """Compare every ``zarr.json`` of a case with its record: a flipped digit in a shape would go unseen.
+
+    Raises:
+        CorruptStoreError: one of them, or the record, is absent or not as written.
+    """
+    for name, seal in read_record(folder)["files"].items():
+        if not name.endswith(GROUP_FILE):
+            continue
+        crc = google_crc32c.value(read_document(folder, name))
+        if crc != seal["crc32c"]:
+            raise CorruptStoreError(
+                f"{folder / name}: its CRC32C is {crc:08x}, the record says {seal['crc32c']:08x}",
+                advice=f"delete {folder} and run again",
+            )
 
 
 def _sealed_text(record: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ from gpuprep.store.files import FileSeal, write_file
 from gpuprep.store.layout import Index
 
 MISSING = -1  # the all-ones offset and length of an absent chunk, read as int64
+
+Row = list[bytes | None]  # compressed chunks along the last axis, None for one of zeros only
 
 _CRC = struct.Struct("<I")
 _ROWS_AHEAD = 2  # rows of chunks in flight per thread: bounds memory, keeps every thread busy
@@ -58,7 +60,7 @@ def write_shard(
         fsync: Wait until the bytes are on the disk.
     """
 
-    def encode_row(lead: Index) -> list[bytes | None]:
+    def encode_row(lead: Index) -> Row:
         corners = [(*lead, last) for last in range(grid[-1])]
         return [_encode_chunk(region, corner, chunk, dtype, encode) for corner in corners]
 
@@ -119,13 +121,13 @@ def _encode_chunk(
 
 
 def _map_ordered(
-    encode_row: Any, rows: Iterable[Index], threads: int
-) -> Iterator[list[bytes | None]]:
+    encode_row: Callable[[Index], Row], rows: Iterable[Index], threads: int
+) -> Iterator[Row]:
     """``map`` over threads, in order, with few results waiting."""
     if threads <= 1:
         yield from map(encode_row, rows)
         return
-    waiting: deque[Future[list[bytes | None]]] = deque()
+    waiting: deque[Future[Row]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="gpuprep-encode") as pool:
         for row in rows:
             waiting.append(pool.submit(encode_row, row))

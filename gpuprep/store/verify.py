@@ -103,7 +103,7 @@ def _compare_names(
             yield name, "the file is missing"
         elif found[name] != seal["size"]:
             yield name, f"the file has {found[name]:,} bytes, its record says {seal['size']:,}"
-    for name in found.keys() - expected.keys() - {RECORD_FILE}:
+    for name in sorted(found.keys() - expected.keys() - {RECORD_FILE}):
         yield name, "the file is not in the record"
 
 

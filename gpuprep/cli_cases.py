@@ -1,0 +1,88 @@
+"""The commands about single cases: inspect, export, demo. Parse, call, print; the work is done elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from gpuprep.terminal import ConfigOption, JsonOption, SetOption, VerboseOption, out, print_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application."""
+    for command in (inspect, export, demo):
+        app.command()(command)
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="File, DICOM folder, stored case or OUTPUT/case.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    png: Annotated[Path | None, typer.Option(help="Draw three planes into this .png file.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label map to draw; else the first.")] = None,
+    channel: Annotated[int, typer.Option(help="Channel to draw, from 0.", min=0)] = 0,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say everything about an input or a stored case: grid, values, labels, findings, provenance."""
+    from gpuprep.config_file import load_config
+    from gpuprep.inspection import inspect_path
+    from gpuprep.inspection.page import draw, page
+    from gpuprep.picture import save_picture
+
+    found = inspect_path(path, load_config(config, overrides or ()))
+    drawn = png is not None and found.failure is None
+    if png is not None and drawn:
+        save_picture(draw(found, label=label, channel=channel), png)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        out.print(page(found))
+        if drawn:
+            out.print(f"picture: {escape(str(png))}", highlight=False)
+    raise typer.Exit(1 if found.failure else 0)
+
+
+def export(
+    output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    case: Annotated[str, typer.Argument(help="Case id.")],
+    file: Annotated[Path, typer.Argument(help="Target: .nii, .nii.gz or .mha.")],
+    label: Annotated[
+        str | None, typer.Option(help="Write this label map instead of the image.")
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(help="Channel of a multi-channel image, from 0.")
+    ] = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="Bring the voxels back to the grid of the source.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a stored array to a file that every medical viewer opens."""
+    from gpuprep.export import export_case
+
+    written = export_case(
+        output, case, file, label=label, channel=channel, native=native, overwrite=overwrite
+    )
+    if as_json:
+        print_json(written.to_json())
+        return
+    out.print(
+        f"[green]written[/] {escape(str(file))}: {written.geometry.describe()}, {written.dtype}",
+        highlight=False,
+    )
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; run again to resume.")],
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a small cohort of real volumes from installed packages, run it, say what to look at."""
+    from gpuprep.demo import run_demo
+
+    raise typer.Exit(run_demo(folder, out))

@@ -1,0 +1,50 @@
+"""Tags of one frame, wherever DICOM keeps them: per frame, shared by all frames, or at the top level."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+Numbers = tuple[float, ...]
+
+
+class Frame:
+    """One frame's view of the tags: its own group, then the shared group, then the file's top level."""
+
+    def __init__(self, dataset: Dataset, group: Dataset, shared: Dataset) -> None:
+        self._levels = (group, shared)
+        self._dataset = dataset
+
+    def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
+        value = self._find(macro, keyword)
+        if value is None or value == "":
+            return ()
+        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"{keyword} is {value}")
+        return numbers
+
+    @property
+    def line(self) -> tuple[float, float]:
+        macro = "PixelValueTransformationSequence"
+        slope = self.numbers(macro, "RescaleSlope", 1) or (1.0,)
+        intercept = self.numbers(macro, "RescaleIntercept", 1) or (0.0,)
+        return (slope[0] or 1.0, intercept[0])
+
+    @property
+    def image_type(self) -> list[str]:
+        for level in self._levels:
+            for element in level:
+                if element.keyword.endswith("FrameTypeSequence") and element.value:
+                    return [str(word) for word in element.value[0].get("FrameType") or []]
+        value = self._dataset.get("ImageType") or []
+        return [value] if isinstance(value, str) else [str(word) for word in value]
+
+    def _find(self, macro: str, keyword: str) -> Any:
+        for level in self._levels:
+            for item in level.get(macro) or []:
+                if (value := item.get(keyword)) is not None:
+                    return value
+        return self._dataset.get(keyword)

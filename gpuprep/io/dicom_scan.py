@@ -1,0 +1,170 @@
+"""A DICOM series as a scan: audited, placed by its positions, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuprep.case import Source
+from gpuprep.errors import InputError
+from gpuprep.findings import Findings
+from gpuprep.geometry import Geometry
+from gpuprep.io.dicom import series_in
+from gpuprep.io.dicom_audit import audit
+from gpuprep.io.dicom_header import Slice, read_slices
+from gpuprep.io.dicom_pixels import likely_pixels, read_pixels
+from gpuprep.io.grid import check_grid, grid_of
+from gpuprep.io.integrity import file_identity
+from gpuprep.io.limits import check_capacity, check_limits
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.scan import Allocate, Preview, Scan, Voxels, volumes_of
+from gpuprep.io.text_header import placement
+from gpuprep.io.voxels import report_not_finite
+
+
+def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: Allocate) -> Scan:
+    """One series, or one enhanced multi-frame file, as a scan.
+
+    ``source.files`` may be absolute or relative to ``source.path``; without them the folder must hold
+    one series. Spacing between slices comes from their positions, never from the slice thickness.
+
+    Raises:
+        InputError: the series is no volume (see ``dicom_audit``), a limit is passed, or a file is bad.
+    """
+    slices, geometry = _checked(source, rules, findings)
+    paths = dict.fromkeys(one.path for one in slices)
+    identity = tuple(file_identity(Path(path)) for path in paths)
+    voxels = read_pixels(slices, allocate)
+    report_not_finite(voxels, findings, source.path)
+    padding = _padding(slices, voxels, findings, source)
+    return Scan(
+        volumes_of(voxels, geometry),
+        tuple(findings.items),
+        identity,
+        "dicom",
+        {**_facts(slices), "padding_value": padding},
+        padding,
+    )
+
+
+def peek_dicom(source: Source, rules: ReadRules, findings: Findings) -> Preview:
+    """What the headers of a series promise, after the full audit."""
+    slices, geometry = _checked(source, rules, findings)
+    dtype = likely_pixels(slices)
+    paths = {one.path for one in slices}
+    return Preview(
+        geometry,
+        1,
+        str(dtype),
+        geometry.voxels * dtype.itemsize,
+        sum(Path(path).stat().st_size for path in paths),
+        tuple(findings.items),
+    )
+
+
+def _checked(source: Source, rules: ReadRules, findings: Findings) -> tuple[list[Slice], Geometry]:
+    """Sorted slices and their grid; nothing is decoded."""
+    files = _files(source, findings)
+    check_limits(source.path, (len(files),), 1, rules)
+    found = [one for file in files for one in read_slices(file)]
+    shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
+    check_limits(source.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
+    for one in found:
+        _check_length(one)
+    slices = audit(found, rules, findings, source.path)
+    geometry = _grid(slices, rules, findings, source)
+    check_grid(geometry, rules, findings, source.path)
+    return slices, geometry
+
+
+def _files(source: Source, findings: Findings) -> list[Path]:
+    path = Path(source.path)
+    if source.files:
+        return [path / file for file in source.files]
+    if not path.is_dir():
+        return [path]
+    series = sorted(series_in(path), key=lambda one: -len(one.files))
+    if not series:
+        raise InputError("E_UNREADABLE", "the folder holds no DICOM images", path=str(path))
+    if len(series) > 1:
+        counts = ", ".join(str(len(one.files)) for one in series)
+        findings.report(
+            "E_MIXED_SERIES",
+            f"the folder holds {len(series)} series (of {counts} files)",
+            path=path,
+            advice="Name the files of one series, or set the policy to fix to take the largest.",
+        )
+    return [Path(file) for file in series[0].files]
+
+
+def _check_length(one: Slice) -> None:
+    """An uncompressed file must be as long as its pixels; GDCM itself notices it late or never."""
+    if one.frame == 0 and not one.compressed:
+        needed = one.frames * one.rows * one.columns * one.samples * one.bits_allocated // 8
+        size = Path(one.path).stat().st_size
+        check_capacity(one.path, needed, size)
+
+
+def _grid(
+    slices: Sequence[Slice], rules: ReadRules, findings: Findings, source: Source
+) -> Geometry:
+    """Rows, columns and the slice normal as axes; the step between slices is the mean one along it."""
+    first, last = slices[0], slices[-1]
+    row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
+    normal = np.cross(row, column)
+    between = first.thickness
+    if len(slices) > 1:
+        extent = np.subtract(last.position, first.position) @ normal
+        between = float(extent / (np.linalg.norm(normal) * (len(slices) - 1)))
+    if between is None:
+        findings.report(
+            "E_NO_GEOMETRY",
+            "a single slice without thickness has no spacing along z",
+            path=source.path,
+            advice="Set the policy of E_NO_GEOMETRY to warn to take 1 mm.",
+        )
+    steps = [
+        row * first.pixel_spacing[1],
+        column * first.pixel_spacing[0],
+        normal * (between or 1.0),
+    ]
+    affine = placement([step.tolist() for step in steps], first.position)
+    shape = (len(slices), first.rows, first.columns)
+    return grid_of(affine, shape, rules, findings, source.path)
+
+
+def _padding(
+    slices: Sequence[Slice], voxels: Voxels, findings: Findings, source: Source
+) -> int | None:
+    """What padding voxels hold after rescaling, if the series declares one such value."""
+    values = {one.padding * one.line[0] + one.line[1] for one in slices if one.padding is not None}
+    if len(values) != 1 or not (value := values.pop()).is_integer():
+        return None
+    count = int(np.count_nonzero(voxels == np.float64(value)))
+    if count:
+        findings.report(
+            "W_PADDING",
+            f"{count:,} of {voxels.size:,} voxels hold the padding value {value:g}",
+            path=source.path,
+            advice="Clip it away before statistics, or measure inside a mask.",
+            voxels=count,
+            value=int(value),
+        )
+    return int(value)
+
+
+def _facts(slices: Sequence[Slice]) -> dict[str, Any]:
+    one = slices[0]
+    return {
+        "modality": one.modality,
+        "stored_dtype": f"{'int' if one.signed else 'uint'}{one.bits_allocated}",
+        "bits_stored": one.bits_stored,
+        "slope": one.line[0],
+        "intercept": one.line[1],
+        "compression": one.syntax,
+        "lossy": any(part.lossy for part in slices),
+        "slice_thickness": one.thickness,
+    }

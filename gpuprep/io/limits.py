@@ -1,0 +1,101 @@
+"""Limits and lengths: what a header declares against what is allowed and what the file can hold."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpuprep.errors import InputError
+from gpuprep.io.integrity import open_regular
+from gpuprep.io.rules import ReadRules
+
+DEFLATE_RATIO = 1032
+"""No deflate stream expands by more (258 bytes from 2 bits, RFC 1951)."""
+
+
+def check_limits(path: object, shape: Sequence[int], itemsize: int, rules: ReadRules) -> int:
+    """The bytes that voxels of ``shape`` (channels first) take.
+
+    Raises:
+        InputError: E_LIMIT if an axis, the voxels or the bytes are more than the rules allow.
+    """
+    voxels = math.prod(shape)
+    for what, count, limit, key in (
+        ("voxels along one axis", max(shape), rules.max_axis, "max_axis"),
+        ("voxels", voxels, rules.max_voxels, "max_voxels"),
+        ("bytes of voxels", voxels * itemsize, rules.max_bytes, "max_bytes"),
+    ):
+        if count > limit:
+            raise InputError(
+                "E_LIMIT",
+                f"the header declares {count:,} {what}, more than the allowed {limit:,}",
+                path=str(path),
+                advice=f"Raise {key} if the file really is that large.",
+            )
+    return voxels * itemsize
+
+
+def check_capacity(path: object, needed: int, available: int, *, deflated: bool = False) -> None:
+    """Refuse voxels that ``available`` bytes of a file cannot hold, before memory is taken for them.
+
+    Raises:
+        InputError: E_TRUNCATED.
+    """
+    most = available * DEFLATE_RATIO if deflated else available
+    if needed > most:
+        holds = "can expand to at most" if deflated else "holds only"
+        raise InputError(
+            "E_TRUNCATED",
+            f"the header declares {needed:,} bytes, but the file {holds} {most:,}",
+            path=str(path),
+            advice="Copy or download the file again.",
+        )
+
+
+def check_gzip_length(path: Path, expected: int) -> None:
+    """Compare the length that a gzip stream at the end of a file states (modulo 2³²).
+
+    Raises:
+        InputError: E_TRUNCATED.
+    """
+    with open_regular(path) as file:
+        file.seek(-4, os.SEEK_END)
+        stated = int.from_bytes(file.read(4), "little")
+    if stated != expected % 2**32:
+        raise InputError(
+            "E_TRUNCATED",
+            f"the header declares {expected:,} bytes, but the gzip stream ends as if it held {stated:,}",
+            path=str(path),
+            advice="Copy or download the file again.",
+        )
+
+
+def beside(header: Path, name: str) -> Path:
+    """The voxel file that a detached header names; it must lie in the header's own folder.
+
+    Links are followed first, so that neither the name nor a link in it can lead elsewhere.
+
+    Raises:
+        InputError: E_UNSAFE_PATH if it lies elsewhere, E_UNREADABLE if it is missing.
+    """
+    unsafe = InputError(
+        "E_UNSAFE_PATH",
+        f"the header names {name!r} as its voxel file, which is not inside the header's folder",
+        path=str(header),
+        advice="Put both files into one folder and name the voxel file without a path.",
+    )
+    if "\0" in name or "\\" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise unsafe
+    target = (header.parent / name).resolve()
+    homes = (header.parent.resolve(), header.resolve().parent)
+    if not any(target.is_relative_to(home) for home in homes):
+        raise unsafe
+    if not target.is_file():
+        raise InputError(
+            "E_UNREADABLE",
+            f"the voxel file {name!r} that the header names is missing",
+            path=str(header),
+        )
+    return header.parent / name

@@ -1,0 +1,108 @@
+"""The disposable process that reads: started by ``sandbox``, never imported by it.
+
+It takes requests from a socket, decodes into shared memory and answers. It dies when its parent does
+(its standard input ends), cannot take more memory than the rules allow, and leaves no core file, which
+would hold patient data.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any
+
+import SimpleITK as sitk
+
+from gpuprep.case import Source
+from gpuprep.errors import InputError, MemoryShortage
+from gpuprep.io.reader import peek, read
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.shared_voxels import SharedMemory
+from gpuprep.io.wire import Wire
+
+_MEMORY_PER_BYTE = 3  # decoded voxels, the library's own copy, and room for a dtype change
+
+
+def main(descriptor: int) -> None:
+    """Serve requests until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    wire = Wire(socket.socket(fileno=descriptor))
+    rules = ReadRules.from_json(wire.receive()[0])
+    memory = limit_memory(rules)
+    wire.send({"ready": os.getpid()})
+    while True:
+        try:
+            request, _ = wire.receive()
+        except EOFError:
+            return
+        _serve(wire, request, rules, memory)
+
+
+def limit_memory(rules: ReadRules) -> int:
+    """Cap the address space of this process; returns the bytes it may still take."""
+    allowed = rules.memory_bytes
+    if allowed is None:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        allowed = min(_MEMORY_PER_BYTE * rules.max_bytes, physical * 3 // 4)
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        baseline = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = baseline + allowed
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    return allowed
+
+
+def _serve(wire: Wire, request: dict[str, Any], rules: ReadRules, memory: int) -> None:
+    fields = request["source"]
+    source = Source(fields["path"], tuple(fields["files"]), fields["name"])
+    shared = SharedMemory()
+    try:
+        if request["operation"] == "peek":
+            answer = peek(source, rules).to_json()
+        else:
+            answer = read(source, rules, shared.allocate).to_json()
+        wire.send({"answer": answer}, shared.take())
+    except Exception as error:
+        wire.send({"error": _described(error, source, memory)})
+    finally:
+        shared.drop()
+
+
+def _described(error: Exception, source: Source, memory: int) -> dict[str, Any]:
+    if isinstance(error, InputError):
+        return {
+            "kind": "input",
+            "code": error.code,
+            "message": error.message,
+            "path": error.path or source.path,
+            "advice": error.advice,
+        }
+    if isinstance(error, MemoryError | MemoryShortage):
+        text = f"{source.path}: {error or 'out of memory'}; the reader may take {memory:,} bytes"
+        return {"kind": "memory", "message": text}
+    if isinstance(error, OSError) and error.errno is not None:
+        name = str(error.filename or source.path)
+        return {"kind": "os", "errno": error.errno, "message": error.strerror, "path": name}
+    text = "".join(traceback.format_exception(error))[-4000:]
+    return {"kind": "bug", "message": f"{type(error).__name__}: {error}", "trace": text}
+
+
+def _leave_with_parent() -> None:
+    """Standard input is a pipe that nobody writes to: it ends when the parent is gone."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

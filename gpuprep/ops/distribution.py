@@ -1,0 +1,108 @@
+"""What every set of measured voxels can tell, whatever it is kept in."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Clip = tuple[float, float]
+
+NO_CLIP = (-math.inf, math.inf)
+SUMMARY_PERCENTILES = (0.5, 1, 5, 25, 50, 75, 95, 99, 99.5)
+
+
+class Distribution(ABC):
+    """The voxels of one volume, or of a cohort, as far as statistics are concerned.
+
+    NaN and ±Inf are counted and left out of everything else. Methods raise ValueError where there is
+    nothing to measure (``count == 0``).
+    """
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Finite voxels (inside the mask)."""
+
+    @property
+    @abstractmethod
+    def nan(self) -> int:
+        """Voxels that are NaN."""
+
+    @property
+    @abstractmethod
+    def inf(self) -> int:
+        """Voxels that are infinite."""
+
+    @abstractmethod
+    def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
+        """Mean and standard deviation (ddof 0) of the values clipped to ``(low, high)``."""
+
+    @abstractmethod
+    def order_statistics(self, ranks: Sequence[int]) -> list[float]:
+        """The values at the given positions (0 is the smallest) of the sorted values."""
+
+    @property
+    def minimum(self) -> float:
+        return self.order_statistics([0])[0]
+
+    @property
+    def maximum(self) -> float:
+        return self.order_statistics([self.count - 1])[0]
+
+    def percentiles(self, qs: Iterable[float]) -> list[float]:
+        """The percentiles ``qs`` (0 … 100), linear between order statistics.
+
+        Equal, to the bit, to ``numpy.percentile(values.astype(float64), q)``.
+        """
+        last = self.filled() - 1
+        positions = [_checked(q) / 100 * last for q in qs]
+        below = [min(math.floor(position), last) for position in positions]
+        ranks = sorted({*below, *(min(rank + 1, last) for rank in below)})
+        value = dict(zip(ranks, self.order_statistics(ranks), strict=True))
+        return [
+            _between(value[rank], value[min(rank + 1, last)], position - rank)
+            for position, rank in zip(positions, below, strict=True)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """The usual numbers, ready for JSON; null where there are no voxels."""
+        numbers: dict[str, Any] = dict.fromkeys(("min", "max", "mean", "std"))
+        percentiles: Sequence[float | None] = [None] * len(SUMMARY_PERCENTILES)
+        if self.count:
+            numbers["mean"], numbers["std"] = self.moments()
+            ends = (0, 100)
+            low, high, *percentiles = self.percentiles((*ends, *SUMMARY_PERCENTILES))
+            numbers["min"], numbers["max"] = low, high
+        names = [f"{q:g}" for q in SUMMARY_PERCENTILES]
+        return {
+            "count": self.count,
+            **numbers,
+            "percentiles": dict(zip(names, percentiles, strict=True)),
+            "nan": self.nan,
+            "inf": self.inf,
+        }
+
+    def filled(self) -> int:
+        """The count; ValueError where it is zero."""
+        if self.count == 0:
+            raise ValueError("no voxels to measure: the mask is empty or nothing is finite")
+        return self.count
+
+    def check_ranks(self, ranks: Sequence[int]) -> None:
+        """ValueError unless every rank is one of the sorted values."""
+        count = self.filled()
+        if any(not 0 <= rank < count for rank in ranks):
+            raise ValueError(f"ranks {list(ranks)} are not all in 0 … {count - 1}")
+
+
+def _between(a: float, b: float, t: float) -> float:
+    """numpy's own interpolation, from the nearer end."""
+    return b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
+
+
+def _checked(q: float) -> float:
+    if not 0 <= q <= 100:
+        raise ValueError(f"percentile {q} is not in 0 … 100")
+    return q

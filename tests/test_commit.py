@@ -1,0 +1,284 @@
+"""Publishing: one rename or nothing, one winner among many, and no litter after a crash."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gpuprep.errors import RunStopped, StoreError, UsageError
+from gpuprep.store import commit
+from gpuprep.store.commit import Staging, append_line, read_lines, sweep
+from gpuprep.store.record import read_record, write_record
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def build(staging: Staging, mark: object) -> None:
+    """A case of one file and a record that both carry ``mark``."""
+    (staging.folder / "0").mkdir()
+    (staging.folder / "0" / "voxels").write_text(str(mark))
+    write_record(staging.folder, {"files": {}, "mark": mark}, durable=False)
+
+
+def commit_case(root: Path, mark: object, *, replace: bool = False) -> bool:
+    with Staging(root, "a") as staging:
+        build(staging, mark)
+        return staging.publish(replace=replace)
+
+
+def mark_of(root: Path) -> object:
+    folder = root / "cases/a.zarr"
+    mark = read_record(folder)["mark"]
+    assert (folder / "0" / "voxels").read_text() == str(mark)
+    return mark
+
+
+def is_clean(root: Path) -> bool:
+    return not any((root / ".staging").iterdir())
+
+
+def test_published_case_is_whole_and_alone(tmp_path):
+    assert commit_case(tmp_path, 1)
+    assert mark_of(tmp_path) == 1
+    assert sorted(path.name for path in (tmp_path / "cases/a.zarr").iterdir()) == [
+        "0",
+        "record.json",
+    ]
+    assert is_clean(tmp_path)
+
+
+def test_leaving_without_publishing_leaves_nothing(tmp_path):
+    with Staging(tmp_path, "a") as staging:
+        build(staging, 1)
+    with pytest.raises(ZeroDivisionError), Staging(tmp_path, "a"):
+        raise ZeroDivisionError
+    assert is_clean(tmp_path)
+    assert not any((tmp_path / "cases").iterdir())
+
+
+def test_second_commit_changes_nothing(tmp_path):
+    assert commit_case(tmp_path, 1)
+    assert not commit_case(tmp_path, 2)
+    assert mark_of(tmp_path) == 1
+    assert is_clean(tmp_path)
+
+
+def test_replacing(tmp_path):
+    assert commit_case(tmp_path, 1, replace=True)
+    assert commit_case(tmp_path, 2, replace=True)
+    assert mark_of(tmp_path) == 2
+    assert is_clean(tmp_path)
+
+
+def test_publishing_twice(tmp_path):
+    with Staging(tmp_path, "a") as staging:
+        build(staging, 1)
+        assert staging.publish()
+        assert not staging.publish()
+
+
+@pytest.mark.parametrize("content", [[], ["0"], ["0", "zarr.json"]])
+def test_folder_without_record_gives_way(tmp_path, content):
+    for name in content:
+        (tmp_path / "cases/a.zarr" / name).mkdir(parents=True)
+    assert commit_case(tmp_path, 1)
+    assert mark_of(tmp_path) == 1
+    assert is_clean(tmp_path)
+
+
+def test_no_record_no_case(tmp_path):
+    with Staging(tmp_path, "a") as staging, pytest.raises(StoreError, match="write the record"):
+        staging.publish()
+    assert not (tmp_path / "cases/a.zarr").exists()
+
+
+def test_unsafe_id_starts_nothing(tmp_path):
+    with pytest.raises(UsageError):
+        Staging(tmp_path / "out", "../a")
+    assert not (tmp_path / "out").exists()
+
+
+def race(root: Path, number: int, start: float, *, replace: bool) -> bool:
+    with Staging(root, "a") as staging:
+        build(staging, number)
+        time.sleep(max(0.0, start - time.time()))
+        return staging.publish(replace=replace)
+
+
+def run_race(root: Path, *, replace: bool) -> list[bool]:
+    with SPAWN.Pool(4) as pool:
+        pool.map(abs, range(4))  # every process is up before the start is set
+        start = time.time() + 0.3
+        waiting = [
+            pool.apply_async(race, (root, number, start), {"replace": replace})
+            for number in range(4)
+        ]
+        return [outcome.get(30) for outcome in waiting]
+
+
+def test_race_has_one_winner(tmp_path):
+    for attempt in range(3):
+        root = tmp_path / str(attempt)
+        won = run_race(root, replace=False)
+        assert won.count(True) == 1
+        assert mark_of(root) == won.index(True)
+        assert is_clean(root)
+
+
+def test_race_of_replacers_leaves_one_whole_case(tmp_path):
+    commit_case(tmp_path, -1)
+    assert run_race(tmp_path, replace=True) == [True] * 4
+    assert mark_of(tmp_path) in range(4)
+    assert is_clean(tmp_path)
+
+
+def test_rename_that_worked_but_reported_failure(tmp_path, monkeypatch):
+    """NFS repeats a lost call: the rename is done and yet answers 'no such file'."""
+    rename = Path.rename
+
+    def rename_twice(self: Path, target: Path) -> Path:
+        rename(self, target)
+        return rename(self, target)
+
+    with Staging(tmp_path, "a") as staging:
+        build(staging, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", rename_twice)
+            assert staging.publish()
+    assert mark_of(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "message"),
+    [
+        (errno.ENOSPC, RunStopped, "No space left.*bytes are free"),
+        (errno.EDQUOT, RunStopped, "quota"),
+        (errno.EROFS, StoreError, "Read-only"),
+        (errno.EACCES, StoreError, "Permission denied"),
+        (errno.EIO, StoreError, "Input/output"),
+    ],
+)
+def test_refusals_of_the_disk(tmp_path, monkeypatch, code, error, message):
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with Staging(tmp_path, "a") as staging:
+        build(staging, 1)
+        monkeypatch.setattr(commit, "fsync_path", refuse)
+        with pytest.raises(error, match=f"cases/a.zarr: .*{message}"):
+            staging.publish()
+    assert not (tmp_path / "cases/a.zarr").exists()
+    assert is_clean(tmp_path)
+
+
+def test_output_that_is_a_file(tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(StoreError, match="out"), Staging(tmp_path / "out", "a"):
+        pass
+
+
+CRASH = """
+import os, sys
+from gpuprep.store.commit import Staging
+from gpuprep.store.record import write_record
+staging = Staging(sys.argv[1], "a").__enter__()
+write_record(staging.folder, {"files": {}, "mark": 7})
+if sys.argv[2] == "replacing":
+    staging._clear_target(replace=True)
+os._exit(1)
+"""
+
+
+def crash(root: Path, moment: str) -> None:
+    """A process that dies with an attempt open."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", CRASH, str(root), moment]
+    assert subprocess.run(command, env=environment, timeout=30, check=False).returncode == 1
+    assert not is_clean(root)
+
+
+def test_sweep_removes_attempts_of_the_dead_only(tmp_path):
+    assert sweep(tmp_path) == 0
+    crash(tmp_path, "building")
+    with Staging(tmp_path, "a") as alive:
+        build(alive, 1)
+        assert sweep(tmp_path) == 1
+        assert sweep(tmp_path) == 0
+        assert alive.publish()
+    assert is_clean(tmp_path)
+
+
+def test_case_whose_replacer_died_is_put_back(tmp_path):
+    commit_case(tmp_path, 1)
+    crash(tmp_path, "replacing")
+    assert not (tmp_path / "cases/a.zarr").exists()
+    assert sweep(tmp_path) == 1
+    assert mark_of(tmp_path) == 1
+    assert is_clean(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        b"",
+        b"{}",
+        json.dumps({"machine": "elsewhere", "pid": 1, "started": "5"}).encode(),
+    ],
+)
+def test_other_machines_have_a_day(tmp_path, owner):
+    attempt = tmp_path / ".staging" / "a.0123"
+    attempt.mkdir(parents=True)
+    (attempt / "owner.json").write_bytes(owner)
+    assert sweep(tmp_path) == 0
+    yesterday = time.time() - 25 * 3600
+    os.utime(attempt, (yesterday, yesterday))
+    assert sweep(tmp_path) == 1
+
+
+def test_reused_process_id_is_not_the_owner(tmp_path):
+    with Staging(tmp_path, "a") as staging:
+        path = staging.folder.parent / "owner.json"
+        owner = json.loads(path.read_text())
+        path.write_text(json.dumps(owner | {"started": "1"}))
+        assert sweep(tmp_path) == 1
+
+
+def test_lines(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    assert list(read_lines(path)) == []
+    append_line(path, {"case": "ü\n", "n": 1})
+    append_line(path, {"case": "b"})
+    assert list(read_lines(path)) == [{"case": "ü\n", "n": 1}, {"case": "b"}]
+    assert path.read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("torn", [b'{"case": "c', b'{"case": "\xc3', b"\0\0\0", b"[1]\n", b"\n"])
+def test_torn_lines_cost_only_themselves(tmp_path, torn):
+    path = tmp_path / "manifest.jsonl"
+    append_line(path, {"case": "a"})
+    with path.open("ab") as stream:
+        stream.write(torn)
+    assert list(read_lines(path)) == [{"case": "a"}]
+    append_line(path, {"case": "b"})
+    assert list(read_lines(path)) == [{"case": "a"}, {"case": "b"}]
+
+
+def append_many(path: Path, writer: int) -> None:
+    for number in range(200):
+        append_line(path, {"writer": writer, "number": number, "padding": "x" * 300})
+
+
+def test_writers_do_not_tear_each_other(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    with SPAWN.Pool(3) as pool:
+        pool.starmap(append_many, [(path, writer) for writer in range(3)])
+    rows = [(row["writer"], row["number"]) for row in read_lines(path)]
+    assert sorted(rows) == [(writer, number) for writer in range(3) for number in range(200)]

@@ -1,0 +1,168 @@
+"""Bytes are read once, whole, hashed, and never trusted further than the file reaches."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpuprep.errors import InputError
+from gpuprep.io.integrity import ByteSource, file_identity
+from gpuprep.io.limits import beside, check_capacity, check_gzip_length, check_limits
+from gpuprep.io.rules import ReadRules
+
+RULES = ReadRules()
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def whole(path: Path, skip: int, count: int) -> tuple[bytes, str]:
+    """Skip, fill and finish, as the readers do."""
+    voxels = np.empty(count, np.uint8)
+    with ByteSource(path) as source:
+        source.skip(skip)
+        source.fill(voxels)
+        return voxels.tobytes(), source.finish(RULES).sha256
+
+
+@given(
+    contents=st.binary(min_size=1, max_size=5000),
+    cuts=st.lists(st.integers(0, 5000), max_size=3),
+    packed=st.booleans(),
+    part=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+@SHARED
+def test_contents_and_hash_of_plain_and_multi_member_gzip(tmp_path, contents, cuts, packed, part):
+    edges = sorted({0, len(contents), *(cut for cut in cuts if cut < len(contents))})
+    members = [contents[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    raw = b"".join(map(gzip.compress, members)) if packed else contents
+    if not packed and raw[:2] == b"\x1f\x8b":
+        return
+    path = tmp_path / "file.bin"
+    path.write_bytes(raw)
+    start, stop = sorted(int(edge * len(contents)) for edge in part)
+    read, digest = whole(path, start, stop - start)
+    assert read == contents[start:stop]
+    assert digest == hashlib.sha256(raw).hexdigest() == file_identity(path).sha256
+
+
+@given(size=st.integers(100, 3000), keep=st.floats(0, 0.999))
+@SHARED
+def test_every_cut_gzip_is_refused(tmp_path, size, keep):
+    raw = gzip.compress(np.random.default_rng(size).bytes(size))
+    path = tmp_path / "cut.gz"
+    path.write_bytes(raw[: max(2, int(keep * len(raw)))])
+    with pytest.raises(InputError) as error:
+        whole(path, 0, size)
+    assert error.value.code in ("E_TRUNCATED", "E_UNREADABLE")
+
+
+@given(at=st.integers(10, 2000), bit=st.integers(0, 7))
+@SHARED
+def test_every_flipped_bit_in_gzip_is_refused(tmp_path, at, bit):
+    contents = np.random.default_rng(0).integers(0, 40, 3000, np.uint8).tobytes()
+    raw = bytearray(gzip.compress(contents))
+    raw[10 + at % (len(raw) - 10)] ^= 1 << bit
+    path = tmp_path / "flipped.gz"
+    path.write_bytes(bytes(raw))
+    with pytest.raises(InputError) as error:
+        whole(path, 0, len(contents))
+    assert error.value.code in ("E_TRUNCATED", "E_UNREADABLE")
+
+
+def test_a_short_plain_file_names_both_lengths(tmp_path):
+    path = tmp_path / "short.raw"
+    path.write_bytes(bytes(700))
+    with pytest.raises(InputError, match=r"E_TRUNCATED.*700.*1,000.*short\.raw"):
+        whole(path, 0, 1000)
+
+
+def test_trailing_bytes_are_bounded(tmp_path):
+    path = tmp_path / "endless.gz"
+    path.write_bytes(gzip.compress(bytes(5_000_000)))
+    with ByteSource(path) as source, pytest.raises(InputError, match="E_LIMIT"):
+        source.finish(ReadRules(max_bytes=1_000_000))
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device", "absent", "nul"])
+def test_what_is_no_regular_file_is_refused_without_hanging(tmp_path, kind):
+    path = tmp_path / "thing"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "nul":
+        path = Path("a\0b")
+    with pytest.raises(InputError, match="E_UNREADABLE"):
+        file_identity(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "itemsize", "key"),
+    [
+        ((1, 2, 2, 70_000), 1, "max_axis"),
+        ((1, 60_000, 60_000, 2), 1, "max_voxels"),
+        ((1, 3_000, 1_000, 1_000), 8, "max_bytes"),
+    ],
+)
+def test_limits_name_the_key_to_raise(shape, itemsize, key):
+    with pytest.raises(InputError, match="E_LIMIT") as error:
+        check_limits("x.nii", shape, itemsize, RULES)
+    assert key in error.value.advice
+    assert check_limits("x.nii", (2, 3, 4, 5), 4, RULES) == 480
+
+
+def test_no_deflate_stream_expands_beyond_the_bound():
+    zeros = bytes(50_000_000)
+    packed = len(gzip.compress(zeros, 9))
+    check_capacity("x", len(zeros), packed, deflated=True)
+    with pytest.raises(InputError, match="E_TRUNCATED"):
+        check_capacity("x", 2 * len(zeros), packed, deflated=True)
+    with pytest.raises(InputError, match=r"11 bytes.*10"):
+        check_capacity("x", 11, 10)
+
+
+def test_gzip_length_is_compared(tmp_path):
+    path = tmp_path / "x.gz"
+    path.write_bytes(b"header" + gzip.compress(bytes(1234)))
+    check_gzip_length(path, 1234)
+    with pytest.raises(InputError, match=r"E_TRUNCATED.*1,235.*1,234"):
+        check_gzip_length(path, 1235)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secret.raw", "a/../../secret.raw", "out.raw", "b\\x"])
+def test_a_detached_file_outside_the_folder_is_unsafe(tmp_path, name):
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    (tmp_path / "secret.raw").write_bytes(b"secret")
+    (folder / "out.raw").symlink_to(tmp_path / "secret.raw")
+    with pytest.raises(InputError, match="E_UNSAFE_PATH"):
+        beside(folder / "x.mhd", name)
+
+
+def test_a_detached_file_inside_the_folder_is_found(tmp_path):
+    (tmp_path / "raw").mkdir()
+    for name in ("x.raw", "raw/x.raw", "体积 ü.raw"):
+        (tmp_path / name).write_bytes(b"voxels")
+        assert beside(tmp_path / "x.mhd", name).read_bytes() == b"voxels"
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*missing"):
+        beside(tmp_path / "x.mhd", "gone.raw")
+
+
+def test_a_linked_header_finds_its_voxels_beside_the_real_one(tmp_path):
+    real, links = tmp_path / "real", tmp_path / "links"
+    real.mkdir()
+    links.mkdir()
+    (real / "x.mhd").write_bytes(b"")
+    (real / "x.raw").write_bytes(b"voxels")
+    (links / "x.mhd").symlink_to(real / "x.mhd")
+    (links / "x.raw").symlink_to(real / "x.raw")
+    assert beside(links / "x.mhd", "x.raw").read_bytes() == b"voxels"

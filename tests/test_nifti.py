@@ -1,0 +1,400 @@
+"""NIfTI: every hostile file ends as it should, and good files agree with nibabel and SimpleITK."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpuprep.case import Source
+from gpuprep.errors import CaseError, InputError
+from gpuprep.geometry import Geometry
+from gpuprep.io.reader import peek, read
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.scan import Scan
+
+RULES = ReadRules()
+LAX = ReadRules(policy={"E_SHEAR": "fix", "E_NO_GEOMETRY": "warn"})
+OBLIQUE, FEW, FOUR = "W_OBLIQUE", "W_FEW_SLICES", "W_4D"
+
+# Path under nasty_nifti → the error code, or (channels, dtype, codes of the findings).
+OUTCOMES: dict[str, str | tuple[int, str, set[str]]] = {
+    # 1×2×3 voxels with three components, uint8 with a slope: kills a process that uses SimpleITK
+    "reader_js/5D_small.nii": (3, "float32", {OBLIQUE, FEW, FOUR}),
+    "reader_js/5D_zeros.nii.gz": (3, "uint8", {OBLIQUE, FOUR}),
+    "reader_js/air.hdr.gz": (1, "float32", set()),
+    "reader_js/air.img.gz": (1, "float32", set()),
+    "reader_js/air2.hdr.gz": (1, "float32", set()),
+    "reader_js/air2.img.gz": (1, "float32", set()),
+    "reader_js/avg152T1_LR_nifti.nii": (1, "uint8", set()),
+    "reader_js/avg152T1_LR_nifti.nii.gz": (1, "uint8", set()),
+    "reader_js/avg152T1_LR_nifti2.nii.gz": (1, "float32", set()),
+    "reader_js/big.nii.gz": (1, "float32", set()),
+    "reader_js/little.nii.gz": (1, "float32", set()),
+    "reader_js/not-nifti.nii": "E_UNREADABLE",
+    "reader_js/with_extension.nii.gz": (1, "uint8", set()),
+    "real/CT_AVM.nii.gz": (1, "float32", set()),  # slope 2.2086275
+    "real/CT_pitch.nii.gz": (1, "uint8", {OBLIQUE}),
+    "real/complex.nii.gz": "E_PIXEL_TYPE",
+    "real/ct_perfusion.nii.gz": "E_PIXEL_TYPE",  # RGB
+    "real/pcasl.nii.gz": (10, "int16", {OBLIQUE, FOUR}),
+    "real/shear.nii.gz": "E_SHEAR",  # gantry tilt kept in the sform, lost in the qform
+    "synthetic/2d.nii.gz": (1, "int16", {FEW}),
+    "synthetic/4d.nii.gz": (3, "int16", {FOUR}),
+    "synthetic/4d_t1.nii.gz": (1, "int16", set()),
+    "synthetic/5d_channels.nii.gz": (2, "int16", {FOUR}),
+    "synthetic/actually_gz.nii": (1, "int16", set()),
+    "synthetic/badmagic.nii": "E_UNREADABLE",
+    "synthetic/base.nii.gz": (1, "int16", set()),
+    "synthetic/bigendian.nii": (1, "int16", set()),
+    "synthetic/concat_members.nii.gz": (1, "int16", set()),
+    "synthetic/crc_bad.nii.gz": "E_UNREADABLE",
+    "synthetic/dtype_f8.nii.gz": (1, "float32", set()),
+    "synthetic/dtype_i1.nii.gz": (1, "int8", set()),
+    "synthetic/dtype_i8.nii.gz": (1, "int32", set()),
+    "synthetic/dtype_u4.nii.gz": (1, "uint32", set()),
+    "synthetic/dtype_u8.nii.gz": (1, "int32", set()),
+    "synthetic/label_float.nii.gz": (1, "float32", set()),
+    "synthetic/label_shifted.nii.gz": (1, "uint8", set()),
+    "synthetic/label_slope.nii.gz": (1, "float32", set()),  # slope 1/255
+    "synthetic/n.nii": (1, "float32", {"W_NAN", "W_IDENTITY_AFFINE", FEW}),
+    "synthetic/nan_inf.nii.gz": (1, "float32", {"W_NAN"}),
+    "synthetic/nifti2.nii.gz": (1, "int16", set()),
+    "synthetic/no_forms.nii.gz": (1, "int16", {"W_NO_AFFINE"}),
+    "synthetic/not_gz.nii.gz": (1, "int16", set()),
+    "synthetic/oblique.nii.gz": (1, "int16", {OBLIQUE}),
+    "synthetic/pair.hdr": (1, "int16", set()),
+    "synthetic/pair.img": (1, "int16", set()),
+    "synthetic/pixdim0.nii": "E_NO_GEOMETRY",
+    "synthetic/rgb.nii.gz": "E_PIXEL_TYPE",
+    "synthetic/scl_nan.nii": (1, "int16", set()),
+    "synthetic/scl_slope.nii.gz": (1, "int16", set()),  # slope 2, intercept -1024: whole numbers
+    "synthetic/scl_slope0.nii": (1, "int16", set()),
+    "synthetic/sform2_ne_qform1.nii.gz": (1, "int16", {"W_SFORM_QFORM"}),
+    "synthetic/sform_ne_qform.nii.gz": (1, "int16", {"W_SFORM_QFORM"}),
+    "synthetic/shear_sform.nii.gz": "E_SHEAR",
+    "synthetic/shear_sform_good_qform.nii.gz": "E_SHEAR",
+    "synthetic/trunc.nii": "E_TRUNCATED",
+    "synthetic/trunc.nii.gz": "E_TRUNCATED",
+    "synthetic/vec2.nii.gz": (2, "int16", {FOUR}),
+    "synthetic/xyzt_um.nii": (1, "int16", {"W_UNITS", "W_SPACING_OUTLIER"}),
+    "synthetic/xyzt_unknown.nii": (1, "int16", set()),
+    "synthetic/zero.nii.gz": "E_UNREADABLE",
+    "synthetic/パス 体积 é/体积-0 ü.nii.gz": (1, "int16", set()),
+}
+
+# Good files that SimpleITK reads right: 3-D, one affine, no NaN (see the table of its faults).
+ITK_READS = [
+    name
+    for name, outcome in OUTCOMES.items()
+    if isinstance(outcome, tuple)
+    and not outcome[2] & {"W_SFORM_QFORM", "W_NAN", FOUR, FEW}
+    and "nifti2" not in name
+    and ".img" not in name
+    and name not in ("reader_js/air2.hdr.gz", "synthetic/actually_gz.nii")
+]
+
+
+def outcome_of(path: Path) -> str | tuple[int, str, set[str]]:
+    try:
+        scan = read(Source(str(path)), RULES)
+    except InputError as error:
+        return error.code
+    codes = {finding.code for finding in scan.findings}
+    return len(scan.volumes), str(scan.volumes[0].array.dtype), codes
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_outcome_of_every_hostile_file(scans, name):
+    assert outcome_of(scans / "nasty_nifti" / name) == OUTCOMES[name]
+
+
+def test_no_hostile_file_is_left_out(scans):
+    root = scans / "nasty_nifti"
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    others = {".mha", ".mhd", ".nrrd", ".zraw"}  # test_itk.py
+    assert {name for name in files if Path(name).suffix not in others} == set(OUTCOMES)
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_peek_promises_what_read_gives(scans, name):
+    source = Source(str(scans / "nasty_nifti" / name))
+    if isinstance(OUTCOMES[name], str):
+        with pytest.raises(InputError) as error:  # compressed contents are judged by reading only
+            peek(source, RULES)
+            read(source, RULES)
+        assert error.value.code == OUTCOMES[name]
+        return
+    preview, scan = peek(source, RULES), read(source, RULES)
+    assert preview.geometry == scan.geometry
+    assert preview.channels == len(scan.volumes)
+    assert preview.dtype == str(scan.volumes[0].array.dtype)
+    assert preview.decoded_bytes == sum(volume.array.nbytes for volume in scan.volumes)
+    assert preview.file_bytes == sum(file.size for file in scan.identity)
+
+
+@pytest.mark.parametrize("name", ITK_READS)
+def test_geometry_and_voxels_agree_with_simpleitk(scans, name):
+    path = scans / "nasty_nifti" / name
+    scan, image = read(Source(str(path)), RULES), sitk.ReadImage(str(path))
+    assert scan.geometry.distance(itk_geometry(image)) <= 1e-5
+    assert_same_voxels(scan, sitk.GetArrayFromImage(image)[None])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, outcome in OUTCOMES.items() if isinstance(outcome, tuple)]
+)
+def test_voxels_agree_with_nibabel(scans, name):
+    path = scans / "nasty_nifti" / name
+    scan = read(Source(str(path)), RULES)
+    contents = path.read_bytes()
+    if contents[:2] == b"\x1f\x8b" and path.suffix != ".gz":  # nibabel trusts the name
+        image = nibabel.Nifti1Image.from_bytes(gzip.decompress(contents))
+    elif contents[:2] != b"\x1f\x8b" and path.suffix == ".gz":
+        image = nibabel.Nifti1Image.from_bytes(contents)
+    else:
+        image = nibabel.load(path)
+    with np.errstate(invalid="ignore"):
+        expected = np.asarray(image.dataobj)
+    assert_same_voxels(scan, expected.reshape(*expected.shape[:2], *scan_tail(scan)).T)
+
+
+def scan_tail(scan: Scan) -> tuple[int, int]:
+    return scan.geometry.shape[0], len(scan.volumes)
+
+
+def assert_same_voxels(scan: Scan, expected: np.ndarray) -> None:
+    voxels = np.stack([volume.array for volume in scan.volumes])
+    assert voxels.shape == expected.shape
+    if voxels.dtype.kind == "f":
+        scale = max(1.0, float(np.abs(np.nan_to_num(expected, posinf=0, neginf=0)).max()))
+        np.testing.assert_allclose(voxels, expected, rtol=0, atol=2e-7 * scale)
+    else:
+        np.testing.assert_array_equal(voxels, expected)
+
+
+def itk_geometry(image: sitk.Image) -> Geometry:
+    z, y, x = reversed(image.GetSize())
+    return Geometry((z, y, x), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [("stroke_mr/T1.nii.gz", [OBLIQUE]), ("totalseg/example_ct.nii.gz", [])],
+)
+def test_real_scans_agree_with_simpleitk(scans, name, codes):
+    scan, image = read(Source(str(scans / name)), RULES), sitk.ReadImage(str(scans / name))
+    assert scan.geometry.distance(itk_geometry(image)) <= 1e-5
+    np.testing.assert_array_equal(scan.volumes[0].array, sitk.GetArrayFromImage(image))
+    assert [finding.code for finding in scan.findings] == codes
+
+
+def test_not_finite_voxels_are_kept_and_counted(scans):
+    path = scans / "nasty_nifti/synthetic/nan_inf.nii.gz"
+    scan = read(Source(str(path)), RULES)
+    expected = nibabel.load(path).get_fdata().T
+    finding = next(item for item in scan.findings if item.code == "W_NAN")
+    assert finding.values == {"nan": np.isnan(expected).sum(), "infinite": np.isinf(expected).sum()}
+    np.testing.assert_array_equal(scan.volumes[0].array, expected)
+
+
+def test_both_affines_are_named_in_mm(scans):
+    path = scans / "nasty_nifti/synthetic/sform_ne_qform.nii.gz"
+    header = nibabel.load(path).header
+    last = np.array([*header.get_data_shape(), 2])[:3] - 1
+    apart = np.linalg.norm((header.get_sform() - header.get_qform()) @ [*last, 1])
+    finding = read(Source(str(path)), RULES).findings[0]
+    assert finding.values["largest_mm"] == pytest.approx(apart, rel=1e-5)
+    assert f"{apart:.4g} mm" in finding.message
+
+
+def test_the_fix_for_shear_is_the_nearest_grid_and_says_how_far_it_is(scans):
+    path = scans / "nasty_nifti/real/shear.nii.gz"
+    scan = read(Source(str(path)), LAX)
+    matrix = scan.geometry.matrix
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(3), atol=1e-12)
+    affine = np.diag([-1, -1, 1, 1]) @ nibabel.load(path).affine
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in scan.geometry.size])).reshape(3, -1)
+    there = (affine[:3, :3] @ corners).T + affine[:3, 3]
+    here = scan.geometry.index_to_physical(corners[::-1].T)
+    finding = next(item for item in scan.findings if item.code == "E_SHEAR")
+    assert finding.severity == "fix"
+    assert finding.values["largest_mm"] == pytest.approx(np.linalg.norm(here - there, axis=1).max())
+    with pytest.raises(InputError, match=r"18\.5°.*mm"):
+        read(Source(str(path)), RULES)
+
+
+def test_a_zero_pixdim_can_be_overruled_by_the_affine(scans):
+    scan = read(Source(str(scans / "nasty_nifti/synthetic/pixdim0.nii")), LAX)
+    base = read(Source(str(scans / "nasty_nifti/synthetic/base.nii.gz")), RULES)
+    assert scan.geometry.distance(base.geometry) < 1e-5
+
+
+def nifti1(shape, dtype="<i2", magic=b"n+1\0", **fields) -> bytes:
+    """A NIfTI-1 header of 352 bytes with an identity-like sform."""
+    header = nibabel.Nifti1Header(endianness=dtype[0] if dtype[0] in "<>" else "<")
+    header["dim"][:] = [len(shape), *shape, *[1] * (7 - len(shape))]
+    header.set_data_dtype(np.dtype(dtype).newbyteorder("="))
+    header["pixdim"][1:4] = (2, 2, 3)
+    header["vox_offset"] = 352
+    header.set_sform(np.diag([-2, -2, 3, 1]), 1)
+    for name, value in fields.items():
+        header[name] = value
+    return header.binaryblock[:344] + magic + bytes(4)
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", ">f4", "<u2", "|u1", ">f8", ">i8", "<u4"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_dtypes_and_byte_orders_against_nibabel(tmp_path, dtype, pack):
+    voxels = np.arange(4 * 5 * 6).reshape(6, 5, 4).astype(dtype)
+    contents = nifti1((4, 5, 6), dtype) + voxels.tobytes()
+    path = tmp_path / "x.nii"
+    path.write_bytes(pack(contents))
+    scan = read(Source(str(path)), RULES)
+    assert scan.volumes[0].array.dtype.isnative
+    assert_same_voxels(scan, np.asarray(nibabel.Nifti1Image.from_bytes(contents).dataobj).T[None])
+
+
+@given(
+    stored=st.lists(st.integers(-32768, 32767), min_size=8, max_size=8),
+    slope=st.one_of(st.integers(-40, 40), st.floats(-100, 100, width=32)),
+    intercept=st.one_of(st.integers(-2000, 2000), st.floats(-1000, 1000, width=32)),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_rescale_line_is_applied_once(tmp_path, stored, slope, intercept):
+    voxels = np.array(stored, "<i2").reshape(2, 2, 2)
+    path = tmp_path / "x.nii"
+    path.write_bytes(
+        nifti1((2, 2, 2), scl_slope=slope, scl_inter=intercept) + voxels.tobytes()
+    )
+    line = (float(np.float32(slope)), float(np.float32(intercept)))
+    expected = voxels.astype(np.float64) * line[0] + line[1] if line[0] else voxels
+    array = read(Source(str(path)), RULES).volumes[0].array
+    whole = line[0].is_integer() and line[1].is_integer()
+    assert array.dtype.kind == ("i" if whole or not line[0] else "f")
+    np.testing.assert_allclose(array, expected, rtol=6e-8, atol=1e-30)
+
+
+def test_float64_is_rounded_to_float32_and_large_numbers_are_told(tmp_path):
+    voxels = np.array([0.1, 2**24 + 1, -5, np.nan, 1, 2, 3, 4]).reshape(2, 2, 2)
+    path = tmp_path / "x.nii"
+    path.write_bytes(nifti1((2, 2, 2), "<f8") + voxels.tobytes())
+    scan = read(Source(str(path)), RULES)
+    assert {item.code for item in scan.findings} >= {"W_PRECISION", "W_NAN"}
+    np.testing.assert_array_equal(scan.volumes[0].array, voxels.astype(np.float32))
+    assert scan.header["stored_dtype"] == "float64"
+
+
+def test_64_bit_labels_beyond_32_bits_become_float32(tmp_path):
+    voxels = np.array([2**40, 1, 2, 3, 4, 5, 6, 7], "<i8").reshape(2, 2, 2)
+    path = tmp_path / "x.nii"
+    path.write_bytes(nifti1((2, 2, 2), "<i8") + voxels.tobytes())
+    scan = read(Source(str(path)), RULES)
+    assert scan.volumes[0].array.dtype == np.float32
+    assert "W_PRECISION" in {item.code for item in scan.findings}
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (nifti1((2048, 2048, 2048), "<f4"), "E_LIMIT"),  # 32 GiB in 64 compressed bytes
+        (nifti1((1024, 1024, 1024), "<i2"), "E_TRUNCATED"),  # 2 GiB, allowed but impossible
+        (nifti1((32767, 32767, 32767), "<f4"), "E_LIMIT"),
+        (nifti1((-5, 4, 4)), "E_NOT_VOLUME"),
+        (nifti1((0, 4, 4)), "E_NOT_VOLUME"),
+        (nifti1((100,)), "E_NOT_VOLUME"),
+        (nifti1((4, 4, 4, 3, 2)), "E_NOT_VOLUME"),
+        (nifti1((4, 4, 4), vox_offset=np.nan), "E_UNREADABLE"),
+        (nifti1((4, 4, 4), vox_offset=17), "E_UNREADABLE"),
+        (nifti1((4, 4, 4), vox_offset=1e12), "E_TRUNCATED"),
+        (nifti1((4, 4, 4), scl_slope=2, scl_inter=np.inf), "E_UNREADABLE"),
+        (nifti1((4, 4, 4), datatype=1), "E_PIXEL_TYPE"),
+        (nifti1((4, 4, 4), datatype=4096), "E_PIXEL_TYPE"),
+        (nifti1((4, 4, 4), pixdim=np.full(8, np.nan)), "E_NO_GEOMETRY"),
+        (nifti1((4, 4, 4))[:200], "E_UNREADABLE"),
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_hostile_headers_cost_nothing(tmp_path, header, code, pack):
+    path = tmp_path / "bomb.nii.gz"
+    path.write_bytes(pack(header + bytes(64)))
+
+    def refuse(shape: object, dtype: object) -> np.ndarray:
+        raise AssertionError(f"asked for {shape} of {dtype}")
+
+    with pytest.raises(InputError) as error:
+        read(Source(str(path)), RULES, refuse)
+    assert error.value.code == code
+    assert str(path) in str(error.value)
+
+
+@given(at=st.integers(0, 347), value=st.integers(0, 255), more=st.binary(max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_damaged_headers_end_as_case_errors(tmp_path, at, value, more):
+    contents = bytearray(nifti1((4, 5, 6)) + bytes(240))
+    contents[at : at + 1 + len(more)] = bytes([value]) + more
+    path = tmp_path / "x.nii"
+    path.write_bytes(bytes(contents))
+    rules = ReadRules(max_bytes=1_000_000, policy={"E_SHEAR": "fix"})
+    try:
+        scan = read(Source(str(path)), rules)
+    except CaseError:
+        return
+    assert np.isfinite(scan.geometry.affine).all()
+
+
+def test_analyze_is_refused_unless_the_policy_takes_its_guess(tmp_path):
+    voxels = np.arange(60, dtype="<i2").reshape(5, 4, 3)
+    (tmp_path / "x.hdr").write_bytes(nifti1((3, 4, 5), magic=bytes(4), vox_offset=0)[:348])
+    (tmp_path / "x.img").write_bytes(voxels.tobytes())
+    source = Source(str(tmp_path / "x.img"))
+    with pytest.raises(InputError, match=r"E_NO_GEOMETRY.*Analyze"):
+        read(source, RULES)
+    scan = read(source, LAX)
+    np.testing.assert_array_equal(scan.volumes[0].array, voxels)
+    assert scan.format == "analyze"
+    assert scan.geometry.spacing == (2, 2, 3)
+
+
+def test_a_lost_half_of_a_pair_is_named(tmp_path):
+    (tmp_path / "x.hdr").write_bytes(nifti1((3, 4, 5), magic=b"ni1\0", vox_offset=0)[:348])
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*x\.img is missing"):
+        read(Source(str(tmp_path / "x.hdr")), RULES)
+
+
+def test_the_spacing_of_pixdim_against_the_sform_is_told(tmp_path):
+    path = tmp_path / "x.nii"
+    path.write_bytes(nifti1((4, 5, 6), pixdim=[1, 2, 2, 5, 0, 0, 0, 0]) + bytes(240))
+    scan = read(Source(str(path)), RULES)
+    finding = next(item for item in scan.findings if item.code == "W_SFORM_QFORM")
+    assert "pixdim 2×2×5" in finding.message
+    assert scan.geometry.spacing == (2, 2, 3)
+
+
+def test_metres_become_millimetres(tmp_path):
+    path = tmp_path / "x.nii"
+    affine = np.diag([-0.002, -0.002, 0.003, 1])
+    contents = bytearray(nifti1((4, 5, 6), pixdim=[1, 0.002, 0.002, 0.003, 0, 0, 0, 0], xyzt_units=1))
+    struct.pack_into("<12f", contents, 280, *affine[:3].ravel())
+    path.write_bytes(bytes(contents) + bytes(240))
+    scan = read(Source(str(path)), RULES)
+    np.testing.assert_allclose(scan.geometry.spacing, (2, 2, 3), rtol=1e-6)
+    assert {item.code for item in scan.findings} == {"W_UNITS"}
+
+
+def test_identity_is_the_sha256_of_the_files(scans):
+    folder = scans / "nasty_nifti/synthetic"
+    for name, files in (("base.nii.gz", ["base.nii.gz"]), ("pair.hdr", ["pair.hdr", "pair.img"])):
+        identity = read(Source(str(folder / name)), RULES).identity
+        assert [Path(file.path).name for file in identity] == files
+        for file in identity:
+            contents = Path(file.path).read_bytes()
+            assert (file.size, file.sha256) == (len(contents), hashlib.sha256(contents).hexdigest())
