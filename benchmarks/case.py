@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,9 @@ def compare(folder: Path, arguments: argparse.Namespace) -> list[dict[str, objec
             best: dict[str, dict] = {}
             for turn in range(arguments.rounds):
                 for path in ("gpuprep", "simpleitk"):
-                    found = run_alone(
-                        path, kind, spacing, file, folder / f"{path}{turn}", arguments
-                    )
+                    output = folder / f"{file.stem}-{kind}-{path}-{turn}"
+                    found = run_alone(path, kind, spacing, file, output, arguments)
+                    shutil.rmtree(output)
                     if path not in best or found["wall"] < best[path]["wall"]:
                         best[path] = found
             for path, found in best.items():
@@ -114,12 +115,12 @@ def measure(path: str, kind: str, spacing: str, file: str, folder: str, *, threa
 def gpuprep_case(file: Path, folder: Path, kind: str, spacing: tuple, threads: int):
     import math
 
-    from gpuprep.io.reader import read
     from threadpoolctl import threadpool_limits
 
     from gpuprep.case import Case, Source
     from gpuprep.config_file import parse_config
     from gpuprep.executors.task import read_rules
+    from gpuprep.io.reader import read
     from gpuprep.output import claim
     from gpuprep.plan import CasePlan
     from gpuprep.worker import run_case
@@ -226,7 +227,9 @@ def make_phantom(folder: Path) -> Path:
 
 
 def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """High-water mark of this program's resident memory (``ru_maxrss`` would inherit the parent's)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def cpu_seconds() -> float:

@@ -118,7 +118,7 @@ def export_case(
     case = find_case(output, case_id)
     stored = Volume(_read(case, label, channel), case.geometry)
     volume = to_native(stored, case.record, label=label is not None) if native else stored
-    with _renamed_into(file) as partial:
+    with whole_file(file) as partial:
         write_volume(volume, partial)
     return Exported(file, volume.geometry, str(_portable(volume.array).dtype))
 
@@ -244,8 +244,12 @@ def suffix_of(file: Path) -> Literal[".nii", ".nii.gz", ".mha"] | None:
 
 
 @contextmanager
-def _renamed_into(file: Path) -> Iterator[Path]:
-    """A temporary name beside the target; the target appears whole or not at all."""
+def whole_file(file: Path) -> Iterator[Path]:
+    """A name to write to, beside the file, which then appears whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
     partial = file.with_name(f".{os.getpid()}-{file.name}")
     try:
         yield partial

@@ -6,7 +6,6 @@ patient's right is at the left of the picture; sagittal planes face left.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from gpuprep.errors import UsageError
+from gpuprep.export import whole_file
 from gpuprep.geometry import Geometry
 
 _WIDTH, _HEIGHT = 1500, 460  # most pixels the three planes may take together
-_GAP, _MARGIN = 44, 40
+_GAP, _MARGIN = 64, 40
 _TITLE, _CAPTION, _FOOT = 66, 30, 58
 _MOST_LEGEND = 8
-_OPACITY = 0.35
+_FILL, _OUTLINE = 0.3, 0.8  # opacity of a label's inside and of its edge
 
 _BACKGROUND = (16, 18, 22)
 _FRAME = (52, 57, 66)
@@ -147,14 +147,8 @@ def save_picture(picture: Image.Image, file: Path) -> None:
     """Write a picture as PNG, whole or not at all; raises UsageError where that is impossible."""
     if file.suffix.lower() != ".png":
         raise UsageError(f"{file} does not end in .png")
-    partial = file.with_name(f".{os.getpid()}-{file.name}")
-    try:
+    with whole_file(file) as partial:
         picture.save(partial, format="PNG", optimize=True)
-        partial.replace(file)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _pixels_per_mm(planes: tuple[Plane, ...]) -> float:
@@ -189,14 +183,14 @@ def _enlarge(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 
 def _paint(colours: Pixels, label: NDArray[Any]) -> None:
     """Blend label colours into the picture; outlines are nearly opaque."""
-    opacity = np.where(label != 0, _OPACITY, 0.0)
+    opacity = np.where(label != 0, _FILL, 0.0)
     edge = np.zeros(label.shape, bool)
     down, across = label[1:] != label[:-1], label[:, 1:] != label[:, :-1]
     edge[1:] |= down
     edge[:-1] |= down
     edge[:, 1:] |= across
     edge[:, :-1] |= across
-    opacity[edge & (label != 0)] = 0.85
+    opacity[edge & (label != 0)] = _OUTLINE
     paint = np.array(_COLOURS)[(label.astype(np.int64) - 1) % len(_COLOURS)]
     blended = colours + (paint - colours.astype(np.float64)) * opacity[..., None]
     colours[...] = np.rint(blended).astype(np.uint8)

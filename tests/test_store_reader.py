@@ -250,3 +250,10 @@ def test_open_shards_are_bounded(root, monkeypatch):
         for image in images:
             np.testing.assert_array_equal(image[0], IMAGE[0])
     assert sum(len(image._shards) for image in images) == 2
+
+
+def test_relative_paths_survive_a_change_of_folder(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    cohort = open_cohort(".")
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(cohort["case_2"].image[1], IMAGE[1])

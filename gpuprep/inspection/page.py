@@ -69,7 +69,11 @@ def _legend(label: LabelMap | None) -> dict[int, str]:
     if label is None:
         return {}
     values = sorted((value for value in label.voxels if value), key=lambda v: -label.voxels[v])
-    return {value: f"{label.name_of(value)}, {label.ml(value):.3g} ml" for value in values}
+    return {value: f"{label.name_of(value)}, {_short(label.ml(value))} ml" for value in values}
+
+
+def _short(ml: float) -> str:
+    return f"{ml:,.0f}" if ml >= 100 else f"{ml:.2g}"
 
 
 def _subtitle(found: Inspection, channel: int) -> str:
@@ -84,7 +88,7 @@ def _subtitle(found: Inspection, channel: int) -> str:
         parts.append(f"channel {found.channels[channel].name}")
     if found.channels:
         low, high = found.channels[channel].window
-        parts.append(f"grey {low:.4g} to {high:.4g}")
+        parts.append(f"window {low:.4g} to {high:.4g}")
     return ", ".join(parts)
 
 

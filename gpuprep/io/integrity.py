@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -81,22 +81,54 @@ def file_identity(path: Path) -> FileIdentity:
         return file.identity()
 
 
-class ByteSource:
-    """The contents of one file, gunzipped where the file is gzip whatever its name says.
+class _Zlib(io.RawIOBase):
+    """The contents of a zlib stream; its checksum is compared at the end."""
 
-    Read it front to back with ``read``, ``skip`` and ``fill``; ``finish`` then proves that the rest is
-    sound and gives the file's identity. Use it as a context manager.
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        super().__init__()
+        self._file = file
+        self._stream = isal_zlib.decompressobj(15)
+        self._tail = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = b""
+        while not piece and not self._stream.eof:
+            if not self._tail and not (read := self._file.read1(_STEP // 8)):
+                raise EOFError
+            piece = self._stream.decompress(self._tail or read, len(buffer))
+            self._tail = self._stream.unconsumed_tail
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class ByteSource:
+    """The contents of one file, decompressed on the way.
+
+    ``encoding`` says what begins ``start`` bytes into the file: ``auto`` is gzip or plain bytes,
+    ``deflate`` is gzip or zlib, ``raw`` is plain bytes whatever they look like. Names are never asked.
+    Read front to back with ``read``, ``skip`` and ``fill``; ``finish`` then proves that the rest is sound
+    and gives the file's identity. Use it as a context manager.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, start: int = 0, encoding: Literal["auto", "deflate", "raw"] = "auto"
+    ) -> None:
         self.path = path
         self._file = HashedFile(path)
         self.size = self._file.size
         buffered = io.BufferedReader(self._file, _STEP // 8)
-        self.gzipped = buffered.peek(2)[:2] == GZIP_MAGIC
-        self._bytes: io.BufferedIOBase = (
-            igzip.IGzipFile(fileobj=buffered, mode="rb") if self.gzipped else buffered
-        )
+        while start > 0 and (passed := buffered.read(min(start, _STEP))):
+            start -= len(passed)
+        gzipped = encoding != "raw" and buffered.peek(2)[:2] == GZIP_MAGIC
+        self.deflated = gzipped or encoding == "deflate"
+        self._bytes: io.IOBase = buffered
+        if gzipped:
+            self._bytes = igzip.IGzipFile(fileobj=buffered, mode="rb")
+        elif self.deflated:
+            self._bytes = _Zlib(buffered)
         self.position = 0
 
     def __enter__(self) -> Self:
@@ -161,7 +193,7 @@ class ByteSource:
         done = 0
         try:
             while done < len(view):
-                got = self._bytes.readinto(view[done : done + _STEP])
+                got = self._bytes.readinto(view[done : done + _STEP])  # type: ignore[attr-defined]
                 if not got:
                     break
                 done += got
@@ -169,14 +201,14 @@ class ByteSource:
         except EOFError as error:
             raise InputError(
                 "E_TRUNCATED",
-                f"the gzip stream stops without its end mark after all {self.size:,} compressed bytes",
+                f"the compressed stream has no end in all {self.size:,} bytes of the file",
                 path=str(self.path),
                 advice="Copy or download the file again.",
             ) from error
         except (igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
             raise InputError(
                 "E_UNREADABLE",
-                f"the gzip stream is damaged: {error}",
+                f"the compressed stream is damaged: {error}",
                 path=str(self.path),
                 advice="Copy or download the file again.",
             ) from error

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from gpuprep.errors import InputError
-from gpuprep.io.integrity import open_regular
 from gpuprep.io.rules import ReadRules
 
 DEFLATE_RATIO = 1032
@@ -49,24 +47,6 @@ def check_capacity(path: object, needed: int, available: int, *, deflated: bool 
         raise InputError(
             "E_TRUNCATED",
             f"the header declares {needed:,} bytes, but the file {holds} {most:,}",
-            path=str(path),
-            advice="Copy or download the file again.",
-        )
-
-
-def check_gzip_length(path: Path, expected: int) -> None:
-    """Compare the length that a gzip stream at the end of a file states (modulo 2³²).
-
-    Raises:
-        InputError: E_TRUNCATED.
-    """
-    with open_regular(path) as file:
-        file.seek(-4, os.SEEK_END)
-        stated = int.from_bytes(file.read(4), "little")
-    if stated != expected % 2**32:
-        raise InputError(
-            "E_TRUNCATED",
-            f"the header declares {expected:,} bytes, but the gzip stream ends as if it held {stated:,}",
             path=str(path),
             advice="Copy or download the file again.",
         )

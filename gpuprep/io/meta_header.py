@@ -27,6 +27,7 @@ _DTYPES = {
     "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
 _ORIGIN = ("Offset", "Origin", "Position")
+_BYTE_ORDER = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 _LAST = re.compile(
     rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?(?:\n|\Z)", re.MULTILINE
@@ -63,7 +64,8 @@ def read_meta_header(path: Path) -> TextHeader:
         path=path,
         voxel_path=voxel_path,
         shape=shape,
-        channels=volumes * components,
+        layout=(volumes, *shape, components),
+        channel_axis=0 if components == 1 else 4,
         stored=_stored(path, fields),
         affine=_affine(path, fields, axes),
         placed=any(key in fields for key in ("ElementSpacing", "ElementSize")),
@@ -93,7 +95,8 @@ def _stored(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
         raise InputError(
             "E_PIXEL_TYPE", f"the ElementType {name!r} is not one number per voxel", path=str(path)
         )
-    return np.dtype(_DTYPES[name])
+    order = _first(fields, _BYTE_ORDER, "False").lower()
+    return np.dtype(_DTYPES[name]).newbyteorder(">" if order == "true" else "<")
 
 
 def _affine(path: Path, fields: dict[str, str], axes: int) -> Affine:
@@ -117,13 +120,13 @@ def _first(fields: dict[str, str], keys: tuple[str, ...], default: str) -> str:
 
 def _encoding(fields: dict[str, str]) -> str:
     if fields.get("BinaryData", "True").lower() != "true":
-        return "other"
-    return "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
+        return "text"
+    return "deflate" if fields.get("CompressedData", "False").lower() == "true" else "raw"
 
 
 def _compressed(path: Path, fields: dict[str, str]) -> int | None:
     size = whole(path, "CompressedDataSize", fields.get("CompressedDataSize", "0"), 1)[0]
-    return size if size > 0 and _encoding(fields) == "zlib" else None
+    return size if size > 0 and _encoding(fields) == "deflate" else None
 
 
 def _voxels(path: Path, name: str, end: int, fields: dict[str, str]) -> tuple[Path, int]:

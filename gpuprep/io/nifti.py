@@ -61,7 +61,7 @@ def peek_nifti(path: Path, rules: ReadRules, findings: Findings) -> Preview:
         with ByteSource(_image_path(source.path)) as voxels:
             size += voxels.size
     needed = header.offset + _stored_bytes(header)
-    check_capacity(voxels.path, needed, voxels.size, deflated=voxels.gzipped)
+    check_capacity(voxels.path, needed, voxels.size, deflated=voxels.deflated)
     dtype = likely_dtype(header.stored.newbyteorder("="), header.slope, header.intercept)
     decoded = geometry.voxels * header.channels * dtype.itemsize
     return Preview(geometry, header.channels, str(dtype), decoded, size, tuple(findings.items))
@@ -119,7 +119,7 @@ def _read_voxels(
     allocate: Allocate,
 ) -> Voxels:
     needed = header.offset + _stored_bytes(header)
-    check_capacity(source.path, needed, source.size, deflated=source.gzipped)
+    check_capacity(source.path, needed, source.size, deflated=source.deflated)
     source.skip(header.offset - source.position)
     shape = (header.channels, *header.shape)
     native = header.stored.newbyteorder("=")
@@ -146,7 +146,7 @@ def _facts(header: NiftiHeader, source: ByteSource) -> dict[str, Any]:
         "byte_order": "little" if header.stored.str[0] in "<|" else "big",
         "slope": header.slope,
         "intercept": header.intercept,
-        "compression": "gzip" if source.gzipped else "none",
+        "compression": "gzip" if source.deflated else "none",
         "sform_code": 0 if header.kind == "analyze" else int(header.fields["sform_code"]),
         "qform_code": 0 if header.kind == "analyze" else int(header.fields["qform_code"]),
     }

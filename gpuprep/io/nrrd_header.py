@@ -40,7 +40,7 @@ _TO_LPS = {
 }  # fmt: skip
 _SPATIAL = ("domain", "space", "time", "???", "none", "")
 _REFUSED = ("color", "complex")
-_ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
+_ENCODINGS = {"raw": "raw", "gzip": "deflate", "gz": "deflate"}
 _LINE = re.compile(rb"\r\n|\n|\r")
 _BLANK = re.compile(rb"(\r\n|\n|\r)(\r\n|\n|\r)")
 
@@ -71,6 +71,7 @@ def read_nrrd_header(path: Path) -> TextHeader:
     components = [size for axis, size in enumerate(sizes) if axis not in axes]
     if len(components) > 1 or (components and volumes > 1) or min([1, *components]) < 1:
         raise InputError("E_NOT_VOLUME", f"sizes {sizes} are no row of volumes", path=str(path))
+    encoding = fields.get("encoding", "").lower()
     affine, placed = _affine(path, fields, axes)
     voxel_path, offset = _voxels(path, fields, offset)
     return TextHeader(
@@ -78,11 +79,12 @@ def read_nrrd_header(path: Path) -> TextHeader:
         path=path,
         voxel_path=voxel_path,
         shape=shape,
-        channels=volumes * (components[0] if components else 1),
+        layout=tuple(sizes[::-1]),
+        channel_axis=_channel_axis(axes, len(sizes)),
         stored=_stored(path, fields),
         affine=affine,
         placed=placed,
-        encoding=_ENCODINGS.get(fields.get("encoding", "").lower(), "other"),
+        encoding=_ENCODINGS.get(encoding, encoding),
         offset=offset,
     )
 
@@ -93,7 +95,7 @@ def _fields(path: Path, text: bytes) -> dict[str, str]:
     for line in _LINE.split(text)[1:]:
         words = line.decode("utf-8", "replace")
         key, colon, value = words.partition(":")
-        if words.startswith("#") or value.startswith("="):
+        if not words or words.startswith("#") or value.startswith("="):
             continue
         if not colon:
             raise unreadable(path, f"the header line {words[:60]!r} has no ':'")
@@ -119,13 +121,24 @@ def _spatial_axes(path: Path, fields: dict[str, str], count: int) -> list[int]:
     return [axis for axis, kind in enumerate(kinds) if kind in _SPATIAL]
 
 
+def _channel_axis(axes: list[int], count: int) -> int | None:
+    """The axis of the stored array, slowest first, that holds channels."""
+    if count > 4 or len(axes) == count < 4:
+        return None
+    fastest = next((axis for axis in range(count) if axis not in axes), 3)
+    return count - 1 - fastest
+
+
 def _stored(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     name = " ".join(fields.get("type", "").lower().split())
     if name not in _CODE:
         raise InputError(
             "E_PIXEL_TYPE", f"the type {name!r} is not one number per voxel", path=str(path)
         )
-    return np.dtype(_CODE[name])
+    dtype, endian = np.dtype(_CODE[name]), fields.get("endian", "").lower()
+    if dtype.itemsize > 1 and endian not in ("little", "big"):
+        raise unreadable(path, f"the endian of {dtype} voxels is {endian!r}")
+    return dtype.newbyteorder(">" if endian == "big" else "<")
 
 
 def _affine(path: Path, fields: dict[str, str], axes: list[int]) -> tuple[Affine, bool]:

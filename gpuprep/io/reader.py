@@ -9,13 +9,13 @@ from gpuprep.errors import InputError
 from gpuprep.io.dicom_header import looks_like_dicom
 from gpuprep.io.dicom_scan import peek_dicom, read_dicom
 from gpuprep.io.integrity import ByteSource, open_regular
-from gpuprep.io.itk import peek_itk, read_itk
 from gpuprep.io.meta_header import looks_like_meta
 from gpuprep.io.nifti import header_path, peek_nifti, read_nifti
 from gpuprep.io.nifti_header import looks_like_nifti
 from gpuprep.io.nrrd_header import looks_like_nrrd
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Allocate, Preview, Scan, own_memory
+from gpuprep.io.text_volume import peek_text_volume, read_text_volume
 
 
 def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> Scan:
@@ -35,7 +35,7 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
         return read_dicom(source, rules, findings, allocate)
     if kind == "nifti":
         return read_nifti(path, rules, findings, allocate)
-    return read_itk(path, kind, rules, findings, allocate)
+    return read_text_volume(path, kind, rules, findings, allocate)
 
 
 def peek(source: Source, rules: ReadRules) -> Preview:
@@ -51,7 +51,7 @@ def peek(source: Source, rules: ReadRules) -> Preview:
         return peek_dicom(source, rules, findings)
     if kind == "nifti":
         return peek_nifti(path, rules, findings)
-    return peek_itk(path, kind, rules, findings)
+    return peek_text_volume(path, kind, rules, findings)
 
 
 def sniff(source: Source) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpuprep.errors import InputError
 from gpuprep.geometry import Affine
-from gpuprep.io.limits import check_capacity, check_gzip_length, check_limits
+from gpuprep.io.limits import check_capacity, check_limits
 from gpuprep.io.rules import ReadRules
 
 HEADER_LIMIT = 1 << 20
@@ -28,16 +28,19 @@ HEADER_LIMIT = 1 << 20
 class TextHeader:
     """A parsed header: the voxels it declares and where they lie.
 
+    ``stored`` is the dtype in the file's byte order and ``layout`` the stored array's shape, slowest axis
+    first; ``channel_axis`` is the one of its axes that is no axis of the volume, if there is one.
     ``affine`` is LPS mm; ``placed`` is False where the header says nothing of it and 1 mm was assumed.
-    ``encoding`` is ``raw``, ``zlib``, ``gzip`` or ``other``; ``offset`` is where the voxel bytes begin, and
-    ``compressed`` how many there are if the header says so.
+    ``encoding`` is ``raw``, ``deflate`` or what else the header says; ``offset`` is where the voxel bytes
+    begin, and ``compressed`` how many there are if the header says so.
     """
 
     format: str
     path: Path
     voxel_path: Path
     shape: tuple[int, int, int]
-    channels: int
+    layout: tuple[int, ...]
+    channel_axis: int | None
     stored: np.dtype[Any]
     affine: Affine
     placed: bool
@@ -46,8 +49,12 @@ class TextHeader:
     compressed: int | None = None
 
     @property
+    def channels(self) -> int:
+        return 1 if self.channel_axis is None else self.layout[self.channel_axis]
+
+    @property
     def stored_bytes(self) -> int:
-        return self.channels * math.prod(self.shape) * self.stored.itemsize
+        return math.prod(self.layout) * self.stored.itemsize
 
     def check(self, rules: ReadRules) -> None:
         """Limits and lengths; no memory is taken.
@@ -61,10 +68,8 @@ class TextHeader:
             check_capacity(self.path, self.compressed, available)
         if self.encoding == "raw":
             check_capacity(self.path, self.stored_bytes, available)
-        if self.encoding in ("zlib", "gzip"):
+        if self.encoding == "deflate":
             check_capacity(self.path, self.stored_bytes, available, deflated=True)
-        if self.encoding == "gzip":
-            check_gzip_length(self.voxel_path, self.stored_bytes)
 
 
 def unreadable(path: Path, reason: str) -> InputError:

@@ -50,7 +50,7 @@ class StoredArray:
             CorruptStoreError: its ``zarr.json`` is absent or damaged.
             StoreError: it has a form that only zarr-python reads.
         """
-        self._case = Path(case)
+        self._case = Path(case).absolute()  # a later chdir must not lose it
         self._name = name
         self._crc: CrcPolicy = crc
         document = f"{name}/{GROUP_FILE}"

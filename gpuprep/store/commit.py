@@ -194,9 +194,10 @@ def _machine() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """When a process started, in clock ticks since boot; empty for one that is gone."""
+    """When a process started, in clock ticks since boot; empty for one that is gone or a zombie."""
     try:
         line = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    return line.rpartition(")")[2].split()[19]
+    state, *fields = line.rpartition(")")[2].split()
+    return "" if state in "ZX" else fields[18]

@@ -51,7 +51,7 @@ class Case:
     """
 
     def __init__(self, path: str | Path, *, crc: CrcPolicy = "always") -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self.id = self.path.name.removesuffix(CASE_SUFFIX)
         self._crc: CrcPolicy = crc
         self._record: dict[str, Any] | None = None
@@ -126,7 +126,7 @@ class Cohort(Mapping[str, Case]):
     """
 
     def __init__(self, path: str | Path, *, crc: CrcPolicy = "always") -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._crc: CrcPolicy = crc
         self._ids: tuple[str, ...] | None = None
         self._cases: dict[str, Case] = {}
