@@ -41,8 +41,9 @@ def inspect(
         print_json(found.to_json())
     else:
         out.print(page(found))
-        if drawn:
-            out.print(f"picture: {escape(str(png))}", highlight=False)
+        if png is not None:
+            told = escape(str(png)) if drawn else "none, the voxels cannot be read"
+            out.print(f"picture: {told}", highlight=False)
     raise typer.Exit(1 if found.failure else 0)
 
 

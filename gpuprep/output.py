@@ -18,7 +18,7 @@ from gpuprep.config_file import parse_config
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
-from gpuprep.store.layout import CONFIG_FILE, case_folder
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, case_folder
 
 _FINGERPRINT = "fingerprint.json"
 _LOCK = ".lock"
@@ -40,7 +40,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
                     f"({str(present)[:12]}, this one is {config.digest[:12]})",
                     advice="choose another output folder, or --overwrite to make every case anew",
                 )
-        elif any(entry.name != _LOCK for entry in root.iterdir()):
+        elif any(not entry.name.startswith(".") for entry in root.iterdir()):
             raise UsageError(
                 f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
             )
@@ -48,6 +48,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
             root / CONFIG_FILE,
             {"version": gpuprep.__version__, "digest": config.digest, "config": config.resolved()},
         )
+        (root / CASES_FOLDER).mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to output {root}: {error.strerror}") from None
 

@@ -110,7 +110,7 @@ def test_memory_follows_the_outputs() -> None:
 
 @pytest.mark.parametrize("wrong", [(0, 3, 1.0, 0.0), (3, 0, 1.0, 0.0), (3, 3, 1e40, 0.0)])
 def test_impossible_axes_are_refused(wrong) -> None:
-    with pytest.raises(ValueError, match="axis|grid"):
+    with pytest.raises(ValueError, match=r"axis|grid"):
         axis_weights(*wrong)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_outcome_of_every_hostile_series(scans, name):
                 action(Source(str(scans / name)), RULES)
             assert error.value.code == expected[0]
             assert all(words in error.value.message for words in expected[1])
-            assert str(scans / name) in str(error.value)
+            assert str(scans / name) in error.value.path
         return
     scan, preview = load(scans / name), peek(Source(str(scans / name)), RULES)
     array = scan.volumes[0].array
@@ -283,7 +284,7 @@ def test_files_may_be_named_relative_to_the_folder_or_absolute(tmp_path):
         ),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "E_MOSAIC", ["5×4"]),
         ({"PhotometricInterpretation": "MONOCHROME1"}, "E_PIXEL_TYPE", ["MONOCHROME1"]),
-        ({"ImagePositionPatient": None}, "E_NO_GEOMETRY", ["6 of 6", "position"]),
+        ({"ImagePositionPatient": None}, "E_NO_GEOMETRY", ["6 of 6 slices have no position"]),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "E_NO_GEOMETRY", []),
         ({"ImageOrientationPatient": [1, 0, 0, 0.2, 0.98, 0]}, "E_SHEAR", ["°"]),
         ({"PixelSpacing": [0.5, 0]}, "E_NO_GEOMETRY", []),
@@ -375,7 +376,8 @@ def test_a_lone_slice_takes_its_thickness_as_spacing(tmp_path):
 
 def make_slice(position: np.ndarray, **fields: Any) -> Slice:
     values: dict[str, Any] = {
-        "path": "x", "frame": 0, "frames": 1, "series": "", "modality": "CT", "rows": 4, "columns": 5,
+        "path": "x", "frame": 0, "frames": 1, "header_bytes": 0, "series": "", "modality": "CT",
+        "rows": 4, "columns": 5,
         "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "pixel_spacing": (1.0, 1.0), "thickness": 1.0,
         "line": (1.0, 0.0), "file_line": (1.0, 0.0), "kind": "", "mosaic": False, "samples": 1,
         "photometric": "MONOCHROME2", "bits_allocated": 16, "bits_stored": 16, "signed": True,
@@ -473,10 +475,8 @@ def test_truncated_and_damaged_files_end_as_case_errors(tmp_path):
         for at in random.integers(132, len(contents) - 40, 3):
             damaged[at] = random.integers(256)
         path.write_bytes(bytes(damaged))
-        try:
-            peek(Source(str(folder)), RULES)
-        except CaseError as error:
-            assert str(error)
+        with contextlib.suppress(CaseError):
+            assert peek(Source(str(folder)), RULES).decoded_bytes <= RULES.max_bytes
 
 
 def test_deflated_files_are_refused_unopened(tmp_path):

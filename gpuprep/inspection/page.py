@@ -17,6 +17,7 @@ from gpuprep.inspection.subject import Channel, Inspection, LabelMap
 from gpuprep.picture import draw_planes
 from gpuprep.progress import human_bytes
 
+_SHOWN_CHANNELS = 8
 _SHOWN_LABELS = 30
 _SEVERITY = {"error": "red", "warn": "yellow", "fix": "cyan", "skip": "dim"}
 
@@ -99,7 +100,9 @@ def _sections(found: Inspection) -> Iterator[RenderableType]:
     if found.geometry is not None:
         yield _pairs(_geometry_rows(found.geometry))
     if found.channels:
-        yield _pairs([_channel_row(channel) for channel in found.channels])
+        rows = [_channel_row(channel) for channel in found.channels[:_SHOWN_CHANNELS]]
+        left = len(found.channels) - len(rows)
+        yield _pairs([*rows, ("…", f"and {left} more channels")] if left else rows)
     for label in found.labels:
         yield _label_table(label)
     yield from _finding_lines(found)
@@ -131,10 +134,10 @@ def _channel_row(channel: Channel) -> tuple[str, str]:
     told = f", {absent:,} NaN or infinite" if absent else ""
     if values["min"] is None:
         return channel.name, f"{channel.array.dtype}, no finite voxel{told}"
-    low, middle, high = (f"{values['percentiles'][q]:.5g}" for q in ("0.5", "50", "99.5"))
+    percentiles = ", ".join(f"{values['percentiles'][q]:.5g}" for q in ("0.5", "50", "99.5"))
     return channel.name, (
-        f"{channel.array.dtype} in {values['min']:.5g} … {values['max']:.5g}; "
-        f"0.5 % below {low}, half below {middle}, 99.5 % below {high}; "
+        f"{channel.array.dtype}, {values['min']:.5g} … {values['max']:.5g}; "
+        f"percentiles 0.5, 50, 99.5: {percentiles}; "
         f"mean {values['mean']:.5g}, std {values['std']:.5g}{told}"
     )
 

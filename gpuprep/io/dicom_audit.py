@@ -49,7 +49,8 @@ def audit(
     Raises:
         InputError: the first problem that the policy makes an error, its message naming them all.
     """
-    _judge(_unusable(slices), findings, path)
+    _check_kind(slices)
+    _check_placed(slices)
     problems: list[Problem] = []
     groups = _groups(slices, rules)
     kept = list(slices)
@@ -85,25 +86,38 @@ def _judge(problems: Sequence[Problem], findings: Findings, path: object) -> Non
         findings.report(problem.code, problem.text, path=path, advice=advice, **problem.values)
 
 
-def _unusable(slices: Sequence[Slice]) -> list[Problem]:
-    """What no policy can repair."""
-    if any(one.mosaic for one in slices):
-        size = f"{slices[0].columns}×{slices[0].rows}"
-        return [Problem("E_MOSAIC", f"{size} images are mosaics of tiles, not slices")]
+def _check_kind(slices: Sequence[Slice]) -> None:
+    """Refuse images that are no slices of intensities, whatever the policy."""
     for one in slices:
+        if one.mosaic:
+            raise InputError(
+                "E_MOSAIC",
+                f"the image of {one.columns}×{one.rows} is a mosaic of tiles, not a slice",
+                path=one.path,
+                advice="Convert the series with dcm2niix, which takes mosaics apart.",
+            )
         if one.samples != 1 or one.photometric != "MONOCHROME2":
-            what = f"{one.samples} samples of {one.photometric or 'unknown meaning'}"
-            return [Problem("E_PIXEL_TYPE", f"voxels are {what}, not one MONOCHROME2 intensity")]
-    for what, keyword in (
-        ("position", "position"),
-        ("orientation", "orientation"),
-        ("pixel spacing", "pixel_spacing"),
-    ):
-        missing = sum(not getattr(one, keyword) for one in slices)
-        if missing:
-            text = f"{missing} of {len(slices)} slices have no {what} in the patient"
+            raise InputError(
+                "E_PIXEL_TYPE",
+                f"voxels are {one.samples} samples of {one.photometric or 'unknown meaning'}, "
+                "not one MONOCHROME2 intensity each",
+                path=one.path,
+                advice="Leave the series out, or convert it.",
+            )
+
+
+def _check_placed(slices: Sequence[Slice]) -> None:
+    """Refuse slices that cannot be placed in the patient."""
+    for keyword in ("position", "orientation", "pixel_spacing"):
+        if missing := sum(not getattr(one, keyword) for one in slices):
+            what = keyword.replace("_", " ")
+            text = f"{missing} of {len(slices)} slices have no {what}"
             raise InputError("E_NO_GEOMETRY", text, path=slices[0].path)
-    return []
+    for one in slices:
+        lengths = np.linalg.norm(np.reshape(one.orientation, (2, 3)), axis=1)
+        if np.abs(lengths - 1).max() > 0.01 or np.linalg.norm(_cross(one)) < 0.5:
+            text = f"the orientation {one.orientation} is not a row and a column direction"
+            raise InputError("E_NO_GEOMETRY", text, path=one.path)
 
 
 def _groups(slices: Sequence[Slice], rules: ReadRules) -> list[list[Slice]]:
@@ -172,7 +186,8 @@ def _duplicates(ordered: Sequence[Slice], kept: Sequence[Slice]) -> Problem:
         text = f"{each} slices at each of {len(kept)} positions: the series holds {each} volumes"
         return Problem("E_MIXED_SERIES", text, {"volumes": each})
     at = ", ".join(f"{value:.2f}" for value in kept[0].position)
-    text = f"{len(ordered)} slices at only {len(kept)} positions (the first at {at} mm)"
+    places = f"{len(kept)} position{'s' if len(kept) > 1 else ''}"
+    text = f"{len(ordered)} slices at only {places} (the first at {at} mm)"
     return Problem("E_SLICE_DUP", text, {"slices": len(ordered), "positions": len(kept)})
 
 
@@ -210,6 +225,9 @@ def _tilted(
 
 
 def _normal(one: Slice) -> NDArray[np.float64]:
-    normal = np.cross(one.orientation[:3], one.orientation[3:])
-    length = float(np.linalg.norm(normal))
-    return np.asarray(normal / length if length > 0 else normal)
+    normal = _cross(one)
+    return np.asarray(normal / np.linalg.norm(normal))
+
+
+def _cross(one: Slice) -> NDArray[np.float64]:
+    return np.cross(one.orientation[:3], one.orientation[3:])

@@ -6,8 +6,9 @@ shared. Both become a list of ``Slice``, so that everything after this file know
 
 from __future__ import annotations
 
+import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +45,14 @@ class Slice:
 
     ``position``, ``orientation`` (row then column cosines) and ``pixel_spacing`` (between rows, between
     columns) are empty where the file has none. ``line`` is rescale slope and intercept, ``file_line`` the
-    one that GDCM applies to every frame of the file. ``kind`` tells apart images that make no common
-    volume (localizer and axial, magnitude and phase).
+    one that GDCM applies to every frame of the file. ``header_bytes`` is where the pixels begin. ``kind``
+    tells apart images that make no common volume (localizer and axial, magnitude and phase).
     """
 
     path: str
     frame: int
     frames: int
+    header_bytes: int
     series: str
     modality: str
     rows: int
@@ -89,7 +91,7 @@ def read_slices(path: Path) -> list[Slice]:
         InputError: E_UNREADABLE if this is no DICOM image, or a tag that matters is nonsense.
     """
     with _parsing(path):
-        dataset = _parsed(path, _SLICE_TAGS)
+        dataset, length = _parsed(path, _SLICE_TAGS)
         if reason := not_an_image(dataset):
             raise InputError("E_UNREADABLE", reason, path=str(path))
         frames = max(1, int(dataset.get("NumberOfFrames") or 1))
@@ -103,7 +105,7 @@ def read_slices(path: Path) -> list[Slice]:
         shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
         described = [Frame(dataset, group, shared) for group in groups or [Dataset()] * frames]
         return [
-            _slice(path, dataset, frame, index, len(described), described[0].line)
+            _slice(path, dataset, length, frame, index, described)
             for index, frame in enumerate(described)
         ]
 
@@ -115,7 +117,7 @@ def read_identity(path: Path) -> Dataset:
         InputError: E_UNREADABLE if this is no DICOM image.
     """
     with _parsing(path):
-        dataset = _parsed(path, _IDENTITY_TAGS)
+        dataset, _ = _parsed(path, _IDENTITY_TAGS)
         if reason := not_an_image(dataset):
             raise InputError("E_UNREADABLE", reason, path=str(path))
         return dataset
@@ -153,26 +155,31 @@ def _parsing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _parsed(path: Path, tags: list[str]) -> FileDataset:
-    with open_regular(path) as file:
+def _parsed(path: Path, tags: list[str]) -> tuple[FileDataset, int]:
+    """The tags of a file, and where its pixel data begins."""
+    with io.BufferedReader(open_regular(path)) as file:
         start = file.read(2048)
-    if not looks_like_dicom(start):
-        raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))
-    if _DEFLATED in start:  # pydicom would inflate it whole, however large
-        raise InputError(
-            "E_UNREADABLE", "the deflated transfer syntax is not supported", path=str(path)
+        if not looks_like_dicom(start):
+            raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))
+        if _DEFLATED in start:  # pydicom would inflate it whole, however large
+            raise InputError(
+                "E_UNREADABLE", "the deflated transfer syntax is not supported", path=str(path)
+            )
+        file.seek(0)
+        bare = start[128:132] != b"DICM"
+        dataset = pydicom.dcmread(
+            file, stop_before_pixels=True, specific_tags=list(tags), force=bare
         )
-    bare = start[128:132] != b"DICM"
-    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=bare)
+        return dataset, file.tell()
 
 
 def _slice(
     path: Path,
     dataset: FileDataset,
+    header_bytes: int,
     frame: Frame,
     index: int,
-    frames: int,
-    file_line: tuple[float, float],
+    frames: Sequence[Frame],
 ) -> Slice:
     measures = "PixelMeasuresSequence"
     thickness = frame.numbers(measures, "SpacingBetweenSlices", 1) or frame.numbers(
@@ -181,11 +188,13 @@ def _slice(
     image_type = [word.upper() for word in frame.image_type]
     modality = str(dataset.get("Modality") or "")
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
+    known = syntax.is_transfer_syntax
     padding = dataset.get("PixelPaddingValue")
     return Slice(
         path=str(path),
         frame=index,
-        frames=frames,
+        frames=len(frames),
+        header_bytes=header_bytes + (8 if known and syntax.is_implicit_VR else 12),
         series=str(dataset.get("SeriesInstanceUID") or ""),
         modality=modality,
         rows=int(dataset.Rows),
@@ -195,7 +204,7 @@ def _slice(
         pixel_spacing=frame.numbers(measures, "PixelSpacing", 2),
         thickness=abs(thickness[0]) if thickness and thickness[0] else None,
         line=frame.line,
-        file_line=file_line,
+        file_line=frames[0].line,
         # The fourth word is a vendor's remark in CT ("ADD"), but magnitude or phase in MR.
         kind="/".join(image_type[2:3] if modality == "CT" else image_type[2:4]),
         mosaic="MOSAIC" in image_type,
@@ -207,6 +216,6 @@ def _slice(
         padding=int(padding) if isinstance(padding, int | float) else None,
         lossy=str(dataset.get("LossyImageCompression") or "") == "01" or syntax in _LOSSY_SYNTAXES,
         syntax=syntax.name,
-        compressed=syntax.is_transfer_syntax and syntax.is_compressed,
+        compressed=known and syntax.is_compressed,
         number=int(dataset.get("InstanceNumber") or 0),
     )

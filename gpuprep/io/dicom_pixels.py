@@ -76,10 +76,13 @@ def _own_line(plane: Plane, one: Slice) -> Plane:
 
 
 def _narrow(plane: Plane) -> Plane:
-    """Integers that GDCM widened to 32 bits back to int16 where they fit; floats to float32."""
+    """Integers that GDCM widened as int16 or int32 where they fit; floats as float32."""
     if plane.dtype.kind == "f":
         return plane.astype(np.float32)
-    low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
-    if plane.dtype.itemsize > 2 and low <= plane.min() and plane.max() <= high:
-        return plane.astype(np.int16)
+    if plane.dtype.itemsize <= 2:
+        return plane
+    for dtype in (np.int16, np.int32):
+        bounds = np.iinfo(dtype)
+        if bounds.min <= plane.min() and plane.max() <= bounds.max:
+            return plane.astype(dtype)
     return plane

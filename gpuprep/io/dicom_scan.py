@@ -104,8 +104,8 @@ def _check_length(one: Slice) -> None:
     """An uncompressed file must be as long as its pixels; GDCM itself notices it late or never."""
     if one.frame == 0 and not one.compressed:
         needed = one.frames * one.rows * one.columns * one.samples * one.bits_allocated // 8
-        size = Path(one.path).stat().st_size
-        check_capacity(one.path, needed, size)
+        available = Path(one.path).stat().st_size - one.header_bytes
+        check_capacity(one.path, needed, max(0, available))
 
 
 def _grid(

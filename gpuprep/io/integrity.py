@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -26,7 +26,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 _STEP = 1 << 20
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> io.FileIO:
     """An open file; pipes, devices and folders are refused, as opening them can hang."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -56,9 +56,9 @@ class HashedFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        count = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        count = self._file.readinto(buffer)
         self._digest.update(memoryview(buffer)[:count])
-        return int(count)
+        return count
 
     def close(self) -> None:
         self._file.close()

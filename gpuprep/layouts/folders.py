@@ -28,12 +28,7 @@ def find(tree: Tree) -> Outcome | None:
     """Cases of a tree in which at least one case folder has a label or several channels."""
     groups = tree.groups
     structures = _structure_folders(tree)
-    cases = {
-        folder: group
-        for folder in groups
-        if folder not in structures.values()
-        and (group := _case_group(tree, folder, groups[folder]))
-    }
+    cases = _case_folders(tree, structures)
     if not any(group.is_pair or folder in structures for folder, group in cases.items()):
         return None
     if len(cases) > 1:  # files beside the case folders do not make the root a case
@@ -68,35 +63,44 @@ def _structure_folders(tree: Tree) -> dict[str, str]:
     inside: dict[str, list[str]] = {}
     for folder in tree.folders:
         parent, name = split_path(folder)
-        if (
-            folder
-            and is_label_word(name)
-            and any(group.images for group in tree.groups.get(parent, ()))
-        ):
+        beside = tree.groups.get(parent, ()) if is_label_word(name) else ()
+        if any(group.images for group in beside):
             inside.setdefault(parent, []).append(folder)
     return {parent: folders[0] for parent, folders in inside.items() if len(folders) == 1}
 
 
-def _case_group(tree: Tree, folder: str, groups: list[Group]) -> Group | None:
+def _case_folders(tree: Tree, structures: dict[str, str]) -> dict[str, Group]:
+    """Case folder → its files as one group."""
+    inner = set(structures.values())
+    cases: dict[str, Group] = {}
+    for folder, groups in tree.groups.items():
+        if folder not in inner:
+            name = split_path(folder)[1] or tree.root.name
+            merged = bool(folder) and folder in structures
+            case = _case_group(folder, name, groups, has_structures=merged)
+            if case.images:
+                cases[folder] = case
+    return cases
+
+
+def _case_group(folder: str, name: str, groups: list[Group], *, has_structures: bool) -> Group:
     """The files of a folder that are one case by name; a lone image may have any name."""
-    name = split_path(folder)[1] or tree.root.name
-    named = [group for group in groups if group.prefix in ("", name)]
     case = Group(folder, name)
-    for group in named:
-        case.images += group.images
-        case.labels += group.labels
-    lone = [image for group in groups for image in group.images]
-    if not case.images and case.labels and len(lone) == 1:
-        case.images = lone
-    return case if case.images else None
+    for group in groups:
+        if group.prefix in ("", name):
+            case.images += group.images
+            case.labels += group.labels
+    images = [image for group in groups for image in group.images]
+    if not case.images and len(images) == 1 and (case.labels or has_structures):
+        case.images = images
+    return case
 
 
 def _add_case(outcome: Outcome, tree: Tree, group: Group, structures: str | None) -> None:
     folder = group.folder
     before = len(outcome.cases)
-    add_group(
-        outcome, tree, group, case_id(*folder.split("/")) if folder else case_id(tree.root.name)
-    )
+    parts = folder.split("/") if folder else [tree.root.name]
+    add_group(outcome, tree, group, case_id(*parts))
     if structures is None or len(outcome.cases) != before + 1:
         return
     files = [join(structures, name) for name in tree.folders[structures]]

@@ -1,7 +1,8 @@
 """Images and labels in two folders side by side: ``images/x.nii.gz`` and ``labels/x.nii.gz``.
 
 Folders are matched by parent and by the set at their end (``imagesTr`` with ``labelsTr``). A label has
-its image's stem, that stem without nnU-Net's ``_0000``, or the stem and a label word (``x_seg``).
+its image's stem, that stem without nnU-Net's ``_0000``, or the stem and a label word (``x_seg``). A folder of
+images without labels beside it (``imagesTs``) holds cases too.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def find(tree: Tree) -> Outcome | None:
     }
     outcome = Outcome()
     for place, folders in _places(tree, _IMAGES).items():
-        for folder in folders if place in labels else ():
-            _add_cases(outcome, tree, folder, place, labels[place])
+        for folder in folders:
+            _add_cases(outcome, tree, folder, place, labels.get(place, {}))
     if not any(case.labels for case in outcome.cases):
         return None
     unused = f"label map without an image of its name in the folder beside; {MANIFEST_ADVICE}"
