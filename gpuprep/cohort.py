@@ -7,6 +7,7 @@ files with a reason; nothing is dropped in silence.
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +53,7 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
     if not root.exists():
         raise UsageError(f"input {root} does not exist")
     if root.is_file():
-        return _discover_file(root.absolute(), layout, follow_symlinks=follow_symlinks)
+        return _discover_file(Path(os.path.abspath(root)), layout, follow_symlinks=follow_symlinks)  # noqa: PTH100
     if layout == MANIFEST:
         raise UsageError(f"{root} is a folder; give the manifest itself: {LOOKS_FOR[MANIFEST]}")
     tree = list_tree(root, follow_symlinks=follow_symlinks)

@@ -26,6 +26,7 @@ from gpuprep.interrupts import Interrupts
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import (
     claim,
+    cohort_key,
     current_record,
     is_published,
     load_fingerprint,
@@ -181,9 +182,9 @@ def _prepare_cohort(
 def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: Crew) -> str:
     """Merge the foreground histograms of all cases; returns the digest that covers them."""
     root = Path(base.output)
-    names = [case.id for case in cases]
+    key = cohort_key(cases, base.digest)
     known, channels = load_fingerprint(root)
-    if known != names:
+    if known != key:
         partials: dict[str, tuple[Histogram, ...]] = {}
 
         def note(outcome: Outcome) -> None:
@@ -193,7 +194,7 @@ def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: Crew) -> str:
         crew.work((replace(base, case=case, task="measure") for case in cases), note)
         channels = merge_channels(partials)
         if not crew.halted:
-            save_fingerprint(root, names, channels)
+            save_fingerprint(root, key, channels)
     return cohort_digest(base.digest, channels)
 
 

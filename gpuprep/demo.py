@@ -104,6 +104,8 @@ def build_input(folder: Path) -> None:
         UsageError: the folder holds something else, or nilearn is not installed.
     """
     source, config = folder / "input", folder / "demo.yaml"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", advice="name a folder to make")
     if folder.is_dir() and any(folder.iterdir()) and not config.is_file():
         raise UsageError(
             f"{folder} is not empty and was not made by the demo", advice="choose a new folder"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gpuprep
-from gpuprep.case import Case, Source
+from gpuprep.case import Case
 from gpuprep.config import Config
 from gpuprep.config_file import parse_config
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
@@ -96,8 +97,7 @@ def current_record(root: Path, case: Case, digest: str) -> dict[str, Any] | None
     if record.get("digest") != digest:
         return None
     known = {entry["path"]: entry for entry in record.get("source", [])}
-    wanted = {path for source in _sources(case) for path in (source.files or (source.path,))}
-    if not wanted <= known.keys():
+    if not _files(case) <= known.keys():
         return None
     return record if all(_unchanged(entry) for entry in known.values()) else None
 
@@ -107,22 +107,35 @@ def is_published(root: Path, case: Case) -> bool:
     return case_folder(root, case.id).exists()
 
 
-def save_fingerprint(root: Path, cases: list[str], channels: tuple[Histogram, ...]) -> None:
-    """Store the cohort's statistics and which cases they came from."""
-    tree = {"cases": cases, "channels": [histogram.to_json() for histogram in channels]}
+def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
+    """Store the cohort's statistics under the key of what they were made from."""
+    tree = {"key": key, "channels": [histogram.to_json() for histogram in channels]}
     _write_json(root / _FINGERPRINT, tree)
 
 
-def load_fingerprint(root: Path) -> tuple[list[str], tuple[Histogram, ...]]:
-    """The cohort's cases and statistics; empty when there are none."""
+def load_fingerprint(root: Path) -> tuple[str, tuple[Histogram, ...]]:
+    """The key and the cohort's statistics; empty when there are none."""
     if not (root / _FINGERPRINT).exists():
-        return [], ()
+        return "", ()
     tree = _read_json(root / _FINGERPRINT)
-    return tree["cases"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
+    return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
 
 
-def _sources(case: Case) -> list[Source]:
-    return [*case.images, *(source for label in case.labels for source in label.sources)]
+def cohort_key(cases: Sequence[Case], digest: str) -> str:
+    """Names a config and a set of cases with their source files as they are now."""
+    hashed = hashlib.sha256(digest.encode())
+    for case in cases:
+        for path in sorted(_files(case)):
+            found = Path(path).stat() if Path(path).exists() else None
+            stamp = (found.st_size, found.st_mtime_ns) if found else None
+            hashed.update(f"{case.id}\0{path}\0{stamp}\n".encode())
+    return hashed.hexdigest()
+
+
+def _files(case: Case) -> set[str]:
+    """Every file that the case names (a reader may read more, such as voxels beside a header)."""
+    labels = (source for label in case.labels for source in label.sources)
+    return {path for source in (*case.images, *labels) for path in source.files or (source.path,)}
 
 
 def _unchanged(entry: Mapping[str, Any]) -> bool:

@@ -23,14 +23,14 @@ _WIDTH, _HEIGHT = 1500, 460  # most pixels the three planes may take together
 _GAP, _MARGIN = 64, 40
 _TITLE, _CAPTION, _FOOT = 66, 30, 58
 _MOST_LEGEND = 8
-_FILL, _OUTLINE = 0.3, 0.8  # opacity of a label's inside and of its edge
+_FILL, _OUTLINE = 0.42, 0.85  # opacity of a label's inside and of its edge
 
 _BACKGROUND = (16, 18, 22)
 _FRAME = (52, 57, 66)
 _TEXT, _QUIET = (232, 235, 240), (142, 150, 163)
 _LETTER = (255, 209, 102)
 _COLOURS = (
-    (239, 83, 80), (38, 198, 218), (255, 202, 40), (102, 187, 106), (171, 71, 188),
+    (239, 83, 80), (0, 172, 193), (255, 202, 40), (102, 187, 106), (171, 71, 188),
     (255, 138, 101), (66, 165, 245), (212, 225, 87), (236, 64, 122), (141, 110, 99),
 )  # fmt: skip
 

@@ -161,7 +161,7 @@ def test_relative_roots_give_absolute_paths(
 ) -> None:
     plant(tmp_path / "in", "x.nii")
     monkeypatch.chdir(tmp_path)
-    for root in (Path("in"), Path("in/x.nii")):
+    for root in (Path("in"), Path("in/x.nii"), Path("in/../in/x.nii")):
         assert discover(root).cases[0].images[0].path == str(tmp_path / "in/x.nii")
 
 

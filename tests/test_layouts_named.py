@@ -253,6 +253,20 @@ def test_bids_runs_are_cases(tmp_path: Path) -> None:
     assert [len(case.labels) for case in found.cases] == [1, 0]
 
 
+def test_bids_labels_of_several_runs_are_not_guessed(tmp_path: Path) -> None:
+    plant(tmp_path, *(f"sub-1/anat/sub-1_run-{run}_T1w.nii.gz" for run in (1, 2)))
+    plant(tmp_path, "derivatives/x/sub-1/anat/sub-1_dseg.nii.gz")
+    found = discover(tmp_path)
+    assert [case.labels for case in found.cases] == [(), ()]
+    assert "fits sub-1_run-1, sub-1_run-2" in found.unmatched[0].reason
+
+
+def test_bids_subjects_twice_are_refused(tmp_path: Path) -> None:
+    plant(tmp_path, "a/sub-1/anat/sub-1_T1w.nii.gz", "b/sub-1/anat/sub-1_T1w.nii.gz")
+    with pytest.raises(UsageError, match="'sub-1' for both"):
+        discover(tmp_path)
+
+
 def test_dicom_series_beside_volume_files_are_cases(scans: Path, tmp_path: Path) -> None:
     (tmp_path / "series").mkdir()
     for slice_file in (scans / "ge_tilt_varspacing_ct").glob("0*.dcm"):

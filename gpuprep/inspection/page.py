@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
@@ -157,7 +158,7 @@ def _finding_lines(found: Inspection) -> Iterator[Text]:
         yield Text("no findings", style="green")
     for finding in found.findings:
         line = Text.assemble((finding.severity, _SEVERITY[finding.severity]), f" {finding.code}: ")
-        yield line.append(finding.message)
+        yield line.append(f"{finding.message} [{Path(finding.path).name or found.id}]")
         if finding.advice:
             yield Text(f"     try: {finding.advice}", style="dim")
 

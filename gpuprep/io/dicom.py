@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gpuprep.errors import InputError
-from gpuprep.io.dicom_header import read_identity
+from gpuprep.io.dicom_header import Membership, read_membership
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
@@ -56,33 +55,29 @@ def _walk(root: Path, *, follow_symlinks: bool) -> Iterator[Path]:
 
 
 def _grouped(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[str, str]]]:
-    members: dict[str, list[tuple[int, str, Any]]] = {}
+    members: dict[str, list[tuple[str, Membership]]] = {}
     others: list[tuple[str, str]] = []
     for path in paths:
         try:
-            header = read_identity(path)
-            number = int(header.get("InstanceNumber") or 0)
+            member = read_membership(path)
         except InputError as error:
             others.append((str(path), error.message))
-            continue
-        except ValueError:
-            number = 0
-        key = str(header.get("SeriesInstanceUID") or "") or f"folder {path.parent}"
-        members.setdefault(key, []).append((number, str(path), header))
-    series = [_series(key, rows) for key, rows in members.items()]
+        else:
+            key = member.series or f"folder {path.parent}"
+            members.setdefault(key, []).append((str(path), member))
+    series = [_series(rows) for rows in members.values()]
     return sorted(series, key=lambda one: (one.folder, one.number, one.uid)), others
 
 
-def _series(key: str, rows: list[tuple[int, str, Any]]) -> Series:
-    rows.sort(key=lambda row: row[:2])
-    header = rows[0][2]
-    number = str(header.get("SeriesNumber") or "")
+def _series(rows: list[tuple[str, Membership]]) -> Series:
+    rows.sort(key=lambda row: (row[1].number, row[0]))
+    first = rows[0][1]
     return Series(
-        uid="" if key.startswith("folder ") else key,
-        study=str(header.get("StudyInstanceUID") or ""),
-        modality=str(header.get("Modality") or ""),
-        description=str(header.get("SeriesDescription") or ""),
-        number=int(number) if number.lstrip("-").isdigit() else 0,
-        folder=os.path.commonpath([str(Path(path).parent) for _, path, _ in rows]),
-        files=tuple(path for _, path, _ in rows),
+        uid=first.series,
+        study=first.study,
+        modality=first.modality,
+        description=first.description,
+        number=first.series_number,
+        folder=os.path.commonpath([str(Path(path).parent) for path, _ in rows]),
+        files=tuple(path for path, _ in rows),
     )

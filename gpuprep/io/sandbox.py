@@ -173,7 +173,7 @@ class _Child:
             code = 0
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - 500))
-        tail = self._stderr.read().decode("utf-8", "replace").strip()
+        tail = " ".join(self._stderr.read().decode("utf-8", "replace").split())
         if code >= 0:
             return "stopped talking", tail
         name = signal.Signals(-code).name

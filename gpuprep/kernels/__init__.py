@@ -1,1 +1,1 @@
-"""Where the CUDA C++ sources (``*.cu``) go. None are here yet: ``backend`` says so and NumPy does the work."""
+"""Where the CUDA C++ sources (``*.cu``) go. None are here yet; ``backend`` says so."""

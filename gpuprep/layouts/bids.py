@@ -30,6 +30,7 @@ _OWN = re.compile(r"dataset_description\.json|participants\.(?:tsv|json)|README.
 _PARTICIPANTS = "participants.tsv"
 
 _Entities = dict[str, str]
+_Key = tuple[str, int]  # name of a case, and which of the images with that name it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,16 @@ def find(tree: Tree) -> Outcome | None:
     images = [one for one in named if one.raw and one.suffix in _CHANNELS]
     if not images:
         return None
-    labels: dict[tuple[str, str], list[_Named]] = {}
-    for one in named:
-        if one.suffix in _LABELS:
-            labels.setdefault(one.session, []).append(one)
     outcome = Outcome(own=_own_files(tree, images))
     people = _participants(tree)
-    for identifier, channels in _grouped(images).items():
-        sources = _labels_of(outcome, tree, channels, labels.get(channels[0].session, []))
+    groups = _grouped(images)
+    labels = _owned(outcome, groups, [one for one in named if one.suffix in _LABELS])
+    for key, channels in groups.items():
         channels.sort(key=lambda one: _CHANNELS.index(one.suffix))
         files = tuple(Source(tree.path(one.file), name=one.suffix) for one in channels)
+        sources = _label_sources(outcome, tree, labels.get(key, []))
         attributes = _attributes(channels[0], people)
-        outcome.cases.append(Case(case_id(identifier), files, sources, attributes))
+        outcome.cases.append(Case(case_id(key[0]), files, sources, attributes))
     _explain_others(outcome, named)
     set_aside_odd_cases(tree, outcome)
     return outcome
@@ -86,36 +85,59 @@ def _named(file: str) -> _Named | None:
     return _Named(file, stem, entities, match["suffix"], raw=raw)
 
 
-def _grouped(images: list[_Named]) -> dict[str, list[_Named]]:
-    """The images of each case by id: the session's name, or the name without suffix where that is not
-    enough to tell images of one suffix apart."""
+def _grouped(images: list[_Named]) -> dict[_Key, list[_Named]]:
+    """The images of each case: of a session, or of one name without suffix in sessions that have several
+    images of one suffix. Copies of one image stay apart, so that their ids clash."""
     count = Counter((one.session, one.suffix) for one in images)
     crowded = {session for (session, _), number in count.items() if number > 1}
-    groups: dict[str, list[_Named]] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    groups: dict[_Key, list[_Named]] = {}
     for one in images:
         subject, session = one.session
-        whole = f"sub-{subject}" + (f"_ses-{session}" if session else "")
-        groups.setdefault(one.prefix if one.session in crowded else whole, []).append(one)
+        name = f"sub-{subject}" + (f"_ses-{session}" if session else "")
+        name = one.prefix if one.session in crowded else name
+        groups.setdefault((name, seen[name, one.suffix]), []).append(one)
+        seen[name, one.suffix] += 1
     return groups
 
 
-def _labels_of(
-    outcome: Outcome, tree: Tree, images: list[_Named], labels: list[_Named]
-) -> tuple[LabelSource, ...]:
-    """The label maps that repeat the entities of some image; those of one name are reported."""
-    own = [label for label in labels if any(_belongs(label, image) for image in images)]
-    names = Counter(_label_name(label) for label in own)
-    for label in own:
-        if names[_label_name(label)] > 1:
-            reason = f"one of {names[_label_name(label)]} label maps of one name; {MANIFEST_ADVICE}"
-            outcome.reasons[label.file] = reason
-    chosen = [label for label in own if names[_label_name(label)] == 1]
-    alone = len(own) == 1
+def _owned(
+    outcome: Outcome, groups: dict[_Key, list[_Named]], labels: list[_Named]
+) -> dict[_Key, list[_Named]]:
+    """The labels of each case; one that fits several cases gets a reason."""
+    keys: dict[tuple[str, str], list[_Key]] = {}
+    for key, images in groups.items():
+        keys.setdefault(images[0].session, []).append(key)
+    owned: dict[_Key, list[_Named]] = {}
+    for label in labels:
+        owners = [
+            key
+            for key in keys.get(label.session, ())
+            if any(_belongs(label, image) for image in groups[key])
+        ]
+        if len(owners) == 1:
+            owned.setdefault(owners[0], []).append(label)
+        elif owners:
+            fitting = ", ".join(name for name, _ in owners)
+            outcome.reasons[label.file] = f"label map that fits {fitting}; {MANIFEST_ADVICE}"
+    return owned
+
+
+def _label_sources(outcome: Outcome, tree: Tree, labels: list[_Named]) -> tuple[LabelSource, ...]:
+    """The label maps of a case by name; those that share a name are reported instead."""
+    if len(labels) == 1:
+        return (LabelSource((Source(tree.path(labels[0].file)),)),)
+    by_name: dict[str, list[_Named]] = {}
+    for label in labels:
+        by_name.setdefault(_label_name(label), []).append(label)
+    for same in by_name.values():
+        if len(same) > 1:
+            reason = f"one of {len(same)} label maps of one name; {MANIFEST_ADVICE}"
+            outcome.reasons.update((label.file, reason) for label in same)
     return tuple(
-        LabelSource(
-            (Source(tree.path(label.file)),), "segmentation" if alone else _label_name(label)
-        )
-        for label in chosen
+        LabelSource((Source(tree.path(same[0].file)),), name)
+        for name, same in by_name.items()
+        if len(same) == 1
     )
 
 

@@ -71,10 +71,14 @@ def _add_cases(
 ) -> None:
     parent, subset = place
     attributes = {"split": _SETS[subset]} if subset else {}
+    stems = {split_suffix(name)[0] for name in tree.folders[folder]}
     for name in tree.folders[folder]:
         stem = split_suffix(name)[0]
         channel = _CHANNEL.fullmatch(stem)
-        label = labels.get(stem) or (labels.get(channel["case"]) if channel else None)
+        if channel and channel["case"] not in stems:
+            label = labels.get(stem) or labels.get(channel["case"])
+        else:
+            label = labels.get(stem)
         sources = (LabelSource((Source(tree.path(label)),)),) if label else ()
         image = Source(tree.path(join(folder, name)))
         outcome.cases.append(Case(path_id(parent, stem), (image,), sources, dict(attributes)))
