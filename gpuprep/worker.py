@@ -7,6 +7,7 @@ voxels is decided before anything is applied, and recorded with the case.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def decide(
         intensity = resolve_intensity(
             config.image.intensity,
             values,
-            lambda number=number: prepared.foreground_of(number),  # type: ignore[misc]
+            partial(prepared.foreground_of, number),
             cohort[number] if number < len(cohort) else None,
         )
         check_dtype(
@@ -115,7 +116,8 @@ def apply_image(
     config = prepared.config
     image = np.empty((len(prepared.channels), *mapping.shape), config.store.dtype)
     rule = config.image.resample
-    for number, (channel, intensity) in enumerate(zip(prepared.channels, intensities, strict=True)):
+    rows = zip(prepared.channels, prepared.distributions, intensities, image, strict=True)
+    for channel, values, intensity, target in rows:
         resample(
             channel,
             mapping,
@@ -125,9 +127,9 @@ def apply_image(
             prologue=intensity.prologue,
             epilogue=intensity.epilogue,
             clip_to=intensity.limits,
-            dtype=image.dtype,
             threads=prepared.threads,
-            out=image[number],
+            value_range=(values.minimum, values.maximum),
+            out=target,
         )
     return image[0] if len(image) == 1 else image
 

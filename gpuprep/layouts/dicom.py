@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,7 +52,9 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     candidates = [file for file in tree.files if file not in volumes]
     cases: list[Case] = []
     used: set[str] = set()
-    for series in series_in([Path(tree.path(file)) for file in candidates]):
+    paths = [tree.path(file) for file in candidates]
+    readable = [Path(path) for path in paths if os.access(path, os.R_OK)]
+    for series in series_in(readable):
         told = {
             "modality": series.modality,
             "description": series.description,
@@ -65,12 +68,14 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
 
 
 def _why_no_image(path: str) -> str:
-    from gpuprep.io.dicom_header import read_identity
+    from gpuprep.io.dicom_header import read_membership
 
     try:
-        read_identity(Path(path))
+        read_membership(Path(path))
     except InputError as error:
         return error.message
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
     return "DICOM image that is in no series"
 
 

@@ -75,10 +75,8 @@ def _add_cases(
     for name in tree.folders[folder]:
         stem = split_suffix(name)[0]
         channel = _CHANNEL.fullmatch(stem)
-        if channel and channel["case"] not in stems:
-            label = labels.get(stem) or labels.get(channel["case"])
-        else:
-            label = labels.get(stem)
+        shorter = channel["case"] if channel and channel["case"] not in stems else stem
+        label = labels.get(stem) or labels.get(shorter)
         sources = (LabelSource((Source(tree.path(label)),)),) if label else ()
         image = Source(tree.path(join(folder, name)))
         outcome.cases.append(Case(path_id(parent, stem), (image,), sources, dict(attributes)))

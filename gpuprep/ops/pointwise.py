@@ -60,7 +60,7 @@ class ClipAffine:
             return _constant(following(self(0.0)))
         ends = [(bound - self.offset) / self.scale for bound in (following.low, following.high)]
         low, high = max(self.low, min(ends)), min(self.high, max(ends))
-        if low > high + 1e9:
+        if low > high or math.inf in (
             low,
             -high,
         ):  # the second interval is out of the first's reach
