@@ -229,6 +229,8 @@ class Input(Strict):
     layout: Literal[
         "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain"
     ] = "auto"
+    follow_symlinks: bool = False
+    """Follow links to folders, and to files outside the input folder."""
     limits: Limits = Limits()
     grid_tolerance: Positive = 0.01
     """Grids of one case that differ by less, in mm at any corner, are taken as equal."""
@@ -262,7 +264,7 @@ class Config(Strict):
     def digest(self) -> str:
         """SHA-256 over everything that decides the stored bytes (not limits, layout or durability)."""
         parts = self.resolved()
-        for name in ("layout", "limits"):
+        for name in ("layout", "follow_symlinks", "limits"):
             del parts["input"][name]
         del parts["store"]["durable"]
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))

@@ -100,7 +100,11 @@ def run(
     parsed = config if isinstance(config, Config) else load_config(config)
     chosen = choose_backend(backend)
     slots = _slots(scheduler, workers)
-    found = discover(Path(input), layout=parsed.input.layout)
+    found = discover(
+        Path(input),
+        layout=parsed.input.layout,
+        follow_symlinks=parsed.input.follow_symlinks,
+    )
     cases = found.cases[:limit]
     if not cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")

@@ -51,7 +51,9 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     Raises:
         UsageError: the input cannot be used at all.
     """
-    found = discover(source, layout=config.input.layout)
+    found = discover(
+        source, layout=config.input.layout, follow_symlinks=config.input.follow_symlinks
+    )
     projections, refused = [], []
     memory = available_memory()
     with Sandbox(read_rules(config)) as sandbox:

@@ -104,9 +104,14 @@ def test_unknown_files_are_reported_and_detached_voxels_are_not(tmp_path: Path) 
 
 
 def test_one_id_for_two_inputs_names_both(tmp_path: Path) -> None:
-    plant(tmp_path, "x.nii", "x.nii.gz")
-    with pytest.raises(UsageError, match=r"'x' for both .*x\.nii and .*x\.nii\.gz"):
+    plant(tmp_path, "a/volume-1.nii", "a/segmentation-1.nii", "b/volume-1.nii", "b/segmentation-1.nii")
+    with pytest.raises(UsageError, match=r"'volume-1' for both .*a/volume-1\.nii and .*b/volume-1"):
         discover(tmp_path)
+
+
+def test_plain_files_that_differ_in_their_suffix_keep_it_in_their_ids(tmp_path: Path) -> None:
+    plant(tmp_path, "x.nii", "x.nii.gz", "y.mha")
+    assert [case.id for case in discover(tmp_path).cases] == ["x.nii", "x.nii.gz", "y"]
 
 
 def test_links_out_of_the_root_are_refused_unless_followed(tmp_path: Path) -> None:

@@ -246,7 +246,8 @@ def test_a_changed_record_is_noticed() -> None:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One case of two channels (T1, T2) with a label."""
-    folder = tmp_path_factory.mktemp("channels")
+    folder = tmp_path_factory.mktemp("channels") / "in"
+    folder.mkdir()
     geometry = Geometry((6, 7, 8), (1.0, 1.5, 2.0))
     for name, value in (("t1", 10), ("t2", 20), ("seg", 1)):
         voxels = np.full(geometry.shape, value, np.int16)

@@ -38,7 +38,8 @@ def scan(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two cases with labels: one clipped and rescaled image each."""
-    folder = tmp_path_factory.mktemp("inspected")
+    folder = tmp_path_factory.mktemp("inspected") / "in"
+    folder.mkdir()
     random = np.random.default_rng(4)
     for name in ("a", "b"):
         save(folder / f"{name}_image.nii.gz", random.integers(-900, 900, (20, 24, 12), np.int16))
@@ -251,7 +252,7 @@ def test_export_command(cohort: Path, tmp_path: Path) -> None:
     code, printed, error = call(*words)
     assert (code, error) == (0, None)
     assert "uint8" in printed
-    source = nibabel.load(cohort.parent / "inspected0" / "a_label.nii.gz")
+    source = nibabel.load(cohort.parent / "in" / "a_label.nii.gz")
     written = nibabel.load(tmp_path / "x.nii.gz")
     assert np.allclose(written.affine, source.affine, atol=1e-5)
     assert written.shape == source.shape

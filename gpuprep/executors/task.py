@@ -20,6 +20,9 @@ from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan
 from gpuprep.worker import measure_case, run_case
 
+_LOOK = (
+    "gpuprep inspect shows what the reader sees; take the file out of the input if it is not needed"
+)
 _STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
 
@@ -73,7 +76,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
         code = error.code if isinstance(error, InputError) else error.kind.upper()
         path = str(getattr(error, "path", ""))
         return CaseFailed(
-            plan.case.id, error.kind, code, error.message, error.advice, path, "", retry
+            plan.case.id, error.kind, code, error.message, error.advice or _LOOK, path, "", retry
         )
     details = "".join(traceback.format_exception(error))
     if isinstance(error, MemoryError):

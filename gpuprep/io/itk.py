@@ -60,13 +60,13 @@ def itk_voxels(header: TextHeader) -> Voxels:
             path=str(header.path),
             advice="Write the file again with a current tool.",
         )
-    _check_grid(image, header)
+    _check_agreement(image, header)
     if image.GetNumberOfComponentsPerPixel() > 1:
         return np.moveaxis(array.reshape(*header.shape, header.channels), -1, 0)
     return array.reshape(declared)
 
 
-def _check_grid(image: sitk.Image, header: TextHeader) -> None:
+def _check_agreement(image: sitk.Image, header: TextHeader) -> None:
     """Two independent parsers of one header must place the voxels alike."""
     axes = min(3, image.GetDimension())
     own = Geometry.from_affine(header.affine, header.shape)

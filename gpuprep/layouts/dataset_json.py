@@ -107,7 +107,7 @@ def all_present(outcome: Outcome, tree: Tree, images: Iterable[str], labels: Ite
     for file in missing:
         outside = posixpath.isabs(file) and os.path.exists(file)  # noqa: PTH110
         outcome.reasons[file] = (
-            "listed in dataset.json, but outside the input folder; allow it with --follow-symlinks"
+            "listed in dataset.json, but outside the input folder; allow it with input.follow_symlinks: true"
             if outside
             else "listed in dataset.json, but there is no such file"
         )

@@ -77,11 +77,13 @@ class _Walk:
         elif entry.is_dir():
             if self._follow:
                 return True
-            self._refuse(file, "link to a folder; allow it with --follow-symlinks")
+            self._refuse(file, "link to a folder; allow it with input.follow_symlinks: true")
         elif self._follow or target.startswith(self._inside):
             self.files.append(file)
         else:
-            self._refuse(file, "link out of the input folder; allow it with --follow-symlinks")
+            self._refuse(
+                file, "link out of the input folder; allow it with input.follow_symlinks: true"
+            )
         return False
 
     def _is_visited(self, path: Path) -> bool:

@@ -6,6 +6,9 @@ for by name, the layout takes every file. DICOM series beside the files are case
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from gpuprep.case import Case, Source
 from gpuprep.layouts.dicom import add_series
 from gpuprep.layouts.filenames import split_path, split_suffix, stem_of
@@ -17,11 +20,10 @@ from gpuprep.layouts.tree import Tree
 
 def find(tree: Tree) -> Outcome | None:
     """One case per image file, where there is any that does not speak of labels."""
-    outcome = Outcome(
-        [_case(tree, file) for file in tree.volumes if not looks_like_label(split_suffix(file)[0])]
-    )
-    if not outcome.cases:
+    images = [file for file in tree.volumes if not looks_like_label(split_suffix(file)[0])]
+    if not images:
         return None
+    outcome = Outcome(_cases(tree, images))
     explain_lone_labels(outcome, tree)
     add_series(outcome, tree)
     return outcome
@@ -29,12 +31,18 @@ def find(tree: Tree) -> Outcome | None:
 
 def find_every_file(tree: Tree) -> Outcome | None:
     """One case per volume file whatever its name, where there is any: for folders of label maps."""
-    outcome = Outcome([_case(tree, file) for file in tree.volumes])
-    if not outcome.cases:
+    if not tree.volumes:
         return None
+    outcome = Outcome(_cases(tree, tree.volumes))
     add_series(outcome, tree)
     return outcome
 
 
-def _case(tree: Tree, file: str) -> Case:
-    return Case(path_id(split_path(file)[0], stem_of(file)), (Source(tree.path(file)),))
+def _cases(tree: Tree, files: Sequence[str]) -> list[Case]:
+    """A case per file; where two files would share an id (``a.mha``, ``a.nrrd``) it keeps the suffix."""
+    ids = [path_id(split_path(file)[0], stem_of(file)) for file in files]
+    shared = {name for name, count in Counter(ids).items() if count > 1}
+    return [
+        Case(path_id(*split_path(file)) if name in shared else name, (Source(tree.path(file)),))
+        for file, name in zip(files, ids, strict=True)
+    ]
