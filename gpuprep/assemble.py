@@ -79,9 +79,11 @@ def assemble(case: Case, config: Config, reader: Reader, findings: Findings) -> 
         volumes, names = _read_channels(case, reading)
         label_sources = case.labels
     labels = {entry.name: _read_label(entry, reading) for entry in label_sources}
-    if config.label.required and not labels:
+    if not labels and (reason := _label_needed(config)):
         findings.report(
-            "E_LABEL_MISSING", f"case {case.id} has no label, but label.required is set"
+            "E_LABEL_MISSING",
+            f"case {case.id} has no label, but {reason}",
+            advice="add its label to the input, or set input.policy {E_LABEL_MISSING: warn}",
         )
     source = (volumes or list(labels.values()))[0].geometry
     geometry, reorientation = orient(source, config.image.orientation)
@@ -103,6 +105,18 @@ def assemble(case: Case, config: Config, reader: Reader, findings: Findings) -> 
         tuple(reading.headers),
         reading.decoded_bytes,
     )
+
+
+def _label_needed(config: Config) -> str:
+    """Which setting cannot do without a label; empty when none."""
+    image = config.image
+    if config.label.required:
+        return "label.required is set"
+    if image.crop.to == "label":
+        return "image.crop goes to the label"
+    steps = [entry.step for entry in image.intensity]
+    uses_foreground = any(getattr(step, "over", "image") != "image" for step in steps)
+    return "image.foreground is the label" * (image.foreground.where == "label" and uses_foreground)
 
 
 def _read_channels(case: Case, reading: _Reading) -> tuple[list[Volume], list[str]]:

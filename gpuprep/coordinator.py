@@ -108,6 +108,7 @@ def run(
     cases = found.cases[:limit]
     if not cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
+    slots = min(slots, len(cases))
     _check_apart(Path(input), Path(output))
     tell = _teller(listeners)
     root = Path(output).resolve()

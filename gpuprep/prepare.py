@@ -105,7 +105,7 @@ def _crop_box(assembled: Assembled, config: Config) -> Box:
     if rule.to == "none":
         return whole
     if rule.to == "label":
-        box = crops.nonzero_box(labels) if labels else whole
+        box = crops.label_box(labels) if labels else whole
     elif not assembled.channels:
         return whole
     elif rule.to == "body":

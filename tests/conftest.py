@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("gpuprep", deadline=None, max_examples=60)
+settings.register_profile("gpuprep", deadline=None, max_examples=60, derandomize="CI" in os.environ)
 settings.load_profile("gpuprep")
 
 

@@ -104,7 +104,9 @@ def test_unknown_files_are_reported_and_detached_voxels_are_not(tmp_path: Path) 
 
 
 def test_one_id_for_two_inputs_names_both(tmp_path: Path) -> None:
-    plant(tmp_path, "a/volume-1.nii", "a/segmentation-1.nii", "b/volume-1.nii", "b/segmentation-1.nii")
+    plant(
+        tmp_path, "a/volume-1.nii", "a/segmentation-1.nii", "b/volume-1.nii", "b/segmentation-1.nii"
+    )
     with pytest.raises(UsageError, match=r"'volume-1' for both .*a/volume-1\.nii and .*b/volume-1"):
         discover(tmp_path)
 

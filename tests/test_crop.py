@@ -25,7 +25,7 @@ def test_boxes_are_tight(shape, voxels, axes) -> None:
         array[z % shape[0], y % shape[1], x % shape[2]] = value
     view = array.transpose(axes)[:, ::-1]
     assert nonzero_box([view]) == plain_box(view != 0)
-    assert label_box(view) == plain_box(view > 0)
+    assert label_box([view]) == plain_box(view > 0)
 
 
 def test_channels_are_joined() -> None:
@@ -60,7 +60,7 @@ def test_an_empty_volume_gives_its_extent() -> None:
     array = np.full((3, 4, 5), -1000.0)
     whole = (slice(0, 3), slice(0, 4), slice(0, 5))
     assert above_box(array, -300) == whole
-    assert label_box(array) == whole
+    assert label_box([array]) == whole
     assert nonzero_box([array * 0]) == whole
 
 

@@ -378,7 +378,7 @@ def make_slice(position: np.ndarray, **fields: Any) -> Slice:
     values: dict[str, Any] = {
         "path": "x", "frame": 0, "frames": 1, "header_bytes": 0, "series": "", "modality": "CT",
         "rows": 4, "columns": 5,
-        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "pixel_spacing": (1.0, 1.0), "thickness": 1.0,
+        "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "pixel_spacing": (1.0, 1.0), "claimed_step": 1.0,
         "line": (1.0, 0.0), "file_line": (1.0, 0.0), "kind": "", "mosaic": False, "samples": 1,
         "photometric": "MONOCHROME2", "bits_allocated": 16, "bits_stored": 16, "signed": True,
         "padding": None, "lossy": False, "syntax": "", "compressed": False, "number": 0,

@@ -59,7 +59,9 @@ def test_stroke_mr_has_three_channels_and_a_label(scans, tmp_path):
     source = sitk.ReadImage(str(scans / "stroke_mr" / "lesion.nii.gz"))
     volume = np.count_nonzero(sitk.GetArrayViewFromImage(source)) * np.prod(source.GetSpacing())
     (label,) = (np.asarray(label) for label in case.labels.values())
-    assert np.count_nonzero(label) * np.prod(case.geometry.spacing) == pytest.approx(volume, rel=0.02)
+    assert np.count_nonzero(label) * np.prod(case.geometry.spacing) == pytest.approx(
+        volume, rel=0.02
+    )
 
 
 def test_elastix_mha_with_its_mask(scans, tmp_path):

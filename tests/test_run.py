@@ -240,3 +240,20 @@ def test_labels_only_stores_no_image(cohort_folder, tmp_path):
     case = gpuprep.open(tmp_path / "out")["volume-0"]
     assert case.image is None
     assert set(np.unique(np.asarray(case.labels["segmentation"]))) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"crop": {"to": "label"}},
+        {"foreground": {"where": "label"}, "intensity": [{"zscore": {"over": "foreground"}}]},
+    ],
+)
+def test_a_config_that_needs_labels_says_which_case_has_none(cohort_folder, tmp_path, image):
+    (cohort_folder / "segmentation-2.nii.gz").unlink()
+    report = run(cohort_folder, tmp_path / "out", {"image": image})
+    assert [(failure.case_id, failure.code) for failure in report.failures] == [
+        ("volume-2", "E_LABEL_MISSING")
+    ]
+    lenient = {"image": image, "input": {"policy": {"E_LABEL_MISSING": "warn"}}}
+    assert run(cohort_folder, tmp_path / "lenient", lenient).exit_code == 0

@@ -1,1 +1,1 @@
-"""Reading scans: formats, DICOM audit, integrity, and the child process that does it."""
+"""Reading: from files on disk to voxels on a grid, with every doubt about them as a finding."""

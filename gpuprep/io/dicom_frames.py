@@ -34,13 +34,32 @@ class Frame:
         return (slope[0] or 1.0, intercept[0])
 
     @property
-    def image_type(self) -> list[str]:
-        for level in self._levels:
+    def claimed_step(self) -> float | None:
+        """The stated spacing between slices, or else the slice thickness, in mm."""
+        for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+            step = self.numbers("PixelMeasuresSequence", keyword, 1)
+            if step and step[0]:
+                return abs(step[0])
+        return None
+
+    @property
+    def mosaic(self) -> bool:
+        return "MOSAIC" in self._image_type()
+
+    def kind(self, modality: str) -> str:
+        """What of the image type tells images apart that make no common volume.
+
+        The fourth word is a vendor's remark in CT (``ADD``), but magnitude or phase in MR.
+        """
+        return "/".join(self._image_type()[2 : 3 if modality == "CT" else 4])
+
+    def _image_type(self) -> list[str]:
+        words: Any = self._dataset.get("ImageType") or []
+        for level in reversed(self._levels):
             for element in level:
                 if element.keyword.endswith("FrameTypeSequence") and element.value:
-                    return [str(word) for word in element.value[0].get("FrameType") or []]
-        value = self._dataset.get("ImageType") or []
-        return [value] if isinstance(value, str) else [str(word) for word in value]
+                    words = element.value[0].get("FrameType") or words
+        return [str(word).upper() for word in ([words] if isinstance(words, str) else words)]
 
     def _find(self, macro: str, keyword: str) -> Any:
         for level in self._levels:

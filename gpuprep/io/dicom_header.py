@@ -43,10 +43,15 @@ _SLICE_TAGS = [
 class Slice:
     """One slice: where it lies (LPS mm), how it is stored, and which frame of which file it is.
 
-    ``position``, ``orientation`` (row then column cosines) and ``pixel_spacing`` (between rows, between
-    columns) are empty where the file has none. ``line`` is rescale slope and intercept, ``file_line`` the
-    one that GDCM applies to every frame of the file. ``header_bytes`` is where the pixels begin. ``kind``
-    tells apart images that make no common volume (localizer and axial, magnitude and phase).
+    Attributes:
+        header_bytes: Where the pixels begin in the file.
+        position: Of the first pixel; empty, as the next two, where the file has none.
+        orientation: Cosines of the row, then of the column.
+        pixel_spacing: Between rows, then between columns.
+        claimed_step: The spacing between slices that the file states, or else the slice thickness.
+        line: Rescale slope and intercept of this slice …
+        file_line: … and those that GDCM applies to every frame of the file.
+        kind: Tells apart images that make no common volume: localizer and axial, magnitude and phase.
     """
 
     path: str
@@ -60,7 +65,7 @@ class Slice:
     position: Numbers
     orientation: Numbers
     pixel_spacing: Numbers
-    thickness: float | None
+    claimed_step: float | None
     line: tuple[float, float]
     file_line: tuple[float, float]
     kind: str
@@ -200,11 +205,6 @@ def _slice(
     index: int,
     frames: Sequence[Frame],
 ) -> Slice:
-    measures = "PixelMeasuresSequence"
-    thickness = frame.numbers(measures, "SpacingBetweenSlices", 1) or frame.numbers(
-        measures, "SliceThickness", 1
-    )
-    image_type = [word.upper() for word in frame.image_type]
     modality = str(dataset.get("Modality") or "")
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
     known = syntax.is_transfer_syntax
@@ -220,13 +220,12 @@ def _slice(
         columns=int(dataset.Columns),
         position=frame.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
         orientation=frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
-        pixel_spacing=frame.numbers(measures, "PixelSpacing", 2),
-        thickness=abs(thickness[0]) if thickness and thickness[0] else None,
+        pixel_spacing=frame.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
+        claimed_step=frame.claimed_step,
         line=frame.line,
         file_line=frames[0].line,
-        # The fourth word is a vendor's remark in CT ("ADD"), but magnitude or phase in MR.
-        kind="/".join(image_type[2:3] if modality == "CT" else image_type[2:4]),
-        mosaic="MOSAIC" in image_type,
+        kind=frame.kind(modality),
+        mosaic=frame.mosaic,
         photometric=str(dataset.get("PhotometricInterpretation") or ""),
         samples=int(dataset.get("SamplesPerPixel") or 1),
         bits_allocated=int(dataset.get("BitsAllocated") or 16),

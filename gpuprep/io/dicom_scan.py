@@ -115,7 +115,7 @@ def _grid(
     first, last = slices[0], slices[-1]
     row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
     normal = np.cross(row, column)
-    between = first.thickness
+    between = first.claimed_step
     if len(slices) > 1:
         extent = np.subtract(last.position, first.position) @ normal
         between = float(extent / (np.linalg.norm(normal) * (len(slices) - 1)))
@@ -143,7 +143,7 @@ def _padding(
     values = {one.padding * one.line[0] + one.line[1] for one in slices if one.padding is not None}
     if len(values) != 1 or not (value := values.pop()).is_integer():
         return None
-    count = int(np.count_nonzero(voxels == np.float64(value)))
+    count = int(np.count_nonzero(voxels == int(value)))
     if count:
         findings.report(
             "W_PADDING",
@@ -166,5 +166,4 @@ def _facts(slices: Sequence[Slice]) -> dict[str, Any]:
         "intercept": one.line[1],
         "compression": one.syntax,
         "lossy": any(part.lossy for part in slices),
-        "slice_thickness": one.thickness,
     }

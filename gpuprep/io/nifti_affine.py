@@ -143,7 +143,7 @@ def _spacing_only(
         code,
         f"{what} no valid affine; only the spacing {text} mm (x×y×z) is known",
         path=header.path,
-        advice="The orientation is a guess (LPS). Set the policy of this code to accept or refuse it.",
+        advice=f"The orientation is a guess (LPS). The policy of {code} accepts or refuses it.",
     )
     return _RAS_TO_LPS @ np.diag([*spacing, 1.0])
 

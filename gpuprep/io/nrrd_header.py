@@ -35,10 +35,11 @@ _DTYPES = {
 }
 _CODE = {name: code for code, names in _DTYPES.items() for name in names}
 _TO_LPS = {
+    "left-posterior-superior": (1, 1, 1), "lps": (1, 1, 1),
     "right-anterior-superior": (-1, -1, 1), "ras": (-1, -1, 1),
     "left-anterior-superior": (1, -1, 1), "las": (1, -1, 1),
 }  # fmt: skip
-_SPATIAL = ("domain", "space", "time", "???", "none", "")
+_SPATIAL = ("domain", "space", "???", "none")
 _REFUSED = ("color", "complex")
 _ENCODINGS = {"raw": "raw", "gzip": "deflate", "gz": "deflate"}
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -107,7 +108,7 @@ def _fields(path: Path, text: bytes) -> dict[str, str]:
 
 
 def _spatial_axes(path: Path, fields: dict[str, str], count: int) -> list[int]:
-    """The axes that are space (or time); the others hold components of one voxel."""
+    """The axes that are space; another one holds components of a voxel, or time."""
     spatial = ["domain"] * count
     for axis, (_, none) in enumerate(_vectors(fields)[:count]):
         spatial[axis] = "vector" if none else "domain"
@@ -142,19 +143,22 @@ def _stored(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
 
 
 def _affine(path: Path, fields: dict[str, str], axes: list[int]) -> tuple[Affine, bool]:
+    """The affine, and whether the header says where that is in the patient."""
     if "spacedirections" not in fields:
-        words = fields.get("spacings", "").split()
-        spacing = [float(words[axis]) if axis < len(words) else 1.0 for axis in axes[:3]]
+        given = numbers(path, "spacings", fields.get("spacings", ""))
+        spacing = [given[axis] if axis < len(given) else 1.0 for axis in axes[:3]]
         return placement(np.diag(spacing).tolist(), ()), False
+    vectors = _vectors(fields)
+    if len(vectors) <= max(axes):
+        raise unreadable(path, f"{len(vectors)} space directions for {max(axes) + 1} axes")
     steps = [
-        numbers(path, "space directions", inside.replace(",", " "))
-        for inside, none in _vectors(fields)
-        if not none
+        numbers(path, "space directions", vectors[axis][0].replace(",", " ")) for axis in axes[:3]
     ]
     origin = fields.get("spaceorigin", "").strip("()").replace(",", " ")
     affine = placement(steps, numbers(path, "space origin", origin))
-    signs = _TO_LPS.get(fields.get("space", "").lower(), (1, 1, 1))
-    return np.diag([*signs, 1.0]) @ affine, True
+    space = fields.get("space", "").lower().removesuffix("-time")
+    signs = _TO_LPS.get(space[:3] if len(space) == 4 else space)
+    return np.diag([*(signs or (1, 1, 1)), 1.0]) @ affine, signs is not None
 
 
 def _vectors(fields: dict[str, str]) -> list[tuple[str, str]]:

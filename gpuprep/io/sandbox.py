@@ -89,7 +89,7 @@ class Sandbox:
 
     def _ask(self, operation: str, source: Source) -> tuple[dict[str, Any], list[int]]:
         with self._lock:
-            child = self._child = self._child or _Child(self.rules)
+            child = self._living_child()
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
                 request = {"operation": operation, "source": asdict(source)}
@@ -113,6 +113,13 @@ class Sandbox:
         if "error" in reply:
             raise _error(reply["error"], source)
         return reply["answer"], descriptors
+
+    def _living_child(self) -> _Child:
+        if self._child is not None and self._child.process.poll() is not None:
+            self._end_child()  # it died between two requests, which is no file's fault
+        if self._child is None:
+            self._child = _Child(self.rules)
+        return self._child
 
     def _death(self, child: _Child, source: Source) -> ReaderCrash:
         reason, tail = child.last_words()

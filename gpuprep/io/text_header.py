@@ -30,7 +30,7 @@ class TextHeader:
 
     ``stored`` is the dtype in the file's byte order and ``layout`` the stored array's shape, slowest axis
     first; ``channel_axis`` is the one of its axes that is no axis of the volume, if there is one.
-    ``affine`` is LPS mm; ``placed`` is False where the header says nothing of it and 1 mm was assumed.
+    ``affine`` is LPS mm; ``placed`` is False where the header does not say so and it is a guess.
     ``encoding`` is ``raw``, ``deflate`` or what else the header says; ``offset`` is where the voxel bytes
     begin, and ``compressed`` how many there are if the header says so.
     """
@@ -120,9 +120,12 @@ def volume_shape(path: Path, size: Sequence[int]) -> tuple[tuple[int, int, int],
 
 
 def placement(directions: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:
-    """The 4×4 whose columns are the steps in mm along x, y[, z]; a missing third step is 1 mm."""
+    """The 4×4 whose columns are the steps in mm along x, y[, z]; a missing third is 1 mm at right angles."""
     affine = np.eye(4)
     for column, step in enumerate(directions[:3]):
         affine[: min(3, len(step)), column] = step[:3]
+    if len(directions) == 2:
+        normal = np.cross(affine[:3, 0], affine[:3, 1])
+        affine[:3, 2] = normal / (np.linalg.norm(normal) or 1.0)
     affine[: min(3, len(origin)), 3] = origin[:3]
     return affine

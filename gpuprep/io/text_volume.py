@@ -82,9 +82,9 @@ def _checked(header: TextHeader, rules: ReadRules, findings: Findings) -> Geomet
     if not header.placed:
         findings.report(
             "W_NO_AFFINE",
-            "the header has no spacing and directions; 1 mm or its bare spacings were used",
+            "the header does not place the voxels in the patient; axes were taken as L, P, S",
             path=header.path,
-            advice="The orientation is a guess (LPS). Set the policy of this code to refuse it.",
+            advice="The orientation is a guess. Set the policy of W_NO_AFFINE to error to refuse it.",
         )
     check_grid(geometry, rules, findings, header.path)
     if header.channels > 1:

@@ -25,9 +25,9 @@ def nonzero_box(arrays: Sequence[Array]) -> Box:
     return _union([tight_box(array, lambda part: part != 0) for array in arrays], arrays[0].shape)
 
 
-def label_box(array: Array) -> Box:
-    """The tight box of labels above zero."""
-    return _union([tight_box(array, lambda part: part > 0)], array.shape)
+def label_box(labels: Sequence[Array]) -> Box:
+    """The tight box of voxels above zero in any of the label maps (of one shape)."""
+    return _union([tight_box(label, lambda part: part > 0) for label in labels], labels[0].shape)
 
 
 def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) -> Box:
