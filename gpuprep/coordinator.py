@@ -140,7 +140,8 @@ def run(
             crew.close()
             sweep(root)
         report = _report(found, cases, tally, crew.stopped, time.monotonic() - started)
-        report = replace(report, interrupted=interrupts.requested)
+    if interrupts.requested and report.finished.remaining:
+        report = replace(report, interrupted=True)
     tell(report.finished)
     return report
 
@@ -197,9 +198,10 @@ def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: Crew) -> str:
                 partials[outcome.plan.case.id] = outcome.histograms
 
         crew.work((replace(base, case=case, task="measure") for case in cases), note)
+        if crew.halted:
+            return base.digest
         channels = merge_channels(partials)
-        if not crew.halted:
-            save_fingerprint(root, key, channels)
+        save_fingerprint(root, key, channels)
     return cohort_digest(base.digest, channels)
 
 

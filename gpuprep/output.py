@@ -22,7 +22,6 @@ from gpuprep.store.case import read_record
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, case_folder
 
 _FINGERPRINT = "fingerprint.json"
-_LOCK = ".lock"
 
 
 def claim(root: Path, config: Config, *, overwrite: bool) -> None:
@@ -56,14 +55,14 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
 
 @contextmanager
 def lock(root: Path) -> Iterator[None]:
-    """Hold the output for this run; a second run on it is refused.
+    """Hold the output folder for this run; a second run on it is refused. The kernel lets go with us.
 
     Raises:
         UsageError: another run holds it, or the folder cannot be written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError(f"cannot write to output {root}: {error.strerror}") from None
     try:

@@ -33,6 +33,8 @@ _SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.diagnostics.nvml": False,
     "distributed.comm.retry.count": 3,
@@ -82,7 +84,8 @@ class DaskExecutor:
                 protocol="tls://",
                 security=security,
                 dashboard_address=None,
-                worker_dashboard_address=None,
+                # without a dashboard a plain HTTP server still listens: on any free port, with no routes
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 local_directory=self._scratch,
                 memory_limit=0,
                 silence_logs=50,

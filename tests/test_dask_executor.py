@@ -1,0 +1,106 @@
+"""The Dask executor: who may talk to it, and what becomes of a case whose worker is killed."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from conftest import write_pair
+
+from gpuprep.case import Case, LabelSource, Source
+from gpuprep.config import Config
+from gpuprep.config_file import parse_config
+from gpuprep.executors.dask import DaskExecutor
+from gpuprep.output import claim
+from gpuprep.plan import CasePlan
+
+
+@pytest.fixture
+def executor():
+    executor = DaskExecutor(2)
+    yield executor
+    executor.close()
+
+
+@pytest.fixture
+def plans(tmp_path) -> list[CasePlan]:
+    config: Config = parse_config({"image": {"resample": {"spacing": [0.4, 0.4, 0.5]}}})
+    claim(tmp_path / "out", config, overwrite=False)
+    made = []
+    for number in range(6):
+        write_pair(tmp_path, number)
+        case = Case(
+            f"case-{number}",
+            (Source(str(tmp_path / f"volume-{number}.nii.gz")),),
+            (LabelSource((Source(str(tmp_path / f"segmentation-{number}.nii.gz")),)),),
+        )
+        made.append(CasePlan(case, str(tmp_path / "out"), config.digest))
+    return made
+
+
+def workers(executor: DaskExecutor) -> list[int]:
+    return [worker.pid for worker in executor._cluster.workers.values()]
+
+
+def listening(pids: list[int]) -> set[str]:
+    """Addresses on which any of the processes listens, from the kernel's tables."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.add(fields[1].partition(":")[0])
+    return found
+
+
+def drain(executor: DaskExecutor, seconds: float = 90) -> list:
+    outcomes, deadline = [], time.monotonic() + seconds
+    while executor.inflight and time.monotonic() < deadline:
+        outcomes += executor.wait(0.2)
+    return outcomes
+
+
+def test_it_listens_on_loopback_only(executor):
+    little_endian_loopback = socket.inet_aton("127.0.0.1")[::-1].hex().upper()
+    assert listening([os.getpid(), *workers(executor)]) == {little_endian_loopback}
+
+
+def test_a_client_without_the_certificate_is_turned_away(executor):
+    from distributed import Client, Security
+
+    address = executor._cluster.scheduler_address
+    assert address.startswith("tls://127.0.0.1:")
+    stranger = Security.temporary()
+    with pytest.raises(OSError, match="(?i)timed out|certificate|ssl"):
+        Client(address, security=stranger, timeout="2s", set_as_default=False)
+
+
+def test_outcomes_come_back_once_each(executor, plans):
+    for plan in plans:
+        executor.submit(plan)
+    outcomes = drain(executor)
+    assert sorted(outcome.done.case_id for outcome in outcomes) == [f"case-{n}" for n in range(6)]
+    assert executor.wait(0.05) == []
+
+
+def test_a_killed_worker_costs_no_case(executor, plans):
+    for plan in plans:
+        executor.submit(plan)
+    outcomes = []
+    while not outcomes:
+        outcomes += executor.wait(0.2)
+    os.kill(workers(executor)[0], signal.SIGKILL)
+    outcomes += drain(executor)
+    assert sorted(outcome.plan.case.id for outcome in outcomes) == [f"case-{n}" for n in range(6)]
+    assert all(outcome.done for outcome in outcomes), [outcome.failed for outcome in outcomes]
