@@ -50,7 +50,7 @@ def listening(pids: list[int]) -> set[str]:
     for pid in pids:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             try:
-                target = os.readlink(link)
+                target = str(link.readlink())
             except OSError:
                 continue
             if target.startswith("socket:["):
@@ -82,7 +82,7 @@ def test_a_client_without_the_certificate_is_turned_away(executor):
     address = executor._cluster.scheduler_address
     assert address.startswith("tls://127.0.0.1:")
     stranger = Security.temporary()
-    with pytest.raises(OSError, match="(?i)timed out|certificate|ssl"):
+    with pytest.raises(OSError, match=r"(?i)timed out|certificate|ssl"):
         Client(address, security=stranger, timeout="2s", set_as_default=False)
 
 
