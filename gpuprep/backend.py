@@ -13,6 +13,9 @@ from gpuprep.errors import BackendError
 
 Name = Literal["auto", "numpy", "cupy"]
 
+ENGINES = ("numpy",)
+"""Array engines the worker can run; a CUDA engine adds its name here."""
+
 _INSTALL = "pip install 'gpuprep[cuda13]' (CUDA 13 drivers) or 'gpuprep[cuda12]' (CUDA 12)"
 
 
@@ -48,9 +51,7 @@ def cupy_missing() -> str:
 
     if not cupy.cuda.is_available():
         return "CuPy is installed, but no CUDA device or driver answers (see nvidia-smi)"
-    if not any(Path(__file__).parent.joinpath("kernels").glob("*.cu")):
-        return "this version of gpuprep has no CUDA kernels yet"
-    return ""
+    return "" if "cupy" in ENGINES else "this version of gpuprep computes with NumPy only"
 
 
 def available_memory() -> int:
