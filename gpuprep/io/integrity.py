@@ -61,7 +61,8 @@ class HashedFile(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        self._file.close()
+        if hasattr(self, "_file"):  # the finalizer closes what could not be opened, too
+            self._file.close()
         super().close()
 
     def identity(self) -> FileIdentity:
