@@ -118,6 +118,7 @@ def test_hostile_array_documents_are_refused(case, change):
         {"chunk_shape": [0, 8, 8, 8]},
         {"index_location": "start"},
         {"codecs": [{"name": "bytes"}]},
+        {"codecs": [{"name": "bytes"}, {"n`me": "blosc"}, {"name": "crc32c"}]},
         {"codecs": [{"name": "transpose"}, {"name": "bytes"}]},
     ],
     ids=str,

@@ -88,17 +88,18 @@ def parse_array(text: bytes, where: str) -> StoredLayout:
         )
         codecs = [dict(codec) for codec in inner["codecs"]]
         plain = _is_plain(document, outer) and _is_bounded(layout)
+        decode = find_decoder(codecs, layout.dtype) if plain else None
     except _FAULTS as error:
         raise CorruptStoreError(
             f"{where}: not the description of a sharded array ({error})",
             advice="run the case again",
         ) from error
-    if not plain:
+    if decode is None:
         raise StoreError(
             f"{where}: the array has a form gpuprep does not read (grid, key encoding, fill value)",
             advice="open it with zarr.open",
         )
-    return StoredLayout(layout, find_decoder(codecs, layout.dtype))
+    return StoredLayout(layout, decode)
 
 
 def parse_document(text: bytes, where: str) -> dict[str, Any]:
