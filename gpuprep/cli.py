@@ -84,7 +84,8 @@ def run(
     if dry_run:
         _plan(input, parsed, limit, as_json=as_json)
         return
-    with ProgressView(err if as_json else out, live=not no_progress) as view:
+    console = err if as_json else out
+    with ProgressView(console, live=not no_progress, verbose=session.verbose) as view:
         report = run_cohort(
             input,
             output,

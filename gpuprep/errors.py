@@ -115,9 +115,13 @@ class ValueRangeError(CaseError):
 
 
 class InternalError(CaseError):
-    """Something in gpuprep went wrong that is nobody's input; please report it."""
+    """Something in gpuprep went wrong that is nobody's input; ``details`` has the traceback."""
 
     kind = "bug"
+
+    def __init__(self, message: str, *, advice: str = "", details: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.details = details
 
 
 class StoreError(GpuprepError):

@@ -27,11 +27,12 @@ _SHOWN_PATHS = 5
 class ProgressView:
     """A listener that prints to a console; use it as a context manager around the run."""
 
-    def __init__(self, console: Console, *, live: bool) -> None:
+    def __init__(self, console: Console, *, live: bool, verbose: bool = False) -> None:
         self._console = console
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._live = live and console.is_terminal
+        self._verbose = verbose
         self._total = 0
         self._seen = 0
         self._bytes = 0
@@ -60,7 +61,7 @@ class ProgressView:
                     self._console.print(self._done_line(event), highlight=False)
             case CaseFailed():
                 self._advance(0)
-                self._console.print(_failed_line(event), highlight=False)
+                self._console.print(_failed_line(event, verbose=self._verbose), highlight=False)
             case Notice():
                 self._console.print(f"[yellow]note[/] {escape(event.message)}", highlight=False)
                 for path in event.paths[:_SHOWN_PATHS]:
@@ -117,10 +118,10 @@ class ProgressView:
         return f"[green]done[/] {escape(event.case_id)}  {sizes}  {event.seconds:.2f} s{found}"
 
 
-def _failed_line(event: CaseFailed) -> str:
+def _failed_line(event: CaseFailed, *, verbose: bool) -> str:
     where = f"\n     file: {escape(event.path)}" if event.path else ""
     advice = f"\n     try: {escape(event.advice)}" if event.advice else ""
-    details = f"\n{escape(event.details)}" if event.details else ""
+    details = f"\n{escape(event.details)}" if verbose and event.details else ""
     return (
         f"[red]failed[/] {escape(event.case_id)}  {event.code}: {escape(event.message)}"
         f"{where}{advice}{details}"

@@ -111,9 +111,9 @@ def test_what_is_no_regular_file_is_refused_without_hanging(tmp_path, kind):
 @pytest.mark.parametrize(
     ("shape", "itemsize", "key"),
     [
-        ((1, 2, 2, 70_000), 1, "max_axis"),
-        ((1, 60_000, 60_000, 2), 1, "max_voxels"),
-        ((1, 3_000, 1_000, 1_000), 8, "max_bytes"),
+        ((1, 2, 2, 70_000), 1, "scanner"),
+        ((1, 60_000, 60_000, 2), 1, "input.limits.voxels"),
+        ((1, 3_000, 1_000, 1_000), 8, "input.limits.bytes"),
     ],
 )
 def test_limits_name_the_key_to_raise(shape, itemsize, key):

@@ -1,5 +1,6 @@
 """Whole runs on small cohorts: outcomes, resume, records, exit codes, both executors."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -257,3 +258,27 @@ def test_a_config_that_needs_labels_says_which_case_has_none(cohort_folder, tmp_
     ]
     lenient = {"image": image, "input": {"policy": {"E_LABEL_MISSING": "warn"}}}
     assert run(cohort_folder, tmp_path / "lenient", lenient).exit_code == 0
+
+
+def test_a_bug_of_ours_is_told_without_a_traceback_unless_asked(
+    cohort_folder, tmp_path, monkeypatch
+):
+    from rich.console import Console
+
+    from gpuprep import worker
+    from gpuprep.progress import ProgressView
+
+    def broken(*_, **__):
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(worker, "resample", broken)
+    for verbose in (False, True):
+        console = Console(file=io.StringIO())
+        view = ProgressView(console, live=False, verbose=verbose)
+        report = run(cohort_folder, tmp_path / f"{verbose}", limit=1, listeners=[view])
+        (failure,) = report.failures
+        assert (failure.kind, failure.code) == ("bug", "BUG")
+        assert "report" in failure.advice
+        printed = console.file.getvalue()
+        assert "ZeroDivisionError: on purpose" in printed
+        assert ("Traceback" in printed) is verbose

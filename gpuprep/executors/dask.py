@@ -12,6 +12,7 @@ import signal
 import tempfile
 import threading
 import uuid
+import warnings
 from typing import Any
 
 import dask
@@ -75,7 +76,8 @@ class DaskExecutor:
 
     def _start(self, workers: int) -> tuple[LocalCluster, Client]:
         security = Security.temporary()
-        with _interrupts_ignored():  # inherited by the workers
+        with _interrupts_ignored(), warnings.catch_warnings():  # the workers inherit the first
+            warnings.simplefilter("ignore")  # a busy disk or port is nothing a user should act on
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

@@ -74,9 +74,16 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     if isinstance(error, GpuprepError):
         retry = error.retry if isinstance(error, CaseError) else "never"
         code = error.code if isinstance(error, InputError) else error.kind.upper()
-        path = str(getattr(error, "path", ""))
+        path, details = (str(getattr(error, name, "")) for name in ("path", "details"))
         return CaseFailed(
-            plan.case.id, error.kind, code, error.message, error.advice or _LOOK, path, "", retry
+            plan.case.id,
+            error.kind,
+            code,
+            error.message,
+            error.advice or _LOOK,
+            path,
+            details,
+            retry,
         )
     details = "".join(traceback.format_exception(error))
     if isinstance(error, MemoryError):

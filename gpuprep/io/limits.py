@@ -20,19 +20,28 @@ def check_limits(path: object, shape: Sequence[int], itemsize: int, rules: ReadR
         InputError: E_LIMIT if an axis, the voxels or the bytes are more than the rules allow.
     """
     voxels = math.prod(shape)
-    for what, count, limit, key in (
-        ("voxels along one axis", max(shape), rules.max_axis, "max_axis"),
-        ("voxels", voxels, rules.max_voxels, "max_voxels"),
-        ("bytes of voxels", voxels * itemsize, rules.max_bytes, "max_bytes"),
+    for what, count, limit, advice in (
+        (
+            "voxels along one axis",
+            max(shape),
+            rules.max_axis,
+            "Look at the file: no scanner makes such an axis.",
+        ),
+        ("voxels", voxels, rules.max_voxels, _raise_limit("voxels")),
+        ("bytes of voxels", voxels * itemsize, rules.max_bytes, _raise_limit("bytes")),
     ):
         if count > limit:
             raise InputError(
                 "E_LIMIT",
                 f"the header declares {count:,} {what}, more than the allowed {limit:,}",
                 path=str(path),
-                advice=f"Raise {key} if the file really is that large.",
+                advice=advice,
             )
     return voxels * itemsize
+
+
+def _raise_limit(key: str) -> str:
+    return f"Raise input.limits.{key} if the file really is that large."
 
 
 def check_capacity(path: object, needed: int, available: int, *, deflated: bool = False) -> None:

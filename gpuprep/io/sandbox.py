@@ -100,7 +100,7 @@ class Sandbox:
                 raise ReaderCrash(
                     f"reading exceeded {self.rules.timeout_seconds:g} s and was stopped",
                     path=source.path,
-                    advice="Look at the file and the disk, or raise timeout_seconds.",
+                    advice="Look at the file and the disk, or raise input.limits.seconds.",
                 ) from None
             except (EOFError, OSError, ValueError):
                 raise self._death(child, source) from None
@@ -215,10 +215,11 @@ def _error(fields: Mapping[str, Any], source: Source) -> Exception:
     if kind == "input":
         return InputError(fields["code"], message, path=fields["path"], advice=fields["advice"])
     if kind == "memory":
-        return MemoryShortage(message, advice="Raise memory_bytes, or leave the file out.")
+        return MemoryShortage(message, advice="Raise input.limits.bytes, or leave the file out.")
     if kind == "os":
         return OSError(fields["errno"], message, fields["path"])
     return InternalError(
         f"reading {source.path} failed: {message}",
-        advice=f"This is a bug; please report it with\n{fields['trace']}",
+        advice="this is a fault in gpuprep; run again with -v and report the traceback",
+        details=str(fields["trace"]),
     )
