@@ -6,6 +6,7 @@ under a key of its own: Dask blames every task assigned to a worker that dies, s
 
 from __future__ import annotations
 
+import logging
 import queue
 import shutil
 import signal
@@ -48,14 +49,21 @@ _SETTINGS = {
 }
 
 
-class _IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
+class _Composure(WorkerPlugin):  # type: ignore[misc]
     """Ctrl-C goes to the coordinator, which drains; a worker that died of it would lose its case."""
 
-    name = "gpuprep-interrupts"
+    name = "gpuprep-composure"
 
     def setup(self, worker: Any) -> None:
+        _silence_tornado()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _silence_tornado() -> None:
+    """Heartbeats that meet a closed connection while a cluster shuts down are logged with tracebacks."""
+    for name in ("tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class DaskExecutor:
@@ -75,6 +83,7 @@ class DaskExecutor:
             raise
 
     def _start(self, workers: int) -> tuple[LocalCluster, Client]:
+        _silence_tornado()
         security = Security.temporary()
         with _interrupts_ignored(), warnings.catch_warnings():  # the workers inherit the first
             warnings.simplefilter("ignore")  # a busy disk or port is nothing a user should act on
@@ -93,7 +102,7 @@ class DaskExecutor:
                 silence_logs=50,
             )
         client = Client(cluster, security=security, set_as_default=False)
-        client.register_plugin(_IgnoreInterrupts())
+        client.register_plugin(_Composure())
         return cluster, client
 
     @property
