@@ -170,6 +170,8 @@ class Resample(Strict):
     interpolation: Interpolation = "cubic"
     antialias: bool = False
     grid: Convention = "centered"
+    separate_z: Literal["never", "auto", "always"] = "never"
+    """Whether slices across the coarsest axis are resampled one by one, the nearest taken along it."""
     boundary: Literal["nearest", "mirror"] = "nearest"
 
     @model_validator(mode="after")

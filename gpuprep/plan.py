@@ -12,9 +12,10 @@ import numpy as np
 from gpuprep.case import Case
 from gpuprep.config import Config, Resample
 from gpuprep.errors import MemoryShortage
-from gpuprep.geometry import Geometry, Reorientation, Shape
+from gpuprep.geometry import Geometry, Reorientation, Shape, Triple
 from gpuprep.grids import GridMapping, map_shape, map_spacing
 
+_ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, strictly above
 _WORKING_BYTES = 6
 """Bytes per output voxel the engine may hold beside its input and output (see ops.resample)."""
 
@@ -68,6 +69,38 @@ def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
         x, y, z = resample.shape
         return map_shape(geometry, (z, y, x))
     return GridMapping(geometry.shape)
+
+
+def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
+    """The array axis (``z, y, x``) across which slices are resampled one by one; None for full 3-D.
+
+    This is nnU-Net v2's ``determine_do_sep_z_and_axis``. ``auto``: the coarsest axis of the input where its
+    spacing is more than three times the finest; else that of the output by the same test. ``always``:
+    the coarsest axis of the input. An axis whose spacing another one shares exactly is never taken.
+    """
+    target = target_spacing(geometry, resample)
+    if resample.separate_z == "never" or target is None:
+        return None
+    spacings = [geometry.spacing_zyx, target]
+    if resample.separate_z == "always":
+        return _coarsest(spacings[0])
+    coarse = next((each for each in spacings if max(each) / min(each) > _ANISOTROPIC), None)
+    return None if coarse is None else _coarsest(coarse)
+
+
+def target_spacing(geometry: Geometry, resample: Resample) -> Triple | None:
+    """The spacing in mm (``z, y, x``) a config asks for; None where the grid is kept."""
+    if resample.spacing is not None:
+        x, y, z = resample.spacing
+        return z, y, x
+    if resample.shape is not None:
+        return map_grid(geometry, resample).on(geometry).spacing_zyx
+    return None
+
+
+def _coarsest(spacing: Triple) -> int | None:
+    axes = [axis for axis, each in enumerate(spacing) if max(spacing) / each == 1]
+    return axes[0] if len(axes) == 1 else None
 
 
 def project(

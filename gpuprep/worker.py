@@ -22,7 +22,7 @@ from gpuprep.grids import GridMapping
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Histogram
-from gpuprep.plan import CasePlan, check_memory, map_grid, peak_bytes
+from gpuprep.plan import CasePlan, check_memory, map_grid, peak_bytes, separate_axis
 from gpuprep.prepare import Prepared, Stopwatch, prepare
 from gpuprep.record import describe, versions, voxel_counts
 from gpuprep.resolve import Intensity, check_dtype, resolve_intensity
@@ -50,22 +50,27 @@ def run_case(
     findings = Findings(config.input.policy)
     prepared = prepare(plan, config, reader, findings, watch)
     mapping = map_grid(prepared.geometry, config.image.resample)
+    separate = separate_axis(prepared.geometry, config.image.resample)
     needed = peak_bytes(
         prepared.assembled.decoded_bytes, mapping.shape, len(prepared.channels), config
     )
     check_memory(plan.case.id, needed, plan.memory)
     intensities = decide(prepared, findings, cohort)
     with watch("resample"):
-        image = apply_image(prepared, mapping, intensities)
+        image = apply_image(prepared, mapping, separate, intensities)
     with watch("labels"):
         labels = {
             name: resample_labels(
-                label, mapping, interpolation=config.label.interpolation, threads=plan.threads
+                label,
+                mapping,
+                interpolation=config.label.interpolation,
+                separate_axis=separate,
+                threads=plan.threads,
             )
             for name, label in prepared.labels.items()
         }
     record = {
-        **describe(plan, prepared, mapping, intensities, findings),
+        **describe(plan, prepared, mapping, separate, intensities, findings),
         "labels": {name: voxel_counts(label) for name, label in labels.items()},
     }
     return commit(plan, prepared, mapping.on(prepared.geometry), image, labels, record, watch)
@@ -108,7 +113,10 @@ def decide(
 
 
 def apply_image(
-    prepared: Prepared, mapping: GridMapping, intensities: tuple[Intensity, ...]
+    prepared: Prepared,
+    mapping: GridMapping,
+    separate: int | None,
+    intensities: tuple[Intensity, ...],
 ) -> NDArray[Any] | None:
     """The stored image: ``z, y, x``, or channels first when there are several; None for labels only."""
     if not prepared.channels:
@@ -127,6 +135,7 @@ def apply_image(
             prologue=intensity.prologue,
             epilogue=intensity.epilogue,
             clip_to=intensity.limits,
+            separate_axis=separate,
             threads=prepared.threads,
             value_range=(values.minimum, values.maximum),
             out=target,
