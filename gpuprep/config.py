@@ -150,6 +150,10 @@ class Foreground(Strict):
     where: Literal["nonzero", "label", "body"] = "nonzero"
     threshold: Finite = -500.0
     """For ``body``: intensities above this are inside the body (HU)."""
+    fill_holes: bool = False
+    """Count what the foreground encloses as foreground, as nnU-Net does."""
+    outside: Literal["keep", "zero"] = "keep"
+    """``zero``: voxels outside are 0 after the intensity steps, as in nnU-Net's masked z-score."""
 
 
 class Crop(Strict):

@@ -19,6 +19,9 @@ _ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, str
 _WORKING_BYTES = 6
 """Bytes per output voxel the engine may hold beside its input and output (see ops.resample)."""
 
+_MASKED_BYTES = 5
+"""Bytes per input voxel of a foreground mask and of a channel that is zero outside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class CasePlan:
@@ -124,7 +127,7 @@ def project(
         channels,
         bytes_in,
         image_bytes + label_bytes,
-        peak_bytes(decoded_bytes, mapping.shape, channels, config),
+        peak_bytes(decoded_bytes, source.voxels, mapping.shape, channels, config),
         tuple(findings),
     )
 
@@ -134,9 +137,14 @@ def stored_bytes(shape: Shape, channels: int, config: Config) -> int:
     return math.prod(shape) * channels * np.dtype(config.store.dtype).itemsize
 
 
-def peak_bytes(decoded_bytes: int, shape: Shape, channels: int, config: Config) -> int:
-    """Upper bound of the memory a case takes: its input, its output and the engine's working buffers."""
+def peak_bytes(decoded_bytes: int, voxels: int, shape: Shape, channels: int, config: Config) -> int:
+    """Upper bound of the memory a case takes: its input, its output and the engine's working buffers.
+
+    ``voxels`` counts those of one input channel, ``shape`` is the output's.
+    """
     working = math.prod(shape) * _WORKING_BYTES
+    if config.image.foreground.outside == "zero":
+        working += voxels * _MASKED_BYTES
     return decoded_bytes + working + stored_bytes(shape, channels, config)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from content import Array, content, head, structures
-from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
+from nnunetv2.preprocessing.cropping.cropping import create_nonzero_mask, crop_to_nonzero
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.preprocessing.resampling.default_resampling import (
     compute_new_shape,
@@ -73,7 +74,8 @@ def nnunet_cases() -> tuple[dict[str, Array], dict[str, Any]]:
     for seed, (name, (shape, spacing, target, chain)) in enumerate(NNUNET.items()):
         channels = len(CHAINS[chain]["schemes"])
         image = content(shape, seed)[None] if chain == "ct" else head(shape, channels, 100 + seed)
-        labels = structures(shape, 200 + seed)[None]
+        # a label beyond the non-zero region would count as foreground: nnU-Net's mask is seg >= 0
+        labels = structures(shape, 200 + seed)[None] * create_nonzero_mask(image)
         manager = plans(chain, target)
         labels_json = {"labels": {"background": 0, **{str(k): k for k in range(1, 5)}}}
         done, segmentation, properties = DefaultPreprocessor(verbose=False).run_case_npy(
@@ -89,8 +91,19 @@ def nnunet_cases() -> tuple[dict[str, Array], dict[str, Any]]:
         results = {"stored_image": done, "stored_label": segmentation[0]}
         arrays |= {f"{name}/{key}": value for key, value in {**found, **results}.items()}
         box = [[int(edge) for edge in edges] for edges in properties["bbox_used_for_cropping"]]
-        described[name] = {"spacing": spacing, "target": target, "chain": chain, "box": box}
+        described[name] = {
+            "spacing": spacing,
+            "target": target,
+            "chain": chain,
+            "box": box,
+            "separate_axis": separate(None, spacing, target),
+        }
     return arrays, described
+
+
+def separate(force: bool | None, current: Sequence[float], wanted: Sequence[float]) -> int | None:
+    axis = determine_do_sep_z_and_axis(force, current, wanted)[1]
+    return None if axis is None else int(axis)
 
 
 def nnunet_rules() -> dict[str, Array]:
@@ -128,10 +141,6 @@ def nnunet_rules() -> dict[str, Array]:
         "slices/picks": slice_picks(),
         **noise_segmentations(random),
     }
-
-
-def separate(force: bool | None, current: Array, wanted: Array) -> int | None:
-    return determine_do_sep_z_and_axis(force, current, wanted)[1]
 
 
 def slice_picks(most: int = 48) -> Array:

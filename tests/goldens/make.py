@@ -66,7 +66,7 @@ def main() -> None:
         "nnunet": described,
         "grids": grids,
     }
-    (FOLDER / "goldens.json").write_text(json.dumps(record, indent=1) + "\n")
+    (FOLDER / "goldens.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
