@@ -115,7 +115,9 @@ def _label_needed(config: Config) -> str:
     if image.crop.to == "label":
         return "image.crop goes to the label"
     steps = [entry.step for entry in image.intensity]
-    uses_foreground = any(getattr(step, "over", "image") != "image" for step in steps)
+    uses_foreground = image.foreground.outside == "zero" or any(
+        getattr(step, "over", "image") != "image" for step in steps
+    )
     return "image.foreground is the label" * (image.foreground.where == "label" and uses_foreground)
 
 

@@ -150,6 +150,10 @@ class Foreground(Strict):
     where: Literal["nonzero", "label", "body"] = "nonzero"
     threshold: Finite = -500.0
     """For ``body``: intensities above this are inside the body (HU)."""
+    fill_holes: bool = False
+    """Count what the foreground encloses as foreground, as nnU-Net does."""
+    outside: Literal["keep", "zero"] = "keep"
+    """``zero``: voxels outside are 0 after the intensity steps, as in nnU-Net's masked z-score."""
 
 
 class Crop(Strict):
@@ -170,6 +174,8 @@ class Resample(Strict):
     interpolation: Interpolation = "cubic"
     antialias: bool = False
     grid: Convention = "centered"
+    separate_z: Literal["never", "auto", "always"] = "never"
+    """Whether slices across the coarsest axis are resampled one by one, the nearest taken along it."""
     boundary: Literal["nearest", "mirror"] = "nearest"
 
     @model_validator(mode="after")

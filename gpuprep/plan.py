@@ -12,11 +12,15 @@ import numpy as np
 from gpuprep.case import Case
 from gpuprep.config import Config, Resample
 from gpuprep.errors import MemoryShortage
-from gpuprep.geometry import Geometry, Reorientation, Shape
+from gpuprep.geometry import Geometry, Reorientation, Shape, Triple
 from gpuprep.grids import GridMapping, map_shape, map_spacing
 
+_ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, strictly above
 _WORKING_BYTES = 6
 """Bytes per output voxel the engine may hold beside its input and output (see ops.resample)."""
+
+_MASKED_BYTES = 5
+"""Bytes per input voxel of a foreground mask and of a channel that is zero outside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,38 @@ def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
     return GridMapping(geometry.shape)
 
 
+def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
+    """The array axis (``z, y, x``) across which slices are resampled one by one; None for full 3-D.
+
+    This is nnU-Net v2's ``determine_do_sep_z_and_axis``. ``auto``: the coarsest axis of the input where its
+    spacing is more than three times the finest; else that of the output by the same test. ``always``:
+    the coarsest axis of the input. An axis whose spacing another one shares exactly is never taken.
+    """
+    target = target_spacing(geometry, resample)
+    if resample.separate_z == "never" or target is None:
+        return None
+    spacings = [geometry.spacing_zyx, target]
+    if resample.separate_z == "always":
+        return _coarsest(spacings[0])
+    coarse = next((each for each in spacings if max(each) / min(each) > _ANISOTROPIC), None)
+    return None if coarse is None else _coarsest(coarse)
+
+
+def target_spacing(geometry: Geometry, resample: Resample) -> Triple | None:
+    """The spacing in mm (``z, y, x``) a config asks for; None where the grid is kept."""
+    if resample.spacing is not None:
+        x, y, z = resample.spacing
+        return z, y, x
+    if resample.shape is not None:
+        return map_grid(geometry, resample).on(geometry).spacing_zyx
+    return None
+
+
+def _coarsest(spacing: Triple) -> int | None:
+    axes = [axis for axis, each in enumerate(spacing) if max(spacing) / each == 1]
+    return axes[0] if len(axes) == 1 else None
+
+
 def project(
     case: Case,
     config: Config,
@@ -91,7 +127,7 @@ def project(
         channels,
         bytes_in,
         image_bytes + label_bytes,
-        peak_bytes(decoded_bytes, mapping.shape, channels, config),
+        peak_bytes(decoded_bytes, source.voxels, mapping.shape, channels, config),
         tuple(findings),
     )
 
@@ -101,9 +137,14 @@ def stored_bytes(shape: Shape, channels: int, config: Config) -> int:
     return math.prod(shape) * channels * np.dtype(config.store.dtype).itemsize
 
 
-def peak_bytes(decoded_bytes: int, shape: Shape, channels: int, config: Config) -> int:
-    """Upper bound of the memory a case takes: its input, its output and the engine's working buffers."""
+def peak_bytes(decoded_bytes: int, voxels: int, shape: Shape, channels: int, config: Config) -> int:
+    """Upper bound of the memory a case takes: its input, its output and the engine's working buffers.
+
+    ``voxels`` counts those of one input channel, ``shape`` is the output's.
+    """
     working = math.prod(shape) * _WORKING_BYTES
+    if config.image.foreground.outside == "zero":
+        working += voxels * _MASKED_BYTES
     return decoded_bytes + working + stored_bytes(shape, channels, config)
 
 

@@ -18,6 +18,7 @@ from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Box, Geometry
 from gpuprep.ops import crop as crops
+from gpuprep.ops.mask import fill_holes
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.plan import CasePlan
 
@@ -61,6 +62,10 @@ class Prepared:
     @cached_property
     def foreground(self) -> NDArray[np.bool_]:
         """Which voxels count as foreground under ``image.foreground``."""
+        found = self._found_foreground()
+        return fill_holes(found) if self.config.image.foreground.fill_holes else found
+
+    def _found_foreground(self) -> NDArray[np.bool_]:
         rule = self.config.image.foreground
         if rule.where == "label" and self.labels:
             return np.logical_or.reduce([label > 0 for label in self.labels.values()])

@@ -24,6 +24,7 @@ def describe(
     plan: CasePlan,
     prepared: Prepared,
     mapping: GridMapping,
+    separate: int | None,
     intensities: tuple[Intensity, ...],
     findings: Findings,
 ) -> dict[str, Any]:
@@ -43,7 +44,11 @@ def describe(
             "crop": [[part.start, part.stop] for part in prepared.box],
             "output": mapping.on(prepared.geometry).to_json(),
         },
-        "mapping": {"scale": list(mapping.scale), "offset": list(mapping.offset)},
+        "mapping": {
+            "scale": list(mapping.scale),
+            "offset": list(mapping.offset),
+            "separate_axis": separate,
+        },
         "intensity": [intensity.to_json() for intensity in intensities],
         "statistics": [values.summary() for values in prepared.distributions],
         "findings": [finding.to_json() for finding in findings.items],

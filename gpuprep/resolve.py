@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from gpuprep import config as cfg
 from gpuprep.errors import ConfigError, ValueRangeError
 from gpuprep.findings import Findings
-from gpuprep.ops.pointwise import ClipAffine, affine, clip
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 
 _EPSILON = 1e-8  # nnU-Net's floor for a standard deviation
@@ -37,6 +37,20 @@ class Intensity:
     limits: tuple[float, float]
     output: tuple[float, float]
 
+    def about_zero(self) -> Intensity:
+        """The same chain with what becomes 0 at its end being 0 before resampling, too."""
+        scale, offset = self.epilogue.scale, self.epilogue.offset
+        if not scale:
+            limits = min(offset, 0.0), max(offset, 0.0)
+            return replace(self, prologue=self.epilogue, epilogue=IDENTITY, limits=limits)
+        zero = -offset / scale
+        return replace(
+            self,
+            prologue=self.prologue.then(affine(1.0, -zero)),
+            epilogue=affine(scale),
+            limits=(self.limits[0] - zero, self.limits[1] - zero),
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "clip": [_finite(self.prologue.low), _finite(self.prologue.high)],
@@ -52,10 +66,13 @@ def resolve_intensity(
     image: Distribution,
     foreground: Callable[[], Distribution],
     cohort: Distribution | None = None,
+    *,
+    outside: Literal["keep", "zero"] = "keep",
 ) -> Intensity:
     """Decide every number of an intensity chain from the statistics of one channel.
 
-    ``foreground`` is called only when a step asks for it. An empty foreground falls back to the image.
+    ``foreground`` is called only when a step, or ``outside``, asks for it. An empty foreground falls back
+    to the image.
     """
 
     def over(name: str) -> Distribution:
@@ -71,7 +88,11 @@ def resolve_intensity(
         chain = chain.then(_resolve_step(entry.step, chain, over))
     prologue = clip(chain.low, chain.high)
     epilogue = affine(chain.scale, chain.offset)
-    limits = prologue.bounds(image.minimum, image.maximum)
+    inside = over("foreground" if outside == "zero" else "image")
+    limits = prologue.bounds(inside.minimum, inside.maximum)
+    if outside == "zero" and epilogue.scale:
+        zero = -epilogue.offset / epilogue.scale
+        limits = min(limits[0], zero), max(limits[1], zero)
     return Intensity(prologue, epilogue, limits, epilogue.bounds(*limits))
 
 

@@ -20,9 +20,10 @@ from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
 from gpuprep.grids import GridMapping
 from gpuprep.ops.labels import resample_labels
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Histogram
-from gpuprep.plan import CasePlan, check_memory, map_grid, peak_bytes
+from gpuprep.plan import CasePlan, check_memory, map_grid, peak_bytes, separate_axis
 from gpuprep.prepare import Prepared, Stopwatch, prepare
 from gpuprep.record import describe, versions, voxel_counts
 from gpuprep.resolve import Intensity, check_dtype, resolve_intensity
@@ -50,22 +51,31 @@ def run_case(
     findings = Findings(config.input.policy)
     prepared = prepare(plan, config, reader, findings, watch)
     mapping = map_grid(prepared.geometry, config.image.resample)
+    separate = separate_axis(prepared.geometry, config.image.resample)
     needed = peak_bytes(
-        prepared.assembled.decoded_bytes, mapping.shape, len(prepared.channels), config
+        prepared.assembled.decoded_bytes,
+        prepared.geometry.voxels,
+        mapping.shape,
+        len(prepared.channels),
+        config,
     )
     check_memory(plan.case.id, needed, plan.memory)
     intensities = decide(prepared, findings, cohort)
     with watch("resample"):
-        image = apply_image(prepared, mapping, intensities)
+        image = apply_image(prepared, mapping, separate, intensities)
     with watch("labels"):
         labels = {
             name: resample_labels(
-                label, mapping, interpolation=config.label.interpolation, threads=plan.threads
+                label,
+                mapping,
+                interpolation=config.label.interpolation,
+                separate_axis=separate,
+                threads=plan.threads,
             )
             for name, label in prepared.labels.items()
         }
     record = {
-        **describe(plan, prepared, mapping, intensities, findings),
+        **describe(plan, prepared, mapping, separate, intensities, findings),
         "labels": {name: voxel_counts(label) for name, label in labels.items()},
     }
     return commit(plan, prepared, mapping.on(prepared.geometry), image, labels, record, watch)
@@ -99,6 +109,7 @@ def decide(
             values,
             partial(prepared.foreground_of, number),
             cohort[number] if number < len(cohort) else None,
+            outside=config.image.foreground.outside,
         )
         check_dtype(
             intensity, config.store.dtype, findings, prepared.assembled.channel_names[number]
@@ -108,7 +119,10 @@ def decide(
 
 
 def apply_image(
-    prepared: Prepared, mapping: GridMapping, intensities: tuple[Intensity, ...]
+    prepared: Prepared,
+    mapping: GridMapping,
+    separate: int | None,
+    intensities: tuple[Intensity, ...],
 ) -> NDArray[Any] | None:
     """The stored image: ``z, y, x``, or channels first when there are several; None for labels only."""
     if not prepared.channels:
@@ -118,20 +132,35 @@ def apply_image(
     rule = config.image.resample
     rows = zip(prepared.channels, prepared.distributions, intensities, image, strict=True)
     for channel, values, intensity, target in rows:
+        voxels, prologue, ends = channel, intensity.prologue, (values.minimum, values.maximum)
+        if config.image.foreground.outside == "zero":
+            intensity = intensity.about_zero()
+            voxels = _zero_outside(channel, prepared.foreground, intensity.prologue)
+            prologue, ends = IDENTITY, intensity.limits
         resample(
-            channel,
+            voxels,
             mapping,
             interpolation=rule.interpolation,
             boundary=rule.boundary,
             antialias=rule.antialias,
-            prologue=intensity.prologue,
+            prologue=prologue,
             epilogue=intensity.epilogue,
             clip_to=intensity.limits,
+            separate_axis=separate,
             threads=prepared.threads,
-            value_range=(values.minimum, values.maximum),
+            value_range=ends,
             out=target,
         )
     return image[0] if len(image) == 1 else image
+
+
+def _zero_outside(
+    channel: NDArray[Any], foreground: NDArray[np.bool_], prologue: ClipAffine
+) -> NDArray[np.float32]:
+    """The channel after the prologue, in a copy, with 0 outside the foreground."""
+    voxels = prologue.apply(channel)
+    np.multiply(voxels, foreground, out=voxels)
+    return voxels
 
 
 def commit(

@@ -134,3 +134,35 @@ def test_values_beyond_the_dtype_are_refused_and_rounding_is_noted():
     check_dtype(resolve([], hounsfield), "int16", findings, "ct")
     check_dtype(resolve([{"zscore": {}}], hounsfield), "int16", findings, "ct")
     assert [item.code for item in findings.items] == ["W_PRECISION", "W_PRECISION"]
+
+
+@given(st.lists(step, max_size=4), st.integers(0, 2**32 - 1))
+def test_zero_outside_is_the_chain_inside_and_zero_elsewhere(steps, seed):
+    random = np.random.default_rng(seed)
+    array = random.normal(0, 300, (5, 6, 7)).astype("f4")
+    mask = random.random(array.shape) < 0.5
+    mask[0, 0, :2] = True
+    config = parse_config({"image": {"intensity": steps}})
+    intensity = resolve_intensity(
+        config.image.intensity, measure(array), lambda: measure(array, mask), outside="zero"
+    )
+    expected = np.where(mask, step_by_step(steps, array, mask), 0.0)
+    moved = intensity.about_zero()
+    between = np.where(mask, moved.prologue.apply(array, np.float64), 0.0)
+    slack = 1e-6 * max(1.0, np.abs(array).max(), np.abs(expected).max())
+    assert moved.limits[0] - slack <= between.min()
+    assert between.max() <= moved.limits[1] + slack
+    result = moved.epilogue.apply(between, np.float64)
+    np.testing.assert_allclose(result, expected, atol=slack)
+    assert (result[~mask] == 0).all()
+
+
+def test_a_constant_chain_is_zero_outside_too():
+    array = np.full((3, 3, 3), 7, np.int16)
+    config = parse_config({"image": {"intensity": [{"rescale": {"to": [2, 3]}}]}})
+    intensity = resolve_intensity(
+        config.image.intensity, measure(array), lambda: measure(array), outside="zero"
+    ).about_zero()
+    assert intensity.limits == (0, 2)
+    assert intensity.epilogue(intensity.prologue(7.0)) == 2
+    assert intensity.epilogue(0.0) == 0

@@ -282,3 +282,44 @@ def test_a_bug_of_ours_is_told_without_a_traceback_unless_asked(
         printed = console.file.getvalue()
         assert "ZeroDivisionError: on purpose" in printed
         assert ("Traceback" in printed) is verbose
+
+
+def test_thick_slices_are_resampled_one_by_one_where_asked(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    levels = np.array([0, 100, 300, 200, 50, 400])
+    voxels = np.broadcast_to(levels, (24, 20, 6)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1, 1, 5, 1])), folder / "a.nii.gz")
+    resample = {"spacing": [1, 2, 2.5], "separate_z": "auto"}
+    config = {"image": {"resample": resample}, "store": {"dtype": "int16"}}
+    assert run(folder, tmp_path / "out", config).exit_code == 0
+    (case,) = gpuprep.open(tmp_path / "out").values()
+    assert case.record["mapping"]["separate_axis"] == 0
+    stored = np.asarray(case.image)
+    assert stored.shape == (12, 10, 24)
+    assert [np.unique(plane).tolist() for plane in stored] == [[k] for k in np.repeat(levels, 2)]
+
+
+def test_outside_the_foreground_is_zero_where_asked(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    voxels = np.zeros((20, 21, 22), np.float32)
+    voxels[5:15, 4:16, 6:17] = np.random.default_rng(0).gamma(4, 30, (10, 12, 11))
+    voxels[9, 9, 9] = 0  # a hole
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / "a.nii.gz")
+    foreground = {"fill_holes": True, "outside": "zero"}
+    steps = [{"zscore": {"over": "foreground"}}, {"offset": {"by": 5}}]
+    config = {
+        "image": {"orientation": "RAS", "foreground": foreground, "intensity": steps},
+        "store": {"dtype": "float32"},
+    }
+    assert run(folder, tmp_path / "out", config).exit_code == 0
+    (case,) = gpuprep.open(tmp_path / "out").values()
+    inside = np.zeros(voxels.shape, bool)
+    inside[5:15, 4:16, 6:17] = True
+    values = voxels[inside].astype(np.float64)
+    expected = np.zeros(voxels.shape)
+    expected[inside] = (values - values.mean()) / values.std() + 5
+    stored = np.asarray(case.image).transpose(2, 1, 0)
+    assert (stored[~inside] == 0).all()
+    np.testing.assert_allclose(stored, expected, atol=1e-5)

@@ -143,6 +143,17 @@ def snapped(m: int, scale: float, offset: float) -> Table:
     return np.asarray(np.round(coordinates * _SNAP) / _SNAP)
 
 
+def slicewise(
+    interpolation: Interpolation | Sequence[Interpolation], separate_axis: int | None
+) -> tuple[Interpolation, Interpolation, Interpolation]:
+    """The interpolation per axis, with the nearest slice taken along ``separate_axis``."""
+    kinds = [interpolation] * 3 if isinstance(interpolation, str) else list(interpolation)
+    if separate_axis is not None:
+        kinds[separate_axis] = "nearest"
+    z, y, x = kinds
+    return z, y, x
+
+
 def grid_axes(
     shape: tuple[int, ...],
     mapping: GridMapping,
@@ -152,7 +163,7 @@ def grid_axes(
     antialias: bool = False,
 ) -> Axes:
     """The weights of the three axes of a mapping over an input of the given shape."""
-    kinds = [interpolation] * 3 if isinstance(interpolation, str) else interpolation
+    kinds = slicewise(interpolation, None)
     z, y, x = (
         axis_weights(n, m, scale, offset, kind, boundary, antialias_sigma(scale) * antialias)
         for n, m, scale, offset, kind in zip(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.grids import GridMapping
-from gpuprep.ops.axis import AxisWeights, axis_weights, grid_axes, snapped
+from gpuprep.ops.axis import AxisWeights, axis_weights, grid_axes, slicewise, snapped
 from gpuprep.ops.crop import tight_box
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import open_threads
@@ -40,16 +40,18 @@ def resample_labels(
     mapping: GridMapping,
     *,
     interpolation: Literal["nearest", "linear"] = "nearest",
+    separate_axis: int | None = None,
     threads: int = 1,
 ) -> Array:
     """A label map on another grid, in its own integer dtype (TypeError for other dtypes).
 
-    ``array`` is 3-D, ``z, y, x``, of any strides; beyond its edges the outermost labels continue.
+    ``array`` is 3-D, ``z, y, x``, of any strides; beyond its edges the outermost labels continue. Across
+    ``separate_axis`` each slice is voted on by itself, and the nearest taken along it.
     """
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels are integers, not {array.dtype}")
     out = np.empty(mapping.shape, array.dtype)
-    axes = grid_axes(array.shape, mapping, interpolation)
+    axes = grid_axes(array.shape, mapping, slicewise(interpolation, separate_axis))
     with open_threads(threads) as pool:
         if all(axis.indices is not None for axis in axes):
             gather(array, axes, out, IDENTITY, pool)
@@ -78,7 +80,7 @@ class _Taps(NamedTuple):
     def of(cls, linear: AxisWeights, nearest: AxisWeights) -> _Taps:
         first = linear.start.astype(np.intp)
         mixed = linear.weights.shape[1] == 2
-        second = first + 1 if mixed else np.minimum(first + 1, linear.n - 1)
+        second = first + 1 if mixed else first
         weight = linear.weights[:, 1] if mixed else np.zeros(linear.m)
         assert nearest.indices is not None
         return cls(first, second, weight, nearest.indices)

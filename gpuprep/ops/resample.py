@@ -4,6 +4,10 @@ Arithmetic is float32, counted from the background where the corners show one, e
 the value range. So a background (air after a clip, zero around a brain) stays exactly what it is and a
 constant volume constant; elsewhere errors are below 1e-6 of the range. NaN voxels are refused: replace
 them before.
+
+Slices can be resampled each by itself (``separate_axis``), as nnU-Net's "separate z" has it for thick
+slices: within their planes, no slice mixing with the next, and what is interpolated in a slice held
+within that slice's own range.
 """
 
 from __future__ import annotations
@@ -17,12 +21,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.grids import GridMapping
-from gpuprep.ops.axis import Interpolation, grid_axes
+from gpuprep.ops.axis import Axes, Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import Threads, open_threads, split
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
-from gpuprep.ops.separable import apply_axes
+from gpuprep.ops.separable import Limits, apply_axes
 
 Array = NDArray[Any]
 
@@ -37,6 +41,7 @@ def resample(
     prologue: ClipAffine = IDENTITY,
     epilogue: ClipAffine = IDENTITY,
     clip_to: tuple[float, float] | None = None,
+    separate_axis: int | None = None,
     dtype: DTypeLike = np.float32,
     threads: int = 1,
     value_range: tuple[float, float] | None = None,
@@ -51,6 +56,8 @@ def resample(
         boundary: what lies beyond the outermost voxels (see ``axis``).
         antialias: smooth axes that lose resolution before they are sampled.
         clip_to: limits, in units after the prologue, for what the interpolation may overshoot.
+        separate_axis: resample each slice across this axis by itself, take the nearest along it, and
+            hold results within the range of their slice after the prologue.
         dtype: of the result; integers are rounded half to even and held in range, never wrapped.
         threads: does not change the result.
         value_range: the smallest and largest voxel where already measured; saves a pass over the input.
@@ -71,7 +78,8 @@ def resample(
     target = np.empty(mapping.shape, dtype) if out is None else out
     if target.shape != mapping.shape:
         raise ValueError(f"out has shape {target.shape}, the grid has {mapping.shape}")
-    axes = grid_axes(array.shape, mapping, interpolation, boundary, antialias=antialias)
+    kinds = slicewise(interpolation, separate_axis)
+    axes = grid_axes(array.shape, mapping, kinds, boundary, antialias=antialias)
     after = clip(*(clip_to or (-math.inf, math.inf))).then(epilogue)
     with open_threads(threads) as pool:
         if all(axis.indices is not None for axis in axes):
@@ -79,7 +87,10 @@ def resample(
         else:
             ends = value_range or _value_range(array, pool)
             before, after = _about_origin(prologue, after, array, ends)
-            apply_axes(array, axes, target, before, after, pool)
+            limits = None
+            if separate_axis is not None and "cubic" in kinds:
+                limits = _slice_limits(array, axes, separate_axis, before, pool)
+            apply_axes(array, axes, target, before, after, pool, limits)
     return target
 
 
@@ -89,6 +100,18 @@ def _value_range(array: Array, pool: Threads) -> tuple[float, float]:
     parts = [source[run[0] : run[-1] + 1] for run in runs]
     ends = pool.map(lambda part: (part.min(), part.max()), parts)
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+
+def _slice_limits(array: Array, axes: Axes, axis: int, before: ClipAffine, pool: Threads) -> Limits:
+    """Per output slice along ``axis``, the range of the input slice it is taken from."""
+    picks = axes[axis].indices
+    assert picks is not None
+    slices = np.moveaxis(array, axis, 0)
+    parts = [slices[run[0] : run[-1] + 1] for run in split(range(len(slices)), pool.count)]
+    ends = pool.map(lambda part: (part.min((1, 2)), part.max((1, 2))), parts)
+    low, high = (before.apply(np.concatenate(rows)) for rows in zip(*ends, strict=True))
+    z, y, x = (-1 if other == axis else 1 for other in range(3))
+    return low[picks].reshape(z, y, x), high[picks].reshape(z, y, x)
 
 
 def _about_origin(

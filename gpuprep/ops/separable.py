@@ -21,6 +21,8 @@ from gpuprep.ops.pointwise import ClipAffine
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
+Limits = tuple[Floats, Floats]
+"""Smallest and largest results, in units after ``before``; they broadcast against the output."""
 
 _ROWS = 16  # outputs per product: one vector register, and small enough for BLAS to skip packing
 _RUN = 64  # outputs along the slice axis per turn of the window
@@ -28,12 +30,21 @@ _PIECE = 1 << 19  # voxels per step of a thread: a few MB, yet long enough to ke
 
 
 def apply_axes(
-    array: Array, axes: Axes, out: Array, before: ClipAffine, after: ClipAffine, pool: Threads
+    array: Array,
+    axes: Axes,
+    out: Array,
+    before: ClipAffine,
+    after: ClipAffine,
+    pool: Threads,
+    limits: Limits | None = None,
 ) -> None:
-    """Write ``after(axes(before(array)))``; at least one axis mixes voxels. Any strides on both sides."""
+    """Write ``after(clip(axes(before(array)), limits))``; at least one axis mixes voxels.
+
+    Any strides on both sides.
+    """
     order = _working_order(array, axes)
     outer, rows, columns = (axes[axis] for axis in order)
-    target = out.transpose(order)
+    target = _Target(out, order, limits, after)
     plane = _Plane(array.transpose(order), rows, columns, before)
     window = _Window(outer, (rows.m, columns.m))
     for run in window.runs:
@@ -42,7 +53,7 @@ def apply_axes(
         height = max(1, _PIECE // (columns.m * _ROWS))
         strips = [slice(y, y + height) for y in range(0, rows.m, height)]
         pieces = [(block, strip) for block in run for strip in strips]
-        pool.map(lambda piece: window.product(*piece, target, after), pieces)
+        pool.map(lambda piece: window.product(*piece, target), pieces)
 
 
 def _working_order(array: Array, axes: Axes) -> tuple[int, int, int]:
@@ -62,6 +73,24 @@ def _working_order(array: Array, axes: Axes) -> tuple[int, int, int]:
 def _breadth(axis: AxisWeights) -> float:
     """Input voxels that a row of a dense block touches."""
     return 0 if axis.identity else axis.weights.shape[1] + min(_ROWS, axis.m) * axis.n / axis.m
+
+
+class _Target:
+    """Where results go, by way of the limits and the last steps."""
+
+    def __init__(
+        self, out: Array, order: tuple[int, int, int], limits: Limits | None, after: ClipAffine
+    ) -> None:
+        self._out = out.transpose(order)
+        self._after = after
+        self._limits = [np.broadcast_to(b, out.shape).transpose(order) for b in limits or ()]
+
+    def write(self, part: tuple[slice, slice], tile: Floats) -> None:
+        """Write results in working units; the tile is used up."""
+        if self._limits:
+            low, high = (bound[part] for bound in self._limits)
+            np.clip(tile, low, high, out=tile)
+        self._after.apply(tile, out=self._out[part])
 
 
 class _Plane:
@@ -140,6 +169,7 @@ class _Window:
             per_run -= 1
         self.planes = np.zeros((self.length, *plane), np.float32)  # some only ever meet weight zero
         self._held: dict[int, int] = {}
+        self._picks = axis.indices
 
     def missing(self, run: Sequence[Block]) -> list[int]:
         """The slices to resample before the run's products; they count as present from now on."""
@@ -150,13 +180,16 @@ class _Window:
         self._held.update({i % self.length: i for i in absent})
         return absent
 
-    def product(self, block: Block, strip: slice, target: Array, after: ClipAffine) -> None:
+    def product(self, block: Block, strip: slice, target: _Target) -> None:
         """Write the block's outputs for the rows of ``strip``, row by row of the plane."""
-        values = self._slices(block.in_start, block.in_stop, strip).transpose(1, 0, 2)
-        rows = target[block.out_start : block.out_stop, strip]
-        tile = np.empty(rows.shape, np.float32)
-        np.matmul(block.matrix, values, out=tile.transpose(1, 0, 2))
-        after.apply(tile, out=rows)
+        outputs = slice(block.out_start, block.out_stop)
+        if self._picks is None:
+            values = self._slices(block.in_start, block.in_stop, strip).transpose(1, 0, 2)
+            tile = np.empty((len(block.matrix), *values.shape[::2]), np.float32)
+            np.matmul(block.matrix, values, out=tile.transpose(1, 0, 2))
+        else:
+            tile = np.stack([self.planes[k % self.length, strip] for k in self._picks[outputs]])
+        target.write((outputs, strip), tile)
 
     def _slices(self, start: int, stop: int, strip: slice) -> Floats:
         """The planes of neighbouring slices: a view, unless they wrap round the end."""
