@@ -205,11 +205,14 @@ def _align_label(
         return array
     (a, b, c), (p, q, r) = geometry.spacing_zyx, own.spacing_zyx
     z, y, x = (float(index) for index in own.physical_to_index(geometry.origin))
+    placed = place_labels(array, geometry.shape, (a / p, b / q, c / r), (z, y, x))
+    if array.any() and not placed.any():
+        raise _mismatch(f"label {name}", own, geometry)
     findings.report(
         "W_LABEL_REGRID",
         f"label {name} was brought from {own.describe()} to {geometry.describe()} by nearest voxel",
     )
-    return place_labels(array, geometry.shape, (a / p, b / q, c / r), (z, y, x))
+    return placed
 
 
 def _check_grid(

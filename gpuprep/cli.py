@@ -247,7 +247,10 @@ def main() -> None:
         err.print(f"[red]error[/] {escape(str(error))}", highlight=False)
         if error.advice:
             err.print(f"      try: {escape(error.advice)}", highlight=False)
-        raise SystemExit(_exit_code(error)) from None
+        code = _exit_code(error)
+        if session.json:
+            print_json({"error": str(error), "advice": error.advice, "exit_code": code})
+        raise SystemExit(code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output went away, as `| head` does

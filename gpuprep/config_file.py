@@ -40,6 +40,9 @@ def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
         ) from None
 
 
+_MOST_BYTES = 1 << 20
+
+
 class _StrictLoader(yaml.SafeLoader):
     """YAML without duplicate keys, and with 1e-3 as a number."""
 
@@ -64,10 +67,14 @@ _StrictLoader.add_implicit_resolver(
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= _MOST_BYTES):
+            raise ConfigError(
+                f"config {path} must be a plain file of at most {_MOST_BYTES:,} bytes"
+            )
         tree = yaml.load(path.read_text("utf-8"), _StrictLoader)
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} must hold a mapping of keys, not {type(tree).__name__}")
@@ -86,7 +93,7 @@ def _override(tree: dict[str, Any], text: str) -> None:
             node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
         parsed = yaml.load(value, _StrictLoader)
         node[int(last) if isinstance(node, list) else last] = parsed
-    except (TypeError, ValueError, IndexError, AttributeError, yaml.YAMLError):
+    except (TypeError, ValueError, IndexError, AttributeError, RecursionError, yaml.YAMLError):
         raise ConfigError(f"override {text!r} does not fit the config at {keys!r}") from None
 
 

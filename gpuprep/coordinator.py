@@ -18,7 +18,7 @@ from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
 from gpuprep.crew import Crew
-from gpuprep.errors import UsageError
+from gpuprep.errors import RunStopped, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunFinished, RunStarted
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.fingerprint import cohort_digest, merge_channels
@@ -28,6 +28,7 @@ from gpuprep.output import (
     claim,
     cohort_key,
     current_record,
+    describe,
     is_published,
     load_fingerprint,
     lock,
@@ -39,6 +40,7 @@ from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 
 DRAIN_SECONDS = 10.0
+_MOST_PER_CORE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,16 @@ def run(
         )
         crew = Crew(lambda: _open_executor(scheduler, slots), interrupts)
         try:
+            (root / FAILURES_FILE).unlink(missing_ok=True)
             if parsed.needs_cohort:
-                base = replace(base, digest=_measure_cohort(cases, base, crew))
+                base = replace(base, digest=_measure_cohort(cases, base, crew, tally, tell))
+                describe(root, parsed, base.digest)
             if not crew.halted:
-                _prepare_cohort(cases, base, crew, tally, tell, overwrite=overwrite)
+                unmeasured = {failure.case_id for failure in tally.failures}
+                rest = [case for case in cases if case.id not in unmeasured]
+                _prepare_cohort(rest, base, crew, tally, tell, overwrite=overwrite)
+        except RunStopped as error:
+            crew.stopped = error.message
         except KeyboardInterrupt:
             crew.stopped = "interrupted"
         finally:
@@ -157,8 +165,7 @@ def _prepare_cohort(
 ) -> None:
     """Do every case that is not done yet, and keep manifest and failures in step."""
     root = Path(base.output)
-    listed = {line["case"] for line in read_lines(root / MANIFEST_FILE)}
-    (root / FAILURES_FILE).unlink(missing_ok=True)
+    listed = {line.get("case") for line in read_lines(root / MANIFEST_FILE)}
 
     def plans() -> Iterable[CasePlan]:
         for case in cases:
@@ -185,8 +192,14 @@ def _prepare_cohort(
     crew.work(plans(), note)
 
 
-def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: Crew) -> str:
-    """Merge the foreground histograms of all cases; returns the digest that covers them."""
+def _measure_cohort(
+    cases: Sequence[Case], base: CasePlan, crew: Crew, tally: _Tally, tell: Listener
+) -> str:
+    """Merge the foreground histograms of all cases; returns the digest that covers them.
+
+    A case that cannot be measured has failed, and is not prepared with statistics that lack it. They are
+    then not kept either, so that the next run measures again.
+    """
     root = Path(base.output)
     key = cohort_key(cases, base.digest)
     known, channels = load_fingerprint(root)
@@ -196,12 +209,14 @@ def _measure_cohort(cases: Sequence[Case], base: CasePlan, crew: Crew) -> str:
         def note(outcome: Outcome) -> None:
             if outcome.histograms is not None:
                 partials[outcome.plan.case.id] = outcome.histograms
+            elif outcome.failed:
+                _note_failure(outcome.failed, root, tally, tell)
 
         crew.work((replace(base, case=case, task="measure") for case in cases), note)
-        if crew.halted:
+        if crew.halted or not partials:
             return base.digest
         channels = merge_channels(partials)
-        save_fingerprint(root, key, channels)
+        save_fingerprint(root, "" if tally.failures else key, channels)
     return cohort_digest(base.digest, channels)
 
 
@@ -237,6 +252,9 @@ def _slots(scheduler: str, workers: int | None) -> int:
         )
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, not {workers}")
+    most = _MOST_PER_CORE * available_cores()
+    if workers is not None and workers > most:
+        raise UsageError(f"{workers} workers are more than {_MOST_PER_CORE} per core ({most})")
     return 1 if scheduler == "serial" else workers or available_cores()
 
 

@@ -46,6 +46,7 @@ CODES: dict[str, str] = {
     "W_GEOMETRY_TOLERANCE": "grids differ by rounding and were taken as equal",
     "W_LABEL_REGRID": "the label was brought to the image's grid by its geometry",
     "W_NAN": "voxels are NaN or infinite",
+    "W_EMPTY_FOREGROUND": "there is nothing to crop to or to measure; the whole image was used",
     "W_PADDING": "padding voxels outside the field of view are present",
     "W_4D": "the file holds several volumes; each became a channel",
     "W_FEW_SLICES": "the volume has very few slices",

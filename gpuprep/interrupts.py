@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a run to drain, the second to stop at once."""
+"""Ctrl-C, SIGTERM and a closed terminal: the first asks a run to drain, the second to stop at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -16,7 +17,13 @@ import gpuprep
 from gpuprep.case import Case
 from gpuprep.config import Config
 from gpuprep.config_file import parse_config
-from gpuprep.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.errors import (
+    CorruptStoreError,
+    GpuprepError,
+    RunStopped,
+    StoreError,
+    UsageError,
+)
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, case_folder
@@ -44,13 +51,28 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
             raise UsageError(
                 f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
             )
-        _write_json(
-            root / CONFIG_FILE,
-            {"version": gpuprep.__version__, "digest": config.digest, "config": config.resolved()},
-        )
+        describe(root, config, config.digest)
         (root / CASES_FOLDER).mkdir(exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write to output {root}: {error.strerror}") from None
+        raise _unwritable(root, error) from None
+
+
+def describe(root: Path, config: Config, case_digest: str) -> None:
+    """Write down the config, and the digest that every case of the cohort carries."""
+    document = {
+        "version": gpuprep.__version__,
+        "digest": config.digest,
+        "case_digest": case_digest,
+        "config": config.resolved(),
+    }
+    _write_json(root / CONFIG_FILE, document)
+
+
+def _unwritable(root: Path, error: OSError) -> GpuprepError:
+    message = f"cannot write to output {root}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunStopped(message, advice="make space on its disk, then run the same command again")
+    return UsageError(message, advice="choose a folder you may write to")
 
 
 @contextmanager
@@ -64,7 +86,7 @@ def lock(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise UsageError(f"cannot write to output {root}: {error.strerror}") from None
+        raise _unwritable(root, error) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -88,12 +110,15 @@ def load_output_config(root: Path) -> Config:
 
 
 def current_record(root: Path, case: Case, digest: str) -> dict[str, Any] | None:
-    """The record of a case that is already done from the same config and the same source files."""
+    """The record of a case that is there, whole, from the same config and the same source files."""
+    folder = case_folder(root, case.id)
     try:
-        record = read_record(case_folder(root, case.id))
+        record = read_record(folder)
+        sizes = {name: (folder / name).stat().st_size for name in record["files"]}
     except (CorruptStoreError, StoreError, OSError):
         return None
-    if record.get("digest") != digest:
+    sealed = {name: seal["size"] for name, seal in record["files"].items()}
+    if record.get("digest") != digest or sizes != sealed:
         return None
     known = {entry["path"]: entry for entry in record.get("source", [])}
     if not _files(case) <= known.keys():
@@ -160,8 +185,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Replace a small JSON file in one step."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    with partial.open("w", encoding="utf-8") as handle:
-        json.dump(tree, handle, indent=1, sort_keys=True)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("w", encoding="utf-8") as handle:
+            json.dump(tree, handle, indent=1, sort_keys=True)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

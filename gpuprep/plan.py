@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from gpuprep.case import Case
 from gpuprep.config import Config, Resample
-from gpuprep.errors import MemoryShortage
+from gpuprep.errors import InputError, MemoryShortage
 from gpuprep.geometry import Geometry, Reorientation, Shape, Triple
 from gpuprep.grids import GridMapping, map_shape, map_spacing
 
 _ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, strictly above
+_LONGEST_AXIS = 65_535
 _WORKING_BYTES = 6
 """Bytes per output voxel the engine may hold beside its input and output (see ops.resample)."""
 
@@ -65,13 +67,25 @@ def orient(geometry: Geometry, code: str) -> tuple[Geometry, Reorientation]:
 
 
 def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
-    """The output grid a config asks for, over the given (oriented, cropped) input grid."""
-    if resample.spacing is not None:
-        return map_spacing(geometry, resample.spacing, resample.grid)
-    if resample.shape is not None:
-        x, y, z = resample.shape
-        return map_shape(geometry, (z, y, x))
-    return GridMapping(geometry.shape)
+    """The output grid a config asks for, over the given (oriented, cropped) input grid.
+
+    Raises:
+        InputError: E_LIMIT, when an axis of it would be longer than any volume's.
+    """
+    mapping = GridMapping(geometry.shape)
+    with suppress(OverflowError, ValueError):  # a spacing so small that the length is no number
+        if resample.spacing is not None:
+            mapping = map_spacing(geometry, resample.spacing, resample.grid)
+        elif resample.shape is not None:
+            x, y, z = resample.shape
+            mapping = map_shape(geometry, (z, y, x))
+        if max(mapping.shape) <= _LONGEST_AXIS:
+            return mapping
+    raise InputError(
+        "E_LIMIT",
+        f"{geometry.describe()} would be resampled to an axis of more than {_LONGEST_AXIS:,} voxels",
+        advice="check the spacing of the file and image.resample",
+    )
 
 
 def separate_axis(geometry: Geometry, resample: Resample) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from gpuprep.ops.mask import fill_holes
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.plan import CasePlan
 
+_ROUNDING = 1e-6  # voxels
 _BODY_FRACTION = (
     0.01  # a row belongs to the body when this share of its voxels is above the threshold
 )
@@ -73,8 +75,13 @@ class Prepared:
             return np.asarray(self.channels[0] > rule.threshold)
         return np.logical_or.reduce([channel != 0 for channel in self.channels])
 
-    def foreground_of(self, channel: int) -> Distribution:
-        return measure(self.channels[channel], self.foreground, threads=self.threads)
+    def foreground_of(self, channel: int, findings: Findings) -> Distribution:
+        """The values of a channel's foreground; an empty one is a finding."""
+        values = measure(self.channels[channel], self.foreground, threads=self.threads)
+        if not values.count:
+            name = self.assembled.channel_names[channel]
+            findings.report("W_EMPTY_FOREGROUND", f"channel {name} has no foreground to measure")
+        return values
 
 
 def prepare(
@@ -84,7 +91,7 @@ def prepare(
     with watch("read"):
         assembled = assemble(plan.case, config, reader, findings)
     with watch("measure"):
-        box = _crop_box(assembled, config)
+        box = _crop_box(assembled, config, findings)
         channels = tuple(channel[box] for channel in assembled.channels)
         distributions = [measure(channel, threads=plan.threads) for channel in channels]
         for number, values in enumerate(distributions):
@@ -102,23 +109,28 @@ def prepare(
     return Prepared(assembled, box, channels, labels, tuple(distributions), plan.threads, config)
 
 
-def _crop_box(assembled: Assembled, config: Config) -> Box:
-    """The crop in array indices of the oriented grid."""
+def _crop_box(assembled: Assembled, config: Config, findings: Findings) -> Box:
+    """The crop in array indices of the oriented grid; all of it where there is nothing to crop to."""
     whole: Box = tuple(slice(0, length) for length in assembled.geometry.shape)  # type: ignore[assignment]
     rule = config.image.crop
     labels = list(assembled.labels.values())
-    if rule.to == "none":
+    threshold = config.image.foreground.threshold
+    arrays = labels if rule.to == "label" else assembled.channels
+    if rule.to == "none" or not arrays:
         return whole
     if rule.to == "label":
-        box = crops.label_box(labels) if labels else whole
-    elif not assembled.channels:
-        return whole
+        box = crops.label_box(labels)
+        found = any((label > 0).any() for label in labels) if box == whole else True
     elif rule.to == "body":
-        threshold = config.image.foreground.threshold
-        box = crops.above_box(assembled.channels[0], threshold, _BODY_FRACTION)
+        box = crops.above_box(arrays[0], threshold, _BODY_FRACTION)
+        found = box != whole or bool((arrays[0] > threshold).any())
     else:
-        box = crops.nonzero_box(assembled.channels)
-    margin = tuple(round(rule.margin / step) for step in assembled.geometry.spacing_zyx)
+        box = crops.nonzero_box(arrays)
+        found = box != whole or any(array.any() for array in arrays)
+    if not found:
+        findings.report("W_EMPTY_FOREGROUND", f"no {rule.to} to crop to; the image was not cropped")
+    spacing = assembled.geometry.spacing_zyx
+    margin = tuple(math.ceil(rule.margin / step - _ROUNDING) for step in spacing)
     return crops.grow(box, margin, assembled.geometry.shape)
 
 

@@ -21,6 +21,7 @@ from gpuprep.ops.statistics import Distribution
 _EPSILON = 1e-8  # nnU-Net's floor for a standard deviation
 _LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38}
 _INT16 = (-32768.0, 32767.0)
+_SMALLEST_HALF = 2.0**-14  # below this float16 loses digits
 _EXACT_HALF = 2048.0  # float16 holds every whole number up to here
 
 
@@ -83,9 +84,13 @@ def resolve_intensity(
         values = foreground() if name == "foreground" else image
         return values if values.count else image
 
-    chain = ClipAffine()
-    for entry in steps:
-        chain = chain.then(_resolve_step(entry.step, chain, over))
+    try:
+        chain = fold_steps(steps, over)
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise ValueRangeError(
+            f"the steps of image.intensity lead out of the range of numbers ({error})",
+            advice="look at the numbers of the intensity steps",
+        ) from None
     prologue = clip(chain.low, chain.high)
     epilogue = affine(chain.scale, chain.offset)
     inside = over("foreground" if outside == "zero" else "image")
@@ -94,6 +99,16 @@ def resolve_intensity(
         zero = -epilogue.offset / epilogue.scale
         limits = min(limits[0], zero), max(limits[1], zero)
     return Intensity(prologue, epilogue, limits, epilogue.bounds(*limits))
+
+
+def fold_steps(
+    steps: Sequence[cfg.IntensityStep], over: Callable[[str], Distribution]
+) -> ClipAffine:
+    """All steps as one function of the source values."""
+    chain = ClipAffine()
+    for entry in steps:
+        chain = chain.then(_resolve_step(entry.step, chain, over))
+    return chain
 
 
 def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distribution]) -> ClipAffine:
@@ -161,11 +176,15 @@ def percentile(values: Distribution, chain: ClipAffine, q: float) -> float:
     return low + (high - low) * fraction
 
 
-def check_dtype(intensity: Intensity, dtype: str, findings: Findings, channel: str) -> None:
+def check_dtype(
+    intensity: Intensity, dtype: str, findings: Findings, channel: str, *, whole: bool = True
+) -> None:
     """Refuse values that the stored dtype cannot hold, and note where it rounds.
 
+    ``whole`` says that the source voxels are whole numbers.
+
     Raises:
-        ValueRangeError: a value would overflow.
+        ValueRangeError: a value would overflow, or all would vanish.
     """
     low, high = intensity.output
     bounds = _INT16 if dtype == "int16" else (-_LARGEST[dtype], _LARGEST[dtype])
@@ -174,7 +193,13 @@ def check_dtype(intensity: Intensity, dtype: str, findings: Findings, channel: s
             f"values of {channel} reach {low:g}..{high:g}, but {dtype} ends at {bounds[0]:g}..{bounds[1]:g}",
             advice="add a clip or zscore step to image.intensity, or set store.dtype: float32",
         )
-    whole = intensity.epilogue.scale == 1 and float(intensity.epilogue.offset).is_integer()
+    if dtype == "float16" and 0 < max(abs(low), abs(high)) < _SMALLEST_HALF:
+        raise ValueRangeError(
+            f"values of {channel} reach only {low:g}..{high:g}, float16 is coarse below {_SMALLEST_HALF:g}",
+            advice="add a multiply, rescale or zscore step, or set store.dtype: float32",
+        )
+    line = intensity.epilogue
+    whole = whole and line.scale == 1 and float(line.offset).is_integer()
     if dtype == "float16" and max(abs(low), abs(high)) > _EXACT_HALF and whole:
         findings.report(
             "W_PRECISION",
@@ -184,7 +209,7 @@ def check_dtype(intensity: Intensity, dtype: str, findings: Findings, channel: s
     if dtype == "int16" and not whole:
         findings.report(
             "W_PRECISION",
-            f"{channel} is scaled to {low:g}..{high:g} and then rounded to whole numbers",
+            f"{channel} lies in {low:g}..{high:g} and is rounded to whole numbers",
             advice="store.dtype: float16 for normalised intensities",
         )
 

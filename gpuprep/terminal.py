@@ -22,6 +22,7 @@ class Session:
     """What was asked for once and holds for the whole command."""
 
     verbose: bool = False
+    json: bool = False
 
 
 session = Session()
@@ -32,6 +33,11 @@ def _set_verbose(value: bool) -> bool:  # noqa: FBT001  (typer calls it)
     return value
 
 
+def _set_json(value: bool) -> bool:  # noqa: FBT001  (typer calls it)
+    session.json = session.json or value
+    return value
+
+
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML config; without it, all defaults.")
 ]
@@ -39,7 +45,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one value: image.resample.spacing=[1,1,2]"),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout.", callback=_set_json)
+]
 VerboseOption = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Tracebacks with errors.", callback=_set_verbose),

@@ -85,9 +85,9 @@ def measure_case(plan: CasePlan, config: Config, reader: Reader) -> tuple[Histog
     """The foreground histogram of every channel: one case's share of the cohort's statistics."""
     findings = Findings(config.input.policy)
     prepared = prepare(plan, config, reader, findings, Stopwatch())
-    partial = [prepared.foreground_of(channel) for channel in range(len(prepared.channels))]
-    histograms = [values for values in partial if isinstance(values, Histogram)]
-    if len(histograms) != len(partial):
+    measured = [prepared.foreground_of(n, findings) for n in range(len(prepared.channels))]
+    histograms = [values for values in measured if isinstance(values, Histogram)]
+    if len(histograms) != len(measured):
         raise InputError(
             "E_PIXEL_TYPE",
             "cohort statistics are exact and need whole-number intensities; this case has fractions",
@@ -107,13 +107,13 @@ def decide(
         intensity = resolve_intensity(
             config.image.intensity,
             values,
-            partial(prepared.foreground_of, number),
+            partial(prepared.foreground_of, number, findings),
             cohort[number] if number < len(cohort) else None,
             outside=config.image.foreground.outside,
         )
-        check_dtype(
-            intensity, config.store.dtype, findings, prepared.assembled.channel_names[number]
-        )
+        name = prepared.assembled.channel_names[number]
+        whole = isinstance(values, Histogram)
+        check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
         resolved.append(intensity)
     return tuple(resolved)
 

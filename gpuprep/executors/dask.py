@@ -7,6 +7,7 @@ under a key of its own: Dask blames every task assigned to a worker that dies, s
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import shutil
 import signal
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import uuid
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import dask
@@ -156,10 +158,16 @@ class DaskExecutor:
             failed=CaseFailed(plan.case.id, "crash", "CRASH", message, advice, retry="crash"),
         )
 
+    def _kill_workers(self) -> None:
+        for nanny in self._cluster.workers.values():
+            nanny.auto_restart = False
+            with suppress(ProcessLookupError, TypeError):
+                os.kill(nanny.pid, signal.SIGKILL)
+
     def close(self) -> None:
         with _interrupts_ignored():
-            for future in self._running.values():
-                future.cancel()
+            if self._running:  # closing politely would wait for them
+                self._kill_workers()
             self._running.clear()
             self._client.close(timeout=5)
             self._cluster.close(timeout=10)

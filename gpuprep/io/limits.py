@@ -79,7 +79,7 @@ def beside(header: Path, name: str) -> Path:
         raise unsafe
     target = (header.parent / name).resolve()
     homes = (header.parent.resolve(), header.resolve().parent)
-    if not any(target.is_relative_to(home) for home in homes):
+    if not any(target.is_relative_to(home) for home in homes) or target == header.resolve():
         raise unsafe
     if not target.is_file():
         raise InputError(

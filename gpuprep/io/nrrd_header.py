@@ -151,6 +151,8 @@ def _affine(path: Path, fields: dict[str, str], axes: list[int]) -> tuple[Affine
     vectors = _vectors(fields)
     if len(vectors) <= max(axes):
         raise unreadable(path, f"{len(vectors)} space directions for {max(axes) + 1} axes")
+    if len(axes) < min(3, len(fields["sizes"].split())):
+        raise unreadable(path, "an axis of the volume has no space direction")
     steps = [
         numbers(path, "space directions", vectors[axis][0].replace(",", " ")) for axis in axes[:3]
     ]

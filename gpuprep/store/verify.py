@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from gpuprep.store.files import read_lines, seal_file
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
+    CONFIG_FILE,
     GROUP_FILE,
     MANIFEST_FILE,
     RECORD_FILE,
@@ -80,9 +82,10 @@ def verify_cohort(
     """
     root = Path(root)
     folders = sorted((root / CASES_FOLDER).iterdir(), key=lambda folder: natural_key(folder.name))
+    wanted = _wanted_digest(root)
     problems = []
     for folder in folders:
-        found = verify_case(folder, full=full)
+        found = verify_case(folder, full=full) or _compare_digest(folder, wanted)
         problems += found
         if on_case is not None:
             on_case(folder.name.removesuffix(CASE_SUFFIX), found)
@@ -92,6 +95,23 @@ def verify_cohort(
         Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
         for case in sorted(listed - present, key=natural_key)
     ]
+
+
+def _wanted_digest(root: Path) -> str | None:
+    """What ``gpuprep.json`` says the cases are made with; None where it says nothing."""
+    try:
+        document = json.loads((root / CONFIG_FILE).read_bytes())
+        return str(document["case_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _compare_digest(folder: Path, wanted: str | None) -> list[Problem]:
+    if wanted is None or read_record(folder).get("digest") == wanted:
+        return []
+    case = folder.name.removesuffix(CASE_SUFFIX)
+    message = f"was made with another config or cohort than {CONFIG_FILE} now says"
+    return [Problem(case, RECORD_FILE, message, "run the same command again; it is made anew")]
 
 
 def _compare_names(
