@@ -78,7 +78,7 @@ def resample(
             gather(array, axes, target, prologue.then(after), pool)
         else:
             ends = value_range or _value_range(array, pool)
-            before, after = _about_origin(prologue, after, array, ends)
+            before, after = about_origin(prologue, after, array, ends)
             apply_axes(array, axes, target, before, after, pool)
     return target
 
@@ -91,13 +91,14 @@ def _value_range(array: Array, pool: Threads) -> tuple[float, float]:
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
-def _about_origin(
+def about_origin(
     prologue: ClipAffine, after: ClipAffine, array: Array, ends: tuple[float, float]
 ) -> tuple[ClipAffine, ClipAffine]:
     """The steps before and after the products, for voxels within ``ends``.
 
     Only clipping must come before; a line may as well be applied to what is interpolated. What is left
-    before is to count voxels from an origin (and in units near 1 where the range is extreme).
+    before is to count voxels from an origin (and in units near 1 where the range is extreme). ``array``
+    may be the eight corners alone. Raises ValueError where voxels are not all finite.
     """
     limit = clip(prologue.low, prologue.high)
     if prologue.low <= ends[0] and ends[1] <= prologue.high:
