@@ -71,7 +71,7 @@ __device__ __forceinline__ void vote(
 }
 
 #define VOTE(L) \
-    extern "C" __global__ void __launch_bounds__(128) vote_##L( \
+    extern "C" __global__ void __launch_bounds__(128, 5) vote_##L( \
         const L *__restrict__ in, Strides strides, \
         const int32 *__restrict__ index_z, const double *__restrict__ weight_z, \
         const int32 *__restrict__ index_y, const double *__restrict__ weight_y, \
@@ -95,7 +95,7 @@ __device__ __forceinline__ void copy(
 }
 
 #define COPY(L) \
-    extern "C" __global__ void __launch_bounds__(128) copy_##L( \
+    extern "C" __global__ void __launch_bounds__(128, 8) copy_##L( \
         const L *__restrict__ in, Strides strides, const int32 *__restrict__ index_z, \
         const int32 *__restrict__ index_y, const int32 *__restrict__ index_x, Lengths outputs, \
         L *__restrict__ out, Strides out_strides) \

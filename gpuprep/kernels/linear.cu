@@ -46,7 +46,7 @@ __device__ __forceinline__ void linear(
 }
 
 #define LINEAR(S, T) \
-    extern "C" __global__ void __launch_bounds__(128) linear_##S##_##T( \
+    extern "C" __global__ void __launch_bounds__(128, 8) linear_##S##_##T( \
         const S *__restrict__ in, Strides strides, STEP_OF(S) before, \
         const int32 *__restrict__ index_z, const float *__restrict__ weight_z, \
         const int32 *__restrict__ index_y, const float *__restrict__ weight_y, \
@@ -73,7 +73,7 @@ __device__ __forceinline__ void pick(
 }
 
 #define PICK(S, T) \
-    extern "C" __global__ void __launch_bounds__(128) pick_##S##_##T( \
+    extern "C" __global__ void __launch_bounds__(128, 8) pick_##S##_##T( \
         const S *__restrict__ in, Strides strides, const int32 *__restrict__ index_z, \
         const int32 *__restrict__ index_y, const int32 *__restrict__ index_x, Lengths outputs, \
         STEP_OF(S) step, T *__restrict__ out, Strides out_strides) \

@@ -72,7 +72,7 @@ __device__ __forceinline__ void rows_pass(
 }
 
 #define ROWS_PASS(S) \
-    extern "C" __global__ void __launch_bounds__(256) rows_pass_##S( \
+    extern "C" __global__ void __launch_bounds__(256, 4) rows_pass_##S( \
         const S *__restrict__ in, Strides strides, Lengths lengths, STEP_OF(S) step, \
         const int32 *__restrict__ first, const int32 *__restrict__ width, \
         const float *__restrict__ weights, Band band, float *__restrict__ out) \
@@ -125,14 +125,14 @@ __device__ __forceinline__ void columns_pass(
 }
 
 #define COLUMNS_PASS(S) \
-    extern "C" __global__ void __launch_bounds__(256) columns_pass_##S( \
+    extern "C" __global__ void __launch_bounds__(256, 4) columns_pass_##S( \
         const S *__restrict__ in, Strides strides, Lengths lengths, STEP_OF(S) step, \
         const int32 *__restrict__ first, const int32 *__restrict__ width, \
         const float *__restrict__ weights, Band band, float *__restrict__ out, Strides out_strides) \
     { columns_pass<S, true>(in, strides, lengths, step, first, width, weights, band, out, out_strides); }
 EACH_SOURCE(COLUMNS_PASS)
 
-extern "C" __global__ void __launch_bounds__(256) columns_pass_between(
+extern "C" __global__ void __launch_bounds__(256, 4) columns_pass_between(
     const float *__restrict__ in, Strides strides, Lengths lengths, const int32 *__restrict__ first,
     const int32 *__restrict__ width, const float *__restrict__ weights, Band band,
     float *__restrict__ out, Strides out_strides)
@@ -161,7 +161,7 @@ __device__ __forceinline__ void last_pass(
 }
 
 #define LAST_PASS(T) \
-    extern "C" __global__ void __launch_bounds__(256) last_pass_##T( \
+    extern "C" __global__ void __launch_bounds__(256, 4) last_pass_##T( \
         const float *__restrict__ in, Strides strides, Lengths lengths, const int32 *__restrict__ first, \
         const int32 *__restrict__ width, const float *__restrict__ weights, Band band, Step<float> step, \
         T *__restrict__ out, Strides out_strides) \

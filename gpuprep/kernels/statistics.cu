@@ -68,7 +68,7 @@ __device__ __forceinline__ void histogram(const Source<S> &source, int32 start, 
 }
 
 #define HISTOGRAM(S) \
-    extern "C" __global__ void __launch_bounds__(256) histogram_##S( \
+    extern "C" __global__ void __launch_bounds__(256, 4) histogram_##S( \
         const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
         Lengths lengths, int32 start, int32 bins, uint64 *__restrict__ counts) \
     { const Source<S> source = {in, strides, mask, mask_strides, lengths}; \
@@ -109,7 +109,7 @@ __device__ __forceinline__ void digits(const Source<S> &source, const uint32 *__
 }
 
 #define DIGITS(S) \
-    extern "C" __global__ void __launch_bounds__(256) digits_##S( \
+    extern "C" __global__ void __launch_bounds__(256, 4) digits_##S( \
         const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
         Lengths lengths, const uint32 *__restrict__ prefixes, int32 prefix_count, int32 shift, int32 bits, \
         uint64 *__restrict__ counts) \
@@ -180,7 +180,7 @@ __device__ __forceinline__ void moments(const Source<S> &source, double low, dou
 }
 
 #define MOMENTS(S) \
-    extern "C" __global__ void __launch_bounds__(256) moments_##S( \
+    extern "C" __global__ void __launch_bounds__(256, 4) moments_##S( \
         const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
         Lengths lengths, double low, double high, double shift, double *__restrict__ reals, \
         uint64 *__restrict__ counts) \
@@ -189,7 +189,7 @@ __device__ __forceinline__ void moments(const Source<S> &source, double low, dou
 EACH_SOURCE(MOMENTS)
 
 // merge_moments: the entries of `blocks` blocks as one, in index order per thread. One block of threads.
-extern "C" __global__ void __launch_bounds__(256) merge_moments(
+extern "C" __global__ void __launch_bounds__(256, 4) merge_moments(
     const double *__restrict__ reals, const uint64 *__restrict__ counts, int32 blocks,
     double *__restrict__ merged_reals, uint64 *__restrict__ merged_counts)
 {
