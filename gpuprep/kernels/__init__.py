@@ -1,1 +1,1 @@
-"""Where the CUDA C++ sources (``*.cu``) go. None are here yet; ``backend`` says so."""
+"""CUDA C++ kernels (``*.cu``), each with its contract in a comment, and the loader that launches them."""

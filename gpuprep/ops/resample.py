@@ -86,7 +86,7 @@ def resample(
             gather(array, axes, target, prologue.then(after), pool)
         else:
             ends = value_range or _value_range(array, pool)
-            before, after = _about_origin(prologue, after, array, ends)
+            before, after = about_origin(prologue, after, array, ends)
             limits = None
             if separate_axis is not None and "cubic" in kinds:
                 limits = _slice_limits(array, axes, separate_axis, before, pool)
@@ -114,13 +114,14 @@ def _slice_limits(array: Array, axes: Axes, axis: int, before: ClipAffine, pool:
     return low[picks].reshape(z, y, x), high[picks].reshape(z, y, x)
 
 
-def _about_origin(
+def about_origin(
     prologue: ClipAffine, after: ClipAffine, array: Array, ends: tuple[float, float]
 ) -> tuple[ClipAffine, ClipAffine]:
     """The steps before and after the products, for voxels within ``ends``.
 
     Only clipping must come before; a line may as well be applied to what is interpolated. What is left
-    before is to count voxels from an origin (and in units near 1 where the range is extreme).
+    before is to count voxels from an origin (and in units near 1 where the range is extreme). ``array``
+    may be the eight corners alone. Raises ValueError where voxels are not all finite.
     """
     limit = clip(prologue.low, prologue.high)
     if prologue.low <= ends[0] and ends[1] <= prologue.high:

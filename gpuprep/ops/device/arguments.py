@@ -1,0 +1,80 @@
+"""What kernels take by value: strides, lengths and intensity steps, laid out as ``voxel.cuh`` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.ops.pointwise import ClipAffine
+
+Struct = NDArray[np.void]
+
+SOURCES = {np.dtype(kind): np.dtype(kind).name for kind in ("i1", "u1", "i2", "u2", "i4", "f4")}
+"""Stored types of images, and their names in the kernels'."""
+
+TARGETS = {np.dtype(kind): np.dtype(kind).name for kind in ("f4", "f2", "i2")}
+"""Types of results."""
+
+MOST_GRID = 65535  # of the second and third dimension
+
+_STRIDES = np.dtype([("slice", "i8"), ("row", "i8"), ("column", "i8")])
+_LENGTHS = np.dtype([("slices", "i8"), ("rows", "i8"), ("columns", "i8")])
+_STEP_FIELDS = ("zero", "scale", "rest", "low", "high")
+
+
+def strides_of(array: Any, order: Sequence[int] = (0, 1, 2)) -> Struct:
+    """Element strides of a 3-D array along its axes in the given order."""
+    if any(stride % array.itemsize for stride in array.strides):
+        raise ValueError(f"strides {array.strides} are not whole voxels of {array.itemsize} bytes")
+    return np.array([tuple(array.strides[axis] // array.itemsize for axis in order)], _STRIDES)
+
+
+def lengths_of(shape: Sequence[int]) -> Struct:
+    return np.array([tuple(shape)], _LENGTHS)
+
+
+def step_for(step: ClipAffine, source: np.dtype[Any]) -> Struct:
+    """A step in the arithmetic that kernels use for a stored type: float64 for int32, else float32.
+
+    The float32 form is that of ``ClipAffine.apply``. Raises ValueError where float32 cannot hold the
+    scale, or the step is a constant (scale 0).
+    """
+    if step.scale == 0:
+        raise ValueError("a constant step needs no voxels")
+    if source == np.int32:
+        return _struct("f8", (0.0, step.scale, step.offset, *step.bounds()))
+    if not 1e-30 < abs(step.scale) < 1e30:
+        raise ValueError(f"scale {step.scale:g} is beyond float32: use the NumPy engine")
+    zero = np.float32(np.clip(-step.offset / step.scale, -3e38, 3e38))
+    rest = float(zero) * step.scale + step.offset
+    return _struct("f4", (float(zero), step.scale, rest, *step.bounds()))
+
+
+def _struct(kind: str, numbers: tuple[float, ...]) -> Struct:
+    zero, scale, rest, *ends = numbers
+    numbers = zero or 0.0, scale, rest or -0.0, *ends  # so that -0.0 stays itself
+    with np.errstate(over="ignore"):
+        return np.array([numbers], np.dtype([(name, kind) for name in _STEP_FIELDS]))
+
+
+def source_name(dtype: np.dtype[Any]) -> str:
+    """The kernels' name of an image's dtype; TypeError where no kernel reads it."""
+    if dtype not in SOURCES:
+        raise TypeError(f"kernels read {', '.join(SOURCES.values())}, not {dtype}: use NumPy")
+    return SOURCES[dtype]
+
+
+def target_name(dtype: np.dtype[Any]) -> str:
+    """The kernels' name of a result's dtype; TypeError where no kernel writes it."""
+    if dtype not in TARGETS:
+        raise TypeError(f"kernels write {', '.join(TARGETS.values())}, not {dtype}: use NumPy")
+    return TARGETS[dtype]
+
+
+def point_grid(shape: Sequence[int], threads: int) -> tuple[int, int, int]:
+    """Blocks for one thread per voxel of ``shape``; kernels loop over longer second and third axes."""
+    slices, rows, columns = shape
+    return -(-columns // threads), min(rows, MOST_GRID), min(slices, MOST_GRID)

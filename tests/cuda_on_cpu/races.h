@@ -1,0 +1,59 @@
+// What ThreadSanitizer is told, when the build has -fsanitize=thread: fibers are threads, and barriers
+// and warp operations are the only order between them. Without it, every hook is empty.
+#pragma once
+
+#ifdef __SANITIZE_THREAD__
+#define UNWATCHED __attribute__((noinline, no_sanitize("thread")))
+extern "C" {
+void *__tsan_get_current_fiber();
+void *__tsan_create_fiber(unsigned);
+void __tsan_destroy_fiber(void *);
+void __tsan_switch_to_fiber(void *, unsigned);
+void __tsan_acquire(void *);
+void __tsan_release(void *);
+void AnnotateBenignRaceSized(const char *, int, void *, size_t, const char *);
+void AnnotateIgnoreReadsBegin(const char *, int);
+void AnnotateIgnoreReadsEnd(const char *, int);
+void AnnotateIgnoreWritesBegin(const char *, int);
+void AnnotateIgnoreWritesEnd(const char *, int);
+}
+UNWATCHED static uint3 watched_thread() { return threadIdx; }
+UNWATCHED static uint3 watched_block() { return blockIdx; }
+
+namespace races {
+static constexpr bool watched = true;
+static void *scheduler;
+static bool between_blocks;      // RACES_BETWEEN_BLOCKS: blocks count as unordered, shared memory is left out
+static char barrier_token, warp_tokens[32], start_token, end_token;
+
+inline void ignore() { AnnotateIgnoreReadsBegin("", 0); AnnotateIgnoreWritesBegin("", 0); }
+inline void watch() { AnnotateIgnoreWritesEnd("", 0); AnnotateIgnoreReadsEnd("", 0); }
+inline void acquire(char &token) { __tsan_acquire(&token); }
+inline void release(char &token) { __tsan_release(&token); }
+inline void *create() { return __tsan_create_fiber(0); }
+inline void destroy(void *fiber) { __tsan_destroy_fiber(fiber); }
+inline void enter(void *fiber) { __tsan_switch_to_fiber(fiber, 1); }
+inline void begin() {
+    scheduler = __tsan_get_current_fiber();
+    between_blocks = getenv("RACES_BETWEEN_BLOCKS") != nullptr;
+    ignore();
+}
+inline void excuse(void *memory, size_t bytes) { AnnotateBenignRaceSized("", 0, memory, bytes, ""); }
+} // namespace races
+#else
+#define UNWATCHED inline
+namespace races {
+static constexpr bool watched = false, between_blocks = false;
+static void *const scheduler = nullptr;
+static char barrier_token, warp_tokens[32], start_token, end_token;
+inline void ignore() {}
+inline void watch() {}
+inline void acquire(char &) {}
+inline void release(char &) {}
+inline void *create() { return nullptr; }
+inline void destroy(void *) {}
+inline void enter(void *) {}
+inline void begin() {}
+inline void excuse(void *, size_t) {}
+} // namespace races
+#endif

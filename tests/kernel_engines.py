@@ -1,0 +1,52 @@
+"""The engines that kernel tests run on: the CPU in three thread orders, and a GPU under ``-m gpu``."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from cuda_on_cpu.cpu_module import ORDERS, CpuModule, Order, missing
+from cuda_on_cpu.guarded import GuardedArrays
+
+from gpuprep.kernels.loader import Engine, cuda_engine, read_source
+
+
+def cpu_engine(order: Order = "forward", changed: dict[str, str] | None = None) -> Engine:
+    """Kernels on the CPU, guarded at the end of arrays, at their begin in reverse order.
+
+    ``changed`` replaces the text of some sources.
+    """
+    texts = changed or {}
+
+    def load(name: str) -> Any:
+        return _module(texts.get(name) or read_source(name), order)
+
+    arrays = GuardedArrays("begin" if order == "reverse" else "end")
+    return Engine(arrays, load, np.array)
+
+
+@cache
+def _module(text: str, order: Order) -> CpuModule:
+    return CpuModule(text, order=order, seed=7)
+
+
+@pytest.fixture(
+    scope="session", params=[*ORDERS, pytest.param("cuda", marks=pytest.mark.gpu)], ids=str
+)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Every test with this fixture runs once per engine."""
+    if request.param != "cuda":
+        if missing():
+            pytest.skip(missing())
+        return cpu_engine(request.param)
+    if not _cuda_answers():
+        pytest.skip("no CUDA device answers through CuPy")
+    return cuda_engine()
+
+
+def _cuda_answers() -> bool:
+    try:
+        import cupy
+    except ImportError:
+        return False
+    return bool(cupy.cuda.is_available())

@@ -1,0 +1,74 @@
+"""Every kernel compiles with NVRTC for the GPUs we name, without spills and within its registers.
+
+NVRTC needs no GPU and no driver: ``pip install 'gpuprep[kernels]'``. Run with ``-s`` for the table.
+"""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+import pytest
+
+from gpuprep.kernels.loader import OPTIONS, SOURCES, read_source
+
+ARCHITECTURES = (80, 86, 90, 100, 120)
+
+# Registers per thread: 64 let 1,024 threads share a multiprocessor, 96 of the vote (which holds eight
+# labels and eight float64 weights) 640.
+BUDGET = {"vote": 96}
+BUDGET_OF_OTHERS = 64
+
+
+class Usage(NamedTuple):
+    registers: int
+    spilled: int
+    stack: int
+
+
+@cache
+def usage(source: str, architecture: int) -> dict[str, Usage]:
+    """What ptxas says about each kernel of a source."""
+    nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", reason="CuPy is not installed")
+    try:
+        nvrtc.getVersion()
+    except Exception as error:
+        pytest.skip(f"NVRTC is not installed: {error}")
+    program = nvrtc.createProgram(read_source(source), f"{source}.cu", (), ())
+    options = (*OPTIONS, f"-arch=sm_{architecture}", "-Xptxas=-v")
+    try:
+        nvrtc.compileProgram(program, options)
+    except nvrtc.NVRTCError:
+        pytest.fail(nvrtc.getProgramLog(program))
+    assert len(nvrtc.getCUBIN(program)) > 1000
+    return dict(_read_log(nvrtc.getProgramLog(program)))
+
+
+def _read_log(log: str) -> list[tuple[str, Usage]]:
+    entries = re.split(r"Compiling entry function '", log)[1:]
+    found = []
+    for entry in entries:
+        stack, stores, loads = re.search(
+            r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", entry
+        ).groups()
+        registers = int(re.search(r"Used (\d+) registers", entry)[1])
+        name = entry.split("'")[0]
+        found.append((name, Usage(registers, int(stores) + int(loads), int(stack))))
+    return found
+
+
+def budget(kernel: str) -> int:
+    fits = (most for name, most in BUDGET.items() if kernel.startswith(name))
+    return next(fits, BUDGET_OF_OTHERS)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("source", SOURCES)
+def test_kernels_fit_the_device(source: str, architecture: int) -> None:
+    kernels = usage(source, architecture)
+    assert kernels
+    for name, used in kernels.items():
+        print(f"sm_{architecture} {name:24} {used.registers:3} registers, {used.spilled} spilled")
+    assert not {name: used for name, used in kernels.items() if used.spilled or used.stack}
+    assert not {
+        name: used.registers for name, used in kernels.items() if used.registers > budget(name)
+    }

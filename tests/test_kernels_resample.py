@@ -1,0 +1,194 @@
+"""The resampling kernels against the NumPy engine."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuprep.geometry import Reorientation
+from gpuprep.grids import GridMapping
+from gpuprep.kernels.loader import Engine
+from gpuprep.ops.device import resample_device
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip, rescale
+from gpuprep.ops.resample import resample
+
+SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
+KINDS = ("?", "i1", "u1", "i2", "u2", "i4", "f4")
+TOLERANCE = 2e-6  # of the range of the values that are mixed
+
+
+def voxels(shape: tuple[int, ...], kind: str = "i2", seed: int = 0) -> np.ndarray:
+    """Edges and noise over most of the dtype's range; a CT's range for wide integers and floats."""
+    random = np.random.default_rng(seed)
+    low, high = {"i1": (-128, 127), "u1": (0, 255), "?": (0, 1)}.get(kind, (0, 4000))
+    steps = np.add.outer(
+        np.add.outer(*[np.arange(n) // 5 for n in shape[:2]]), np.arange(shape[2]) // 3
+    )
+    edges = np.where(steps % 2 == 0, low, high)
+    noisy = edges + random.normal(0, (high - low) / 20, shape)
+    return np.clip(noisy, low, high).astype(kind)
+
+
+def along(axis: int, size: int, others: tuple[int, int] = (5, 7)) -> tuple[int, int, int]:
+    shape = list(others)
+    shape.insert(axis, size)
+    return shape[0], shape[1], shape[2]
+
+
+def assert_equal(engine: Engine, view: Any, expected: np.ndarray, **options: Any) -> None:
+    """The kernels' result on the engine's copy of an array is the NumPy engine's."""
+    result = engine.to_host(resample_device(engine, view, **options))
+    assert result.dtype == expected.dtype
+    assert result.shape == expected.shape
+    values = engine.to_host(view).astype(np.float64)
+    step = options.get("prologue", IDENTITY).then(options.get("epilogue", IDENTITY))
+    low, high = step.bounds(values.min(), values.max())
+    allowed = TOLERANCE * (high - low)
+    if expected.dtype == np.float16:  # a rounding that falls the other way
+        allowed += float(np.spacing(np.float16(max(abs(low), abs(high)))))
+    if expected.dtype == np.int16:
+        allowed += 1.0
+    difference = np.abs(result.astype(np.float64) - expected.astype(np.float64))
+    assert difference.max() <= allowed
+    if expected.dtype == np.int16:
+        assert (difference > 0).mean() < 0.02
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_every_length_of_every_axis(engine: Engine, interpolation: str, size: int) -> None:
+    for axis in range(3):
+        shape = along(axis, size)
+        array = voxels(shape)
+        for m in (1, max(1, size // 2), size + size // 3 + 1):
+            scale = size / m
+            offset = (scale - 1) / 2
+            scales, offsets = along(axis, scale, (1.3, 0.8)), along(axis, offset, (-0.4, 0.3))
+            mapping = GridMapping(along(axis, m, (4, 9)), scales, offsets)
+            options = {"mapping": mapping, "interpolation": interpolation}
+            expected = resample(array, **options)
+            assert_equal(engine, engine.xp.asarray(array), expected, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("dtype", ["f4", "f2", "i2"])
+def test_every_type_with_steps(engine: Engine, kind: str, interpolation: str, dtype: str) -> None:
+    array = voxels((9, 14, 37), kind)
+    high = float(array.max())
+    prologue = ClipAffine(0.1 * high, 0.9 * high, 1.5, -20)
+    ends = prologue.bounds()
+    epilogue = rescale(ends, (-700, 900) if dtype == "i2" else (-1, 1))
+    mapping = GridMapping((7, 19, 20), (1.3, 0.7, 1.9), (0.2, 0.1, -0.3))
+    options = {"mapping": mapping, "interpolation": interpolation, "dtype": dtype}
+    steps = {"prologue": prologue, "epilogue": epilogue, "clip_to": ends}
+    expected = resample(array, **options, **steps)
+    assert_equal(engine, engine.xp.asarray(array), expected, **options, **steps)
+
+
+@given(
+    shape=st.tuples(*[st.sampled_from([1, 2, 3, 9, 31])] * 3),
+    out=st.tuples(*[st.sampled_from([1, 2, 3, 8, 17, 33])] * 3),
+    scale=st.tuples(*[st.sampled_from([1.0, 0.31, 0.77, 1.9, 3.0])] * 3),
+    offset=st.tuples(*[st.sampled_from([0.0, -2.0, 0.37, 1.5])] * 3),
+    kinds=st.tuples(*[st.sampled_from(["nearest", "linear", "cubic"])] * 3),
+    axes=st.permutations([0, 1, 2]),
+    flips=st.tuples(*[st.booleans()] * 3),
+    cut=st.booleans(),
+    antialias=st.booleans(),
+    boundary=st.sampled_from(["nearest", "mirror"]),
+)
+@settings(max_examples=60)
+def test_any_strides_on_both_sides(
+    engine, shape, out, scale, offset, kinds, axes, flips, cut, antialias, boundary
+) -> None:
+    base = engine.xp.asarray(voxels(shape))
+    view = Reorientation(tuple(axes), flips).view(base)
+    if cut:
+        view = view[view.shape[0] // 3 :, ::2, : view.shape[2] // 2 + 1]
+    target = engine.xp.empty(out[::-1], np.float32).transpose(2, 1, 0)
+    options = {"interpolation": kinds, "antialias": antialias, "boundary": boundary}
+    mapping = GridMapping(out, scale, offset)
+    expected = resample(engine.to_host(view), mapping, **options)
+    assert_equal(engine, view, expected, mapping=mapping, **options, out=target)
+
+
+@pytest.mark.parametrize("factor", [6.0, 40.0])
+def test_far_apart_outputs_need_several_tiles(engine: Engine, factor: float) -> None:
+    array = voxels((3, 4, 700))
+    mapping = GridMapping((3, 4, 17), (1, 1, factor), (0, 0, 3.3))
+    options = {"mapping": mapping, "interpolation": "cubic", "antialias": True}
+    assert_equal(engine, engine.xp.asarray(array), resample(array, **options), **options)
+
+
+def test_every_single_axis_and_pair_of_axes(engine: Engine) -> None:
+    array = voxels((12, 13, 14))
+    for kept in range(1, 7):
+        scale = [1.4 if kept >> axis & 1 else 1.0 for axis in range(3)]
+        shape = tuple(8 if step > 1 else n for step, n in zip(scale, array.shape, strict=True))
+        options = {"mapping": GridMapping(shape, tuple(scale)), "interpolation": "cubic"}
+        assert_equal(engine, engine.xp.asarray(array), resample(array, **options), **options)
+
+
+def test_float16_rounds_as_numpy_does(engine: Engine) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)].astype(np.float32)
+    between = (finite[:-1].astype(np.float64) + finite[1:]) / 2  # ties, and their neighbours
+    ties = between.astype(np.float32)
+    special = np.float32([np.nan, np.inf, -np.inf, 65519.99, 65520, -65520, 1e30, 2**-25, 1e-40])
+    random = np.random.default_rng(1).integers(0, 1 << 32, 60_000, np.uint32).view(np.float32)
+    parts = [finite, ties, np.nextafter(ties, np.float32(9e9)), np.nextafter(ties, -special[1])]
+    values = np.concatenate([*parts, special, random]).reshape(1, 1, -1)
+    mapping = GridMapping(values.shape)
+    result = engine.to_host(
+        resample_device(engine, engine.xp.asarray(values), mapping, dtype=np.float16)
+    )
+    with np.errstate(over="ignore"):
+        expected = values.astype(np.float16)
+    number = ~np.isnan(expected)
+    assert (np.isnan(result) == ~number).all()
+    assert (result.view(np.uint16) == expected.view(np.uint16))[number].all()
+
+
+@pytest.mark.parametrize("kind", ["i2", "i4", "f4", "u2"])
+@pytest.mark.parametrize("dtype", ["f4", "i2"])
+def test_picks_move_values_exactly(engine: Engine, kind: str, dtype: str) -> None:
+    array = (voxels((6, 5, 40), "i4") * 17 - 20_000).astype(kind)
+    mapping = GridMapping((4, 7, 61), (1.4, 0.7, 0.6), (0, 0.2, -0.3))
+    for step in (IDENTITY, clip(-1000, 400), affine(0.01, -3), ClipAffine(scale=0.0, offset=2.5)):
+        options = {"interpolation": "nearest", "prologue": step, "dtype": dtype}
+        expected = resample(array, mapping, **options)
+        result = engine.to_host(
+            resample_device(engine, engine.xp.asarray(array), mapping, **options)
+        )
+        assert (result == expected).all()
+
+
+def test_background_and_constants_stay_exact(engine: Engine) -> None:
+    array = np.full((9, 9, 9), -1024, np.int16)
+    mapping = GridMapping((5, 6, 7), (1.7, 1.4, 1.2), (0.1, 0.2, 0.3))
+    for interpolation in ("linear", "cubic"):
+        result = resample_device(
+            engine, engine.xp.asarray(array), mapping, interpolation=interpolation
+        )
+        assert (engine.to_host(result) == -1024).all()
+
+
+def test_what_cannot_be_done_is_refused(engine: Engine) -> None:
+    mapping = GridMapping((2, 2, 2), (1.3, 1.3, 1.3))
+    volume = voxels((4, 4, 4), "f4")
+    volume[1, 2, 3] = np.nan
+    with pytest.raises(ValueError, match="not all finite"):
+        resample_device(engine, engine.xp.asarray(volume), mapping)
+    for kind in ("i8", "f8", "u4"):
+        with pytest.raises(TypeError, match="kernels read"):
+            resample_device(engine, engine.xp.asarray(voxels((4, 4, 4), kind)), mapping)
+    with pytest.raises(TypeError, match="kernels write"):
+        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))), mapping, dtype=np.uint8)
+    with pytest.raises(ValueError, match="3-D"):
+        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))[0]), mapping)
+    out = engine.xp.empty((2, 2, 3), np.float32)
+    with pytest.raises(ValueError, match="out has shape"):
+        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))), mapping, out=out)
