@@ -77,11 +77,11 @@ class DaskExecutor:
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
         self._running: dict[str, Future] = {}
         self._deaths: dict[str, int] = {}
-        self._restore = dask.config.set(_SETTINGS)
+        self._settings = dask.config.set(_SETTINGS)  # until closed
         try:
             self._cluster, self._client = self._start(workers)
         except BaseException:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._clear()
             raise
 
     def _start(self, workers: int) -> tuple[LocalCluster, Client]:
@@ -171,6 +171,10 @@ class DaskExecutor:
             self._running.clear()
             self._client.close(timeout=5)
             self._cluster.close(timeout=10)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._settings.__exit__(None, None, None)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
