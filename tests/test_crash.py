@@ -154,3 +154,19 @@ def test_killed_reader_child_costs_no_case(many, tmp_path):
     printed, _ = process.communicate(timeout=120)
     assert process.returncode in (0, 1), printed
     assert finish(many, output).returncode == 0
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_no_case(many, undisturbed, tmp_path):
+    output = tmp_path / "out"
+    process = start(many, output)
+    wait_for_cases(output, 2, process)
+    workers = [
+        child
+        for child in session_members(process.pid)
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    os.kill(workers[0], signal.SIGKILL)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    assert contents(output) == undisturbed
