@@ -75,7 +75,7 @@ class DaskExecutor:
         self.slots = workers
         self._scratch = tempfile.mkdtemp(prefix="gpuprep-")
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
-        self._running: dict[str, Future] = {}
+        self._running: dict[str, CasePlan] = {}
         self._deaths: dict[str, int] = {}
         self._settings = dask.config.set(_SETTINGS)  # until closed
         try:
@@ -103,6 +103,8 @@ class DaskExecutor:
                 memory_limit=0,
                 silence_logs=50,
             )
+        for nanny in cluster.workers.values():
+            nanny.auto_restart = False  # a restarted one may hang with tasks; the others take over
         client = Client(cluster, security=security, set_as_default=False)
         client.register_plugin(_Composure())
         return cluster, client
@@ -114,7 +116,7 @@ class DaskExecutor:
     def submit(self, plan: CasePlan) -> None:
         key = f"{plan.task}-{plan.case.id}-{uuid.uuid4().hex}"
         future = self._client.submit(perform_in_slot, plan.to_json(), key=key, pure=False)
-        self._running[key] = future
+        self._running[key] = plan
         future.add_done_callback(lambda finished: self._finished.put((finished, plan)))
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -127,7 +129,7 @@ class DaskExecutor:
                 except queue.Empty:
                     break
         except queue.Empty:
-            return []
+            return self._abandoned()
         for future, plan in finished:
             if self._running.pop(future.key, None) is None:
                 continue
@@ -136,6 +138,17 @@ class DaskExecutor:
             if outcome is not None:
                 outcomes.append(outcome)
         return outcomes
+
+    def _abandoned(self) -> list[Outcome]:
+        """A reason to stop when tasks wait and no worker is left to do them."""
+        if not self._running or self._cluster.scheduler.workers:
+            return []
+        return [Outcome(plan, stop="every worker process has died") for plan in self._pop_running()]
+
+    def _pop_running(self) -> list[CasePlan]:
+        plans = list(self._running.values())
+        self._running.clear()
+        return plans
 
     def _outcome(self, future: Future, plan: CasePlan) -> Outcome | None:
         """What a finished future says; None when the plan was handed out again."""
@@ -160,7 +173,6 @@ class DaskExecutor:
 
     def _kill_workers(self) -> None:
         for nanny in self._cluster.workers.values():
-            nanny.auto_restart = False
             with suppress(ProcessLookupError, TypeError):
                 os.kill(nanny.pid, signal.SIGKILL)
 
