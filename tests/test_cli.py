@@ -108,7 +108,6 @@ def test_usage_errors_exit_with_2_and_start_nothing(cohort_folder, tmp_path, wor
 
 
 def test_cupy_without_a_gpu_says_what_is_missing(cohort_folder, tmp_path):
-    pytest.importorskip("gpuprep.backend")
     from gpuprep.backend import cupy_missing
 
     if not cupy_missing():

@@ -75,7 +75,7 @@ class DaskExecutor:
         self.slots = workers
         self._scratch = tempfile.mkdtemp(prefix="gpuprep-")
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
-        self._running: dict[str, CasePlan] = {}
+        self._running: dict[str, tuple[Future, CasePlan]] = {}  # a dropped future is cancelled
         self._deaths: dict[str, int] = {}
         self._settings = dask.config.set(_SETTINGS)  # until closed
         try:
@@ -116,7 +116,7 @@ class DaskExecutor:
     def submit(self, plan: CasePlan) -> None:
         key = f"{plan.task}-{plan.case.id}-{uuid.uuid4().hex}"
         future = self._client.submit(perform_in_slot, plan.to_json(), key=key, pure=False)
-        self._running[key] = plan
+        self._running[key] = (future, plan)
         future.add_done_callback(lambda finished: self._finished.put((finished, plan)))
 
     def wait(self, seconds: float) -> list[Outcome]:
@@ -146,7 +146,7 @@ class DaskExecutor:
         return [Outcome(plan, stop="every worker process has died") for plan in self._pop_running()]
 
     def _pop_running(self) -> list[CasePlan]:
-        plans = list(self._running.values())
+        plans = [plan for _, plan in self._running.values()]
         self._running.clear()
         return plans
 
