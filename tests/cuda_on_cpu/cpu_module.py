@@ -28,7 +28,7 @@ _KERNEL = re.compile(
 )
 _DYNAMIC = re.compile(r"extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;")
 _FLAGS = (
-    *("-std=c++17", "-O2", "-g", "-march=x86-64-v3", "-ffp-contract=off", "-fno-strict-aliasing"),
+    *("-std=c++17", "-O2", "-march=x86-64-v3", "-ffp-contract=off", "-fno-strict-aliasing"),
     # hidden and not unique: two modules in one process must not share templates of one name
     *("-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique", "-Wall", "-Werror"),
     *("-Wno-unknown-pragmas", "-Wno-unused", "-Wno-sign-compare", "-Wno-maybe-uninitialized"),

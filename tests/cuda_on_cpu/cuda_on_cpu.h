@@ -9,7 +9,6 @@
 // Not modelled: textures, cooperative groups, inline PTX, waiting between blocks, memory ordering, time.
 // Kernels are extern "C" __global__; `extern __shared__` is rewritten by cpu_module.py.
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <csetjmp>
 #include <csignal>
@@ -17,8 +16,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <numeric>
-#include <random>
 #include <string>
 #include <type_traits>
 #include <utility>

@@ -32,6 +32,7 @@ static void *scheduler_stack;
 static void (*kernel)(void **);
 static void **kernel_arguments;
 static std::vector<char> dynamic_memory;
+static uint32_t random_state;
 static char message[400];
 static sigjmp_buf failure;
 
@@ -131,7 +132,7 @@ inline void exchange(size_t first, size_t last, unsigned mask) {
 inline bool complete_warps() {
     bool any = false;
     for (size_t first = 0; first < fibers.size(); first += 32) {
-        const size_t last = std::min(fibers.size(), first + 32);
+        const size_t last = first + 32 < fibers.size() ? first + 32 : fibers.size();
         for (size_t i = first; i < last; i++) {
             if (fibers[i].state != IN_WARP) continue;
             const unsigned mask = fibers[i].mask;
@@ -171,14 +172,21 @@ inline bool pass_barrier() {
     return false;
 }
 
-inline void run_block(Order order, std::mt19937 &random) {
+inline void shuffle_turns() {                    // Fisher-Yates, with a congruential generator
+    for (size_t k = turns.size() - 1; k > 0; k--) {
+        random_state = random_state * 1664525u + 1013904223u;
+        std::swap(turns[k], turns[(random_state >> 8) % (k + 1)]);
+    }
+}
+
+inline void run_block(Order order) {
     if (__start_static_shared) memset(__start_static_shared, POISON, __stop_static_shared - __start_static_shared);
     memset(dynamic_memory.data(), POISON, dynamic_memory.size());
     for (Fiber &f : fibers) prepare(f);
     races::release(races::start_token);
     do {
         do {
-            if (order == RANDOM) std::shuffle(turns.begin(), turns.end(), random);
+            if (order == RANDOM) shuffle_turns();
             for (unsigned k : turns)
                 while (fibers[k].state == READY) resume(fibers[k]);
         } while (complete_warps());

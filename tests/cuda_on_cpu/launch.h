@@ -51,8 +51,7 @@ inline void arrange(size_t threads, size_t shared_bytes, Order order) {
         fibers.push_back(fiber);
     }
     turns.resize(threads);
-    std::iota(turns.begin(), turns.end(), 0u);
-    if (order == REVERSE) std::reverse(turns.begin(), turns.end());
+    for (size_t k = 0; k < threads; k++) turns[k] = (unsigned)(order == REVERSE ? threads - 1 - k : k);
     dynamic_memory.assign(shared_bytes + 512, 0);
     if (races::between_blocks) {
         races::excuse(dynamic_memory.data(), dynamic_memory.size());
@@ -73,8 +72,7 @@ static int launch(void (*function)(void **), dim3 grid, dim3 block, size_t share
     gridDim = grid;
     kernel = function;
     kernel_arguments = arguments;
-    static std::mt19937 random;
-    random.seed(seed);
+    random_state = seed;
     static SignalGuard *guard;                   // static: a siglongjmp must find it
     guard = new SignalGuard;
     const int failed = sigsetjmp(failure, 1);
@@ -83,7 +81,7 @@ static int launch(void (*function)(void **), dim3 grid, dim3 block, size_t share
         for (size_t k = 0; k < blocks; k++) {
             const size_t i = order == REVERSE ? blocks - 1 - k : k;
             blockIdx = {(unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / ((size_t)grid.x * grid.y))};
-            run_block(order, random);
+            run_block(order);
         }
     }
     races::acquire(races::end_token);

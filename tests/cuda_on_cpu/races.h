@@ -20,25 +20,27 @@ void AnnotateIgnoreWritesEnd(const char *, int);
 UNWATCHED static uint3 watched_thread() { return threadIdx; }
 UNWATCHED static uint3 watched_block() { return blockIdx; }
 
+// Hooks are unwatched themselves: a function entered on one fiber and left on another would upset the
+// stacks that ThreadSanitizer keeps.
 namespace races {
 static constexpr bool watched = true;
 static void *scheduler;
 static bool between_blocks;      // RACES_BETWEEN_BLOCKS: blocks count as unordered, shared memory is left out
 static char barrier_token, warp_tokens[32], start_token, end_token;
 
-inline void ignore() { AnnotateIgnoreReadsBegin("", 0); AnnotateIgnoreWritesBegin("", 0); }
-inline void watch() { AnnotateIgnoreWritesEnd("", 0); AnnotateIgnoreReadsEnd("", 0); }
-inline void acquire(char &token) { __tsan_acquire(&token); }
-inline void release(char &token) { __tsan_release(&token); }
-inline void *create() { return __tsan_create_fiber(0); }
-inline void destroy(void *fiber) { __tsan_destroy_fiber(fiber); }
-inline void enter(void *fiber) { __tsan_switch_to_fiber(fiber, 1); }
-inline void begin() {
+UNWATCHED void ignore() { AnnotateIgnoreReadsBegin("", 0); AnnotateIgnoreWritesBegin("", 0); }
+UNWATCHED void watch() { AnnotateIgnoreWritesEnd("", 0); AnnotateIgnoreReadsEnd("", 0); }
+UNWATCHED void acquire(char &token) { __tsan_acquire(&token); }
+UNWATCHED void release(char &token) { __tsan_release(&token); }
+UNWATCHED void *create() { return __tsan_create_fiber(0); }
+UNWATCHED void destroy(void *fiber) { __tsan_destroy_fiber(fiber); }
+UNWATCHED void enter(void *fiber) { __tsan_switch_to_fiber(fiber, 1); }
+UNWATCHED void begin() {
     scheduler = __tsan_get_current_fiber();
     between_blocks = getenv("RACES_BETWEEN_BLOCKS") != nullptr;
     ignore();
 }
-inline void excuse(void *memory, size_t bytes) { AnnotateBenignRaceSized("", 0, memory, bytes, ""); }
+UNWATCHED void excuse(void *memory, size_t bytes) { AnnotateBenignRaceSized("", 0, memory, bytes, ""); }
 } // namespace races
 #else
 #define UNWATCHED inline
