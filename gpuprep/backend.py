@@ -13,18 +13,19 @@ from gpuprep.errors import BackendError
 
 Name = Literal["auto", "numpy", "cupy"]
 
-ENGINES = ("numpy",)
-"""Array engines the worker can run; a CUDA engine adds its name here."""
-
 _INSTALL = "pip install 'gpuprep[cuda13]' (CUDA 13 drivers) or 'gpuprep[cuda12]' (CUDA 12)"
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The engine of a run; ``note`` says why ``auto`` fell back, for people."""
+    """The engine of a run; ``note`` says why ``auto`` fell back, for people.
+
+    ``devices`` are the CUDA devices to use, as ``CUDA_VISIBLE_DEVICES`` names them.
+    """
 
     name: Literal["numpy", "cupy"]
     note: str = ""
+    devices: tuple[str, ...] = ()
 
 
 def choose_backend(name: Name) -> Backend:
@@ -37,7 +38,7 @@ def choose_backend(name: Name) -> Backend:
         return Backend("numpy")
     missing = cupy_missing()
     if not missing:
-        return Backend("cupy")
+        return Backend("cupy", devices=_visible_devices())
     if name == "cupy":
         raise BackendError(f"backend cupy cannot be used: {missing}", advice="--backend numpy")
     return Backend("numpy", f"using NumPy: {missing}")
@@ -51,7 +52,16 @@ def cupy_missing() -> str:
 
     if not cupy.cuda.is_available():
         return "CuPy is installed, but no CUDA device or driver answers (see nvidia-smi)"
-    return "" if "cupy" in ENGINES else "this version of gpuprep computes with NumPy only"
+    return ""
+
+
+def _visible_devices() -> tuple[str, ...]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if named:
+        return tuple(name.strip() for name in named.split(","))
+    import cupy
+
+    return tuple(str(number) for number in range(cupy.cuda.runtime.getDeviceCount()))
 
 
 def available_memory() -> int:

@@ -252,6 +252,17 @@ class Input(Strict):
         return policy
 
 
+class Cuda(Strict):
+    """How a CUDA device is used, where there is one; decides nothing about the results."""
+
+    slots: Annotated[int, Field(ge=1, le=16)] = 3
+    """Cases a worker has in hand at one time, so that reading, computing and writing overlap."""
+    memory: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the device's free memory that cases may take together."""
+    voxels: Annotated[int, Field(ge=0)] = 2_000_000
+    """A case of fewer voxels (in and out, over all arrays) is done by NumPy: the way there costs more."""
+
+
 class Config(Strict):
     """A whole preprocessing config."""
 
@@ -260,6 +271,7 @@ class Config(Strict):
     image: Image = Image()
     label: Label = Label()
     store: Store = Store()
+    cuda: Cuda = Cuda()
 
     def resolved(self) -> dict[str, Any]:
         """Every value with defaults filled in, as plain JSON."""
@@ -268,8 +280,9 @@ class Config(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that decides the stored bytes (not limits, layout or durability)."""
+        """SHA-256 over everything that decides the results (not limits, layout, durability or device)."""
         parts = self.resolved()
+        del parts["cuda"]
         for name in ("layout", "follow_symlinks", "limits"):
             del parts["input"][name]
         del parts["store"]["durable"]

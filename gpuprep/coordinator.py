@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gpuprep.backend import Name, available_cores, available_memory, choose_backend
+from gpuprep.backend import Backend, Name, available_cores, available_memory, choose_backend
 from gpuprep.case import Case
 from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
@@ -92,7 +92,7 @@ def run(
         output: the folder of the cohort; made when missing.
         config: a Config, a YAML file, or None for the defaults.
         scheduler: ``local`` (Dask worker processes) or ``serial`` (this process).
-        workers: worker processes; by default one per core.
+        workers: worker processes; by default one per CUDA device, or one per core.
         limit: do only the first so many cases.
         overwrite: make every case anew.
 
@@ -101,7 +101,8 @@ def run(
     """
     parsed = config if isinstance(config, Config) else load_config(config)
     chosen = choose_backend(backend)
-    slots = _slots(scheduler, workers)
+    workers = _workers(scheduler, workers, chosen)
+    per_worker = parsed.cuda.slots if chosen.devices and scheduler != "serial" else 1
     found = discover(
         Path(input),
         layout=parsed.input.layout,
@@ -110,7 +111,8 @@ def run(
     cases = found.cases[:limit]
     if not cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
-    slots = min(slots, len(cases))
+    workers = min(workers, -(-len(cases) // per_worker))
+    slots = workers * per_worker
     _check_apart(Path(input), Path(output))
     tell = _teller(listeners)
     root = Path(output).resolve()
@@ -119,7 +121,7 @@ def run(
     with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
         claim(root, parsed, overwrite=overwrite)
         sweep(root)
-        tell(RunStarted(len(cases), slots, chosen.name, chosen.note))
+        tell(RunStarted(len(cases), workers, chosen.name, chosen.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
         base = CasePlan(
@@ -130,7 +132,9 @@ def run(
             threads=max(1, available_cores() // slots),
             memory=available_memory() // slots,
         )
-        crew = Crew(lambda: _open_executor(scheduler, slots), interrupts)
+        crew = Crew(
+            lambda: _open_executor(scheduler, workers, per_worker, chosen.devices), interrupts
+        )
         try:
             (root / FAILURES_FILE).unlink(missing_ok=True)
             if parsed.needs_cohort:
@@ -245,7 +249,7 @@ def _report(
     return RunReport(finished, tuple(tally.failures), unmatched)
 
 
-def _slots(scheduler: str, workers: int | None) -> int:
+def _workers(scheduler: str, workers: int | None, chosen: Backend) -> int:
     if scheduler not in ("local", "serial"):
         raise UsageError(
             f"scheduler {scheduler!r} is not known", advice="use --scheduler local or serial"
@@ -255,17 +259,19 @@ def _slots(scheduler: str, workers: int | None) -> int:
     most = _MOST_PER_CORE * available_cores()
     if workers is not None and workers > most:
         raise UsageError(f"{workers} workers are more than {_MOST_PER_CORE} per core ({most})")
-    return 1 if scheduler == "serial" else workers or available_cores()
+    return 1 if scheduler == "serial" else workers or len(chosen.devices) or available_cores()
 
 
-def _open_executor(scheduler: str, slots: int) -> Executor:
+def _open_executor(
+    scheduler: str, workers: int, per_worker: int, devices: tuple[str, ...]
+) -> Executor:
     if scheduler == "serial":
         from gpuprep.executors.serial import SerialExecutor
 
         return SerialExecutor()
     from gpuprep.executors.dask import DaskExecutor
 
-    return DaskExecutor(slots)
+    return DaskExecutor(workers, per_worker=per_worker, devices=devices)
 
 
 def _check_apart(source: Path, output: Path) -> None:

@@ -8,6 +8,7 @@
     │   ├── InputError        the case's files are at fault (carries an issue code)
     │   ├── ReaderCrash       a reader died or hung on the file
     │   ├── MemoryShortage    the case does not fit the memory it may use
+    │   ├── DeviceLost        the CUDA device stopped working; not the case's fault
     │   ├── ValueRangeError   results do not fit the stored dtype
     │   └── InternalError     a bug of ours, with the original text
     ├── StoreError            a stored case or cohort cannot be read or written
@@ -106,6 +107,13 @@ class MemoryShortage(CaseError):
 
     kind = "memory"
     retry = "memory"
+
+
+class DeviceLost(CaseError):
+    """The CUDA device failed under a case; the case itself can be done elsewhere."""
+
+    kind = "device"
+    retry = "infrastructure"
 
 
 class ValueRangeError(CaseError):

@@ -87,6 +87,12 @@ class Findings:
         self._policy = dict(policy or {})
         self.items: list[Finding] = []
 
+    def copy(self) -> Findings:
+        """The same findings so far, under the same policy, to be added to separately."""
+        copied = Findings(self._policy)
+        copied.items = list(self.items)
+        return copied
+
     def policy(self, code: str) -> Policy:
         return self._policy.get(code, default_policy(code))
 

@@ -8,21 +8,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from gpuprep.case import Case
 from gpuprep.config import Config, Resample
-from gpuprep.errors import InputError, MemoryShortage
-from gpuprep.geometry import Geometry, Reorientation, Shape, Triple
+from gpuprep.errors import InputError
+from gpuprep.footprint import footprint, stored_bytes
+from gpuprep.geometry import Geometry, Reorientation, Triple
 from gpuprep.grids import GridMapping, map_shape, map_spacing
 
 _ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, strictly above
 _LONGEST_AXIS = 65_535
-_WORKING_BYTES = 6
-"""Bytes per output voxel the engine may hold beside its input and output (see ops.resample)."""
-
-_MASKED_BYTES = 5
-"""Bytes per input voxel of a foreground mask and of a channel that is zero outside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +30,7 @@ class CasePlan:
     backend: Literal["numpy", "cupy"] = "numpy"
     threads: int = 1
     memory: int = 0
-    """Bytes the case may take at its peak; 0 for no limit."""
+    """Bytes the case may take at its peak; 0 for no limit. What is beyond goes to disk where it can."""
     replace: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -58,6 +52,8 @@ class Projection:
     bytes_in: int
     bytes_out: int
     peak_bytes: int
+    least_bytes: int
+    """What must be in memory where the rest goes to disk."""
     findings: tuple[str, ...] = ()
 
 
@@ -134,6 +130,7 @@ def project(
     mapping = map_grid(oriented, config.image.resample)
     label_bytes = len(case.labels) * math.prod(mapping.shape)
     image_bytes = 0 if config.label.only else stored_bytes(mapping.shape, channels, config)
+    needed = footprint(decoded_bytes, oriented.shape, mapping.shape, channels, config)
     return Projection(
         case.id,
         source,
@@ -141,35 +138,7 @@ def project(
         channels,
         bytes_in,
         image_bytes + label_bytes,
-        peak_bytes(decoded_bytes, source.voxels, mapping.shape, channels, config),
+        needed.peak,
+        needed.working,
         tuple(findings),
     )
-
-
-def stored_bytes(shape: Shape, channels: int, config: Config) -> int:
-    """Bytes of the stored image before compression."""
-    return math.prod(shape) * channels * np.dtype(config.store.dtype).itemsize
-
-
-def peak_bytes(decoded_bytes: int, voxels: int, shape: Shape, channels: int, config: Config) -> int:
-    """Upper bound of the memory a case takes: its input, its output and the engine's working buffers.
-
-    ``voxels`` counts those of one input channel, ``shape`` is the output's.
-    """
-    working = math.prod(shape) * _WORKING_BYTES
-    if config.image.foreground.outside == "zero":
-        working += voxels * _MASKED_BYTES
-    return decoded_bytes + working + stored_bytes(shape, channels, config)
-
-
-def check_memory(case_id: str, needed: int, allowed: int) -> None:
-    """Refuse a case that cannot fit.
-
-    Raises:
-        MemoryShortage: with both numbers.
-    """
-    if allowed and needed > allowed:
-        raise MemoryShortage(
-            f"{case_id} needs up to {needed / 2**30:.2f} GiB, but {allowed / 2**30:.2f} GiB are allowed",
-            advice="use fewer workers, a coarser spacing, or a machine with more memory",
-        )

@@ -1,4 +1,4 @@
-"""A case made ready: read, turned, cropped and measured, before anything is decided or computed."""
+"""A case made ready: cropped and measured, before anything is decided or computed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.assemble import Assembled, Reader, assemble
+from gpuprep.assemble import Assembled
 from gpuprep.config import Config
 from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Box, Geometry
 from gpuprep.ops import crop as crops
 from gpuprep.ops.mask import fill_holes
-from gpuprep.ops.statistics import Distribution, measure
+from gpuprep.ops.operations import Held, Operations
+from gpuprep.ops.statistics import Distribution
 from gpuprep.plan import CasePlan
+from gpuprep.scratch import Scratch
 
 _ROUNDING = 1e-6  # voxels
 _BODY_FRACTION = (
@@ -50,10 +52,10 @@ class Prepared:
 
     assembled: Assembled
     box: Box
-    channels: tuple[NDArray[Any], ...]
+    channels: tuple[Held, ...]
     labels: dict[str, NDArray[Any]]
     distributions: tuple[Distribution, ...]
-    threads: int
+    operations: Operations
     config: Config = field(repr=False)
 
     @property
@@ -72,12 +74,12 @@ class Prepared:
         if rule.where == "label" and self.labels:
             return np.logical_or.reduce([label > 0 for label in self.labels.values()])
         if rule.where == "body":
-            return np.asarray(self.channels[0] > rule.threshold)
-        return np.logical_or.reduce([channel != 0 for channel in self.channels])
+            return np.asarray(self.channels[0].host > rule.threshold)
+        return np.logical_or.reduce([channel.host != 0 for channel in self.channels])
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""
-        values = measure(self.channels[channel], self.foreground, threads=self.threads)
+        values = self.operations.measure(self.channels[channel], self.foreground)
         if not values.count:
             name = self.assembled.channel_names[channel]
             findings.report("W_EMPTY_FOREGROUND", f"channel {name} has no foreground to measure")
@@ -85,28 +87,35 @@ class Prepared:
 
 
 def prepare(
-    plan: CasePlan, config: Config, reader: Reader, findings: Findings, watch: Stopwatch
+    plan: CasePlan,
+    assembled: Assembled,
+    config: Config,
+    operations: Operations,
+    findings: Findings,
+    watch: Stopwatch,
 ) -> Prepared:
-    """Read, orient, crop (as views) and measure a case."""
-    with watch("read"):
-        assembled = assemble(plan.case, config, reader, findings)
+    """Crop a case (as views), bring it to the array engine, and measure it."""
     with watch("measure"):
         box = _crop_box(assembled, config, findings)
-        channels = tuple(channel[box] for channel in assembled.channels)
-        distributions = [measure(channel, threads=plan.threads) for channel in channels]
-        for number, values in enumerate(distributions):
+        channels = []
+        distributions = []
+        for name, array in zip(assembled.channel_names, assembled.channels, strict=True):
+            held = operations.hold(array[box])
+            values = operations.measure(held)
             if not values.count:
                 raise InputError(
                     "E_UNREADABLE",
-                    f"channel {assembled.channel_names[number]} has no finite voxel",
+                    f"channel {name} has no finite voxel",
                     path=plan.case.images[0].path,
                 )
-        channels = tuple(
-            _without_nan(channel, values)
-            for channel, values in zip(channels, distributions, strict=True)
-        )
+            if values.nan or values.inf:
+                held = operations.hold(_without_nan(held.host, values, operations.scratch))
+            channels.append(held)
+            distributions.append(values)
     labels = {name: label[box] for name, label in assembled.labels.items()}
-    return Prepared(assembled, box, channels, labels, tuple(distributions), plan.threads, config)
+    return Prepared(
+        assembled, box, tuple(channels), labels, tuple(distributions), operations, config
+    )
 
 
 def _crop_box(assembled: Assembled, config: Config, findings: Findings) -> Box:
@@ -134,8 +143,9 @@ def _crop_box(assembled: Assembled, config: Config, findings: Findings) -> Box:
     return crops.grow(box, margin, assembled.geometry.shape)
 
 
-def _without_nan(channel: NDArray[Any], values: Distribution) -> NDArray[Any]:
+def _without_nan(channel: NDArray[Any], values: Distribution, scratch: Scratch) -> NDArray[Any]:
     """The channel with NaN and ±Inf replaced by its finite extremes (NaN by the minimum)."""
-    if not values.nan and not values.inf:
-        return channel
-    return np.nan_to_num(channel, nan=values.minimum, posinf=values.maximum, neginf=values.minimum)
+    low, high = values.minimum, values.maximum
+    copied = scratch.empty(channel.shape, channel.dtype)
+    np.copyto(copied, channel)
+    return np.nan_to_num(copied, copy=False, nan=low, posinf=high, neginf=low)

@@ -13,8 +13,9 @@ from gpuprep.config import Config
 from gpuprep.errors import CaseError
 from gpuprep.events import CaseFailed
 from gpuprep.executors.task import explain, read_rules
+from gpuprep.footprint import check_memory
 from gpuprep.io.sandbox import Sandbox
-from gpuprep.plan import CasePlan, Projection, check_memory, project
+from gpuprep.plan import CasePlan, Projection, project
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
         for case in found.cases[:limit]:
             try:
                 projection = _project(case, config, sandbox)
-                check_memory(case.id, projection.peak_bytes, memory)
+                check_memory(case.id, projection.least_bytes, memory)
                 projections.append(projection)
             except CaseError as error:
                 refused.append(explain(CasePlan(case, "", ""), error))

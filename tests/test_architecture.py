@@ -17,13 +17,13 @@ CEILING = 300
 # the rooms of one row do not know one another.
 ROWS: list[set[str]] = [
     {"errors", "findings", "geometry", "volume", "case", "grids", "config", "events"},
-    {"config_file", "backend", "kernels", "interrupts"},
+    {"config_file", "backend", "kernels", "device", "interrupts", "scratch"},
     {"io", "ops", "store"},
     {"layouts", "resolve", "fingerprint"},
-    {"cohort", "plan"},
+    {"cohort", "plan", "footprint"},
     {"assemble"},
     {"prepare"},
-    {"record", "worker", "output"},
+    {"record", "compute", "worker", "output"},
     {"executors"},
     {"preview", "crew", "coordinator", "training"},
     {"progress", "inspection", "picture", "export", "terminal"},

@@ -265,13 +265,13 @@ def test_a_bug_of_ours_is_told_without_a_traceback_unless_asked(
 ):
     from rich.console import Console
 
-    from gpuprep import worker
+    from gpuprep.ops import operations
     from gpuprep.progress import ProgressView
 
     def broken(*_, **__):
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr(worker, "resample", broken)
+    monkeypatch.setattr(operations, "resample", broken)
     for verbose in (False, True):
         console = Console(file=io.StringIO())
         view = ProgressView(console, live=False, verbose=verbose)

@@ -51,12 +51,19 @@ _SETTINGS = {
 }
 
 
-class _Composure(WorkerPlugin):  # type: ignore[misc]
-    """Ctrl-C goes to the coordinator, which drains; a worker that died of it would lose its case."""
+class _Preparation(WorkerPlugin):  # type: ignore[misc]
+    """What every worker does first: take its CUDA device, and leave Ctrl-C to the coordinator, which
+    drains; a worker that died of it would lose its cases."""
 
-    name = "gpuprep-composure"
+    name = "gpuprep-preparation"
+
+    def __init__(self, devices: tuple[str, ...]) -> None:
+        self._devices = devices
 
     def setup(self, worker: Any) -> None:
+        if self._devices:
+            own = self._devices[int(worker.name) % len(self._devices)]
+            os.environ["CUDA_VISIBLE_DEVICES"] = own
         _silence_tornado()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -69,29 +76,34 @@ def _silence_tornado() -> None:
 
 
 class DaskExecutor:
-    """Worker processes on this machine behind a Dask scheduler."""
+    """Worker processes on this machine behind a Dask scheduler, each with one or more slots.
 
-    def __init__(self, workers: int) -> None:
-        self.slots = workers
+    Workers take turns over the CUDA devices, where there are any.
+    """
+
+    def __init__(self, workers: int, *, per_worker: int = 1, devices: tuple[str, ...] = ()) -> None:
+        self.slots = workers * per_worker
         self._scratch = tempfile.mkdtemp(prefix="gpuprep-")
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
         self._running: dict[str, tuple[Future, CasePlan]] = {}  # a dropped future is cancelled
         self._deaths: dict[str, int] = {}
         self._settings = dask.config.set(_SETTINGS)  # until closed
         try:
-            self._cluster, self._client = self._start(workers)
+            self._cluster, self._client = self._start(workers, per_worker, devices)
         except BaseException:
             self._clear()
             raise
 
-    def _start(self, workers: int) -> tuple[LocalCluster, Client]:
+    def _start(
+        self, workers: int, per_worker: int, devices: tuple[str, ...]
+    ) -> tuple[LocalCluster, Client]:
         _silence_tornado()
         security = Security.temporary()
         with _interrupts_ignored(), warnings.catch_warnings():  # the workers inherit the first
             warnings.simplefilter("ignore")  # a busy disk or port is nothing a user should act on
             cluster = LocalCluster(
                 n_workers=workers,
-                threads_per_worker=1,
+                threads_per_worker=per_worker,
                 processes=True,
                 host="127.0.0.1",
                 protocol="tls://",
@@ -106,7 +118,7 @@ class DaskExecutor:
         for nanny in cluster.workers.values():
             nanny.auto_restart = False  # a restarted one may hang with tasks; the others take over
         client = Client(cluster, security=security, set_as_default=False)
-        client.register_plugin(_Composure())
+        client.register_plugin(_Preparation(devices))
         return cluster, client
 
     @property

@@ -33,7 +33,7 @@ class SerialExecutor:
         plan = self._waiting.popleft()
         if self._workplace is None or self._workplace.digest != plan.digest:
             self._leave()
-            self._workplace = Workplace(plan.output, plan.digest)
+            self._workplace = Workplace(plan)
         with threadpool_limits(1):  # BLAS threads would fight with the engine's own
             return [perform(plan, self._workplace)]
 

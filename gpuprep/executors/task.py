@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.config import Config
+from gpuprep.device.link import Link
 from gpuprep.errors import CaseError, GpuprepError, InputError, RunStopped
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
+from gpuprep.footprint import source_in_memory
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
@@ -27,25 +29,35 @@ _STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the 
 
 
 class Workplace:
-    """What one slot keeps between tasks: the config, the cohort's statistics and a reader child."""
+    """What one slot keeps between tasks: config, cohort statistics, a reader child and a way to a device."""
 
-    def __init__(self, output: str, digest: str) -> None:
-        self.digest = digest
+    def __init__(self, plan: CasePlan) -> None:
+        output = plan.output
+        self.digest = plan.digest
         self.config: Config = load_output_config(Path(output))
         self.cohort: tuple[Histogram, ...] = load_fingerprint(Path(output))[1]
-        self.sandbox = Sandbox(read_rules(self.config))
+        self.link = _open_link(self.config) if plan.backend == "cupy" else None
+        self.sandbox = Sandbox(read_rules(self.config, plan))
 
     def close(self) -> None:
         self.sandbox.close()
 
 
-def read_rules(config: Config) -> ReadRules:
-    """The reader's rules out of a config."""
+def _open_link(config: Config) -> Link:
+    from gpuprep.device.cuda import open_link
+
+    return open_link(config.cuda.memory)
+
+
+def read_rules(config: Config, plan: CasePlan | None = None) -> ReadRules:
+    """The reader's rules out of a config; voxels beyond the plan's memory go to disk in its output."""
     limits = config.input.limits
     return ReadRules(
         max_voxels=limits.voxels,
         max_bytes=limits.bytes,
         timeout_seconds=limits.seconds,
+        in_memory_bytes=source_in_memory(plan.memory) if plan else None,
+        scratch=plan.output if plan else "",
         policy=dict(config.input.policy),
     )
 
@@ -57,7 +69,9 @@ def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
         if plan.task == "measure":
             histograms = measure_case(plan, workplace.config, workplace.sandbox.read)
             return Outcome(plan, histograms=histograms)
-        record = run_case(plan, workplace.config, workplace.sandbox.read, workplace.cohort)
+        record = run_case(
+            plan, workplace.config, workplace.sandbox.read, workplace.cohort, workplace.link
+        )
     except RunStopped as error:
         return Outcome(plan, stop=str(error))
     except OSError as error:
@@ -131,7 +145,7 @@ def perform_in_slot(fields: dict[str, Any]) -> Outcome:
         if workplace is not None:
             workplace.close()
         try:
-            workplace = Workplace(plan.output, plan.digest)
+            workplace = Workplace(plan)
         except Exception as error:
             return Outcome(plan, failed=explain(plan, error))
         _slot.workplace, _slot.key = workplace, key

@@ -23,6 +23,8 @@ class ReadRules:
         timeout_seconds: How long a sandboxed read may take before its process is killed.
         memory_bytes: Address space the reading process may add to what it has after start-up; None
             takes three times ``max_bytes``, at most three quarters of the machine's memory.
+        in_memory_bytes: Voxels that take more are decoded into a file without a name; None for never.
+        scratch: The folder of such files.
         policy: What to do per finding code; codes not named keep their defaults.
         gap_fraction: Deviation of one slice gap from the median gap that counts as even, relative …
         gap_mm: … and absolute; the larger of the two holds.
@@ -41,6 +43,8 @@ class ReadRules:
     max_axis: int = 65_535
     timeout_seconds: float = 600.0
     memory_bytes: int | None = None
+    in_memory_bytes: int | None = None
+    scratch: str = ""
     policy: Mapping[str, Policy] = field(default_factory=dict)
     gap_fraction: float = 0.01
     gap_mm: float = 0.01

@@ -27,7 +27,7 @@ from gpuprep.case import Source
 from gpuprep.errors import InputError, InternalError, MemoryShortage, ReaderCrash
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Preview, Scan
-from gpuprep.io.shared_voxels import map_voxels
+from gpuprep.io.shared_voxels import is_spilled, map_voxels
 from gpuprep.io.wire import Wire
 
 _START_SECONDS = 120.0
@@ -76,7 +76,11 @@ class Sandbox:
         answer, descriptors = self._ask("read", source)
         geometry = answer["geometry"]
         shape = (answer["channels"], *geometry["shape"])
-        return Scan.from_json(answer, map_voxels(descriptors[0], shape, answer["dtype"]))
+        in_memory = self.rules.in_memory_bytes
+        if is_spilled(os.fstat(descriptors[0]).st_size, in_memory):
+            self.close()  # who could still cut the file that we are about to map
+        voxels = map_voxels(descriptors[0], shape, answer["dtype"], in_memory)
+        return Scan.from_json(answer, voxels)
 
     def peek(self, source: Source) -> Preview:
         """What the headers of a source promise; raises as ``read`` does."""

@@ -57,16 +57,17 @@ def limit_memory(rules: ReadRules) -> int:
         baseline = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = baseline + allowed
+    most = limit + (rules.max_bytes if rules.in_memory_bytes is not None else 0)
     if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        limit, most = min(limit, hard), min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
     return allowed
 
 
 def _serve(wire: Wire, request: dict[str, Any], rules: ReadRules, memory: int) -> None:
     fields = request["source"]
     source = Source(fields["path"], tuple(fields["files"]), fields["name"])
-    shared = SharedMemory()
+    shared = SharedMemory(rules.in_memory_bytes, rules.scratch)
     try:
         if request["operation"] == "peek":
             answer = peek(source, rules).to_json()

@@ -1,7 +1,7 @@
 """Voxels that two processes share without a name: nothing is left behind when either one dies.
 
 The child decodes into an anonymous file and sends its descriptor; the parent maps it. The file lives as
-long as somebody holds it, and no longer.
+long as somebody holds it, and no longer. Voxels beyond a limit go to a file without a name on disk.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import fcntl
 import math
 import mmap
 import os
+import resource
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from gpuprep.errors import MemoryShortage, ReaderCrash
 from gpuprep.io.scan import Voxels
+from gpuprep.scratch import open_file
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -26,9 +28,13 @@ _AT_ONCE = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
 
 class SharedMemory:
-    """The child's side: gives arrays in shared memory; ``take`` hands over the latest descriptor."""
+    """The child's side: gives arrays in shared memory; ``take`` hands over the latest descriptor.
 
-    def __init__(self) -> None:
+    Arrays of more than ``in_memory`` bytes lie in a file in ``folder`` instead.
+    """
+
+    def __init__(self, in_memory: int | None = None, folder: str = "") -> None:
+        self._in_memory, self._folder = in_memory, folder
         self._descriptor: int | None = None
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Voxels:
@@ -40,8 +46,13 @@ class SharedMemory:
         self.drop()
         length = math.prod(shape) * dtype.itemsize
         try:
-            self._descriptor = _anonymous_file(length)
-            mapped = mmap.mmap(self._descriptor, length, flags=_AT_ONCE)
+            if is_spilled(length, self._in_memory):
+                self._descriptor = open_file(self._folder, length)
+                _widen_address_space(length)
+                mapped = mmap.mmap(self._descriptor, length)
+            else:
+                self._descriptor = _anonymous_file(length)
+                mapped = mmap.mmap(self._descriptor, length, flags=_AT_ONCE)
         except (OSError, MemoryError) as error:
             raise MemoryShortage(
                 f"{length:,} bytes of voxels do not fit the reader's memory: {error}"
@@ -59,11 +70,27 @@ class SharedMemory:
             self._descriptor = None
 
 
-def map_voxels(descriptor: int, shape: Sequence[int], dtype: str) -> Voxels:
+def is_spilled(length: int, in_memory: int | None) -> bool:
+    """Whether voxels of so many bytes lie on disk."""
+    return in_memory is not None and length > in_memory
+
+
+def _widen_address_space(length: int) -> None:
+    """Voxels on disk take addresses but no memory, so they do not count against the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        wider = soft + length if hard == resource.RLIM_INFINITY else min(soft + length, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (wider, hard))
+
+
+def map_voxels(
+    descriptor: int, shape: Sequence[int], dtype: str, in_memory: int | None = None
+) -> Voxels:
     """The parent's side: the array behind a received descriptor, which is closed.
 
     Pages are private: writing to the array changes nobody else's memory. The length is checked, and that
-    the sender cannot cut the file later, which would kill this process.
+    the sender cannot cut the file later, which would kill this process. Nothing can keep the sender from
+    cutting a file on disk (more than ``in_memory`` bytes): it must be gone by now.
 
     Raises:
         ReaderCrash: the descriptor holds something else than was said.
@@ -71,7 +98,8 @@ def map_voxels(descriptor: int, shape: Sequence[int], dtype: str) -> Voxels:
     kind = np.dtype(dtype)
     length = math.prod(shape) * kind.itemsize
     try:
-        if os.fstat(descriptor).st_size != length or not _is_sealed(descriptor):
+        safe = is_spilled(length, in_memory) or _is_sealed(descriptor)
+        if os.fstat(descriptor).st_size != length or not safe:
             raise ReaderCrash(f"the reader sent voxels that are not the {length:,} bytes announced")
         mapped = mmap.mmap(descriptor, length, access=mmap.ACCESS_COPY)
     finally:

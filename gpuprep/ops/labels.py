@@ -42,15 +42,16 @@ def resample_labels(
     interpolation: Literal["nearest", "linear"] = "nearest",
     separate_axis: int | None = None,
     threads: int = 1,
+    out: Array | None = None,
 ) -> Array:
-    """A label map on another grid, in its own integer dtype (TypeError for other dtypes).
+    """A label map on another grid, in its own integer dtype (TypeError for other dtypes), or in ``out``.
 
     ``array`` is 3-D, ``z, y, x``, of any strides; beyond its edges the outermost labels continue. Across
     ``separate_axis`` each slice is voted on by itself, and the nearest taken along it.
     """
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels are integers, not {array.dtype}")
-    out = np.empty(mapping.shape, array.dtype)
+    out = np.empty(mapping.shape, array.dtype) if out is None else out
     axes = grid_axes(array.shape, mapping, slicewise(interpolation, separate_axis))
     with open_threads(threads) as pool:
         if all(axis.indices is not None for axis in axes):

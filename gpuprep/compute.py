@@ -1,0 +1,131 @@
+"""From a case in memory to the arrays that are stored: measure, decide, apply, on one array engine.
+
+Every number that depends on voxels is decided before anything is applied, and recorded with the case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.assemble import Assembled
+from gpuprep.config import Config
+from gpuprep.findings import Findings
+from gpuprep.geometry import Geometry
+from gpuprep.grids import GridMapping
+from gpuprep.ops.operations import Operations, Resampling
+from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.statistics import Histogram
+from gpuprep.plan import CasePlan, map_grid, separate_axis
+from gpuprep.prepare import Prepared, Stopwatch, prepare
+from gpuprep.record import describe, voxel_counts
+from gpuprep.resolve import Intensity, check_dtype, resolve_intensity
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a case will store, and the words about it.
+
+    ``image`` is ``z, y, x``, or channels first when there are several; None for labels only.
+    """
+
+    image: NDArray[Any] | None
+    labels: dict[str, NDArray[Any]]
+    geometry: Geometry
+    record: dict[str, Any]
+
+
+def compute(
+    plan: CasePlan,
+    assembled: Assembled,
+    config: Config,
+    operations: Operations,
+    findings: Findings,
+    cohort: tuple[Histogram, ...],
+    watch: Stopwatch,
+) -> Computed:
+    """Everything between reading and writing; arrays are the engine's until its next case.
+
+    Raises:
+        CaseError: the case cannot be done.
+    """
+    prepared = prepare(plan, assembled, config, operations, findings, watch)
+    rule = config.image.resample
+    mapping, separate = map_grid(prepared.geometry, rule), separate_axis(prepared.geometry, rule)
+    intensities = decide(prepared, findings, cohort)
+    with watch("resample"):
+        image = apply_image(prepared, mapping, separate, intensities, operations)
+        operations.wait()
+    with watch("labels"):
+        labels = {
+            name: operations.resample_labels(
+                label, mapping, interpolation=config.label.interpolation, separate_axis=separate
+            )
+            for name, label in prepared.labels.items()
+        }
+        operations.wait()
+        counts = {name: voxel_counts(label) for name, label in labels.items()}
+    words = describe(plan, prepared, mapping, separate, intensities, findings)
+    return Computed(image, labels, mapping.on(prepared.geometry), words | {"labels": counts})
+
+
+def decide(
+    prepared: Prepared, findings: Findings, cohort: tuple[Histogram, ...]
+) -> tuple[Intensity, ...]:
+    """The resolved intensity chain of every channel, checked against the stored dtype."""
+    config = prepared.config
+    resolved = []
+    for number, values in enumerate(prepared.distributions):
+        intensity = resolve_intensity(
+            config.image.intensity,
+            values,
+            partial(prepared.foreground_of, number, findings),
+            cohort[number] if number < len(cohort) else None,
+            outside=config.image.foreground.outside,
+        )
+        name = prepared.assembled.channel_names[number]
+        whole = isinstance(values, Histogram)
+        check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
+        resolved.append(intensity)
+    return tuple(resolved)
+
+
+def apply_image(
+    prepared: Prepared,
+    mapping: GridMapping,
+    separate: int | None,
+    intensities: tuple[Intensity, ...],
+    operations: Operations,
+) -> NDArray[Any] | None:
+    """The stored image: ``z, y, x``, or channels first when there are several; None for labels only."""
+    if not prepared.channels:
+        return None
+    shape = (len(prepared.channels), *mapping.shape)
+    image = operations.empty(shape, prepared.config.store.dtype)
+    rule = prepared.config.image.resample
+    rows = zip(prepared.channels, prepared.distributions, intensities, image, strict=True)
+    for held, values, intensity, target in rows:
+        prologue, ends = intensity.prologue, (values.minimum, values.maximum)
+        if prepared.config.image.foreground.outside == "zero":
+            intensity = intensity.about_zero()
+            voxels = operations.scratch.empty(held.host.shape, np.float32)
+            intensity.prologue.apply(held.host, out=voxels)
+            held = operations.hold(np.multiply(voxels, prepared.foreground, out=voxels))
+            prologue, ends = IDENTITY, intensity.limits
+        how = Resampling(
+            mapping,
+            rule.interpolation,
+            rule.boundary,
+            rule.antialias,
+            separate,
+            prologue,
+            intensity.epilogue,
+            intensity.limits,
+            ends,
+        )
+        operations.resample(held, how, target)
+    return image[0] if len(image) == 1 else image

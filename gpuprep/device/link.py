@@ -1,0 +1,196 @@
+"""How a case's arrays get to the device and back, and how many cases are on it at one time.
+
+A ``Gate`` admits cases by the bytes they need, in order of arrival. Each slot of a worker has a ``Link``:
+a stream of its own, two pinned pieces that uploads pass through in turn (while one is copied to the
+device, the next is filled), and a pinned landing that results are copied into. All of it is made once
+and reused, so that memory stays flat over any number of cases.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gpuprep.device.driver import Bytes, Driver, Event
+from gpuprep.errors import DeviceLost
+from gpuprep.kernels.loader import Engine
+
+Array = NDArray[Any]
+
+PIECE_BYTES = 16 << 20
+_ALIGNMENT = 256
+
+
+class Gate:
+    """Lets cases in while the bytes they need together stay within ``total``; alone, any case may go."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._taken = 0
+        self._changed = threading.Condition()
+        self._door = threading.Lock()  # who waits first goes first, so that no large case starves
+
+    @contextmanager
+    def admitted(self, needed: int) -> Iterator[None]:
+        """Wait for ``needed`` bytes, and hold them inside the block."""
+        with self._door, self._changed:
+            self._changed.wait_for(lambda: not self._taken or self._taken + needed <= self.total)
+            self._taken += needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= needed
+                self._changed.notify_all()
+
+
+class Link:
+    """One slot's way to a device; for one thread at a time."""
+
+    def __init__(self, driver: Driver, gate: Gate, *, piece_bytes: int = PIECE_BYTES) -> None:
+        self._driver = driver
+        self._gate = gate
+        self._stream = driver.stream()
+        self._pieces = [driver.pinned(piece_bytes) for _ in range(2)]
+        self._marks: list[Event | None] = [None, None]
+        self._landing = _Landing(driver)
+        self.lost = False
+
+    @property
+    def engine(self) -> Engine:
+        return self._driver.engine
+
+    @property
+    def device(self) -> str:
+        """The device's name."""
+        return self._driver.name
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the cases on the device may take together."""
+        return self._gate.total
+
+    @contextmanager
+    def session(self, needed: int) -> Iterator[None]:
+        """A case's time on the device: it is let in, works on this slot's stream, and is waited for.
+
+        What ``empty`` gave before is used anew.
+
+        Raises:
+            DeviceLost: the device stopped working; nothing in this process can use it any more.
+        """
+        with self._gate.admitted(needed):
+            try:
+                with self._driver.attached(), self._stream:
+                    self._landing.clear()
+                    try:
+                        yield
+                    finally:
+                        self._stream.synchronize()
+            except Exception as error:
+                if self._driver.failed(error):
+                    self.lost = True
+                    raise DeviceLost(f"{self.device} stopped working: {error}") from error
+                raise
+
+    def wait(self) -> None:
+        """Until everything that was queued is done."""
+        self._stream.synchronize()
+
+    def release(self) -> None:
+        """Wait for the stream and give memory kept for reuse back to the device."""
+        self._stream.synchronize()
+        self._driver.release()
+
+    def upload(self, array: Array) -> Any:
+        """The array on the device, in the same dtype and axis order.
+
+        Voxels travel as they lie in memory, and only those of the view; turned axes are strides again on
+        the device. Raises MemoryError where the device is full.
+        """
+        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        forward = tuple(slice(None, None, -1 if step < 0 else 1) for step in array.strides)
+        source = array[forward].transpose(order)
+        target = self.engine.xp.empty(source.shape, source.dtype)
+        for part, offset in _parts(source.shape, source.itemsize, self._pieces[0].nbytes):
+            self._send(source[part], target, offset * source.itemsize)
+        return target.transpose(np.argsort(order).tolist())[forward]
+
+    def _send(self, voxels: Array, target: Any, offset: int) -> None:
+        mark, piece = self._marks.pop(0), self._pieces.pop(0)
+        if mark is not None:
+            mark.synchronize()
+        staged = piece[: voxels.nbytes]
+        np.copyto(staged.view(voxels.dtype).reshape(voxels.shape), voxels)
+        self._driver.copy_in(staged, target, offset)
+        self._marks.append(self._driver.mark())
+        self._pieces.append(piece)
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Host memory for a result, valid until the next session."""
+        return self._landing.take(shape, np.dtype(dtype))
+
+    def download(self, array: Any, out: Array) -> None:
+        """Copy a C-contiguous device array into a C-contiguous ``out``; it is there after ``wait``."""
+        target = out.reshape(-1).view(np.uint8)
+        if self._landing.holds(target):
+            self._driver.copy_out(array, 0, target)
+            return
+        for first in range(0, target.nbytes, self._pieces[0].nbytes):
+            part = target[first : first + self._pieces[0].nbytes]
+            self._stream.synchronize()  # the piece may be on its way up
+            staged = self._pieces[0][: part.nbytes]
+            self._driver.copy_out(array, first, staged)
+            self._stream.synchronize()
+            np.copyto(part, staged)
+
+
+class _Landing:
+    """Pinned memory that results are laid into one after another; it grows by powers of two."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._memory: list[Bytes] = []
+        self._used = 0
+
+    def clear(self) -> None:
+        """Forget what was taken; several blocks become one that holds as much."""
+        total = sum(block.nbytes for block in self._memory)
+        if len(self._memory) > 1:
+            self._memory = []
+            self._memory = [self._driver.pinned(1 << (total - 1).bit_length())]
+        self._used = 0
+
+    def holds(self, target: Bytes) -> bool:
+        """Whether some bytes lie in this memory."""
+        return any(np.may_share_memory(block, target) for block in self._memory)
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        size = math.prod(shape) * dtype.itemsize
+        if not self._memory or self._used + size > self._memory[-1].nbytes:
+            self._memory.append(self._driver.pinned(1 << max(20, (size - 1).bit_length())))
+            self._used = 0
+        taken = self._memory[-1][self._used : self._used + size]
+        self._used += -(-size // _ALIGNMENT) * _ALIGNMENT
+        return taken.view(dtype).reshape(shape)
+
+
+def _parts(
+    shape: tuple[int, ...], itemsize: int, most: int
+) -> Iterator[tuple[tuple[slice, ...], int]]:
+    """A C-ordered array in runs of at most ``most`` bytes: indices, and the first voxel of each."""
+    row = math.prod(shape[1:])
+    if shape[1:] and row * itemsize > most:
+        for index in range(shape[0]):
+            for part, offset in _parts(shape[1:], itemsize, most):
+                yield (slice(index, index + 1), *part), index * row + offset
+        return
+    step = max(1, most // max(1, row * itemsize))
+    for first in range(0, shape[0], step):
+        yield (slice(first, first + step),), first * row

@@ -1,0 +1,54 @@
+"""Memory for the arrays of one case: ordinary while it lasts, a file without a name beyond that.
+
+Volumes larger than memory are worked on slab by slab, so only what is touched at a time needs to be in
+memory; the system writes the rest to disk. The files are gone with the arrays, even after a crash.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+class Scratch:
+    """Gives arrays; those beyond ``memory`` bytes in all (None: no limit) lie in files in ``folder``."""
+
+    def __init__(self, folder: Path | str = "", memory: int | None = None) -> None:
+        self._folder = folder
+        self._left = memory
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes more would be ordinary memory."""
+        return self._left is None or size <= self._left
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """A C-contiguous array with any content; OSError where the disk has no room for it."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if not self.fits(size):
+            return np.frombuffer(map_file(self._folder, size), dtype).reshape(shape)
+        if self._left is not None:
+            self._left -= size
+        return np.empty(shape, dtype)
+
+
+def map_file(folder: Path | str, size: int) -> mmap.mmap:
+    """A mapped file without a name; the disk's room is taken at once, so that no write fails later."""
+    descriptor = open_file(folder, size)
+    try:
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def open_file(folder: Path | str, size: int) -> int:
+    """The descriptor of a file without a name, of ``size`` bytes that the disk holds ready."""
+    with tempfile.TemporaryFile(prefix="gpuprep-", dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+        return os.dup(file.fileno())
