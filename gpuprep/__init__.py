@@ -18,11 +18,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gpuprep.config import Config
     from gpuprep.config_file import load_config
-    from gpuprep.coordinator import RunReport, run
+    from gpuprep.coordinator import run
     from gpuprep.errors import GpuprepError
     from gpuprep.geometry import Geometry
     from gpuprep.store.reader import Case, Cohort, open_case
     from gpuprep.store.reader import open_cohort as open
+    from gpuprep.tally import RunReport
 
 __all__ = [
     "Case",
@@ -43,7 +44,7 @@ _HOMES = {
     "Config": ("gpuprep.config", "Config"),
     "Geometry": ("gpuprep.geometry", "Geometry"),
     "GpuprepError": ("gpuprep.errors", "GpuprepError"),
-    "RunReport": ("gpuprep.coordinator", "RunReport"),
+    "RunReport": ("gpuprep.tally", "RunReport"),
     "load_config": ("gpuprep.config_file", "load_config"),
     "open": ("gpuprep.store.reader", "open_cohort"),
     "open_case": ("gpuprep.store.reader", "open_case"),

@@ -7,9 +7,8 @@ the same config and the same source files. The same command after a crash does t
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.backend import Backend, Name, available_cores, available_memory, choose_backend
@@ -19,7 +18,7 @@ from gpuprep.config import Config
 from gpuprep.config_file import load_config
 from gpuprep.crew import Crew
 from gpuprep.errors import RunStopped, UsageError
-from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunFinished, RunStarted
+from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.fingerprint import cohort_digest, merge_channels
 from gpuprep.interrupts import Interrupts
@@ -38,39 +37,10 @@ from gpuprep.plan import CasePlan
 from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
+from gpuprep.tally import RunReport, Tally
 
 DRAIN_SECONDS = 10.0
 _MOST_PER_CORE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class RunReport:
-    """How a run ended. ``exit_code`` follows the command's: 0, 1 failed cases, 3 stopped, 130 interrupted."""
-
-    finished: RunFinished
-    failures: tuple[CaseFailed, ...]
-    unmatched: tuple[tuple[str, str], ...] = ()
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        if self.interrupted:
-            return 130
-        if self.finished.stopped:
-            return 3
-        return 1 if self.failures else 0
-
-
-@dataclass
-class _Tally:
-    """What happened so far; the only state of a run, and only for its report."""
-
-    done: int = 0
-    skipped: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    failures: list[CaseFailed] = field(default_factory=list)
-    stages: Counter[str] = field(default_factory=Counter)
 
 
 def run(
@@ -117,7 +87,7 @@ def run(
     tell = _teller(listeners)
     root = Path(output).resolve()
     started = time.monotonic()
-    tally = _Tally()
+    tally = Tally(len(cases))
     with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
         claim(root, parsed, overwrite=overwrite)
         sweep(root)
@@ -151,7 +121,7 @@ def run(
         finally:
             crew.close()
             sweep(root)
-        report = _report(found, cases, tally, crew.stopped, time.monotonic() - started)
+        report = tally.report(found, crew.stopped, time.monotonic() - started)
     if interrupts.requested and report.finished.remaining:
         report = replace(report, interrupted=True)
     tell(report.finished)
@@ -162,7 +132,7 @@ def _prepare_cohort(
     cases: Sequence[Case],
     base: CasePlan,
     crew: Crew,
-    tally: _Tally,
+    tally: Tally,
     tell: Listener,
     *,
     overwrite: bool,
@@ -184,10 +154,7 @@ def _prepare_cohort(
 
     def note(outcome: Outcome) -> None:
         if outcome.done:
-            tally.done += 1
-            tally.bytes_in += outcome.done.bytes_in
-            tally.bytes_out += outcome.done.bytes_out
-            tally.stages.update(dict(outcome.stage_seconds))
+            tally.add(outcome.done, outcome.stage_seconds)
             append_line(root / MANIFEST_FILE, {"case": outcome.done.case_id, "digest": base.digest})
             tell(outcome.done)
         elif outcome.failed:
@@ -197,7 +164,7 @@ def _prepare_cohort(
 
 
 def _measure_cohort(
-    cases: Sequence[Case], base: CasePlan, crew: Crew, tally: _Tally, tell: Listener
+    cases: Sequence[Case], base: CasePlan, crew: Crew, tally: Tally, tell: Listener
 ) -> str:
     """Merge the foreground histograms of all cases; returns the digest that covers them.
 
@@ -224,29 +191,10 @@ def _measure_cohort(
     return cohort_digest(base.digest, channels)
 
 
-def _note_failure(failure: CaseFailed, root: Path, tally: _Tally, tell: Listener) -> None:
+def _note_failure(failure: CaseFailed, root: Path, tally: Tally, tell: Listener) -> None:
     tally.failures.append(failure)
     append_line(root / FAILURES_FILE, failure.to_json())
     tell(failure)
-
-
-def _report(
-    found: Found, cases: Sequence[Case], tally: _Tally, stopped: str, seconds: float
-) -> RunReport:
-    remaining = len(cases) - tally.done - tally.skipped - len(tally.failures)
-    finished = RunFinished(
-        tally.done,
-        tally.skipped,
-        len(tally.failures),
-        remaining,
-        seconds,
-        tally.bytes_in,
-        tally.bytes_out,
-        stopped,
-        dict(tally.stages),
-    )
-    unmatched = tuple((entry.path, entry.reason) for entry in found.unmatched)
-    return RunReport(finished, tuple(tally.failures), unmatched)
 
 
 def _workers(scheduler: str, workers: int | None, chosen: Backend) -> int:

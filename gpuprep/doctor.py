@@ -13,9 +13,11 @@ from typing import Literal
 
 import gpuprep
 from gpuprep.backend import available_cores, available_memory, cupy_missing
+from gpuprep.device.link import Link
 from gpuprep.errors import GpuprepError
 from gpuprep.progress import human_bytes
 
+_TOLERANCE = 2e-6
 _NEEDED = ("numpy", "SimpleITK", "nibabel", "pydicom", "isal", "zarr", "numcodecs", "distributed")
 
 
@@ -37,7 +39,7 @@ def examine() -> list[Check]:
         Check("cores", "ok", str(available_cores())),
         Check("memory", "ok", f"{human_bytes(available_memory())} available"),
         Check("disk", "ok", f"{human_bytes(shutil.disk_usage(Path.cwd()).free)} free here"),
-        Check("GPU", "note" if missing else "ok", missing or "CuPy and a CUDA device are ready"),
+        Check("GPU", "note", missing) if missing else _device(),
         Check("backend", "ok", f"auto means {'numpy' if missing else 'cupy'}"),
         _round_trip(),
     ]
@@ -48,6 +50,39 @@ def _library(name: str) -> Check:
         return Check(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Check(name, "bad", f"missing; {sys.executable} -m pip install {name}")
+
+
+def _device() -> Check:
+    """Open the first device, and have it and NumPy do the same work."""
+    from gpuprep.device.cuda import open_link
+
+    try:
+        link = open_link(0.5)
+        difference = compare_engines(link)
+    except Exception as error:  # whatever CUDA, its driver or its compiler say
+        return Check("GPU", "bad", f"{type(error).__name__}: {error}")
+    text = f"{link.device}, {human_bytes(2 * link.capacity)} free; differs from NumPy by {difference:.1e}"
+    return Check("GPU", "ok" if difference <= _TOLERANCE else "bad", text)
+
+
+def compare_engines(link: Link) -> float:
+    """The largest difference of a small cubic resampling on a device from NumPy's, in units of its range."""
+    import numpy as np
+
+    from gpuprep.grids import GridMapping
+    from gpuprep.ops.device.operations import DeviceOperations
+    from gpuprep.ops.operations import HostOperations, Resampling
+
+    voxels = np.random.default_rng(0).integers(-1024, 3000, (40, 50, 60)).astype(np.int16)
+    how = Resampling(GridMapping((30, 40, 70), (1.3, 1.2, 0.8), (0.1, 0.2, 0.3)), "cubic")
+    results = []
+    for operations in (HostOperations(), DeviceOperations(link, HostOperations())):
+        with link.session(0):
+            out = operations.empty(how.mapping.shape, np.float32)
+            operations.resample(operations.hold(voxels), how, out)
+            operations.wait()
+            results.append(out.copy())
+    return float(np.abs(results[0] - results[1]).max() / np.ptp(results[0]))
 
 
 def _round_trip() -> Check:

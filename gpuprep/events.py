@@ -27,6 +27,8 @@ class CaseDone:
     bytes_out: int = 0
     seconds: float = 0.0
     findings: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
+    """Why parts of it were not done by the engine of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class RunFinished:
     bytes_out: int
     stopped: str = ""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    fallbacks: dict[str, int] = field(default_factory=dict)
+    """Cases per reason why parts of them were not done by the engine of the run."""
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -69,9 +69,15 @@ class ProgressView:
                 if len(event.paths) > _SHOWN_PATHS:
                     self._console.print(f"     … and {len(event.paths) - _SHOWN_PATHS} more")
             case RunFinished():
-                if self._bar is not None:
-                    self._bar.stop()
-                self._console.print(summary_line(event), highlight=False)
+                self._finish(event)
+
+    def _finish(self, event: RunFinished) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        for reason, cases in event.fallbacks.items():
+            text = f"NumPy did (parts of) {cases} case{'s' * (cases > 1)}: {reason}"
+            self._console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+        self._console.print(summary_line(event), highlight=False)
 
     def _start(self, event: RunStarted) -> None:
         self._total = event.cases

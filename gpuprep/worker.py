@@ -53,7 +53,9 @@ def run_case(
     host = HostOperations(plan.threads, make_room(plan, assembled, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     computed = None
-    if link is not None and not link.lost and is_worth_it(assembled, config):
+    if link is not None and link.lost:
+        engine["fallbacks"] = [f"{link.device} stopped working in an earlier case"]
+    elif link is not None and is_worth_it(assembled, config):
         try:
             with link.session(bytes_on_device(assembled, config)):
                 operations = DeviceOperations(link, host)

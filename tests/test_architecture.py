@@ -25,7 +25,7 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "worker", "output"},
     {"executors"},
-    {"preview", "crew", "coordinator", "training"},
+    {"preview", "crew", "tally", "coordinator", "training"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},
     {"cli", "cli_cases"},

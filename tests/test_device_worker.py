@@ -13,6 +13,7 @@ from gpuprep.case import Case, LabelSource, Source
 from gpuprep.config import Config
 from gpuprep.config_file import parse_config
 from gpuprep.device.link import Gate, Link
+from gpuprep.doctor import compare_engines
 from gpuprep.geometry import Geometry
 from gpuprep.io.scan import Scan
 from gpuprep.plan import CasePlan
@@ -134,7 +135,7 @@ def test_a_lost_device_costs_time_and_nothing_else(tmp_path, calls):
     assert "illegal memory access" in made[0]["engine"]["fallbacks"][0]
     assert link.lost
     again = make(tmp_path / "again", config, link)
-    assert again[0]["engine"] == {"backend": "numpy"}
+    assert again[0]["engine"]["fallbacks"] == ["NumPy stopped working in an earlier case"]
 
 
 def test_slots_share_a_device_and_make_what_one_makes(tmp_path):
@@ -157,3 +158,7 @@ def test_slots_share_a_device_and_make_what_one_makes(tmp_path):
     assert len(made) == 12
     for each in made.values():
         check_equal(each, wanted)
+
+
+def test_the_doctor_compares_the_engines():
+    assert 0 < compare_engines(link_over(NumpyDriver())) < 2e-6

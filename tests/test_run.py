@@ -323,3 +323,22 @@ def test_outside_the_foreground_is_zero_where_asked(tmp_path):
     stored = np.asarray(case.image).transpose(2, 1, 0)
     assert (stored[~inside] == 0).all()
     np.testing.assert_allclose(stored, expected, atol=1e-5)
+
+
+def test_what_left_the_device_is_counted_and_said(cohort_folder, tmp_path, monkeypatch):
+    from rich.console import Console
+
+    from gpuprep.executors import task
+    from gpuprep.progress import ProgressView
+
+    def with_fallback(*arguments):
+        record = run_case(*arguments)
+        return record | {"engine": {"backend": "cupy", "fallbacks": ["the device has no room"]}}
+
+    run_case = task.run_case
+    monkeypatch.setattr(task, "run_case", with_fallback)
+    console = Console(file=io.StringIO(), width=200)
+    view = ProgressView(console, live=False)
+    report = run(cohort_folder, tmp_path / "out", limit=2, scheduler="serial", listeners=[view])
+    assert report.finished.fallbacks == {"the device has no room": 2}
+    assert "NumPy did (parts of) 2 cases: the device has no room" in console.file.getvalue()

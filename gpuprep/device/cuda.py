@@ -36,34 +36,34 @@ class CudaDriver:
         import cupy
 
         self._cupy = cupy
-        self._device = cupy.cuda.Device(number)
+        self._number = number
         self.engine = cuda_engine()
-        with self._device:
+        with self.attached():
             properties = cupy.cuda.runtime.getDeviceProperties(number)
             self.engine.compile()
         self.name = str(properties["name"].decode("utf-8", "replace"))
 
     def attached(self) -> AbstractContextManager[Any]:
-        device: AbstractContextManager[Any] = self._device
+        device: AbstractContextManager[Any] = self._cupy.cuda.Device(self._number)
         return device
 
     def free_memory(self) -> int:
         pool = self._cupy.get_default_memory_pool()
-        with self._device:
+        with self.attached():
             return int(self._cupy.cuda.runtime.memGetInfo()[0]) + int(pool.free_bytes())
 
     def release(self) -> None:
-        with self._device:
+        with self.attached():
             self._cupy.get_default_memory_pool().free_all_blocks()
 
     def pinned(self, size: int) -> Bytes:
         cuda = self._cupy.cuda
-        with self._device:  # not from CuPy's pool, which keeps every size it ever gave
+        with self.attached():  # not from CuPy's pool, which keeps every size it ever gave
             pointer = cuda.PinnedMemoryPointer(cuda.PinnedMemory(size), 0)
         return np.frombuffer(pointer, np.uint8, size)
 
     def stream(self) -> Stream:
-        with self._device:
+        with self.attached():
             stream: Stream = self._cupy.cuda.Stream(non_blocking=True)
         return stream
 

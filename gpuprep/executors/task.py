@@ -129,6 +129,7 @@ def _done(plan: CasePlan, record: dict[str, Any], seconds: float) -> Outcome:
         bytes_out=sum(seal["size"] for seal in record["files"].values()),
         seconds=seconds,
         findings=tuple(finding["code"] for finding in record["findings"]),
+        fallbacks=tuple(record["engine"].get("fallbacks", ())),
     )
     return Outcome(plan, done=event, stage_seconds=tuple(record["timings"].items()))
 
