@@ -7,7 +7,6 @@ import nibabel
 import numpy as np
 import pytest
 from hypothesis import settings
-from kernel_engines import engine  # noqa: F401  (a fixture)
 
 settings.register_profile("gpuprep", deadline=None, max_examples=60, derandomize="CI" in os.environ)
 settings.load_profile("gpuprep")

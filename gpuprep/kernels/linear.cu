@@ -12,7 +12,8 @@ __device__ __forceinline__ Tap tap_of(const int32 *__restrict__ index, const flo
 }
 
 // linear_S_T: T out[outputs] = store(after(linear(before(in)))), one thread per output.
-//   in, out   any strides; axes in in's memory order, so that threads of a warp read neighbouring voxels
+//   in        any strides; axes in its memory order, so that threads of a warp read neighbouring voxels
+//   out       any strides or chunks
 //   index*, weight*  of the slices, rows and columns: see tap_of; indices lie inside the axis
 //   outputs   lengths of out
 //   grid      (ceil(columns / 128), rows, slices), the last two at most 65,535 (larger ones loop); block 128
@@ -22,7 +23,7 @@ __device__ __forceinline__ void linear(
     const int32 *__restrict__ index_z, const float *__restrict__ weight_z,
     const int32 *__restrict__ index_y, const float *__restrict__ weight_y,
     const int32 *__restrict__ index_x, const float *__restrict__ weight_x,
-    const Lengths &outputs, const Step<float> &after, T *__restrict__ out, const Strides &out_strides)
+    const Lengths &outputs, const Step<float> &after, T *__restrict__ out, const Places &places)
 {
     const int64 x = (int64)blockIdx.x * blockDim.x + threadIdx.x;
     if (x >= outputs.columns) return;
@@ -40,7 +41,7 @@ __device__ __forceinline__ void linear(
             }
             const float near = fmaf(b.high, lines[1], b.low * lines[0]);
             const float far = fmaf(b.high, lines[3], b.low * lines[2]);
-            store(out + offset_of(out_strides, z, y, x), applied(fmaf(a.high, far, a.low * near), after));
+            store(out + place_of(places, z, y, x), applied(fmaf(a.high, far, a.low * near), after));
         }
     }
 }
@@ -51,9 +52,9 @@ __device__ __forceinline__ void linear(
         const int32 *__restrict__ index_z, const float *__restrict__ weight_z, \
         const int32 *__restrict__ index_y, const float *__restrict__ weight_y, \
         const int32 *__restrict__ index_x, const float *__restrict__ weight_x, \
-        Lengths outputs, Step<float> after, T *__restrict__ out, Strides out_strides) \
+        Lengths outputs, Step<float> after, T *__restrict__ out, Places places) \
     { linear<S, T>(in, strides, before, index_z, weight_z, index_y, weight_y, index_x, weight_x, \
-                   outputs, after, out, out_strides); }
+                   outputs, after, out, places); }
 EACH_PAIR(LINEAR)
 
 // pick_S_T: T out[outputs] = store(step(in[index_z][index_y][index_x])); grid and block as above.
@@ -61,14 +62,14 @@ template <class S, class T>
 __device__ __forceinline__ void pick(
     const S *__restrict__ in, const Strides &strides, const int32 *__restrict__ index_z,
     const int32 *__restrict__ index_y, const int32 *__restrict__ index_x, const Lengths &outputs,
-    const STEP_OF(S) &step, T *__restrict__ out, const Strides &out_strides)
+    const STEP_OF(S) &step, T *__restrict__ out, const Places &places)
 {
     const int64 x = (int64)blockIdx.x * blockDim.x + threadIdx.x;
     if (x >= outputs.columns) return;
     for (int64 z = blockIdx.z; z < outputs.slices; z += gridDim.z)
         for (int64 y = blockIdx.y; y < outputs.rows; y += gridDim.y) {
             const S v = in[offset_of(strides, index_z[z], index_y[y], index_x[x])];
-            store(out + offset_of(out_strides, z, y, x), applied((typename Arithmetic<S>::type)v, step));
+            store(out + place_of(places, z, y, x), applied((typename Arithmetic<S>::type)v, step));
         }
 }
 
@@ -76,6 +77,6 @@ __device__ __forceinline__ void pick(
     extern "C" __global__ void __launch_bounds__(128, 8) pick_##S##_##T( \
         const S *__restrict__ in, Strides strides, const int32 *__restrict__ index_z, \
         const int32 *__restrict__ index_y, const int32 *__restrict__ index_x, Lengths outputs, \
-        STEP_OF(S) step, T *__restrict__ out, Strides out_strides) \
-    { pick<S, T>(in, strides, index_z, index_y, index_x, outputs, step, out, out_strides); }
+        STEP_OF(S) step, T *__restrict__ out, Places places) \
+    { pick<S, T>(in, strides, index_z, index_y, index_x, outputs, step, out, places); }
 EACH_PAIR(PICK)

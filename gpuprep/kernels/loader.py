@@ -7,15 +7,27 @@ launches kernels is written once, against the engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-SOURCES = ("resample", "linear", "labels", "statistics")
+import numpy as np
+
+from gpuprep.kernels.tables import Tables
+
+SOURCES = (
+    *("resample", "linear", "labels"),
+    *("statistics", "label_statistics", "profiles", "pointwise"),
+)
+
+_PREAMBLE = ("voxel.cuh", "walk.cuh")
 
 OPTIONS = ("--std=c++17", "--fmad=false")
 """For NVRTC: no product and sum are joined unless the source says so (``fmaf``)."""
+
+NULL = np.uintp(0)
+"""The null pointer, as a kernel's argument; CuPy's versions differ in what they make of None."""
 
 Launch = Callable[..., None]
 
@@ -34,6 +46,7 @@ class Engine:
     Attributes:
         xp: the array library; ``empty``, ``zeros`` and ``asarray`` are used, and nothing else.
         shared_bytes: dynamic shared memory that a block may use without asking for more.
+        tables: weights and indices on the device, kept from case to case.
     """
 
     def __init__(
@@ -42,10 +55,12 @@ class Engine:
         load: Callable[[str], Module],
         to_host: Callable[[Any], Any],
         shared_bytes: int = 48 << 10,
+        queue: Callable[[], Hashable] = lambda: None,
     ) -> None:
         self.xp = xp
         self.to_host = to_host
         self.shared_bytes = shared_bytes
+        self.tables = Tables(xp, queue)
         self._load = load
 
     def compile(self) -> None:
@@ -69,8 +84,10 @@ class Engine:
 
 def read_source(name: str) -> str:
     """The text of a kernel file with what every file begins with in front; line numbers are kept."""
-    parts = ("voxel.cuh", f"{name}.cu")
-    return "".join(f'#line 1 "{part}"\n{(_FOLDER / part).read_text("utf-8")}' for part in parts)
+    return "".join(
+        f'#line 1 "{part}"\n{(_FOLDER / part).read_text("utf-8")}'
+        for part in (*_PREAMBLE, f"{name}.cu")
+    )
 
 
 @cache
@@ -78,7 +95,15 @@ def cuda_engine() -> Engine:
     """The engine of this process's GPUs; ImportError or a CUDA error where there are none."""
     import cupy
 
-    return Engine(cupy, lambda name: _module(name, cupy.cuda.Device().id), cupy.asnumpy)
+    def device() -> int:
+        return cupy.cuda.runtime.getDevice()
+
+    return Engine(
+        cupy,
+        lambda name: _module(name, device()),
+        cupy.asnumpy,
+        queue=lambda: (device(), cupy.cuda.get_current_stream().ptr),
+    )
 
 
 @cache

@@ -141,29 +141,43 @@ extern "C" __global__ void __launch_bounds__(256, 4) columns_pass_between(
     columns_pass<float, false>(in, strides, lengths, none, first, width, weights, band, out, out_strides);
 }
 
-// last_pass_T: T out[slices][outputs][columns] = store(step(band x in[slices][rows][columns])), in float32.
-//   in, out   any strides (a permuted or flipped out costs no copy); grid and block as above
+// Smallest and largest sums, by slice, row (of outputs) or column: entry i of `count` lows, then highs, where
+// i goes along the one axis whose stride is 1.
+struct Limits { Strides along; int64 count; };
+
+// last_pass_T: T out[slices][outputs][columns] = store(step(clip(band x in[slices][rows][columns]))), in float32.
+//   in        any strides; grid and block as above
+//   limits    float32, what sums are clipped to first; none where null
+//   out       any strides (a permuted or flipped out costs no copy) or chunks
 template <class T>
 __device__ __forceinline__ void last_pass(
     const float *__restrict__ in, const Strides &strides, const Lengths &lengths,
     const int32 *__restrict__ first, const int32 *__restrict__ width, const float *__restrict__ weights,
-    const Band &band, const Step<float> &step, T *__restrict__ out, const Strides &out_strides)
+    const Band &band, const float *__restrict__ limits, const Limits &reach, const Step<float> &step,
+    T *__restrict__ out, const Places &places)
 {
     int64 slice, column;
     float sums[OUTPUTS];
     if (!strided_sums<float, false>(in, strides, lengths, step, first, width, weights, band, slice, column, sums))
         return;
-    const int o = blockIdx.y * OUTPUTS;
-    T *target = out + offset_of(out_strides, slice, o, column);
+    const int64 o = (int64)blockIdx.y * OUTPUTS;
+    T *target = out + place_of(places, slice, 0, column);
 #pragma unroll
-    for (int t = 0; t < OUTPUTS; t++)
-        if (o + t < band.outputs) store(target + t * out_strides.row, applied(sums[t], step));
+    for (int t = 0; t < OUTPUTS; t++) {
+        if (o + t >= band.outputs) break;
+        float v = sums[t];
+        if (limits) {
+            const float *low = limits + offset_of(reach.along, slice, o + t, column);
+            v = clipped(v, low[0], low[reach.count]);
+        }
+        store(target + place_along(o + t, places, places.chunks.row, places.voxels.row), applied(v, step));
+    }
 }
 
 #define LAST_PASS(T) \
     extern "C" __global__ void __launch_bounds__(256, 4) last_pass_##T( \
         const float *__restrict__ in, Strides strides, Lengths lengths, const int32 *__restrict__ first, \
-        const int32 *__restrict__ width, const float *__restrict__ weights, Band band, Step<float> step, \
-        T *__restrict__ out, Strides out_strides) \
-    { last_pass<T>(in, strides, lengths, first, width, weights, band, step, out, out_strides); }
+        const int32 *__restrict__ width, const float *__restrict__ weights, Band band, \
+        const float *__restrict__ limits, Limits reach, Step<float> step, T *__restrict__ out, Places places) \
+    { last_pass<T>(in, strides, lengths, first, width, weights, band, limits, reach, step, out, places); }
 LAST_PASS(float32) LAST_PASS(float16) LAST_PASS(int16)

@@ -1,36 +1,7 @@
 // Exact statistics: counts per value, counts of the digits of ordered keys, moments merged in fixed order.
 //
-// Sources have any strides and an optional mask of bytes (not zero: counts) with strides of its own. Only
-// integers are added atomically, so that results never depend on which block comes first.
-
-#define ALL_LANES 0xffffffffu
-#define CHUNK 4096    // neighbouring voxels of a row that a block takes at a time
-
-template <class S> struct Source {
-    const S *voxels;
-    Strides strides;
-    const uint8 *mask;
-    Strides mask_strides;
-    Lengths lengths;
-};
-
-// Call visit(counts, value) for every voxel, by all threads of a warp equally often: votes are legal.
-template <class S, class Visit>
-__device__ __forceinline__ void each_voxel(const Source<S> &source, Visit visit) {
-    const Lengths &n = source.lengths;
-    const int64 chunks = (n.columns + CHUNK - 1) / CHUNK, items = n.slices * n.rows * chunks;
-    for (int64 item = blockIdx.x; item < items; item += gridDim.x) {
-        const int64 slice = item / chunks / n.rows, row = item / chunks % n.rows;
-        const S *voxels = source.voxels + offset_of(source.strides, slice, row, 0);
-        const uint8 *mask = source.mask + offset_of(source.mask_strides, slice, row, 0);
-        const int64 begin = item % chunks * CHUNK, end = min(begin + CHUNK, n.columns);
-        for (int64 x0 = begin; x0 < end; x0 += blockDim.x) {
-            const int64 x = x0 + threadIdx.x;
-            const bool counts = x < end && (!source.mask || mask[x * source.mask_strides.column]);
-            visit(counts, counts ? voxels[x * source.strides.column] : (S)0);
-        }
-    }
-}
+// Voxels are visited as in walk.cuh. Only integers are added atomically, so that results never depend on
+// which block comes first.
 
 __device__ __forceinline__ void clear(uint32 *bins, int count) {
     for (int i = threadIdx.x; i < count; i += blockDim.x) bins[i] = 0;
@@ -75,30 +46,18 @@ __device__ __forceinline__ void histogram(const Source<S> &source, int32 start, 
       histogram<S>(source, start, bins, counts); }
 HISTOGRAM(int8) HISTOGRAM(uint8) HISTOGRAM(int16) HISTOGRAM(uint16) HISTOGRAM(int32)
 
-// Unsigned numbers that order as the values do.
-__device__ __forceinline__ uint32 ordered_key(float v) {
-    const uint32 bits = __float_as_uint(v);
-    return bits ^ ((uint32)((int32)bits >> 31) | 0x80000000u);
-}
-__device__ __forceinline__ uint32 ordered_key(int32 v) { return (uint32)v ^ 0x80000000u; }
-
-__device__ __forceinline__ bool is_nan(float v) { return v != v; }
-__device__ __forceinline__ bool is_infinite(float v) { return (__float_as_uint(v) & 0x7fffffffu) == 0x7f800000u; }
-template <class S> __device__ __forceinline__ bool is_nan(S) { return false; }
-template <class S> __device__ __forceinline__ bool is_infinite(S) { return false; }
-
 // digits_S, one round of a radix selection: counts[q << bits | d] += finite voxels whose key begins with
 // prefixes[q] (distinct) and goes on with the digit d of `bits` bits, below which `shift` bits remain.
 // Dynamic shared memory 4 * (prefix_count << bits) bytes; block a multiple of 32.
-template <class S>
-__device__ __forceinline__ void digits(const Source<S> &source, const uint32 *__restrict__ prefixes,
-                                       int32 prefix_count, int32 shift, int32 bits, uint64 *__restrict__ counts) {
+template <class S, class K>
+__device__ __forceinline__ void digits(const Source<S> &source, const K *__restrict__ prefixes, int32 prefix_count,
+                                       int32 shift, int32 bits, uint64 *__restrict__ counts) {
     extern __shared__ uint32 shared_bins[];
     uint32 *own = shared_bins;
     clear(own, prefix_count << bits);
     each_voxel(source, [=](bool present, S value) {
-        const uint32 key = ordered_key(value);
-        const uint32 prefix = shift + bits < 32 ? key >> (shift + bits) : 0u;
+        const K key = ordered_key(value);
+        const K prefix = shift + bits < 8 * (int)sizeof(K) ? key >> (shift + bits) : 0u;
         int bin = -1;
         if (present && !is_nan(value) && !is_infinite(value))
             for (int q = 0; q < prefix_count; q++)
@@ -111,11 +70,11 @@ __device__ __forceinline__ void digits(const Source<S> &source, const uint32 *__
 #define DIGITS(S) \
     extern "C" __global__ void __launch_bounds__(256, 4) digits_##S( \
         const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
-        Lengths lengths, const uint32 *__restrict__ prefixes, int32 prefix_count, int32 shift, int32 bits, \
-        uint64 *__restrict__ counts) \
+        Lengths lengths, const Key<S>::type *__restrict__ prefixes, int32 prefix_count, int32 shift, \
+        int32 bits, uint64 *__restrict__ counts) \
     { const Source<S> source = {in, strides, mask, mask_strides, lengths}; \
       digits<S>(source, prefixes, prefix_count, shift, bits, counts); }
-DIGITS(int32) DIGITS(float32)
+DIGITS(int32) DIGITS(float32) DIGITS(float64)
 
 // ---- moments: float64, every thread over its own voxels, then trees of fixed shape
 

@@ -1,5 +1,5 @@
 // What every kernel file begins with (loader.py puts it in front; there are no includes): strides of any
-// sign, the folded intensity step, and conversions that round as NumPy does.
+// sign, chunked results, the folded intensity step, and conversions that round as NumPy does.
 //
 // Compiled with --fmad=false: a product and a sum are rounded separately unless fmaf is written. The same
 // source then gives the same bits on a GPU and on a CPU.
@@ -13,6 +13,7 @@ typedef unsigned int uint32;
 typedef long long int64;
 typedef unsigned long long uint64;
 typedef float float32;
+typedef double float64;
 
 // float16 as its bits, so that no header is needed.
 struct float16 { uint16 bits; };
@@ -24,6 +25,20 @@ struct Strides { int64 slice, row, column; };
 
 __device__ __forceinline__ int64 offset_of(const Strides &s, int64 slice, int64 row, int64 column) {
     return slice * s.slice + row * s.row + column * s.column;
+}
+
+// Where results lie: voxel i of an axis is voxel i % edge of chunk i / edge, the latter as i * inverse >> 32
+// (the host keeps axes short enough). A plain array is one endless chunk: its inverse is 0.
+struct Places { Strides chunks, voxels; uint32 edge, inverse; };
+
+__device__ __forceinline__ int64 place_along(int64 index, const Places &p, int64 chunk_stride, int64 voxel_stride) {
+    const uint32 i = (uint32)index, chunk = (uint32)((uint64)i * p.inverse >> 32);
+    return chunk * chunk_stride + (i - chunk * p.edge) * voxel_stride;
+}
+
+__device__ __forceinline__ int64 place_of(const Places &p, int64 slice, int64 row, int64 column) {
+    return place_along(slice, p, p.chunks.slice, p.voxels.slice) + place_along(row, p, p.chunks.row, p.voxels.row) +
+           place_along(column, p, p.chunks.column, p.voxels.column);
 }
 
 // clip((v - zero) * scale + rest): the line through its own zero keeps small results exact, and clipping
@@ -41,6 +56,7 @@ template <class W> __device__ __forceinline__ W applied(W v, const Step<W> &step
 // The arithmetic of a stored type: float32 holds every value of at most 16 bits, float64 every int32.
 template <class S> struct Arithmetic { typedef float type; };
 template <> struct Arithmetic<int32> { typedef double type; };
+template <> struct Arithmetic<float64> { typedef double type; };
 #define STEP_OF(S) Step<typename Arithmetic<S>::type>
 
 template <class S> __device__ __forceinline__ float prepared(S v, const STEP_OF(S) &step) {
@@ -60,10 +76,18 @@ __device__ __forceinline__ uint16 half_bits(float v) {
     return (uint16)(sign | (whole + (rest > half || (rest == half && (whole & 1u)))));
 }
 
+// float64 to float32 for a second rounding: towards zero, with the last bit set where anything is lost.
+__device__ __forceinline__ float rounded_to_odd(double v) {
+    const float near = (float)v;
+    if ((double)near == v) return near;
+    const uint32 bits = __float_as_uint(near);
+    return __uint_as_float((fabs((double)near) > fabs(v) ? bits - 1u : bits) | 1u);
+}
+
 __device__ __forceinline__ void store(float32 *out, float v) { *out = v; }
 __device__ __forceinline__ void store(float32 *out, double v) { *out = (float)v; }
 __device__ __forceinline__ void store(float16 *out, float v) { out->bits = half_bits(v); }
-__device__ __forceinline__ void store(float16 *out, double v) { out->bits = half_bits((float)v); }
+__device__ __forceinline__ void store(float16 *out, double v) { out->bits = half_bits(rounded_to_odd(v)); }
 __device__ __forceinline__ void store(int16 *out, float v) {
     *out = (int16)clipped(rintf(v), -32768.f, 32767.f);
 }
@@ -71,9 +95,40 @@ __device__ __forceinline__ void store(int16 *out, double v) {
     *out = (int16)clipped(rint(v), -32768.0, 32767.0);
 }
 
-// MAKE(S) for every stored type of an image, MAKE(S, T) for every pair with a type of a result.
-#define EACH_SOURCE(MAKE) MAKE(int8) MAKE(uint8) MAKE(int16) MAKE(uint16) MAKE(int32) MAKE(float32)
+// Unsigned numbers that order as the values do; integers of at most 32 bits go as int32.
+template <class S> struct Key { typedef uint32 type; };
+template <> struct Key<float64> { typedef uint64 type; };
+
+__device__ __forceinline__ uint32 ordered_key(int32 v) { return (uint32)v ^ 0x80000000u; }
+__device__ __forceinline__ uint32 ordered_key(float v) {
+    const uint32 bits = __float_as_uint(v);
+    return bits ^ ((uint32)((int32)bits >> 31) | 0x80000000u);
+}
+__device__ __forceinline__ uint64 ordered_key(double v) {
+    const uint64 bits = (uint64)__double_as_longlong(v);
+    return bits ^ ((uint64)((int64)bits >> 63) | 0x8000000000000000ull);
+}
+
+template <class S> __device__ __forceinline__ bool is_nan(S v) { return v != v; }
+template <class S> __device__ __forceinline__ bool is_infinite(S v) { return v == v && v - v != v - v; }
+
+// Which voxels count: those above the threshold, or all that are not zero.
+struct Rule { double threshold; int32 above; };
+
+template <class S> __device__ __forceinline__ bool counts(S v, const Rule &rule) {
+    return rule.above ? (double)v > rule.threshold : v != (S)0;
+}
+
+#define ALL_LANES 0xffffffffu
+
+// MAKE(S) for every stored type of an image, MAKE(S, T) for every pair with a type of a result; MAKE(L) for
+// every type of a label map.
+#define EACH_SOURCE(MAKE) \
+    MAKE(int8) MAKE(uint8) MAKE(int16) MAKE(uint16) MAKE(int32) MAKE(float32) MAKE(float64)
 #define EACH_TARGET_OF(MAKE, S) MAKE(S, float32) MAKE(S, float16) MAKE(S, int16)
 #define EACH_PAIR(MAKE) \
     EACH_TARGET_OF(MAKE, int8) EACH_TARGET_OF(MAKE, uint8) EACH_TARGET_OF(MAKE, int16) \
-    EACH_TARGET_OF(MAKE, uint16) EACH_TARGET_OF(MAKE, int32) EACH_TARGET_OF(MAKE, float32)
+    EACH_TARGET_OF(MAKE, uint16) EACH_TARGET_OF(MAKE, int32) EACH_TARGET_OF(MAKE, float32) \
+    EACH_TARGET_OF(MAKE, float64)
+#define EACH_LABEL(MAKE) \
+    MAKE(int8) MAKE(uint8) MAKE(int16) MAKE(uint16) MAKE(int32) MAKE(uint32) MAKE(int64) MAKE(uint64)

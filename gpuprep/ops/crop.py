@@ -46,11 +46,19 @@ def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) ->
             across = above.sum(0, dtype=np.int64)
             counts[2] += across
             counts[0][z] = across.sum()
+    return box_of_counts(counts, minimum_fraction)
+
+
+def box_of_counts(counts: Sequence[NDArray[np.int64]], minimum_fraction: float = 0.0) -> Box:
+    """Per axis from the first to the last plane that holds at least a fraction of the fullest's voxels.
+
+    ``counts`` are voxels per plane along z, y, x; with no voxels, or no such plane, the full extent.
+    """
     edges = []
     for count in counts:
         enough = np.flatnonzero((count > 0) & (count >= minimum_fraction * count.max()))
         if not len(enough):
-            return _union([], array.shape)
+            return _union([], tuple(len(every) for every in counts))
         edges.append(slice(int(enough[0]), int(enough[-1]) + 1))
     return edges[0], edges[1], edges[2]
 

@@ -4,8 +4,34 @@ Arrays stay where they are: what goes in and comes out belongs to the engine's a
 ``kernels.loader``). Work is queued on the current stream; only numbers and histograms come to the host.
 """
 
+from gpuprep.ops.device.boxes import above_box_device, label_box_device, nonzero_box_device
+from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
 from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.masks import (
+    above_mask_device,
+    cleaned_device,
+    label_mask_device,
+    masked_device,
+    nonzero_mask_device,
+)
 from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.sampling import Part, needed_slices
 from gpuprep.ops.device.statistics import measure_device
 
-__all__ = ["measure_device", "resample_device", "resample_labels_device"]
+__all__ = [
+    "Part",
+    "SliceRanges",
+    "above_box_device",
+    "above_mask_device",
+    "cleaned_device",
+    "label_box_device",
+    "label_mask_device",
+    "masked_device",
+    "measure_device",
+    "needed_slices",
+    "nonzero_box_device",
+    "nonzero_mask_device",
+    "resample_device",
+    "resample_labels_device",
+    "slice_ranges_device",
+]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.axis import AxisWeights, grid_axes
-from gpuprep.ops.device.arguments import lengths_of, point_grid, strides_of
-from gpuprep.ops.gather import memory_order
+from gpuprep.ops.axis import AxisWeights, grid_axes, slicewise
+from gpuprep.ops.device.arguments import LABELS, lengths_of, point_grid, strides_of
+from gpuprep.ops.device.direct import pick_tables
+from gpuprep.ops.device.sampling import Part, Sampling
+from gpuprep.ops.device.target import Target
 
 _THREADS = 128
-_NATIVE = {np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)}
 
 
 def resample_labels_device(
@@ -22,37 +24,66 @@ def resample_labels_device(
     mapping: GridMapping,
     *,
     interpolation: Literal["nearest", "linear"] = "nearest",
+    separate_axis: int | None = None,
+    part: Part | None = None,
+    chunk: int = 0,
+    out: Any = None,
 ) -> Any:
     """``ops.labels.resample_labels`` on the engine's arrays: the same labels, voxel for voxel.
 
-    ``array`` is 3-D, of any strides and any integer dtype in native byte order (TypeError for others).
+    ``array`` is 3-D, of any strides and any integer dtype in native byte order (TypeError for others);
+    ``part``, ``chunk`` and ``out`` as for ``resample_device``.
     """
-    if array.dtype not in _NATIVE:
+    if array.dtype not in LABELS:
         raise TypeError(f"labels are native integers, not {array.dtype}")
-    axes = grid_axes(array.shape, mapping, interpolation)
-    out = engine.xp.empty(mapping.shape, array.dtype)
-    order = memory_order(array)
-    shape = [axes[axis].m for axis in order]
-    grid = point_grid(shape, _THREADS)
-    ends = lengths_of(shape), out, strides_of(out, order)
-    if all(axis.indices is not None for axis in axes):
-        unsigned = np.dtype(f"u{array.itemsize}")
-        picks = [engine.xp.asarray(axes[axis].start) for axis in order]
-        bits = array.view(unsigned), strides_of(array, order), *picks
-        arguments = (*bits, ends[0], out.view(unsigned), ends[2])
-        engine.launch("labels", f"copy_{unsigned.name}", grid, _THREADS, arguments)
-        return out
-    nearest = grid_axes(array.shape, mapping, "nearest")
-    tables = [table for axis in order for table in _taps(axes[axis], nearest[axis])]
-    on_device = [engine.xp.asarray(table) for table in tables]
-    arguments = (array, strides_of(array, order), *on_device, *ends)
-    engine.launch("labels", f"vote_{array.dtype.name}", grid, _THREADS, arguments)
-    return out
+    shape = array.shape if part is None else part.shape
+    axes = grid_axes(shape, mapping, slicewise(interpolation, separate_axis))
+    sampling = Sampling.of(array, axes, part)
+    target = Target.of(engine, sampling.shape, array.dtype, chunk, out)
+    if sampling.reach() == 1:
+        _copy(engine, array, sampling, target)
+        return target.array
+    nearest = grid_axes(shape, mapping, "nearest")
+    if part is not None:
+        nearest = part.cut(nearest, part.inputs(axes))
+    tables = [
+        table
+        for axis in sampling.order
+        for table in _tap_tables(engine, sampling.axes[axis], nearest[axis])
+    ]
+    _launch(engine, f"vote_{array.dtype.name}", array, sampling, tables, target)
+    return target.array
 
 
-def _taps(linear: AxisWeights, nearest: AxisWeights) -> tuple[Any, Any]:
+def _copy(engine: Engine, array: Any, sampling: Sampling, target: Target) -> None:
+    """Write the labels that the axes pick, whatever their type, by their bits."""
+    unsigned = np.dtype(f"u{array.itemsize}")
+    bits = Target(target.array.view(unsigned), target.shape, target.chunk)
+    tables = pick_tables(engine, sampling)
+    _launch(engine, f"copy_{unsigned.name}", array.view(unsigned), sampling, tables, bits)
+
+
+def _launch(
+    engine: Engine,
+    kernel: str,
+    array: Any,
+    sampling: Sampling,
+    tables: Sequence[Any],
+    target: Target,
+) -> None:
+    order, shape = sampling.order, [axis.m for axis in sampling.ordered]
+    source = array, strides_of(array, order)
+    arguments = (*source, *tables, lengths_of(shape), target.array, target.places(order))
+    engine.launch("labels", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
+
+
+def _tap_tables(engine: Engine, linear: AxisWeights, nearest: AxisWeights) -> tuple[Any, ...]:
     """Indices below, above and nearest of each output, and the float64 weights of those above."""
-    width = linear.weights.shape[1]
-    weight = linear.weights[:, 1] if width == 2 else np.zeros(linear.m)
-    index = np.stack([linear.start, linear.start + (width - 1), nearest.start])
-    return index, np.ascontiguousarray(weight)
+
+    def taps() -> tuple[Any, Any]:
+        width = linear.weights.shape[1]
+        weight = linear.weights[:, 1] if width == 2 else np.zeros(linear.m)
+        index = [linear.start, linear.start + np.int32(width - 1), nearest.start]
+        return np.stack(index), np.ascontiguousarray(weight)
+
+    return engine.tables.get(("votes", linear, nearest), taps)

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.axis import Axes, AxisWeights, Interpolation, grid_axes
+from gpuprep.ops.axis import Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
-from gpuprep.ops.device.arguments import (
-    lengths_of,
-    point_grid,
-    source_name,
-    step_for,
-    strides_of,
-    target_name,
-)
-from gpuprep.ops.device.separable import apply_axes
+from gpuprep.ops.device.direct import linear, pick
+from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
+from gpuprep.ops.device.sampling import Part, Sampling
+from gpuprep.ops.device.separable import Limits, apply_axes
 from gpuprep.ops.device.statistics import value_range_device
-from gpuprep.ops.gather import memory_order
+from gpuprep.ops.device.target import Target
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, clip
 from gpuprep.ops.resample import about_origin
-
-_THREADS = 128
 
 
 def resample_device(
@@ -41,104 +34,101 @@ def resample_device(
     prologue: ClipAffine = IDENTITY,
     epilogue: ClipAffine = IDENTITY,
     clip_to: tuple[float, float] | None = None,
+    separate_axis: int | None = None,
     dtype: DTypeLike = np.float32,
     value_range: tuple[float, float] | None = None,
+    slice_ranges: SliceRanges | None = None,
+    corners: NDArray[Any] | None = None,
+    part: Part | None = None,
+    chunk: int = 0,
     out: Any = None,
 ) -> Any:
     """``ops.resample.resample`` on the engine's arrays: same arguments, same result within 2e-6 of the range.
 
     ``array`` may have any strides (crops, flips and permutes cost no copy) and is bool, int8, uint8,
-    int16, uint16, int32 or float32; the result, or ``out`` of any strides, is float32, float16 or int16.
+    int16, uint16, int32, float32 or float64; the result, or ``out`` of any strides, is float32, float16
+    or int16. What has been measured already need not come from the device again:
+
+    Args:
+        value_range: the smallest and largest voxel.
+        slice_ranges: those of each slice across ``separate_axis`` (``slice_ranges_device``).
+        corners: the eight voxels at the corners, on the host.
+        part: compute these outputs only, from an ``array`` that holds the slices they need
+            (``needed_slices``); the three above are then of the whole, and wanted where voxels mix.
+        chunk: edge of the chunks of the result; 0 for a plain array (see ``Target``).
 
     Raises:
         TypeError: another dtype on either side.
-        ValueError: as ``resample``, and a scale that float32 cannot hold.
+        ValueError: as ``resample``, a scale that float32 cannot hold, or a part of other slices.
     """
     if array.ndim != 3 or 0 in array.shape:
         raise ValueError(f"expected a 3-D array with voxels, got shape {array.shape}")
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
-    target = engine.xp.empty(mapping.shape, dtype) if out is None else out
-    if target.shape != mapping.shape:
-        raise ValueError(f"out has shape {target.shape}, the grid has {mapping.shape}")
-    axes = grid_axes(array.shape, mapping, interpolation, boundary, antialias=antialias)
+    kinds = slicewise(interpolation, separate_axis)
+    shape = array.shape if part is None else part.shape
+    axes = grid_axes(shape, mapping, kinds, boundary, antialias=antialias)
+    sampling = Sampling.of(array, axes, part)
+    target = Target.of(engine, sampling.shape, dtype, chunk, out)
     after = clip(*(clip_to or (-math.inf, math.inf))).then(epilogue)
-    if all(axis.indices is not None for axis in axes):
-        _pick(engine, array, axes, target, prologue.then(after))
-        return target
-    before, after = _centred(engine, array, prologue, after, value_range)
-    if after.scale == 0:
-        _fill(target, after)
-    elif all(axis.weights.shape[1] <= 2 for axis in axes):
-        _linear(engine, array, axes, target, before, after)
-    else:
-        apply_axes(engine, array, axes, target, before, after)
-    return target
+    if sampling.reach() == 1:
+        step = prologue.then(after)
+        target.fill(step) if step.scale == 0 else pick(engine, array, sampling, step, target)
+        return target.array
+    held = separate_axis if "cubic" in kinds else None
+    known = _measured(engine, array, part, held, _Measured(value_range, slice_ranges, corners))
+    _mix(engine, array, sampling, prologue, after, held, known, target)
+    return target.array
 
 
-def _centred(
+class _Measured(NamedTuple):
+    """What is known of the voxels of a whole volume, on the host."""
+
+    ends: tuple[float, float] | None
+    slices: SliceRanges | None
+    corners: NDArray[Any] | None
+
+
+def _measured(
+    engine: Engine, array: Any, part: Part | None, held: int | None, known: _Measured
+) -> _Measured:
+    """What is known, and what was not, measured on the device; ValueError where a part would have to tell."""
+    ends, slices, corners = known
+    missing = ends is None or corners is None or (held is not None and slices is None)
+    if part is not None and missing:
+        raise ValueError("a part does not know the whole's value range, corners and slice ranges")
+    if held is not None and slices is None:
+        slices = slice_ranges_device(engine, array, held)
+    if ends is None and slices is not None:
+        ends = float(slices[0].min()), float(slices[1].max())
+    if corners is None:
+        z, y, x = (slice(None, None, max(1, n - 1)) for n in array.shape)
+        corners = engine.to_host(array[z, y, x])
+    return _Measured(ends or value_range_device(engine, array), slices, corners)
+
+
+def _mix(
     engine: Engine,
     array: Any,
+    sampling: Sampling,
     prologue: ClipAffine,
     after: ClipAffine,
-    value_range: tuple[float, float] | None,
-) -> tuple[ClipAffine, ClipAffine]:
-    """The steps before and after, counted from an origin as the NumPy engine does."""
-    z, y, x = (slice(None, None, max(1, n - 1)) for n in array.shape)
-    corners = engine.to_host(array[z, y, x])
-    ends = value_range or value_range_device(engine, array)
-    return about_origin(prologue, after, corners, ends)
-
-
-def _fill(target: Any, step: ClipAffine) -> None:
-    """Write the one result of a constant step."""
-    target[...] = step.apply(np.zeros(1, np.float32), target.dtype)[0]
-
-
-def _pick(engine: Engine, array: Any, axes: Axes, target: Any, step: ClipAffine) -> None:
-    """Write ``step`` of the voxels that the axes pick."""
-    if step.scale == 0:
-        _fill(target, step)
-        return
-    order = memory_order(array)
-    shape = [axes[axis].m for axis in order]
-    arguments = (
-        array,
-        strides_of(array, order),
-        *(engine.xp.asarray(axes[axis].start) for axis in order),
-        lengths_of(shape),
-        step_for(step, array.dtype),
-        target,
-        strides_of(target, order),
-    )
-    kernel = f"pick_{source_name(array.dtype)}_{target_name(target.dtype)}"
-    engine.launch("linear", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
-
-
-def _linear(
-    engine: Engine, array: Any, axes: Axes, target: Any, before: ClipAffine, after: ClipAffine
+    held: int | None,
+    known: _Measured,
+    target: Target,
 ) -> None:
-    """Write ``after`` of what lies between the two voxels that each axis names."""
-    order = memory_order(array)
-    shape = [axes[axis].m for axis in order]
-    tables = [engine.xp.asarray(table) for axis in order for table in _taps(axes[axis])]
-    arguments = (
-        array,
-        strides_of(array, order),
-        step_for(before, array.dtype),
-        *tables,
-        lengths_of(shape),
-        step_for(after, np.dtype(np.float32)),
-        target,
-        strides_of(target, order),
-    )
-    kernel = f"linear_{source_name(array.dtype)}_{target_name(target.dtype)}"
-    engine.launch("linear", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
-
-
-def _taps(axis: AxisWeights) -> tuple[Any, Any]:
-    """The indices below and above each output, and their weights."""
-    width = axis.weights.shape[1]
-    index = np.stack([axis.start, axis.start + (width - 1)])
-    second = axis.weights[:, 1] if width == 2 else np.zeros(axis.m)
-    return index, np.stack([axis.weights[:, 0], second]).astype(np.float32)
+    """Write outputs made of several voxels; slices across ``held`` stay within their own range."""
+    ends, slices, corners = known
+    assert ends is not None
+    assert corners is not None
+    before, after = about_origin(prologue, after, corners, ends)
+    if after.scale == 0:
+        target.fill(after)
+    elif held is None and sampling.reach() <= 2:
+        linear(engine, array, sampling, before, after, target)
+    else:
+        limits = None
+        if held is not None and slices is not None:
+            bounds = [before.apply(row)[sampling.picks(held)] for row in slices]
+            limits = Limits(held, np.stack(bounds))
+        apply_axes(engine, array, sampling, before, after, limits, target)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.kernels.loader import Engine
+from gpuprep.kernels.loader import NULL, Engine
 from gpuprep.ops.device.arguments import SOURCES, Struct, lengths_of, source_name
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Histogram
@@ -20,7 +20,10 @@ _THREADS = 256
 _CHUNK = 4096  # voxels of a row that a block takes at a time, as in statistics.cu
 _BLOCKS = 1024  # at most; results of moments depend on it, so it is the same everywhere
 _MOST_BINS = 1 << 16  # an int32 volume of more values is measured by its keys
-_ROUNDS = ((21, 11), (10, 11), (0, 10))  # bits below and of each digit of a 32-bit key
+_ROUNDS = {  # bits below and of each digit of a key, by the key's bytes
+    4: ((21, 11), (10, 11), (0, 10)),
+    8: ((53, 11), (42, 11), (31, 11), (20, 11), (10, 10), (0, 10)),
+}
 
 
 class Totals(NamedTuple):
@@ -55,7 +58,7 @@ class Voxels:
         flags = None if mask is None else _bytes(mask)
         shape, read, flag = _collapsed(array, flags)
         items = shape[0] * shape[1] * -(-shape[2] // _CHUNK)
-        arguments = (array, read, flags, flag, lengths_of(shape))
+        arguments = (array, read, NULL if flags is None else flags, flag, lengths_of(shape))
         return cls(engine, array, flags, arguments, min(items, _BLOCKS))
 
     def launch(self, kernel: str, arguments: Sequence[Any], shared_bytes: int = 0) -> None:
@@ -97,7 +100,7 @@ class Voxels:
         most = self.engine.shared_bytes // (4 << bits)
         tables = []
         for first in range(0, len(prefixes), most):
-            known = np.array(prefixes[first : first + most], np.uint32)
+            known = np.array(prefixes[first : first + most], f"u{self.array.itemsize}")
             counts = self.engine.xp.zeros((len(known), 1 << bits), np.uint64)
             numbers = np.int32(len(known)), np.int32(shift), np.int32(bits)
             arguments = (self.engine.xp.asarray(known), *numbers, counts)
@@ -108,7 +111,7 @@ class Voxels:
 
 @dataclass(frozen=True, eq=False)
 class DeviceDistribution(Distribution):
-    """float32 voxels, or int32 that spread too widely, on a device; reads the array again when asked."""
+    """Floating voxels, or int32 that spread too widely, on a device; reads the array again when asked."""
 
     voxels: Voxels
     totals: Totals
@@ -133,7 +136,7 @@ class DeviceDistribution(Distribution):
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         self.check_ranks(ranks)
         found = {rank: (0, rank) for rank in ranks}
-        for shift, bits in _ROUNDS:
+        for shift, bits in _ROUNDS[self.voxels.array.itemsize]:
             prefixes = sorted({prefix for prefix, _ in found.values()})
             below = np.cumsum(self.voxels.digits(prefixes, shift, bits), axis=1)
             for rank, (prefix, position) in found.items():
@@ -152,7 +155,7 @@ def measure_device(engine: Engine, array: Any, mask: Any = None) -> Distribution
 
     Raises:
         ValueError: the mask has another shape.
-        TypeError: not bool, int8, uint8, int16, uint16, int32 or float32.
+        TypeError: not bool, int8, uint8, int16, uint16, int32, float32 or float64.
     """
     voxels = Voxels.of(engine, array, mask)
     if voxels.array.itemsize == 1:

@@ -62,7 +62,7 @@ def test_every_length_of_every_axis(engine: Engine, size: int, interpolation: st
     seed=st.integers(0, 99),
     interpolation=st.sampled_from(["nearest", "linear"]),
 )
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_ties_and_any_strides(
     engine, shape, out, scale, offset, axes, flips, seed, interpolation
 ) -> None:

@@ -100,7 +100,7 @@ def test_every_type_with_steps(engine: Engine, kind: str, interpolation: str, dt
     antialias=st.booleans(),
     boundary=st.sampled_from(["nearest", "mirror"]),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_strides_on_both_sides(
     engine, shape, out, scale, offset, kinds, axes, flips, cut, antialias, boundary
 ) -> None:

@@ -99,7 +99,7 @@ def _pass(place: str, argument: Any, wanted: str) -> np.ndarray:
     structured arrays of one element pass by value.
     """
     if wanted.startswith("p"):
-        if argument is None:
+        if isinstance(argument, np.uintp) and argument == 0:  # the null pointer
             return np.zeros(1, np.uintp)
         if not isinstance(argument, np.ndarray):
             raise TypeError(f"{place}: {type(argument).__name__} for a pointer")

@@ -26,6 +26,7 @@ template <class To, class From> inline To same_bits(From from) {
 }
 inline int __float_as_int(float v) { return same_bits<int>(v); }
 inline unsigned __float_as_uint(float v) { return same_bits<unsigned>(v); }
+inline long long __double_as_longlong(double v) { return same_bits<long long>(v); }
 inline float __int_as_float(int v) { return same_bits<float>(v); }
 inline float __uint_as_float(unsigned v) { return same_bits<float>(v); }
 

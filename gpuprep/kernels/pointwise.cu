@@ -1,0 +1,65 @@
+// Kernels that look at each voxel by itself: cleaning, foreground masks, products with a mask.
+//
+// One thread per voxel; all arrays have the same shape and any strides, axes in the order of the first's
+// memory. Grid (ceil(columns / 128), rows, slices), the last two at most 65,535 (larger ones loop); block 128.
+
+template <class Visit> __device__ __forceinline__ void each_place(const Lengths &lengths, Visit visit) {
+    const int64 x = (int64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (x >= lengths.columns) return;
+    for (int64 z = blockIdx.z; z < lengths.slices; z += gridDim.z)
+        for (int64 y = blockIdx.y; y < lengths.rows; y += gridDim.y) visit(z, y, x);
+}
+
+// cleaned_S: S out = in, with other numbers for NaN and the infinities.
+template <class S>
+__device__ __forceinline__ void cleaned(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,
+                                        S nan, S above, S below, S *__restrict__ out, const Strides &out_strides) {
+    each_place(lengths, [=](int64 z, int64 y, int64 x) {
+        const S v = in[offset_of(strides, z, y, x)];
+        out[offset_of(out_strides, z, y, x)] = is_nan(v) ? nan : !is_infinite(v) ? v : v > (S)0 ? above : below;
+    });
+}
+
+#define CLEANED(S) \
+    extern "C" __global__ void __launch_bounds__(128, 8) cleaned_##S( \
+        const S *__restrict__ in, Strides strides, Lengths lengths, S nan, S above, S below, \
+        S *__restrict__ out, Strides out_strides) \
+    { cleaned<S>(in, strides, lengths, nan, above, below, out, out_strides); }
+CLEANED(float32) CLEANED(float64)
+
+// marked_S: uint8 out = 1 where the voxel counts under the rule, or (`join`) where out was 1 before; else 0.
+template <class S>
+__device__ __forceinline__ void marked(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,
+                                       const Rule &rule, int32 join, uint8 *__restrict__ out,
+                                       const Strides &out_strides) {
+    each_place(lengths, [=](int64 z, int64 y, int64 x) {
+        uint8 &mark = out[offset_of(out_strides, z, y, x)];
+        mark = counts(in[offset_of(strides, z, y, x)], rule) || (join && mark);
+    });
+}
+
+#define MARKED(S) \
+    extern "C" __global__ void __launch_bounds__(128, 8) marked_##S( \
+        const S *__restrict__ in, Strides strides, Lengths lengths, Rule rule, int32 join, \
+        uint8 *__restrict__ out, Strides out_strides) \
+    { marked<S>(in, strides, lengths, rule, join, out, out_strides); }
+EACH_LABEL(MARKED) MARKED(float32) MARKED(float64)
+
+// masked_S: float32 out = step(in) where mask is not 0, else 0.
+template <class S>
+__device__ __forceinline__ void masked(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,
+                                       const STEP_OF(S) &step, const uint8 *__restrict__ mask,
+                                       const Strides &mask_strides, float *__restrict__ out,
+                                       const Strides &out_strides) {
+    each_place(lengths, [=](int64 z, int64 y, int64 x) {
+        const bool inside = mask[offset_of(mask_strides, z, y, x)];
+        out[offset_of(out_strides, z, y, x)] = inside ? prepared<S>(in[offset_of(strides, z, y, x)], step) : 0.f;
+    });
+}
+
+#define MASKED(S) \
+    extern "C" __global__ void __launch_bounds__(128, 8) masked_##S( \
+        const S *__restrict__ in, Strides strides, Lengths lengths, STEP_OF(S) step, \
+        const uint8 *__restrict__ mask, Strides mask_strides, float *__restrict__ out, Strides out_strides) \
+    { masked<S>(in, strides, lengths, step, mask, mask_strides, out, out_strides); }
+EACH_SOURCE(MASKED)

@@ -1,0 +1,98 @@
+"""Foreground masks on a device, and voxels cleaned or set to zero with their help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpuprep.kernels.loader import Engine
+from gpuprep.ops.device.arguments import (
+    lengths_of,
+    point_grid,
+    rule_above,
+    source_name,
+    step_for,
+    strides_of,
+    voxel_name,
+)
+from gpuprep.ops.gather import memory_order
+from gpuprep.ops.pointwise import ClipAffine
+
+_THREADS = 128
+
+
+def nonzero_mask_device(engine: Engine, arrays: Sequence[Any]) -> Any:
+    """uint8, 1 where any of the channels differs from zero."""
+    return _marked(engine, arrays, None)
+
+
+def above_mask_device(engine: Engine, array: Any, threshold: float) -> Any:
+    """uint8, 1 where voxels are above a threshold."""
+    return _marked(engine, [array], threshold)
+
+
+def label_mask_device(engine: Engine, labels: Sequence[Any]) -> Any:
+    """uint8, 1 where any of the label maps is above zero."""
+    return _marked(engine, labels, 0.0)
+
+
+def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> Any:
+    """float32: ``step`` of the voxels where ``mask`` (bool or uint8) is not zero, 0 elsewhere.
+
+    Raises:
+        ValueError: the mask has another shape, or float32 cannot hold the step's scale.
+        TypeError: a dtype that no kernel reads.
+    """
+    if mask.shape != array.shape:
+        raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
+    voxels = _bits(array)
+    order = memory_order(voxels)
+    name = f"masked_{source_name(voxels.dtype)}"
+    flags = _bits(mask)
+    inside = step_for(step, voxels.dtype), flags, strides_of(flags, order)
+    return _each(engine, name, voxels, order, inside, empty_like(engine, voxels, np.float32))
+
+
+def cleaned_device(engine: Engine, array: Any, nan: float, posinf: float, neginf: float) -> Any:
+    """``numpy.nan_to_num``: a float32 or float64 copy with numbers in place of NaN and the infinities."""
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"only float32 and float64 voxels are cleaned here, not {array.dtype}")
+    order = memory_order(array)
+    numbers = tuple(array.dtype.type(number) for number in (nan, posinf, neginf))
+    name = f"cleaned_{array.dtype.name}"
+    return _each(engine, name, array, order, numbers, empty_like(engine, array, array.dtype))
+
+
+def empty_like(engine: Engine, array: Any, dtype: DTypeLike) -> Any:
+    """A new array whose axes lie in memory in the order of another's."""
+    order = memory_order(array)
+    memory = engine.xp.empty(tuple(array.shape[axis] for axis in order), dtype)
+    return memory.transpose([order.index(axis) for axis in range(3)])
+
+
+def _marked(engine: Engine, arrays: Sequence[Any], threshold: float | None) -> Any:
+    """1 where the rule holds in any of the arrays; they are read one after another."""
+    out = empty_like(engine, arrays[0], np.uint8)
+    order = memory_order(arrays[0])
+    for number, array in enumerate(map(_bits, arrays)):
+        rule = rule_above(threshold, array.dtype), np.int32(number)
+        _each(engine, f"marked_{voxel_name(array.dtype)}", array, order, rule, out)
+    return out
+
+
+def _each(
+    engine: Engine, kernel: str, array: Any, order: Sequence[int], between: Sequence[Any], out: Any
+) -> Any:
+    """Launch a kernel of pointwise.cu over an array; ``between`` are its own arguments."""
+    shape = [array.shape[axis] for axis in order]
+    given = array, strides_of(array, order), lengths_of(shape)
+    arguments = (*given, *between, out, strides_of(out, order))
+    engine.launch("pointwise", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
+    return out
+
+
+def _bits(array: Any) -> Any:
+    return array.view(np.uint8) if array.dtype == np.bool_ else array
