@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.assemble import Assembled
@@ -112,9 +111,7 @@ def apply_image(
         prologue, ends = intensity.prologue, (values.minimum, values.maximum)
         if prepared.config.image.foreground.outside == "zero":
             intensity = intensity.about_zero()
-            voxels = operations.scratch.empty(held.host.shape, np.float32)
-            intensity.prologue.apply(held.host, out=voxels)
-            held = operations.hold(np.multiply(voxels, prepared.foreground, out=voxels))
+            held = operations.masked(held, prepared.foreground, intensity.prologue)
             prologue, ends = IDENTITY, intensity.limits
         how = Resampling(
             mapping,

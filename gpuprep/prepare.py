@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import cached_property, partial
 
 from gpuprep.assemble import Assembled
 from gpuprep.config import Config
@@ -19,11 +15,9 @@ from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Box, Geometry
 from gpuprep.ops import crop as crops
-from gpuprep.ops.mask import fill_holes
 from gpuprep.ops.operations import Held, Operations
 from gpuprep.ops.statistics import Distribution
 from gpuprep.plan import CasePlan
-from gpuprep.scratch import Scratch
 
 _ROUNDING = 1e-6  # voxels
 _BODY_FRACTION = (
@@ -53,7 +47,7 @@ class Prepared:
     assembled: Assembled
     box: Box
     channels: tuple[Held, ...]
-    labels: dict[str, NDArray[Any]]
+    labels: dict[str, Held]
     distributions: tuple[Distribution, ...]
     operations: Operations
     config: Config = field(repr=False)
@@ -64,18 +58,19 @@ class Prepared:
         return self.assembled.geometry.crop(self.box)
 
     @cached_property
-    def foreground(self) -> NDArray[np.bool_]:
+    def foreground(self) -> Held:
         """Which voxels count as foreground under ``image.foreground``."""
         found = self._found_foreground()
-        return fill_holes(found) if self.config.image.foreground.fill_holes else found
+        fill = self.config.image.foreground.fill_holes
+        return self.operations.filled(found) if fill else found
 
-    def _found_foreground(self) -> NDArray[np.bool_]:
+    def _found_foreground(self) -> Held:
         rule = self.config.image.foreground
         if rule.where == "label" and self.labels:
-            return np.logical_or.reduce([label > 0 for label in self.labels.values()])
+            return self.operations.labelled(list(self.labels.values()))
         if rule.where == "body":
-            return np.asarray(self.channels[0].host > rule.threshold)
-        return np.logical_or.reduce([channel.host != 0 for channel in self.channels])
+            return self.operations.above(self.channels[0], rule.threshold)
+        return self.operations.nonzero(self.channels)
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""
@@ -94,14 +89,22 @@ def prepare(
     findings: Findings,
     watch: Stopwatch,
 ) -> Prepared:
-    """Crop a case (as views), bring it to the array engine, and measure it."""
+    """Bring a case to the array engine, crop it (as views), and measure it."""
     with watch("measure"):
-        box = _crop_box(assembled, config, findings)
-        channels = []
+        labels = {name: operations.hold(label) for name, label in assembled.labels.items()}
+        channels = [operations.hold(channel) for channel in assembled.channels]
+        box = _crop_box(assembled.geometry, channels, list(labels.values()), operations, config)
+        if box is None:
+            rule = config.image.crop.to
+            findings.report(
+                "W_EMPTY_FOREGROUND", f"no {rule} to crop to; the image was not cropped"
+            )
+            box = _whole(assembled.geometry)
+        channels = [channel.crop(box) for channel in channels]
         distributions = []
-        for name, array in zip(assembled.channel_names, assembled.channels, strict=True):
-            held = operations.hold(array[box])
-            values = operations.measure(held)
+        for number, name in enumerate(assembled.channel_names[: len(channels)]):
+            values = operations.measure(channels[number])
+            distributions.append(values)
             if not values.count:
                 raise InputError(
                     "E_UNREADABLE",
@@ -109,43 +112,39 @@ def prepare(
                     path=plan.case.images[0].path,
                 )
             if values.nan or values.inf:
-                held = operations.hold(_without_nan(held.host, values, operations.scratch))
-            channels.append(held)
-            distributions.append(values)
-    labels = {name: label[box] for name, label in assembled.labels.items()}
+                low, high = values.minimum, values.maximum
+                channels[number] = operations.cleaned(channels[number], low, high)
+    cropped = {name: label.crop(box) for name, label in labels.items()}
     return Prepared(
-        assembled, box, tuple(channels), labels, tuple(distributions), operations, config
+        assembled, box, tuple(channels), cropped, tuple(distributions), operations, config
     )
 
 
-def _crop_box(assembled: Assembled, config: Config, findings: Findings) -> Box:
-    """The crop in array indices of the oriented grid; all of it where there is nothing to crop to."""
-    whole: Box = tuple(slice(0, length) for length in assembled.geometry.shape)  # type: ignore[assignment]
+def _crop_box(
+    geometry: Geometry,
+    channels: Sequence[Held],
+    labels: Sequence[Held],
+    operations: Operations,
+    config: Config,
+) -> Box | None:
+    """The crop in array indices of the oriented grid; None where there is nothing to crop to."""
     rule = config.image.crop
-    labels = list(assembled.labels.values())
     threshold = config.image.foreground.threshold
-    arrays = labels if rule.to == "label" else assembled.channels
-    if rule.to == "none" or not arrays:
-        return whole
+    if rule.to == "none" or not (labels if rule.to == "label" else channels):
+        return _whole(geometry)
     if rule.to == "label":
-        box = crops.label_box(labels)
-        found = any((label > 0).any() for label in labels) if box == whole else True
+        box, found = operations.label_box(labels), partial(operations.labelled, labels)
     elif rule.to == "body":
-        box = crops.above_box(arrays[0], threshold, _BODY_FRACTION)
-        found = box != whole or bool((arrays[0] > threshold).any())
+        box = operations.above_box(channels[0], threshold, _BODY_FRACTION)
+        found = partial(operations.above, channels[0], threshold)
     else:
-        box = crops.nonzero_box(arrays)
-        found = box != whole or any(array.any() for array in arrays)
-    if not found:
-        findings.report("W_EMPTY_FOREGROUND", f"no {rule.to} to crop to; the image was not cropped")
-    spacing = assembled.geometry.spacing_zyx
-    margin = tuple(math.ceil(rule.margin / step - _ROUNDING) for step in spacing)
-    return crops.grow(box, margin, assembled.geometry.shape)
+        box, found = operations.nonzero_box(channels), partial(operations.nonzero, channels)
+    if box == _whole(geometry) and not operations.measure(found()).maximum:
+        return None  # the whole is also what an empty volume gives
+    margin = tuple(math.ceil(rule.margin / step - _ROUNDING) for step in geometry.spacing_zyx)
+    return crops.grow(box, margin, geometry.shape)
 
 
-def _without_nan(channel: NDArray[Any], values: Distribution, scratch: Scratch) -> NDArray[Any]:
-    """The channel with NaN and ±Inf replaced by its finite extremes (NaN by the minimum)."""
-    low, high = values.minimum, values.maximum
-    copied = scratch.empty(channel.shape, channel.dtype)
-    np.copyto(copied, channel)
-    return np.nan_to_num(copied, copy=False, nan=low, posinf=high, neginf=low)
+def _whole(geometry: Geometry) -> Box:
+    z, y, x = (slice(0, length) for length in geometry.shape)
+    return z, y, x

@@ -115,7 +115,9 @@ class _Queued(Engine):
             driver.flush()
             return engine.to_host(array)
 
-        super().__init__(driver.arrays, engine._load, to_host, engine.shared_bytes)
+        super().__init__(
+            driver.arrays, engine._load, to_host, engine.shared_bytes, threading.get_ident
+        )
         self._driver = driver
 
     def launch(self, *arguments: Any, **more: Any) -> None:

@@ -137,7 +137,13 @@ class Link:
         return self._landing.take(shape, np.dtype(dtype))
 
     def download(self, array: Any, out: Array) -> None:
-        """Copy a C-contiguous device array into a C-contiguous ``out``; it is there after ``wait``."""
+        """Copy a C-contiguous device array into ``out``; it is there after ``wait``."""
+        if not out.flags.c_contiguous:
+            staged = self.empty(out.shape, out.dtype)
+            self.download(array, staged)
+            self._stream.synchronize()
+            np.copyto(out, staged)
+            return
         target = out.reshape(-1).view(np.uint8)
         if self._landing.holds(target):
             self._driver.copy_out(array, 0, target)

@@ -1,28 +1,32 @@
 """What a case needs from an array engine, and the NumPy engine that gives it.
 
 The worker is written once against ``Operations``. ``HostOperations`` computes with NumPy on host memory,
-``ops.device.operations`` with CUDA kernels on a device.
+``ops.device.operations`` with CUDA kernels on a device. Arrays are handed about as ``Held``: where they
+lie is the engine's affair.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from gpuprep.geometry import Box
 from gpuprep.grids import GridMapping
+from gpuprep.ops import crop
 from gpuprep.ops.axis import Interpolation
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.labels import resample_labels
+from gpuprep.ops.mask import fill_holes
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.scratch import Scratch
 
 Array = NDArray[Any]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,35 +48,71 @@ class Resampling:
         return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
-    """An array where an engine can work on it; ``device`` is None where that is host memory."""
+    """An array in the hands of an engine: on the host, on a device, or on both."""
 
-    host: Array
+    host: Array | None
     device: Any = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        array: Any = self.device if self.host is None else self.host
+        return tuple(array.shape)
+
+    def crop(self, box: Box) -> Held:
+        """A view of a part."""
+        host, device = (None if each is None else each[box] for each in (self.host, self.device))
+        return Held(host, device)
 
 
 class Operations(Protocol):
     """An array engine, for one case at a time. Volumes are 3-D, ``z, y, x``, of any strides."""
 
     backend: Literal["numpy", "cupy"]
-    scratch: Scratch
 
     def hold(self, array: Array) -> Held:
         """Bring an array to where the engine works."""
 
-    def measure(self, held: Held, mask: Mask | None = None) -> Distribution:
-        """The exact distribution of the voxels (where the mask is set); refers to ``held``."""
+    def nonzero_box(self, channels: Sequence[Held]) -> Box:
+        """``ops.crop.nonzero_box``."""
+
+    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box:
+        """``ops.crop.above_box``."""
+
+    def label_box(self, labels: Sequence[Held]) -> Box:
+        """``ops.crop.label_box``."""
+
+    def nonzero(self, channels: Sequence[Held]) -> Held:
+        """Where any channel differs from zero."""
+
+    def above(self, channel: Held, threshold: float) -> Held:
+        """Where a channel is above a threshold."""
+
+    def labelled(self, labels: Sequence[Held]) -> Held:
+        """Where any label map is above zero."""
+
+    def filled(self, mask: Held) -> Held:
+        """A mask with its holes filled (``ops.mask.fill_holes``)."""
+
+    def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+        """``step`` of the voxels inside a mask, as float32, and 0 outside it."""
+
+    def cleaned(self, channel: Held, low: float, high: float) -> Held:
+        """Floating voxels with ``low`` for NaN and -∞, and ``high`` for ∞."""
+
+    def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
+        """The exact distribution of the voxels (where the mask is set); refers to ``channel``."""
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Host memory for results."""
 
-    def resample(self, held: Held, how: Resampling, out: Array) -> None:
+    def resample(self, channel: Held, how: Resampling, out: Array) -> None:
         """Write the resampled channel, in the dtype of ``out``, which comes from ``empty``."""
 
     def resample_labels(
         self,
-        label: Array,
+        label: Held,
         mapping: GridMapping,
         *,
         interpolation: Literal["nearest", "linear"],
@@ -85,7 +125,7 @@ class Operations(Protocol):
 
 
 class HostOperations:
-    """NumPy, with a number of threads; ``scratch`` gives the memory of results."""
+    """NumPy, with a number of threads; ``scratch`` gives the memory of results and copies."""
 
     backend: Literal["numpy", "cupy"] = "numpy"
 
@@ -93,33 +133,74 @@ class HostOperations:
         self.threads = threads
         self.scratch = scratch or Scratch()
 
+    def fetch(self, held: Held) -> Array:
+        """The array on the host."""
+        if held.host is None:
+            raise ValueError("an array on a device is not for NumPy")
+        return held.host
+
     def hold(self, array: Array) -> Held:
         return Held(array)
 
-    def measure(self, held: Held, mask: Mask | None = None) -> Distribution:
-        return measure(held.host, mask, threads=self.threads)
+    def nonzero_box(self, channels: Sequence[Held]) -> Box:
+        return crop.nonzero_box([self.fetch(channel) for channel in channels])
+
+    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box:
+        return crop.above_box(self.fetch(channel), threshold, minimum_fraction)
+
+    def label_box(self, labels: Sequence[Held]) -> Box:
+        return crop.label_box([self.fetch(label) for label in labels])
+
+    def nonzero(self, channels: Sequence[Held]) -> Held:
+        return Held(np.logical_or.reduce([self.fetch(channel) != 0 for channel in channels]))
+
+    def above(self, channel: Held, threshold: float) -> Held:
+        return Held(np.asarray(self.fetch(channel) > threshold))
+
+    def labelled(self, labels: Sequence[Held]) -> Held:
+        return Held(np.logical_or.reduce([self.fetch(label) > 0 for label in labels]))
+
+    def filled(self, mask: Held) -> Held:
+        return Held(fill_holes(self.fetch(mask)))
+
+    def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+        voxels = self.scratch.empty(channel.shape, np.float32)
+        step.apply(self.fetch(channel), out=voxels)
+        return Held(np.multiply(voxels, self.fetch(mask), out=voxels))
+
+    def cleaned(self, channel: Held, low: float, high: float) -> Held:
+        array = self.fetch(channel)
+        copied = self.scratch.empty(array.shape, array.dtype)
+        np.copyto(copied, array)
+        return Held(np.nan_to_num(copied, copy=False, nan=low, posinf=high, neginf=low))
+
+    def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
+        flags = None if mask is None else self.fetch(mask)
+        return measure(self.fetch(channel), flags, threads=self.threads)
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         return self.scratch.empty(shape, dtype)
 
-    def resample(self, held: Held, how: Resampling, out: Array) -> None:
-        resample(held.host, how.mapping, **how.keywords(), threads=self.threads, out=out)
+    def resample(self, channel: Held, how: Resampling, out: Array) -> None:
+        words = how.keywords()
+        resample(self.fetch(channel), how.mapping, **words, threads=self.threads, out=out)
 
     def resample_labels(
         self,
-        label: Array,
+        label: Held,
         mapping: GridMapping,
         *,
         interpolation: Literal["nearest", "linear"],
         separate_axis: int | None,
     ) -> Array:
+        array = self.fetch(label)
         return resample_labels(
-            label,
+            array,
             mapping,
             interpolation=interpolation,
             separate_axis=separate_axis,
             threads=self.threads,
-            out=self.scratch.empty(mapping.shape, label.dtype),
+            out=self.scratch.empty(mapping.shape, array.dtype),
         )
 
     def wait(self) -> None:

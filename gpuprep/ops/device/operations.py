@@ -1,126 +1,243 @@
 """The CUDA engine behind ``Operations``: uploads, kernels, downloads, and what to do when memory is short.
 
-A step that finds the device full is tried again after memory kept for reuse was given back, and after
-that done by NumPy. What was done otherwise than asked is told in ``fallbacks``.
+A step that finds the device full is tried again after memory kept for reuse was given back; resampling is
+then tried in smaller and smaller slabs; last, NumPy does the step. Whatever was done otherwise than asked
+is told in ``fallbacks``.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.device.link import Link
-from gpuprep.geometry import Shape
+from gpuprep.geometry import Box, Shape
 from gpuprep.grids import GridMapping
+from gpuprep.ops import device
 from gpuprep.ops.device.arguments import SOURCES
-from gpuprep.ops.device.labels import resample_labels_device
-from gpuprep.ops.device.resample import resample_device
-from gpuprep.ops.device.statistics import measure_device
-from gpuprep.ops.operations import Held, HostOperations, Mask, Resampling
+from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
+from gpuprep.ops.operations import Held, HostOperations, Resampling
+from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.statistics import Distribution
 
 Array = NDArray[Any]
+Result = TypeVar("Result")
 
+_SLABS = (2, 4, 8, 16, 32, 64)
 _FLOAT_BYTES = 4
 
 
 def device_bytes(shape: Shape, itemsize: int, target: Shape, *, channels: int = 1) -> int:
-    """Device memory that a case needs at most: its channels, two float32 volumes between passes, a result."""
-    larger = [max(n, m) for n, m in zip(shape, target, strict=True)]
-    between = 2 * _FLOAT_BYTES * math.prod(sorted(larger)[1:]) * min(max(shape), max(target))
-    return channels * math.prod(shape) * itemsize + between + _FLOAT_BYTES * math.prod(target)
+    """Device memory a case needs at most: its channels, two float32 volumes between passes, a result."""
+    between = 2 * math.prod(max(n, m) for n, m in zip(shape, target, strict=True))
+    return channels * math.prod(shape) * itemsize + _FLOAT_BYTES * (between + math.prod(target))
 
 
 class DeviceOperations:
-    """CUDA kernels over a slot's link, inside one of its sessions."""
+    """CUDA kernels over a slot's link, inside one of its sessions; ``host`` does what they cannot."""
 
     backend: Literal["numpy", "cupy"] = "cupy"
 
     def __init__(self, link: Link, host: HostOperations) -> None:
         self._link = link
-        self._host = host
-        self.scratch = host.scratch
+        self._engine = link.engine
+        self._host = _HostWithFetch(link, host)
         self.fallbacks: list[str] = []
 
     def hold(self, array: Array) -> Held:
         if array.dtype.kind != "b" and array.dtype not in SOURCES:
             self._fall_back(f"kernels do not read {array.dtype}")
             return Held(array)
-        for _ in range(2):
-            try:
-                return Held(array, self._link.upload(array))
-            except MemoryError:
-                self._link.release()
-        self._fall_back("the device has no room for the volume")
-        return Held(array)
+        uploaded = self._twice(lambda: Held(array, self._link.upload(array)))
+        if uploaded is None:
+            self._fall_back("the device has no room for a whole volume")
+        return uploaded or Held(array)
 
-    def measure(self, held: Held, mask: Mask | None = None) -> Distribution:
-        if held.device is None:
-            return self._host.measure(held, mask)
-        for _ in range(2):
-            try:
-                flags = None if mask is None else self._link.upload(mask)
-                return measure_device(self._link.engine, held.device, flags)
-            except MemoryError:
-                self._link.release()
-        self._fall_back("the device has no room to measure")
-        return self._host.measure(held, mask)
+    def nonzero_box(self, channels: Sequence[Held]) -> Box:
+        return self._step(
+            channels,
+            lambda: device.nonzero_box_device(self._engine, [held.device for held in channels]),
+            lambda: self._host.nonzero_box(channels),
+        )
+
+    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box:
+        rule = threshold, minimum_fraction
+        return self._step(
+            [channel],
+            lambda: device.above_box_device(self._engine, channel.device, *rule),
+            lambda: self._host.above_box(channel, *rule),
+        )
+
+    def label_box(self, labels: Sequence[Held]) -> Box:
+        return self._step(
+            labels,
+            lambda: device.label_box_device(self._engine, [held.device for held in labels]),
+            lambda: self._host.label_box(labels),
+        )
+
+    def nonzero(self, channels: Sequence[Held]) -> Held:
+        arrays = [held.device for held in channels]
+        return self._step(
+            channels,
+            lambda: Held(None, device.nonzero_mask_device(self._engine, arrays)),
+            lambda: self.hold(self._host.fetch(self._host.nonzero(channels))),
+        )
+
+    def above(self, channel: Held, threshold: float) -> Held:
+        return self._step(
+            [channel],
+            lambda: Held(None, device.above_mask_device(self._engine, channel.device, threshold)),
+            lambda: self.hold(self._host.fetch(self._host.above(channel, threshold))),
+        )
+
+    def labelled(self, labels: Sequence[Held]) -> Held:
+        arrays = [held.device for held in labels]
+        return self._step(
+            labels,
+            lambda: Held(None, device.label_mask_device(self._engine, arrays)),
+            lambda: self.hold(self._host.fetch(self._host.labelled(labels))),
+        )
+
+    def filled(self, mask: Held) -> Held:
+        return self.hold(self._host.fetch(self._host.filled(mask)))
+
+    def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+        return self._step(
+            [channel, mask],
+            lambda: Held(
+                None, device.masked_device(self._engine, channel.device, mask.device, step)
+            ),
+            lambda: self.hold(self._host.fetch(self._host.masked(channel, mask, step))),
+        )
+
+    def cleaned(self, channel: Held, low: float, high: float) -> Held:
+        return self._step(
+            [channel],
+            lambda: Held(None, device.cleaned_device(self._engine, channel.device, low, high, low)),
+            lambda: self.hold(self._host.fetch(self._host.cleaned(channel, low, high))),
+        )
+
+    def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
+        flags = None if mask is None else mask.device
+        return self._step(
+            [channel] if mask is None else [channel, mask],
+            lambda: device.measure_device(self._engine, channel.device, flags),
+            lambda: self._host.measure(channel, mask),
+        )
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if not self.scratch.fits(size):
-            return self.scratch.empty(shape, dtype)
-        return self._link.empty(shape, dtype)
+        return self._host.empty(shape, dtype)
 
-    def resample(self, held: Held, how: Resampling, out: Array) -> None:
-        for _ in range(2):
-            if held.device is None:
-                break
-            try:
-                done = resample_device(
-                    self._link.engine, held.device, how.mapping, **how.keywords(), dtype=out.dtype
-                )
-                self._link.download(done, out)
-                return
-            except MemoryError:
-                self._link.release()
-        else:
-            self._fall_back("the device has no room to resample")
-        self._host.resample(held, how, out)
+    def resample(self, channel: Held, how: Resampling, out: Array) -> None:
+        def whole() -> bool:
+            words = how.keywords()
+            done = device.resample_device(
+                self._engine, channel.device, how.mapping, **words, dtype=out.dtype
+            )
+            self._link.download(done, out)
+            return True
+
+        def slabs(count: int) -> bool:
+            resample_in_slabs(self._link, self._host.fetch(channel), how, out, count)
+            return True
+
+        if not self._in_slabs([channel], whole, slabs):
+            self._host.resample(channel, how, out)
 
     def resample_labels(
         self,
-        label: Array,
+        label: Held,
         mapping: GridMapping,
         *,
         interpolation: Literal["nearest", "linear"],
         separate_axis: int | None,
     ) -> Array:
-        for _ in range(2):
-            try:
-                done = resample_labels_device(
-                    self._link.engine,
-                    self._link.upload(label),
-                    mapping,
-                    interpolation=interpolation,
-                    separate_axis=separate_axis,
-                )
-                out = self.empty(done.shape, done.dtype)
-                self._link.download(done, out)
-                return out
-            except MemoryError:
-                self._link.release()
-        self._fall_back("the device has no room for a label map")
-        return self._host.resample_labels(
-            label, mapping, interpolation=interpolation, separate_axis=separate_axis
-        )
+        words: dict[str, Any] = {"interpolation": interpolation, "separate_axis": separate_axis}
+        out = self.empty(mapping.shape, self._host.fetch(label).dtype)
+
+        def whole() -> bool:
+            done = device.resample_labels_device(self._engine, label.device, mapping, **words)
+            self._link.download(done, out)
+            return True
+
+        def slabs(count: int) -> bool:
+            array = self._host.fetch(label)
+            resample_labels_in_slabs(self._link, array, mapping, out, count, **words)
+            return True
+
+        if self._in_slabs([label], whole, slabs):
+            return out
+        return self._host.resample_labels(label, mapping, **words)
 
     def wait(self) -> None:
         self._link.wait()
 
+    def _in_slabs(
+        self, held: Sequence[Held], whole: Callable[[], bool], slabs: Callable[[int], bool]
+    ) -> bool:
+        """Whether the device did it, at once or in slabs; False where it is for the host."""
+        if all(each.device is not None for each in held) and self._twice(whole):
+            return True
+        if any(self._host.fetch(each).dtype not in SOURCES for each in held):
+            return False
+        for each in held:  # the whole is of no more use there
+            self._host.fetch(each)
+            each.device = None
+        for count in _SLABS:
+            if self._once(lambda count=count: slabs(count)):  # type: ignore[misc]
+                self._fall_back(f"the device has no room for a whole volume: done in {count} slabs")
+                return True
+        self._fall_back("the device has no room for a slab of a volume")
+        return False
+
+    def _step(
+        self, held: Iterable[Held], work: Callable[[], Result], instead: Callable[[], Result]
+    ) -> Result:
+        """``work`` where all arrays are on the device and there is room; else ``instead``."""
+        if all(each.device is not None for each in held):
+            done = self._twice(work)
+            if done is not None:
+                return done
+            self._fall_back("the device has no room for a step")
+        return instead()
+
+    def _twice(self, work: Callable[[], Result]) -> Result | None:
+        """The result, or None where there is no room even when memory kept for reuse is given back."""
+        done = self._once(work)
+        return self._once(work) if done is None else done
+
+    def _once(self, work: Callable[[], Result]) -> Result | None:
+        try:
+            return work()
+        except MemoryError:
+            pass  # the traceback, which holds on to arrays, must be gone first
+        self._link.release()
+        return None
+
     def _fall_back(self, reason: str) -> None:
         if reason not in self.fallbacks:
             self.fallbacks.append(reason)
+
+
+class _HostWithFetch(HostOperations):
+    """NumPy for arrays that may lie on the device, with results where copies from there land."""
+
+    def __init__(self, link: Link, host: HostOperations) -> None:
+        super().__init__(host.threads, host.scratch)
+        self._link = link
+
+    def fetch(self, held: Held) -> Array:
+        if held.host is None:
+            array = self._link.engine.to_host(held.device)
+            # what is only on the device was made there, and of bytes these are masks
+            held.host = array.view(np.bool_) if array.dtype == np.uint8 else array
+        return held.host
+
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        if not self.scratch.fits(math.prod(shape) * np.dtype(dtype).itemsize):
+            return self.scratch.empty(shape, dtype)
+        return self._link.empty(shape, dtype)
