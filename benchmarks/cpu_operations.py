@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from cpu_peers import Peers, label_peers, percentile_peers, resampling_peers, scipy_resample
-from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
 from scipy import ndimage
-from timing import fastest
 
+from cpu_peers import Peers, label_peers, percentile_peers, resampling_peers, scipy_resample
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Distribution, measure
+from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
+from timing import fastest
 
 OURS = "gpuprep"
 

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from operations import BOUNDARY, PERCENTILES, Array, Resampling, Volume
 from scipy import ndimage
 
 from gpuprep.ops.axis import antialias_sigma
+from operations import BOUNDARY, PERCENTILES, Array, Resampling, Volume
 
 Peers = dict[str, Callable[[], Any]]
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+
 from cpu_operations import OURS, summary
 from cpu_peers import Peers, optional, scipy_resample
-from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
-from timing import Spent, spent
-
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import measure_device, resample_device, resample_labels_device
+from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
+from timing import Spent, spent
 
 _COPY_BYTES = 1 << 30
 _COPIES = 10
@@ -79,7 +80,7 @@ class MeteredEngine(Engine):
     """An engine that knows how long its kernels ran."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
-        super().__init__(engine.xp, lambda name: engine, engine.to_host, engine.shared_bytes)
+        self.xp, self.to_host, self.shared_bytes = engine.xp, engine.to_host, engine.shared_bytes
         self._engine, self._clock = engine, clock
         self._launches: list[tuple[Any, Any]] = []
 
@@ -132,14 +133,14 @@ class Bench:
             self._clock.finish()
             return result
 
-        complete()
+        result = complete()
         self.engine.take_seconds()
-        found = []
+        best, kernels = Spent(math.inf, 0.0), math.inf
         for _ in range(self._rounds):
             result, took = spent(complete)
-            found.append((result, took, self.engine.take_seconds()))
-        result, took, _ = min(found, key=lambda each: each[1].wall)
-        return result, took, min(kernels for *_, kernels in found)
+            best = min(best, took, key=lambda each: each.wall)
+            kernels = min(kernels, self.engine.take_seconds())
+        return result, best, kernels
 
 
 def device_rows(
@@ -190,9 +191,7 @@ def _labels(bench: Bench, volume: Volume, labels: Any) -> Iterator[Row]:
     for kind in ("linear", "nearest"):
 
         def ours(kind: Any = kind) -> Any:
-            return resample_labels_device(
-                bench.engine, labels, volume.mapping, interpolation=kind
-            )
+            return resample_labels_device(bench.engine, labels, volume.mapping, interpolation=kind)
 
         peers = _cupyx(volume, labels, Resampling("nearest", "nearest"))
         reference = bench.engine.to_host(ours())
@@ -214,7 +213,11 @@ def _statistics(bench: Bench, volume: Volume, image: Any, mask: Any) -> Iterator
             values = measure_device(bench.engine, image, chosen)
             return summary(values, masked=chosen is not None)
 
-        cupy = None if isinstance(image, np.ndarray) or chosen is not None else optional("cupy")
-        peers = {"cupy.percentile": lambda: cupy.percentile(image, PERCENTILES)} if cupy else {}
+        peers = _cupy_percentiles(image) if chosen is None else {}
         moved = image.nbytes + (0 if chosen is None else chosen.nbytes)
         yield from bench.rows(name, volume, ours, peers, reference=ours(), moved=moved)
+
+
+def _cupy_percentiles(image: Any) -> Peers:
+    cupy = None if isinstance(image, np.ndarray) else optional("cupy")
+    return {"cupy.percentile": lambda: cupy.percentile(image, PERCENTILES)} if cupy else {}

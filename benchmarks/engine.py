@@ -25,10 +25,9 @@ from typing import Any
 import phantom
 from cpu_operations import cpu_rows
 from device_operations import CudaClock, device_rows
+from gpuprep.kernels.loader import cuda_engine
 from operations import Row, Volume, volumes
 from timing import machine, versions, with_one_blas_thread
-
-from gpuprep.kernels.loader import cuda_engine
 
 RESULT = Path(__file__).parent / "results" / "engine.json"
 PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "cupy-cuda12x", "cupy-cuda13x")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from paths import Task
 from timing import ROOT, forget_peak, resident_bytes, spent, threads_environment
 

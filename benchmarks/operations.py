@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import phantom
 from numpy.typing import NDArray
 
-from gpuprep.grids import GridMapping
+import phantom
+from gpuprep.geometry import Geometry
+from gpuprep.grids import GridMapping, map_shape
+from phantom import Shape
 
 Array = NDArray[Any]
 
@@ -95,23 +97,27 @@ class Row:
         return text
 
 
-def volumes(shape: phantom.Shape = phantom.SHAPE) -> tuple[Volume, Volume]:
+def volumes(shape: Shape = phantom.SHAPE) -> tuple[Volume, Volume]:
     """A CT to a coarser grid, and a smaller float32 volume to a finer one."""
-    z, y, x = shape
-    coarser = tuple(max(1, n * m // p) for n, m, p in zip(shape, (311, 267, 267), phantom.SHAPE))
-    small = max(2, z * 128 // 466), max(2, y // 2), max(2, x // 2)
-    finer = tuple(n * m // p for n, m, p in zip(small, (320, 333, 333), (128, 256, 256)))
+    coarser = _scaled(shape, phantom.SHAPE, (311, 267, 267))
+    small = _scaled(shape, phantom.SHAPE, (128, 256, 256))
+    finer = _scaled(small, (128, 256, 256), (320, 333, 333))
     fine = phantom.ct(small).astype(np.float32)
     return (
-        Volume("CT int16", phantom.ct(shape), phantom.labels(shape), edges_aligned(shape, coarser)),
-        Volume("float32", fine, phantom.labels(small), edges_aligned(small, finer)),
+        Volume(
+            "CT int16",
+            phantom.ct(shape),
+            phantom.labels(shape),
+            map_shape(Geometry(shape), coarser),
+        ),
+        Volume("float32", fine, phantom.labels(small), map_shape(Geometry(small), finer)),
     )
 
 
-def edges_aligned(shape: phantom.Shape, target: tuple[int, ...]) -> GridMapping:
-    """Grids over the same field of view: torch's ``align_corners=False``."""
-    scale = tuple(n / m for n, m in zip(shape, target, strict=True))
-    return GridMapping(target, scale, tuple((step - 1) / 2 for step in scale))  # type: ignore[arg-type]
+def _scaled(shape: Shape, whole: Shape, target: Shape) -> Shape:
+    """``target`` where ``shape`` is ``whole``, else as much less."""
+    z, y, x = (n * m // p for n, p, m in zip(shape, whole, target, strict=True))
+    return z, y, x
 
 
 def difference(result: Array, reference: Array, *, exact: bool) -> float:

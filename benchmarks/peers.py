@@ -33,6 +33,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+
 import phantom
 from measure import Absent, run_alone
 from paths import Task, Triple
@@ -104,8 +105,8 @@ def volumes(folder: Path, shape: Sequence[int], scans: str) -> Iterator[Volume]:
 
         from gpuprep.geometry import Geometry
 
-        source = Path(scans) / "pyradiomics"
-        image, label = (sitk.ReadImage(source / f"lung1_{kind}.nrrd") for kind in ("image", "label"))
+        files = (Path(scans) / "pyradiomics" / f"lung1_{kind}.nrrd" for kind in ("image", "label"))
+        image, label = map(sitk.ReadImage, files)
         arrays = tuple(sitk.GetArrayFromImage(each) for each in (image, label))
         place = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
         affine = Geometry(arrays[0].shape, *place).affine_ras

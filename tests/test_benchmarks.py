@@ -17,23 +17,23 @@ TINY = (24, 30, 26)
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A module of the benchmarks by name, imported as their scripts do."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module
 
 
-def test_engine_rows_on_the_cpu_agree(benchmark: Any) -> None:
-    volumes = benchmark("operations").volumes(TINY)
-    rows = list(benchmark("cpu_operations").cpu_rows(volumes, threads=2, rounds=1))
+def test_engine_rows_on_the_cpu_agree(script: Any) -> None:
+    volumes = script("operations").volumes(TINY)
+    rows = list(script("cpu_operations").cpu_rows(volumes, threads=2, rounds=1))
     assert {row.operation for row in rows} >= {"resample cubic", "labels linear", "percentiles"}
     agree(rows)
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
-def test_engine_rows_on_a_device_agree(benchmark: Any) -> None:
-    volumes = benchmark("operations").volumes(TINY)
-    device = benchmark("device_operations")
+def test_engine_rows_on_a_device_agree(script: Any) -> None:
+    volumes = script("operations").volumes(TINY)
+    device = script("device_operations")
     clock = device.WallClock()
     rows = list(device.device_rows(cpu_engine(), clock, volumes, bandwidth=1e9, rounds=1))
     assert {row.operation for row in rows} >= {"resample cubic", "labels linear", "percentiles"}
@@ -52,8 +52,19 @@ def agree(rows: list[Any]) -> None:
 def test_peers_agree_with_what_is_stored(tmp_path: Path) -> None:
     """The tools that are installed here, in the processes that measure them."""
     out = tmp_path / "peers.json"
-    command = [sys.executable, str(BENCHMARKS / "peers.py"), "--against", "SimpleITK", "--scans", ""]
-    command += ["--shape", *map(str, TINY), "--rounds", "1", "--cores", "1", "--out", str(out)]
+    command = [sys.executable, str(BENCHMARKS / "peers.py"), "--against", "SimpleITK"]
+    command += [
+        "--scans",
+        "",
+        "--shape",
+        *map(str, TINY),
+        "--rounds",
+        "1",
+        "--cores",
+        "1",
+        "--out",
+        str(out),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())["rows"]
@@ -63,10 +74,10 @@ def test_peers_agree_with_what_is_stored(tmp_path: Path) -> None:
         assert row["labels_differ"] == 0
 
 
-def test_a_tool_that_is_not_installed_is_left_out(benchmark: Any, tmp_path: Path) -> None:
-    measure, paths = benchmark("measure"), benchmark("paths")
+def test_a_tool_that_is_not_installed_is_left_out(script: Any, tmp_path: Path) -> None:
+    measure, paths = script("measure"), script("paths")
     task = paths.Task("image", "label", str(tmp_path), 1, (1.0, 1.0, 1.0), (0.0, 1.0), {})
-    with pytest.raises(measure.Absent, match="paths.no_such_tool"):
+    with pytest.raises(measure.Absent, match="no_such_tool"):
         measure.run_alone("no_such_tool", task, python=sys.executable)
 
 
@@ -82,8 +93,8 @@ print(sorted(name for name in names if not name.startswith(("_", "sitecustomize"
     assert done.stdout.strip() == "['gpuprep', 'numpy']"
 
 
-def test_phantom_is_what_it_says(benchmark: Any) -> None:
-    phantom = benchmark("phantom")
+def test_phantom_is_what_it_says(script: Any) -> None:
+    phantom = script("phantom")
     image, labels = phantom.ct(TINY), phantom.labels(TINY)
     assert image.shape == labels.shape == TINY
     assert set(np.unique(labels)) == {0, phantom.LUNG, phantom.BONE, phantom.LESION}

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from paths import Stages, Task, Work
 from threadpoolctl import threadpool_limits
 
 from gpuprep.case import Case, LabelSource, Source
@@ -19,6 +18,7 @@ from gpuprep.output import claim
 from gpuprep.plan import CasePlan
 from gpuprep.store.reader import open_case
 from gpuprep.worker import run_case
+from paths import Stages, Task, Work
 
 
 def prepare(task: Task) -> Work:

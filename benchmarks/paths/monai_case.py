@@ -7,6 +7,7 @@ from pathlib import Path
 import monai.transforms as transforms
 import numpy as np
 import torch
+
 from paths import Stages, Stopwatch, Task, Work
 
 _KEYS = ("image", "label")

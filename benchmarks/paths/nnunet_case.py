@@ -10,6 +10,7 @@ import torch
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
 from paths import Stages, Task, Work
 
 _RESAMPLING = {"order_z": 0, "force_separate_z": None}

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 import zarr
-from paths import Stages, Stopwatch, Task, Work
 
 from gpuprep.geometry import Geometry
 from gpuprep.grids import map_spacing
+from paths import Stages, Stopwatch, Task, Work
 
 _INTERPOLATORS = {"cubic": sitk.sitkBSpline, "linear": sitk.sitkLinear}
 

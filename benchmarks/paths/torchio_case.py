@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchio
+
 from paths import Stages, Stopwatch, Task, Work
 
 _KEYS = ("image", "label")
