@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from cpu_peers import Peers, label_peers, percentile_peers, resampling_peers, scipy_resample
+from cpu_peers import (
+    Peers,
+    as_array,
+    label_peers,
+    percentile_peers,
+    resampling_peers,
+    scipy_resample,
+)
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Distribution, measure
@@ -108,7 +115,8 @@ def rows(
     """Measured in turns; differences are from ``reference``, ours in more digits than it stores."""
     best = fastest({OURS: ours, **peers}, rounds)
     own = best[OURS][1].wall
-    for name, (result, took) in best.items():
+    for name, (returned, took) in best.items():
+        result = as_array(returned)
         apart = difference(result, reference, exact=exact and result.dtype != np.float16)
         yield Row(
             operation, volume.name, name, "cpu", threads, took.wall, took.cpu,

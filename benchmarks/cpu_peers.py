@@ -31,6 +31,15 @@ def optional(name: str) -> Any:
         return None
 
 
+def as_array(result: Any) -> Array:
+    """What a path returns, in ``z, y, x``."""
+    return (
+        result
+        if isinstance(result, np.ndarray)
+        else optional("SimpleITK").GetArrayFromImage(result)
+    )
+
+
 def resampling_peers(volume: Volume, how: Resampling, threads: int) -> Peers:
     """An image on the volume's grid, as float32 in ``z, y, x``."""
     peers: Peers = {"scipy": lambda: scipy_resample(ndimage, np, volume.image, volume, how)}
@@ -74,13 +83,12 @@ def _itk(volume: Volume, how: Resampling, threads: int) -> Peers:
     grid = (volume.mapping.shape, volume.mapping.offset, volume.mapping.scale)
     size, origin, spacing = (tuple(reversed(triple)) for triple in grid)
 
-    def run() -> Array:
+    def run() -> Any:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-        result = sitk.Resample(
+        return sitk.Resample(
             image, size, sitk.Transform(), interpolator, origin, spacing,
             image.GetDirection(), 0.0, sitk.sitkFloat32,
         )  # fmt: skip
-        return sitk.GetArrayViewFromImage(result)
 
     return {"SimpleITK": run}
 

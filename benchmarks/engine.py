@@ -7,10 +7,11 @@ left out, and the reason is printed. Two volumes: 466×512×512 int16 to 311×26
 128×256×256 float32 to 320×333×333. gpuprep is told the range of the voxels, as in a case, where the
 histogram comes first, and writes float16; the others write float32 and are not charged for the cast.
 
-``differs`` is the largest difference from gpuprep's float32 result in units of the range (for label
-maps and nearest: the share of voxels that differ). ``bytes`` must move: the source once and the result
-once. On a GPU the bound is those bytes at the speed measured for a copy on the device, and the share of
-the bound counts the kernels' time by CUDA events; ``wall`` counts everything until the device is idle.
+``differs`` is the largest difference from gpuprep's float32 result in units of the range; for label maps
+and nearest, the share of voxels that differ (one output slice of the CT lies at an exact half, where
+tools round either way). ``bytes`` must move: the source once and the result once. On a GPU the bound is
+those bytes at the speed measured for a copy on the device, and the share of the bound counts the
+kernels' time by CUDA events; ``wall`` counts everything until the device is idle.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Row:
 
     def __str__(self) -> str:
         text = (
-            f"{self.operation:20} {self.volume:10} {self.device:4} ×{self.threads} {self.path:24} "
+            f"{self.operation:24} {self.volume:8} {self.device:4} ×{self.threads} {self.path:24} "
             f"{self.wall * 1e3:9.2f} ms  cpu {self.cpu * 1e3:9.2f} ms  {self.ratio:6.1f}×  "
             f"differs {self.difference:.1e}  {self.bytes / 1e6:6.0f} MB"
         )
