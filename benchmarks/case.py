@@ -15,13 +15,15 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+import phantom
+from paths import Stopwatch
+from timing import forget_peak, resident_bytes, spent, threads_environment
 
 CLIP = (-1000.0, 400.0)
 
@@ -50,7 +52,7 @@ def main() -> None:
 
 
 def compare(folder: Path, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    volumes = [("CT-like 466×512×512", make_phantom(folder), "1.5,1.5,1.5")]
+    volumes = [("CT-like 466×512×512", write_phantom(folder), "1.5,1.5,1.5")]
     if arguments.scans:
         real = Path(arguments.scans) / "pyradiomics" / "lung1_image.nrrd"
         volumes.append(("real CT 48×512×512", real, "1.0,1.0,2.5"))
@@ -88,7 +90,7 @@ def run_alone(path, kind, spacing, file, folder, arguments) -> dict:
     """One measurement in a process of its own."""
     command = [sys.executable, __file__, "--threads", str(arguments.threads)]
     command += ["--measure", path, kind, spacing, str(file), str(folder)]
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = threads_environment(arguments.threads)
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"{path} failed on {file}:\n{done.stderr}")
@@ -99,13 +101,12 @@ def measure(path: str, kind: str, spacing: str, file: str, folder: str, *, threa
     function = {"gpuprep": gpuprep_case, "simpleitk": simpleitk_case}[path]
     target = tuple(float(value) for value in spacing.split(","))
     work = function(Path(file), Path(folder), kind, target, threads)  # imports are done
-    baseline, cpu, start = peak_bytes(), cpu_seconds(), time.perf_counter()
-    stages, input_bytes, output_voxels = work()
-    wall = time.perf_counter() - start
-    above = peak_bytes() - baseline
+    baseline = forget_peak()
+    (stages, input_bytes, output_voxels), took = spent(work)
+    above = resident_bytes("VmHWM") - baseline
     return {
-        "wall": wall,
-        "cpu": cpu_seconds() - cpu,
+        "wall": took.wall,
+        "cpu": took.cpu,
         "peak_mb": above / 1e6,
         "bytes_per_output_voxel": (above - input_bytes) / output_voxels,
         "stages": stages,
@@ -161,7 +162,7 @@ def simpleitk_case(file: Path, folder: Path, kind: str, spacing: tuple, threads:
     interpolator = {"cubic": sitk.sitkBSpline, "linear": sitk.sitkLinear}[kind]
 
     def work():
-        clock = Clock()
+        clock = Stopwatch()
         image = sitk.ReadImage(str(file))
         input_bytes = 2 * image.GetNumberOfPixels()
         clock("read")
@@ -190,53 +191,15 @@ def simpleitk_case(file: Path, folder: Path, kind: str, spacing: tuple, threads:
     return work
 
 
-class Clock:
-    """Seconds since the last call, by stage."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def __call__(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages[stage], self._last = now - self._last, now
-
-
-def make_phantom(folder: Path) -> Path:
-    """A CT-like int16 volume: body, lungs, bone, correlated noise of 18 HU, on 466×512×512."""
+def write_phantom(folder: Path) -> Path:
     import nibabel
     import numpy as np
 
-    random = np.random.default_rng(0)
-    z, y, x = np.ogrid[-1:1:466j, -1:1:512j, -1:1:512j]
-    voxels = np.full((466, 512, 512), -1000, np.int16)
-    voxels[np.broadcast_to((x / 0.8) ** 2 + (y / 0.6) ** 2 < 1, voxels.shape)] = 40
-    for side in (-0.38, 0.38):
-        lung = ((x - side) / 0.28) ** 2 + (y / 0.4) ** 2 + ((z - 0.3) / 0.6) ** 2 < 1
-        voxels[lung] = -800
-    voxels[np.broadcast_to(x**2 + (y - 0.4) ** 2 < 0.008, voxels.shape)] = 700
-    for plane in voxels:
-        noise = random.normal(0, 30, plane.shape).astype(np.float32)
-        noise = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1)) / 3
-        plane += noise.astype(np.int16)
     path = folder / "phantom.nii"
-    nibabel.save(
-        nibabel.Nifti1Image(voxels.transpose(2, 1, 0), np.diag([-0.78, -0.78, 1.0, 1.0])), path
-    )
+    x, y, z = phantom.SPACING
+    image = nibabel.Nifti1Image(phantom.ct().T, np.diag([-x, -y, z, 1.0]))
+    nibabel.save(image, path)
     return path
-
-
-def peak_bytes() -> int:
-    """High-water mark of this program's resident memory (``ru_maxrss`` would inherit the parent's)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def cpu_seconds() -> float:
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
 if __name__ == "__main__":

@@ -1,0 +1,223 @@
+"""The rows of ``engine.py`` on a device: gpuprep's kernels and cupyx, beside the bound of a copy."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from cpu_operations import OURS, summary
+from cpu_peers import Peers, optional, scipy_resample
+from gpuprep.kernels.loader import Engine
+from gpuprep.ops.device import measure_device, resample_device, resample_labels_device
+from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
+from timing import Spent, spent
+
+_COPY_BYTES = 1 << 30
+_COPIES = 10
+
+
+class Clock(Protocol):
+    """Marks on a device's queue, and the seconds between two of them."""
+
+    def mark(self) -> Any: ...
+    def seconds(self, start: Any, stop: Any) -> float: ...
+    def finish(self) -> None:
+        """Wait until the device is idle."""
+
+
+class WallClock:
+    """For an engine that runs on the CPU."""
+
+    def mark(self) -> float:
+        return time.perf_counter()
+
+    def seconds(self, start: float, stop: float) -> float:
+        return stop - start
+
+    def finish(self) -> None:
+        pass
+
+
+class CudaClock:
+    """CUDA events on the current stream; raises where there is no CuPy or no device."""
+
+    def __init__(self) -> None:
+        import cupy
+
+        self._cupy = cupy
+        self.name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+
+    def mark(self) -> Any:
+        event = self._cupy.cuda.Event()
+        event.record()
+        return event
+
+    def seconds(self, start: Any, stop: Any) -> float:
+        return self._cupy.cuda.get_elapsed_time(start, stop) / 1e3
+
+    def finish(self) -> None:
+        self._cupy.cuda.Device().synchronize()
+
+    def copy_bandwidth(self) -> float:
+        """Bytes per second, read and written, of a copy from device memory to device memory."""
+        source = self._cupy.zeros(_COPY_BYTES, np.uint8)
+        target = self._cupy.empty_like(source)
+        self._cupy.copyto(target, source)
+        start = self.mark()
+        for _ in range(_COPIES):
+            self._cupy.copyto(target, source)
+        stop = self.mark()
+        self.finish()
+        return 2 * _COPY_BYTES * _COPIES / self.seconds(start, stop)
+
+
+class MeteredEngine(Engine):
+    """An engine that knows how long its kernels ran."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self.xp, self.to_host, self.shared_bytes = engine.xp, engine.to_host, engine.shared_bytes
+        self._engine, self._clock = engine, clock
+        self._launches: list[tuple[Any, Any]] = []
+
+    def launch(self, *arguments: Any, **settings: Any) -> None:
+        start = self._clock.mark()
+        self._engine.launch(*arguments, **settings)
+        self._launches.append((start, self._clock.mark()))
+
+    def take_seconds(self) -> float:
+        """Seconds of the kernels since the last call."""
+        self._clock.finish()
+        seconds = sum(self._clock.seconds(*pair) for pair in self._launches)
+        self._launches.clear()
+        return seconds
+
+
+class Bench:
+    """One device: measures paths in turns, and knows the bound."""
+
+    def __init__(self, engine: Engine, clock: Clock, bandwidth: float, rounds: int) -> None:
+        self.engine = MeteredEngine(engine, clock)
+        self._clock, self._bandwidth, self._rounds = clock, bandwidth, rounds
+
+    def rows(
+        self,
+        operation: str,
+        volume: Volume,
+        ours: Callable[[], Any],
+        peers: Peers,
+        *,
+        reference: Array,
+        moved: int,
+        exact: bool = False,
+    ) -> Iterator[Row]:
+        """Ours and the peers; compiled and warmed up before they are measured."""
+        own = 0.0
+        for name, path in {OURS: ours, **peers}.items():
+            result, took, kernels = self._fastest(path)
+            own = own or took.wall
+            host = np.asarray(self.engine.to_host(result))
+            apart = difference(host, reference, exact=exact and host.dtype != np.float16)
+            yield Row(
+                operation, volume.name, name, "cuda", 1, took.wall, took.cpu,
+                took.wall / own, apart, moved, kernels or None, moved / self._bandwidth,
+            )  # fmt: skip
+
+    def _fastest(self, path: Callable[[], Any]) -> tuple[Any, Spent, float]:
+        def complete() -> Any:
+            result = path()
+            self._clock.finish()
+            return result
+
+        result = complete()
+        self.engine.take_seconds()
+        best, kernels = Spent(math.inf, 0.0), math.inf
+        for _ in range(self._rounds):
+            result, took = spent(complete)
+            best = min(best, took, key=lambda each: each.wall)
+            kernels = min(kernels, self.engine.take_seconds())
+        return result, best, kernels
+
+
+def device_rows(
+    engine: Engine, clock: Clock, volumes: Sequence[Volume], *, bandwidth: float, rounds: int
+) -> Iterator[Row]:
+    """Every operation on every volume; the volumes are on the device before, results stay there."""
+    bench = Bench(engine, clock, bandwidth, rounds)
+    for volume in volumes:
+        image, labels = (engine.xp.asarray(array) for array in (volume.image, volume.labels))
+        for how in RESAMPLINGS:
+            yield from _resampling(bench, volume, image, how)
+        yield from _labels(bench, volume, labels)
+        mask = engine.xp.asarray(volume.labels > 0)
+        yield from _statistics(bench, volume, image, mask)
+
+
+def _resampling(bench: Bench, volume: Volume, image: Any, how: Resampling) -> Iterator[Row]:
+    known = inspect.signature(resample_device).parameters
+    missing = [name for name in how.settings if name not in known]
+    if missing:
+        print(f"resample {how.name} is left out: resample_device has no {missing[0]}")
+        return
+    settings = {**how.settings, "value_range": volume.ends}
+
+    def ours(dtype: Any = np.float16) -> Any:
+        return resample_device(bench.engine, image, volume.mapping, dtype=dtype, **settings)
+
+    yield from bench.rows(
+        f"resample {how.name}",
+        volume,
+        ours,
+        _cupyx(volume, image, how),
+        reference=bench.engine.to_host(ours(np.float32)),
+        moved=image.nbytes + 2 * int(np.prod(volume.mapping.shape)),
+        exact=how.interpolation == "nearest",
+    )
+
+
+def _cupyx(volume: Volume, image: Any, how: Resampling) -> Peers:
+    cupy = None if isinstance(image, np.ndarray) else optional("cupy")
+    if cupy is None:
+        return {}
+    ndimage = optional("cupyx.scipy.ndimage")
+    return {"cupyx": lambda: scipy_resample(ndimage, cupy, image, volume, how)}
+
+
+def _labels(bench: Bench, volume: Volume, labels: Any) -> Iterator[Row]:
+    for kind in ("linear", "nearest"):
+
+        def ours(kind: Any = kind) -> Any:
+            return resample_labels_device(bench.engine, labels, volume.mapping, interpolation=kind)
+
+        peers = _cupyx(volume, labels, Resampling("nearest", "nearest"))
+        reference = bench.engine.to_host(ours())
+        yield from bench.rows(
+            f"labels {kind}",
+            volume,
+            ours,
+            peers if kind == "nearest" else {},
+            reference=reference,
+            moved=labels.nbytes + reference.nbytes,
+            exact=True,
+        )
+
+
+def _statistics(bench: Bench, volume: Volume, image: Any, mask: Any) -> Iterator[Row]:
+    for name, chosen in (("percentiles", None), ("masked statistics", mask)):
+
+        def ours(chosen: Any = chosen) -> Array:
+            values = measure_device(bench.engine, image, chosen)
+            return summary(values, masked=chosen is not None)
+
+        peers = _cupy_percentiles(image) if chosen is None else {}
+        moved = image.nbytes + (0 if chosen is None else chosen.nbytes)
+        yield from bench.rows(name, volume, ours, peers, reference=ours(), moved=moved)
+
+
+def _cupy_percentiles(image: Any) -> Peers:
+    cupy = None if isinstance(image, np.ndarray) else optional("cupy")
+    return {"cupy.percentile": lambda: cupy.percentile(image, PERCENTILES)} if cupy else {}

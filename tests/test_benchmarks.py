@@ -1,0 +1,101 @@
+"""The benchmarks run, on volumes so small that no time means anything; what they compare is the same."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cuda_on_cpu.cpu_module import missing
+from kernel_engines import cpu_engine
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+TINY = (24, 30, 26)
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of the benchmarks by name, imported as their scripts do."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def test_engine_rows_on_the_cpu_agree(script: Any) -> None:
+    volumes = script("operations").volumes(TINY)
+    rows = list(script("cpu_operations").cpu_rows(volumes, threads=2, rounds=1))
+    assert {row.operation for row in rows} >= {"resample cubic", "labels linear", "percentiles"}
+    agree(rows)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
+def test_engine_rows_on_a_device_agree(script: Any) -> None:
+    volumes = script("operations").volumes(TINY)
+    device = script("device_operations")
+    clock = device.WallClock()
+    rows = list(device.device_rows(cpu_engine(), clock, volumes, bandwidth=1e9, rounds=1))
+    assert {row.operation for row in rows} >= {"resample cubic", "labels linear", "percentiles"}
+    assert all(row.kernels > 0 for row in rows)
+    agree(rows)
+
+
+def agree(rows: list[Any]) -> None:
+    for row in rows:
+        stored = 2.0**-11 if row.path == "gpuprep" else 1e-5  # float16 of the whole range
+        limit = 0.01 if row.operation.startswith(("labels", "resample nearest")) else stored
+        assert row.difference <= limit, str(row)
+        assert row.bytes > 0
+
+
+def test_peers_agree_with_what_is_stored(tmp_path: Path) -> None:
+    """The tools that are installed here, in the processes that measure them."""
+    out = tmp_path / "peers.json"
+    command = [sys.executable, str(BENCHMARKS / "peers.py"), "--against", "SimpleITK"]
+    command += [
+        "--scans",
+        "",
+        "--shape",
+        *map(str, TINY),
+        "--rounds",
+        "1",
+        "--cores",
+        "1",
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["path"] for row in rows[:3]] == ["gpuprep", "gpuprep float16", "SimpleITK B-spline"]
+    for row in rows:
+        assert row["difference"] <= (5e-4 if row["path"] == "gpuprep float16" else 2e-6), row
+        assert row["labels_differ"] == 0
+
+
+def test_a_tool_that_is_not_installed_is_left_out(script: Any, tmp_path: Path) -> None:
+    measure, paths = script("measure"), script("paths")
+    task = paths.Task("image", "label", str(tmp_path), 1, (1.0, 1.0, 1.0), (0.0, 1.0), {})
+    with pytest.raises(measure.Absent, match="no_such_tool"):
+        measure.run_alone("no_such_tool", task, python=sys.executable)
+
+
+def test_array_engine_needs_only_numpy() -> None:
+    """So that ``engine.py`` and the GPU tests run on a bare GPU machine."""
+    code = """
+import sys
+import gpuprep.kernels.loader, gpuprep.ops.device, gpuprep.ops.labels, gpuprep.ops.resample
+names = {name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
+print(sorted(name for name in names if not name.startswith(("_", "sitecustomize"))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['gpuprep', 'numpy']"
+
+
+def test_phantom_is_what_it_says(script: Any) -> None:
+    phantom = script("phantom")
+    image, labels = phantom.ct(TINY), phantom.labels(TINY)
+    assert image.shape == labels.shape == TINY
+    assert set(np.unique(labels)) == {0, phantom.LUNG, phantom.BONE, phantom.LESION}
+    assert phantom.HU_RANGE[0] <= image.min() < -950 < 600 < image.max() <= phantom.HU_RANGE[1]
