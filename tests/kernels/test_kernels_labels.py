@@ -2,10 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from gpuprep.geometry import Reorientation
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import resample_labels_device
@@ -50,26 +47,6 @@ def test_every_length_of_every_axis(engine: Engine, size: int, interpolation: st
         shape[axis], out[axis], scale[axis] = size, max(1, 2 * size // 3), 1.5
         labels = engine.xp.asarray(label_map(tuple(shape), seed=axis))
         assert_equal(engine, labels, GridMapping(tuple(out), tuple(scale)), interpolation)
-
-
-@given(
-    shape=st.tuples(*[st.integers(1, 9)] * 3),
-    out=st.tuples(*[st.integers(1, 12)] * 3),
-    scale=st.tuples(*[st.sampled_from([1.0, 0.5, 0.25, 2 / 3, 1.5, 2.2])] * 3),
-    offset=st.tuples(*[st.sampled_from([0.0, 0.5, -0.5, 0.25, 3.0])] * 3),
-    axes=st.permutations([0, 1, 2]),
-    flips=st.tuples(*[st.booleans()] * 3),
-    seed=st.integers(0, 99),
-    interpolation=st.sampled_from(["nearest", "linear"]),
-)
-@settings(max_examples=150, deadline=None)
-def test_ties_and_any_strides(
-    engine, shape, out, scale, offset, axes, flips, seed, interpolation
-) -> None:
-    """Scales and offsets that make the sums of weights tie, on labels that change from voxel to voxel."""
-    base = np.random.default_rng(seed).integers(0, 4, shape).astype(np.uint8)
-    view = Reorientation(tuple(axes), flips).view(engine.xp.asarray(base))
-    assert_equal(engine, view, GridMapping(out, scale, offset), interpolation)
 
 
 def test_only_native_integers_are_labels(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.statistics import measure
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257, 4095, 4096, 4097)
-KINDS = ("?", "i1", "u1", "i2", "u2", "i4", "f4")
+KINDS = ("?", "i1", "u1", "i2", "u2", "i4", "f4", "f8")
 PERCENTILES = (0, 0.5, 1, 33.3, 50, 99, 99.95, 100)
 SWIZZLED = Reorientation((2, 0, 1), (True, False, True))
 
@@ -23,10 +23,10 @@ def scan(shape: tuple[int, ...], kind: str, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
     if kind == "?":
         return random.random(shape) < 0.2
-    if kind == "f4":
-        body = random.normal(0, 300, shape).astype(np.float32)
+    if kind in ("f4", "f8"):
+        body = random.normal(0, 300, shape).astype(kind)
         body[random.random(shape) < 0.1] = -0.0
-        return np.where(random.random(shape) < 0.6, np.float32(-1000), body)
+        return np.where(random.random(shape) < 0.6, body.dtype.type(-1000), body)
     limits = np.iinfo(kind)
     body = random.integers(limits.min, limits.max, shape, kind, endpoint=True)
     return np.where(random.random(shape) < 0.6, np.array(3, kind), body)
@@ -56,7 +56,7 @@ def test_every_type(engine: Engine, kind: str, masked: bool) -> None:
     assert_equal(engine, SWIZZLED.view(voxels), None if mask is None else SWIZZLED.view(mask))
 
 
-@pytest.mark.parametrize("kind", ["u1", "i2", "f4"])
+@pytest.mark.parametrize("kind", ["u1", "i2", "f4", "f8"])
 def test_every_length(engine: Engine, kind: str) -> None:
     for size in SIZES:
         voxels = engine.xp.asarray(scan((2, 1, size), kind, seed=size))
@@ -80,8 +80,9 @@ def test_narrow_ranges_of_wide_integers_are_counted(engine: Engine) -> None:
     assert_equal(engine, engine.xp.asarray(voxels))
 
 
-def test_not_finite_voxels_are_counted_and_left_out(engine: Engine) -> None:
-    voxels = scan((5, 6, 70), "f4")
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_not_finite_voxels_are_counted_and_left_out(engine: Engine, kind: str) -> None:
+    voxels = scan((5, 6, 70), kind)
     voxels[0, 0, :5] = np.nan
     voxels[1, 2, 3:6] = np.inf
     voxels[4, 5, 6] = -np.inf
@@ -119,6 +120,6 @@ def test_wrong_questions_are_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="mask of shape"):
         measure_device(engine, voxels, voxels[1:])
     with pytest.raises(TypeError, match="kernels read"):
-        measure_device(engine, engine.xp.zeros((2, 2, 2), np.float64))
+        measure_device(engine, engine.xp.zeros((2, 2, 2), np.int64))
     with pytest.raises(ValueError, match="no voxels"):
         measure_device(engine, voxels, engine.xp.zeros((3, 4, 5), np.uint8)).percentiles([50])

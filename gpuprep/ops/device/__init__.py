@@ -6,6 +6,7 @@ Arrays stay where they are: what goes in and comes out belongs to the engine's a
 
 from gpuprep.ops.device.boxes import above_box_device, label_box_device, nonzero_box_device
 from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
+from gpuprep.ops.device.label_statistics import measure_labels_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.masks import (
     above_mask_device,
@@ -28,6 +29,7 @@ __all__ = [
     "label_mask_device",
     "masked_device",
     "measure_device",
+    "measure_labels_device",
     "needed_slices",
     "nonzero_box_device",
     "nonzero_mask_device",

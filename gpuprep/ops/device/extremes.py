@@ -19,7 +19,7 @@ _THREADS = 128
 
 
 def slice_ranges_device(engine: Engine, array: Any, axis: int) -> SliceRanges:
-    """The range of each slice across ``axis`` (NaN at one end where a slice holds NaN); any strides.
+    """The range of each slice across ``axis`` (NaN where a slice holds NaN, as NumPy has it); any strides.
 
     Raises TypeError for dtypes that no kernel reads.
     """
@@ -44,4 +44,7 @@ def slice_ranges_device(engine: Engine, array: Any, axis: int) -> SliceRanges:
     kind = array.dtype if array.dtype.kind == "f" else np.dtype(np.int32)
     values = [[decode_key(int(key), kind) for key in row] for row in engine.to_host(on_device)]
     low, high = np.array(values).astype(array.dtype)
+    if array.dtype.kind == "f":  # keys put a NaN at one end, by its sign
+        unknown = np.isnan(low) | np.isnan(high)
+        low[unknown] = high[unknown] = np.nan
     return low, high

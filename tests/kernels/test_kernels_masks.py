@@ -1,0 +1,186 @@
+"""Foreground masks, crop boxes, cleaning and per-label statistics against the NumPy engine."""
+
+import math
+
+import numpy as np
+import pytest
+from test_kernels_labels import KINDS as LABEL_KINDS
+from test_kernels_labels import label_map
+from test_kernels_resample import KINDS, voxels
+
+from gpuprep.geometry import Reorientation
+from gpuprep.kernels.loader import Engine
+from gpuprep.ops import crop
+from gpuprep.ops.device import (
+    above_box_device,
+    above_mask_device,
+    cleaned_device,
+    label_box_device,
+    label_mask_device,
+    masked_device,
+    measure_labels_device,
+    nonzero_box_device,
+    nonzero_mask_device,
+)
+from gpuprep.ops.label_statistics import measure_labels
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine
+
+SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
+TURNED = [
+    Reorientation((0, 1, 2), (False, False, False)),
+    Reorientation((2, 0, 1), (True, False, True)),
+]
+
+
+def sparse(shape: tuple[int, ...], kind: str, seed: int = 0) -> np.ndarray:
+    """Zeros with a few voxels of either sign where the type has one."""
+    random = np.random.default_rng(seed)
+    signs = np.array([1] if np.dtype(kind).kind in "ub" else [1, -1])
+    hits = random.random(shape) < 3 / max(8, math.prod(shape))
+    return (hits * random.choice(signs, shape)).astype(kind)
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS, *LABEL_KINDS}))
+def test_boxes_and_masks_of_every_type(engine: Engine, kind: str) -> None:
+    for seed, turned in enumerate(TURNED):
+        arrays = [sparse((9, 12, 40), kind, seed + 5 * k) for k in range(2)]
+        hosts = [turned.view(array) for array in arrays]
+        views = [engine.xp.asarray(hosts[0]), turned.view(engine.xp.asarray(arrays[1]))]
+        assert nonzero_box_device(engine, views) == crop.nonzero_box(hosts)
+        assert label_box_device(engine, views) == crop.label_box(hosts)
+        mask = engine.to_host(nonzero_mask_device(engine, views))
+        assert mask.dtype == np.uint8
+        assert (mask == ((hosts[0] != 0) | (hosts[1] != 0))).all()
+        mask = engine.to_host(label_mask_device(engine, views))
+        assert (mask == ((hosts[0] > 0) | (hosts[1] > 0))).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_body_of_every_type(engine: Engine, kind: str) -> None:
+    array = voxels((11, 260, 300) if kind == "i2" else (7, 30, 40), kind)
+    array[:, :3] = 0
+    for turned in TURNED:
+        view = turned.view(engine.xp.asarray(array))
+        host = engine.to_host(view)
+        for threshold in (0, 0.5, float(host.max()) * 0.61, 1e9):
+            for fraction in (0.0, 0.02, 0.9):
+                box = crop.above_box(host, threshold, fraction)
+                assert above_box_device(engine, view, threshold, fraction) == box
+            mask = engine.to_host(above_mask_device(engine, view, threshold))
+            assert (mask == (host > threshold)).all()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_boxes_of_every_length(engine: Engine, size: int) -> None:
+    for axis in range(3):
+        shape = [2, 3, 4]
+        shape[axis] = size
+        array = sparse(tuple(shape), "i2", seed=size)
+        view = engine.xp.asarray(array)
+        assert nonzero_box_device(engine, [view]) == crop.nonzero_box([array])
+        assert nonzero_box_device(engine, [view[..., ::-1]]) == crop.nonzero_box([array[..., ::-1]])
+        assert (engine.to_host(nonzero_mask_device(engine, [view])) == (array != 0)).all()
+
+
+def test_nan_differs_from_zero_and_is_above_nothing(engine: Engine) -> None:
+    array = np.zeros((3, 4, 5), np.float32)
+    array[1, 2, 3] = np.nan
+    view = engine.xp.asarray(array)
+    assert nonzero_box_device(engine, [view]) == crop.nonzero_box([array])
+    assert above_box_device(engine, view, -1.0) == crop.above_box(array, -1.0)
+    assert engine.to_host(above_mask_device(engine, view, -1.0)).sum() == 59
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_zero_outside_the_mask(engine: Engine, kind: str) -> None:
+    array, mask = voxels((9, 14, 37), kind), voxels((9, 14, 37), "?", seed=3)
+    for turned in TURNED:
+        for step in (IDENTITY, ClipAffine(0.1 * array.max(), 0.7 * array.max(), -0.37, 5)):
+            view = turned.view(engine.xp.asarray(array))
+            flags = engine.xp.asarray(turned.view(mask))
+            result = engine.to_host(masked_device(engine, view, flags, step))
+            expected = step.apply(turned.view(array)) * turned.view(mask)
+            assert result.dtype == np.float32
+            assert (result == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_cleaning_is_nan_to_num(engine: Engine, kind: str) -> None:
+    array = voxels((5, 6, 33), kind)
+    array[0, 0, :9] = np.nan
+    array[1, 2, 3:6] = np.inf
+    array[4, :, 6] = -np.inf
+    for turned in TURNED:
+        result = cleaned_device(engine, turned.view(engine.xp.asarray(array)), -1.5, 7.25, 0.1)
+        expected = np.nan_to_num(turned.view(array), nan=-1.5, posinf=7.25, neginf=0.1)
+        assert result.dtype == array.dtype
+        assert (engine.to_host(result) == expected).all()
+
+
+def assert_same_statistics(engine: Engine, array, labels, names=None) -> None:
+    expected = measure_labels(engine.to_host(array), engine.to_host(labels), names)
+    result = measure_labels_device(engine, array, labels, names)
+    assert result == measure_labels_device(engine, array, labels, names)
+    assert list(result) == list(expected)
+    for name, own in expected.items():
+        other = result[name]
+        assert (other.count, other.excluded) == (own.count, own.excluded)
+        assert (other.minimum, other.maximum) == (own.minimum, own.maximum)
+        assert type(other.sum) is type(own.sum)
+        assert other.sum == pytest.approx(own.sum, rel=1e-12, abs=1e-9 * own.count)
+        assert other.squares == pytest.approx(own.squares, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("turned", TURNED, ids=["plain", "turned"])
+def test_statistics_per_label(engine: Engine, kind: str, turned: Reorientation) -> None:
+    random = np.random.default_rng(2)
+    labels = label_map((9, 14, 130), "u1", seed=4)
+    labels[4:] = random.integers(0, 256, labels[4:].shape)
+    array = turned.view(engine.xp.asarray(voxels(labels.shape, kind)))
+    labels = engine.xp.asarray(turned.view(labels))
+    assert_same_statistics(engine, array, labels)
+    assert_same_statistics(engine, array, labels, (5, 1, 2, 254))
+    assert_same_statistics(engine, array, labels, (1, 2))
+    assert_same_statistics(engine, array, labels, ())
+
+
+@pytest.mark.parametrize("kind", LABEL_KINDS)
+def test_labels_of_every_type(engine: Engine, kind: str) -> None:
+    labels = engine.xp.asarray(label_map((5, 6, 70), kind))
+    array = engine.xp.asarray(voxels((5, 6, 70)))
+    limits = np.iinfo(kind)
+    assert_same_statistics(engine, array, labels)
+    assert_same_statistics(engine, array, labels, (0, 5, limits.min, min(limits.max, 2**63 - 1)))
+    assert_same_statistics(engine, array, labels, tuple(range(-100, 155)))
+
+
+def test_statistics_of_every_length(engine: Engine) -> None:
+    for size in (*SIZES, 4095, 4097):
+        labels = engine.xp.asarray(label_map((3, 2, size)))
+        assert_same_statistics(engine, engine.xp.asarray(voxels((3, 2, size))), labels)
+
+
+def test_voxels_that_are_not_finite_are_counted_apart(engine: Engine) -> None:
+    array, labels = voxels((5, 6, 70), "f4"), label_map((5, 6, 70))
+    array[0, 0, :9], array[1, 2, 3:6], array[4, :, 6] = np.nan, np.inf, -np.inf
+    labels[0, 0, :9] = 77
+    assert_same_statistics(engine, engine.xp.asarray(array), engine.xp.asarray(labels))
+    found = measure_labels_device(engine, engine.xp.asarray(array), engine.xp.asarray(labels))
+    assert (found[77].count, found[77].excluded, found[77].minimum) == (0, 9, None)
+
+
+def test_wrong_questions_are_refused(engine: Engine) -> None:
+    array, labels = engine.xp.zeros((3, 4, 5), np.int16), engine.xp.zeros((3, 4, 5), np.uint8)
+    with pytest.raises(ValueError, match="mask of shape"):
+        masked_device(engine, array, labels[1:], IDENTITY)
+    with pytest.raises(ValueError, match="labels of shape"):
+        measure_labels_device(engine, array, labels[1:])
+    with pytest.raises(ValueError, match="256 labels are more"):
+        measure_labels_device(engine, array, labels, range(256))
+    with pytest.raises(TypeError, match="labels are integers"):
+        measure_labels_device(engine, labels, labels.astype(np.float32))
+    with pytest.raises(TypeError, match="kernels read"):
+        nonzero_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
+    with pytest.raises(TypeError, match="only float32"):
+        cleaned_device(engine, array, 0, 0, 0)
