@@ -80,7 +80,8 @@ class MeteredEngine(Engine):
     """An engine that knows how long its kernels ran."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
-        self.xp, self.to_host, self.shared_bytes = engine.xp, engine.to_host, engine.shared_bytes
+        self.xp, self.to_host, self.tables = engine.xp, engine.to_host, engine.tables
+        self.shared_bytes = engine.shared_bytes
         self._engine, self._clock = engine, clock
         self._launches: list[tuple[Any, Any]] = []
 
