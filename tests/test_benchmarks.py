@@ -99,3 +99,14 @@ def test_phantom_is_what_it_says(script: Any) -> None:
     assert image.shape == labels.shape == TINY
     assert set(np.unique(labels)) == {0, phantom.LUNG, phantom.BONE, phantom.LESION}
     assert phantom.HU_RANGE[0] <= image.min() < -950 < 600 < image.max() <= phantom.HU_RANGE[1]
+
+
+def test_slots_do_every_case_and_watch_memory(script: Any, tmp_path: Path) -> None:
+    slots = script("slots")
+    sources = slots.write_volumes(tmp_path, [TINY, (20, 22, 18)])
+    rows = [slots.run_slots(tmp_path, sources, "numpy", count, 6) for count in (1, 2)]
+    assert [len(list((tmp_path / f"out-{n}" / "cases").iterdir())) for n in (1, 2)] == [6, 6]
+    for row in rows:
+        assert row.stages["resample"] > 0
+        assert len(row.process_bytes) >= 6
+        assert f"{row.slots} slots" in slots.report(row, rows[0])
