@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -101,9 +102,10 @@ def _measured(
         slices = slice_ranges_device(engine, array, held)
     if ends is None and slices is not None:
         ends = float(slices[0].min()), float(slices[1].max())
-    if corners is None:
-        z, y, x = (slice(None, None, max(1, n - 1)) for n in array.shape)
-        corners = engine.to_host(array[z, y, x])
+    if corners is None:  # one by one: a strided copy would need a kernel of the array library
+        ends_of = [sorted({0, n - 1}) for n in array.shape]
+        places = [tuple(slice(k, k + 1) for k in corner) for corner in itertools.product(*ends_of)]
+        corners = np.concatenate([engine.to_host(array[place]) for place in places])
     return _Measured(ends or value_range_device(engine, array), slices, corners)
 
 
