@@ -16,7 +16,7 @@ from gpuprep.config import Config
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
 from gpuprep.grids import GridMapping
-from gpuprep.ops.operations import Operations, Resampling
+from gpuprep.ops.operations import Image, Operations, Resampling
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.statistics import Histogram
 from gpuprep.plan import CasePlan, map_grid, separate_axis
@@ -32,7 +32,7 @@ class Computed:
     ``image`` is ``z, y, x``, or channels first when there are several; None for labels only.
     """
 
-    image: NDArray[Any] | None
+    image: Image | None
     labels: dict[str, NDArray[Any]]
     geometry: Geometry
     record: dict[str, Any]
@@ -99,15 +99,14 @@ def apply_image(
     separate: int | None,
     intensities: tuple[Intensity, ...],
     operations: Operations,
-) -> NDArray[Any] | None:
+) -> Image | None:
     """The stored image: ``z, y, x``, or channels first when there are several; None for labels only."""
     if not prepared.channels:
         return None
-    shape = (len(prepared.channels), *mapping.shape)
-    image = operations.empty(shape, prepared.config.store.dtype)
-    rule = prepared.config.image.resample
-    rows = zip(prepared.channels, prepared.distributions, intensities, image, strict=True)
-    for held, values, intensity, target in rows:
+    store, rule = prepared.config.store, prepared.config.image.resample
+    image = operations.empty(len(prepared.channels), mapping.shape, store.dtype, store.chunk)
+    rows = zip(prepared.channels, prepared.distributions, intensities, strict=True)
+    for number, (held, values, intensity) in enumerate(rows):
         prologue, ends = intensity.prologue, (values.minimum, values.maximum)
         if prepared.config.image.foreground.outside == "zero":
             intensity = intensity.about_zero()
@@ -124,5 +123,5 @@ def apply_image(
             intensity.limits,
             ends,
         )
-        operations.resample(held, how, target)
-    return image[0] if len(image) == 1 else image
+        operations.resample(held, how, image[number])
+    return image[0] if len(prepared.channels) == 1 else image

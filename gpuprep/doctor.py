@@ -76,12 +76,12 @@ def compare_engines(link: Link) -> float:
     voxels = np.random.default_rng(0).integers(-1024, 3000, (40, 50, 60)).astype(np.int16)
     how = Resampling(GridMapping((30, 40, 70), (1.3, 1.2, 0.8), (0.1, 0.2, 0.3)), "cubic")
     results = []
-    for operations in (HostOperations(), DeviceOperations(link, HostOperations())):
+    for operations in (DeviceOperations(link, HostOperations()), HostOperations()):
         with link.session(0):
-            out = operations.empty(how.mapping.shape, np.float32)
+            out = operations.empty(1, how.mapping.shape, np.float32, 32)[0]
             operations.resample(operations.hold(voxels), how, out)
             operations.wait()
-            results.append(out.copy())
+            results.append(np.array(out))
     return float(np.abs(results[0] - results[1]).max() / np.ptp(results[0]))
 
 

@@ -113,15 +113,15 @@ def test_small_cases_stay_on_the_host(tmp_path):
     assert make(tmp_path, config, link_over(NumpyDriver()))[0]["engine"] == {"backend": "numpy"}
 
 
-@pytest.mark.parametrize("room", [0, 20_000, 60_000, 90_000, 150_000, 250_000])
+@pytest.mark.parametrize("room", [0, 20_000, 60_000, 90_000, 150_000, 400_000])
 def test_a_device_too_small_gives_the_same_case(tmp_path, room):
     config = config_of("cubic")
     driver = NumpyDriver(room)
     made = make(tmp_path / "device", config, link_over(driver))
     check_equal(made, make(tmp_path / "host", config, None))
     assert driver.arrays.peak <= room
-    assert bool(made[0]["engine"]["fallbacks"]) == (room < 250_000)
-    assert bool(driver.releases) == (room < 250_000)
+    assert bool(made[0]["engine"]["fallbacks"]) == (room < 400_000)
+    assert bool(driver.releases) == (room < 400_000)
 
 
 @pytest.mark.parametrize("calls", [0, 1, 5, 12])

@@ -117,7 +117,7 @@ def watch():
     while not over:
         most = max(most, anonymous()); time.sleep(0.002)
 thread = threading.Thread(target=watch); thread.start()
-out = operations.empty(target, "f2")
+(out,) = operations.empty(1, target, "f2", 32)
 how = Resampling(GridMapping(target, (1.2, 1.0, 1.0)), "cubic", value_range=(0, 40))
 operations.resample(Held(array), how, out)
 over = True; thread.join()

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.geometry import Box
+from gpuprep.geometry import Box, Shape
 from gpuprep.grids import GridMapping
 from gpuprep.ops import crop
 from gpuprep.ops.axis import Interpolation
@@ -25,8 +25,10 @@ from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.scratch import Scratch
+from gpuprep.volume import Chunked
 
 Array = NDArray[Any]
+Image = Array | Chunked
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,11 @@ class Operations(Protocol):
     def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
         """The exact distribution of the voxels (where the mask is set); refers to ``channel``."""
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """Host memory for results."""
+    def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
+        """Host memory for an image of several channels, cut into chunks where the engine likes that."""
 
-    def resample(self, channel: Held, how: Resampling, out: Array) -> None:
-        """Write the resampled channel, in the dtype of ``out``, which comes from ``empty``."""
+    def resample(self, channel: Held, how: Resampling, out: Image) -> None:
+        """Write the resampled channel into one of an image from ``empty``, in its dtype."""
 
     def resample_labels(
         self,
@@ -178,10 +180,15 @@ class HostOperations:
         flags = None if mask is None else self.fetch(mask)
         return measure(self.fetch(channel), flags, threads=self.threads)
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        return self.scratch.empty(shape, dtype)
+    def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
+        return self.scratch.empty((channels, *shape), dtype)
 
-    def resample(self, channel: Held, how: Resampling, out: Array) -> None:
+    def resample(self, channel: Held, how: Resampling, out: Image) -> None:
+        if isinstance(out, Chunked):
+            plain = self.scratch.empty(out.shape, out.dtype)
+            self.resample(channel, how, plain)
+            out.fill(plain)
+            return
         words = how.keywords()
         resample(self.fetch(channel), how.mapping, **words, threads=self.threads, out=out)
 

@@ -26,6 +26,7 @@ from gpuprep.store.layout import (
 from gpuprep.store.metadata import array_document, group_document, to_text
 from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import write_shard
+from gpuprep.volume import Chunked
 
 __all__ = ["read_record", "write_case", "write_record"]
 
@@ -33,7 +34,7 @@ __all__ = ["read_record", "write_case", "write_record"]
 def write_case(
     folder: str | Path,
     *,
-    image: NDArray[Any] | None,
+    image: NDArray[Any] | Chunked | None,
     labels: Mapping[str, NDArray[Any]],
     geometry: Geometry,
     chunk: int = 32,
@@ -48,7 +49,7 @@ def write_case(
 
     Args:
         folder: The case's folder, normally ``Staging.folder``; made where absent.
-        image: ``z, y, x`` or ``c, z, y, x``; None for a case of labels only.
+        image: ``z, y, x`` or ``c, z, y, x``, plain or cut into chunks; None for a case of labels only.
         labels: Integer label maps ``z, y, x`` by name.
         geometry: The grid all of them lie on.
         chunk: Voxels along each edge of a chunk.
@@ -92,14 +93,16 @@ def write_case(
 
 
 def _plan_arrays(
-    image: NDArray[Any] | None,
+    image: NDArray[Any] | Chunked | None,
     labels: Mapping[str, NDArray[Any]],
     geometry: Geometry,
     chunk: int,
     channel_names: Sequence[str],
-) -> dict[str, tuple[NDArray[Any], ArrayLayout]]:
+) -> dict[str, tuple[NDArray[Any] | Chunked, ArrayLayout]]:
     """Every array with its layout, by its path inside the case."""
-    arrays = {label_array(check_label_name(name)): labels[name] for name in labels}
+    arrays: dict[str, NDArray[Any] | Chunked] = {
+        label_array(check_label_name(name)): label for name, label in labels.items()
+    }
     for path, array in arrays.items():
         if array.shape != geometry.shape or array.dtype.kind not in "iu":
             raise StoreError(
@@ -120,7 +123,7 @@ def _plan_arrays(
 
 
 def _group_documents(
-    image: NDArray[Any] | None,
+    image: NDArray[Any] | Chunked | None,
     labels: Sequence[str],
     geometry: Geometry,
     channel_names: Sequence[str],
@@ -149,7 +152,7 @@ def _group_documents(
 def _write_array(
     folder: Path,
     path: str,
-    array: NDArray[Any],
+    array: NDArray[Any] | Chunked,
     layout: ArrayLayout,
     codec: ChunkCodec,
     *,
@@ -158,10 +161,10 @@ def _write_array(
 ) -> Iterator[tuple[str, FileSeal]]:
     """Write every shard of one array; yields each file's path inside the case and its seal."""
     for key in layout.shard_keys():
-        name = f"{path}/{shard_file(key)}"
+        name, part = f"{path}/{shard_file(key)}", layout.region(key)
         seal = write_shard(
             folder / name,
-            array[layout.region(key)],
+            array.region(part) if isinstance(array, Chunked) else array[part],
             chunk=layout.chunk,
             grid=layout.grid,
             dtype=layout.dtype,

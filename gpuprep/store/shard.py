@@ -27,6 +27,7 @@ from gpuprep.errors import CorruptStoreError, StoreError
 from gpuprep.store.codecs import CRC_BYTES, Bytes, Decode, Encode
 from gpuprep.store.files import FileSeal, write_file
 from gpuprep.store.layout import Index
+from gpuprep.volume import Chunked
 
 MISSING = -1  # the all-ones offset and length of an absent chunk, read as int64
 
@@ -38,7 +39,7 @@ _ROWS_AHEAD = 2  # rows of chunks in flight per thread: bounds memory, keeps eve
 
 def write_shard(
     path: Path,
-    region: NDArray[Any],
+    region: NDArray[Any] | Chunked,
     *,
     chunk: Sequence[int],
     grid: Sequence[int],
@@ -51,7 +52,7 @@ def write_shard(
 
     Args:
         path: The shard's file; it appears whole or not at all.
-        region: The voxels of this shard; may be any view, and shorter than the shard at the border.
+        region: The voxels of this shard, any view or cut already; shorter than the shard at the border.
         chunk: Shape of one chunk; border chunks are filled up with zeros.
         grid: Chunks of the shard along each axis.
         dtype: Little-endian dtype as stored.
@@ -103,21 +104,32 @@ def _shard_pieces(path: Path, chunks: Iterable[bytes | None], count: int) -> Ite
 
 
 def _encode_chunk(
-    region: NDArray[Any],
+    region: NDArray[Any] | Chunked,
     corner: Index,
     chunk: Sequence[int],
     dtype: np.dtype[Any],
     encode: Encode,
 ) -> bytes | None:
     """The compressed chunk at ``corner`` (counted in chunks); None where it holds zeros only."""
-    inside = region[tuple(slice(k * n, (k + 1) * n) for k, n in zip(corner, chunk, strict=True))]
-    if inside.shape == tuple(chunk):
-        block = np.ascontiguousarray(inside, dtype)
-    else:
-        block = np.zeros(chunk, dtype)
-        block[tuple(map(slice, inside.shape))] = inside
+    block = _chunk_of(region, corner, chunk, dtype)
     # As integers: float16 comparisons are slow, and a stored -0.0 must stay one.
     return encode(block) if block.view(f"u{dtype.itemsize}").any() else None
+
+
+def _chunk_of(
+    region: NDArray[Any] | Chunked, corner: Index, chunk: Sequence[int], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """The voxels of a chunk, C-contiguous, filled up with zeros at the border."""
+    if isinstance(region, Chunked):
+        if any(k >= n for k, n in zip(corner, region.blocks.shape, strict=False)):
+            return np.zeros(chunk, dtype)  # the shard goes on beyond the array
+        return np.ascontiguousarray(region.blocks[corner], dtype)
+    inside = region[tuple(slice(k * n, (k + 1) * n) for k, n in zip(corner, chunk, strict=True))]
+    if inside.shape == tuple(chunk):
+        return np.ascontiguousarray(inside, dtype)
+    block = np.zeros(chunk, dtype)
+    block[tuple(map(slice, inside.shape))] = inside
+    return block
 
 
 def _map_ordered(

@@ -20,9 +20,11 @@ from gpuprep.grids import GridMapping
 from gpuprep.ops import device
 from gpuprep.ops.device.arguments import SOURCES
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
-from gpuprep.ops.operations import Held, HostOperations, Resampling
+from gpuprep.ops.device.target import chunked
+from gpuprep.ops.operations import Held, HostOperations, Image, Resampling
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.statistics import Distribution
+from gpuprep.volume import Chunked
 
 Array = NDArray[Any]
 Result = TypeVar("Result")
@@ -129,20 +131,30 @@ class DeviceOperations:
             lambda: self._host.measure(channel, mask),
         )
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        return self._host.empty(shape, dtype)
+    def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
+        plain = (channels, *shape)
+        cut = (channels, *chunked(shape, chunk))
+        if self._host.fits(cut, dtype):
+            return Chunked(self._host.landing(cut, dtype), plain)
+        return self._host.landing(plain, dtype)
 
-    def resample(self, channel: Held, how: Resampling, out: Array) -> None:
+    def resample(self, channel: Held, how: Resampling, out: Image) -> None:
+        array, chunk = (out.blocks, out.blocks.shape[-1]) if isinstance(out, Chunked) else (out, 0)
+
         def whole() -> bool:
             words = how.keywords()
             done = device.resample_device(
-                self._engine, channel.device, how.mapping, **words, dtype=out.dtype
+                self._engine, channel.device, how.mapping, **words, dtype=out.dtype, chunk=chunk
             )
-            self._link.download(done, out)
+            self._link.download(done, array)
             return True
 
         def slabs(count: int) -> bool:
-            resample_in_slabs(self._link, self._host.fetch(channel), how, out, count)
+            plain = self._host.landing(out.shape, out.dtype) if isinstance(out, Chunked) else out
+            resample_in_slabs(self._link, self._host.fetch(channel), how, plain, count)
+            if isinstance(out, Chunked):
+                self.wait()
+                out.fill(plain)
             return True
 
         if not self._in_slabs([channel], whole, slabs):
@@ -157,7 +169,7 @@ class DeviceOperations:
         separate_axis: int | None,
     ) -> Array:
         words: dict[str, Any] = {"interpolation": interpolation, "separate_axis": separate_axis}
-        out = self.empty(mapping.shape, self._host.fetch(label).dtype)
+        out = self._host.landing(mapping.shape, self._host.fetch(label).dtype)
 
         def whole() -> bool:
             done = device.resample_labels_device(self._engine, label.device, mapping, **words)
@@ -237,7 +249,11 @@ class _HostWithFetch(HostOperations):
             held.host = array.view(np.bool_) if array.dtype == np.uint8 else array
         return held.host
 
-    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        if not self.scratch.fits(math.prod(shape) * np.dtype(dtype).itemsize):
-            return self.scratch.empty(shape, dtype)
-        return self._link.empty(shape, dtype)
+    def fits(self, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
+        """Whether an array would be ordinary memory."""
+        return self.scratch.fits(math.prod(shape) * np.dtype(dtype).itemsize)
+
+    def landing(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Host memory for a result: pinned, or on disk where memory is short."""
+        fits = self.fits(shape, dtype)
+        return self._link.empty(shape, dtype) if fits else self.scratch.empty(shape, dtype)
