@@ -47,7 +47,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class NativeGrid:
-    """The steps from a source's grid to a case's, as its record tells them."""
+    """The steps from a source's grid (a sheared one straightened) to a case's, as its record tells them."""
 
     source: Geometry
     oriented: Geometry
@@ -59,10 +59,11 @@ class NativeGrid:
     def of(cls, record: Mapping[str, Any], stored: Geometry) -> NativeGrid:
         """The steps out of a record; CorruptStoreError where they do not end at ``stored``."""
         try:
-            source = Geometry.from_json(record["geometry"]["source"])
-            told = Geometry.from_json(record["geometry"]["oriented"])
+            grids = record["geometry"]
+            source = Geometry.from_json(grids.get("straight", grids["source"]))
+            told = Geometry.from_json(grids["oriented"])
             oriented, reorientation = source.reorient(told.orientation)
-            z, y, x = (slice(start, stop) for start, stop in record["geometry"]["crop"])
+            z, y, x = (slice(start, stop) for start, stop in grids["crop"])
             steps = record["mapping"]
             mapping = GridMapping(stored.shape, tuple(steps["scale"]), tuple(steps["offset"]))
             apart = max(
@@ -106,7 +107,8 @@ def export_case(
         file: the target; its suffix (.nii, .nii.gz, .mha) chooses the format.
         label: the label map to write; None for the image.
         channel: which channel of a multi-channel image, from 0.
-        native: bring the voxels back to the grid of the source file.
+        native: bring the voxels back to the grid of the source file, or to the straight grid that
+            took the place of a sheared or uneven one.
         overwrite: replace a file that is there.
 
     Raises:
@@ -125,6 +127,9 @@ def export_case(
 
 def to_native(stored: Volume, record: Mapping[str, Any], *, label: bool) -> Volume:
     """A volume on a stored case's grid (a prediction, say) back on the grid of the case's source file.
+
+    Where that was sheared or uneven, it is the straight grid on which its voxels were brought: neither
+    MetaImage nor a spacing and direction can hold the other.
 
     Labels go by the nearest voxel, images by linear interpolation. Outside the crop a label is 0 and an
     image its own minimum.

@@ -90,6 +90,10 @@ class Findings:
     def policy(self, code: str) -> Policy:
         return self._policy.get(code, default_policy(code))
 
+    def fixes(self, code: str) -> bool:
+        """Whether a finding of this code was noted and is to be repaired."""
+        return any(item.code == code and item.severity == "fix" for item in self.items)
+
     def report(
         self, code: str, message: str, *, path: object = "", advice: str = "", **values: Any
     ) -> Policy:

@@ -89,7 +89,7 @@ def prepare(
 ) -> Prepared:
     """Read, orient, crop (as views) and measure a case."""
     with watch("read"):
-        assembled = assemble(plan.case, config, reader, findings)
+        assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
     with watch("measure"):
         box = _crop_box(assembled, config, findings)
         channels = tuple(channel[box] for channel in assembled.channels)

@@ -72,9 +72,9 @@ def _project(case: Case, config: Config, sandbox: Sandbox) -> Projection:
     return project(
         case,
         config,
-        previews[0].geometry,
+        previews[0].straight_geometry,
         sum(preview.channels for preview in previews),
         sum(preview.file_bytes for preview in previews),
-        sum(preview.decoded_bytes for preview in previews),
+        sum(preview.straight_bytes for preview in previews),
         [finding.code for preview in previews for finding in preview.findings],
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gpuprep
+from gpuprep.assemble import Assembled
 from gpuprep.findings import Findings
 from gpuprep.grids import GridMapping
 from gpuprep.ops.statistics import label_counts
@@ -40,6 +41,7 @@ def describe(
         "channels": list(assembled.channel_names),
         "geometry": {
             "source": assembled.source_geometry.to_json(),
+            **_straightening(assembled),
             "oriented": assembled.geometry.to_json(),
             "crop": [[part.start, part.stop] for part in prepared.box],
             "output": mapping.on(prepared.geometry).to_json(),
@@ -52,6 +54,16 @@ def describe(
         "intensity": [intensity.to_json() for intensity in intensities],
         "statistics": [values.summary() for values in prepared.distributions],
         "findings": [finding.to_json() for finding in findings.items],
+    }
+
+
+def _straightening(assembled: Assembled) -> dict[str, Any]:
+    """How a sheared or uneven source was straightened; nothing for any other."""
+    if assembled.straight_geometry == assembled.source_geometry and not assembled.heights:
+        return {}
+    return {
+        "heights": list(assembled.heights),
+        "straight": assembled.straight_geometry.to_json(),
     }
 
 
