@@ -38,28 +38,32 @@ def grid_of(
     grid = replace(raw, direction=tuple(float(value) for value in direction.ravel()))
     if math.sin(math.radians(shear)) <= rules.orthonormal_tolerance:
         return grid
+    told = f"the axes are {shear:.3g}° from orthogonal"
+    if findings.policy("E_SHEAR") == "fix":
+        text = f"{told}; slices are shifted onto a straight grid"
+        findings.report("E_SHEAR", text, path=path, degrees=shear)
+        return raw
     grid = _same_centre(grid, raw)
     moved = raw.distance(grid)
-    policy = findings.report(
+    findings.report(
         "E_SHEAR",
-        f"the axes are {shear:.3g}° from orthogonal; the nearest orthogonal grid "
-        f"moves voxels by up to {moved:.3g} mm",
+        f"{told}; the nearest orthogonal grid moves voxels by up to {moved:.3g} mm",
         path=path,
         advice="Set the policy of E_SHEAR to fix to resample the voxels onto a straight grid, "
         "or to warn to take the nearest one.",
         degrees=shear,
         largest_mm=moved,
     )
-    return raw if policy == "fix" else grid
+    return grid
 
 
-def check_straight(
+def straight_grid(
     grid: Geometry, heights: Sequence[float], rules: ReadRules, path: object
-) -> None:
-    """Refuse slices that cannot be brought onto a straight grid, or onto none within the limits.
+) -> Geometry:
+    """The grid onto which a sheared or uneven volume will be brought; ``grid`` itself for any other.
 
     Raises:
-        InputError: E_SHEAR, E_SLICE_GAP, E_LIMIT.
+        InputError: E_SHEAR or E_SLICE_GAP if there is none, E_LIMIT if it is larger than the limits.
     """
     try:
         stack = stack_of(grid, heights)
@@ -79,6 +83,7 @@ def check_straight(
             path=str(path),
             advice="Look at the file's geometry, or raise input.limits.voxels.",
         )
+    return straight
 
 
 def _same_centre(grid: Geometry, raw: Geometry) -> Geometry:
@@ -127,9 +132,9 @@ def check_grid(
     """Report a grid that is legal but odd: spacing, lost geometry, obliqueness, few slices.
 
     Raises:
-        InputError: as ``check_straight``.
+        InputError: as ``straight_grid``.
     """
-    check_straight(grid, heights, rules, path)
+    straight = straight_grid(grid, heights, rules, path)
     low, high = rules.min_spacing_mm, rules.max_spacing_mm
     if any(not low <= spacing <= high for spacing in grid.spacing):
         text = "×".join(f"{spacing:.4g}" for spacing in grid.spacing)
@@ -148,7 +153,7 @@ def check_grid(
             path=path,
             advice="The geometry was probably lost on the way; compare with the original scan.",
         )
-    if (angle := grid.oblique_degrees) > rules.oblique_tolerance_degrees:
+    if (angle := straight.oblique_degrees) > rules.oblique_tolerance_degrees:
         findings.report(
             "W_OBLIQUE", f"the axes are {angle:.2f}° off the patient's", path=path, degrees=angle
         )
