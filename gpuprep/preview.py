@@ -15,6 +15,7 @@ from gpuprep.events import CaseFailed
 from gpuprep.executors.task import explain, read_rules
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.plan import CasePlan, Projection, check_memory, project
+from gpuprep.reference import with_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     Raises:
         UsageError: the input cannot be used at all.
     """
+    config = with_reference(config)
     found = discover(
         source, layout=config.input.layout, follow_symlinks=config.input.follow_symlinks
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 import gpuprep
 from gpuprep.assemble import Assembled
+from gpuprep.config import Config
 from gpuprep.findings import Findings
 from gpuprep.grids import GridMapping
 from gpuprep.ops.statistics import label_counts
@@ -45,6 +46,7 @@ def describe(
             "oriented": assembled.geometry.to_json(),
             "crop": [[part.start, part.stop] for part in prepared.box],
             "output": mapping.on(prepared.geometry).to_json(),
+            **_reference(prepared.config),
         },
         "mapping": {
             "scale": list(mapping.scale),
@@ -65,6 +67,12 @@ def _straightening(assembled: Assembled) -> dict[str, Any]:
         "heights": list(assembled.heights),
         "straight": assembled.straight_geometry.to_json(),
     }
+
+
+def _reference(config: Config) -> dict[str, Any]:
+    """The volume on whose grid the case was put; nothing where there was none."""
+    reference = config.image.resample.reference
+    return {} if reference is None else {"reference": reference.model_dump(mode="json")}
 
 
 def voxel_counts(label: NDArray[Any]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
 from gpuprep.grids import GridMapping
+from gpuprep.ops.beyond import fill_beyond
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
@@ -74,6 +75,9 @@ def run_case(
             )
             for name, label in prepared.labels.items()
         }
+        if config.image.resample.reference is not None:
+            for label in labels.values():
+                fill_beyond(label, prepared.geometry.shape, mapping, 0)
     record = {
         **describe(plan, prepared, mapping, separate, intensities, findings),
         "labels": {name: voxel_counts(label) for name, label in labels.items()},
@@ -151,6 +155,10 @@ def apply_image(
             value_range=ends,
             out=target,
         )
+        if rule.reference is not None:
+            zeroed = config.image.foreground.outside == "zero"
+            lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
+            fill_beyond(target, channel.shape, mapping, lowest)
     return image[0] if len(image) == 1 else image
 
 

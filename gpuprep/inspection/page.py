@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuprep.errors import UsageError
-from gpuprep.geometry import Geometry
+from gpuprep.geometry import Geometry, shear_degrees
 from gpuprep.inspection.subject import Channel, Inspection, LabelMap
 from gpuprep.picture import draw_planes
 from gpuprep.progress import human_bytes
@@ -86,6 +86,8 @@ def _subtitle(found: Inspection, channel: int) -> str:
     parts = [f"{size} voxels of {spacing} mm", geometry.orientation]
     if geometry.oblique_degrees >= 0.1:
         parts.append(f"oblique {geometry.oblique_degrees:.1f} degrees")
+    if geometry.sheared:
+        parts.append(f"sheared {shear_degrees(geometry.affine):.1f} degrees")
     if len(found.channels) > 1:
         parts.append(f"channel {found.channels[channel].name}")
     if found.channels:
