@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.geometry import Box, Geometry, Reorientation
 from gpuprep.grids import GridMapping
+from gpuprep.ops.beyond import fill_beyond
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.store.reader import Case, StoredArray, open_cohort
@@ -54,6 +55,8 @@ class NativeGrid:
     reorientation: Reorientation
     box: Box
     mapping: GridMapping
+    bounded: bool
+    """Whether the stored grid is a reference's, so that it may hold a part of the source only."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any], stored: Geometry) -> NativeGrid:
@@ -76,7 +79,7 @@ class NativeGrid:
                 f"the record's steps lead {apart:.3g} mm away from the stored grid",
                 advice="run the case again",
             )
-        return cls(source, oriented, reorientation, (z, y, x), mapping)
+        return cls(source, oriented, reorientation, (z, y, x), mapping, "reference" in grids)
 
     @property
     def back(self) -> GridMapping:
@@ -131,8 +134,8 @@ def to_native(stored: Volume, record: Mapping[str, Any], *, label: bool) -> Volu
     Where that was sheared or uneven, it is the straight grid on which its voxels were brought: neither
     MetaImage nor a spacing and direction can hold the other.
 
-    Labels go by the nearest voxel, images by linear interpolation. Outside the crop a label is 0 and an
-    image its own minimum.
+    Labels go by the nearest voxel, images by linear interpolation. Outside the crop, and outside the
+    reference where the case was put on one, a label is 0 and an image its own minimum.
 
     Raises:
         CorruptStoreError: the record does not lead from the source to this volume's grid.
@@ -144,6 +147,8 @@ def to_native(stored: Volume, record: Mapping[str, Any], *, label: bool) -> Volu
         kept = stored.array.dtype if stored.array.dtype.kind in "iu" else np.float32
         inside = resample(stored.array, grid.back, interpolation="linear", dtype=kept)
         fill = inside.dtype.type(stored.array.min())
+    if grid.bounded:
+        fill_beyond(inside, stored.array.shape, grid.back, fill)
     if inside.shape == grid.oriented.shape:
         whole = inside
     else:

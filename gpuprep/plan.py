@@ -13,7 +13,7 @@ import numpy as np
 from gpuprep.case import Case
 from gpuprep.config import Config
 from gpuprep.config_resample import Reference, Resample
-from gpuprep.errors import InputError, MemoryShortage
+from gpuprep.errors import InputError, InternalError, MemoryShortage
 from gpuprep.geometry import Geometry, Reorientation, Shape, Triple
 from gpuprep.grids import GridMapping, map_onto, map_shape, map_spacing
 
@@ -95,9 +95,9 @@ def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
 
 
 def reference_grid(reference: Reference) -> Geometry:
-    """The grid of a reference that was read (see ``reference``)."""
+    """The grid of a reference whose header was read (by ``reference.with_reference``)."""
     if reference.grid is None:
-        raise ValueError(f"the header of reference {reference.path} was not read yet")
+        raise InternalError(f"the header of reference {reference.path} was not read before the run")
     return reference.grid.geometry
 
 

@@ -1,5 +1,6 @@
 """Policy ``fix`` for tilted, sheared and uneven files: from the file to the stored case."""
 
+import io
 from pathlib import Path
 
 import nibabel
@@ -7,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from rich.console import Console
 from scipy import ndimage
 from test_dicom import write_series
 
@@ -17,6 +19,8 @@ from gpuprep.config_file import parse_config
 from gpuprep.errors import InputError
 from gpuprep.export import export_case
 from gpuprep.geometry import Geometry
+from gpuprep.inspection import inspect_path
+from gpuprep.inspection.page import page
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import Sandbox
@@ -124,6 +128,16 @@ def test_a_way_back_leads_to_the_straight_grid(tmp_path):
     straight = Geometry.from_json(case.record["geometry"]["straight"])
     assert exported.geometry == straight
     assert sitk.ReadImage(str(target)).GetSize() == straight.size
+
+
+def test_inspection_names_the_shear(tmp_path):
+    write_sheared(tmp_path / "in")
+    found = inspect_path(tmp_path / "in/a_image.nii.gz", config())
+    assert found.geometry.sheared
+    assert not found.grid.sheared
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(page(found))
+    assert "sheared by 19.80°" in console.export_text()
 
 
 def tilted_series(folder: Path, heights: list[float], lean: float = 0.25) -> Path:

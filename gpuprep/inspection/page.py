@@ -86,8 +86,6 @@ def _subtitle(found: Inspection, channel: int) -> str:
     parts = [f"{size} voxels of {spacing} mm", geometry.orientation]
     if geometry.oblique_degrees >= 0.1:
         parts.append(f"oblique {geometry.oblique_degrees:.1f} degrees")
-    if geometry.sheared:
-        parts.append(f"sheared {shear_degrees(geometry.affine):.1f} degrees")
     if len(found.channels) > 1:
         parts.append(f"channel {found.channels[channel].name}")
     if found.channels:
@@ -122,6 +120,8 @@ def _geometry_rows(geometry: Geometry) -> list[tuple[str, str]]:
     extent = [n * s for n, s in zip(geometry.size, geometry.spacing, strict=True)]
     turned = geometry.oblique_degrees
     follows = f"{geometry.orientation}" + (f", oblique by {turned:.2f}°" if turned >= 0.01 else "")
+    if geometry.sheared:
+        follows += f", sheared by {shear_degrees(geometry.affine):.2f}°"
     return [
         ("size", f"{triple(geometry.size)} voxels (x × y × z)"),
         ("spacing", f"{triple(geometry.spacing)} mm"),
