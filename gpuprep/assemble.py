@@ -20,7 +20,9 @@ from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry, Reorientation
 from gpuprep.io.scan import FileIdentity, Scan
 from gpuprep.ops.labels import merge_structures, place_labels
+from gpuprep.ops.shear import unshear, unshear_labels
 from gpuprep.plan import orient
+from gpuprep.stack import Stack
 from gpuprep.volume import Volume
 
 Reader = Callable[[Source], Scan]
@@ -31,7 +33,13 @@ _LABEL_DTYPES = (np.uint8, np.int16, np.uint16, np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """A case in memory: arrays in ``z, y, x``, all of ``geometry.shape``, images in their source dtype."""
+    """A case in memory: arrays in ``z, y, x``, all of ``geometry.shape``, images in their source dtype.
+
+    ``source_geometry`` is the file's, which may be sheared, and ``heights`` where its slices lie if that
+    is uneven. ``straight_geometry`` is the file's too, unless the voxels had to be straightened (see
+    ``stack``); turned by ``reorientation`` it is ``geometry``. ``decoded_bytes`` counts the voxels as
+    read and as straightened.
+    """
 
     channels: tuple[NDArray[Any], ...]
     channel_names: tuple[str, ...]
@@ -39,6 +47,8 @@ class Assembled:
     label_names: dict[str, dict[int, str]]
     geometry: Geometry
     source_geometry: Geometry
+    heights: tuple[float, ...]
+    straight_geometry: Geometry
     reorientation: Reorientation
     identity: tuple[FileIdentity, ...]
     headers: tuple[dict[str, Any], ...]
@@ -46,31 +56,65 @@ class Assembled:
 
 
 class _Reading:
-    """What was read so far: findings, identities and headers of every file of the case."""
+    """What was read so far: findings, identities and headers of every file of the case.
 
-    def __init__(self, reader: Reader, findings: Findings) -> None:
+    ``first`` is the first scan, which sets the grid.
+    """
+
+    def __init__(self, reader: Reader, config: Config, findings: Findings, threads: int) -> None:
         self._reader = reader
+        self._config = config
+        self._threads = threads
+        self.first: Scan | None = None
         self.findings = findings
         self.identity: list[FileIdentity] = []
         self.headers: list[dict[str, Any]] = []
         self.decoded_bytes = 0
 
-    def read(self, source: Source) -> tuple[Volume, ...]:
+    def read(self, source: Source) -> Scan:
+        """The voxels as the file has them."""
         scan = self._reader(source)
+        self.first = self.first or scan
         self.findings.items.extend(scan.findings)
         self.identity.extend(scan.identity)
         self.headers.append({"format": scan.format, **scan.header})
         self.decoded_bytes += sum(volume.array.nbytes for volume in scan.volumes)
-        return scan.volumes
+        return scan
+
+    def straight_image(self, volume: Volume, stack: Stack | None) -> Volume:
+        """The volume on a straight grid, interpolated as the config's resampling is."""
+        if stack is None:
+            return volume
+        rule = self._config.image.resample
+        array = unshear(
+            volume.array,
+            stack,
+            interpolation=rule.interpolation,
+            boundary=rule.boundary,
+            threads=self._threads,
+        )
+        self.decoded_bytes += array.nbytes
+        return Volume(array, stack.geometry)
+
+    def straight_label(self, volume: Volume, stack: Stack | None) -> Volume:
+        """The label map on a straight grid."""
+        if stack is None:
+            return volume
+        kind = self._config.label.interpolation
+        array = unshear_labels(volume.array, stack, interpolation=kind, threads=self._threads)
+        self.decoded_bytes += array.nbytes
+        return Volume(array, stack.geometry)
 
 
-def assemble(case: Case, config: Config, reader: Reader, findings: Findings) -> Assembled:
-    """Read every file of a case and bring it to the config's orientation.
+def assemble(
+    case: Case, config: Config, reader: Reader, findings: Findings, *, threads: int = 1
+) -> Assembled:
+    """Read every file of a case and bring it to a straight grid and to the config's orientation.
 
     Raises:
         InputError: a file is unusable, or the files do not lie on one grid.
     """
-    reading = _Reading(reader, findings)
+    reading = _Reading(reader, config, findings, threads)
     if config.label.only:
         volumes: list[Volume] = []
         names: list[str] = []
@@ -85,8 +129,9 @@ def assemble(case: Case, config: Config, reader: Reader, findings: Findings) -> 
             f"case {case.id} has no label, but {reason}",
             advice="add its label to the input, or set input.policy {E_LABEL_MISSING: warn}",
         )
-    source = (volumes or list(labels.values()))[0].geometry
-    geometry, reorientation = orient(source, config.image.orientation)
+    straight = (volumes or list(labels.values()))[0].geometry
+    geometry, reorientation = orient(straight, config.image.orientation)
+    assert reading.first is not None
     return Assembled(
         tuple(
             _align_channel(volume, geometry, name, config, findings)
@@ -99,7 +144,9 @@ def assemble(case: Case, config: Config, reader: Reader, findings: Findings) -> 
         },
         {entry.name: entry.names for entry in label_sources if entry.names},
         geometry,
-        source,
+        reading.first.geometry,
+        reading.first.heights,
+        straight,
         reorientation,
         tuple(reading.identity),
         tuple(reading.headers),
@@ -125,11 +172,12 @@ def _read_channels(case: Case, reading: _Reading) -> tuple[list[Volume], list[st
     volumes: list[Volume] = []
     names: list[str] = []
     for source in case.images:
-        read = reading.read(source)
-        for number, volume in enumerate(read):
+        scan = reading.read(source)
+        for number, volume in enumerate(scan.volumes):
             name = source.name or f"channel_{len(volumes)}"
-            volumes.append(volume)
-            names.append(name if len(read) == 1 or not source.name else f"{name}_{number}")
+            volumes.append(reading.straight_image(volume, scan.stack))
+            several = len(scan.volumes) > 1 and source.name
+            names.append(f"{name}_{number}" if several else name)
     return volumes, names
 
 
@@ -143,15 +191,16 @@ def _align_channel(
 
 def _read_label(entry: LabelSource, reading: _Reading) -> Volume:
     """One label map as integers; several sources are one binary structure each."""
-    volumes = [_single(reading.read(source), source) for source in entry.sources]
-    if len(volumes) == 1 and len(entry.sources) == 1:
+    scans = [reading.read(source) for source in entry.sources]
+    volumes = [_single(scan, source) for scan, source in zip(scans, entry.sources, strict=True)]
+    if len(volumes) == 1:
         path = entry.sources[0].path
         array = _whole_numbers(volumes[0].array, path, reading.findings)
         if not array.any():
             reading.findings.report(
                 "W_LABEL_EMPTY", f"{entry.name} holds background only", path=path
             )
-        return Volume(array, volumes[0].geometry)
+        return reading.straight_label(Volume(array, volumes[0].geometry), scans[0].stack)
     geometry = volumes[0].geometry
     for volume, source in zip(volumes, entry.sources, strict=True):
         if not volume.geometry.distance(geometry) <= _ROUNDING:
@@ -163,17 +212,17 @@ def _read_label(entry: LabelSource, reading: _Reading) -> Volume:
             f"{overlap} voxels of {entry.name} lie in several structures",
             voxels=overlap,
         )
-    return Volume(merged, geometry)
+    return reading.straight_label(Volume(merged, geometry), scans[0].stack)
 
 
-def _single(volumes: tuple[Volume, ...], source: Source) -> Volume:
-    if len(volumes) != 1:
+def _single(scan: Scan, source: Source) -> Volume:
+    if len(scan.volumes) != 1:
         raise InputError(
             "E_NOT_VOLUME",
-            f"a label map must be one volume, but the file holds {len(volumes)}",
+            f"a label map must be one volume, but the file holds {len(scan.volumes)}",
             path=source.path,
         )
-    return volumes[0]
+    return scan.volumes[0]
 
 
 def _whole_numbers(array: NDArray[Any], path: str, findings: Findings) -> NDArray[Any]:

@@ -208,10 +208,10 @@ def config_check(
 ) -> None:
     """Validate a config and print its digest."""
     from gpuprep.config_file import load_config
+    from gpuprep.reference import with_reference
 
-    out.print(
-        f"{file} is valid; digest {load_config(file, overrides or ()).digest}", highlight=False
-    )
+    config = with_reference(load_config(file, overrides or ()))
+    out.print(f"{file} is valid; digest {config.digest}", highlight=False)
 
 
 @config_app.command("schema")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.assemble import Assembled
@@ -16,6 +17,7 @@ from gpuprep.config import Config
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
 from gpuprep.grids import GridMapping
+from gpuprep.ops.beyond import fill_beyond
 from gpuprep.ops.operations import Image, Operations, Resampling
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.statistics import Histogram
@@ -58,7 +60,6 @@ def compute(
     intensities = decide(prepared, findings, cohort)
     with watch("resample"):
         image = apply_image(prepared, mapping, separate, intensities, operations)
-        operations.wait()
     with watch("labels"):
         labels = {
             name: operations.resample_labels(
@@ -67,6 +68,9 @@ def compute(
             for name, label in prepared.labels.items()
         }
         operations.wait()
+        if rule.reference is not None:
+            for label in labels.values():
+                fill_beyond(label, prepared.geometry.shape, mapping, 0)
         counts = {name: voxel_counts(label) for name, label in labels.items()}
     words = describe(plan, prepared, mapping, separate, intensities, findings)
     return Computed(image, labels, mapping.on(prepared.geometry), words | {"labels": counts})
@@ -104,7 +108,9 @@ def apply_image(
     if not prepared.channels:
         return None
     store, rule = prepared.config.store, prepared.config.image.resample
-    image = operations.empty(len(prepared.channels), mapping.shape, store.dtype, store.chunk)
+    whole = rule.reference is None  # else voxels beyond the source are set afterwards
+    edge = store.chunk if whole else 0
+    image = operations.empty(len(prepared.channels), mapping.shape, store.dtype, edge)
     rows = zip(prepared.channels, prepared.distributions, intensities, strict=True)
     for number, (held, values, intensity) in enumerate(rows):
         prologue, ends = intensity.prologue, (values.minimum, values.maximum)
@@ -124,4 +130,10 @@ def apply_image(
             ends,
         )
         operations.resample(held, how, image[number])
+    operations.wait()
+    if isinstance(image, np.ndarray) and not whole:
+        zeroed = prepared.config.image.foreground.outside == "zero"
+        for target, intensity in zip(image, intensities, strict=True):
+            lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
+            fill_beyond(target, prepared.geometry.shape, mapping, lowest)
     return image[0] if len(prepared.channels) == 1 else image

@@ -10,27 +10,19 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from gpuprep.config_resample import Resample
 from gpuprep.findings import CODES, Policy
 from gpuprep.geometry import check_orientation
-from gpuprep.grids import Convention
+from gpuprep.strict import Finite, Positive, Strict
 
-PIPELINE = 1
+PIPELINE = 2
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=100)]
-Interpolation = Literal["nearest", "linear", "cubic"]
 Over = Literal["image", "foreground", "cohort"]
 """Whose statistics: the image's, its foreground's, or the foreground's of the whole cohort."""
-
-
-class Strict(BaseModel):
-    """Base of all models: frozen, and no key that is not declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Clip(Strict):
@@ -166,27 +158,6 @@ class Crop(Strict):
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
-class Resample(Strict):
-    """The output grid and how it is interpolated; without spacing and shape the grid is kept."""
-
-    spacing: tuple[Positive, Positive, Positive] | None = None
-    shape: tuple[int, int, int] | None = None
-    interpolation: Interpolation = "cubic"
-    antialias: bool = False
-    grid: Convention = "centered"
-    separate_z: Literal["never", "auto", "always"] = "never"
-    """Whether slices across the coarsest axis are resampled one by one, the nearest taken along it."""
-    boundary: Literal["nearest", "mirror"] = "nearest"
-
-    @model_validator(mode="after")
-    def _one_target(self) -> Resample:
-        if self.spacing is not None and self.shape is not None:
-            raise ValueError("give spacing or shape, not both")
-        if self.shape is not None and min(self.shape) < 1:
-            raise ValueError("shape (x, y, z) needs whole numbers of at least 1")
-        return self
-
-
 class Image(Strict):
     """What happens to the images, in this order: orient, crop, intensity, resample."""
 
@@ -240,7 +211,7 @@ class Input(Strict):
     limits: Limits = Limits()
     grid_tolerance: Positive = 0.01
     """Grids of one case that differ by less, in mm at any corner, are taken as equal."""
-    policy: dict[str, Policy] = {}
+    policy: dict[str, Policy] = Field(default_factory=dict)
     """What to do per finding code: ``error``, ``warn``, ``fix`` or ``skip``."""
 
     @field_validator("policy")
@@ -280,12 +251,16 @@ class Config(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that decides the results (not limits, layout, durability or device)."""
+        """SHA-256 over everything that decides the results (not limits, layout, durability or device).
+
+        Of a reference its grid counts, not where it lies.
+        """
         parts = self.resolved()
         del parts["cuda"]
         for name in ("layout", "follow_symlinks", "limits"):
             del parts["input"][name]
         del parts["store"]["durable"]
+        parts["image"]["resample"].get("reference", {}).pop("path", None)
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -19,12 +19,19 @@ from gpuprep.errors import ConfigError
 def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Config:
     """The config of a YAML file (or all defaults) with ``key.path=value`` overrides applied.
 
+    The path of a reference volume is relative to the file that names it; in an override, to the working
+    folder.
+
     Raises:
         ConfigError: the file cannot be read, or a key or value in it is wrong.
     """
-    tree: dict[str, Any] = {} if path is None else _read_yaml(Path(path))
+    tree: dict[str, Any] = {}
+    if path is not None:
+        tree = _read_yaml(Path(path))
+        _anchor(tree, Path(path).parent)
     for override in overrides:
         _override(tree, override)
+    _anchor(tree, Path())
     return parse_config(tree, str(path or "defaults"))
 
 
@@ -79,6 +86,21 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} must hold a mapping of keys, not {type(tree).__name__}")
     return tree
+
+
+def _anchor(tree: dict[str, Any], folder: Path) -> None:
+    """Make the path of a reference volume absolute."""
+    node: Any = tree
+    for key in ("image", "resample"):
+        node = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get("reference"), dict):
+        node, key = node["reference"], "path"
+    else:
+        key = "reference"
+    if isinstance(node.get(key), str) and node[key]:
+        node[key] = str(folder.absolute() / node[key])
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

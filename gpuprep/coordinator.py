@@ -34,6 +34,7 @@ from gpuprep.output import (
     save_fingerprint,
 )
 from gpuprep.plan import CasePlan
+from gpuprep.reference import with_reference
 from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
@@ -69,7 +70,7 @@ def run(
     Raises:
         UsageError: input, output, config or backend cannot be used; nothing was started.
     """
-    parsed = config if isinstance(config, Config) else load_config(config)
+    parsed = with_reference(config if isinstance(config, Config) else load_config(config))
     chosen = choose_backend(backend)
     workers = _workers(scheduler, workers, chosen)
     per_worker = parsed.cuda.slots if chosen.devices and scheduler != "serial" else 1

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.geometry import Box, Geometry, Reorientation
 from gpuprep.grids import GridMapping
+from gpuprep.ops.beyond import fill_beyond
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.store.reader import Case, StoredArray, open_cohort
@@ -47,22 +48,25 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class NativeGrid:
-    """The steps from a source's grid to a case's, as its record tells them."""
+    """The steps from a source's grid (a sheared one straightened) to a case's, as its record tells them."""
 
     source: Geometry
     oriented: Geometry
     reorientation: Reorientation
     box: Box
     mapping: GridMapping
+    bounded: bool
+    """Whether the stored grid is a reference's, so that it may hold a part of the source only."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any], stored: Geometry) -> NativeGrid:
         """The steps out of a record; CorruptStoreError where they do not end at ``stored``."""
         try:
-            source = Geometry.from_json(record["geometry"]["source"])
-            told = Geometry.from_json(record["geometry"]["oriented"])
+            grids = record["geometry"]
+            source = Geometry.from_json(grids.get("straight", grids["source"]))
+            told = Geometry.from_json(grids["oriented"])
             oriented, reorientation = source.reorient(told.orientation)
-            z, y, x = (slice(start, stop) for start, stop in record["geometry"]["crop"])
+            z, y, x = (slice(start, stop) for start, stop in grids["crop"])
             steps = record["mapping"]
             mapping = GridMapping(stored.shape, tuple(steps["scale"]), tuple(steps["offset"]))
             apart = max(
@@ -75,7 +79,7 @@ class NativeGrid:
                 f"the record's steps lead {apart:.3g} mm away from the stored grid",
                 advice="run the case again",
             )
-        return cls(source, oriented, reorientation, (z, y, x), mapping)
+        return cls(source, oriented, reorientation, (z, y, x), mapping, "reference" in grids)
 
     @property
     def back(self) -> GridMapping:
@@ -106,7 +110,8 @@ def export_case(
         file: the target; its suffix (.nii, .nii.gz, .mha) chooses the format.
         label: the label map to write; None for the image.
         channel: which channel of a multi-channel image, from 0.
-        native: bring the voxels back to the grid of the source file.
+        native: bring the voxels back to the grid of the source file, or to the straight grid that
+            took the place of a sheared or uneven one.
         overwrite: replace a file that is there.
 
     Raises:
@@ -126,8 +131,11 @@ def export_case(
 def to_native(stored: Volume, record: Mapping[str, Any], *, label: bool) -> Volume:
     """A volume on a stored case's grid (a prediction, say) back on the grid of the case's source file.
 
-    Labels go by the nearest voxel, images by linear interpolation. Outside the crop a label is 0 and an
-    image its own minimum.
+    Where that was sheared or uneven, it is the straight grid on which its voxels were brought: neither
+    MetaImage nor a spacing and direction can hold the other.
+
+    Labels go by the nearest voxel, images by linear interpolation. Outside the crop, and outside the
+    reference where the case was put on one, a label is 0 and an image its own minimum.
 
     Raises:
         CorruptStoreError: the record does not lead from the source to this volume's grid.
@@ -139,6 +147,8 @@ def to_native(stored: Volume, record: Mapping[str, Any], *, label: bool) -> Volu
         kept = stored.array.dtype if stored.array.dtype.kind in "iu" else np.float32
         inside = resample(stored.array, grid.back, interpolation="linear", dtype=kept)
         fill = inside.dtype.type(stored.array.min())
+    if grid.bounded:
+        fill_beyond(inside, stored.array.shape, grid.back, fill)
     if inside.shape == grid.oriented.shape:
         whole = inside
     else:

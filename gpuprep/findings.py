@@ -27,6 +27,7 @@ CODES: dict[str, str] = {
     "E_SHAPE_MISMATCH": "image, channels and label do not lie on one grid",
     "E_LABEL_MISSING": "a label was expected and is not there",
     "E_LABEL_VALUES": "the label holds values that are not whole numbers in range",
+    "E_REFERENCE": "the case does not fit the grid of image.resample.reference",
     "E_MIXED_SERIES": "one series mixes orientations, matrix sizes or kinds of image",
     "E_MIXED_RESCALE": "slices of one series use different rescale slopes or intercepts",
     "E_SLICE_GAP": "slices are missing or unevenly spaced",
@@ -95,6 +96,10 @@ class Findings:
 
     def policy(self, code: str) -> Policy:
         return self._policy.get(code, default_policy(code))
+
+    def fixes(self, code: str) -> bool:
+        """Whether a finding of this code was noted and is to be repaired."""
+        return any(item.code == code and item.severity == "fix" for item in self.items)
 
     def report(
         self, code: str, message: str, *, path: object = "", advice: str = "", **values: Any

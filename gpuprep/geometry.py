@@ -4,7 +4,8 @@ Terms. *shape* counts voxels in array order ``z, y, x``; *size* is the same thre
 order ``x, y, z``. ``spacing`` (mm), ``origin`` (mm, the centre of voxel 0,0,0) and ``direction`` (3×3,
 row-major, columns are the directions of the index axes) are in SimpleITK order and in the LPS frame
 (patient Left, Posterior, Superior), as DICOM and ITK have them. NIfTI and nibabel use RAS; the two
-frames differ by the sign of the first two rows.
+frames differ by the sign of the first two rows. Directions are orthonormal, except in the grid of a
+file whose axes are *sheared*: ``stack`` says how its voxels come to lie on a straight one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Affine = NDArray[np.float64]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LETTERS = ("LR", "PA", "SI")  # positive and negative letter of each LPS axis
+_RIGHT_ANGLE = 1e-6  # of a cosine; headers are made exact by ``io.grid`` or are beyond 1e-4
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -90,7 +92,7 @@ class Geometry:
 
     @classmethod
     def from_affine(cls, affine: Affine, shape: Sequence[int]) -> Geometry:
-        """The grid of an LPS affine; its columns must be orthogonal (see ``shear_degrees``)."""
+        """The grid of an LPS affine; ``sheared`` if its columns are (see ``shear_degrees``)."""
         columns = np.asarray(affine, np.float64)[:3, :3]
         spacing = np.sqrt((columns**2).sum(0))
         direction = columns / spacing
@@ -116,6 +118,11 @@ class Geometry:
         offset = np.asarray(point, np.float64) - self.affine[:3, 3]
         xyz = np.linalg.solve(self.affine[:3, :3], offset[..., None])[..., 0]
         return np.asarray(xyz[..., ::-1])
+
+    @property
+    def sheared(self) -> bool:
+        """Whether the axes are unit vectors, but not at right angles."""
+        return bool(np.abs(self.matrix.T @ self.matrix - np.eye(3)).max() > _RIGHT_ANGLE)
 
     @property
     def orientation(self) -> str:

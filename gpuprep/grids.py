@@ -16,11 +16,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from gpuprep.errors import InputError
 from gpuprep.geometry import Geometry, Shape, Triple
 
 Convention = Literal["centered", "nnunet", "monai", "torchio", "itk"]
 
 _SAME = 1e-6  # relative difference below which two spacings are one (float32 headers carry 6e-8)
+_PARALLEL_MM = 0.01  # at the corners: what turning a grid onto parallel axes may move
 _FLOAT_SAFE = 1e-6  # voxels: keeps n·s/t that should be whole from falling off a floor or ceil
 
 
@@ -54,6 +56,33 @@ def map_shape(geometry: Geometry, shape: Shape) -> GridMapping:
     """The grid of the given shape (z, y, x) over the same field of view, edges aligned."""
     return _collect(
         [(m, n / m, (n / m - 1) / 2) for n, m in zip(geometry.shape, shape, strict=True)]
+    )
+
+
+def map_onto(geometry: Geometry, reference: Geometry) -> GridMapping:
+    """The voxels of another grid, in the axis order and directions of this one.
+
+    Raises:
+        InputError: E_REFERENCE if the axes of the two are not parallel, or the grids lie apart.
+    """
+    turned, _ = reference.reorient(geometry.orientation)
+    (a, b, c), (p, q, r) = turned.spacing_zyx, geometry.spacing_zyx
+    z, y, x = (float(index) for index in geometry.physical_to_index(turned.origin))
+    mapping = GridMapping(turned.shape, (a / p, b / q, c / r), (z, y, x))
+    away = mapping.on(geometry).distance(turned)
+    if not away <= _PARALLEL_MM:
+        raise _apart(geometry, turned, f"are not parallel: corners would be {away:.3g} mm away")
+    rows = zip(geometry.shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
+    if any((m - 1) * scale + start < -0.5 or start >= n - 0.5 for n, m, scale, start in rows):
+        raise _apart(geometry, turned, "do not overlap")
+    return mapping
+
+
+def _apart(geometry: Geometry, reference: Geometry, how: str) -> InputError:
+    return InputError(
+        "E_REFERENCE",
+        f"the case on {geometry.describe()} and the reference on {reference.describe()} {how}",
+        advice="register the case to the reference first, or choose another image.resample.reference",
     )
 
 

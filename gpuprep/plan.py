@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from gpuprep.case import Case
-from gpuprep.config import Config, Resample
-from gpuprep.errors import InputError
+from gpuprep.config import Config
+from gpuprep.config_resample import Reference, Resample
+from gpuprep.errors import InputError, InternalError
 from gpuprep.footprint import footprint, stored_bytes
 from gpuprep.geometry import Geometry, Reorientation, Triple
-from gpuprep.grids import GridMapping, map_shape, map_spacing
+from gpuprep.grids import GridMapping, map_onto, map_shape, map_spacing
 
 _ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, strictly above
 _LONGEST_AXIS = 65_535
@@ -66,11 +67,16 @@ def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
     """The output grid a config asks for, over the given (oriented, cropped) input grid.
 
     Raises:
-        InputError: E_LIMIT, when an axis of it would be longer than any volume's.
+        InputError: E_LIMIT, when an axis of it would be longer than any volume's; E_REFERENCE, when the
+            reference's axes are not parallel to the case's, or it lies elsewhere.
     """
     mapping = GridMapping(geometry.shape)
     with suppress(OverflowError, ValueError):  # a spacing so small that the length is no number
-        if resample.spacing is not None:
+        if resample.reference is not None:
+            mapping = map_onto(geometry, reference_grid(resample.reference))
+        elif resample.spacing == "isotropic":
+            mapping = map_spacing(geometry, (min(geometry.spacing),) * 3, resample.grid)
+        elif resample.spacing is not None:
             mapping = map_spacing(geometry, resample.spacing, resample.grid)
         elif resample.shape is not None:
             x, y, z = resample.shape
@@ -82,6 +88,13 @@ def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
         f"{geometry.describe()} would be resampled to an axis of more than {_LONGEST_AXIS:,} voxels",
         advice="check the spacing of the file and image.resample",
     )
+
+
+def reference_grid(reference: Reference) -> Geometry:
+    """The grid of a reference whose header was read (by ``reference.with_reference``)."""
+    if reference.grid is None:
+        raise InternalError(f"the header of reference {reference.path} was not read before the run")
+    return reference.grid.geometry
 
 
 def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
@@ -103,10 +116,10 @@ def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
 
 def target_spacing(geometry: Geometry, resample: Resample) -> Triple | None:
     """The spacing in mm (``z, y, x``) a config asks for; None where the grid is kept."""
-    if resample.spacing is not None:
+    if isinstance(resample.spacing, tuple):
         x, y, z = resample.spacing
         return z, y, x
-    if resample.shape is not None:
+    if resample.spacing or resample.shape or resample.reference:
         return map_grid(geometry, resample).on(geometry).spacing_zyx
     return None
 

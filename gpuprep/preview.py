@@ -16,6 +16,7 @@ from gpuprep.executors.task import explain, read_rules
 from gpuprep.footprint import check_memory
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.plan import CasePlan, Projection, project
+from gpuprep.reference import with_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     Raises:
         UsageError: the input cannot be used at all.
     """
+    config = with_reference(config)
     found = discover(
         source, layout=config.input.layout, follow_symlinks=config.input.follow_symlinks
     )
@@ -73,9 +75,9 @@ def _project(case: Case, config: Config, sandbox: Sandbox) -> Projection:
     return project(
         case,
         config,
-        previews[0].geometry,
+        previews[0].straight_geometry,
         sum(preview.channels for preview in previews),
         sum(preview.file_bytes for preview in previews),
-        sum(preview.decoded_bytes for preview in previews),
+        sum(preview.straight_bytes for preview in previews),
         [finding.code for preview in previews for finding in preview.findings],
     )

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gpuprep
+from gpuprep.assemble import Assembled
+from gpuprep.config import Config
 from gpuprep.findings import Findings
 from gpuprep.grids import GridMapping
 from gpuprep.ops.statistics import label_counts
@@ -40,9 +42,11 @@ def describe(
         "channels": list(assembled.channel_names),
         "geometry": {
             "source": assembled.source_geometry.to_json(),
+            **_straightening(assembled),
             "oriented": assembled.geometry.to_json(),
             "crop": [[part.start, part.stop] for part in prepared.box],
             "output": mapping.on(prepared.geometry).to_json(),
+            **_reference(prepared.config),
         },
         "mapping": {
             "scale": list(mapping.scale),
@@ -53,6 +57,22 @@ def describe(
         "statistics": [values.summary() for values in prepared.distributions],
         "findings": [finding.to_json() for finding in findings.items],
     }
+
+
+def _straightening(assembled: Assembled) -> dict[str, Any]:
+    """How a sheared or uneven source was straightened; nothing for any other."""
+    if assembled.straight_geometry == assembled.source_geometry and not assembled.heights:
+        return {}
+    return {
+        "heights": list(assembled.heights),
+        "straight": assembled.straight_geometry.to_json(),
+    }
+
+
+def _reference(config: Config) -> dict[str, Any]:
+    """The volume on whose grid the case was put; nothing where there was none."""
+    reference = config.image.resample.reference
+    return {} if reference is None else {"reference": reference.model_dump(mode="json")}
 
 
 def voxel_counts(label: NDArray[Any]) -> dict[str, int]:

@@ -49,7 +49,7 @@ def run_case(
     watch = Stopwatch()
     findings = Findings(config.input.policy)
     with watch("read"):
-        assembled = assemble(plan.case, config, reader, findings)
+        assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
     host = HostOperations(plan.threads, make_room(plan, assembled, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     computed = None
@@ -73,7 +73,7 @@ def run_case(
 def measure_case(plan: CasePlan, config: Config, reader: Reader) -> tuple[Histogram, ...]:
     """The foreground histogram of every channel: one case's share of the cohort's statistics."""
     findings = Findings(config.input.policy)
-    assembled = assemble(plan.case, config, reader, findings)
+    assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
     host = HostOperations(plan.threads)
     prepared = prepare(plan, assembled, config, host, findings, Stopwatch())
     measured = [prepared.foreground_of(n, findings) for n in range(len(prepared.channels))]

@@ -16,7 +16,8 @@ CEILING = 300
 # Every room, from the bottom up. A module may import its own room and the rooms before it, except that
 # the rooms of one row do not know one another.
 ROWS: list[set[str]] = [
-    {"errors", "findings", "geometry", "volume", "case", "grids", "config", "events"},
+    {"errors", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
+    | {"strict", "config_resample", "config"},
     {"config_file", "backend", "kernels", "device", "interrupts", "scratch"},
     {"io", "ops", "store"},
     {"layouts", "resolve", "fingerprint"},
@@ -25,7 +26,7 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "worker", "output"},
     {"executors"},
-    {"preview", "crew", "tally", "coordinator", "training"},
+    {"reference", "preview", "crew", "tally", "coordinator", "training"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},
     {"cli", "cli_cases"},

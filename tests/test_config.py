@@ -45,7 +45,7 @@ def test_unknown_key_names_the_nearest(tmp_path: Path, text: str, hint: str) -> 
     [
         ("image: {intensity: [{clip: {low: 5, high: 5}}]}", "must be below high"),
         ("image: {resample: {spacing: [1, 1, 0]}}", "greater than 0"),
-        ("image: {resample: {spacing: [1, 1, 1], shape: [8, 8, 8]}}", "not both"),
+        ("image: {resample: {spacing: [1, 1, 1], shape: [8, 8, 8]}}", "one of spacing"),
         ("image: {orientation: LRS}", "three letters"),
         ("image: {intensity: [{clip: {low: .nan, high: 1}}]}", "finite"),
         ("image: {intensity: [{zscore: {mean: 1}}]}", "both mean and std"),
@@ -139,5 +139,5 @@ def test_resolved_yaml_round_trip_keeps_the_digest(tree: dict[str, object]) -> N
 
 def test_schema_covers_every_section() -> None:
     schema = Config.model_json_schema(by_alias=True)
-    assert set(schema["properties"]) == {"version", "input", "image", "label", "store"}
+    assert set(schema["properties"]) == {"version", "input", "image", "label", "store", "cuda"}
     assert schema["additionalProperties"] is False

@@ -33,6 +33,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "kept grid": {"resample": {}, "intensity": [{"zscore": {}}]},
     "separate": {"resample": {"spacing": [1, 1, 2], "separate_z": "auto"}},
     "turned": {"orientation": "RSA", "crop": {"to": "label", "margin": 2}},
+    "reference": {
+        "resample": {
+            "reference": {
+                "grid": {
+                    "shape": [12, 20, 45],
+                    "spacing": [1.1, 1.3, 2.5],
+                    "origin": [-4.0, 2.0, 20.0],
+                    "direction": [1, 0, 0, 0, 1, 0, 0, 0, 1],
+                }
+            }
+        }
+    },
     "foreground": {
         "crop": {"to": "body"},
         "foreground": {"where": "body", "threshold": -300, "fill_holes": True, "outside": "zero"},

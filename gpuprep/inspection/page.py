@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuprep.errors import UsageError
-from gpuprep.geometry import Geometry
+from gpuprep.geometry import Geometry, shear_degrees
 from gpuprep.inspection.subject import Channel, Inspection, LabelMap
 from gpuprep.picture import draw_planes
 from gpuprep.progress import human_bytes
@@ -120,6 +120,8 @@ def _geometry_rows(geometry: Geometry) -> list[tuple[str, str]]:
     extent = [n * s for n, s in zip(geometry.size, geometry.spacing, strict=True)]
     turned = geometry.oblique_degrees
     follows = f"{geometry.orientation}" + (f", oblique by {turned:.2f}°" if turned >= 0.01 else "")
+    if geometry.sheared:
+        follows += f", sheared by {shear_degrees(geometry.affine):.2f}°"
     return [
         ("size", f"{triple(geometry.size)} voxels (x × y × z)"),
         ("spacing", f"{triple(geometry.spacing)} mm"),
@@ -177,9 +179,16 @@ def _provenance_rows(found: Inspection) -> list[tuple[str, str]]:
         ("crop", _crop(record["geometry"])),
         *(("intensity", _line(step)) for step in record["intensity"]),
         ("stored", f"{human_bytes(found.stored_bytes)}, {ratio:.2f} times smaller than raw"),
-        ("time", f"{seconds} ({record['backend']}, {record['written']})"),
+        ("time", f"{seconds} ({_engine(record['engine'])}, {record['written']})"),
         ("versions", ", ".join(f"{name} {text}" for name, text in record["versions"].items())),
     ]
+
+
+def _engine(engine: Mapping[str, Any]) -> str:
+    """What did the array work, and why parts of it were done by something else."""
+    device = f" on {engine['device']}" if "device" in engine else ""
+    fallbacks = "".join(f"; {reason}" for reason in engine.get("fallbacks", ()))
+    return f"{engine['backend']}{device}{fallbacks}"
 
 
 def _crop(geometry: Mapping[str, Any]) -> str:

@@ -34,8 +34,9 @@ _ADVICE = {
     "E_MIXED_SERIES": "Select one of the images, or set the policy to fix to keep the largest.",
     "E_MIXED_RESCALE": "Set the policy to fix to rescale every slice by its own line.",
     "E_SLICE_DUP": "Remove the extra slices, or set the policy to fix to keep the first of each.",
-    "E_SLICE_GAP": "Find the missing slices; with the policy warn the mean spacing is used.",
-    "W_TILT": "Resample the series without tilt; with the policy warn the shift is ignored.",
+    "E_SLICE_GAP": "Find the missing slices, or set the policy to fix to interpolate slices at even "
+    "steps; with warn the mean spacing is used.",
+    "W_TILT": "Set the policy to fix to shift the slices back; with warn the shift is ignored.",
 }
 
 

@@ -16,6 +16,7 @@ from gpuprep.io.dicom import series_in
 from gpuprep.io.dicom_audit import audit
 from gpuprep.io.dicom_header import Slice, read_slices
 from gpuprep.io.dicom_pixels import likely_pixels, read_pixels
+from gpuprep.io.dicom_stack import slice_heights, tilted
 from gpuprep.io.grid import check_grid, grid_of
 from gpuprep.io.integrity import file_identity
 from gpuprep.io.limits import check_capacity, check_limits
@@ -34,7 +35,7 @@ def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: A
     Raises:
         InputError: the series is no volume (see ``dicom_audit``), a limit is passed, or a file is bad.
     """
-    slices, geometry = _checked(source, rules, findings)
+    slices, geometry, heights = _checked(source, rules, findings)
     paths = dict.fromkeys(one.path for one in slices)
     identity = tuple(file_identity(Path(path)) for path in paths)
     voxels = read_pixels(slices, allocate)
@@ -47,12 +48,13 @@ def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: A
         "dicom",
         {**_facts(slices), "padding_value": padding},
         padding,
+        heights,
     )
 
 
 def peek_dicom(source: Source, rules: ReadRules, findings: Findings) -> Preview:
     """What the headers of a series promise, after the full audit."""
-    slices, geometry = _checked(source, rules, findings)
+    slices, geometry, heights = _checked(source, rules, findings)
     dtype = likely_pixels(slices)
     paths = {one.path for one in slices}
     return Preview(
@@ -62,11 +64,14 @@ def peek_dicom(source: Source, rules: ReadRules, findings: Findings) -> Preview:
         geometry.voxels * dtype.itemsize,
         sum(Path(path).stat().st_size for path in paths),
         tuple(findings.items),
+        heights,
     )
 
 
-def _checked(source: Source, rules: ReadRules, findings: Findings) -> tuple[list[Slice], Geometry]:
-    """Sorted slices and their grid; nothing is decoded."""
+def _checked(
+    source: Source, rules: ReadRules, findings: Findings
+) -> tuple[list[Slice], Geometry, tuple[float, ...]]:
+    """Sorted slices, their grid and, where it has to be evened out, their heights; nothing is decoded."""
     files = _files(source, findings)
     check_limits(source.path, (len(files),), 1, rules)
     found = [one for file in files for one in read_slices(file)]
@@ -76,8 +81,11 @@ def _checked(source: Source, rules: ReadRules, findings: Findings) -> tuple[list
         _check_length(one)
     slices = audit(found, rules, findings, source.path)
     geometry = _grid(slices, rules, findings, source)
-    check_grid(geometry, rules, findings, source.path)
-    return slices, geometry
+    if findings.fixes("W_TILT"):
+        geometry = tilted(geometry, slices, rules, source.path)
+    heights = slice_heights(slices) if findings.fixes("E_SLICE_GAP") else ()
+    check_grid(geometry, rules, findings, source.path, heights=heights)
+    return slices, geometry, heights
 
 
 def _files(source: Source, findings: Findings) -> list[Path]:

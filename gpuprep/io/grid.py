@@ -13,6 +13,7 @@ from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Affine, Geometry, shear_degrees
 from gpuprep.io.rules import ReadRules
+from gpuprep.stack import stack_of
 
 _RESOLUTION = 1e-12
 
@@ -23,8 +24,9 @@ def grid_of(
     """The grid of an LPS affine, its direction made exactly orthonormal.
 
     Cosines between axes up to ``orthonormal_tolerance`` are rounding. Beyond it the axes are sheared,
-    E_SHEAR; where the policy goes on, the nearest orthonormal axes are taken (polar decomposition) and
-    the finding has the distance in mm by which the outermost voxels move.
+    E_SHEAR. Under the policy ``fix`` the sheared geometry itself is given, for its voxels to be brought
+    onto a straight grid; where the policy goes on otherwise, the nearest orthonormal axes are taken (polar
+    decomposition) and the finding has the distance in mm by which the outermost voxels move.
 
     Raises:
         InputError: E_NO_GEOMETRY if the affine has no usable spacing.
@@ -34,19 +36,54 @@ def grid_of(
     shear = shear_degrees(affine)
     direction = nearest_orthonormal(raw.matrix)
     grid = replace(raw, direction=tuple(float(value) for value in direction.ravel()))
-    if math.sin(math.radians(shear)) > rules.orthonormal_tolerance:
-        grid = _same_centre(grid, raw)
-        moved = raw.distance(grid)
-        findings.report(
-            "E_SHEAR",
-            f"the axes are {shear:.3g}° from orthogonal; the nearest orthogonal grid "
-            f"moves voxels by up to {moved:.3g} mm",
-            path=path,
-            advice="Resample the file without shear, or set the policy of E_SHEAR to fix to accept this.",
-            degrees=shear,
-            largest_mm=moved,
-        )
+    if math.sin(math.radians(shear)) <= rules.orthonormal_tolerance:
+        return grid
+    told = f"the axes are {shear:.3g}° from orthogonal"
+    if findings.policy("E_SHEAR") == "fix":
+        text = f"{told}; slices are shifted onto a straight grid"
+        findings.report("E_SHEAR", text, path=path, degrees=shear)
+        return raw
+    grid = _same_centre(grid, raw)
+    moved = raw.distance(grid)
+    findings.report(
+        "E_SHEAR",
+        f"{told}; the nearest orthogonal grid moves voxels by up to {moved:.3g} mm",
+        path=path,
+        advice="Set the policy of E_SHEAR to fix to resample the voxels onto a straight grid, "
+        "or to warn to take the nearest one.",
+        degrees=shear,
+        largest_mm=moved,
+    )
     return grid
+
+
+def straight_grid(
+    grid: Geometry, heights: Sequence[float], rules: ReadRules, path: object
+) -> Geometry:
+    """The grid onto which a sheared or uneven volume will be brought; ``grid`` itself for any other.
+
+    Raises:
+        InputError: E_SHEAR or E_SLICE_GAP if there is none, E_LIMIT if it is larger than the limits.
+    """
+    try:
+        stack = stack_of(grid, heights)
+    except ValueError as error:
+        raise InputError(
+            "E_SLICE_GAP" if heights else "E_SHEAR",
+            f"the volume cannot be resampled onto a straight grid: {error}",
+            path=str(path),
+            advice="Resample the file with a registration tool, or leave it out.",
+        ) from None
+    straight = grid if stack is None else stack.geometry
+    if max(straight.shape) > rules.max_axis or straight.voxels > rules.max_voxels:
+        raise InputError(
+            "E_LIMIT",
+            f"the straight grid, {straight.describe()}, is larger than the limits "
+            f"({rules.max_axis:,} voxels along an axis, {rules.max_voxels:,} in all)",
+            path=str(path),
+            advice="Look at the file's geometry, or raise input.limits.voxels.",
+        )
+    return straight
 
 
 def _same_centre(grid: Geometry, raw: Geometry) -> Geometry:
@@ -84,8 +121,20 @@ def nearest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(left @ right)
 
 
-def check_grid(grid: Geometry, rules: ReadRules, findings: Findings, path: object) -> None:
-    """Report a grid that is legal but odd: spacing, lost geometry, obliqueness, few slices."""
+def check_grid(
+    grid: Geometry,
+    rules: ReadRules,
+    findings: Findings,
+    path: object,
+    *,
+    heights: Sequence[float] = (),
+) -> None:
+    """Report a grid that is legal but odd: spacing, lost geometry, obliqueness, few slices.
+
+    Raises:
+        InputError: as ``straight_grid``.
+    """
+    straight = straight_grid(grid, heights, rules, path)
     low, high = rules.min_spacing_mm, rules.max_spacing_mm
     if any(not low <= spacing <= high for spacing in grid.spacing):
         text = "×".join(f"{spacing:.4g}" for spacing in grid.spacing)
@@ -104,7 +153,7 @@ def check_grid(grid: Geometry, rules: ReadRules, findings: Findings, path: objec
             path=path,
             advice="The geometry was probably lost on the way; compare with the original scan.",
         )
-    if (angle := grid.oblique_degrees) > rules.oblique_tolerance_degrees:
+    if (angle := straight.oblique_degrees) > rules.oblique_tolerance_degrees:
         findings.report(
             "W_OBLIQUE", f"the axes are {angle:.2f}° off the patient's", path=path, degrees=angle
         )

@@ -63,7 +63,8 @@ def _pixdim(header: NiftiHeader, findings: Findings) -> Spacing:
 def _sform(header: NiftiHeader) -> Affine | None:
     if header.kind == "analyze" or int(header.fields["sform_code"]) <= 0:
         return None
-    return _valid(header.fields.get_sform())
+    with np.errstate(invalid="ignore"):  # a damaged header may hold signalling NaN
+        return _valid(header.fields.get_sform())
 
 
 def _qform(header: NiftiHeader) -> Affine | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gpuprep.errors import MemoryShortage
 from gpuprep.findings import Finding
 from gpuprep.geometry import Geometry
+from gpuprep.stack import Stack, stack_of
 from gpuprep.volume import Volume
 
 Voxels = NDArray[Any]
@@ -50,6 +51,8 @@ class Scan:
 
     ``header`` holds a few plain facts (stored dtype, modality, rescale, compression) and never anything
     about the patient. ``padding_value`` is what DICOM voxels outside the field of view hold, if declared.
+    Under the policy ``fix`` the geometry may be sheared and ``heights`` says where uneven slices lie (see
+    ``stack.stack_of``): voxels are as the file has them, and whoever asked straightens them.
     """
 
     volumes: tuple[Volume, ...]
@@ -58,10 +61,16 @@ class Scan:
     format: str
     header: dict[str, Any] = field(default_factory=dict)
     padding_value: int | None = None
+    heights: tuple[float, ...] = ()
 
     @property
     def geometry(self) -> Geometry:
         return self.volumes[0].geometry
+
+    @property
+    def stack(self) -> Stack | None:
+        """How the voxels come to lie on a straight grid; None where they do."""
+        return stack_of(self.geometry, self.heights)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the voxels."""
@@ -74,6 +83,7 @@ class Scan:
             "format": self.format,
             "header": self.header,
             "padding_value": self.padding_value,
+            "heights": list(self.heights),
         }
 
     @classmethod
@@ -86,6 +96,7 @@ class Scan:
             fields["format"],
             dict(fields["header"]),
             fields["padding_value"],
+            tuple(fields["heights"]),
         )
 
 
@@ -94,7 +105,8 @@ class Preview:
     """What the headers of a source promise; nothing was decoded.
 
     ``dtype`` is the one the voxels will probably have (rescaling may need a wider one), and
-    ``decoded_bytes`` the memory they then take, all channels together.
+    ``decoded_bytes`` the memory they then take, all channels together. ``geometry`` and ``heights`` are as
+    in ``Scan``.
     """
 
     geometry: Geometry
@@ -103,6 +115,21 @@ class Preview:
     decoded_bytes: int
     file_bytes: int
     findings: tuple[Finding, ...] = ()
+    heights: tuple[float, ...] = ()
+
+    @property
+    def straight_geometry(self) -> Geometry:
+        """The grid of the voxels once they are straightened, if they have to be."""
+        stack = stack_of(self.geometry, self.heights)
+        return self.geometry if stack is None else stack.geometry
+
+    @property
+    def straight_bytes(self) -> int:
+        """``decoded_bytes``, and those of the straightened voxels if they are others."""
+        straight = self.straight_geometry
+        if straight is self.geometry:
+            return self.decoded_bytes
+        return self.decoded_bytes + self.decoded_bytes * straight.voxels // self.geometry.voxels
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -112,6 +139,7 @@ class Preview:
             "decoded_bytes": self.decoded_bytes,
             "file_bytes": self.file_bytes,
             "findings": [finding.to_json() for finding in self.findings],
+            "heights": list(self.heights),
         }
 
     @classmethod
@@ -123,6 +151,7 @@ class Preview:
             fields["decoded_bytes"],
             fields["file_bytes"],
             tuple(Finding.from_json(row) for row in fields["findings"]),
+            tuple(fields["heights"]),
         )
 
 

@@ -107,7 +107,7 @@ class Operations(Protocol):
         """The exact distribution of the voxels (where the mask is set); refers to ``channel``."""
 
     def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
-        """Host memory for an image of several channels, cut into chunks where the engine likes that."""
+        """Host memory for an image of several channels; with ``chunk`` it may come cut into such chunks."""
 
     def resample(self, channel: Held, how: Resampling, out: Image) -> None:
         """Write the resampled channel into one of an image from ``empty``, in its dtype."""

@@ -133,8 +133,8 @@ class DeviceOperations:
 
     def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
         plain = (channels, *shape)
-        cut = (channels, *chunked(shape, chunk))
-        if self._host.fits(cut, dtype):
+        cut = (channels, *chunked(shape, chunk)) if chunk else ()
+        if cut and self._host.fits(cut, dtype):
             return Chunked(self._host.landing(cut, dtype), plain)
         return self._host.landing(plain, dtype)
 
