@@ -9,11 +9,13 @@ from test_kernels_labels import label_map
 from test_kernels_resample import KINDS, voxels
 
 from gpuprep.geometry import Reorientation
+from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops import crop
 from gpuprep.ops.device import (
     above_box_device,
     above_mask_device,
+    arguments,
     cleaned_device,
     label_box_device,
     label_mask_device,
@@ -21,9 +23,14 @@ from gpuprep.ops.device import (
     measure_labels_device,
     nonzero_box_device,
     nonzero_mask_device,
+    resample_device,
+    resample_labels_device,
+    slice_ranges_device,
 )
 from gpuprep.ops.label_statistics import measure_labels
+from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
+from gpuprep.ops.resample import resample
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
 TURNED = [
@@ -114,6 +121,29 @@ def test_cleaning_is_nan_to_num(engine: Engine, kind: str) -> None:
         result = cleaned_device(engine, turned.view(engine.xp.asarray(array)), -1.5, 7.25, 0.1)
         expected = np.nan_to_num(turned.view(array), nan=-1.5, posinf=7.25, neginf=0.1)
         assert result.dtype == array.dtype
+        assert (engine.to_host(result) == expected).all()
+
+
+def test_axes_beyond_the_largest_grid_are_looped_over(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arguments, "MOST_GRID", 2)
+    array = voxels((5, 7, 33))
+    array[:2] = 0
+    labels = label_map((5, 700, 5))
+    view, marks = engine.xp.asarray(array), engine.xp.asarray(labels)
+    assert above_box_device(engine, view, 900) == crop.above_box(array, 900)
+    assert label_box_device(engine, [marks]) == crop.label_box([labels])
+    assert (engine.to_host(above_mask_device(engine, view, 900)) == (array > 900)).all()
+    assert (slice_ranges_device(engine, marks, 0)[1] == labels.max((1, 2))).all()
+    assert_same_statistics(engine, engine.xp.asarray(labels.astype("f4")), marks, (1, 5))
+    mapping = GridMapping((7, 9, 40), (0.7, 0.8, 0.8))
+    for interpolation in ("nearest", "linear"):
+        result = resample_device(engine, view, mapping, interpolation=interpolation)
+        expected = resample(array, mapping, interpolation=interpolation)
+        assert np.abs(engine.to_host(result) - expected).max() < 0.01
+        result = resample_labels_device(engine, marks, mapping, interpolation=interpolation)
+        expected = resample_labels(labels, mapping, interpolation=interpolation)
         assert (engine.to_host(result) == expected).all()
 
 

@@ -1,108 +1,37 @@
 """Bugs put into copies of the kernels are caught: by a wrong result, an order, or a trap."""
 
 import math
-import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
 from kernel_engines import cpu_engine
+from mutants import MUTANTS, narrowed
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import SOURCES, Engine, read_source
-from gpuprep.ops.device import measure_device, resample_device, resample_labels_device
+from gpuprep.ops.crop import above_box, nonzero_box
+from gpuprep.ops.device import (
+    above_box_device,
+    above_mask_device,
+    cleaned_device,
+    masked_device,
+    measure_device,
+    measure_labels_device,
+    nonzero_box_device,
+    nonzero_mask_device,
+    resample_device,
+    resample_labels_device,
+    slice_ranges_device,
+)
+from gpuprep.ops.label_statistics import measure_labels
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import measure
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
-
-
-class Mutant(NamedTuple):
-    """A text of a source (or of the preamble) and what stands there instead."""
-
-    source: str
-    right: str
-    wrong: str
-
-
-MUTANTS = {
-    "no barrier after the tile is loaded": Mutant(
-        "resample", "        __syncthreads();\n        if (b < b1", "        if (b < b1"
-    ),
-    "no barrier before the tile is loaded again": Mutant(
-        "resample", "        __syncthreads();\n    }\n    // through", "    }\n    // through"
-    ),
-    "rows beyond the volume are written": Mutant(
-        "resample",
-        "r < LANES && row0 + r < rows; r += WARPS)\n        for",
-        "r < LANES; r += WARPS)\n        for",
-    ),
-    "outputs beyond the axis are written": Mutant(
-        "resample",
-        "if (o + t < band.outputs) store(target",
-        "store(target",
-    ),
-    "the second tile starts with the first weights": Mutant(
-        "resample", "band.widest + from - first[b])", "band.widest)"
-    ),
-    "two outputs of a block exchanged": Mutant(
-        "resample", "fmaf(low.y, v, sums[1])", "fmaf(low.z, v, sums[1])"
-    ),
-    "clipping forgotten": Mutant(
-        "resample", "return v < low ? low : v > high ? high : v;", "return v;"
-    ),
-    "halves rounded up": Mutant("linear", "0xfffu + (size >> 13 & 1u)", "0x1000u"),
-    "columns beyond the volume": Mutant(
-        "linear", "if (x >= outputs.columns) return;\n    const Tap c", "const Tap c"
-    ),
-    "rows and slices exchanged": Mutant("linear", "k & 2 ? a.above", "k & 1 ? a.above"),
-    "weights of the far line on the near one": Mutant(
-        "linear",
-        "fmaf(b.high, lines[1], b.low * lines[0])",
-        "fmaf(b.low, lines[1], b.high * lines[0])",
-    ),
-    "a label votes twice": Mutant("labels", "b != a && labels[b]", "labels[b]"),
-    "ties go to the lowest label": Mutant(
-        "labels", "return among ? nearest : lowest", "return lowest"
-    ),
-    "ties are exact": Mutant("labels", "most - TIE", "most"),
-    "every lane adds for the warp": Mutant(
-        "statistics", "common >= 0 && threadIdx.x % 32 == 0", "common >= 0"
-    ),
-    "a chunk runs beyond its row": Mutant(
-        "statistics", "min(begin + CHUNK, n.columns)", "begin + CHUNK"
-    ),
-    "the mask is not asked": Mutant("statistics", "(!source.mask || mask", "(source.mask || mask"),
-    "negative keys are not turned over": Mutant(
-        "statistics", "(uint32)((int32)bits >> 31) | 0x80000000u", "0x80000000u"
-    ),
-    "the last warp is not merged": Mutant(
-        "statistics", "w < blockDim.x / 32; w++", "w + 1 < blockDim.x / 32; w++"
-    ),
-    "a vote that not all lanes reach": Mutant(
-        "statistics",
-        "        tally(own, present && bin",
-        "        if (present) tally(own, present && bin",
-    ),
-}
-
-
-def narrowed(text: str) -> str:
-    """The source for few types: quick to compile."""
-    text = re.sub(r"(#define EACH_SOURCE\(MAKE\)) .*", r"\1 MAKE(int16) MAKE(float32)", text)
-    text = re.sub(
-        r"(#define EACH_PAIR\(MAKE\)) \\\n.*\\\n.*",
-        r"\1 MAKE(int16, float32) MAKE(int16, float16)",
-        text,
-    )
-    text = re.sub(r"^VOTE\(.*", "VOTE(uint8)", text, flags=re.M)
-    text = re.sub(r"^COPY\(.*", "", text, flags=re.M)
-    text = re.sub(r"^HISTOGRAM\(.*", "HISTOGRAM(int16)", text, flags=re.M)
-    return re.sub(r"^DIGITS\(.*", "DIGITS(float32)", text, flags=re.M)
 
 
 def volume() -> np.ndarray:
@@ -129,12 +58,13 @@ def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
 
 def check_linear(engine: Engine) -> None:
     array = volume()
-    result = resample_device(engine, engine.xp.asarray(array), MAPPING)
-    assert np.abs(result - resample(array, MAPPING)).max() < 2e-6 * 2600
+    chunks = resample_device(engine, engine.xp.asarray(array), MAPPING, chunk=3)
+    assert_chunks(chunks, resample(array, MAPPING), 2e-6 * 2600)
     ties = np.arange(2049, 3000, 2, np.int16).reshape(1, 1, -1)  # between two float16 each
     same = GridMapping(ties.shape)
-    result = resample_device(engine, engine.xp.asarray(ties), same, dtype=np.float16)
-    assert (result == ties.astype(np.float16)).all()
+    for values in (ties, ties * (1 + 1e-9)):  # float32 would not see the difference
+        result = resample_device(engine, engine.xp.asarray(values), same, dtype=np.float16)
+        assert (result == values.astype(np.float16)).all()
 
 
 def check_labels(engine: Engine) -> None:
@@ -163,11 +93,78 @@ def check_statistics(engine: Engine) -> None:
             assert math.dist(result.moments(), expected.moments()) < 1e-9 * 1000
 
 
+def check_separate(engine: Engine) -> None:
+    """Slices by themselves, in chunks: overshoots are cut off at the range of their own slice."""
+    array = volume() + np.int16(3000) * np.arange(5, dtype=np.int16)[:, None, None]
+    for axis in (0, 1):
+        view = array.swapaxes(0, axis)
+        mapping = GridMapping((4, 7, 170), (1.2, 1.3, 1.77), (0.2, -0.3, 0.4))
+        options = {"interpolation": "cubic", "separate_axis": axis}
+        expected = resample(view, mapping, **options)
+        device = engine.xp.asarray(array).swapaxes(0, axis)
+        chunks = resample_device(engine, device, mapping, **options, chunk=3)
+        assert_chunks(chunks, expected, 2e-6 * 16000)
+
+
+def assert_chunks(chunks: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    """Chunks of 3 hold the expected array, and zeros beyond it."""
+    padded = np.pad(expected, [(0, -n % 3) for n in expected.shape])
+    result = chunks.transpose(0, 3, 1, 4, 2, 5).reshape(padded.shape)
+    assert np.abs(result - padded).max() < tolerance
+
+
+def check_profiles(engine: Engine) -> None:
+    array = np.zeros((5, 300, 200), np.int16)
+    array[1:3, 20:280, 30:170] = np.random.default_rng(2).integers(0, 1000, (2, 260, 140))
+    view = engine.xp.asarray(array)
+    for fraction in (0.3, 0.9, 0.97):
+        assert above_box_device(engine, view, 700, fraction) == above_box(array, 700, fraction)
+    assert nonzero_box_device(engine, [view]) == nonzero_box([array])
+    noise = np.random.default_rng(3).integers(-9999, 9999, (4, 5, 300)).astype(np.int16)
+    for axis, others in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
+        low, high = slice_ranges_device(engine, engine.xp.asarray(noise), axis)
+        assert (low == noise.min(others)).all()
+        assert (high == noise.max(others)).all()
+
+
+def check_pointwise(engine: Engine) -> None:
+    first, second = volume(), volume()[::-1].copy()
+    views = engine.xp.asarray(first), engine.xp.asarray(second)
+    mask = above_mask_device(engine, views[0], 1500)
+    assert (mask == (first > 1500)).all()
+    both = nonzero_mask_device(engine, [view * (view > 1500) for view in views])
+    assert (both == ((first > 1500) | (second > 1500))).all()
+    masked = masked_device(engine, views[0], mask, LINE)
+    assert (masked == LINE.apply(first) * (first > 1500)).all()
+    broken = np.float32([[[np.nan, np.inf, -np.inf, 2]]])
+    cleaned = cleaned_device(engine, engine.xp.asarray(broken), 5, 6, 7)
+    assert cleaned.ravel().tolist() == [5, 6, 7, 2]
+
+
+def check_label_statistics(engine: Engine) -> None:
+    random = np.random.default_rng(4)
+    labels = random.integers(0, 4, (9, 40, 5)).repeat(70, 2).astype(np.uint8)
+    labels[0] = random.integers(0, 9, labels[0].shape)
+    array = random.integers(-999, 999, labels.shape).astype(np.int16)
+    on_device = engine.xp.asarray(array), engine.xp.asarray(labels)
+    for names in (None, (1, 2), (0, 3, 8)):
+        expected = measure_labels(array, labels, names)
+        assert measure_labels_device(engine, *on_device, names) == expected
+
+
+def check_banded(engine: Engine) -> None:
+    check_resample(engine)
+    check_separate(engine)
+
+
 CHECKS: dict[str, Callable[[Engine], None]] = {
-    "resample": check_resample,
+    "resample": check_banded,
     "linear": check_linear,
     "labels": check_labels,
     "statistics": check_statistics,
+    "label_statistics": check_label_statistics,
+    "profiles": check_profiles,
+    "pointwise": check_pointwise,
 }
 
 
