@@ -1,14 +1,11 @@
-"""Runs statistics and resampling under ThreadSanitizer; started by test_kernels_races.py with its library."""
+"""Runs statistics and resampling under ThreadSanitizer; started by test_races.py with its library."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cuda_on_cpu.cpu_module import CpuModule
-from mutants import narrowed
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine, read_source
@@ -24,6 +21,8 @@ from gpuprep.ops.device import (
     slice_ranges_device,
 )
 from gpuprep.ops.pointwise import IDENTITY
+from kernels.cuda_on_cpu.cpu_module import CpuModule
+from kernels.mutants import narrowed
 
 
 def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:

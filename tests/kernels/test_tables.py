@@ -3,12 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from test_kernels_resample import voxels
+import pytest
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.kernels.tables import Tables
 from gpuprep.ops.device import resample_device, resample_labels_device
+from kernels.test_resample import voxels
 
 
 class CountedUploads:
@@ -22,7 +23,8 @@ class CountedUploads:
         return array.copy()
 
 
-def test_a_geometry_is_uploaded_once(engine: Engine) -> None:
+def test_a_geometry_is_uploaded_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "tables", Tables(engine.xp, lambda: None))
     mapping = GridMapping((5, 6, 7), (1.3, 1.2, 1.7))
     array, labels = engine.xp.asarray(voxels((8, 9, 10))), engine.xp.zeros((8, 9, 10), np.uint8)
 

@@ -4,9 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from test_kernels_labels import KINDS as LABEL_KINDS
-from test_kernels_labels import label_map
-from test_kernels_resample import KINDS, voxels
 
 from gpuprep.geometry import Reorientation
 from gpuprep.grids import GridMapping
@@ -31,6 +28,9 @@ from gpuprep.ops.label_statistics import measure_labels
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
+from kernels.test_labels import KINDS as LABEL_KINDS
+from kernels.test_labels import label_map
+from kernels.test_resample import KINDS, voxels
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
 TURNED = [
@@ -64,13 +64,13 @@ def test_boxes_and_masks_of_every_type(engine: Engine, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_body_of_every_type(engine: Engine, kind: str) -> None:
-    array = voxels((11, 260, 300) if kind == "i2" else (7, 30, 40), kind)
+    array = voxels((3, 260, 140) if kind == "i2" else (7, 30, 40), kind)
     array[:, :3] = 0
     for turned in TURNED:
         view = turned.view(engine.xp.asarray(array))
         host = engine.to_host(view)
-        for threshold in (0, 0.5, float(host.max()) * 0.61, 1e9):
-            for fraction in (0.0, 0.02, 0.9):
+        for threshold in (0, 0.5, float(host.max()) * 0.61):
+            for fraction in (0.02, 0.9):
                 box = crop.above_box(host, threshold, fraction)
                 assert above_box_device(engine, view, threshold, fraction) == box
             mask = engine.to_host(above_mask_device(engine, view, threshold))
@@ -166,7 +166,7 @@ def assert_same_statistics(engine: Engine, array, labels, names=None) -> None:
 def test_statistics_per_label(engine: Engine, kind: str, turned: Reorientation) -> None:
     random = np.random.default_rng(2)
     labels = label_map((9, 14, 130), "u1", seed=4)
-    labels[4:] = random.integers(0, 256, labels[4:].shape)
+    labels[7:] = random.integers(0, 256, labels[7:].shape)
     array = turned.view(engine.xp.asarray(voxels(labels.shape, kind)))
     labels = engine.xp.asarray(turned.view(labels))
     assert_same_statistics(engine, array, labels)

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_on_cpu.cpu_module import missing
 
 from gpuprep.kernels.loader import SOURCES
+from kernels.cuda_on_cpu.cpu_module import missing
 
 RACES = {
     "shared counters are not atomic": (

@@ -5,9 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
-from kernel_engines import cpu_engine
-from mutants import MUTANTS, narrowed
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import SOURCES, Engine, read_source
@@ -30,6 +27,9 @@ from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import measure
+from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
+from kernels.kernel_engines import cpu_engine
+from kernels.mutants import MUTANTS, narrowed
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
 

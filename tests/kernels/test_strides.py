@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from test_kernels_labels import assert_equal as assert_equal_labels
-from test_kernels_resample import assert_equal, voxels
 
 from gpuprep.geometry import Reorientation
 from gpuprep.grids import GridMapping
 from gpuprep.ops.resample import resample
+from kernels.test_labels import assert_equal as assert_equal_labels
+from kernels.test_resample import assert_equal, voxels
 
 pytest.importorskip("hypothesis", reason="Hypothesis is not installed")
 from hypothesis import given, settings

@@ -4,8 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from test_kernels_labels import label_map
-from test_kernels_resample import voxels
 
 from gpuprep.geometry import Reorientation
 from gpuprep.grids import GridMapping
@@ -14,8 +12,10 @@ from gpuprep.ops.device import Part, needed_slices, resample_device, resample_la
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.pointwise import ClipAffine
+from kernels.test_labels import label_map
+from kernels.test_resample import voxels
 
-CUTS = [(0, 23), (0, 1, 22, 23), (0, 8, 16, 23), (0, 7, 9, 20, 23), tuple(range(24))]
+CUTS = [(0, 1, 22, 23), (0, 7, 9, 16, 23), tuple(range(24))]
 TURNED = [
     Reorientation((0, 1, 2), (False, False, False)),
     Reorientation((2, 0, 1), (True, True, False)),
