@@ -78,6 +78,17 @@ def test_antialiased_parts_and_one_slice_slabs(engine: Engine) -> None:
         assert (engine.to_host(result) == whole[part.start : part.stop]).all()
 
 
+def test_corners_read_on_the_device_are_all_eight(engine: Engine) -> None:
+    array = voxels((7, 8, 9), "f4")
+    array[::6, ::7, ::8] = np.random.default_rng(1).uniform(0, 4000, (2, 2, 2))
+    array[0, 0, 0] = array[-1, -1, -1] = -3.7  # two that agree are no background
+    mapping = GridMapping((5, 6, 7), (1.4, 1.3, 1.2), (0.1, 0.2, 0.3))
+    view = engine.xp.asarray(array)
+    found = engine.to_host(resample_device(engine, view, mapping))
+    given = engine.to_host(resample_device(engine, view, mapping, **measured(array, None)))
+    assert (found == given).all()
+
+
 @pytest.mark.parametrize("turned", TURNED, ids=["plain", "turned"])
 @pytest.mark.parametrize("interpolation", ["nearest", "linear"])
 def test_labels_in_parts(engine: Engine, turned: Reorientation, interpolation: str) -> None:
