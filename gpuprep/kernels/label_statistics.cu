@@ -130,7 +130,7 @@ __device__ __forceinline__ void grouped(const Source<S> &source, int32 ranks, T 
 }
 
 #define GROUPED(S) \
-    extern "C" __global__ void __launch_bounds__(128, 4) grouped_##S( \
+    extern "C" __global__ void __launch_bounds__(128, 8) grouped_##S( \
         const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
         Lengths lengths, int32 ranks, Total<S>::type *__restrict__ sums, double *__restrict__ ends, \
         uint64 *__restrict__ numbers) \

@@ -36,7 +36,7 @@ __device__ __forceinline__ void profiles(const S *__restrict__ in, const Strides
             }
             for (int distance = 16; distance; distance /= 2) slice += __shfl_down_sync(ALL_LANES, slice, distance);
             if (slice && threadIdx.x % 32 == 0) atomicAdd(&slices[z], (uint64)slice);
-            __syncthreads();
+            // no barrier: each thread clears the counters that it has just read
         }
 }
 

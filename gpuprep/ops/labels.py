@@ -108,6 +108,8 @@ class _Vote:
         slices, rows, columns = (
             axis.touching(part.start, part.stop) for axis, part in zip(taps, box, strict=True)
         )
+        if rows.start == rows.stop or columns.start == columns.stop:
+            slices = slice(0, 0)  # no output comes near
         self._slices, self._target = slices, (rows, columns)
         self._taps = taps[0], taps[1].part(rows), taps[2].part(columns)
 

@@ -1,3 +1,3 @@
 """The engines of the kernel tests. This folder needs NumPy and pytest alone: nothing above it is imported."""
 
-from kernel_engines import engine  # noqa: F401  (a fixture)
+from kernels.kernel_engines import engine  # noqa: F401  (a fixture)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import ORDERS, CpuModule, Order, missing
-from cuda_on_cpu.guarded import GuardedArrays
 
 from gpuprep.kernels.loader import Engine, cuda_engine, read_source
+from kernels.cuda_on_cpu.cpu_module import ORDERS, CpuModule, Order, missing
+from kernels.cuda_on_cpu.guarded import GuardedArrays
 
 
 def cpu_engine(order: Order = "forward", changed: dict[str, str] | None = None) -> Engine:

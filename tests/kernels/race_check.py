@@ -1,18 +1,54 @@
-"""Runs statistics and resampling under ThreadSanitizer; started by test_kernels_races.py with its library."""
+"""Runs statistics and resampling under ThreadSanitizer; started by test_races.py with its library."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cuda_on_cpu.cpu_module import CpuModule
-from test_kernels_mutants import narrowed
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine, read_source
-from gpuprep.ops.device import measure_device, resample_device, resample_labels_device
+from gpuprep.ops.device import (
+    above_box_device,
+    arguments,
+    label_mask_device,
+    masked_device,
+    measure_device,
+    measure_labels_device,
+    resample_device,
+    resample_labels_device,
+    slice_ranges_device,
+)
+from gpuprep.ops.pointwise import IDENTITY
+from kernels.cuda_on_cpu.cpu_module import CpuModule
+from kernels.mutants import narrowed
+
+
+def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
+    """Launch every kernel of a source at least once, over several blocks, tiles and chunks."""
+    mapping = GridMapping((3, 2, 90), (0.6, 1.3, 1.5))
+    labels = volume.astype(np.uint8)
+    if source == "statistics":
+        measure_device(engine, volume)
+        measure_device(engine, volume.astype(np.float32)).percentiles([50])
+    elif source == "label_statistics":
+        measure_labels_device(engine, volume, labels, (2, 3, 5))
+        measure_labels_device(engine, volume.astype(np.float32), volume)
+    elif source == "profiles":
+        narrow = volume[:, :, :100]  # neighbouring blocks share columns
+        for axis in range(3):
+            slice_ranges_device(engine, narrow, axis)
+        above_box_device(engine, narrow, 3)
+        arguments.MOST_GRID = 1  # one block goes over all slices
+        above_box_device(engine, narrow, 3)
+    elif source == "pointwise":
+        masked_device(engine, volume, label_mask_device(engine, [labels, labels]), IDENTITY)
+    elif source == "labels":
+        resample_labels_device(engine, labels, mapping, interpolation="linear", chunk=16)
+    else:
+        kind = "cubic" if source == "resample" else "linear"
+        resample_device(engine, volume, mapping, interpolation=kind, chunk=16)
 
 
 def main(source: str, right: str, wrong: str) -> None:
@@ -27,15 +63,7 @@ def main(source: str, right: str, wrong: str) -> None:
 
     engine = Engine(np, load, np.asarray)
     volume = (np.indices((2, 3, 280)).sum(0) % 7).astype(np.int16)[:, :, :140]  # a block per row
-    mapping = GridMapping((3, 2, 90), (0.6, 1.3, 1.5))  # several tiles, blocks and chunks
-    if source == "statistics":
-        measure_device(engine, volume)
-        measure_device(engine, volume.astype(np.float32)).percentiles([50])
-    elif source == "labels":
-        resample_labels_device(engine, volume.astype(np.uint8), mapping, interpolation="linear")
-    else:
-        kind = "cubic" if source == "resample" else "linear"
-        resample_device(engine, volume, mapping, interpolation=kind)
+    launch_all(engine, source, volume)
     print("done")
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import ORDERS, CpuModule, KernelFailure, missing
-from cuda_on_cpu.guarded import GuardedArrays
+
+from kernels.cuda_on_cpu.cpu_module import ORDERS, CpuModule, KernelFailure, missing
+from kernels.cuda_on_cpu.guarded import GuardedArrays
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
 

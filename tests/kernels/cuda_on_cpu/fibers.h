@@ -66,7 +66,8 @@ asm(".text\n.hidden cuda_on_cpu_switch\n.globl cuda_on_cpu_switch\n"
 UNWATCHED void wait(State state) {               // called on a fiber
     Fiber *self = current;
     self->state = state;
-    char &token = state == AT_BARRIER ? races::barrier_token : races::warp_tokens[self->index / 32];
+    races::Tokens &own = races::own_tokens();
+    char &token = state == AT_BARRIER ? own.barrier : own.warps[self->index / 32];
     races::release(token);
     races::enter(races::scheduler);
     cuda_on_cpu_switch(&self->stack_pointer, scheduler_stack);
@@ -192,6 +193,7 @@ inline void run_block(Order order) {
     if (__start_static_shared) memset(__start_static_shared, POISON, __stop_static_shared - __start_static_shared);
     memset(dynamic_memory.data(), POISON, dynamic_memory.size());
     for (Fiber &f : fibers) prepare(f);
+    races::block_count++;
     races::release(races::start_token);
     do {
         do {

@@ -2,6 +2,11 @@
 // and warp operations are the only order between them. Without it, every hook is empty.
 #pragma once
 
+// Of one block; a block must not meet the tokens of another, or it would count as ordered after it.
+namespace races {
+struct Tokens { char barrier, warps[32]; };
+}
+
 #ifdef __SANITIZE_THREAD__
 #define UNWATCHED __attribute__((noinline, no_sanitize("thread")))
 extern "C" {
@@ -26,7 +31,9 @@ namespace races {
 static constexpr bool watched = true;
 static void *scheduler;
 static bool between_blocks;      // RACES_BETWEEN_BLOCKS: blocks count as unordered, shared memory is left out
-static char barrier_token, warp_tokens[32], start_token, end_token;
+static Tokens tokens[64];
+static unsigned block_count;
+static char start_token, end_token;
 
 UNWATCHED void ignore() { AnnotateIgnoreReadsBegin("", 0); AnnotateIgnoreWritesBegin("", 0); }
 UNWATCHED void watch() { AnnotateIgnoreWritesEnd("", 0); AnnotateIgnoreReadsEnd("", 0); }
@@ -41,13 +48,16 @@ UNWATCHED void begin() {
     ignore();
 }
 UNWATCHED void excuse(void *memory, size_t bytes) { AnnotateBenignRaceSized("", 0, memory, bytes, ""); }
+UNWATCHED Tokens &own_tokens() { return tokens[block_count % 64]; }
 } // namespace races
 #else
 #define UNWATCHED inline
 namespace races {
 static constexpr bool watched = false, between_blocks = false;
 static void *const scheduler = nullptr;
-static char barrier_token, warp_tokens[32], start_token, end_token;
+static Tokens tokens[64];
+static unsigned block_count;
+static char start_token, end_token;
 inline void ignore() {}
 inline void watch() {}
 inline void acquire(char &) {}
@@ -57,5 +67,6 @@ inline void destroy(void *) {}
 inline void enter(void *) {}
 inline void begin() {}
 inline void excuse(void *, size_t) {}
+inline Tokens &own_tokens() { return tokens[0]; }
 } // namespace races
 #endif

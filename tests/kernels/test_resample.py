@@ -122,6 +122,23 @@ def test_float16_rounds_as_numpy_does(engine: Engine) -> None:
     assert (result.view(np.uint16) == expected.view(np.uint16))[number].all()
 
 
+def test_float64_is_rounded_once(engine: Engine) -> None:
+    halves = np.arange(1 << 15, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)].astype(np.float64)
+    ties = (finite[:-1] + finite[1:]) / 2
+    special = [0.0, -0.0, np.inf, -np.inf, 65519.9999999999, 65520, 1e300, -1e300, 1e-300, 5e-324]
+    near = [ties * (1 + 1e-12), ties * (1 - 1e-12), -ties]
+    values = np.concatenate([finite, ties, *near, special]).reshape(1, 1, -1)
+    view = engine.xp.asarray(values)
+    for dtype in (np.float16, np.float32):
+        result = engine.to_host(
+            resample_device(engine, view, GridMapping(values.shape), dtype=dtype)
+        )
+        with np.errstate(over="ignore"):
+            expected = values.astype(dtype)
+        assert (result.view(f"u{result.itemsize}") == expected.view(f"u{result.itemsize}")).all()
+
+
 @pytest.mark.parametrize("kind", ["i2", "i4", "f4", "f8", "u2"])
 @pytest.mark.parametrize("dtype", ["f4", "f2", "i2"])
 def test_picks_move_values_exactly(engine: Engine, kind: str, dtype: str) -> None:

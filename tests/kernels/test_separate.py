@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from test_kernels_labels import label_map
-from test_kernels_resample import assert_equal, voxels
 
 from gpuprep.geometry import Reorientation
 from gpuprep.grids import GridMapping
@@ -12,6 +10,8 @@ from gpuprep.ops.device import resample_device, resample_labels_device, slice_ra
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
+from kernels.test_labels import label_map
+from kernels.test_resample import assert_equal, voxels
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
 MAPPING = GridMapping((7, 19, 20), (1.3, 0.7, 1.9), (0.2, 0.1, -0.3))

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cuda_on_cpu.cpu_module import missing
 
 from gpuprep.kernels.loader import SOURCES
+from kernels.cuda_on_cpu.cpu_module import missing
 
 RACES = {
     "shared counters are not atomic": (
@@ -33,6 +33,42 @@ RACES = {
         "statistics",
         "bins[i] = 0;\n    __syncthreads();",
         "bins[i] = 0;",
+    ),
+    "rows counted before they are zero": (
+        "block",
+        "profiles",
+        "own[i] = 0;\n            __syncthreads();",
+        "own[i] = 0;",
+    ),
+    "rows read before they are counted": (
+        "block",
+        "profiles",
+        "atomicAdd(&columns[x], (uint64)column);\n            __syncthreads();",
+        "atomicAdd(&columns[x], (uint64)column);",
+    ),
+    "tables of labels used before they are empty": (
+        "block",
+        "label_statistics",
+        "tables[i] = no_voxels<T>();\n    __syncthreads();",
+        "tables[i] = no_voxels<T>();",
+    ),
+    "rows of a profile are not atomic": (
+        "block",
+        "profiles",
+        "atomicAdd(&own[i], (uint32)__popc(hits))",
+        "own[i] += (uint32)__popc(hits)",
+    ),
+    "columns of a profile are not atomic": (
+        "blocks",
+        "profiles",
+        "atomicAdd(&columns[x], (uint64)column)",
+        "columns[x] += (uint64)column",
+    ),
+    "warps share a table of labels": (
+        "block",
+        "label_statistics",
+        "tables + threadIdx.x / 32 * ranks",
+        "tables",
     ),
     "no barrier after the tile is loaded": (
         "block",
@@ -64,7 +100,7 @@ def reports(scope: str, source: str, right: str = "", wrong: str = "") -> int:
         **os.environ,
         "LD_PRELOAD": preload,
         "TSAN_OPTIONS": "exitcode=0 report_signal_unsafe=0",
-        "PYTHONPATH": str(own.parent),
+        "PYTHONPATH": str(own.parents[1]),
         "OPENBLAS_NUM_THREADS": "1",
     }
     if scope == "blocks":

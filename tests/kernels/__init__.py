@@ -1,0 +1,1 @@
+"""Tests of the CUDA kernels, a root of its own: see pytest.ini."""

@@ -1,0 +1,141 @@
+"""Bugs for the kernels: what stands in a source, and what stands there instead."""
+
+import re
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A text of a source (or of the preamble) and what stands there instead."""
+
+    source: str
+    right: str
+    wrong: str
+
+
+MUTANTS = {
+    "no barrier after the tile is loaded": Mutant(
+        "resample", "        __syncthreads();\n        if (b < b1", "        if (b < b1"
+    ),
+    "no barrier before the tile is loaded again": Mutant(
+        "resample", "        __syncthreads();\n    }\n    // through", "    }\n    // through"
+    ),
+    "rows beyond the volume are written": Mutant(
+        "resample",
+        "r < LANES && row0 + r < rows; r += WARPS)\n        for",
+        "r < LANES; r += WARPS)\n        for",
+    ),
+    "outputs beyond the axis are written": Mutant(
+        "resample", "if (o + t >= band.outputs) break;", ""
+    ),
+    "the second tile starts with the first weights": Mutant(
+        "resample", "band.widest + from - first[b])", "band.widest)"
+    ),
+    "two outputs of a block exchanged": Mutant(
+        "resample", "fmaf(low.y, v, sums[1])", "fmaf(low.z, v, sums[1])"
+    ),
+    "clipping forgotten": Mutant(
+        "resample", "return v < low ? low : v > high ? high : v;", "return v;"
+    ),
+    "halves rounded up": Mutant("linear", "0xfffu + (size >> 13 & 1u)", "0x1000u"),
+    "columns beyond the volume": Mutant(
+        "linear", "if (x >= outputs.columns) return;\n    const Tap c", "const Tap c"
+    ),
+    "rows and slices exchanged": Mutant("linear", "k & 2 ? a.above", "k & 1 ? a.above"),
+    "weights of the far line on the near one": Mutant(
+        "linear",
+        "fmaf(b.high, lines[1], b.low * lines[0])",
+        "fmaf(b.low, lines[1], b.high * lines[0])",
+    ),
+    "a label votes twice": Mutant("labels", "b != a && labels[b]", "labels[b]"),
+    "ties go to the lowest label": Mutant(
+        "labels", "return among ? nearest : lowest", "return lowest"
+    ),
+    "ties are exact": Mutant("labels", "most - TIE", "most"),
+    "every lane adds for the warp": Mutant(
+        "statistics", "common >= 0 && threadIdx.x % 32 == 0", "common >= 0"
+    ),
+    "a chunk runs beyond its row": Mutant(
+        "statistics", "min(begin + CHUNK, n.columns)", "begin + CHUNK"
+    ),
+    "the mask is not asked": Mutant(
+        "statistics", "source.mask ? mask[x * source.mask_strides.column] : 1", "1"
+    ),
+    "negative keys are not turned over": Mutant(
+        "statistics", "(uint32)((int32)bits >> 31) | 0x80000000u", "0x80000000u"
+    ),
+    "the last warp is not merged": Mutant(
+        "statistics", "w < blockDim.x / 32; w++", "w + 1 < blockDim.x / 32; w++"
+    ),
+    "highs are not asked": Mutant("resample", "low[0], low[reach.count]", "low[0], low[0]"),
+    "limits of the wrong slice": Mutant(
+        "resample", "offset_of(reach.along, slice, o + t", "offset_of(reach.along, slice, o"
+    ),
+    "chunks one voxel too long": Mutant(
+        "resample", "(i - chunk * p.edge) * voxel_stride", "(i - chunk) * voxel_stride"
+    ),
+    "chunks of a row behind one another": Mutant(
+        "linear",
+        "place_along(row, p, p.chunks.row, p.voxels.row)",
+        "place_along(row, p, p.chunks.column, p.voxels.row)",
+    ),
+    "float64 rounded twice": Mutant(
+        "linear", "half_bits(rounded_to_odd(v))", "half_bits((float)v)"
+    ),
+    "columns beyond the volume are counted": Mutant(
+        "profiles", "x < lengths.columns && counts", "counts"
+    ),
+    "a vote that some columns do not reach": Mutant(
+        "profiles",
+        "    extern __shared__ uint32 shared_rows[];",
+        "    if ((int64)blockIdx.x * blockDim.x + threadIdx.x >= lengths.columns) return;\n"
+        "    extern __shared__ uint32 shared_rows[];",
+    ),
+    "extremes of the first lane alone": Mutant(
+        "profiles", "low = min(low, __shfl_down_sync(ALL_LANES, low, distance))", ""
+    ),
+    "the threshold counts": Mutant(
+        "pointwise", "(double)v > rule.threshold", "(double)v >= rule.threshold"
+    ),
+    "the other channel is forgotten": Mutant("pointwise", "join && mark", "mark && false"),
+    "voxels outside the mask": Mutant("pointwise", "inside ? prepared", "true ? prepared"),
+    "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
+    "a run goes to the next label": Mutant(
+        "label_statistics", "if (common != current) add_lanes(own, current, run);", ""
+    ),
+    "the last run is lost": Mutant(
+        "label_statistics",
+        "    add_lanes(own, current, run);\n    __syncthreads();",
+        "    __syncthreads();",
+    ),
+    "the last warp's table is not merged": Mutant(
+        "label_statistics", "w = 1; w < WARPS", "w = 1; w < WARPS - 1"
+    ),
+    "tables merged before they are done": Mutant(
+        "label_statistics",
+        "    add_lanes(own, current, run);\n    __syncthreads();",
+        "    add_lanes(own, current, run);",
+    ),
+    "ranks beyond the table": Mutant("label_statistics", "if (rank > ranks) rank = 0;", ""),
+    "the last name is not found": Mutant(
+        "label_statistics", "below < count &&", "below + 1 < count &&"
+    ),
+    "a vote that not all lanes reach": Mutant(
+        "statistics",
+        "        tally(own, present && bin",
+        "        if (present) tally(own, present && bin",
+    ),
+}
+
+
+def narrowed(text: str) -> str:
+    """The source for few types: quick to compile."""
+    text = re.sub(r"(#define EACH_SOURCE\(MAKE\)) \\\n.*", r"\1 MAKE(int16) MAKE(float32)", text)
+    text = re.sub(
+        r"(#define EACH_PAIR\(MAKE\)) \\\n.*\\\n.*\\\n.*",
+        r"\1 MAKE(int16, float32) MAKE(int16, float16) MAKE(float64, float16)",
+        text,
+    )
+    text = re.sub(r"(#define EACH_LABEL\(MAKE\)) \\\n.*", r"\1 MAKE(uint8) MAKE(int16)", text)
+    text = re.sub(r"^COPY\(.*", "", text, flags=re.M)
+    text = re.sub(r"^HISTOGRAM\(.*", "HISTOGRAM(int16)", text, flags=re.M)
+    return re.sub(r"^DIGITS\(.*", "DIGITS(float32)", text, flags=re.M)

@@ -1,0 +1,194 @@
+"""Bugs put into copies of the kernels are caught: by a wrong result, an order, or a trap."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from gpuprep.grids import GridMapping
+from gpuprep.kernels.loader import SOURCES, Engine, read_source
+from gpuprep.ops.crop import above_box, nonzero_box
+from gpuprep.ops.device import (
+    above_box_device,
+    above_mask_device,
+    cleaned_device,
+    masked_device,
+    measure_device,
+    measure_labels_device,
+    nonzero_box_device,
+    nonzero_mask_device,
+    resample_device,
+    resample_labels_device,
+    slice_ranges_device,
+)
+from gpuprep.ops.label_statistics import measure_labels
+from gpuprep.ops.labels import resample_labels
+from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.resample import resample
+from gpuprep.ops.statistics import measure
+from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
+from kernels.kernel_engines import cpu_engine
+from kernels.mutants import MUTANTS, narrowed
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
+
+
+def volume() -> np.ndarray:
+    random = np.random.default_rng(3)
+    edges = np.where(np.indices((5, 9, 300)).sum(0) // 4 % 2, 1500, -1000)
+    return (edges + random.normal(0, 40, edges.shape)).astype(np.int16)
+
+
+MAPPING = GridMapping((3, 7, 170), (1.5, 1.3, 1.77), (0.2, -0.3, 0.4))
+LINE = ClipAffine(-800, 1400, 0.013, 0.7)
+
+
+def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
+    """Three passes to float16, whose last places would show a sum out of order or rounded wrongly."""
+    array = volume()
+    for dtype in ("f2", "f4"):
+        options = {"interpolation": interpolation, "epilogue": LINE, "dtype": dtype}
+        result = resample_device(engine, engine.xp.asarray(array), MAPPING, **options)
+        expected = resample(array, MAPPING, **options)
+        allowed = 2e-6 * 2500 * 0.013
+        differ = np.abs(result.astype(np.float64) - expected) > allowed
+        assert differ.mean() < (0.005 if dtype == "f2" else 1e-9)
+
+
+def check_linear(engine: Engine) -> None:
+    array = volume()
+    chunks = resample_device(engine, engine.xp.asarray(array), MAPPING, chunk=3)
+    assert_chunks(chunks, resample(array, MAPPING), 2e-6 * 2600)
+    ties = np.arange(2049, 3000, 2, np.int16).reshape(1, 1, -1)  # between two float16 each
+    same = GridMapping(ties.shape)
+    for values in (ties, ties * (1 + 1e-9)):  # float32 would not see the difference
+        result = resample_device(engine, engine.xp.asarray(values), same, dtype=np.float16)
+        assert (result == values.astype(np.float16)).all()
+
+
+def check_labels(engine: Engine) -> None:
+    random = np.random.default_rng(0)
+    for scale in (0.5, 2 / 3, 0.1):
+        labels = random.integers(0, 4, (6, 7, 8)).astype(np.uint8)
+        mapping = GridMapping((9, 9, 40), (scale,) * 3, (0.25, 0.5, 1 / 6))
+        expected = resample_labels(labels, mapping, interpolation="linear")
+        arguments = engine, engine.xp.asarray(labels), mapping
+        assert (resample_labels_device(*arguments, interpolation="linear") == expected).all()
+
+
+def check_statistics(engine: Engine) -> None:
+    random = np.random.default_rng(1)
+    integers = np.where(random.random((3, 4, 333)) < 0.7, -1000, 60).astype(np.int16)
+    integers[0, 0] = random.integers(-9, 9, 333)
+    integers[1] = -1000  # air, on which warps agree
+    mask = (random.random(integers.shape) < 0.8).astype(np.uint8)
+    for array in (integers, (integers * 0.37).astype(np.float32)):
+        for flags in (None, mask):
+            given = None if flags is None else engine.xp.asarray(flags)
+            result = measure_device(engine, engine.xp.asarray(array), given)
+            expected = measure(array, flags)
+            assert result.count == expected.count
+            assert result.percentiles((0, 30, 99)) == expected.percentiles((0, 30, 99))
+            assert math.dist(result.moments(), expected.moments()) < 1e-9 * 1000
+
+
+def check_separate(engine: Engine) -> None:
+    """Slices by themselves, in chunks: overshoots are cut off at the range of their own slice."""
+    array = volume() + np.int16(3000) * np.arange(5, dtype=np.int16)[:, None, None]
+    for axis in (0, 1):
+        view = array.swapaxes(0, axis)
+        mapping = GridMapping((4, 7, 170), (1.2, 1.3, 1.77), (0.2, -0.3, 0.4))
+        options = {"interpolation": "cubic", "separate_axis": axis}
+        expected = resample(view, mapping, **options)
+        device = engine.xp.asarray(array).swapaxes(0, axis)
+        chunks = resample_device(engine, device, mapping, **options, chunk=3)
+        assert_chunks(chunks, expected, 2e-6 * 16000)
+
+
+def assert_chunks(chunks: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    """Chunks of 3 hold the expected array, and zeros beyond it."""
+    padded = np.pad(expected, [(0, -n % 3) for n in expected.shape])
+    result = chunks.transpose(0, 3, 1, 4, 2, 5).reshape(padded.shape)
+    assert np.abs(result - padded).max() < tolerance
+
+
+def check_profiles(engine: Engine) -> None:
+    array = np.zeros((5, 300, 200), np.int16)
+    array[1:3, 20:280, 30:170] = np.random.default_rng(2).integers(0, 1000, (2, 260, 140))
+    view = engine.xp.asarray(array)
+    for fraction in (0.3, 0.9, 0.97):
+        assert above_box_device(engine, view, 700, fraction) == above_box(array, 700, fraction)
+    assert nonzero_box_device(engine, [view]) == nonzero_box([array])
+    noise = np.random.default_rng(3).integers(-9999, 9999, (4, 5, 300)).astype(np.int16)
+    for axis, others in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
+        low, high = slice_ranges_device(engine, engine.xp.asarray(noise), axis)
+        assert (low == noise.min(others)).all()
+        assert (high == noise.max(others)).all()
+
+
+def check_pointwise(engine: Engine) -> None:
+    first, second = volume(), volume()[::-1].copy()
+    views = engine.xp.asarray(first), engine.xp.asarray(second)
+    mask = above_mask_device(engine, views[0], 1500)
+    assert (mask == (first > 1500)).all()
+    both = nonzero_mask_device(engine, [view * (view > 1500) for view in views])
+    assert (both == ((first > 1500) | (second > 1500))).all()
+    masked = masked_device(engine, views[0], mask, LINE)
+    assert (masked == LINE.apply(first) * (first > 1500)).all()
+    broken = np.float32([[[np.nan, np.inf, -np.inf, 2]]])
+    cleaned = cleaned_device(engine, engine.xp.asarray(broken), 5, 6, 7)
+    assert cleaned.ravel().tolist() == [5, 6, 7, 2]
+
+
+def check_label_statistics(engine: Engine) -> None:
+    random = np.random.default_rng(4)
+    labels = random.integers(0, 4, (9, 40, 5)).repeat(70, 2).astype(np.uint8)
+    labels[0] = random.integers(0, 9, labels[0].shape)
+    array = random.integers(-999, 999, labels.shape).astype(np.int16)
+    on_device = engine.xp.asarray(array), engine.xp.asarray(labels)
+    for names in (None, (1, 2), (0, 3, 8)):
+        expected = measure_labels(array, labels, names)
+        assert measure_labels_device(engine, *on_device, names) == expected
+
+
+def check_banded(engine: Engine) -> None:
+    check_resample(engine)
+    check_separate(engine)
+
+
+CHECKS: dict[str, Callable[[Engine], None]] = {
+    "resample": check_banded,
+    "linear": check_linear,
+    "labels": check_labels,
+    "statistics": check_statistics,
+    "label_statistics": check_label_statistics,
+    "profiles": check_profiles,
+    "pointwise": check_pointwise,
+}
+
+
+def survives(source: str, text: str) -> bool:
+    """Whether the check of a source passes in every order of the threads."""
+    for order in ORDERS:
+        engine = cpu_engine(
+            order, {name: narrowed(read_source(name)) for name in SOURCES} | {source: text}
+        )
+        try:
+            CHECKS[source](engine)
+        except (AssertionError, KernelFailure):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_kernels_themselves_survive(source: str) -> None:
+    assert survives(source, narrowed(read_source(source)))
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_every_bug_is_caught(name: str) -> None:
+    source, right, wrong = MUTANTS[name]
+    text = narrowed(read_source(source))
+    assert text.count(right) == 1
+    assert not survives(source, text.replace(right, wrong))
