@@ -85,7 +85,7 @@ class _Limit:
 
     in_place = True
 
-    def __init__(self, low: int, high: int, offset: int) -> None:
+    def __init__(self, low: Any, high: Any, offset: Any) -> None:
         self._low, self._high, self._offset = low, high, offset
 
     def form(self, given: Form) -> Form:

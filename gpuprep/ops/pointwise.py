@@ -104,16 +104,21 @@ class ClipAffine:
             scratch = np.empty(array.shape, np.float32)
         return _cast(self._float32(array, scratch), out, scratch)
 
-    def in_integers(self, dtype: np.dtype[Any]) -> tuple[int, int, int] | None:
-        """``low, high, offset`` if clipping and then moving is exact in an integer dtype, else None."""
-        if dtype.kind not in "iu" or not self.clips or self.scale != 1:
+    def in_integers(self, dtype: np.dtype[Any]) -> tuple[Any, Any, Any] | None:
+        """Low, high and offset in an integer dtype of at most 16 bits: ``clip(x, low, high) + offset``.
+
+        None where that is not this step, exactly: a scale, fractions, or results beyond the dtype. The
+        offset is modulo 2ⁿ: the dtype may not hold it, and arrays of integers wrap.
+        """
+        if dtype.kind not in "iu" or dtype.itemsize > 2 or not self.clips or self.scale != 1:
             return None
         limits = np.iinfo(dtype)
         low, high = max(self.low, limits.min), min(self.high, limits.max)
         ends = (low, high, low + self.offset, high + self.offset)
-        if low > high or any(x % 1 or not limits.min <= x <= limits.max for x in ends):
+        if low > high or any(end % 1 or not limits.min <= end <= limits.max for end in ends):
             return None
-        return int(low), int(high), int(self.offset)
+        offset = np.int64(self.offset).astype(dtype.type)
+        return dtype.type(low), dtype.type(high), offset
 
     def _needs_float64(self, dtype: np.dtype[Any]) -> bool:
         """Whether float32 cannot hold every value of the dtype, or the scale."""

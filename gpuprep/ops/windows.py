@@ -1,93 +1,99 @@
-"""An axis as dense blocks over evenly spaced windows of its input: the last axis in one product.
+"""The last axis of an array as products with small dense blocks, and where it can be as one product.
 
-Blocks of equal length over windows of equal length and distance are a strided view of the input times
-a stack of matrices. That is one call; a call per block costs as much again, and threads would queue
-for the interpreter between the calls. Few outputs at the end that do not fit go by a block of their own.
+A narrow band makes the same block over and over: blocks of equal length over windows of equal length
+and distance are a strided view of the input times a stack of matrices. That is one call; a call per
+block costs as much again, and threads would queue for the interpreter between the calls. Wide bands,
+whose windows the edges push together, and the last few outputs go block by block.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import AxisWeights, Block
+from gpuprep.ops.axis import AxisWeights
 
 Array = NDArray[Any]
 
-_LENGTHS = range(8, 17)  # outputs of a block: up to one vector register
+_BLOCK = 16  # outputs per product: one vector register, and small enough for BLAS to skip packing
+_LENGTHS = range(8, _BLOCK + 1)  # of blocks in one product
+_WORTH = 1.5  # times the multiplications, for one call in place of many
 
 
 class Columns:
     """Resamples the last axis of float32 arrays."""
 
     def __init__(self, axis: AxisWeights) -> None:
-        found = [windows for length in _LENGTHS if (windows := _spread(axis, length))]
-        self._windows = min(found, key=lambda windows: windows.cost, default=None)
-        done = self._windows.outputs if self._windows else 0
-        self._rest = axis.block(done, axis.m) if done < axis.m else None
+        found = [spacing for length in _LENGTHS if (spacing := _spacing(axis, length))]
+        best = min(found, key=lambda spacing: spacing.cost, default=None)
+        worth = best is not None and best.cost < _WORTH * _cost(axis)
+        self._windows = _Windows(axis, best) if best and worth else None
+        done = best.blocks * best.length if best and worth else 0
+        rest = [axis.block(o, min(o + _BLOCK, axis.m)) for o in range(done, axis.m, _BLOCK)]
+        self._rest = [(block, np.ascontiguousarray(block.matrix.T)) for block in rest]
 
     def __call__(self, values: Array, out: Array) -> None:
         """Write the products; ``values`` are C-contiguous, ``out`` has any strides."""
         if self._windows:
             self._windows.multiply(values, out)
-        if self._rest:
-            part = values[..., self._rest.in_start : self._rest.in_stop]
-            np.matmul(part, self._rest.matrix.T, out=out[..., self._rest.out_start :])
+        for block, matrix in self._rest:
+            part = values[..., block.in_start : block.in_stop]
+            np.matmul(part, matrix, out=out[..., block.out_start : block.out_stop])
 
 
-@dataclass(frozen=True, eq=False)
-class _Windows:
-    """The first outputs of an axis, block by block; window ``k`` begins at ``start + k * step``."""
+def _cost(axis: AxisWeights) -> float:
+    """Multiplications per output in separate blocks."""
+    return (axis.weights.shape[1] + _BLOCK * axis.n / axis.m) / _BLOCK
+
+
+class _Spacing(NamedTuple):
+    """Blocks of ``length`` outputs; block ``k`` reads ``width`` inputs from ``start + k * step`` on."""
 
     start: int
     step: int
-    matrices: NDArray[np.float32]
-    """Block, input of its window, output of the block."""
-
-    @property
-    def outputs(self) -> int:
-        return self.matrices.shape[0] * self.matrices.shape[2]
+    width: int
+    length: int
+    blocks: int
 
     @property
     def cost(self) -> float:
         """Multiplications per output."""
-        return self.matrices.shape[1] / self.matrices.shape[2]
-
-    def multiply(self, values: Array, out: Array) -> None:
-        count, width, length = self.matrices.shape
-        *outer, column = values.strides
-        taken: Array = np.ndarray(
-            (count, *values.shape[:-1], width),
-            values.dtype,
-            values,
-            self.start * column,
-            (self.step * column, *outer, column),
-        )
-        blocks = out[..., : count * length].reshape(*out.shape[:-1], count, length)
-        matrices = self.matrices.reshape(count, *[1] * (values.ndim - 2), width, length)
-        np.matmul(taken, matrices, out=np.moveaxis(blocks, -2, 0))
+        return self.width / self.length
 
 
-def _spread(axis: AxisWeights, length: int) -> _Windows | None:
-    """As many whole blocks of ``length`` outputs as windows inside the axis can serve."""
-    blocks = [axis.block(o, o + length) for o in range(0, axis.m - length + 1, length)]
-    while blocks:
-        start, step, width = _spacing(blocks)
-        if start + (len(blocks) - 1) * step + width <= axis.n:
-            matrices = np.zeros((len(blocks), width, length), np.float32)
-            for k, block in enumerate(blocks):
-                first = block.in_start - start - k * step
-                matrices[k, first : first + block.in_stop - block.in_start] = block.matrix.T
-            return _Windows(start, step, matrices)
-        blocks.pop()
+def _spacing(axis: AxisWeights, length: int) -> _Spacing | None:
+    """As many whole blocks as windows inside the axis can serve; None if not even one."""
+    whole = axis.start[: axis.m // length * length].reshape(-1, length)
+    lows, highs = whole.min(1), whole.max(1) + axis.weights.shape[1]
+    for count in range(len(whole), 0, -1):
+        start, index = int(lows[0]), np.arange(count)
+        step = int(((lows[1:count] - start) // index[1:]).min()) if count > 1 else 0
+        width = int((highs[:count] - start - index * step).max())
+        if step >= 0 and start + (count - 1) * step + width <= axis.n:
+            return _Spacing(start, step, width, length, count)
     return None
 
 
-def _spacing(blocks: list[Block]) -> tuple[int, int, int]:
-    """Start, distance and length of windows that hold the inputs of every block."""
-    start = blocks[0].in_start
-    step = min(((b.in_start - start) // k for k, b in enumerate(blocks[1:], 1)), default=0)
-    return start, step, max(b.in_stop - start - k * step for k, b in enumerate(blocks))
+class _Windows:
+    """The product of evenly spaced windows with the blocks they belong to."""
+
+    def __init__(self, axis: AxisWeights, spacing: _Spacing) -> None:
+        self._spacing = spacing
+        start, step, width, length, count = spacing
+        self._matrices = np.zeros((count, width, length), np.float32)
+        for k, matrix in enumerate(self._matrices):
+            block = axis.block(k * length, (k + 1) * length)
+            first = block.in_start - start - k * step
+            matrix[first : first + block.in_stop - block.in_start] = block.matrix.T
+
+    def multiply(self, values: Array, out: Array) -> None:
+        start, step, width, length, count = self._spacing
+        *outer, column = values.strides
+        shape = (count, *values.shape[:-1], width)
+        strides = (step * column, *outer, column)
+        windows: Array = np.ndarray(shape, values.dtype, values, start * column, strides)
+        blocks = out[..., : count * length].reshape(*out.shape[:-1], count, length)
+        matrices = self._matrices.reshape(count, *[1] * (values.ndim - 2), width, length)
+        np.matmul(windows, matrices, out=np.moveaxis(blocks, -2, 0))
