@@ -22,7 +22,8 @@ def write_half(
     """Write float32 values as float16, rounded half to even; what is too large becomes infinite.
 
     Equal to NumPy's cast, except that below 6.1e-5 (subnormal in float16) a value next to the middle of
-    two may go to either. Any strides. ``scratch``, which may be ``values`` itself, is overwritten.
+    two may go to either, and that zero may lose its sign. Any strides. ``scratch``, which may be
+    ``values`` itself, is overwritten.
     """
     if scratch is None or not (values.flags.c_contiguous and scratch.flags.c_contiguous):
         scratch = np.empty(values.shape, np.float32)

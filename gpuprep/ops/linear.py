@@ -34,6 +34,9 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
 _RUNS = 4  # per thread, so that threads end together
+_WAITING = (
+    16  # slices of a run that are written together, where the output has another slowest axis
+)
 _LOADING = 0.28  # ns per voxel taken from the source
 _MIXING = (0.25, 0.35, 0.8)  # ns per voxel written along slices, rows, columns
 
@@ -61,7 +64,10 @@ def apply_linear(
         if not in_order:
             part[...] = planes
 
-    pool.map(run, split(range(len(target)), 1 if pool.count == 1 else _RUNS * pool.count))
+    runs = -(-len(target) // _WAITING)
+    if in_order:
+        runs = 1 if pool.count == 1 else _RUNS * pool.count
+    pool.map(run, split(range(len(target)), runs))
 
 
 def _needed(source: Array, axes: Sequence[AxisWeights]) -> tuple[Array, list[AxisWeights]]:

@@ -139,7 +139,7 @@ class ClipAffine:
 
         Clipping comes last, against the results' own bounds, so that these are met exactly.
         """
-        zero = np.float32(np.clip(-self.offset / self.scale, -3e38, 3e38))
+        zero = np.float32(max(-3e38, min(-self.offset / self.scale, 3e38)))
         rest = np.float32(float(zero) * self.scale + self.offset)
         if array.dtype != np.float32:
             np.copyto(out, array)
@@ -152,8 +152,9 @@ class ClipAffine:
             if rest:
                 array = np.add(array, rest, out=out)
             if self.clips:
-                low, high = (np.float32(bound) for bound in self.bounds())
-                array = np.clip(array, low, high, out=out)
+                low, high = self.bounds()
+                array = np.maximum(array, np.float32(low), out=out)
+                array = np.minimum(array, np.float32(high), out=out)
         return array
 
 

@@ -1,4 +1,4 @@
-"""Three banded products, slice by slice: the engine under ``resample``.
+"""Three banded products, slice by slice: the engine under ``resample`` for bands of any width.
 
 Slices are taken along the array's slowest axis in memory, whatever its place in z, y, x. Each slice is
 resampled within its plane into a rolling window of planes; runs of outputs are then products over that
