@@ -91,9 +91,13 @@ class _Taps(NamedTuple):
         reach = np.flatnonzero((self.second >= low) & (self.first < high))
         return slice(int(reach[0]), int(reach[-1]) + 1) if len(reach) else slice(0, 0)
 
-    def part(self, outputs: slice) -> _Taps:
+    def part(self, outputs: slice | NDArray[np.intp]) -> _Taps:
         first, second, weight, nearest = self
         return _Taps(first[outputs], second[outputs], weight[outputs], nearest[outputs])
+
+    def share(self, side: int) -> NDArray[np.float64]:
+        """The weight of the first index (side 0) or the second (side 1)."""
+        return self.weight if side else 1 - self.weight
 
 
 class _Vote:
@@ -146,37 +150,45 @@ class _Vote:
         slices, rows, columns = self._taps
         source = self._labels[slices.first[k]]
         plane = source.take(rows.first, 0).take(columns.first, 1)
-        ys, xs = np.nonzero(mixed)
-        for first in range(0, len(ys), _VOTERS):
-            y, x = ys[first : first + _VOTERS], xs[first : first + _VOTERS]
+        points = np.flatnonzero(mixed)
+        for first in range(0, len(points), _VOTERS):
+            y, x = np.divmod(points[first : first + _VOTERS], columns.first.size)
             plane[y, x] = self._elect(k, y, x)
         return np.asarray(plane)
 
     def _elect(self, k: int, y: NDArray[np.intp], x: NDArray[np.intp]) -> Array:
         """The winning labels at some points of output plane ``k``."""
-        slices, rows, columns = self._taps
-        pairs = (
-            (slices.first[k], slices.second[k], slices.weight[k]),
-            (rows.first[y], rows.second[y], rows.weight[y]),
-            (columns.first[x], columns.second[x], columns.weight[x]),
-        )
+        slices = self._taps[0].part(slice(k, k + 1))
+        rows, columns = self._taps[1].part(y), self._taps[2].part(x)
+        planes = [self._labels[z[0]].reshape(-1) for z in (slices.first, slices.second)]
+        xs = columns.first, columns.second
+        starts = [index * self._labels.shape[2] for index in (rows.first, rows.second)]
         voters = np.empty((8, len(y)), self._labels.dtype)
         weights = np.empty((8, len(y)))
         for corner, (a, b, c) in enumerate(_CORNERS):
-            voters[corner] = self._labels[pairs[0][a], pairs[1][b], pairs[2][c]]
-            weights[corner] = (
-                _share(pairs[0][2], a) * _share(pairs[1][2], b) * _share(pairs[2][2], c)
-            )
-        nearest = self._labels[slices.nearest[k], rows.nearest[y], columns.nearest[x]]
+            planes[a].take(starts[b] + xs[c], out=voters[corner], mode="clip")
+            np.multiply(slices.share(a) * rows.share(b), columns.share(c), out=weights[corner])
+        nearest = self._labels[slices.nearest[0], rows.nearest, columns.nearest]
         return _winners(voters, weights, nearest)
 
 
-def _share(weight: Any, side: int) -> Any:
-    return weight if side else 1 - weight
-
-
 def _winners(voters: Array, weights: NDArray[np.float64], nearest: Array) -> Array:
-    """Per column the label with the largest sum of weights, under the rule for ties."""
+    """Per column the label with the largest sum of weights, under the rule for ties.
+
+    Nearly always two labels meet: then one sum decides.
+    """
+    low, high = voters.min(0), voters.max(0)
+    lead = 2 * (weights * (voters == high)).sum(0) - weights.sum(0)
+    elected = np.where(lead > 0, high, low)
+    np.copyto(elected, nearest, where=np.abs(lead) <= _TIE)
+    several = np.flatnonzero(((voters != low) & (voters != high)).any(0))
+    if len(several):
+        chosen = voters[:, several], weights[:, several], nearest[several]
+        elected[several] = _winners_of_several(*chosen)
+    return elected
+
+
+def _winners_of_several(voters: Array, weights: NDArray[np.float64], nearest: Array) -> Array:
     sums = weights.copy()
     for a in range(8):
         for b in range(a):

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from gpuprep.ops.half import write_half
+
 
 @dataclass(frozen=True, slots=True)
 class ClipAffine:
@@ -79,12 +81,14 @@ class ClipAffine:
         array: NDArray[Any],
         dtype: DTypeLike = np.float32,
         out: NDArray[Any] | None = None,
+        scratch: NDArray[np.float32] | None = None,
     ) -> NDArray[Any]:
         """The results for an array of any dtype and strides, as ``dtype`` (or in ``out``'s dtype).
 
         Arithmetic is float64 where either side is float64 or an integer wider than 16 bits, else float32
         arranged so that each result is within two units in the last place. Integer dtypes get the
-        nearest integer (halves to even), held inside the dtype's range.
+        nearest integer (halves to even), held inside the dtype's range. ``scratch``, which may be
+        ``array`` itself, is overwritten; it spares an allocation.
         """
         if out is None:
             out = np.empty(array.shape, dtype)
@@ -94,8 +98,27 @@ class ClipAffine:
             return _cast(np.full((1,) * array.ndim, self.offset), out)
         if any(self._needs_float64(kind) for kind in (array.dtype, out.dtype)):
             return _cast(self._float64(array), out)
-        reused = out if out.dtype == np.float32 and out.flags.c_contiguous else None
-        return _cast(self._float32(array, reused), out)
+        if out.dtype == np.float32 and out.flags.c_contiguous:
+            scratch = out
+        elif scratch is None:
+            scratch = np.empty(array.shape, np.float32)
+        return _cast(self._float32(array, scratch), out, scratch)
+
+    def in_integers(self, dtype: np.dtype[Any]) -> tuple[Any, Any, Any] | None:
+        """Low, high and offset in an integer dtype of at most 16 bits: ``clip(x, low, high) + offset``.
+
+        None where that is not this step, exactly: a scale, fractions, or results beyond the dtype. The
+        offset is modulo 2ⁿ: the dtype may not hold it, and arrays of integers wrap.
+        """
+        if dtype.kind not in "iu" or dtype.itemsize > 2 or not self.clips or self.scale != 1:
+            return None
+        limits = np.iinfo(dtype)
+        low, high = max(self.low, limits.min), min(self.high, limits.max)
+        ends = (low, high, low + self.offset, high + self.offset)
+        if low > high or any(end % 1 or not limits.min <= end <= limits.max for end in ends):
+            return None
+        offset = np.int64(self.offset).astype(dtype.type)
+        return dtype.type(low), dtype.type(high), offset
 
     def _needs_float64(self, dtype: np.dtype[Any]) -> bool:
         """Whether float32 cannot hold every value of the dtype, or the scale."""
@@ -111,27 +134,28 @@ class ClipAffine:
         values += self.offset
         return values
 
-    def _float32(self, array: NDArray[Any], out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    def _float32(self, array: NDArray[Any], out: NDArray[np.float32]) -> NDArray[np.float32]:
         """``(x - zero) * scale + rest``: the line through its own zero keeps small results exact.
 
         Clipping comes last, against the results' own bounds, so that these are met exactly.
         """
-        if out is None:
-            out = np.empty(array.shape, np.float32)
-        zero = np.float32(np.clip(-self.offset / self.scale, -3e38, 3e38))
-        rest = float(zero) * self.scale + self.offset
-        np.copyto(out, array)
+        zero = np.float32(max(-3e38, min(-self.offset / self.scale, 3e38)))
+        rest = np.float32(float(zero) * self.scale + self.offset)
+        if array.dtype != np.float32:
+            np.copyto(out, array)
+            array = out
         with np.errstate(over="ignore"):
             if zero:
-                out -= zero
+                array = np.subtract(array, zero, out=out)
             if self.scale != 1:
-                out *= np.float32(self.scale)
-            if np.float32(rest):
-                out += np.float32(rest)
+                array = np.multiply(array, np.float32(self.scale), out=out)
+            if rest:
+                array = np.add(array, rest, out=out)
             if self.clips:
-                low, high = (np.float32(bound) for bound in self.bounds())
-                np.clip(out, low, high, out=out)
-        return out
+                low, high = self.bounds()
+                array = np.maximum(array, np.float32(low), out=out)
+                array = np.minimum(array, np.float32(high), out=out)
+        return array
 
 
 IDENTITY = ClipAffine()
@@ -175,9 +199,14 @@ def _constant(value: float) -> ClipAffine:
     return ClipAffine(scale=0.0, offset=value)
 
 
-def _cast(values: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+def _cast(
+    values: NDArray[Any], out: NDArray[Any], scratch: NDArray[np.float32] | None = None
+) -> NDArray[Any]:
     """Write values in the dtype of ``out``; integers are rounded half to even and never wrap."""
     if values is out:
+        return out
+    if out.dtype == np.float16 and values.dtype == np.float32:
+        write_half(values, out, scratch)
         return out
     if out.dtype.kind not in "iu" or np.can_cast(values.dtype, out.dtype):
         with np.errstate(over="ignore"):  # float16 and float32 overflow to infinity

@@ -24,6 +24,7 @@ from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import Axes, Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.gather import gather, memory_order
+from gpuprep.ops.linear import apply_linear
 from gpuprep.ops.parallel import Threads, open_threads, split
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.separable import Limits, apply_axes
@@ -90,7 +91,10 @@ def resample(
             limits = None
             if separate_axis is not None and "cubic" in kinds:
                 limits = _slice_limits(array, axes, separate_axis, before, pool)
-            apply_axes(array, axes, target, before, after, pool, limits)
+            if limits is None and all(axis.weights.shape[1] <= 2 for axis in axes):
+                apply_linear(array, axes, target, before, after, pool)
+            else:
+                apply_axes(array, axes, target, before, after, pool, limits)
     return target
 
 

@@ -1,4 +1,4 @@
-"""Three banded products, slice by slice: the engine under ``resample``.
+"""Three banded products, slice by slice: the engine under ``resample`` for bands of any width.
 
 Slices are taken along the array's slowest axis in memory, whatever its place in z, y, x. Each slice is
 resampled within its plane into a rolling window of planes; runs of outputs are then products over that
@@ -18,6 +18,7 @@ from gpuprep.ops.axis import Axes, AxisWeights, Block
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.windows import Columns
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -90,7 +91,7 @@ class _Target:
         if self._limits:
             low, high = (bound[part] for bound in self._limits)
             np.clip(tile, low, high, out=tile)
-        self._after.apply(tile, out=self._out[part])
+        self._after.apply(tile, out=self._out[part], scratch=tile)
 
 
 class _Plane:
@@ -103,13 +104,13 @@ class _Plane:
         self._before = before
         self._rows, self._columns = rows, columns
         self._row_blocks = [] if rows.identity else rows.blocks(_ROWS)
-        self._column_blocks = [] if columns.identity else columns.blocks(_ROWS)
+        self._product = None if columns.identity else Columns(columns)
         self.batch = max(1, _PIECE // (rows.n * columns.n))
         self._strip = min(rows.n, max(1, _PIECE // (self.batch * columns.n)))
 
     def resample(self, indices: Sequence[int], planes: Floats) -> None:
         """Fill ``planes[index % len(planes)]`` for each slice index."""
-        strips = np.empty((self.batch, self._strip, self._columns.n), np.float32)
+        strips = np.empty(self.batch * self._strip * self._columns.n, np.float32)
         narrow = np.empty((self.batch, self._rows.n, self._columns.m), np.float32)
         for first, last in _batches(indices, len(planes), self.batch):
             slot = first % len(planes)
@@ -127,15 +128,13 @@ class _Plane:
         first, last = self._rows.used
         for y in range(first, last, self._strip):
             strip = slice(y, min(y + self._strip, last))
-            if not self._column_blocks:
-                self._before.apply(slices[:, strip], out=narrow[:, strip])
+            taken = slices[:, strip]
+            if self._product is None:
+                self._before.apply(taken, out=narrow[:, strip])
                 continue
-            values = strips[: len(slices), : strip.stop - y]
-            self._before.apply(slices[:, strip], out=values)
-            for block in self._column_blocks:
-                part = values[:, :, block.in_start : block.in_stop]
-                out = narrow[:, strip, block.out_start : block.out_stop]
-                np.matmul(part, block.matrix.T, out=out)
+            values = strips[: taken.size].reshape(taken.shape)
+            self._before.apply(taken, out=values)
+            self._product(values, narrow[:, strip])
 
 
 def _batches(indices: Sequence[int], modulus: int, most: int) -> Iterator[tuple[int, int]]:
