@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from cuda_on_cpu.cpu_module import CpuModule
+from kernels.cuda_on_cpu.cpu_module import CpuModule
 
 LOCK = threading.RLock()  # the kernels' fibers belong to one thread at a time
 

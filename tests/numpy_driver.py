@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
-from kernel_engines import cpu_engine
+from kernels.kernel_engines import cpu_engine
 
 from gpuprep.kernels.loader import Engine
 

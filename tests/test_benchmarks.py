@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import missing
-from kernel_engines import cpu_engine
+from kernels.cuda_on_cpu.cpu_module import missing
+from kernels.kernel_engines import cpu_engine
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = (24, 30, 26)

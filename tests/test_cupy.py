@@ -6,7 +6,7 @@ from pathlib import Path
 import fake_cupy
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import missing
+from kernels.cuda_on_cpu.cpu_module import missing
 
 import gpuprep
 from gpuprep.backend import choose_backend

@@ -4,9 +4,9 @@ import threading
 
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import missing
 from hypothesis import given
 from hypothesis import strategies as st
+from kernels.cuda_on_cpu.cpu_module import missing
 from numpy_driver import DeviceFailure, NumpyDriver
 
 from gpuprep.device.link import Gate, Link

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_on_cpu.cpu_module import missing
+from kernels.cuda_on_cpu.cpu_module import missing
 from numpy_driver import NumpyDriver
 
 from gpuprep.case import Case, LabelSource, Source

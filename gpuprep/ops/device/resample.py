@@ -105,7 +105,8 @@ def _measured(
     if corners is None:  # one by one: a strided copy would need a kernel of the array library
         ends_of = [sorted({0, n - 1}) for n in array.shape]
         places = [tuple(slice(k, k + 1) for k in corner) for corner in itertools.product(*ends_of)]
-        corners = np.concatenate([engine.to_host(array[place]) for place in places])
+        voxels = [engine.to_host(array[place]).item() for place in places]
+        corners = np.array(voxels, array.dtype).reshape([len(ends) for ends in ends_of])
     return _Measured(ends or value_range_device(engine, array), slices, corners)
 
 
