@@ -33,6 +33,7 @@ from gpuprep.ops.pointwise import ClipAffine
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
+_GROUP = 1 << 18  # voxels finished at a time: fewer, longer calls keep threads from queueing
 _RUNS = 4  # per thread, so that threads end together
 _WAITING = (
     16  # slices of a run that are written together, where the output has another slowest axis
@@ -51,16 +52,25 @@ def apply_linear(
     order = memory_order(array)
     target = out.transpose(order)
     source, tables = _needed(array.transpose(order), [axes[axis] for axis in order])
-    ahead, behind = _steps(tables, source.dtype, before, after)
+    ahead, behind = _steps(tables, source.dtype, before)
+    finish = Finish(after)
     in_order = memory_order(target)[0] == 0
 
     def run(outputs: Sequence[int]) -> None:
         part = target[outputs[0] : outputs[-1] + 1]
         planes = part if in_order else np.empty(part.shape, part.dtype)
         pair = _Pair(source, tables[0], Chain(ahead, Form(source.shape[1:], source.dtype)))
-        finish = Chain(behind, pair.form)
-        for k, plane in zip(outputs, planes, strict=True):
-            finish(pair.between(k), plane)
+        turn = Chain(behind, pair.form) if behind else None
+        group = max(1, _GROUP // (part.shape[1] * part.shape[2]))
+        tile = np.empty((group, *part.shape[1:]), np.float32)
+        for first in range(0, len(outputs), group):
+            ks = outputs[first : first + group]
+            for k, plane in zip(ks, tile, strict=False):
+                if turn is None:
+                    pair.between(k, plane)
+                else:
+                    turn(pair.between(k, pair.mixed), plane)
+            finish(tile[: len(ks)], planes[first : first + len(ks)])
         if not in_order:
             part[...] = planes
 
@@ -86,7 +96,7 @@ def _needed(source: Array, axes: Sequence[AxisWeights]) -> tuple[Array, list[Axi
 
 
 def _steps(
-    axes: Sequence[AxisWeights], source: np.dtype[Any], before: ClipAffine, after: ClipAffine
+    axes: Sequence[AxisWeights], source: np.dtype[Any], before: ClipAffine
 ) -> tuple[list[Step], list[Step]]:
     """What is done to a slice ahead of the slice axis and behind it."""
     ahead: list[Step] = []
@@ -100,7 +110,7 @@ def _steps(
             steps += mixing_columns(axes[2])
     picked = 1 if ahead and isinstance(ahead[0], PickRows) else 0  # rows are picked as stored
     ahead[picked:picked] = loading(source, before)
-    return ahead, [*behind, Finish(after)]
+    return ahead, behind
 
 
 def _cheapest(axes: Sequence[AxisWeights]) -> tuple[int, ...]:
@@ -125,11 +135,11 @@ class _Pair:
         self._source, self._axis, self._ahead = source, axis, ahead
         self._planes = np.zeros((2, *ahead.form.shape), np.float32)
         self._held = [-1, -1]
-        self._mixed = np.empty(ahead.form.shape, np.float32)
+        self.mixed = np.empty(ahead.form.shape, np.float32)
         self.form = ahead.form
 
-    def between(self, k: int) -> Floats:
-        """The slice at output ``k``; the next call overwrites it."""
+    def between(self, k: int, out: Floats) -> Floats:
+        """Write the slice at output ``k``; returns ``out``."""
         weights = np.zeros((1, 2), np.float32)
         for index, weight in enumerate(self._axis.weights[k], int(self._axis.start[k])):
             place = index % 2
@@ -137,5 +147,5 @@ class _Pair:
             if self._held[place] != index:
                 self._ahead(self._source[index], self._planes[place])
                 self._held[place] = index
-        np.matmul(weights, self._planes.reshape(2, -1), out=self._mixed.reshape(1, -1))
-        return self._mixed
+        np.matmul(weights, self._planes.reshape(2, -1), out=out.reshape(1, -1))
+        return out

@@ -102,7 +102,11 @@ class ClipAffine:
             scratch = out
         elif scratch is None:
             scratch = np.empty(array.shape, np.float32)
-        return _cast(self._float32(array, scratch), out, scratch)
+        values = self._float32(array, scratch)
+        if out.dtype == np.float16:
+            write_half(values, out, scratch, self.bounds() if self.clips else None)
+            return out
+        return _cast(values, out, scratch)
 
     def in_integers(self, dtype: np.dtype[Any]) -> tuple[Any, Any, Any] | None:
         """Low, high and offset in an integer dtype of at most 16 bits: ``clip(x, low, high) + offset``.
@@ -152,9 +156,8 @@ class ClipAffine:
             if rest:
                 array = np.add(array, rest, out=out)
             if self.clips:
-                low, high = self.bounds()
-                array = np.maximum(array, np.float32(low), out=out)
-                array = np.minimum(array, np.float32(high), out=out)
+                low, high = (np.float32(bound) for bound in self.bounds())
+                array = np.clip(array, low, high, out=out)  # six times as fast as maximum, minimum
         return array
 
 
