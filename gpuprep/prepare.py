@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 from gpuprep.assemble import Assembled
 from gpuprep.config import Config
@@ -133,14 +133,13 @@ def _crop_box(
     if rule.to == "none" or not (labels if rule.to == "label" else channels):
         return _whole(geometry)
     if rule.to == "label":
-        box, found = operations.label_box(labels), partial(operations.labelled, labels)
+        box = operations.label_box(labels)
     elif rule.to == "body":
         box = operations.above_box(channels[0], threshold, _BODY_FRACTION)
-        found = partial(operations.above, channels[0], threshold)
     else:
-        box, found = operations.nonzero_box(channels), partial(operations.nonzero, channels)
-    if box == _whole(geometry) and not operations.measure(found()).maximum:
-        return None  # the whole is also what an empty volume gives
+        box = operations.nonzero_box(channels)
+    if box is None:
+        return None
     margin = tuple(math.ceil(rule.margin / step - _ROUNDING) for step in geometry.spacing_zyx)
     return crops.grow(box, margin, geometry.shape)
 

@@ -1,4 +1,4 @@
-"""Boxes around what matters in a volume, as slices in ``z, y, x``; an empty volume gives its full extent.
+"""Boxes around what matters in a volume, as slices in ``z, y, x``; None where nothing does.
 
 Boxes are found without a boolean copy of the volume: slices are looked at one by one in memory order,
 and of each slice only what lies outside the box so far.
@@ -17,20 +17,20 @@ from gpuprep.geometry import Box, Shape
 Array = NDArray[Any]
 
 
-def nonzero_box(arrays: Sequence[Array]) -> Box:
+def nonzero_box(arrays: Sequence[Array]) -> Box | None:
     """The tight box of voxels that differ from zero in any of the arrays (channels of one shape).
 
     This is nnU-Net's ``crop_to_nonzero``; it fills holes first, which cannot move a tight box.
     """
-    return _union([tight_box(array, lambda part: part != 0) for array in arrays], arrays[0].shape)
+    return _union([tight_box(array, lambda part: part != 0) for array in arrays])
 
 
-def label_box(labels: Sequence[Array]) -> Box:
+def label_box(labels: Sequence[Array]) -> Box | None:
     """The tight box of voxels above zero in any of the label maps (of one shape)."""
-    return _union([tight_box(label, lambda part: part > 0) for label in labels], labels[0].shape)
+    return _union([tight_box(label, lambda part: part > 0) for label in labels])
 
 
-def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) -> Box:
+def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) -> Box | None:
     """The box of a body: planes that hold enough voxels above a threshold.
 
     Along each axis, the box runs from the first to the last plane whose number of voxels above
@@ -49,16 +49,16 @@ def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) ->
     return box_of_counts(counts, minimum_fraction)
 
 
-def box_of_counts(counts: Sequence[NDArray[np.int64]], minimum_fraction: float = 0.0) -> Box:
+def box_of_counts(counts: Sequence[NDArray[np.int64]], minimum_fraction: float = 0.0) -> Box | None:
     """Per axis from the first to the last plane that holds at least a fraction of the fullest's voxels.
 
-    ``counts`` are voxels per plane along z, y, x; with no voxels, or no such plane, the full extent.
+    ``counts`` are voxels per plane along z, y, x; None with no voxels, or no such plane.
     """
     edges = []
     for count in counts:
         enough = np.flatnonzero((count > 0) & (count >= minimum_fraction * count.max()))
         if not len(enough):
-            return _union([], tuple(len(every) for every in counts))
+            return None
         edges.append(slice(int(enough[0]), int(enough[-1]) + 1))
     return edges[0], edges[1], edges[2]
 
@@ -105,11 +105,11 @@ def _widen(bounds: tuple[int, int], plane: Array, hit: Callable[[Array], Array])
     return low, high + int(beyond[-1]) + 1 if len(beyond) else high
 
 
-def _union(boxes: Iterable[Box | None], shape: tuple[int, ...]) -> Box:
-    """The box around several; the full extent where there are none."""
+def _union(boxes: Iterable[Box | None]) -> Box | None:
+    """The box around several; None where there are none."""
     found = [box for box in boxes if box is not None]
     if not found:
-        return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+        return None
     z, y, x = (
         slice(min(part.start for part in parts), max(part.stop for part in parts))
         for parts in zip(*found, strict=True)

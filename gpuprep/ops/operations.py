@@ -76,13 +76,13 @@ class Operations(Protocol):
     def hold(self, array: Array) -> Held:
         """Bring an array to where the engine works."""
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box:
-        """``ops.crop.nonzero_box``."""
+    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
+        """``ops.crop.nonzero_box``; None where nothing is found, as for the next two."""
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box:
+    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
         """``ops.crop.above_box``."""
 
-    def label_box(self, labels: Sequence[Held]) -> Box:
+    def label_box(self, labels: Sequence[Held]) -> Box | None:
         """``ops.crop.label_box``."""
 
     def nonzero(self, channels: Sequence[Held]) -> Held:
@@ -144,13 +144,13 @@ class HostOperations:
     def hold(self, array: Array) -> Held:
         return Held(array)
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box:
+    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
         return crop.nonzero_box([self.fetch(channel) for channel in channels])
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box:
+    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
         return crop.above_box(self.fetch(channel), threshold, minimum_fraction)
 
-    def label_box(self, labels: Sequence[Held]) -> Box:
+    def label_box(self, labels: Sequence[Held]) -> Box | None:
         return crop.label_box([self.fetch(label) for label in labels])
 
     def nonzero(self, channels: Sequence[Held]) -> Held:

@@ -24,19 +24,19 @@ from gpuprep.ops.gather import memory_order
 _THREADS = 128
 
 
-def nonzero_box_device(engine: Engine, arrays: Sequence[Any]) -> Box:
+def nonzero_box_device(engine: Engine, arrays: Sequence[Any]) -> Box | None:
     """``ops.crop.nonzero_box``: the tight box of voxels that differ from zero in any channel."""
     return box_of_counts(_counts(engine, arrays, None))
 
 
-def label_box_device(engine: Engine, labels: Sequence[Any]) -> Box:
+def label_box_device(engine: Engine, labels: Sequence[Any]) -> Box | None:
     """``ops.crop.label_box``: the tight box of voxels above zero in any label map."""
     return box_of_counts(_counts(engine, labels, 0.0))
 
 
 def above_box_device(
     engine: Engine, array: Any, threshold: float, minimum_fraction: float = 0.02
-) -> Box:
+) -> Box | None:
     """``ops.crop.above_box``: from the first to the last plane with enough voxels above a threshold."""
     return box_of_counts(_counts(engine, [array], threshold), minimum_fraction)
 

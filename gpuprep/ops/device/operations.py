@@ -55,18 +55,19 @@ class DeviceOperations:
             self._fall_back(f"kernels do not read {array.dtype}")
             return Held(array)
         uploaded = self._twice(lambda: Held(array, self._link.upload(array)))
-        if uploaded is None:
+        if not uploaded:
             self._fall_back("the device has no room for a whole volume")
-        return uploaded or Held(array)
+            return Held(array)
+        return uploaded[0]
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box:
+    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
         return self._step(
             channels,
             lambda: device.nonzero_box_device(self._engine, [held.device for held in channels]),
             lambda: self._host.nonzero_box(channels),
         )
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box:
+    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
         rule = threshold, minimum_fraction
         return self._step(
             [channel],
@@ -74,7 +75,7 @@ class DeviceOperations:
             lambda: self._host.above_box(channel, *rule),
         )
 
-    def label_box(self, labels: Sequence[Held]) -> Box:
+    def label_box(self, labels: Sequence[Held]) -> Box | None:
         return self._step(
             labels,
             lambda: device.label_box_device(self._engine, [held.device for held in labels]),
@@ -212,19 +213,18 @@ class DeviceOperations:
         """``work`` where all arrays are on the device and there is room; else ``instead``."""
         if all(each.device is not None for each in held):
             done = self._twice(work)
-            if done is not None:
-                return done
+            if done:
+                return done[0]
             self._fall_back("the device has no room for a step")
         return instead()
 
-    def _twice(self, work: Callable[[], Result]) -> Result | None:
-        """The result, or None where there is no room even when memory kept for reuse is given back."""
-        done = self._once(work)
-        return self._once(work) if done is None else done
+    def _twice(self, work: Callable[[], Result]) -> tuple[Result] | None:
+        """The result; None where there is no room even when memory kept for reuse is given back."""
+        return self._once(work) or self._once(work)
 
-    def _once(self, work: Callable[[], Result]) -> Result | None:
+    def _once(self, work: Callable[[], Result]) -> tuple[Result] | None:
         try:
-            return work()
+            return (work(),)
         except MemoryError:
             pass  # the traceback, which holds on to arrays, must be gone first
         self._link.release()
