@@ -9,8 +9,8 @@ grid and result (``rivals.py``), stored as float32 as the tool does, and as floa
 default. Every measurement is a fresh process held to its cores; imports are not counted; the paths take
 turns and the fastest round counts. CPU time is of the process and its children. Peak memory is above
 what the process had after its imports. gpuprep waits for the disk at the end of a case, the others do
-not; MONAI and TorchIO save uncompressed. Two differences belong to the tools: TorchIO resamples int16 as
-int16, so its image is off by half a unit, and MONAI's nearest label rounds exact halves to even.
+not; MONAI and TorchIO save uncompressed. TorchIO's image is off by up to a unit of int16, the dtype it
+resamples in; labels of MONAI differ in a few voxels, at exact halves in the small case looked into.
 
 ``--peers-python`` is an interpreter with nnunetv2, monai and torchio (``tests/goldens/make.py`` says how to
 make one); a tool that it lacks is left out, and the reason is printed.

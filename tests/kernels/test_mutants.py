@@ -31,7 +31,10 @@ from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
 from kernels.kernel_engines import cpu_engine
 from kernels.mutants import MUTANTS, narrowed
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "runs"),
+]
 
 
 def volume() -> np.ndarray:
