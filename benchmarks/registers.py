@@ -1,6 +1,6 @@
 """What the CUDA kernels take, without a GPU: registers and spills per architecture, bytes that they move.
 
-    python benchmarks/kernels.py [--out FILE]        needs NVRTC: pip install -e ".[kernels]"
+    python benchmarks/registers.py [--out FILE]        needs NVRTC: pip install -e ".[kernels]"
 
 Registers and spilled bytes are ptxas's, of the largest kernel of each family (one per pair of dtypes).
 Bytes are those of a volume of 466×512×512 int16 resampled to 311×267×267 float16: what each pass reads
@@ -23,7 +23,7 @@ from timing import machine, versions
 ARCHITECTURES = (80, 86, 90, 100, 120)
 SOURCE, TARGET = (466, 512, 512), (311, 267, 267)
 INT16, FLOAT16, FLOAT32 = 2, 2, 4
-RESULT = Path(__file__).parent / "results" / "kernels.json"
+RESULT = Path(__file__).parent / "results" / "registers.json"
 
 _ENTRY = re.compile(
     r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
