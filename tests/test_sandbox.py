@@ -228,10 +228,11 @@ def test_nothing_leaks(sandbox, volume, tmp_path):
 
 
 PARENT = """
-import sys
+import signal, sys
 from gpuprep.case import Source
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.io.scan import Scan
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 own = Sandbox()
 own.peek(Source(sys.argv[1]))
 print(own.pid, flush=True)
