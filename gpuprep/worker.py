@@ -109,12 +109,10 @@ def is_worth_it(assembled: Assembled, config: Config) -> bool:
 
 
 def bytes_on_device(assembled: Assembled, config: Config) -> int:
-    """Device memory to ask for: all channels, and the work on the largest of channels and labels."""
+    """Device memory to ask for: all channels and labels, and the work on one of them."""
     target = map_grid(assembled.geometry, config.image.resample).shape
     arrays = [*assembled.channels, *assembled.labels.values()]
-    itemsize = max(array.itemsize for array in arrays)
-    channels = max(1, len(assembled.channels))
-    return device_bytes(assembled.geometry.shape, itemsize, target, channels=channels)
+    return device_bytes(assembled.geometry.shape, target, [array.itemsize for array in arrays])
 
 
 def commit(

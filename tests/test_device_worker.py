@@ -175,3 +175,19 @@ def test_slots_share_a_device_and_make_what_one_makes(tmp_path):
 
 def test_the_doctor_compares_the_engines():
     assert 0 < compare_engines(link_over(NumpyDriver())) < 2e-6
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_case_takes_no_more_of_the_device_than_it_asked_for(tmp_path, name):
+    driver = NumpyDriver()
+    asked = []
+
+    class Watched(Link):
+        def session(self, needed):
+            asked.append(needed)
+            return super().session(needed)
+
+    link = Watched(driver, Gate(1 << 40), piece_bytes=1 << 14)
+    make(tmp_path, config_of(name), link, ("f4", "u1"))
+    counts = 1 << 16  # of statistics, and tables: they do not grow with the volume
+    assert driver.arrays.peak <= asked[0] + counts
