@@ -67,7 +67,7 @@ def export(
     interpolation: Annotated[
         Literal["nearest", "linear"],
         typer.Option(help="How labels go back: the nearest voxel, or a vote among eight."),
-    ] = "nearest",
+    ] = "linear",
     outside: Annotated[
         float | None, typer.Option(help="Value outside the crop; else 0, or an image's minimum.")
     ] = None,

@@ -43,7 +43,7 @@ def export_case(
     label: str | None = None,
     channel: int | None = None,
     native: bool = False,
-    interpolation: LabelRule = "nearest",
+    interpolation: LabelRule = "linear",
     outside: float | None = None,
     overwrite: bool = False,
 ) -> Exported:

@@ -74,7 +74,7 @@ def to_native(
     record: Mapping[str, Any],
     *,
     label: bool,
-    interpolation: LabelRule = "nearest",
+    interpolation: LabelRule = "linear",
     outside: float | None = None,
 ) -> Volume:
     """A volume on a stored case's grid (a prediction, say) back on the grid of the case's source file.

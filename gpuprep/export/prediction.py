@@ -43,7 +43,7 @@ def export_prediction(
     prediction: Path,
     *,
     native: bool = False,
-    interpolation: LabelRule = "nearest",
+    interpolation: LabelRule = "linear",
     outside: float | None = None,
     overwrite: bool = False,
 ) -> Exported:
@@ -78,7 +78,7 @@ def prediction_to_native(
     case: Case,
     array: NDArray[Any],
     *,
-    interpolation: LabelRule = "nearest",
+    interpolation: LabelRule = "linear",
     outside: float | None = None,
 ) -> tuple[NDArray[Any], Geometry]:
     """An array on the grid of a stored case, back on the grid of the case's source file.
