@@ -24,7 +24,7 @@ ROWS: list[set[str]] = [
     {"cohort", "plan", "footprint"},
     {"assemble"},
     {"prepare"},
-    {"record", "compute", "worker", "output"},
+    {"record", "compute", "pyramid", "worker", "output"},
     {"executors"},
     {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal"},
