@@ -13,7 +13,7 @@ from gpuprep.terminal import ConfigOption, JsonOption, SetOption, VerboseOption,
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    for command in (inspect, export, demo):
+    for command in (inspect, export, convert, demo):
         app.command()(command)
 
 
@@ -102,6 +102,32 @@ def export(
     out.print(
         f"[green]written[/] {escape(str(file))}: {written.geometry.describe()}, {written.dtype}",
         highlight=False,
+    )
+
+
+def convert(
+    output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
+    to: Annotated[
+        Literal["nnunet", "msd"],
+        typer.Option(help="nnU-Net's preprocessed cases, or the layout of the MSD."),
+    ],
+    case: Annotated[
+        list[str] | None, typer.Option(help="Only this case; may be given several times.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Label map, where cases have several.")] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a cohort, on its own grids, as other training software wants it."""
+    from gpuprep.export import convert_cohort
+
+    written = convert_cohort(output, folder, to, cases=case or (), label=label)
+    if as_json:
+        print_json(written.to_json())
+        return
+    out.print(
+        f"[green]written[/] {escape(str(folder))}: {len(written.cases)} cases", highlight=False
     )
 
 

@@ -13,7 +13,7 @@ from gpuprep.errors import StoreError, UsageError
 from gpuprep.export.files import check_target, portable, whole_file, write_voxels
 from gpuprep.export.native import LabelRule, to_native
 from gpuprep.geometry import Geometry
-from gpuprep.store.reader import Case, StoredArray, open_cohort
+from gpuprep.store.reader import Case, Cohort, StoredArray, open_cohort
 from gpuprep.volume import Volume
 
 _SHOWN = 8  # names listed in an error
@@ -87,15 +87,27 @@ def write_exported(array: NDArray[Any], geometry: Geometry, file: Path) -> Expor
     return Exported(file, geometry, str(array.dtype))
 
 
+def all_cases(output: Path) -> tuple[str, ...]:
+    """The ids of a cohort's cases; UsageError where there is no cohort or no case."""
+    ids = _find_cohort(output).ids
+    if not ids:
+        raise UsageError(f"{output} holds no finished case", advice="run it again")
+    return ids
+
+
 def find_case(output: Path, case_id: str) -> Case:
     """A case of a cohort; UsageError lists the cases there are."""
-    try:
-        cohort = open_cohort(output)
-    except StoreError as error:
-        raise UsageError(error.message, advice=error.advice) from error
+    cohort = _find_cohort(output)
     if case_id not in cohort:
         raise UsageError(f"{output} holds no case {case_id!r}", advice=_choose(cohort.ids, "cases"))
     return cohort[case_id]
+
+
+def _find_cohort(output: Path) -> Cohort:
+    try:
+        return open_cohort(output)
+    except StoreError as error:
+        raise UsageError(error.message, advice=error.advice) from error
 
 
 def find_label(case: Case, name: str) -> StoredArray:
