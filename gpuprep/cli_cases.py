@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
@@ -13,7 +13,7 @@ from gpuprep.terminal import ConfigOption, JsonOption, SetOption, VerboseOption,
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    for command in (inspect, export, demo):
+    for command in (inspect, export, convert, demo):
         app.command()(command)
 
 
@@ -57,18 +57,44 @@ def export(
     channel: Annotated[
         int | None, typer.Option(help="Channel of a multi-channel image, from 0.")
     ] = None,
+    array: Annotated[
+        Path | None,
+        typer.Option(help="Write this instead: .npy, .nii.gz, .mha or Zarr, on the case's grid."),
+    ] = None,
     native: Annotated[
         bool, typer.Option("--native", help="Bring the voxels back to the grid of the source.")
     ] = False,
+    interpolation: Annotated[
+        Literal["nearest", "linear"],
+        typer.Option(help="How labels go back: the nearest voxel, or a vote among eight."),
+    ] = "linear",
+    outside: Annotated[
+        float | None, typer.Option(help="Value outside the crop; else 0, or an image's minimum.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Write a stored array to a file that every medical viewer opens."""
-    from gpuprep.export import export_case
+    """Write a stored array, or a prediction on its grid, to a file that every medical viewer opens."""
+    from functools import partial
 
-    written = export_case(
-        output, case, file, label=label, channel=channel, native=native, overwrite=overwrite
+    from gpuprep.errors import UsageError
+    from gpuprep.export import export_case, export_prediction
+
+    if array is None:
+        write = partial(export_case, label=label, channel=channel)
+    elif label is None and channel is None:
+        write = partial(export_prediction, prediction=array)
+    else:
+        raise UsageError("--array and --label or --channel exclude one another: one array a file")
+    written = write(
+        output,
+        case,
+        file,
+        native=native,
+        interpolation=interpolation,
+        outside=outside,
+        overwrite=overwrite,
     )
     if as_json:
         print_json(written.to_json())
@@ -76,6 +102,32 @@ def export(
     out.print(
         f"[green]written[/] {escape(str(file))}: {written.geometry.describe()}, {written.dtype}",
         highlight=False,
+    )
+
+
+def convert(
+    output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
+    to: Annotated[
+        Literal["nnunet", "msd"],
+        typer.Option(help="nnU-Net's preprocessed cases, or the layout of the MSD."),
+    ],
+    case: Annotated[
+        list[str] | None, typer.Option(help="Only this case; may be given several times.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Label map, where cases have several.")] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Write a cohort, on its own grids, as other training software wants it."""
+    from gpuprep.export import convert_cohort
+
+    written = convert_cohort(output, folder, to, cases=case or (), label=label)
+    if as_json:
+        print_json(written.to_json())
+        return
+    out.print(
+        f"[green]written[/] {escape(str(folder))}: {len(written.cases)} cases", highlight=False
     )
 
 

@@ -188,6 +188,8 @@ class Store(Strict):
     dtype: Literal["float16", "float32", "int16"] = "float16"
     chunk: Literal[16, 32, 48, 64] = 32
     codec: Literal["balanced", "fast", "dense", "gpu"] = "balanced"
+    pyramid: Literal[0, 1, 2] = 0
+    """Coarser levels stored beside the full resolution, each of half the voxels along every axis."""
     durable: bool = True
     """Wait until the disk has every file before a case counts as done."""
 
@@ -260,6 +262,8 @@ class Config(Strict):
         for name in ("layout", "follow_symlinks", "limits"):
             del parts["input"][name]
         del parts["store"]["durable"]
+        if not parts["store"]["pyramid"]:
+            del parts["store"]["pyramid"]  # cases made before there were any stay as they are
         parts["image"]["resample"].get("reference", {}).pop("path", None)
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -68,6 +68,9 @@ def footprint(
 ) -> Footprint:
     """The footprint of a case; ``source`` and ``target`` are the grids of one channel, ``z, y, x``."""
     working = min(math.prod(target) * _WORKING_BYTES, _window_bytes(source, target))
+    if config.store.pyramid:
+        working += stored_bytes(target, 1, config)  # one channel that is no longer cut into chunks
+        working += stored_bytes(target, channels, config) // 7  # an eighth, and an eighth of that
     copies = 0
     if config.image.foreground.outside == "zero":
         working += math.prod(source) * _MASK_BYTES

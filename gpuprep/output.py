@@ -26,7 +26,8 @@ from gpuprep.errors import (
 )
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
-from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, case_folder
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, case_folder
+from gpuprep.store.metadata import group_document
 
 _FINGERPRINT = "fingerprint.json"
 
@@ -53,6 +54,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
             )
         describe(root, config, config.digest)
         (root / CASES_FOLDER).mkdir(exist_ok=True)
+        _describe_groups(root)
     except OSError as error:
         raise _unwritable(root, error) from None
 
@@ -66,6 +68,13 @@ def describe(root: Path, config: Config, case_digest: str) -> None:
         "config": config.resolved(),
     }
     _write_json(root / CONFIG_FILE, document)
+
+
+def _describe_groups(root: Path) -> None:
+    """Make the output and its folder of cases Zarr groups, once, so that ``zarr.open`` lists them."""
+    for folder in (root, root / CASES_FOLDER):
+        if not (folder / GROUP_FILE).exists():
+            _write_json(folder / GROUP_FILE, group_document({}))
 
 
 def _unwritable(root: Path, error: OSError) -> GpuprepError:

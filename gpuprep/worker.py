@@ -22,6 +22,7 @@ from gpuprep.ops.operations import HostOperations
 from gpuprep.ops.statistics import Histogram
 from gpuprep.plan import CasePlan, map_grid
 from gpuprep.prepare import Stopwatch, prepare
+from gpuprep.pyramid import coarser_levels
 from gpuprep.record import versions
 from gpuprep.scratch import Scratch
 from gpuprep.store.case import write_case
@@ -132,6 +133,13 @@ def commit(
                 image=computed.image,
                 labels=computed.labels,
                 geometry=computed.geometry,
+                coarser=coarser_levels(
+                    computed.image,
+                    computed.labels,
+                    computed.geometry,
+                    count=store.pyramid,
+                    threads=plan.threads,
+                ),
                 chunk=store.chunk,
                 codec=store.codec,
                 threads=plan.threads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from gpuprep.store.codecs import ChunkCodec, preset
 from gpuprep.store.files import FileSeal, write_file
 from gpuprep.store.layout import (
     GROUP_FILE,
-    IMAGE_ARRAY,
     LABELS_GROUP,
     ArrayLayout,
     check_label_name,
+    image_array,
     label_array,
     plan_array,
     shard_file,
@@ -28,7 +29,22 @@ from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import write_shard
 from gpuprep.volume import Chunked
 
-__all__ = ["read_record", "write_case", "write_record"]
+__all__ = ["Level", "read_record", "write_case", "write_record"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """A case at one resolution.
+
+    Attributes:
+        image: ``z, y, x`` or ``c, z, y, x``, plain or cut into chunks; None for a case of labels only.
+        labels: Integer label maps ``z, y, x`` by name.
+        geometry: The grid all of them lie on.
+    """
+
+    image: NDArray[Any] | Chunked | None
+    labels: Mapping[str, NDArray[Any]]
+    geometry: Geometry
 
 
 def write_case(
@@ -37,6 +53,7 @@ def write_case(
     image: NDArray[Any] | Chunked | None,
     labels: Mapping[str, NDArray[Any]],
     geometry: Geometry,
+    coarser: Sequence[Level] = (),
     chunk: int = 32,
     codec: str = "balanced",
     threads: int = 1,
@@ -52,6 +69,7 @@ def write_case(
         image: ``z, y, x`` or ``c, z, y, x``, plain or cut into chunks; None for a case of labels only.
         labels: Integer label maps ``z, y, x`` by name.
         geometry: The grid all of them lie on.
+        coarser: The same at lower resolutions, the finest first; viewers like them.
         chunk: Voxels along each edge of a chunk.
         codec: One of ``codecs.PRESETS``.
         threads: Threads that compress.
@@ -70,7 +88,12 @@ def write_case(
         UsageError: the codec or a label's name is wrong.
     """
     folder = Path(folder)
-    arrays = _plan_arrays(image, labels, geometry, chunk, channel_names)
+    levels = [Level(image, labels, geometry), *coarser]
+    arrays = {
+        path: planned
+        for number, level in enumerate(levels)
+        for path, planned in _plan_arrays(number, level, chunk, channel_names).items()
+    }
     codecs = {path: preset(codec, layout.dtype) for path, (_, layout) in arrays.items()}
     documents = {
         f"{path}/{GROUP_FILE}": array_document(
@@ -78,9 +101,7 @@ def write_case(
         )
         for path, (_, layout) in arrays.items()
     }
-    documents |= _group_documents(
-        image, list(labels), geometry, channel_names, label_names or {}, attributes or {}
-    )
+    documents |= _group_documents(levels, channel_names, label_names or {}, attributes or {})
     texts = {path: to_text(document, f"{folder / path}") for path, document in documents.items()}
     seals: dict[str, FileSeal] = {}
     for path, (array, layout) in arrays.items():
@@ -93,15 +114,12 @@ def write_case(
 
 
 def _plan_arrays(
-    image: NDArray[Any] | Chunked | None,
-    labels: Mapping[str, NDArray[Any]],
-    geometry: Geometry,
-    chunk: int,
-    channel_names: Sequence[str],
+    number: int, level: Level, chunk: int, channel_names: Sequence[str]
 ) -> dict[str, tuple[NDArray[Any] | Chunked, ArrayLayout]]:
-    """Every array with its layout, by its path inside the case."""
+    """Every array of a level with its layout, by its path inside the case."""
+    image, geometry = level.image, level.geometry
     arrays: dict[str, NDArray[Any] | Chunked] = {
-        label_array(check_label_name(name)): label for name, label in labels.items()
+        label_array(check_label_name(name), number): label for name, label in level.labels.items()
     }
     for path, array in arrays.items():
         if array.shape != geometry.shape or array.dtype.kind not in "iu":
@@ -116,23 +134,23 @@ def _plan_arrays(
                 f"image of shape {image.shape} with {len(channel_names)} channel names does not fit "
                 f"the case's grid {geometry.shape}"
             )
-        arrays = {IMAGE_ARRAY: image} | arrays
+        arrays = {image_array(number): image} | arrays
     return {
         path: (array, plan_array(array.shape, array.dtype, chunk)) for path, array in arrays.items()
     }
 
 
 def _group_documents(
-    image: NDArray[Any] | Chunked | None,
-    labels: Sequence[str],
-    geometry: Geometry,
+    levels: Sequence[Level],
     channel_names: Sequence[str],
     label_names: Mapping[str, Mapping[int, str]],
     attributes: Mapping[str, Any],
 ) -> dict[str, dict[str, Any]]:
     """``zarr.json`` of every group by its path inside the case."""
+    image, labels = levels[0].image, list(levels[0].labels)
+    geometries = [level.geometry for level in levels]
     case = ome.image_attributes(
-        geometry,
+        geometries,
         0 if image is None else image.ndim,
         name="image",
         channel_names=channel_names,
@@ -144,7 +162,10 @@ def _group_documents(
         groups[f"{LABELS_GROUP}/{GROUP_FILE}"] = ome.labels_attributes(labels)
     for name in labels:
         groups[f"{LABELS_GROUP}/{name}/{GROUP_FILE}"] = ome.label_attributes(
-            geometry, name=name, value_names=label_names.get(name, {}), has_image=image is not None
+            geometries,
+            name=name,
+            value_names=label_names.get(name, {}),
+            has_image=image is not None,
         )
     return {path: group_document(words) for path, words in groups.items()}
 

@@ -1,8 +1,10 @@
 """Where things lie in an output folder, and how an array is cut into shards and chunks.
 
     out/
+      zarr.json                 a plain group, as in cases/, so that zarr.open lists the cohort
       gpuprep.json              the config as resolved, its digest, versions
-      cases/<case id>.zarr/     OME-Zarr 0.5 group: zarr.json, 0/, labels/<name>/0/, record.json last
+      cases/<case id>.zarr/     OME-Zarr 0.5 group: zarr.json, 0/, labels/<name>/0/, record.json last;
+                                1/ and 2/ beside every 0/ are coarser levels, where asked for
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
       .staging/                 cases being built, never read
@@ -36,7 +38,7 @@ CASE_SUFFIX = ".zarr"
 
 GROUP_FILE = "zarr.json"
 RECORD_FILE = "record.json"
-IMAGE_ARRAY = "0"
+IMAGE_ARRAY = "0"  # of full resolution
 LABELS_GROUP = "labels"
 
 SHARD_LIMIT = 512 << 20
@@ -53,9 +55,14 @@ def case_folder(root: str | Path, case_id: str) -> Path:
     return Path(root) / CASES_FOLDER / f"{check_case_id(case_id)}{CASE_SUFFIX}"
 
 
-def label_array(name: str) -> str:
+def image_array(level: int = 0) -> str:
+    """The path of the image's array inside its case; levels above 0 are coarser."""
+    return str(level)
+
+
+def label_array(name: str, level: int = 0) -> str:
     """The path of a label's array inside its case."""
-    return f"{LABELS_GROUP}/{name}/{IMAGE_ARRAY}"
+    return f"{LABELS_GROUP}/{name}/{image_array(level)}"
 
 
 def check_case_id(case_id: str) -> str:

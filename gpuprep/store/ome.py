@@ -7,16 +7,24 @@ translation would be wrong and is left out. The full geometry always stands in `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gpuprep.geometry import Geometry
-from gpuprep.store.layout import IMAGE_ARRAY
+from gpuprep.store.layout import image_array
 
 FORMAT_VERSION = 1  # of attributes.gpuprep and record.json
 _OME_VERSION = "0.5"
+_ANATOMICAL = {
+    "L": "right-to-left",
+    "R": "left-to-right",
+    "P": "anterior-to-posterior",
+    "A": "posterior-to-anterior",
+    "S": "inferior-to-superior",
+    "I": "superior-to-inferior",
+}
 _AXIS_TOLERANCE = 1e-4  # of a direction cosine: float32 headers carry 1e-6, real tilts 1e-2
 
 
@@ -31,7 +39,7 @@ def is_oblique(geometry: Geometry) -> bool:
 
 
 def image_attributes(
-    geometry: Geometry,
+    geometries: Sequence[Geometry],
     ndim: int,
     *,
     name: str,
@@ -41,8 +49,10 @@ def image_attributes(
 ) -> dict[str, Any]:
     """Attributes of a case's group: for OME readers, and the geometry as SimpleITK has it.
 
+    ``geometries`` are those of the levels, from full resolution on.
     ``ndim`` is the image's, 0 for a case of labels only, which is no OME image.
     """
+    geometry = geometries[0]
     own = {
         "format": FORMAT_VERSION,
         "geometry": geometry.to_json(),
@@ -53,7 +63,7 @@ def image_attributes(
     }
     if ndim == 0:
         return {"gpuprep": own}
-    multiscales = [_multiscale(geometry, ndim, name)]
+    multiscales = [_multiscale(geometries, ndim, name)]
     return {"ome": {"version": _OME_VERSION, "multiscales": multiscales}, "gpuprep": own}
 
 
@@ -63,7 +73,11 @@ def labels_attributes(names: Sequence[str]) -> dict[str, Any]:
 
 
 def label_attributes(
-    geometry: Geometry, *, name: str, value_names: Mapping[int, str], has_image: bool
+    geometries: Sequence[Geometry],
+    *,
+    name: str,
+    value_names: Mapping[int, str],
+    has_image: bool,
 ) -> dict[str, Any]:
     """Attributes of one label image; ``value_names`` names its voxel values."""
     image_label: dict[str, Any] = {"source": {"image": "../../"}} if has_image else {}
@@ -71,7 +85,7 @@ def label_attributes(
         image_label["properties"] = [
             {"label-value": value, "name": text} for value, text in sorted(value_names.items())
         ]
-    multiscales = [_multiscale(geometry, 3, name)]
+    multiscales = [_multiscale(geometries, 3, name)]
     ome = {"version": _OME_VERSION, "multiscales": multiscales, "image-label": image_label}
     return {"ome": ome}
 
@@ -82,14 +96,44 @@ def parse_value_names(attributes: Mapping[str, Any]) -> dict[int, str]:
     return {int(entry["label-value"]): str(entry["name"]) for entry in properties}
 
 
-def _multiscale(geometry: Geometry, ndim: int, name: str) -> dict[str, Any]:
+def _multiscale(geometries: Sequence[Geometry], ndim: int, name: str) -> dict[str, Any]:
     lead = ndim - 3
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] * lead
-    axes += [{"name": axis, "type": "space", "unit": "millimeter"} for axis in "zyx"]
-    scale = [1.0] * lead + [float(s) for s in geometry.spacing_zyx]
-    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
-    if geometry.orientation == "LPS":
-        shift = [0.0] * lead + [float(t) for t in reversed(geometry.origin)]
-        transforms.append({"type": "translation", "translation": shift})
-    dataset = {"path": IMAGE_ARRAY, "coordinateTransformations": transforms}
-    return {"name": name, "axes": axes, "datasets": [dataset]}
+    axes: list[dict[str, Any]] = [{"name": "c", "type": "channel"}] * lead
+    axes += [
+        {"name": axis, "type": "space", "unit": "millimeter"} | orientation
+        for axis, orientation in zip("zyx", _orientations(geometries[0]), strict=True)
+    ]
+    datasets = [
+        {"path": image_array(level), "coordinateTransformations": transforms}
+        for level, transforms in enumerate(_transforms(geometries, lead))
+    ]
+    return {"name": name, "axes": axes, "datasets": datasets}
+
+
+def _transforms(geometries: Sequence[Geometry], lead: int) -> Iterator[list[dict[str, Any]]]:
+    """Scale and translation of each level.
+
+    Off an LPS grid the translation is counted along the grid's own axes from its first voxel, so that
+    levels lie over one another; that of full resolution is left out.
+    """
+    first = geometries[0]
+    for geometry in geometries:
+        scale = [1.0] * lead + [float(s) for s in geometry.spacing_zyx]
+        transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        shift = geometry.origin
+        if first.orientation != "LPS":
+            shift = tuple(first.matrix.T @ np.subtract(geometry.origin, first.origin))
+        if first.orientation == "LPS" or geometry is not first:
+            along = [0.0] * lead + [float(t) for t in reversed(shift)]
+            transforms.append({"type": "translation", "translation": along})
+        yield transforms
+
+
+def _orientations(geometry: Geometry) -> list[dict[str, Any]]:
+    """RFC-4's word for the direction of each of ``z, y, x``; none on a grid between the patient's axes."""
+    if is_oblique(geometry):
+        return [{}, {}, {}]
+    return [
+        {"orientation": {"type": "anatomical", "value": _ANATOMICAL[letter]}}
+        for letter in reversed(geometry.orientation)
+    ]

@@ -81,7 +81,8 @@ def verify_cohort(
         on_case: Called after each case with its id and its problems.
     """
     root = Path(root)
-    folders = sorted((root / CASES_FOLDER).iterdir(), key=lambda folder: natural_key(folder.name))
+    entries = (entry for entry in (root / CASES_FOLDER).iterdir() if entry.name != GROUP_FILE)
+    folders = sorted(entries, key=lambda folder: natural_key(folder.name))
     wanted = _wanted_digest(root)
     problems = []
     for folder in folders:

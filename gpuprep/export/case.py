@@ -1,0 +1,149 @@
+"""One array of a stored case to a file, on its own grid or on the source's. Intensities stay as stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import StoreError, UsageError
+from gpuprep.export.files import check_target, portable, whole_file, write_voxels
+from gpuprep.export.native import LabelRule, to_native
+from gpuprep.geometry import Geometry
+from gpuprep.store.reader import Case, Cohort, StoredArray, open_cohort
+from gpuprep.volume import Volume
+
+_SHOWN = 8  # names listed in an error
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written, and the grid and dtype of its voxels."""
+
+    path: Path
+    geometry: Geometry
+    dtype: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "geometry": self.geometry.to_json(),
+            "dtype": self.dtype,
+        }
+
+
+def export_case(
+    output: Path,
+    case_id: str,
+    file: Path,
+    *,
+    label: str | None = None,
+    channel: int | None = None,
+    native: bool = False,
+    interpolation: LabelRule = "linear",
+    outside: float | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write one array of a stored case to a file; returns what was written.
+
+    Args:
+        output: the cohort's folder.
+        file: the target; its suffix (.nii, .nii.gz, .mha) chooses the format.
+        label: the label map to write; None for the image.
+        channel: which channel of a multi-channel image, from 0.
+        native: bring the voxels back to the grid of the source file, or to the straight grid that
+            took the place of a sheared or uneven one.
+        interpolation: of a label that is brought back.
+        outside: what the source holds outside the crop (see ``to_native``).
+        overwrite: replace a file that is there.
+
+    Raises:
+        UsageError: the suffix, case, label or channel is unknown (the message lists what exists), or
+            the file cannot be written.
+        CorruptStoreError: the case's bytes are damaged.
+    """
+    check_target(file, overwrite=overwrite)
+    case = find_case(output, case_id)
+    volume = Volume(_read(case, label, channel), case.geometry)
+    if native:
+        volume = to_native(
+            volume,
+            case.record,
+            label=label is not None,
+            interpolation=interpolation,
+            outside=outside,
+        )
+    return write_exported(volume.array, volume.geometry, file)
+
+
+def write_exported(array: NDArray[Any], geometry: Geometry, file: Path) -> Exported:
+    """Write ``z, y, x`` or ``c, z, y, x``; the file appears whole or not at all."""
+    array = portable(array)
+    with whole_file(file) as partial:
+        write_voxels(array, geometry, partial)
+    return Exported(file, geometry, str(array.dtype))
+
+
+def all_cases(output: Path) -> tuple[str, ...]:
+    """The ids of a cohort's cases; UsageError where there is no cohort or no case."""
+    ids = _find_cohort(output).ids
+    if not ids:
+        raise UsageError(f"{output} holds no finished case", advice="run it again")
+    return ids
+
+
+def find_case(output: Path, case_id: str) -> Case:
+    """A case of a cohort; UsageError lists the cases there are."""
+    cohort = _find_cohort(output)
+    if case_id not in cohort:
+        raise UsageError(f"{output} holds no case {case_id!r}", advice=_choose(cohort.ids, "cases"))
+    return cohort[case_id]
+
+
+def _find_cohort(output: Path) -> Cohort:
+    try:
+        return open_cohort(output)
+    except StoreError as error:
+        raise UsageError(error.message, advice=error.advice) from error
+
+
+def find_label(case: Case, name: str) -> StoredArray:
+    """A label map of a case; UsageError lists those there are."""
+    if name not in case.labels:
+        raise UsageError(
+            f"case {case.id} has no label {name!r}", advice=_choose(tuple(case.labels), "labels")
+        )
+    return case.labels[name]
+
+
+def _read(case: Case, label: str | None, channel: int | None) -> NDArray[Any]:
+    if label is not None:
+        if channel is not None:
+            raise UsageError("--label and --channel exclude one another: a label has no channels")
+        return np.asarray(find_label(case, label))
+    if case.image is None:
+        raise UsageError(
+            f"case {case.id} holds labels only",
+            advice=f"name one with --label: {', '.join(case.labels)}",
+        )
+    if case.image.ndim == 3:
+        if channel not in (None, 0):
+            raise UsageError(f"case {case.id} has one channel, not a channel {channel}")
+        return np.asarray(case.image)
+    if channel is None or not 0 <= channel < len(case.image):
+        named = ", ".join(f"{n} ({name})" for n, name in enumerate(case.channel_names))
+        raise UsageError(
+            f"case {case.id} has {len(case.image)} channels and one file holds one",
+            advice=f"choose with --channel: {named or f'0 … {len(case.image) - 1}'}",
+        )
+    return np.asarray(case.image[channel])
+
+
+def _choose(names: tuple[str, ...], what: str) -> str:
+    if not names:
+        return f"there are no {what}"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{what}: {', '.join(names[:_SHOWN])}{more}"

@@ -1,0 +1,103 @@
+"""Voxels to ``.nii``, ``.nii.gz`` and ``.mha`` files, which appear whole or not at all.
+
+NIfTI keeps its geometry in float32 (about 1e-5 mm), MetaImage in full. Channels are the fourth axis of a
+NIfTI file, where viewers show them one by one, and the components of a MetaImage voxel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import UsageError
+from gpuprep.geometry import Geometry
+from gpuprep.volume import Volume
+
+SUFFIXES = (".nii", ".nii.gz", ".mha")
+
+
+def write_volume(volume: Volume, file: Path) -> None:
+    """Write a 3-D volume as the format of the file's suffix; float16 becomes float32."""
+    write_voxels(volume.array, volume.geometry, file)
+
+
+def write_voxels(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
+    """Write ``z, y, x`` or ``c, z, y, x`` as the format of the file's suffix; float16 becomes float32."""
+    array = portable(array)
+    if file.name.lower().endswith(".mha"):
+        _write_metaimage(array, geometry, file)
+    else:
+        _write_nifti(array, geometry, file)
+
+
+def portable(array: NDArray[Any]) -> NDArray[Any]:
+    """The array in a dtype that every format knows, C-contiguous."""
+    return np.ascontiguousarray(array, np.float32 if array.dtype == np.float16 else None)
+
+
+def check_target(file: Path, *, overwrite: bool) -> None:
+    """Raises UsageError where a file cannot be written, or is there and must not be replaced."""
+    if suffix_of(file) is None:
+        raise UsageError(
+            f"{file}: no format is known by that suffix", advice=f"use {', '.join(SUFFIXES)}"
+        )
+    if not file.parent.is_dir():
+        raise UsageError(f"folder {file.parent} does not exist")
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder")
+    if file.exists() and not overwrite:
+        raise UsageError(f"{file} exists already", advice="choose another name, or --overwrite")
+
+
+def suffix_of(file: Path) -> Literal[".nii", ".nii.gz", ".mha"] | None:
+    """The suffix that names a format we write, or None."""
+    name = file.name.lower()
+    return next((suffix for suffix in (".nii", ".nii.gz", ".mha") if name.endswith(suffix)), None)
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """A name to write to, beside the file, which then appears whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    partial = file.with_name(f".{os.getpid()}-{file.name}")
+    try:
+        yield partial
+        partial.replace(file)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot write {file}: {reason}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_nifti(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
+    """sform and qform alike (code 1, scanner), so that no reader has to choose."""
+    import nibabel
+
+    turned = array.T if array.ndim == 3 else np.moveaxis(array, 0, -1).transpose(2, 1, 0, 3)
+    image = nibabel.Nifti1Image(turned, geometry.affine_ras)
+    image.set_qform(geometry.affine_ras, code=1)
+    image.set_sform(geometry.affine_ras, code=1)
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, file)
+
+
+def _write_metaimage(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
+    import SimpleITK
+
+    channels = array.ndim == 4
+    last = np.moveaxis(array, 0, -1) if channels else array
+    image = SimpleITK.GetImageFromArray(last, isVector=channels)
+    image.SetSpacing(geometry.spacing)
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(geometry.direction)
+    SimpleITK.WriteImage(image, str(file), useCompression=True)
