@@ -30,7 +30,7 @@ Bytes = NDArray[np.uint8]
 Encode = Callable[[NDArray[Any]], bytes]
 Decode = Callable[[Bytes, NDArray[Any]], None]
 
-_BLOSC_PRESETS = {"balanced": ("zstd", 1), "fast": ("lz4", 5), "dense": ("zstd", 3)}
+_BLOSC_PRESETS = {"balanced": ("lz4hc", 1), "fast": ("lz4", 5), "dense": ("zstd", 3)}
 PRESETS = (*_BLOSC_PRESETS, "gpu")
 
 _SHUFFLES = {
@@ -74,7 +74,7 @@ def preset(name: str, dtype: np.dtype[Any]) -> ChunkCodec:
 
 
 def _shuffle(cname: str, dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "f" or (dtype.itemsize == 1 and cname == "zstd"):
+    if dtype.kind == "f" or cname == "lz4hc" or (dtype.itemsize == 1 and cname == "zstd"):
         return "shuffle"
     return "bitshuffle"
 

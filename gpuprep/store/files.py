@@ -151,7 +151,7 @@ def open_inside(folder: Path, name: str, *, version: CaseVersion | None = None) 
         return _open_below(folder, name, version)
     except OSError as error:
         if version is not None and case_version(folder) != version:
-            raise replaced(folder) from error
+            raise _replaced(folder) from error
         kind = CorruptStoreError if error.errno in _ABSENT else StoreError
         raise kind(
             f"{folder / name}: {error.strerror}",
@@ -159,7 +159,7 @@ def open_inside(folder: Path, name: str, *, version: CaseVersion | None = None) 
         ) from error
 
 
-def replaced(folder: Path) -> StoreError:
+def _replaced(folder: Path) -> StoreError:
     """The error of a case that gave way to another one while it was open."""
     return StoreError(
         f"{folder}: the case was replaced or removed while it was open",
@@ -173,7 +173,7 @@ def _open_below(folder: Path, name: str, version: CaseVersion | None) -> int:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     if version is not None and case_version(folder, descriptor=descriptor) != version:
         os.close(descriptor)
-        raise replaced(folder)
+        raise _replaced(folder)
     *parents, last = name.split("/")
     for parent in parents:
         descriptor = _step(descriptor, parent, flags | os.O_DIRECTORY)

@@ -13,7 +13,7 @@ from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.findings import Finding
 from gpuprep.geometry import Geometry
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import case_version, read_document, replaced
+from gpuprep.store.files import case_version, read_document
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
@@ -32,8 +32,14 @@ from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.record import check_documents, read_record
 
 __all__ = [
-    *("Access", "Case", "Cohort", "CrcPolicy", "ReadPolicy", "StoredArray"),
-    *("open_case", "open_cohort"),
+    "Access",
+    "Case",
+    "Cohort",
+    "CrcPolicy",
+    "ReadPolicy",
+    "StoredArray",
+    "open_case",
+    "open_cohort",
 ]
 
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
@@ -70,7 +76,7 @@ class Case:
                 advice="run the case again, or give the folder of a case",
             )
         if self._policy.crc == "always":
-            check_documents(self.path)
+            check_documents(self.path, version=self._version)
         try:
             attributes = self._attributes("")
             own = attributes["gpuprep"]
@@ -118,10 +124,7 @@ class Case:
     def record(self) -> dict[str, Any]:
         """What was done to the case, checked against its CRC32C; raises CorruptStoreError."""
         if self._record is None:
-            record = read_record(self.path)
-            if case_version(self.path) != self._version:
-                raise replaced(self.path)
-            self._record = record
+            self._record = read_record(self.path, version=self._version)
         return self._record
 
     @property
