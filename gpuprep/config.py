@@ -188,8 +188,11 @@ class Store(Strict):
     dtype: Literal["float16", "float32", "int16"] = "float16"
     chunk: Literal[16, 32, 48, 64] = 32
     codec: Literal["balanced", "fast", "dense", "gpu"] = "balanced"
-    durable: bool = True
-    """Wait until the disk has every file before a case counts as done."""
+    fsync: Literal["always", "commit", "never"] = "commit"
+    """When to wait for the disk: after each file, once before a case counts as done, or never.
+
+    With ``always`` and ``commit`` a case that counts as done survives a power cut.
+    """
 
 
 class Limits(Strict):
@@ -259,7 +262,7 @@ class Config(Strict):
         del parts["cuda"]
         for name in ("layout", "follow_symlinks", "limits"):
             del parts["input"][name]
-        del parts["store"]["durable"]
+        del parts["store"]["fsync"]
         parts["image"]["resample"].get("reference", {}).pop("path", None)
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

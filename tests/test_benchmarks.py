@@ -1,5 +1,6 @@
 """The benchmarks run, on volumes so small that no time means anything; what they compare is the same."""
 
+import argparse
 import importlib
 import json
 import subprocess
@@ -110,3 +111,19 @@ def test_slots_do_every_case_and_watch_memory(script: Any, tmp_path: Path) -> No
         assert row.stages["resample"] > 0
         assert len(row.process_bytes) >= 6
         assert f"{row.slots} slots" in slots.report(row, rows[0])
+
+
+def test_patch_stores_give_the_voxels_back(tmp_path: Path, script: Any) -> None:
+    """Each store whose library is here saves a volume and reads its patches; the process compares them."""
+    patches = script("patches")
+    volume = tmp_path / "noise.npy"
+    noise = np.random.default_rng(0).normal(size=(64, 66, 65))
+    np.save(volume, noise.astype(np.float32))
+    arguments = argparse.Namespace(rounds=1, patches=2, peers_python=sys.executable)
+    stores = [each for each in patches.CANDIDATES if each.name in ("gpuprep fast", "zarr-python")]
+    rows = patches.Bench(volume, tmp_path / "stores", arguments).rows(tuple(stores))
+    assert [row["store"] for row in rows] == ["Gpuprep", "ZarrPython"]
+    for row in rows:
+        assert 0 < row["bytes_per_voxel"] < 2.2
+        assert row["cold"]["64"]["wall_ms"] > 0
+        assert row["patches_per_s_of_two"]["64"] > 0
