@@ -2,9 +2,8 @@
 
     python benchmarks/patches.py --scans FOLDER [--peers-python PYTHON] [--rounds 3] [--patches 24]
 
-Real scans, resampled as for training and normalised: a chest CT (lung1 of pyradiomics) to 0.8×0.8×1.6 mm
-and a T1 MR (of the stroke scans) to 0.8 mm. Each is saved by every store with a label, then cubes of 64, 96
-and 128 voxels of the image are read at random places, the same for all. Every measurement is a fresh
+The scans of ``scans.py``, normalised. Each is saved by every store with a label, then cubes of 64, 96 and 128
+voxels of the image are read at random places, the same for all. Every measurement is a fresh
 process, held to one core with libraries at one thread; the stores take turns, and the least CPU time of
 the rounds counts, user and system. ``cold`` is wall time with the image's file dropped from the page cache
 before each round; ``by 2`` is how many patches two processes read in a second. Bytes are of the image's file.
@@ -33,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from patch_stores import ABSENT
+from scans import scans
 from timing import ROOT, machine, threads_environment, versions
 
 RESULT = Path(__file__).parent / "results" / "patches.json"
@@ -100,22 +100,11 @@ def main() -> None:
     print(f"\nwrote {arguments.out}")
 
 
-def volumes(scans: Path, folder: Path) -> Iterator[Path]:
+def volumes(folder: Path, target: Path) -> Iterator[Path]:
     """The scans as normal scores, float32, each a ``.npy`` named after what it is."""
-    import SimpleITK as sitk
-
-    for name, file, spacing, clip in (
-        ("CT", "pyradiomics/lung1_image.nrrd", (0.8, 0.8, 1.6), (-1000.0, 400.0)),
-        ("MR", "stroke_mr/T1.nii.gz", (0.8, 0.8, 0.8), (-np.inf, np.inf)),
-    ):
-        scan = sitk.ReadImage(str(scans / file), sitk.sitkFloat32)
-        extent = zip(scan.GetSize(), scan.GetSpacing(), spacing, strict=True)
-        size = [round(n * old / new) for n, old, new in extent]
-        place = scan.GetOrigin(), spacing, scan.GetDirection()
-        scan = sitk.Resample(scan, size, sitk.Transform(), sitk.sitkBSpline, *place)
-        voxels = np.clip(sitk.GetArrayFromImage(scan), *clip)
-        path = folder / f"{name} {'×'.join(map(str, voxels.shape))}.npy"
-        np.save(path, ((voxels - voxels.mean()) / voxels.std()).astype(np.float32))
+    for scan in scans(folder):
+        path = target / f"{scan.name} {'×'.join(map(str, scan.voxels.shape))}.npy"
+        np.save(path, scan.scores)
         yield path
 
 
