@@ -127,3 +127,17 @@ def test_patch_stores_give_the_voxels_back(tmp_path: Path, script: Any) -> None:
         assert 0 < row["bytes_per_voxel"] < 2.2
         assert row["cold"]["64"]["wall_ms"] > 0
         assert row["patches_per_s_of_two"]["64"] > 0
+
+
+def test_codec_rows_tell_smooth_from_noise(script: Any) -> None:
+    codecs = script("store_codecs")
+    random = np.random.default_rng(0)
+    noise = random.integers(-(2**15), 2**15, (24, 24, 24)).astype("i2")
+    ratios = {}
+    for name, voxels in {"noise": noise, "blob": codecs.blob(noise)}.items():
+        pieces = codecs.chunks(voxels, 16, 5)
+        rows = list(codecs.measured(pieces, 1))
+        assert len(rows) == len(codecs.CODECS) * len(codecs.SHUFFLES)
+        ratios[name] = min(row["ratio"] for row in rows)
+    assert ratios["noise"] < 1.01
+    assert ratios["blob"] > 1.5

@@ -1,6 +1,6 @@
 """What each codec makes of real scans: bytes, and how fast a chunk is encoded and decoded.
 
-    python benchmarks/codecs.py --scans FOLDER [--chunks 40] [--rounds 3]
+    python benchmarks/store_codecs.py --scans FOLDER [--chunks 40] [--rounds 3]
 
 The scans of ``scans.py`` as int16 (HU, or steps of the source), as float16 and float32 normal scores, and a
 label map with smooth outlines. Chunks are taken evenly from the volume. Times are CPU time of one thread, the
@@ -24,7 +24,7 @@ from numcodecs import blosc
 from scans import scans
 from timing import machine, versions
 
-RESULT = Path(__file__).parent / "results" / "codecs.json"
+RESULT = Path(__file__).parent / "results" / "store_codecs.json"
 EDGES = (16, 32, 48, 64)
 CODECS = (("zstd", 1), ("zstd", 3), ("lz4", 5), ("lz4hc", 1), ("lz4hc", 5), ("blosclz", 5))
 SHUFFLES = {"none": blosc.NOSHUFFLE, "byte": blosc.SHUFFLE, "bit": blosc.BITSHUFFLE}
