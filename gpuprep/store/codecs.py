@@ -4,10 +4,10 @@ Every chunk also carries a CRC32C, because Blosc notices few flipped bits by its
 64 KiB, a whole 32³ chunk of two-byte voxels.
 
 A cohort is written once and read for months, so ``balanced`` is LZ4HC at its lowest level: on a real CT
-(float16) it decodes three times faster than zstd for 8 % more bytes, and takes 9 % fewer bytes than ``fast``,
-which is written three times faster. ``dense`` is for slow disks. Floats and LZ4HC go with byte shuffle, other
-integers with bitshuffle (12 % smaller than byte shuffle under LZ4), single bytes with none: a bitshuffled
-label map takes three times as long to decode.
+(float16, 32³) it decodes 3.7 times faster than zstd for 15 % more bytes, and takes 9 % fewer bytes than
+``fast``, which is encoded four times faster. ``dense`` is for slow disks. Floats and LZ4HC go with byte
+shuffle, other integers with bitshuffle (13 % smaller under LZ4), single bytes with none: a bitshuffled label
+map takes two to five times as long to decode. ``benchmarks/store_codecs.py`` prints the table.
 """
 
 from __future__ import annotations
