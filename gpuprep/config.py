@@ -190,8 +190,11 @@ class Store(Strict):
     codec: Literal["balanced", "fast", "dense", "gpu"] = "balanced"
     pyramid: Literal[0, 1, 2] = 0
     """Coarser levels stored beside the full resolution, each of half the voxels along every axis."""
-    durable: bool = True
-    """Wait until the disk has every file before a case counts as done."""
+    fsync: Literal["always", "commit", "never"] = "commit"
+    """When to wait for the disk: after each file, once before a case counts as done, or never.
+
+    With ``always`` and ``commit`` a case that counts as done survives a power cut.
+    """
 
 
 class Limits(Strict):
@@ -261,7 +264,7 @@ class Config(Strict):
         del parts["cuda"]
         for name in ("layout", "follow_symlinks", "limits"):
             del parts["input"][name]
-        del parts["store"]["durable"]
+        del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:
             del parts["store"]["pyramid"]  # cases made before there were any stay as they are
         parts["image"]["resample"].get("reference", {}).pop("path", None)

@@ -145,7 +145,7 @@ def commit(
                 threads=plan.threads,
                 channel_names=assembled.channel_names,
                 label_names=assembled.label_names,
-                durable=store.durable,
+                durable=store.fsync == "always",
             )
         record = {
             **computed.record,
@@ -155,6 +155,6 @@ def commit(
             "timings": {name: round(seconds, 4) for name, seconds in watch.seconds.items()},
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        write_record(staging.folder, record, durable=store.durable)
-        staging.publish(replace=plan.replace, durable=store.durable)
+        write_record(staging.folder, record, durable=store.fsync == "always")
+        staging.publish(replace=plan.replace, durable=store.fsync != "never")
     return record

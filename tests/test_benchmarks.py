@@ -1,5 +1,6 @@
 """The benchmarks run, on volumes so small that no time means anything; what they compare is the same."""
 
+import argparse
 import importlib
 import json
 import subprocess
@@ -125,3 +126,33 @@ def test_the_kernels_table_names_every_family_and_adds_up(script: Any) -> None:
     moved = dict(registers.bytes_moved())
     assert moved["at least: volume in, result out"] == 466 * 512**2 * 2 + 311 * 267**2 * 2
     assert "sm_90" in registers.report({"linear": {"sm_90": 56}}, moved, 0)
+
+
+def test_patch_stores_give_the_voxels_back(tmp_path: Path, script: Any) -> None:
+    """Each store whose library is here saves a volume and reads its patches; the process compares them."""
+    patches = script("patches")
+    volume = tmp_path / "noise.npy"
+    noise = np.random.default_rng(0).normal(size=(64, 66, 65))
+    np.save(volume, noise.astype(np.float32))
+    arguments = argparse.Namespace(rounds=1, patches=2, peers_python=sys.executable)
+    stores = [each for each in patches.CANDIDATES if each.name in ("gpuprep fast", "zarr-python")]
+    rows = patches.Bench(volume, tmp_path / "stores", arguments).rows(tuple(stores))
+    assert [row["store"] for row in rows] == ["Gpuprep", "ZarrPython"]
+    for row in rows:
+        assert 0 < row["bytes_per_voxel"] < 2.2
+        assert row["cold"]["64"]["wall_ms"] > 0
+        assert row["patches_per_s_of_two"]["64"] > 0
+
+
+def test_codec_rows_tell_smooth_from_noise(script: Any) -> None:
+    codecs = script("store_codecs")
+    random = np.random.default_rng(0)
+    noise = random.integers(-(2**15), 2**15, (24, 24, 24)).astype("i2")
+    ratios = {}
+    for name, voxels in {"noise": noise, "blob": codecs.blob(noise)}.items():
+        pieces = codecs.chunks(voxels, 16, 5)
+        rows = list(codecs.measured(pieces, 1))
+        assert len(rows) == len(codecs.CODECS) * len(codecs.SHUFFLES)
+        ratios[name] = min(row["ratio"] for row in rows)
+    assert ratios["noise"] < 1.01
+    assert ratios["blob"] > 1.5

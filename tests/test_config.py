@@ -91,7 +91,7 @@ def test_bad_overrides_are_config_errors(override: str) -> None:
 
 def test_digest_ignores_what_does_not_change_bytes() -> None:
     plain = Config()
-    same = load_config(None, ["input.limits.seconds=5", "store.durable=false", "input.layout=msd"])
+    same = load_config(None, ["input.limits.seconds=5", "store.fsync=never", "input.layout=msd"])
     other = load_config(None, ["store.chunk=64"])
     assert same.digest == plain.digest
     assert other.digest != plain.digest

@@ -28,7 +28,7 @@ def cohort(cohort_folder: Path, tmp_path: Path) -> Cohort:
     (cohort_folder / "segmentation-3.nii.gz").unlink()
     tree = {
         "image": {"crop": {"to": "body"}, "resample": {"spacing": [1.0, 1.0, 1.5]}},
-        "store": {"durable": False},
+        "store": {"fsync": "never"},
         "input": {"layout": "lits"},
     }
     report = run(cohort_folder, tmp_path / "out", config=parse_config(tree), scheduler="serial")
@@ -63,7 +63,7 @@ def test_channels_of_an_msd_image_come_last(tmp_path: Path) -> None:
         (tmp_path / "in").mkdir(exist_ok=True)
         nibabel.save(image, tmp_path / "in" / f"{name}.nii")
     (tmp_path / "in/c.csv").write_text("case_id,image_T1,image_T2\nkim,t1.nii,t2.nii\n")
-    rules = parse_config({"store": {"durable": False, "dtype": "int16"}})
+    rules = parse_config({"store": {"fsync": "never", "dtype": "int16"}})
     report = run(tmp_path / "in/c.csv", tmp_path / "out", config=rules, scheduler="serial")
     assert report.exit_code == 0, report.failures
     convert_cohort(tmp_path / "out", tmp_path / "msd", "msd")

@@ -18,7 +18,7 @@ PACKAGE = Path(gpuprep.__file__).parent
 needs_kernels = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
 CONFIG = {
     "image": {"resample": {"spacing": [1.6, 1.6, 2.0]}, "intensity": [{"zscore": {}}]},
-    "store": {"dtype": "float32", "durable": False},
+    "store": {"dtype": "float32", "fsync": "never"},
 }
 
 

@@ -56,7 +56,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def config_of(name: str, dtype: str = "float32") -> Config:
     image = {"resample": {"spacing": [1, 1, 2]}} | CONFIGS[name]
     cuda = {"voxels": 0}
-    store = {"dtype": dtype, "durable": False, "chunk": 16}
+    store = {"dtype": dtype, "fsync": "never", "chunk": 16}
     return parse_config({"image": image, "store": store, "cuda": cuda})
 
 

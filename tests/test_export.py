@@ -68,7 +68,7 @@ def write_foreign(file: Path, array: np.ndarray, geometry: Geometry) -> None:
 
 
 def config(**image: object) -> Config:
-    tree = {"image": image, "store": {"dtype": "float32", "durable": False}}
+    tree = {"image": image, "store": {"dtype": "float32", "fsync": "never"}}
     return parse_config(tree)
 
 

@@ -75,7 +75,7 @@ def nnunet_config(name: str) -> Config:
         "intensity": chains[told["chain"]],
         "resample": {"spacing": told["target"][::-1], "grid": "nnunet", "separate_z": "auto"},
     }
-    return parse_config({"image": image, "store": {"dtype": "float32", "durable": False}})
+    return parse_config({"image": image, "store": {"dtype": "float32", "fsync": "never"}})
 
 
 def made(name: str, folder: Path) -> Any:

@@ -53,7 +53,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "intensity": [{"clip": {"low": -500, "high": 700}}, {"rescale": {"to": [0, 6]}}],
                 "resample": {"spacing": [1.0, 1.0, 2.0]},
             },
-            "store": {"durable": False},
+            "store": {"fsync": "never"},
         }
     )
     out = folder.parent / "stored"
@@ -238,7 +238,7 @@ def test_labels_without_an_image(tmp_path: Path) -> None:
     label = np.zeros((12, 12, 12), np.uint8)
     label[3:7, 3:7, 3:7] = 1
     save(tmp_path / "in.nii", label)
-    rules = parse_config({"label": {"only": True}, "store": {"durable": False}})
+    rules = parse_config({"label": {"only": True}, "store": {"fsync": "never"}})
     report = run(tmp_path / "in.nii", tmp_path / "out", config=rules, scheduler="serial")
     assert report.exit_code == 0, report.failures
     found = inspect_path(tmp_path / "out" / "in", DEFAULTS)

@@ -41,7 +41,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rules = parse_config(
         {
             "image": {"crop": {"to": "label", "margin": 3}, "resample": {"spacing": [1, 1, 1.3]}},
-            "store": {"durable": False},
+            "store": {"fsync": "never"},
         }
     )
     assert run(folder / "in", folder / "out", config=rules, scheduler="serial").exit_code == 0
@@ -208,7 +208,7 @@ def test_real_masks_survive_the_round_trip(
     spacing = [factor * edge for edge in truth.geometry.spacing]
     (tmp_path / "c.csv").write_text(f"case_id,image\na,{scans / name}\n")
     tree = {"image": {"resample": {"spacing": spacing}}, "label": {"only": True}}
-    rules = parse_config(tree | {"store": {"durable": False}})
+    rules = parse_config(tree | {"store": {"fsync": "never"}})
     report = run(tmp_path / "c.csv", tmp_path / "out", config=rules, scheduler="serial")
     assert report.exit_code == 0, report.failures
     case = open_cohort(tmp_path / "out")["a"]

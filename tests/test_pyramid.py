@@ -152,7 +152,7 @@ def test_a_tilted_grid_claims_no_orientation(tmp_path: Path) -> None:
 
 def test_a_run_stores_levels_and_zarr_lists_the_cohort(cohort_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    rules = parse_config({"store": {"pyramid": 2, "durable": False, "chunk": 16}})
+    rules = parse_config({"store": {"pyramid": 2, "fsync": "never", "chunk": 16}})
     assert run(cohort_folder, out, config=rules, scheduler="serial").exit_code == 0
     stamps = {
         path: path.stat().st_mtime_ns for path in (out / "zarr.json", out / "cases/zarr.json")

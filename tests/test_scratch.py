@@ -26,7 +26,7 @@ CONFIG = parse_config(
             "foreground": {"outside": "zero"},
             "intensity": [{"zscore": {"over": "foreground"}}],
         },
-        "store": {"durable": False},
+        "store": {"fsync": "never"},
         "cuda": {"voxels": 0},
     }
 )

@@ -39,7 +39,7 @@ def config(**image) -> Config:
         {
             "input": {"policy": FIX},
             "image": {"resample": {"interpolation": "linear"}, **image},
-            "store": {"dtype": "float32", "durable": False},
+            "store": {"dtype": "float32", "fsync": "never"},
         }
     )
 

@@ -56,7 +56,7 @@ def config(target: dict, **more) -> Config:
     tree = {
         "image": {"resample": {"interpolation": "linear", **target}, **more},
         "label": {"interpolation": "nearest"},
-        "store": {"dtype": "float32", "durable": False},
+        "store": {"dtype": "float32", "fsync": "never"},
     }
     return parse_config(tree)
 
@@ -199,7 +199,7 @@ def test_the_path_is_relative_to_the_config_and_not_in_the_digest(tmp_path, monk
         (tmp_path / name).mkdir()
         write(tmp_path / name / "ref.mha", WIDER, np.zeros(WIDER.shape, np.uint8))
         file = tmp_path / name / "config.yaml"
-        file.write_text("image: {resample: {reference: ref.mha}}\nstore: {durable: false}")
+        file.write_text("image: {resample: {reference: ref.mha}}\nstore: {fsync: never}")
         monkeypatch.chdir(tmp_path)
         parsed = load_config(file)
         assert parsed.image.resample.reference.path == str(tmp_path / name / "ref.mha")

@@ -54,7 +54,7 @@ def check(output: Path, margin: int = 0, atol: float = 2e-4) -> int:
 
 
 def run(folder: Path, output: Path, image: dict | None = None) -> None:
-    config = parse_config({"image": image or {}, "store": {"dtype": "float32", "durable": False}})
+    config = parse_config({"image": image or {}, "store": {"dtype": "float32", "fsync": "never"}})
     report = gpuprep.run(folder, output, config=config, scheduler="serial")
     assert report.exit_code == 0, report.failures
 

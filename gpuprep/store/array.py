@@ -1,8 +1,11 @@
-"""Reading one stored array: boxes of voxels straight from memory-mapped shards.
+"""Reading one stored array: boxes of voxels straight from its shards.
 
 Only the chunks a box touches are decoded. Nothing runs at rest (no thread, no lock, no event loop), so an
 array may be used by several threads, after ``fork``, and be pickled to another process, where it opens
 its files anew. Open shards are kept, but no more than a quarter of the files a process may have open.
+
+An array belongs to the case that it was opened from. Where another case took that one's place, shards that
+are open stay readable, and opening a further one is an error: voxels of two cases never mix.
 """
 
 from __future__ import annotations
@@ -12,23 +15,27 @@ import resource
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.errors import CorruptStoreError
-from gpuprep.store.files import open_inside, read_document
+from gpuprep.store.files import CaseVersion, case_version, open_inside, read_document
 from gpuprep.store.indexing import cut_range, plan_index
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
-from gpuprep.store.shard import OpenShard, map_shard
-
-CrcPolicy = Literal["always", "never"]
+from gpuprep.store.open_shard import OpenShard, ReadPolicy
 
 _OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) // 4)
 _opened: deque[tuple[weakref.ref[StoredArray], Index]] = deque()
+
+Box = tuple[slice, ...]
+Part = tuple[list[int], Box, Box]
+"""Offset and length of a chunk, which of its voxels are wanted, and where they go."""
 
 
 class StoredArray:
@@ -38,13 +45,21 @@ class StoredArray:
     fill value 0; a missing or damaged file is an error.
     """
 
-    def __init__(self, case: str | Path, name: str, *, crc: CrcPolicy = "always") -> None:
+    def __init__(
+        self,
+        case: str | Path,
+        name: str,
+        policy: ReadPolicy | None = None,
+        *,
+        version: CaseVersion | None = None,
+    ) -> None:
         """Open the array ``name`` (``0``, ``labels/liver/0``) of the folder ``case``.
 
         Args:
             case: The case's folder.
             name: The array's path inside it.
-            crc: Whether to check the CRC32C of every chunk that is read.
+            policy: How to read it.
+            version: Which case the folder must hold; by default the one that is there now.
 
         Raises:
             CorruptStoreError: its ``zarr.json`` is absent or damaged.
@@ -52,18 +67,35 @@ class StoredArray:
         """
         self._case = Path(case).absolute()  # a later chdir must not lose it
         self._name = name
-        self._crc: CrcPolicy = crc
+        self._policy = policy or ReadPolicy()
+        self._version = version or case_version(self._case)
         document = f"{name}/{GROUP_FILE}"
-        stored = parse_array(read_document(self._case, document), f"{self._case / document}")
+        text = read_document(self._case, document, version=self._version)
+        stored = parse_array(text, f"{self._case / document}")
         self._layout = stored.layout
         self._decode = stored.decode
         self._shards: dict[Index, OpenShard] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen, (self._case, self._name, self._crc)
+        return StoredArray, (self._case, self._name, self._policy)
 
     def __repr__(self) -> str:
         return f"<StoredArray {self._name} of {self._case.name}: {self.dtype} {self.shape}>"
+
+    def __enter__(self) -> StoredArray:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files that are open; a later read opens what it needs."""
+        self._shards.clear()
 
     @property
     def shape(self) -> Index:
@@ -102,6 +134,7 @@ class StoredArray:
             IndexError: an integer is out of bounds, there are too many indices, or an index is of a
                 kind that is not supported.
             CorruptStoreError: a file or chunk is missing or damaged.
+            StoreError: another case took the place of this one.
         """
         start, stop, within = plan_index(key, self.shape)
         return self.read(start, stop)[within]
@@ -112,6 +145,7 @@ class StoredArray:
         Raises:
             IndexError: the box leaves the array.
             CorruptStoreError: a file or chunk is missing or damaged.
+            StoreError: another case took the place of this one.
         """
         inside = len(start) == len(stop) == self.ndim and all(
             0 <= low <= high <= n for low, high, n in zip(start, stop, self.shape, strict=True)
@@ -127,35 +161,55 @@ class StoredArray:
             self._read_shard(key, source, out[target])
         return out
 
-    def _read_shard(self, key: Index, box: tuple[slice, ...], out: NDArray[Any]) -> None:
+    def _read_shard(self, key: Index, box: Box, out: NDArray[Any]) -> None:
         """Fill ``out`` from the voxels ``box`` of one shard."""
         shard = self._shards.get(key) or self._open_shard(key)
-        layout, decode, check = self._layout, self._decode, self._crc == "always"
         axes = [
-            cut_range(part.start, part.stop, n) for part, n in zip(box, layout.chunk, strict=True)
+            cut_range(part.start, part.stop, n)
+            for part, n in zip(box, self._layout.chunk, strict=True)
         ]
         chunks = tuple(slice(pieces[0][0], pieces[-1][0] + 1) for pieces in axes)
         sources = itertools.product(*([source for _, source, _ in pieces] for pieces in axes))
         targets = itertools.product(*([target for _, _, target in pieces] for pieces in axes))
         pairs = shard.index[chunks].reshape(-1, 2).tolist()
-        block = np.empty(layout.chunk, layout.dtype)
-        try:
-            for (offset, length), source, target in zip(pairs, sources, targets, strict=True):
-                if offset < 0:
-                    out[target] = 0
-                else:
-                    shard.decode_chunk(offset, length, decode, block, check=check)
-                    out[target] = block[source]
-        except (ValueError, RuntimeError) as error:
-            raise CorruptStoreError(
-                f"{self._case / self._name / shard_file(key)}: "
-                f"the chunk at byte {offset:,} is damaged: {error}",
-                advice=f"delete {self._case} and run again; 'gpuprep verify --full' lists all damage",
-            ) from error
+        parts = list(zip(pairs, sources, targets, strict=True))
+        threads = min(self._policy.threads, len(parts))
+        if threads == 1:
+            self._fill(out, shard, key, parts)
+            return
+        with ThreadPoolExecutor(threads, thread_name_prefix="gpuprep-decode") as pool:
+            shares = [parts[first::threads] for first in range(threads)]
+            list(pool.map(lambda share: self._fill(out, shard, key, share), shares))
+
+    def _fill(self, out: NDArray[Any], shard: OpenShard, key: Index, parts: list[Part]) -> None:
+        """Decode chunks of one shard into their places in ``out``, straight where memory allows it."""
+        decode, block = self._decode, np.empty(self.chunks, self.dtype)
+        for (offset, length), source, target in parts:
+            place = out[target]
+            if offset < 0:
+                place[...] = 0
+                continue
+            try:
+                piece = shard.chunk(offset, length)
+                if place.flags.c_contiguous and place.shape == block.shape:
+                    decode(piece, place)
+                    continue
+                decode(piece, block)
+            except (ValueError, RuntimeError) as error:
+                raise self._damaged(key, offset, error) from error
+            place[...] = block[source]
+
+    def _damaged(self, key: Index, offset: int, error: Exception) -> CorruptStoreError:
+        return CorruptStoreError(
+            f"{self._case / self._name / shard_file(key)}: "
+            f"the chunk at byte {offset:,} is damaged: {error}",
+            advice=f"delete {self._case} and run again; 'gpuprep verify --full' lists all damage",
+        )
 
     def _open_shard(self, key: Index) -> OpenShard:
         name = f"{self._name}/{shard_file(key)}"
-        shard = map_shard(open_inside(self._case, name), self._case / name, self._layout.grid)
+        descriptor = open_inside(self._case, name, version=self._version)
+        shard = OpenShard(descriptor, self._case / name, self._layout.grid, self._policy)
         self._shards[key] = shard
         _opened.append((weakref.ref(self), key))
         while len(_opened) > _OPEN_LIMIT:
@@ -179,10 +233,6 @@ class StoredArray:
                 if offset < 0:
                     continue
                 try:
-                    shard.decode_chunk(offset, length, self._decode, block, check=True)
+                    self._decode(shard.chunk(offset, length), block)
                 except (ValueError, RuntimeError) as error:
                     yield name, f"the chunk at byte {offset:,} is damaged: {error}"
-
-
-def _reopen(case: Path, name: str, crc: CrcPolicy) -> StoredArray:
-    return StoredArray(case, name, crc=crc)

@@ -16,6 +16,7 @@ from typing import Any
 import google_crc32c
 
 from gpuprep.errors import CorruptStoreError, RunStopped, StoreError
+from gpuprep.store.layout import RECORD_FILE
 
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20
@@ -114,30 +115,73 @@ def seal_file(path: Path) -> FileSeal:
     return FileSeal(size, crc)
 
 
-def open_inside(folder: Path, name: str) -> int:
+CaseVersion = tuple[int, ...]
+"""Tells a case from one that is put in its place: device, inode, size and time of its record."""
+
+
+def case_version(folder: Path, *, descriptor: int | None = None) -> CaseVersion | None:
+    """Which case a folder holds; None where it has no record.
+
+    Args:
+        folder: The case's folder.
+        descriptor: The folder if it is open, whatever its path may name by now.
+    """
+    record = folder / RECORD_FILE if descriptor is None else RECORD_FILE
+    try:
+        found = os.stat(record, dir_fd=descriptor, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def open_inside(folder: Path, name: str, *, version: CaseVersion | None = None) -> int:
     """A read-only descriptor of ``folder/name`` that passes through no symbolic link below ``folder``.
+
+    Args:
+        folder: The case's folder.
+        name: A path below it.
+        version: Which case the folder must hold; None for any.
 
     Raises:
         CorruptStoreError: the file is absent or is not a plain file of this folder.
-        StoreError: the system refuses to open it (permission, too many open files).
+        StoreError: the folder holds another case by now, or the system refuses to open the file
+            (permission, too many open files).
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-        *parents, last = name.split("/")
-        for parent in parents:
-            descriptor = _step(descriptor, parent, flags | os.O_DIRECTORY)
-        descriptor = _step(descriptor, last, flags | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, "not a plain file")
-        return descriptor
+        return _open_below(folder, name, version)
     except OSError as error:
+        if version is not None and case_version(folder) != version:
+            raise _replaced(folder) from error
         kind = CorruptStoreError if error.errno in _ABSENT else StoreError
         raise kind(
             f"{folder / name}: {error.strerror}",
             advice=f"run 'gpuprep verify' on the cohort, then run the case again ({folder.name})",
         ) from error
+
+
+def _replaced(folder: Path) -> StoreError:
+    """The error of a case that gave way to another one while it was open."""
+    return StoreError(
+        f"{folder}: the case was replaced or removed while it was open",
+        advice="open the cohort again to read the case that is there now",
+    )
+
+
+def _open_below(folder: Path, name: str, version: CaseVersion | None) -> int:
+    """Open ``name`` step by step; what is put in the folder's place meanwhile is never reached."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    if version is not None and case_version(folder, descriptor=descriptor) != version:
+        os.close(descriptor)
+        raise _replaced(folder)
+    *parents, last = name.split("/")
+    for parent in parents:
+        descriptor = _step(descriptor, parent, flags | os.O_DIRECTORY)
+    descriptor = _step(descriptor, last, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file")
+    return descriptor
 
 
 def _step(folder: int, name: str, flags: int) -> int:
@@ -147,13 +191,14 @@ def _step(folder: int, name: str, flags: int) -> int:
         os.close(folder)
 
 
-def read_document(folder: Path, name: str) -> bytes:
+def read_document(folder: Path, name: str, *, version: CaseVersion | None = None) -> bytes:
     """The bytes of a JSON document of a case.
 
     Raises:
         CorruptStoreError: it is absent, not a plain file, or larger than any document of ours.
+        StoreError: the folder holds another case than ``version``.
     """
-    with os.fdopen(open_inside(folder, name), "rb") as stream:
+    with os.fdopen(open_inside(folder, name, version=version), "rb") as stream:
         text = stream.read(_DOCUMENT_LIMIT + 1)
     if len(text) > _DOCUMENT_LIMIT:
         raise CorruptStoreError(f"{folder / name}: larger than {_DOCUMENT_LIMIT:,} bytes")

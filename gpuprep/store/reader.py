@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.findings import Finding
 from gpuprep.geometry import Geometry
-from gpuprep.store.array import CrcPolicy, StoredArray
-from gpuprep.store.files import read_document
+from gpuprep.store.array import StoredArray
+from gpuprep.store.files import case_version, read_document
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
@@ -28,9 +28,19 @@ from gpuprep.store.layout import (
 )
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.ome import parse_value_names
+from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.record import check_documents, read_record
 
-__all__ = ["Case", "Cohort", "CrcPolicy", "StoredArray", "open_case", "open_cohort"]
+__all__ = [
+    "Access",
+    "Case",
+    "Cohort",
+    "CrcPolicy",
+    "ReadPolicy",
+    "StoredArray",
+    "open_case",
+    "open_cohort",
+]
 
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
 _CASES_KEPT = 1024  # open cases a cohort remembers
@@ -38,6 +48,9 @@ _CASES_KEPT = 1024  # open cases a cohort remembers
 
 class Case:
     """One stored case. Arrays read from disk when they are indexed.
+
+    All that it gives comes from the case that was there when it was opened; once another one has taken its
+    place, what would have to be opened anew is a StoreError. ``close`` or a ``with`` block closes its files.
 
     Attributes:
         id: The case id.
@@ -50,18 +63,20 @@ class Case:
         attributes: What the writer kept with the case.
     """
 
-    def __init__(self, path: str | Path, *, crc: CrcPolicy = "always") -> None:
+    def __init__(self, path: str | Path, policy: ReadPolicy | None = None) -> None:
+        """Open a case; ``open_case`` says what can go wrong."""
         self.path = Path(path).absolute()
         self.id = self.path.name.removesuffix(CASE_SUFFIX)
-        self._crc: CrcPolicy = crc
+        self._policy = policy or ReadPolicy()
         self._record: dict[str, Any] | None = None
-        if not (self.path / RECORD_FILE).is_file():
+        self._version = case_version(self.path)
+        if self._version is None:
             raise StoreError(
                 f"{self.path}: not a finished case, it has no {RECORD_FILE}",
                 advice="run the case again, or give the folder of a case",
             )
-        if crc == "always":
-            check_documents(self.path)
+        if self._policy.crc == "always":
+            check_documents(self.path, version=self._version)
         try:
             attributes = self._attributes("")
             own = attributes["gpuprep"]
@@ -75,14 +90,31 @@ class Case:
                 f"{self.path}: its {GROUP_FILE} files do not describe a case ({error!r})",
                 advice="run the case again",
             ) from error
-        self.image = StoredArray(self.path, IMAGE_ARRAY, crc=crc) if has_image else None
+        self.image = self._array(IMAGE_ARRAY) if has_image else None
         self.labels: Mapping[str, StoredArray] = MappingProxyType(
-            {name: StoredArray(self.path, label_array(name), crc=crc) for name in named}
+            {name: self._array(label_array(name)) for name in named}
         )
         self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen_case, (self.path, self._crc)
+        return Case, (self.path, self._policy)
+
+    def __enter__(self) -> Case:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of all arrays; a later read opens what it needs."""
+        for array in (self.image, *self.labels.values()):
+            if array is not None:
+                array.close()
 
     def __repr__(self) -> str:
         shape = self.image.shape if self.image is not None else self.geometry.shape
@@ -92,7 +124,7 @@ class Case:
     def record(self) -> dict[str, Any]:
         """What was done to the case, checked against its CRC32C; raises CorruptStoreError."""
         if self._record is None:
-            self._record = read_record(self.path)
+            self._record = read_record(self.path, version=self._version)
         return self._record
 
     @property
@@ -102,21 +134,27 @@ class Case:
 
     def _attributes(self, group: str) -> dict[str, Any]:
         name = f"{group}/{GROUP_FILE}".lstrip("/")
-        document = parse_document(read_document(self.path, name), f"{self.path / name}")
-        return dict(document["attributes"])
+        text = read_document(self.path, name, version=self._version)
+        return dict(parse_document(text, f"{self.path / name}")["attributes"])
+
+    def _array(self, name: str) -> StoredArray:
+        return StoredArray(self.path, name, self._policy, version=self._version)
 
     def _value_names(self, label: str) -> Mapping[int, str]:
         return parse_value_names(self._attributes(f"{LABELS_GROUP}/{label}"))
 
 
-def open_case(path: str | Path, *, crc: CrcPolicy = "always") -> Case:
-    """Open the folder of one finished case.
+def open_case(
+    path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
+) -> Case:
+    """Open the folder of one finished case; the arguments are those of ``open_cohort``.
 
     Raises:
-        StoreError: the folder is not a finished case.
+        StoreError: the folder is not a finished case, or is being replaced.
         CorruptStoreError: one of its documents is missing or damaged.
+        UsageError: an argument is out of range.
     """
-    return Case(path, crc=crc)
+    return Case(path, ReadPolicy(crc, access, threads))
 
 
 class Cohort(Mapping[str, Case]):
@@ -125,9 +163,10 @@ class Cohort(Mapping[str, Case]):
     Folders without a record are no cases and are passed over. The list of ids is read once, at first need.
     """
 
-    def __init__(self, path: str | Path, *, crc: CrcPolicy = "always") -> None:
+    def __init__(self, path: str | Path, policy: ReadPolicy | None = None) -> None:
+        """Open an output folder; ``open_cohort`` says what can go wrong."""
         self.path = Path(path).absolute()
-        self._crc: CrcPolicy = crc
+        self._policy = policy or ReadPolicy()
         self._ids: tuple[str, ...] | None = None
         self._cases: dict[str, Case] = {}
         if not (self.path / CASES_FOLDER).is_dir():
@@ -137,7 +176,7 @@ class Cohort(Mapping[str, Case]):
             )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _reopen_cohort, (self.path, self._crc)
+        return Cohort, (self.path, self._policy)
 
     def __repr__(self) -> str:
         return f"<Cohort {self.path}>"
@@ -147,11 +186,28 @@ class Cohort(Mapping[str, Case]):
         if case is None:
             if case_id not in self:
                 raise KeyError(case_id)
-            case = self._cases[case_id] = open_case(case_folder(self.path, case_id), crc=self._crc)
+            case = self._cases[case_id] = Case(case_folder(self.path, case_id), self._policy)
             if len(self._cases) > _CASES_KEPT:
                 with suppress(RuntimeError):  # another thread is at it
                     self._cases.pop(next(iter(self._cases)), None)
         return case
+
+    def __enter__(self) -> Cohort:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of all cases; a later read opens what it needs."""
+        for case in tuple(self._cases.values()):
+            case.close()
+        self._cases.clear()
 
     def __contains__(self, case_id: object) -> bool:
         try:
@@ -182,22 +238,19 @@ def finished_cases(root: str | Path) -> Iterator[str]:
                 yield entry.name.removesuffix(CASE_SUFFIX)
 
 
-def open_cohort(path: str | Path, *, crc: CrcPolicy = "always") -> Cohort:
+def open_cohort(
+    path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
+) -> Cohort:
     """Open the output folder of a run.
 
     Args:
         path: The output folder.
-        crc: Whether to check the CRC32C of every chunk that is read.
+        crc: When to check the CRC32C of a chunk: at every read, at the ``first`` one in a process, or never.
+        access: ``mmap``, or ``pread`` for network file systems.
+        threads: Threads that decode one read.
 
     Raises:
         StoreError: the folder holds no cohort.
+        UsageError: an argument is out of range.
     """
-    return Cohort(path, crc=crc)
-
-
-def _reopen_case(path: Path, crc: CrcPolicy) -> Case:
-    return Case(path, crc=crc)
-
-
-def _reopen_cohort(path: Path, crc: CrcPolicy) -> Cohort:
-    return Cohort(path, crc=crc)
+    return Cohort(path, ReadPolicy(crc, access, threads))

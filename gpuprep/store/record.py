@@ -10,7 +10,7 @@ from typing import Any
 import google_crc32c
 
 from gpuprep.errors import CorruptStoreError, StoreError
-from gpuprep.store.files import read_document, write_file
+from gpuprep.store.files import CaseVersion, read_document, write_file
 from gpuprep.store.layout import GROUP_FILE, RECORD_FILE
 
 _SEAL = "record_crc32c"
@@ -38,14 +38,19 @@ def write_record(folder: str | Path, record: Mapping[str, Any], *, durable: bool
     write_file(path, [text], fsync=durable)
 
 
-def read_record(folder: str | Path) -> dict[str, Any]:
+def read_record(folder: str | Path, *, version: CaseVersion | None = None) -> dict[str, Any]:
     """The record of a case as ``write_record`` got it.
+
+    Args:
+        folder: The case's folder.
+        version: Which case the folder must hold; None for any.
 
     Raises:
         CorruptStoreError: it is absent, or any bit of it is not as written.
+        StoreError: the folder holds another case by now.
     """
     folder = Path(folder)
-    text = read_document(folder, RECORD_FILE)
+    text = read_document(folder, RECORD_FILE, version=version)
     try:
         record = json.loads(text)
         del record[_SEAL]
@@ -61,16 +66,17 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     return dict(record)
 
 
-def check_documents(folder: Path) -> None:
+def check_documents(folder: Path, *, version: CaseVersion | None = None) -> None:
     """Compare every ``zarr.json`` of a case with its record: a flipped digit in a shape would go unseen.
 
     Raises:
         CorruptStoreError: one of them, or the record, is absent or not as written.
+        StoreError: the folder holds another case than ``version``.
     """
-    for name, seal in read_record(folder)["files"].items():
+    for name, seal in read_record(folder, version=version)["files"].items():
         if not name.endswith(GROUP_FILE):
             continue
-        crc = google_crc32c.value(read_document(folder, name))
+        crc = google_crc32c.value(read_document(folder, name, version=version))
         if crc != seal["crc32c"]:
             raise CorruptStoreError(
                 f"{folder / name}: its CRC32C is {crc:08x}, the record says {seal['crc32c']:08x}",
