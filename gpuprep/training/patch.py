@@ -50,6 +50,7 @@ def read_patch(
     if inside.shape[-3:] == patch:
         return inside
     out = np.full((*lead, *patch), padding, array.dtype)
-    within = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
-    out[..., *within] = inside
+    within = (slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+    box: tuple[Any, ...] = (..., *within)
+    out[box] = inside
     return out

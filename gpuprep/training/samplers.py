@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.errors import UsageError
-from gpuprep.store.locations import case_locations
+from gpuprep.store.locations import Locations, case_locations
 from gpuprep.store.reader import Case, Cohort
 from gpuprep.training.patch import Position, place_within
 from gpuprep.training.plan import Turn
@@ -179,10 +179,10 @@ def _around(
     return place_within(centre - np.array(patch) // 2, case.geometry.shape, patch)
 
 
-def _locations(case: Case, label: str) -> dict[int, NDArray[np.integer]]:
+def _locations(case: Case, label: str) -> Locations:
     if label not in case.labels:
         raise UsageError(
             f"{case.path}: there is no label {label!r}, the case has {list(case.labels)}",
             advice="name a label all cases have, or filter the cases",
         )
-    return dict(case_locations(case.path, label))
+    return case_locations(case.path, label)
