@@ -257,6 +257,12 @@ def test_a_label_that_is_not_there_is_named(root):
         PatchDataset(root, patch=PATCH, sampler=Foreground("tumour", share=1))[0]
 
 
+def test_a_padding_the_dtype_cannot_hold_is_refused(root):
+    dataset = PatchDataset(root, patch=(40, 40, 40), label_padding=-1)
+    with pytest.raises(UsageError, match="-1 does not fit"):
+        dataset[0]
+
+
 def test_cases_are_filtered_by_their_record(root):
     cohort = open_cohort(root)
     found = filter_cases(cohort, lambda record: record["attributes"]["site"] == "A")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.errors import UsageError
 from gpuprep.store.array import StoredArray
 
 Position = tuple[int, int, int]
@@ -41,6 +42,10 @@ def read_patch(
 
     Returns:
         ``z, y, x`` or ``c, z, y, x``, in the array's dtype.
+
+    Raises:
+        UsageError: the padding is needed, and the dtype cannot hold it.
+        CorruptStoreError: a file or chunk is missing or damaged.
     """
     extent = array.shape[-3:]
     lead = array.shape[:-3]
@@ -49,7 +54,13 @@ def read_patch(
     inside = array.read([0] * len(lead) + low, [*lead, *high])
     if inside.shape[-3:] == patch:
         return inside
-    out = np.full((*lead, *patch), padding, array.dtype)
+    try:
+        out = np.full((*lead, *patch), padding, array.dtype)
+    except OverflowError:
+        raise UsageError(
+            f"{array!r}: a padding of {padding} does not fit its dtype",
+            advice="choose a padding within the range of the dtype",
+        ) from None
     within = (slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
     box: tuple[Any, ...] = (..., *within)
     out[box] = inside
