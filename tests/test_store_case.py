@@ -47,6 +47,7 @@ def test_files_and_their_seals(tmp_path):
         "labels/liver/zarr.json",
         "labels/liver/0/zarr.json",
         "labels/liver/0/c/0/0/0",
+        "labels/liver/0/locations.npy",
     }
     for name, seal in sealed.items():
         assert seal_file(tmp_path / name).to_json() == seal

@@ -24,6 +24,7 @@ from gpuprep.store.layout import (
     plan_array,
     shard_file,
 )
+from gpuprep.store.locations import index_label, locations_file, to_npy
 from gpuprep.store.metadata import array_document, group_document, to_text
 from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import write_shard
@@ -108,6 +109,7 @@ def write_case(
         seals |= _write_array(
             folder, path, array, layout, codecs[path], threads=threads, durable=durable
         )
+    texts |= {locations_file(name): to_npy(index_label(label)) for name, label in labels.items()}
     for path, text in texts.items():
         seals[path] = write_file(folder / path, [text], fsync=durable)
     return {path: seal.to_json() for path, seal in sorted(seals.items())}

@@ -1,0 +1,146 @@
+"""Where the labelled voxels of a case are: a small sample of every class, so that training can aim at it.
+
+The index of one label map is one array of rows ``value, z, y, x``, sorted by value and then in C order.
+Of each class (every value above 0) ``max(min(10,000, all), 1 % of all)`` voxels are kept, drawn without
+replacement: the rule of nnU-Net's ``class_locations``, with draws of our own. It lies with its label map as
+``labels/<name>/0/locations.npy`` (Zarr readers warn of foreign files in groups, not in arrays) and opens
+with ``numpy.load``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import CorruptStoreError
+from gpuprep.store.array import StoredArray
+from gpuprep.store.files import open_inside
+from gpuprep.store.layout import label_array
+from gpuprep.store.record import read_record
+
+SEED = 1234
+AT_LEAST = 10_000  # voxels of a class that has as many
+SHARE = 0.01  # of a class that is larger
+_INDICES_KEPT = 256  # per process
+_SLAB = 1 << 20  # voxels looked at together: bounds the memory
+
+Locations = Mapping[int, NDArray[Any]]  # positions z, y, x, shape (n, 3), by class
+
+
+def locations_file(label: str) -> str:
+    """The path of a label map's index inside its case."""
+    return f"{label_array(label)}/locations.npy"
+
+
+def index_label(label: NDArray[Any]) -> NDArray[Any]:
+    """Rows ``value, z, y, x`` of sampled voxels of every class of an integer label map ``z, y, x``.
+
+    The dtype is uint16 where shape and values allow it, int64 otherwise. The volume is walked twice, a
+    slab at a time: to count the classes, and to pick the drawn ones among each class's voxels.
+    """
+    ranks = _draw_ranks(_count_classes(label))
+    found: dict[int, list[NDArray[np.intp]]] = defaultdict(list)
+    seen: Counter[int] = Counter()
+    for first, slab in _slabs(label):
+        for value, places in _places_by_class(slab):
+            low, high = np.searchsorted(ranks[value], [seen[value], seen[value] + len(places)])
+            found[value].append(places[ranks[value][low:high] - seen[value]] + first)
+            seen[value] += len(places)
+    largest = max([*label.shape, *ranks])
+    dtype = np.uint16 if largest <= np.iinfo(np.uint16).max else np.int64
+    rows = np.empty((sum(map(len, ranks.values())), 4), dtype)
+    if ranks:
+        rows[:, 0] = np.repeat(list(ranks), [len(drawn) for drawn in ranks.values()])
+        kept = np.concatenate([part for value in ranks for part in found[value]])
+        rows[:, 1:] = np.stack(np.unravel_index(kept, label.shape), axis=1)
+    return rows
+
+
+def by_class(rows: NDArray[Any]) -> Locations:
+    """The positions of an index by class."""
+    classes, starts = np.unique(rows[:, 0], return_index=True)
+    parts = np.split(rows[:, 1:], starts[1:])
+    return MappingProxyType(dict(zip(classes.tolist(), parts, strict=False)))
+
+
+def to_npy(rows: NDArray[Any]) -> bytes:
+    """An index as the bytes of its file."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, rows, allow_pickle=False)
+    return stream.getvalue()
+
+
+@lru_cache(maxsize=_INDICES_KEPT)
+def case_locations(folder: Path, label: str) -> Locations:
+    """Sampled positions ``z, y, x`` by class of a stored case's label map; remembered by this process.
+
+    They are read from the case's index, or found in the label map where the case was stored without one.
+
+    Args:
+        folder: The case's folder.
+        label: The name of one of its label maps.
+
+    Raises:
+        CorruptStoreError: the index or the label map is missing or damaged.
+    """
+    name = locations_file(label)
+    seal = read_record(folder)["files"].get(name)
+    if seal is None:
+        return by_class(index_label(np.asarray(StoredArray(folder, label_array(label)))))
+    with os.fdopen(open_inside(folder, name), "rb") as stream:
+        text = stream.read(seal["size"] + 1)
+    if len(text) != seal["size"] or google_crc32c.value(text) != seal["crc32c"]:
+        raise CorruptStoreError(
+            f"{folder / name}: the {len(text):,} bytes read are not those its record says "
+            f"({seal['size']:,} bytes, CRC32C {seal['crc32c']:08x})",
+            advice=f"delete {folder} and run again",
+        )
+    return by_class(np.load(io.BytesIO(text), allow_pickle=False))
+
+
+def _slabs(label: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Whole slices of about ``_SLAB`` voxels, flat, each with the flat index of its first voxel."""
+    slice_size = math.prod(label.shape[1:])
+    step = max(1, _SLAB // slice_size)
+    for z in range(0, len(label), step):
+        yield z * slice_size, label[z : z + step].reshape(-1)
+
+
+def _count_classes(label: NDArray[Any]) -> dict[int, int]:
+    """Voxels of every class, in ascending order of classes."""
+    counts: Counter[int] = Counter()
+    for _, slab in _slabs(label):
+        values, numbers = np.unique(slab[slab > 0], return_counts=True)
+        counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+    return dict(sorted(counts.items()))
+
+
+def _draw_ranks(counts: Mapping[int, int]) -> dict[int, NDArray[np.intp]]:
+    """Which voxels of a class are kept: ascending ranks among its voxels in C order."""
+    random = np.random.default_rng(SEED)
+    ranks = {}
+    for value, total in counts.items():
+        kept = max(min(AT_LEAST, total), math.ceil(SHARE * total))
+        ranks[value] = np.sort(random.choice(total, kept, replace=False, shuffle=False))
+    return ranks
+
+
+def _places_by_class(slab: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each class in a flat slab with the ascending indices of its voxels."""
+    places = np.flatnonzero(slab > 0)
+    values = slab[places]
+    order = np.argsort(values, kind="stable")
+    classes, starts = np.unique(values[order], return_index=True)
+    parts = np.split(places[order], starts[1:])
+    yield from zip(classes.tolist(), parts, strict=False)

@@ -1,0 +1,193 @@
+"""Patches as a map-style dataset and as an iterator that can stop in mid-epoch and go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuprep.errors import UsageError
+from gpuprep.store.array import StoredArray
+from gpuprep.store.reader import Case, Cohort, open_cohort
+from gpuprep.training.patch import Position, align, read_patch
+from gpuprep.training.plan import EpochPlan, ranks_of_torch
+from gpuprep.training.samplers import Draw, Pool, Sampler, Uniform
+
+Sample = dict[str, Any]
+Key = tuple[int, int]  # epoch, number
+
+
+class PatchDataset:
+    """Random or gridded patches of a cohort, the same for the same seed whoever reads them.
+
+    ``dataset[epoch, number]`` is any sample, ``dataset[k]`` the k-th of this rank in the current epoch, and
+    iterating gives the rest of this rank's current epoch. A sample is a dictionary:
+
+    - ``image``: ``c, z, y, x``, also for one channel; absent for cases of labels only
+    - ``labels``: a dictionary of ``z, y, x`` by name
+    - ``case``, ``start`` (``z, y, x``, negative in the padding), ``epoch``, ``number``
+
+    It pickles, holds no thread or lock, and may be used after ``fork``.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort | str | Path,
+        *,
+        patch: Position,
+        sampler: Sampler | None = None,
+        labels: Sequence[str] | None = None,
+        cases: Sequence[str] | None = None,
+        samples: int | None = None,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        drop_last: bool = True,
+        chunk_aligned: bool = False,
+        image_padding: float = 0,
+        label_padding: int = 0,
+    ) -> None:
+        """Choose what is read; no voxel is read yet.
+
+        Args:
+            cohort: A cohort or its folder.
+            patch: Voxels ``z, y, x``.
+            sampler: Where patches lie; uniform where None.
+            labels: Names of label maps to read with the image; None for those of the first case.
+            cases: Ids of the cases to use; None for all.
+            samples: Per epoch across all ranks; None for what the sampler counts.
+            seed: Of the whole training.
+            rank: Of this process; None to ask ``torch.distributed``, 0 where that is not in use.
+            world_size: Number of ranks; given exactly when the rank is.
+            drop_last: As in ``EpochPlan``.
+            chunk_aligned: Move patches to the nearest chunk border. A patch of whole chunks then decodes no
+                voxel it does not hold; starts are multiples of the chunk, so far fewer different patches
+                are seen, and an aimed-at voxel is up to half a chunk off the centre.
+            image_padding: Value beyond the border of an image (0 is the mean after a z-score).
+            label_padding: Value beyond the border of a label map; nnU-Net takes -1, to be ignored.
+
+        Raises:
+            UsageError: no case, an unknown case, a patch without voxels, or an impossible rank.
+        """
+        self.cohort = cohort if isinstance(cohort, Cohort) else open_cohort(cohort)
+        ids = tuple(self.cohort.ids if cases is None else cases)
+        _check(self.cohort, ids, patch)
+        self.pool = Pool(self.cohort, ids, patch)
+        self.sampler: Sampler = Uniform() if sampler is None else sampler
+        self.labels = tuple(self.cohort[ids[0]].labels if labels is None else labels)
+        if (rank is None) != (world_size is None):
+            raise UsageError("give both rank and world_size, or neither")
+        own = ranks_of_torch() if rank is None or world_size is None else (rank, world_size)
+        count = self.sampler.count(self.pool) if samples is None else samples
+        self.plan = EpochPlan(seed, count, *own, drop_last=drop_last)
+        self.chunk_aligned = chunk_aligned
+        self.image_padding, self.label_padding = image_padding, label_padding
+        self.epoch, self.done = 0, 0
+
+    def __len__(self) -> int:
+        """Samples of this rank in an epoch."""
+        return len(self.plan.numbers)
+
+    def __getitem__(self, key: int | Key) -> Sample:
+        """One sample; raises IndexError where this rank has no such, CorruptStoreError for damage."""
+        epoch, number = key if isinstance(key, tuple) else (self.epoch, self.plan.numbers[key])
+        turn = self.plan.turn(epoch, number)
+        draw = self.sampler.draw(self.pool, turn)
+        return self._read(draw) | {"epoch": epoch, "number": number}
+
+    def __iter__(self) -> Iterator[Sample]:
+        """The rest of this rank's current epoch; at its end the next epoch begins."""
+        return self.prefetched(threads=0)
+
+    def prefetched(self, threads: int = 1) -> Iterator[Sample]:
+        """As iterating, with samples read ahead by threads of this process; the order stays."""
+        keys = self.keys()
+        samples = map(self.__getitem__, keys) if threads < 1 else self._ahead(keys, threads)
+        for sample in samples:
+            self.done += 1
+            yield sample
+        self.set_epoch(self.epoch + 1)
+
+    def keys(self) -> list[Key]:
+        """(epoch, number) of what is left of this rank's current epoch."""
+        return [(self.epoch, number) for number in self.plan.numbers[self.done :]]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch."""
+        self.epoch, self.done = epoch, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the training is; ``done`` counts samples of this rank that were handed out."""
+        plan = self.plan
+        return {
+            "seed": plan.seed,
+            "samples": plan.samples,
+            "world_size": plan.world_size,
+            "epoch": self.epoch,
+            "done": self.done,
+        }
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on where ``state_dict`` was taken; raises UsageError where the stream would be another."""
+        own = self.state_dict()
+        for name in ("seed", "samples", "world_size"):
+            if state[name] != own[name]:
+                raise UsageError(
+                    f"the saved training has {name} {state[name]}, this one {own[name]}: "
+                    "it would not continue the same stream",
+                    advice=f"make the dataset with {name} {state[name]}, or begin a new training",
+                )
+        self.epoch, self.done = state["epoch"], state["done"]
+
+    def _ahead(self, keys: Sequence[Key], threads: int) -> Iterator[Sample]:
+        waiting: deque[Future[Sample]] = deque()
+        with ThreadPoolExecutor(threads) as pool:
+            for key in keys:
+                waiting.append(pool.submit(self.__getitem__, key))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            yield from (future.result() for future in waiting)
+
+    def _read(self, draw: Draw) -> Sample:
+        case, patch, start = self.cohort[draw.case], self.pool.patch, draw.start
+        if self.chunk_aligned:
+            start = align(start, case.geometry.shape, patch, _chunk(case))
+        labels = {
+            name: read_patch(_label(case, name), start, patch, self.label_padding)
+            for name in self.labels
+        }
+        sample: Sample = {"case": case.id, "start": np.array(start), "labels": labels}
+        if case.image is not None:
+            image = read_patch(case.image, start, patch, self.image_padding)
+            sample["image"] = image.reshape(-1, *patch)
+        return sample
+
+
+def _check(cohort: Cohort, ids: Sequence[str], patch: Position) -> None:
+    if len(patch) != 3 or min(patch) < 1:
+        raise UsageError(f"a patch has three positive lengths z, y, x, not {patch}")
+    if not ids:
+        raise UsageError(f"{cohort.path}: there is no case to take patches from")
+    unknown = [case_id for case_id in ids if case_id not in cohort]
+    if unknown:
+        raise UsageError(
+            f"{cohort.path} has no case {unknown[0]!r} ({len(unknown)} of {len(ids)} are unknown)",
+            advice="choose among the cohort's ids",
+        )
+
+
+def _label(case: Case, name: str) -> StoredArray:
+    if name not in case.labels:
+        raise UsageError(f"{case.path}: there is no label {name!r}, it has {list(case.labels)}")
+    return case.labels[name]
+
+
+def _chunk(case: Case) -> Position:
+    images = () if case.image is None else (case.image,)
+    z, y, x = next(chain(images, case.labels.values())).chunks[-3:]
+    return z, y, x

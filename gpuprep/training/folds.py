@@ -1,0 +1,83 @@
+"""Which cases are trained on: filtering by record, and k folds kept in a JSON file.
+
+The file is a list of ``{"train": [ids], "val": [ids]}``, the form of nnU-Net's ``splits_final.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuprep.errors import StoreError, UsageError
+from gpuprep.store.reader import Cohort
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Case ids to train on and to validate with."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+
+
+def filter_cases(cohort: Cohort, wanted: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
+    """Ids of the cases whose record pleases ``wanted``.
+
+    The columns of the manifest a case came from are in ``record["attributes"]``.
+    """
+    return tuple(case_id for case_id in cohort if wanted(cohort[case_id].record))
+
+
+def split_cases(
+    ids: Sequence[str], folds: int, *, seed: int = 0, groups: Mapping[str, str] | None = None
+) -> tuple[Fold, ...]:
+    """Cut cases into folds; every case validates exactly once.
+
+    Args:
+        ids: Case ids; their order does not matter.
+        folds: 2 or more.
+        seed: Of the shuffle.
+        groups: Group of each case (its patient, its site); cases of one group stay together. None for
+            every case on its own.
+
+    Raises:
+        UsageError: there are fewer groups than folds.
+    """
+    group_of = {case_id: case_id if groups is None else groups[case_id] for case_id in sorted(ids)}
+    names = sorted(set(group_of.values()))
+    if not 2 <= folds <= len(names):
+        raise UsageError(f"{len(names)} groups of cases cannot be cut into {folds} folds")
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold_of = {names[number]: place % folds for place, number in enumerate(order)}
+    return tuple(
+        Fold(
+            train=tuple(case_id for case_id, name in group_of.items() if fold_of[name] != fold),
+            val=tuple(case_id for case_id, name in group_of.items() if fold_of[name] == fold),
+        )
+        for fold in range(folds)
+    )
+
+
+def write_folds(path: str | Path, folds: Sequence[Fold]) -> None:
+    """Write folds as JSON."""
+    rows = [{"train": list(fold.train), "val": list(fold.val)} for fold in folds]
+    Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False), "utf-8")
+
+
+def read_folds(path: str | Path) -> tuple[Fold, ...]:
+    """Folds from a JSON file, ours or nnU-Net's; raises StoreError for one of another form."""
+    try:
+        rows = json.loads(Path(path).read_text("utf-8"))
+        return tuple(
+            Fold(tuple(map(str, row["train"])), tuple(map(str, row["val"]))) for row in rows
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path}: not a list of folds with 'train' and 'val' ({error!r})",
+            advice="write it with gpuprep.training.write_folds",
+        ) from error

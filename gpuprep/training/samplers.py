@@ -1,0 +1,188 @@
+"""Where the patch of a sample lies: uniform, aimed at the foreground, class by class, or on a grid.
+
+A sampler is a frozen value. ``draw`` is a pure function of the sample's turn, so that any process gives
+the same answer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.errors import UsageError
+from gpuprep.store.locations import Locations, case_locations
+from gpuprep.store.reader import Case, Cohort
+from gpuprep.training.patch import Position, place_within
+from gpuprep.training.plan import Turn
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The cases patches are drawn from, and the shape of a patch in voxels ``z, y, x``."""
+
+    cohort: Cohort
+    ids: tuple[str, ...]
+    patch: Position
+
+    @cached_property
+    def shapes(self) -> NDArray[np.int64]:
+        """``(cases, 3)``; opens every case once."""
+        return np.array([self.cohort[case_id].geometry.shape for case_id in self.ids])
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A case and the first voxel ``z, y, x`` of a patch in it, negative where it begins outside."""
+
+    case: str
+    start: Position
+
+
+class Sampler(Protocol):
+    """Says where samples lie."""
+
+    def count(self, pool: Pool) -> int:
+        """Samples of one epoch where the user names no number."""
+        ...
+
+    def draw(self, pool: Pool, turn: Turn) -> Draw:
+        """Where the sample of a turn lies."""
+        ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every case once a round, in an order shuffled anew; the patch anywhere inside, all places alike."""
+
+    def count(self, pool: Pool) -> int:
+        return len(pool.ids)
+
+    def draw(self, pool: Pool, turn: Turn) -> Draw:
+        case = pool.cohort[pool.ids[turn.pick(len(pool.ids))]]
+        return Draw(case.id, _anywhere(case, pool.patch, turn.random()))
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """As ``Uniform``, but a share of the patches is centred on a labelled voxel.
+
+    Of any n consecutive samples of a rank at least ``floor(share * n)`` are such; nnU-Net's rule for a batch,
+    made to hold for every cut into batches. The voxel's class is chosen first, all classes the case has
+    alike, then one of its stored locations. A case without any gives a uniform patch.
+
+    Attributes:
+        label: The name of the label map.
+        share: 0 to 1.
+        classes: Values that count as foreground; empty for all.
+    """
+
+    label: str
+    share: float = 1 / 3
+    classes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"a share of foreground of {self.share} is not within 0 to 1")
+
+    def count(self, pool: Pool) -> int:
+        return len(pool.ids)
+
+    def draw(self, pool: Pool, turn: Turn) -> Draw:
+        case, random = pool.cohort[pool.ids[turn.pick(len(pool.ids))]], turn.random()
+        before, after = (math.floor(n * self.share) for n in (turn.position, turn.position + 1))
+        if after == before:
+            return Draw(case.id, _anywhere(case, pool.patch, random))
+        locations = _locations(case, self.label)
+        present = [value for value in locations if not self.classes or value in self.classes]
+        if not present:
+            return Draw(case.id, _anywhere(case, pool.patch, random))
+        return Draw(case.id, _around(locations[random.choice(present)], case, pool.patch, random))
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Every class once a round; the patch is centred on a voxel of it, in any case that has it.
+
+    Attributes:
+        label: The name of the label map.
+        classes: The values to go through.
+    """
+
+    label: str
+    classes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise UsageError("class-balanced patches need the classes to balance, none is given")
+
+    def count(self, pool: Pool) -> int:
+        return len(pool.ids) * len(self.classes)
+
+    def draw(self, pool: Pool, turn: Turn) -> Draw:
+        value, random = self.classes[turn.pick(len(self.classes))], turn.random()
+        for number in random.permutation(len(pool.ids)):
+            case = pool.cohort[pool.ids[number]]
+            locations = _locations(case, self.label)
+            if value in locations:
+                return Draw(case.id, _around(locations[value], case, pool.patch, random))
+        raise UsageError(
+            f"{pool.cohort.path}: no case has class {value} in label {self.label!r}",
+            advice="leave the class out",
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every patch of a regular grid, case by case; the last one along an axis is moved inside.
+
+    Attributes:
+        step: Voxels between the starts of neighbours ``z, y, x``; None for patches side by side.
+    """
+
+    step: Position | None = None
+
+    def count(self, pool: Pool) -> int:
+        return int(self._counts(pool).prod(axis=1).sum())
+
+    def draw(self, pool: Pool, turn: Turn) -> Draw:
+        counts = self._counts(pool)
+        ends = counts.prod(axis=1).cumsum()
+        case = int(np.searchsorted(ends, turn.number, side="right"))
+        first = ends[case] - counts[case].prod()
+        cell = np.array(np.unravel_index(turn.number - first, counts[case]))
+        z, y, x = pool.shapes[case].tolist()
+        return Draw(pool.ids[case], place_within(cell * self._step(pool), (z, y, x), pool.patch))
+
+    def _step(self, pool: Pool) -> NDArray[np.int64]:
+        return np.array(pool.patch if self.step is None else self.step)
+
+    def _counts(self, pool: Pool) -> NDArray[np.int64]:
+        """Patches of every case along each axis, ``(cases, 3)``."""
+        rest = np.maximum(pool.shapes - pool.patch, 0)
+        return -(-rest // self._step(pool)) + 1
+
+
+def _anywhere(case: Case, patch: Position, random: np.random.Generator) -> Position:
+    room = np.maximum(np.subtract(case.geometry.shape, patch), 0)
+    return place_within(random.integers(0, room + 1), case.geometry.shape, patch)
+
+
+def _around(
+    voxels: NDArray[np.integer], case: Case, patch: Position, random: np.random.Generator
+) -> Position:
+    centre = voxels[random.integers(len(voxels))].astype(np.int64)
+    return place_within(centre - np.array(patch) // 2, case.geometry.shape, patch)
+
+
+def _locations(case: Case, label: str) -> Locations:
+    if label not in case.labels:
+        raise UsageError(
+            f"{case.path}: there is no label {label!r}, the case has {list(case.labels)}",
+            advice="name a label all cases have, or filter the cases",
+        )
+    return case_locations(case.path, label)

@@ -1,0 +1,40 @@
+"""Stored cohorts whose voxels tell where they are, for the tests of the training feed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gpuprep.geometry import Geometry
+from gpuprep.store.case import write_case, write_record
+from gpuprep.store.layout import case_folder
+
+SHAPES = [(20, 24, 28), (24, 9, 30), (17, 33, 21), (26, 20, 20), (19, 25, 22)]
+
+
+def voxels_of(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image ``2, z, y, x`` of unlike voxels, and a label map with classes 1 and 2 (case 0 has no 2)."""
+    shape = SHAPES[number]
+    image = np.arange(1, 2 * np.prod(shape) + 1, dtype=np.int32).reshape(2, *shape)
+    label = np.zeros(shape, np.uint8)
+    label[2:8, 3:7, 4:9] = 1
+    if number:
+        label[-1, -1, -1] = 2
+    return image, label
+
+
+def store_cohort(root: Path) -> Path:
+    """Five cases ``case_0`` ... ``case_4`` in chunks of 8."""
+    for number, shape in enumerate(SHAPES):
+        image, label = voxels_of(number)
+        folder = case_folder(root, f"case_{number}")
+        files = write_case(
+            folder,
+            image=image,
+            labels={"organ": label},
+            geometry=Geometry(shape, (1.0, 1.0, 2.0), (0.0, 0.0, 0.0)),
+            chunk=8,
+            durable=False,
+        )
+        record = {"files": files, "attributes": {"site": "A" if number % 2 else "B"}}
+        write_record(folder, record, durable=False)
+    return root

@@ -1,0 +1,154 @@
+"""The training feed behind torch: start methods, workers, ranks, resuming."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stored import store_cohort
+
+from gpuprep.training import Foreground, PatchDataset, PatchLoader, PatchSampler
+
+torch = pytest.importorskip("torch")
+
+PATCH = (16, 16, 16)
+SAMPLES = 16  # an epoch, across ranks
+
+# DataLoader forks while torch's threads exist; our reader is made for it
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return store_cohort(tmp_path_factory.mktemp("out"))
+
+
+def make(root: Path, rank: int = 0, world_size: int = 2, seed: int = 5) -> PatchDataset:
+    return PatchDataset(
+        root,
+        patch=PATCH,
+        sampler=Foreground("organ"),
+        samples=SAMPLES,
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+    )
+
+
+def traces(batches: Any) -> list[tuple[Any, ...]]:
+    return [
+        (int(epoch), int(number), case, tuple(start.tolist()), image.numpy().tobytes())
+        for batch in batches
+        for epoch, number, case, start, image in zip(
+            batch["epoch"],
+            batch["number"],
+            batch["case"],
+            batch["start"],
+            batch["image"],
+            strict=True,
+        )
+    ]
+
+
+def epochs(loader: PatchLoader, count: int) -> Any:
+    return itertools.chain.from_iterable(loader for _ in range(count))
+
+
+@pytest.fixture(scope="module")
+def expected(root: Path) -> dict[int, list[tuple[Any, ...]]]:
+    """Three epochs of both ranks as the NumPy iterator has them."""
+    streams = {}
+    for rank in range(2):
+        dataset = make(root, rank)
+        samples = itertools.chain.from_iterable(dataset for _ in range(3))
+        streams[rank] = [
+            (s["epoch"], s["number"], s["case"], tuple(s["start"].tolist()), s["image"].tobytes())
+            for s in samples
+        ]
+    return streams
+
+
+def test_ranks_see_every_sample_of_three_epochs_once(expected):
+    seen = [trace[:2] for stream in expected.values() for trace in stream]
+    assert sorted(seen) == list(itertools.product(range(3), range(SAMPLES)))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("workers", "start_method"),
+    [(0, None), (1, "fork"), (2, "fork"), (2, "spawn"), (2, "forkserver")],
+)
+def test_the_stream_does_not_depend_on_workers(root, expected, rank, workers, start_method):
+    loader = PatchLoader(make(root, rank), batch_size=3, workers=workers, start_method=start_method)
+    assert traces(epochs(loader, 3)) == expected[rank]
+
+
+def test_workers_that_end_with_the_epoch_give_the_same_stream(root, expected):
+    loader = PatchLoader(
+        make(root),
+        batch_size=3,
+        workers=2,
+        start_method="fork",
+        persistent_workers=False,
+    )
+    assert traces(epochs(loader, 3)) == expected[0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batches", [1, 2, 4])
+def test_a_resumed_loader_goes_on_with_the_next_batch(root, expected, workers, batches):
+    broken = PatchLoader(make(root), batch_size=3, workers=workers)
+    begun = traces(itertools.islice(epochs(broken, 2), batches))
+    state = json.loads(json.dumps(broken.state_dict()))
+    resumed = PatchLoader(make(root), batch_size=3, workers=workers)
+    resumed.load_state_dict(state)
+    left = 3 - state["epoch"]
+    assert len(resumed) == -(-(SAMPLES // 2 - state["done"]) // 3)
+    assert begun + traces(epochs(resumed, left)) == expected[0]
+
+
+def test_a_plain_dataloader_takes_dataset_and_sampler(root, expected):
+    dataset = make(root)
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=4, sampler=PatchSampler(dataset), num_workers=0
+    )
+    found = []
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        found += traces(loader)
+    assert found == expected[0]
+
+
+def test_batches_are_tensors_with_channels_first(root):
+    batch = next(iter(PatchLoader(make(root), batch_size=3)))
+    assert batch["image"].shape == (3, 2, *PATCH)
+    assert batch["labels"]["organ"].shape == (3, *PATCH)
+    assert batch["image"].dtype == torch.int32
+
+
+def _rank_of(rank: int, port: int, root: Path, out: Path) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    dataset = PatchDataset(root, patch=PATCH, sampler=Foreground("organ"), samples=SAMPLES, seed=5)
+    numbers = [sample["number"] for sample in dataset]
+    np.save(out / f"{rank}.npy", numbers)
+    torch.distributed.destroy_process_group()
+
+
+def test_ranks_are_those_of_torch_distributed(root, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.start_processes(
+        _rank_of, args=(port, root, tmp_path), nprocs=2, start_method="spawn"
+    )
+    for rank in range(2):
+        assert np.load(tmp_path / f"{rank}.npy").tolist() == list(range(rank, SAMPLES, 2))
