@@ -282,3 +282,24 @@ def test_writers_do_not_tear_each_other(tmp_path):
         pool.starmap(append_many, [(path, writer) for writer in range(3)])
     rows = [(row["writer"], row["number"]) for row in read_lines(path)]
     assert sorted(rows) == [(writer, number) for writer in range(3) for number in range(200)]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_attempt_without_its_owners_file_goes_with_its_process(tmp_path, moment):
+    """A process can be killed after making an attempt's folder and before saying whose it is."""
+    script = """
+import os, sys
+from gpuprep.store import commit
+staging = commit.Staging(sys.argv[1], "a")
+if sys.argv[2] == "before":
+    commit.write_file = lambda *_, **__: os._exit(0)
+staging.__enter__()
+(staging.folder.parent / "owner.json").unlink()  # as while it is being removed
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path), moment], check=True, timeout=60)
+    with Staging(tmp_path, "b") as living:
+        (living.folder.parent / "owner.json").unlink()
+        assert len(list((tmp_path / ".staging").iterdir())) == 2
+        assert sweep(tmp_path) == 1
+        assert living.folder.is_dir()

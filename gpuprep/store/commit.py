@@ -1,12 +1,14 @@
 """Publishing a case: built in a hidden folder, made visible by one rename, or not at all.
 
 An attempt lives in ``.staging/<case id>.<attempt>/``: ``owner.json`` says which process builds it, and
-``case/`` is the case; publishing renames that to ``cases/<case id>.zarr``. Any number of processes
-may attempt one case; one wins and the others learn of it.
+``case/`` is the case; publishing renames that to ``cases/<case id>.zarr``. The attempt's own name says who
+builds it, too, for the moments when that file is not there yet or no longer. Any number of processes may
+attempt one case; one wins and the others learn of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -50,7 +52,7 @@ class Staging:
 
     def __init__(self, root: str | Path, case_id: str) -> None:
         """Name an attempt; nothing is written yet. Raises UsageError for an unsafe id."""
-        attempt = f"{check_case_id(case_id)}.{uuid.uuid4().hex}"
+        attempt = f"{check_case_id(case_id)}.{_attempt_name()}"
         self.target = case_folder(root, case_id)
         self._root = Path(root)
         self._attempt = self._root / STAGING_FOLDER / attempt
@@ -173,17 +175,39 @@ def _owner() -> dict[str, Any]:
 def _is_abandoned(attempt: Path) -> bool:
     """Whether the process that made an attempt is gone, or is out of sight and the attempt is old."""
     try:
-        owner = json.loads((attempt / _OWNER_FILE).read_bytes())
+        owner = _owner_of(attempt)
         here = owner["machine"] == _machine()
         alive = here and _start_time(int(owner["pid"])) == owner["started"]
     except (OSError, ValueError, KeyError, TypeError):
-        here = alive = False  # made this moment, or half removed
+        here = alive = False
     if here:
         return not alive
     try:
         return time.time() - attempt.stat().st_mtime > _FOREIGN_AGE
     except FileNotFoundError:
         return False
+
+
+def _attempt_name() -> str:
+    """Machine, process and its start, and a number of its own."""
+    pid = os.getpid()
+    return f"{_machine_mark()}-{pid}-{_start_time(pid)}-{uuid.uuid4().hex[:8]}"
+
+
+def _owner_of(attempt: Path) -> dict[str, Any]:
+    """Who builds an attempt, by its file, or by its name where it has none (any more)."""
+    try:
+        owner: dict[str, Any] = json.loads((attempt / _OWNER_FILE).read_bytes())
+    except FileNotFoundError:
+        mark, pid, started, _ = attempt.name.rpartition(".")[2].split("-")
+        machine = _machine() if mark == _machine_mark() else mark
+        return {"machine": machine, "pid": pid, "started": started}
+    return owner
+
+
+@cache
+def _machine_mark() -> str:
+    return hashlib.sha256(_machine().encode()).hexdigest()[:12]
 
 
 @cache
