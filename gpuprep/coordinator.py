@@ -20,6 +20,7 @@ from gpuprep.crew import Crew
 from gpuprep.errors import RunStopped, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Executor, Outcome
+from gpuprep.failpoints import failpoint
 from gpuprep.fingerprint import cohort_digest, merge_channels
 from gpuprep.interrupts import Interrupts
 from gpuprep.ops.statistics import Histogram
@@ -92,6 +93,7 @@ def run(
     with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
         claim(root, parsed, overwrite=overwrite)
         sweep(root)
+        failpoint("after_claim", str(root))
         tell(RunStarted(len(cases), workers, chosen.name, chosen.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
@@ -156,7 +158,9 @@ def _prepare_cohort(
     def note(outcome: Outcome) -> None:
         if outcome.done:
             tally.add(outcome.done, outcome.stage_seconds)
+            failpoint("before_manifest", outcome.done.case_id)
             append_line(root / MANIFEST_FILE, {"case": outcome.done.case_id, "digest": base.digest})
+            failpoint("after_manifest", outcome.done.case_id)
             tell(outcome.done)
         elif outcome.failed:
             _note_failure(outcome.failed, root, tally, tell)
@@ -189,6 +193,7 @@ def _measure_cohort(
             return base.digest
         channels = merge_channels(partials)
         save_fingerprint(root, "" if tally.failures else key, channels)
+        failpoint("after_statistics", str(root))
     return cohort_digest(base.digest, channels)
 
 

@@ -15,6 +15,7 @@ from gpuprep.compute import Computed, compute
 from gpuprep.config import Config
 from gpuprep.device.link import Link
 from gpuprep.errors import DeviceLost, InputError
+from gpuprep.failpoints import failpoint
 from gpuprep.findings import Findings
 from gpuprep.footprint import check_memory, footprint
 from gpuprep.ops.device.operations import DeviceOperations, device_bytes
@@ -49,6 +50,7 @@ def run_case(
     """
     watch = Stopwatch()
     findings = Findings(config.input.policy)
+    failpoint("before_read", plan.case.id)
     with watch("read"):
         assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
     host = HostOperations(plan.threads, make_room(plan, assembled, config))
@@ -147,6 +149,7 @@ def commit(
                 label_names=assembled.label_names,
                 durable=store.fsync == "always",
             )
+        failpoint("after_shards", plan.case.id)
         record = {
             **computed.record,
             "files": files,
@@ -156,5 +159,6 @@ def commit(
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_record(staging.folder, record, durable=store.fsync == "always")
+        failpoint("after_record", plan.case.id)
         staging.publish(replace=plan.replace, durable=store.fsync != "never")
     return record

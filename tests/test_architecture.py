@@ -16,7 +16,7 @@ CEILING = 300
 # Every room, from the bottom up. A module may import its own room and the rooms before it, except that
 # the rooms of one row do not know one another.
 ROWS: list[set[str]] = [
-    {"errors", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
+    {"errors", "failpoints", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
     | {"strict", "config_resample", "config"},
     {"config_file", "backend", "kernels", "device", "interrupts", "scratch"},
     {"io", "ops", "store"},

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from gpuprep.errors import StoreError
+from gpuprep.failpoints import failpoint
 from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
 from gpuprep.store.layout import (
     RECORD_FILE,
@@ -53,6 +54,7 @@ class Staging:
     def __init__(self, root: str | Path, case_id: str) -> None:
         """Name an attempt; nothing is written yet. Raises UsageError for an unsafe id."""
         attempt = f"{check_case_id(case_id)}.{_attempt_name()}"
+        self.case_id = case_id
         self.target = case_folder(root, case_id)
         self._root = Path(root)
         self._attempt = self._root / STAGING_FOLDER / attempt
@@ -64,6 +66,7 @@ class Staging:
             self._attempt.mkdir(parents=True)
             write_file(self._attempt / _OWNER_FILE, [json.dumps(_owner()).encode()], fsync=False)
             self.folder.mkdir()
+            failpoint("after_stage", self.case_id)
         return self
 
     def __exit__(
@@ -98,7 +101,9 @@ class Staging:
         with storage_faults(self.target):
             if durable:
                 _fsync_tree(self.folder)
+            failpoint("after_fsync", self.case_id)
             published = self._rename(replace=replace)
+            failpoint("after_rename", self.case_id)
             if durable and published:
                 fsync_path(self.target.parent)
         return published

@@ -16,6 +16,7 @@ from typing import Any
 import google_crc32c
 
 from gpuprep.errors import CorruptStoreError, RunStopped, StoreError
+from gpuprep.failpoints import failpoint
 from gpuprep.store.layout import RECORD_FILE
 
 _WRITE_BUFFER = 1 << 20
@@ -90,6 +91,7 @@ def _write_pieces(path: Path, pieces: Iterable[bytes], *, fsync: bool) -> FileSe
             stream.write(piece)
             size += len(piece)
             crc = google_crc32c.extend(crc, piece)
+            failpoint("mid_shard", str(path))
         stream.flush()
         if fsync:
             os.fsync(stream.fileno())
