@@ -21,7 +21,8 @@ SAMPLES = 16  # an epoch, across ranks
 
 # DataLoader forks while torch's threads exist; our reader is made for it
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
+    "ignore:This process .* is multi-threaded:DeprecationWarning",
+    "ignore:'pin_memory' argument is set as true but no accelerator:UserWarning",
 )
 
 
@@ -83,10 +84,23 @@ def test_ranks_see_every_sample_of_three_epochs_once(expected):
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize(
     ("workers", "start_method"),
-    [(0, None), (1, "fork"), (2, "fork"), (2, "spawn"), (2, "forkserver")],
+    [
+        (0, None),
+        (1, "fork"),
+        (1, "spawn"),
+        (2, "fork"),
+        (2, "spawn"),
+        (2, "forkserver"),
+    ],
 )
 def test_the_stream_does_not_depend_on_workers(root, expected, rank, workers, start_method):
-    loader = PatchLoader(make(root, rank), batch_size=3, workers=workers, start_method=start_method)
+    loader = PatchLoader(
+        make(root, rank),
+        batch_size=3,
+        workers=workers,
+        start_method=start_method,
+        pin_memory=True,
+    )
     assert traces(epochs(loader, 3)) == expected[rank]
 
 
