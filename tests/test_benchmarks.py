@@ -161,6 +161,20 @@ def test_codec_rows_tell_smooth_from_noise(script: Any) -> None:
     assert ratios["blob"] > 1.5
 
 
+@pytest.mark.parametrize(
+    ("factor", "voxels"), [(0.5, 300), (0.75, 1000), (1.25, 500_000), (1.5, 500_000)]
+)
+def test_large_structures_of_real_masks_come_back(
+    script: Any, scans: Path, factor: float, voxels: int
+) -> None:
+    """Where README says that labels survive another spacing: structures of so many voxels."""
+    round_trip = script("round_trip")
+    rows = [row for mask in round_trip.MASKS for row in round_trip.structures(scans / mask, factor)]
+    large = [row for row in rows if row["voxels"] >= voxels]
+    assert large
+    assert min(row["dice"] for row in large) >= round_trip.KEPT
+
+
 @pytest.mark.slow
 def test_a_feed_teaches_two_ranks(cohort_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")

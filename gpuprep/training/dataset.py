@@ -67,7 +67,8 @@ class PatchDataset:
             drop_last: As in ``EpochPlan``.
             chunk_aligned: Move patches to the nearest chunk border. A patch of whole chunks then decodes no
                 voxel it does not hold; starts are multiples of the chunk, so far fewer different patches
-                are seen, and an aimed-at voxel is up to half a chunk off the centre.
+                are seen, none of them reaches what lies behind the last such start, and an aimed-at voxel
+                is up to half a chunk off the centre.
             image_padding: Value beyond the border of an image (0 is the mean after a z-score).
             label_padding: Value beyond the border of a label map; nnU-Net takes -1, to be ignored.
 
