@@ -152,17 +152,20 @@ def _rank_of(rank: int, port: int, root: Path, out: Path) -> None:
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
     )
     dataset = PatchDataset(root, patch=PATCH, sampler=Foreground("organ"), samples=SAMPLES, seed=5)
-    numbers = [sample["number"] for sample in dataset]
-    np.save(out / f"{rank}.npy", numbers)
+    loader = PatchLoader(dataset, batch_size=3, workers=2, start_method="forkserver")
+    seen = [trace[:2] for trace in traces(epochs(loader, 3))]
+    np.save(out / f"{rank}.npy", seen)
     torch.distributed.destroy_process_group()
 
 
-def test_ranks_are_those_of_torch_distributed(root, tmp_path):
+def test_two_ranks_with_two_workers_share_three_epochs(root, tmp_path, expected):
+    """In processes of their own, with ranks as torch.distributed has them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     torch.multiprocessing.start_processes(
         _rank_of, args=(port, root, tmp_path), nprocs=2, start_method="spawn"
     )
-    for rank in range(2):
-        assert np.load(tmp_path / f"{rank}.npy").tolist() == list(range(rank, SAMPLES, 2))
+    seen = [list(map(tuple, np.load(tmp_path / f"{rank}.npy").tolist())) for rank in range(2)]
+    assert seen == [[trace[:2] for trace in expected[rank]] for rank in range(2)]
+    assert sorted(seen[0] + seen[1]) == list(itertools.product(range(3), range(SAMPLES)))
