@@ -159,15 +159,24 @@ def test_monais_loader_gives_the_same_augmented_stream_for_any_workers(
     assert traces(batches) == traces({key: [value] for key, value in s.items()} for s in expected)
 
 
-def test_our_loader_takes_monais_collate_and_resumes(monai, cohort) -> None:
+def test_our_loader_collates_as_monai_does_and_resumes(monai, cohort) -> None:
     def make() -> PatchLoader:
-        return PatchLoader(augmented(cohort), batch_size=3, collate=monai.data.list_data_collate)
+        return PatchLoader(augmented(cohort), batch_size=3)
 
     whole, broken, resumed = make(), make(), make()
     expected = traces(whole)
     begun = traces(itertools.islice(broken, 1))
     resumed.load_state_dict(broken.state_dict())
     assert begun + traces(resumed) == expected
+    assert next(iter(make()))["image"].affine.shape == (3, 4, 4)
+
+
+def test_a_stream_of_patches_is_the_same(monai, cohort) -> None:
+    from gpuprep.training.stream import PatchStream
+
+    stream = PatchStream(augmented(cohort), batch_size=2)
+    loader = monai.data.DataLoader(stream, batch_size=2, num_workers=2)
+    assert traces(loader) == traces(PatchLoader(augmented(cohort), batch_size=2))
 
 
 def test_transforms_that_make_several_samples_are_flattened(monai, cohort) -> None:
@@ -180,7 +189,6 @@ def test_transforms_that_make_several_samples_are_flattened(monai, cohort) -> No
     loader = PatchLoader(
         MonaiPatches(cohort, patch=PATCH, samples=4, transform=crop),
         batch_size=2,
-        collate=monai.data.list_data_collate,
     )
     batches = iter(loader)
     assert next(batches)["segmentation"].shape == (6, 1, 8, 8, 8)

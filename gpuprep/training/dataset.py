@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -34,6 +34,9 @@ class PatchDataset:
 
     It pickles, holds no thread or lock, and may be used after ``fork``.
     """
+
+    collate: Callable[[list[Any]], Any] | None = None
+    """What ``PatchLoader`` makes batches with; None for torch's own."""
 
     def __init__(
         self,

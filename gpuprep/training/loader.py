@@ -7,7 +7,7 @@ same for any number of workers, for fork, forkserver and spawn, and for workers 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from gpuprep.errors import UsageError
@@ -47,7 +47,6 @@ class PatchLoader:
         pin_memory: bool = False,
         persistent_workers: bool | None = None,
         prefetch_batches: int = 2,
-        collate: Callable[[list[Any]], Any] | None = None,
     ) -> None:
         """Choose how batches are read.
 
@@ -59,7 +58,6 @@ class PatchLoader:
             pin_memory: Into pinned host memory.
             persistent_workers: Keep workers from epoch to epoch; None for yes where there are any.
             prefetch_batches: Batches each worker reads ahead.
-            collate: What makes a batch of samples; None for torch's own, MONAI has ``list_data_collate``.
 
         Raises:
             UsageError: torch is not installed.
@@ -82,7 +80,7 @@ class PatchLoader:
             pin_memory=pin_memory,
             persistent_workers=workers > 0 if persistent_workers is None else persistent_workers,
             prefetch_factor=prefetch_batches if workers else None,
-            collate_fn=collate,
+            collate_fn=dataset.collate,
         )
 
     def __len__(self) -> int:

@@ -78,9 +78,10 @@ class MonaiPatches(PatchDataset):
         patches = MonaiPatches("out", patch=(96, 96, 96), transform=Compose([...]))
         loader = monai.data.DataLoader(patches, batch_size=2, sampler=PatchSampler(patches))
 
-    A sample has ``image``, each label map by its name, ``case``, ``start``, ``epoch`` and ``number``. The
-    affine is the patch's own. Random transforms get the sample's seed, so that augmentation too is the same
-    for any number of workers; reading ahead with several threads is not for them.
+    ``PatchLoader`` and ``PatchStream`` take it too. A sample has ``image``, each label map by its name,
+    ``case``, ``start``, ``epoch`` and ``number``; the affine is the patch's own. Random transforms get the
+    sample's seed, so that augmentation too is the same for any number of workers; reading ahead with several
+    threads is not for them.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class MonaiPatches(PatchDataset):
         Raises:
             UsageError: as ``PatchDataset``, or MONAI is not installed, or a label's name is taken.
         """
-        _import_monai()
+        self.collate = _import_monai().list_data_collate
         super().__init__(cohort, patch=patch, **choices)
         self.transform = transform
         _check_names(self.labels)
