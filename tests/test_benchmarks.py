@@ -161,6 +161,15 @@ def test_codec_rows_tell_smooth_from_noise(script: Any) -> None:
     assert ratios["blob"] > 1.5
 
 
+def test_aligned_patches_decode_nothing_in_vain(script: Any, tmp_path: Path) -> None:
+    bench = script("aligned")
+    bench.store(tmp_path, np.random.default_rng(0).normal(size=(96, 70, 100)))
+    free, aligned = (bench.measure(tmp_path, 64, aligned=aligned) for aligned in (False, True))
+    assert (aligned["chunks"], aligned["decoded_per_voxel"]) == (8, 1)
+    assert free["kilobytes"] > aligned["kilobytes"] > 0
+    assert (free["places"], aligned["places"]) == (33 * 7 * 37, 2 * 1 * 2)
+
+
 @pytest.mark.parametrize(
     ("factor", "voxels"), [(0.5, 300), (0.75, 1000), (1.25, 500_000), (1.5, 500_000)]
 )
