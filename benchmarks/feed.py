@@ -1,10 +1,10 @@
 """A training fed by gpuprep: two DDP ranks (gloo) teach a small 3-D U-Net to segment a stored cohort.
 
-    python benchmarks/feed.py COHORT --label segmentation
+    gpuprep demo demo-out && python benchmarks/feed.py demo-out/cohort --out feed.json
 
-Prints, for each rank, samples per second, the share of time spent waiting for batches, and the mean loss of
-the first and the last fifth of the steps. Exit code 1 where the loss did not fall. The first batch, which
-waits for the workers to start, is counted on its own.
+Tells, for each rank, samples per second, the time every step waits for its batch, and the mean loss of the
+first and the last fifth of the steps. Exit code 1 where the loss did not fall. The first batch, which waits
+for the workers to start, is counted on its own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gpuprep.store.reader import open_cohort
 from gpuprep.training import Foreground, PatchDataset, PatchLoader
+from timing import machine, versions
 
 RANKS = 2
 
@@ -71,11 +73,16 @@ def train(rank: int, options: argparse.Namespace, port: int) -> None:
     torch.distributed.all_gather_object(results, result)
     torch.distributed.destroy_process_group()
     if rank == 0:
-        print(json.dumps({"cases": len(dataset.pool.ids), "ranks": results}, indent=1))
+        told = {"machine": machine(), "versions": versions("torch", "numpy")}
+        shown = {key: value for key, value in vars(options).items() if key not in ("cohort", "out")}
+        told |= {"options": shown, "cases": len(dataset.pool.ids), "ranks": results}
+        print(text := json.dumps(told, indent=1))
+        if options.out:
+            Path(options.out).write_text(text + "\n", "utf-8")
         sys.exit(any(found["loss_last"] >= found["loss_first"] for found in results))
 
 
-def _epochs(dataset: PatchDataset, options: argparse.Namespace) -> dict[str, float]:
+def _epochs(dataset: PatchDataset, options: argparse.Namespace) -> dict[str, Any]:
     image = dataset[0]["image"]
     model = DistributedDataParallel(SmallUNet(len(image), options.classes))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -97,6 +104,8 @@ def _epochs(dataset: PatchDataset, options: argparse.Namespace) -> dict[str, flo
     return {
         "steps": len(losses),
         "samples_per_second": round((len(losses) - 1) * options.batch / seconds, 2),
+        "step_ms": round(1000 * seconds / (len(losses) - 1), 2),
+        "waiting_ms": _milliseconds(waits[1:]),
         "waiting_share": round(sum(waits[1:]) / seconds, 4),
         "first_batch_seconds": round(waits[0], 2),
         "loss_first": round(float(np.mean(losses[:fifth])), 4),
@@ -115,6 +124,11 @@ def _step(
     return loss.item()
 
 
+def _milliseconds(waits: list[float]) -> dict[str, float]:
+    of = {"mean": np.mean(waits), "median": np.median(waits), "p95": np.percentile(waits, 95)}
+    return {name: round(1000 * float(seconds), 3) for name, seconds in of.items()}
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -124,6 +138,7 @@ def _free_port() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("cohort", help="output folder of a run, for example that of 'gpuprep demo'")
+    parser.add_argument("--out", default="", help="a JSON file for what is printed")
     parser.add_argument("--label", default="segmentation")
     parser.add_argument("--classes", type=int, default=3, help="the background included")
     parser.add_argument("--patch", type=int, default=32, help="voxels along each axis, even")

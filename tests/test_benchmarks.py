@@ -13,6 +13,9 @@ import pytest
 from kernels.cuda_on_cpu.cpu_module import missing
 from kernels.kernel_engines import cpu_engine
 
+from gpuprep.config_file import parse_config
+from gpuprep.coordinator import run
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = (24, 30, 26)
 
@@ -156,3 +159,48 @@ def test_codec_rows_tell_smooth_from_noise(script: Any) -> None:
         ratios[name] = min(row["ratio"] for row in rows)
     assert ratios["noise"] < 1.01
     assert ratios["blob"] > 1.5
+
+
+def test_aligned_patches_decode_nothing_in_vain(script: Any, tmp_path: Path) -> None:
+    bench = script("aligned")
+    bench.store(tmp_path, np.random.default_rng(0).normal(size=(96, 70, 100)))
+    free, aligned = (bench.measure(tmp_path, 64, aligned=aligned) for aligned in (False, True))
+    assert (aligned["chunks"], aligned["decoded_per_voxel"]) == (8, 1)
+    assert free["kilobytes"] > aligned["kilobytes"] > 0
+    assert (free["places"], aligned["places"]) == (33 * 7 * 37, 2 * 1 * 2)
+
+
+@pytest.mark.parametrize(
+    ("factor", "voxels"), [(0.5, 300), (0.75, 1000), (1.25, 500_000), (1.5, 500_000)]
+)
+def test_large_structures_of_real_masks_come_back(
+    script: Any, scans: Path, factor: float, voxels: int
+) -> None:
+    """Where README says that labels survive another spacing: structures of so many voxels."""
+    round_trip = script("round_trip")
+    rows = [row for mask in round_trip.MASKS for row in round_trip.structures(scans / mask, factor)]
+    large = [row for row in rows if row["voxels"] >= voxels]
+    assert large
+    assert min(row["dice"] for row in large) >= round_trip.KEPT
+
+
+@pytest.mark.slow
+def test_a_feed_teaches_two_ranks(cohort_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    rules = parse_config(
+        {
+            "image": {"intensity": [{"zscore": {"over": "image"}}], "crop": {"to": "body"}},
+            "store": {"fsync": "never"},
+        }
+    )
+    report = run(cohort_folder, tmp_path / "out", config=rules, scheduler="serial")
+    assert report.exit_code == 0, report.failures
+    command = [sys.executable, str(BENCHMARKS / "feed.py"), str(tmp_path / "out")]
+    command += ["--patch", "16", "--samples", "64", "--epochs", "2", "--out", "feed.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "feed.json").read_text())
+    for rank in found["ranks"]:
+        assert rank["steps"] == 32
+        assert rank["loss_last"] < rank["loss_first"]
+        assert 0 <= rank["waiting_share"] < 1

@@ -1,7 +1,9 @@
 """Cohorts for other software: our own discovery reads the MSD layout, nnU-Net's own loader its files."""
 
+import importlib.util
 import json
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 
@@ -107,9 +109,29 @@ def test_nnunet_opens_its_files(cohort: Cohort, nnunet_folder: Path) -> None:
     for case_id in dataset.identifiers:
         image, label, previous, properties = dataset.load_case(case_id)
         assert previous is None
-        assert image.shape == (1, *cohort[case_id].geometry.shape)
-        assert label.shape == image.shape
+        np.testing.assert_array_equal(image[:], np.asarray(cohort[case_id].image)[None])
+        np.testing.assert_array_equal(
+            label[:], np.asarray(cohort[case_id].labels["segmentation"])[None]
+        )
         assert set(properties["class_locations"]) == {1, 2}
+
+
+def test_nnunet_trains_on_its_files(cohort: Cohort, tmp_path: Path) -> None:
+    """Its own trainer, data loader, augmentation and network; in a process of its own."""
+    for package in ("nnunetv2", "seaborn"):  # its trainer's plots
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    folder = tmp_path / "Dataset001_Ours/nnUNetPlans_3d_fullres"
+    convert_cohort(cohort.path, folder, "nnunet", cases=cohort.ids[:3])
+    script = Path(__file__).parents[1] / "benchmarks/nnunet_step.py"
+    step = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert step.returncode == 0, step.stderr
+    found = json.loads(step.stdout.splitlines()[-1])
+    assert found["dataset"] == "nnUNetDatasetBlosc2"
+    assert np.isfinite(found["losses"]).all()
+    assert found["weights_moved"] > 0
 
 
 def test_locations_are_drawn_as_nnunet_draws_them() -> None:

@@ -8,7 +8,6 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from ome_zarr_models.v05 import Image, ImageLabel
 
 from gpuprep.config import Config
 from gpuprep.config_file import parse_config
@@ -83,6 +82,7 @@ def test_an_image_in_chunks_gives_the_same_levels() -> None:
 @pytest.mark.parametrize("code", ["LPS", "RAS", "PIR"])
 @pytest.mark.parametrize("channels", [(), (2,)])
 def test_validators_accept_the_levels(tmp_path: Path, code: str, channels: tuple[int, ...]) -> None:
+    models = pytest.importorskip("ome_zarr_models.v05")
     yaozarrs = pytest.importorskip("yaozarrs")
     grid, _ = GRID.reorient(code)
     random = np.random.default_rng(1)
@@ -100,9 +100,9 @@ def test_validators_accept_the_levels(tmp_path: Path, code: str, channels: tuple
     )
     yaozarrs.validate_zarr_store(str(tmp_path))
     group = zarr.open_group(tmp_path, mode="r")
-    (multiscale,) = Image.from_zarr(group).attributes.ome.multiscales
+    (multiscale,) = models.Image.from_zarr(group).attributes.ome.multiscales
     assert [entry.path for entry in multiscale.datasets] == ["0", "1", "2"]
-    assert ImageLabel.from_zarr(group["labels/organs"]).attributes.ome.multiscales
+    assert models.ImageLabel.from_zarr(group["labels/organs"]).attributes.ome.multiscales
     for level, number in zip(coarser, "12", strict=True):
         np.testing.assert_array_equal(group[number][...], level.image)
         np.testing.assert_array_equal(group[f"labels/organs/{number}"][...], level.labels["organs"])
@@ -168,6 +168,20 @@ def test_a_run_stores_levels_and_zarr_lists_the_cohort(cohort_folder: Path, tmp_
     assert not verify_cohort(out, full=True)
     assert run(cohort_folder, out, config=rules, scheduler="serial").exit_code == 0
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_validators_accept_every_case_of_a_run(cohort_folder: Path, tmp_path: Path) -> None:
+    models = pytest.importorskip("ome_zarr_models.v05")
+    yaozarrs = pytest.importorskip("yaozarrs")
+    out = tmp_path / "out"
+    rules = parse_config({"store": {"pyramid": 1, "fsync": "never"}})
+    assert run(cohort_folder, out, config=rules, scheduler="serial").exit_code == 0
+    for case in open_cohort(out).values():
+        yaozarrs.validate_zarr_store(str(case.path))
+        group = zarr.open_group(case.path, mode="r")
+        assert len(models.Image.from_zarr(group).attributes.ome.multiscales[0].datasets) == 2
+        assert models.Labels.from_zarr(group["labels"]).attributes.ome.labels == ["segmentation"]
+        assert models.ImageLabel.from_zarr(group["labels/segmentation"])
 
 
 def test_levels_are_part_of_the_digest_only_where_there_are_any() -> None:

@@ -298,6 +298,9 @@ def test_a_file_that_is_no_list_of_folds_is_refused(tmp_path, text):
         split_cases(["a"], 2)
 
 
-def test_importing_does_not_import_torch():
-    script = "import gpuprep.training, sys; sys.exit('torch' in sys.modules)"
+def test_importing_imports_neither_torch_nor_monai():
+    script = (
+        "import gpuprep.training, gpuprep.training.monai, sys;"
+        "sys.exit(bool({'torch', 'monai'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -21,7 +21,8 @@ SAMPLES = 16  # an epoch, across ranks
 
 # DataLoader forks while torch's threads exist; our reader is made for it
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:This process .* is multi-threaded:DeprecationWarning"
+    "ignore:This process .* is multi-threaded:DeprecationWarning",
+    "ignore:'pin_memory' argument is set as true but no accelerator:UserWarning",
 )
 
 
@@ -83,10 +84,23 @@ def test_ranks_see_every_sample_of_three_epochs_once(expected):
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize(
     ("workers", "start_method"),
-    [(0, None), (1, "fork"), (2, "fork"), (2, "spawn"), (2, "forkserver")],
+    [
+        (0, None),
+        (1, "fork"),
+        (1, "spawn"),
+        (2, "fork"),
+        (2, "spawn"),
+        (2, "forkserver"),
+    ],
 )
 def test_the_stream_does_not_depend_on_workers(root, expected, rank, workers, start_method):
-    loader = PatchLoader(make(root, rank), batch_size=3, workers=workers, start_method=start_method)
+    loader = PatchLoader(
+        make(root, rank),
+        batch_size=3,
+        workers=workers,
+        start_method=start_method,
+        pin_memory=True,
+    )
     assert traces(epochs(loader, 3)) == expected[rank]
 
 
@@ -138,17 +152,20 @@ def _rank_of(rank: int, port: int, root: Path, out: Path) -> None:
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
     )
     dataset = PatchDataset(root, patch=PATCH, sampler=Foreground("organ"), samples=SAMPLES, seed=5)
-    numbers = [sample["number"] for sample in dataset]
-    np.save(out / f"{rank}.npy", numbers)
+    loader = PatchLoader(dataset, batch_size=3, workers=2, start_method="forkserver")
+    seen = [trace[:2] for trace in traces(epochs(loader, 3))]
+    np.save(out / f"{rank}.npy", seen)
     torch.distributed.destroy_process_group()
 
 
-def test_ranks_are_those_of_torch_distributed(root, tmp_path):
+def test_two_ranks_with_two_workers_share_three_epochs(root, tmp_path, expected):
+    """In processes of their own, with ranks as torch.distributed has them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     torch.multiprocessing.start_processes(
         _rank_of, args=(port, root, tmp_path), nprocs=2, start_method="spawn"
     )
-    for rank in range(2):
-        assert np.load(tmp_path / f"{rank}.npy").tolist() == list(range(rank, SAMPLES, 2))
+    seen = [list(map(tuple, np.load(tmp_path / f"{rank}.npy").tolist())) for rank in range(2)]
+    assert seen == [[trace[:2] for trace in expected[rank]] for rank in range(2)]
+    assert sorted(seen[0] + seen[1]) == list(itertools.product(range(3), range(SAMPLES)))

@@ -5,8 +5,9 @@
     for batch in PatchLoader(dataset, batch_size=2, workers=4): ...
 
 ``plan`` says which sample is number k of an epoch, ``samplers`` where its patch lies, ``patch`` reads it,
-``dataset`` joins the three, ``loader`` hands batches to torch, ``folds`` selects cases. Importing this
-package does not import torch; only ``PatchLoader`` needs it.
+``dataset`` joins the three, ``loader`` hands batches to torch, ``stream`` is torch's iterable dataset,
+``monai`` has samples for MONAI, ``folds`` selects cases. Importing this package imports neither torch nor
+MONAI.
 """
 
 from gpuprep.training.dataset import PatchDataset

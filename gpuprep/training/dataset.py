@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gpuprep.errors import UsageError
-from gpuprep.store.array import StoredArray
 from gpuprep.store.reader import Case, Cohort, open_cohort
-from gpuprep.training.patch import Position, align, read_patch
+from gpuprep.training.folds import choose_cases
+from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch
 from gpuprep.training.samplers import Draw, Pool, Sampler, Uniform
 
@@ -34,6 +34,9 @@ class PatchDataset:
 
     It pickles, holds no thread or lock, and may be used after ``fork``.
     """
+
+    collate: Callable[[list[Any]], Any] | None = None
+    """What ``PatchLoader`` makes batches with; None for torch's own."""
 
     def __init__(
         self,
@@ -67,7 +70,8 @@ class PatchDataset:
             drop_last: As in ``EpochPlan``.
             chunk_aligned: Move patches to the nearest chunk border. A patch of whole chunks then decodes no
                 voxel it does not hold; starts are multiples of the chunk, so far fewer different patches
-                are seen, and an aimed-at voxel is up to half a chunk off the centre.
+                are seen, none of them reaches what lies behind the last such start, and an aimed-at voxel
+                is up to half a chunk off the centre.
             image_padding: Value beyond the border of an image (0 is the mean after a z-score).
             label_padding: Value beyond the border of a label map; nnU-Net takes -1, to be ignored.
 
@@ -75,8 +79,9 @@ class PatchDataset:
             UsageError: no case, an unknown case, a patch without voxels, or an impossible rank.
         """
         self.cohort = cohort if isinstance(cohort, Cohort) else open_cohort(cohort)
-        ids = tuple(self.cohort.ids if cases is None else cases)
-        _check(self.cohort, ids, patch)
+        ids = choose_cases(self.cohort, cases)
+        if len(patch) != 3 or min(patch) < 1:
+            raise UsageError(f"a patch has three positive lengths z, y, x, not {patch}")
         self.pool = Pool(self.cohort, ids, patch)
         self.sampler: Sampler = Uniform() if sampler is None else sampler
         self.labels = tuple(self.cohort[ids[0]].labels if labels is None else labels)
@@ -158,7 +163,7 @@ class PatchDataset:
         if self.chunk_aligned:
             start = align(start, case.geometry.shape, patch, _chunk(case))
         labels = {
-            name: read_patch(_label(case, name), start, patch, self.label_padding)
+            name: read_patch(find_label(case, name), start, patch, self.label_padding)
             for name in self.labels
         }
         sample: Sample = {"case": case.id, "start": np.array(start), "labels": labels}
@@ -166,25 +171,6 @@ class PatchDataset:
             image = read_patch(case.image, start, patch, self.image_padding)
             sample["image"] = image.reshape(-1, *patch)
         return sample
-
-
-def _check(cohort: Cohort, ids: Sequence[str], patch: Position) -> None:
-    if len(patch) != 3 or min(patch) < 1:
-        raise UsageError(f"a patch has three positive lengths z, y, x, not {patch}")
-    if not ids:
-        raise UsageError(f"{cohort.path}: there is no case to take patches from")
-    unknown = [case_id for case_id in ids if case_id not in cohort]
-    if unknown:
-        raise UsageError(
-            f"{cohort.path} has no case {unknown[0]!r} ({len(unknown)} of {len(ids)} are unknown)",
-            advice="choose among the cohort's ids",
-        )
-
-
-def _label(case: Case, name: str) -> StoredArray:
-    if name not in case.labels:
-        raise UsageError(f"{case.path}: there is no label {name!r}, it has {list(case.labels)}")
-    return case.labels[name]
 
 
 def _chunk(case: Case) -> Position:

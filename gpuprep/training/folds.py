@@ -1,4 +1,4 @@
-"""Which cases are trained on: filtering by record, and k folds kept in a JSON file.
+"""Which cases are trained on: by id, filtered by record, and k folds kept in a JSON file.
 
 The file is a list of ``{"train": [ids], "val": [ids]}``, the form of nnU-Net's ``splits_final.json``.
 """
@@ -23,6 +23,20 @@ class Fold:
 
     train: tuple[str, ...]
     val: tuple[str, ...]
+
+
+def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]:
+    """The ids asked for, all of them for None; raises UsageError for none at all and for unknown ones."""
+    ids = tuple(cohort.ids if cases is None else cases)
+    if not ids:
+        raise UsageError(f"{cohort.path}: there is no case to train on")
+    unknown = [case_id for case_id in ids if case_id not in cohort]
+    if unknown:
+        raise UsageError(
+            f"{cohort.path} has no case {unknown[0]!r} ({len(unknown)} of {len(ids)} are unknown)",
+            advice="choose among the cohort's ids",
+        )
+    return ids
 
 
 def filter_cases(cohort: Cohort, wanted: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ class PatchLoader:
             pin_memory=pin_memory,
             persistent_workers=workers > 0 if persistent_workers is None else persistent_workers,
             prefetch_factor=prefetch_batches if workers else None,
+            collate_fn=dataset.collate,
         )
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ class PatchLoader:
 
     def __iter__(self) -> Iterator[Any]:
         for batch in self._batches:
-            self.dataset.done += len(batch["number"])
+            self.dataset.done = min(self.dataset.done + self._batch_size, len(self.dataset))
             yield batch
         self.dataset.set_epoch(self.dataset.epoch + 1)
 

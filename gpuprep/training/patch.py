@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpuprep.errors import UsageError
 from gpuprep.store.array import StoredArray
+from gpuprep.store.reader import Case
 
 Position = tuple[int, int, int]
 
@@ -33,6 +34,16 @@ def align(start: Position, shape: Position, patch: Position, chunk: Position) ->
     nearest = np.minimum((np.asarray(start) + steps // 2) // steps * steps, last)
     z, y, x = np.where(np.greater(patch, shape), start, nearest).tolist()
     return z, y, x
+
+
+def find_label(case: Case, name: str) -> StoredArray:
+    """A label map of a case; raises UsageError where it has no such."""
+    if name not in case.labels:
+        raise UsageError(
+            f"{case.path}: there is no label {name!r}, the case has {list(case.labels)}",
+            advice="name a label all cases have, or filter the cases",
+        )
+    return case.labels[name]
 
 
 def read_patch(

@@ -38,6 +38,12 @@ class Turn:
         """The sample's own random numbers, from their beginning."""
         return np.random.default_rng([self.seed, self.epoch, self.number])
 
+    @property
+    def transform_seed(self) -> int:
+        """A seed for whatever changes the sample once it is read; independent of where it lies."""
+        source = np.random.SeedSequence([self.seed, self.epoch, self.number], spawn_key=(2,))
+        return int(source.generate_state(1)[0])
+
     def pick(self, count: int) -> int:
         """One of ``count`` things, so that a full round of ``count`` numbers picks each of them once."""
         turn, place = divmod(self.number, count)
@@ -97,6 +103,6 @@ def ranks_of_torch() -> tuple[int, int]:
 
 @lru_cache(maxsize=8)
 def _shuffled(seed: int, epoch: int, turn: int, count: int) -> NDArray[np.intp]:
-    # the spawn key keeps these numbers apart from those of any sample
+    # the spawn key keeps these numbers apart from those of any sample (and from 2, of its transforms)
     source = np.random.SeedSequence([seed, epoch, turn], spawn_key=(1,))
     return np.random.default_rng(source).permutation(count)

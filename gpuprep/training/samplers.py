@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gpuprep.errors import UsageError
 from gpuprep.store.locations import Locations, case_locations
 from gpuprep.store.reader import Case, Cohort
-from gpuprep.training.patch import Position, place_within
+from gpuprep.training.patch import Position, find_label, place_within
 from gpuprep.training.plan import Turn
 
 
@@ -180,9 +180,5 @@ def _around(
 
 
 def _locations(case: Case, label: str) -> Locations:
-    if label not in case.labels:
-        raise UsageError(
-            f"{case.path}: there is no label {label!r}, the case has {list(case.labels)}",
-            advice="name a label all cases have, or filter the cases",
-        )
+    find_label(case, label)
     return case_locations(case.path, label)
