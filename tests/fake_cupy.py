@@ -67,10 +67,17 @@ class _Stream:
     def synchronize(self) -> None:
         pass
 
+    def wait_event(self, event: _Event) -> None:
+        assert event.ptr in _recorded
+
+
+_recorded: dict[int, int] = {}  # the stream of events by their pointers
+
 
 class _Event:
     def __init__(self, *, disable_timing: bool = False) -> None:
         assert disable_timing
+        self.ptr = id(self)
 
     def record(self) -> None:
         assert _Stream.current.stream
@@ -129,6 +136,7 @@ def module(devices: int = 1) -> types.ModuleType:
     """A fresh module to be put into ``sys.modules`` as ``cupy``."""
     runtime = types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
+        eventRecord=_recorded.__setitem__,
         getDevice=lambda: 0,
         getDeviceCount=lambda: devices,
         getDeviceProperties=lambda number: {"name": b"Imaginary"},

@@ -32,6 +32,7 @@ class NumpyDriver:
         self.engine = _Queued(self, cpu_engine())
         self.releases = 0
         self.pinned_bytes = 0
+        self.followed: list[int] = []
         self.failing_after: int | None = None
         self._queue: list[Callable[[], None]] = []
         self.lock = threading.RLock()  # the kernels' fibers belong to one thread at a time
@@ -83,6 +84,9 @@ class NumpyDriver:
 
     def mark(self) -> Any:
         return _Stream(self)
+
+    def follow(self, stream: int) -> None:
+        self.followed.append(stream)
 
     def attached(self) -> Any:
         return nullcontext()

@@ -22,7 +22,7 @@ def voxels_of(number: int) -> tuple[np.ndarray, np.ndarray]:
     return image, label
 
 
-def store_cohort(root: Path) -> Path:
+def store_cohort(root: Path, codec: str = "balanced") -> Path:
     """Five cases ``case_0`` ... ``case_4`` in chunks of 8."""
     for number, shape in enumerate(SHAPES):
         image, label = voxels_of(number)
@@ -33,6 +33,7 @@ def store_cohort(root: Path) -> Path:
             labels={"organ": label},
             geometry=Geometry(shape, (1.0, 1.0, 2.0), (0.0, 0.0, 0.0)),
             chunk=8,
+            codec=codec,
             durable=False,
         )
         record = {"files": files, "attributes": {"site": "A" if number % 2 else "B"}}

@@ -27,6 +27,7 @@ def names_used() -> set[str]:
     found: set[str] = set()
     for path in (
         PACKAGE / "device" / "cuda.py",
+        PACKAGE / "device" / "decoder.py",
         PACKAGE / "kernels" / "loader.py",
         PACKAGE / "backend.py",
     ):

@@ -5,13 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
+import fake_cupy
 import numpy as np
 import pytest
+from kernels.cuda_on_cpu.cpu_module import missing
+from nvcomp_stand_in import nvcomp_stand_in
 from stored import store_cohort
 
+from gpuprep.errors import BackendError
 from gpuprep.training import Foreground, PatchDataset, PatchLoader, PatchSampler
 
 torch = pytest.importorskip("torch")
@@ -169,3 +175,79 @@ def test_two_ranks_with_two_workers_share_three_epochs(root, tmp_path, expected)
     seen = [list(map(tuple, np.load(tmp_path / f"{rank}.npy").tolist())) for rank in range(2)]
     assert seen == [[trace[:2] for trace in expected[rank]] for rank in range(2)]
     assert sorted(seen[0] + seen[1]) == list(itertools.product(range(3), range(SAMPLES)))
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stand-ins for CuPy, nvCOMP and torch's CUDA."""
+    if missing():
+        pytest.skip(missing())
+    monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    stream = types.SimpleNamespace(cuda_stream=77)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    with fake_cupy.installed():
+        yield
+
+
+def test_batches_of_a_device_are_those_of_the_cpu(tmp_path: Path, device: Any) -> None:
+    dataset = make(store_cohort(tmp_path, codec="gpu"))
+    loader = PatchLoader(dataset, batch_size=3, decode="cuda")
+    assert (loader.decode, loader.note) == ("cuda", "")
+    expected = list(PatchLoader(make(tmp_path), batch_size=3))
+    assert len(loader) == len(expected) == 3
+    for made, wanted in zip(loader, expected, strict=True):
+        assert made.keys() == wanted.keys()
+        assert made["case"] == wanted["case"]
+        pairs = [(made[name], wanted[name]) for name in ("image", "start", "epoch", "number")]
+        for tensor, other in (*pairs, (made["labels"]["organ"], wanted["labels"]["organ"])):
+            assert tensor.dtype == other.dtype
+            assert torch.equal(tensor, other)
+    assert (dataset.epoch, dataset.done) == (1, 0)
+
+
+def test_a_stream_from_a_device_goes_on_in_mid_epoch(tmp_path: Path, device: Any) -> None:
+    store_cohort(tmp_path, codec="gpu")
+    whole = traces(epochs(PatchLoader(make(tmp_path), batch_size=3), 2))
+    first = PatchLoader(make(tmp_path), batch_size=3, decode="cuda")
+    begun = traces(itertools.islice(first, 1))
+    resumed = PatchLoader(make(tmp_path), batch_size=3, decode="cuda")
+    resumed.load_state_dict(first.state_dict())
+    assert begun + traces(epochs(resumed, 2)) == whole
+
+
+def test_without_a_device_auto_takes_the_cpu_and_says_why(root: Path) -> None:
+    dataset = make(root)
+    with pytest.raises(BackendError, match="cannot be decoded on a CUDA device"):
+        PatchLoader(dataset, batch_size=2, decode="cuda")
+    loader = PatchLoader(dataset, batch_size=2, decode="auto")
+    assert loader.decode == "cpu"
+    assert loader.note.startswith("decoding on the CPU: patches cannot be decoded")
+    assert len(list(loader)) == 4
+
+
+def test_a_device_that_only_seems_to_work_is_found_out(
+    tmp_path: Path, device: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_cohort(tmp_path, codec="gpu")
+    monkeypatch.setattr(sys.modules["nvidia.nvcomp"], "as_arrays", None)
+    with pytest.raises(BackendError, match="decoding a known chunk failed"):
+        PatchLoader(make(tmp_path), batch_size=2, decode="cuda")
+    monkeypatch.setitem(sys.modules, "nvidia.nvcomp", None)
+    with pytest.raises(BackendError, match=r"nvidia\.nvcomp.*pip install 'gpuprep\[nvcomp13\]'"):
+        PatchLoader(make(tmp_path), batch_size=2, decode="cuda")
+
+
+def test_another_codec_than_gpu_is_named(root: Path, device: Any) -> None:
+    with pytest.raises(BackendError, match="blosc") as caught:
+        PatchLoader(make(root), batch_size=2, decode="cuda")
+    assert "codec: gpu" in caught.value.advice
+    assert "blosc" in PatchLoader(make(root), batch_size=2, decode="auto").note
+
+
+def test_samples_made_on_the_cpu_stay_there(tmp_path: Path, device: Any) -> None:
+    dataset = make(store_cohort(tmp_path, codec="gpu"))
+    dataset.collate = list
+    with pytest.raises(BackendError, match="PatchDataset makes its samples on the CPU"):
+        PatchLoader(dataset, batch_size=2, decode="cuda")

@@ -83,6 +83,12 @@ class CudaDriver:
         mark: Event = event
         return mark
 
+    def follow(self, stream: int) -> None:
+        cuda = self._cupy.cuda
+        event = cuda.Event(disable_timing=True)
+        cuda.runtime.eventRecord(event.ptr, stream)
+        cuda.get_current_stream().wait_event(event)
+
     def failed(self, error: BaseException) -> bool:
         """Any CUDA error but that of memory: contexts do not recover from them."""
         cuda = self._cupy.cuda

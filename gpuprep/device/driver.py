@@ -63,6 +63,9 @@ class Driver(Protocol):
     def mark(self) -> Event:
         """A mark behind everything queued so far."""
 
+    def follow(self, stream: int) -> None:
+        """The current stream goes on after what was queued so far on another, a ``cudaStream_t``."""
+
     def attached(self) -> AbstractContextManager[Any]:
         """This thread's work goes to this device inside the block."""
 

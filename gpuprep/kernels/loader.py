@@ -19,6 +19,7 @@ from gpuprep.kernels.tables import Tables
 SOURCES = (
     *("resample", "linear", "labels"),
     *("statistics", "label_statistics", "profiles", "pointwise"),
+    "scatter",
 )
 
 _PREAMBLE = ("voxel.cuh", "walk.cuh")

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.errors import CorruptStoreError
+from gpuprep.store.codecs import Bytes, check_frame
 from gpuprep.store.files import CaseVersion, case_version, open_inside, read_document
 from gpuprep.store.indexing import cut_range, plan_index
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
@@ -43,6 +44,9 @@ class StoredArray:
 
     Indices may be integers, slices with any step, and ``...``. Chunks that were not stored read as the
     fill value 0; a missing or damaged file is an error.
+
+    Attributes:
+        codec: What compresses a chunk: ``blosc``, ``zstd``, or empty for nothing.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class StoredArray:
         stored = parse_array(text, f"{self._case / document}")
         self._layout = stored.layout
         self._decode = stored.decode
+        self.codec = stored.codec
         self._shards: dict[Index, OpenShard] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -198,6 +203,25 @@ class StoredArray:
             except (ValueError, RuntimeError) as error:
                 raise self._damaged(key, offset, error) from error
             place[...] = block[source]
+
+    def frame(self, chunk: Index) -> Bytes | None:
+        """The zstd frame of a chunk, counted from the array's first; None for one of zeros only.
+
+        Raises:
+            CorruptStoreError: it is missing, damaged, or no frame of one chunk.
+            StoreError: another case took the place of this one.
+        """
+        key, place = zip(*map(divmod, chunk, self._layout.grid), strict=True)
+        shard = self._shards.get(key) or self._open_shard(key)
+        offset, length = shard.index[place].tolist()
+        if offset < 0:
+            return None
+        try:
+            frame = shard.chunk(offset, length)
+            check_frame(frame, self._layout.chunk_bytes)
+        except ValueError as error:
+            raise self._damaged(key, offset, error) from error
+        return frame
 
     def _damaged(self, key: Index, offset: int, error: Exception) -> CorruptStoreError:
         return CorruptStoreError(

@@ -121,6 +121,13 @@ def _decode_blosc(piece: Bytes, out: NDArray[Any]) -> None:
     numcodecs.blosc.decompress(piece, out)
 
 
+def check_frame(piece: Bytes, size: int) -> None:
+    """Raises ValueError unless a zstd frame begins here that declares ``size`` decoded bytes."""
+    decoded = _zstd_content_size(piece[:18].tobytes())
+    if decoded != size:
+        raise ValueError(f"the zstd frame says {decoded or 'no'} bytes, the chunk has {size}")
+
+
 def _decode_zstd(piece: Bytes, out: NDArray[Any]) -> None:
     decoded = _zstd_content_size(piece[:18].tobytes())
     if decoded not in (None, out.nbytes):

@@ -67,6 +67,8 @@ class StoredLayout:
 
     layout: ArrayLayout
     decode: Decode
+    codec: str
+    """What compresses a chunk, in Zarr's words: ``blosc``, ``zstd``, or empty for nothing."""
 
 
 def parse_array(text: bytes, where: str) -> StoredLayout:
@@ -99,7 +101,7 @@ def parse_array(text: bytes, where: str) -> StoredLayout:
             f"{where}: the array has a form gpuprep does not read (grid, key encoding, fill value)",
             advice="open it with zarr.open",
         )
-    return StoredLayout(layout, decode)
+    return StoredLayout(layout, decode, "".join(str(codec["name"]) for codec in codecs[1:-1]))
 
 
 def parse_document(text: bytes, where: str) -> dict[str, Any]:

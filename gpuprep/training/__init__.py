@@ -6,8 +6,8 @@
 
 ``plan`` says which sample is number k of an epoch, ``samplers`` where its patch lies, ``patch`` reads it,
 ``dataset`` joins the three, ``loader`` hands batches to torch, ``stream`` is torch's iterable dataset,
-``monai`` has samples for MONAI, ``folds`` selects cases. Importing this package imports neither torch nor
-MONAI.
+``monai`` has samples for MONAI, ``gather`` and ``device`` decode on a GPU, ``folds`` selects cases. Importing
+this package imports neither torch nor MONAI.
 """
 
 from gpuprep.training.dataset import PatchDataset

@@ -16,7 +16,7 @@ from gpuprep.store.reader import Case, Cohort, open_cohort
 from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch
-from gpuprep.training.samplers import Draw, Pool, Sampler, Uniform
+from gpuprep.training.samplers import Pool, Sampler, Uniform
 
 Sample = dict[str, Any]
 Key = tuple[int, int]  # epoch, number
@@ -101,9 +101,16 @@ class PatchDataset:
     def __getitem__(self, key: int | Key) -> Sample:
         """One sample; raises IndexError where this rank has no such, CorruptStoreError for damage."""
         epoch, number = key if isinstance(key, tuple) else (self.epoch, self.plan.numbers[key])
-        turn = self.plan.turn(epoch, number)
-        draw = self.sampler.draw(self.pool, turn)
-        return self._read(draw) | {"epoch": epoch, "number": number}
+        case, start = self.place((epoch, number))
+        return self._read(case, start) | {"epoch": epoch, "number": number}
+
+    def place(self, key: Key) -> tuple[Case, Position]:
+        """Where a sample lies: its case, and the first voxel of the patch; no voxel is read."""
+        draw = self.sampler.draw(self.pool, self.plan.turn(*key))
+        case = self.cohort[draw.case]
+        if not self.chunk_aligned:
+            return case, draw.start
+        return case, align(draw.start, case.geometry.shape, self.pool.patch, _chunk(case))
 
     def __iter__(self) -> Iterator[Sample]:
         """The rest of this rank's current epoch; at its end the next epoch begins."""
@@ -158,10 +165,8 @@ class PatchDataset:
                     yield waiting.popleft().result()
             yield from (future.result() for future in waiting)
 
-    def _read(self, draw: Draw) -> Sample:
-        case, patch, start = self.cohort[draw.case], self.pool.patch, draw.start
-        if self.chunk_aligned:
-            start = align(start, case.geometry.shape, patch, _chunk(case))
+    def _read(self, case: Case, start: Position) -> Sample:
+        patch = self.pool.patch
         labels = {
             name: read_patch(find_label(case, name), start, patch, self.label_padding)
             for name in self.labels

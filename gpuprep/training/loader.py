@@ -10,8 +10,9 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from gpuprep.errors import UsageError
+from gpuprep.errors import BackendError, UsageError
 from gpuprep.training.dataset import Key, PatchDataset
+from gpuprep.training.device import open_device
 
 
 class PatchSampler:
@@ -35,6 +36,10 @@ class PatchLoader:
 
     ``state_dict`` counts the samples handed out, not those that workers have read ahead, so a resumed
     training goes on with the very next batch.
+
+    Attributes:
+        decode: Where chunks are decoded, ``cpu`` or ``cuda``.
+        note: Why ``auto`` did not choose the device, for people.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class PatchLoader:
         pin_memory: bool = False,
         persistent_workers: bool | None = None,
         prefetch_batches: int = 2,
+        decode: Literal["cpu", "cuda", "auto"] = "cpu",
     ) -> None:
         """Choose how batches are read.
 
@@ -58,9 +64,14 @@ class PatchLoader:
             pin_memory: Into pinned host memory.
             persistent_workers: Keep workers from epoch to epoch; None for yes where there are any.
             prefetch_batches: Batches each worker reads ahead.
+            decode: ``cuda`` decodes on the current CUDA device, where the voxels then are; the cohort must
+                have the codec ``gpu`` and be your own, for nvCOMP trusts frames whose CRC is right. A thread
+                of this process reads one batch ahead; ``workers`` and the arguments after it are for the
+                CPU. ``auto``: the device where that works.
 
         Raises:
             UsageError: torch is not installed.
+            BackendError: ``cuda`` does not work here; the message says what is missing.
         """
         try:
             torch = importlib.import_module("torch.utils.data")
@@ -71,6 +82,17 @@ class PatchLoader:
             ) from error
         self.dataset = dataset
         self._batch_size = batch_size
+        self.decode: Literal["cpu", "cuda"] = "cpu"
+        self.note = ""
+        if decode != "cpu":
+            try:
+                self._batches: Any = open_device(dataset, batch_size)
+                self.decode = "cuda"
+                return
+            except BackendError as error:
+                if decode == "cuda":
+                    raise
+                self.note = f"decoding on the CPU: {error}"
         self._batches = torch.DataLoader(
             dataset,
             batch_size=batch_size,

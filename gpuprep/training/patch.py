@@ -58,21 +58,34 @@ def read_patch(
         UsageError: the padding is needed, and the dtype cannot hold it.
         CorruptStoreError: a file or chunk is missing or damaged.
     """
-    extent = array.shape[-3:]
     lead = array.shape[:-3]
-    low = [min(max(s, 0), n) for s, n in zip(start, extent, strict=True)]
-    high = [min(max(s + p, 0), n) for s, p, n in zip(start, patch, extent, strict=True)]
+    low, high = part_inside(array, start, patch)
     inside = array.read([0] * len(lead) + low, [*lead, *high])
     if inside.shape[-3:] == patch:
         return inside
+    out = np.full((*lead, *patch), padding_of(array, padding), array.dtype)
+    within = (slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+    box: tuple[Any, ...] = (..., *within)
+    out[box] = inside
+    return out
+
+
+def part_inside(
+    array: StoredArray, start: Position, patch: Position
+) -> tuple[list[int], list[int]]:
+    """The part of a patch that lies in its array: first voxel, and the one behind the last, ``z, y, x``."""
+    extent = array.shape[-3:]
+    low = [min(max(s, 0), n) for s, n in zip(start, extent, strict=True)]
+    high = [min(max(s + p, 0), n) for s, p, n in zip(start, patch, extent, strict=True)]
+    return low, high
+
+
+def padding_of(array: StoredArray, padding: float) -> NDArray[Any]:
+    """One number of an array's dtype; raises UsageError where that cannot hold the padding."""
     try:
-        out = np.full((*lead, *patch), padding, array.dtype)
+        return np.full(1, padding, array.dtype)
     except OverflowError:
         raise UsageError(
             f"{array!r}: a padding of {padding} does not fit its dtype",
             advice="choose a padding within the range of the dtype",
         ) from None
-    within = (slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
-    box: tuple[Any, ...] = (..., *within)
-    out[box] = inside
-    return out

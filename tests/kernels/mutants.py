@@ -124,6 +124,22 @@ MUTANTS = {
         "        tally(own, present && bin",
         "        if (present) tally(own, present && bin",
     ),
+    "the last column is not copied": Mutant("scatter", "x < box.columns;", "x + 1 < box.columns;"),
+    "columns beyond the box are written": Mutant("scatter", "x < box.columns;", "x < 32;"),
+    "wide rows are copied in part": Mutant(
+        "scatter", "x < box.columns; x += 32)", "x < box.columns && x < 32; x += 32)"
+    ),
+    "rows of the chunk taken for those of the box": Mutant(
+        "scatter", "z * box.source_slice", "z * box.rows * box.source_row"
+    ),
+    "rows of the patch taken for those of the box": Mutant(
+        "scatter", "z * slice + y * row", "z * box.rows * row + y * row"
+    ),
+    "missing chunks are padded": Mutant("scatter", "box.source == PADDING", "true"),
+    "boxes beyond the grid are forgotten": Mutant("scatter", "k += gridDim.y", "k += count"),
+    "rows beyond the grid are forgotten": Mutant(
+        "scatter", "line += gridDim.x * warps", "line += box.slices * box.rows"
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Runs statistics and resampling under ThreadSanitizer; started by test_races.py with its library."""
+"""Runs kernels under ThreadSanitizer; started by test_races.py with its library."""
 
 import sys
 from pathlib import Path
@@ -23,6 +23,7 @@ from gpuprep.ops.device import (
 from gpuprep.ops.pointwise import IDENTITY
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 from kernels.mutants import narrowed
+from kernels.test_scatter import assert_scattered
 
 
 def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
@@ -46,6 +47,8 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
         masked_device(engine, volume, label_mask_device(engine, [labels, labels]), IDENTITY)
     elif source == "labels":
         resample_labels_device(engine, labels, mapping, interpolation="linear", chunk=16)
+    elif source == "scatter":
+        assert_scattered(engine, "i2", chunk=(4, 9, 40), patch=(7, 8, 50))
     else:
         kind = "cubic" if source == "resample" else "linear"
         resample_device(engine, volume, mapping, interpolation=kind, chunk=16)

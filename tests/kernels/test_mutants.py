@@ -30,6 +30,7 @@ from gpuprep.ops.statistics import measure
 from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
 from kernels.kernel_engines import cpu_engine
 from kernels.mutants import MUTANTS, narrowed
+from kernels.test_scatter import assert_scattered
 
 pytestmark = [
     pytest.mark.slow,
@@ -160,6 +161,14 @@ def check_banded(engine: Engine) -> None:
     check_separate(engine)
 
 
+def check_scatter(engine: Engine) -> None:
+    for kind in ("u1", "f2", "i8"):
+        assert_scattered(engine, kind, chunk=(6, 7, 40), patch=(12, 14, 70))
+    assert_scattered(
+        engine, "u1", chunk=(1, 1, 1), patch=(33, 32, 32)
+    )  # more than the grid's blocks
+
+
 CHECKS: dict[str, Callable[[Engine], None]] = {
     "resample": check_banded,
     "linear": check_linear,
@@ -168,6 +177,7 @@ CHECKS: dict[str, Callable[[Engine], None]] = {
     "label_statistics": check_label_statistics,
     "profiles": check_profiles,
     "pointwise": check_pointwise,
+    "scatter": check_scatter,
 }
 
 

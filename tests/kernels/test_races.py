@@ -70,6 +70,12 @@ RACES = {
         "tables + threadIdx.x / 32 * ranks",
         "tables",
     ),
+    "every block copies all boxes": (
+        "blocks",
+        "scatter",
+        "k = blockIdx.y; k < count; k += gridDim.y",
+        "k = 0; k < count; k++",
+    ),
     "no barrier after the tile is loaded": (
         "block",
         "resample",

@@ -17,6 +17,7 @@ from gpuprep.ops.device.masks import (
 )
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.sampling import Part, needed_slices
+from gpuprep.ops.device.scatter import scatter_device
 from gpuprep.ops.device.statistics import measure_device
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "nonzero_mask_device",
     "resample_device",
     "resample_labels_device",
+    "scatter_device",
     "slice_ranges_device",
 ]
