@@ -32,15 +32,15 @@ class Gpuprep:
     def __init__(self, folder: Path, codec: str = "balanced", crc: str = "always") -> None:
         self.folder, self.codec, self.crc = folder / "case.zarr", codec, crc
         self.image = self.folder / "0/c/0/0/0"
+        self.store = importlib.import_module("gpuprep.store.case")
 
     def save(self, image: np.ndarray, label: np.ndarray) -> None:
         from gpuprep.geometry import Geometry
-        from gpuprep.store.case import write_case, write_record
 
         grid = Geometry(image.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
         words: dict[str, Any] = {"geometry": grid, "codec": self.codec, "durable": False}
-        files = write_case(self.folder, image=image, labels={"label": label}, **words)
-        write_record(self.folder, {"files": files}, durable=False)
+        files = self.store.write_case(self.folder, image=image, labels={"label": label}, **words)
+        self.store.write_record(self.folder, {"files": files}, durable=False)
 
     def open(self) -> Read:
         from gpuprep.store.reader import open_case
