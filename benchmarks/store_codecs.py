@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numcodecs import blosc
 
+from gpuprep.store.codecs import BLOCK_BYTES, Encode
+from gpuprep.store.planes import encode_planes
 from scans import scans
 from timing import machine, versions
 
@@ -28,7 +30,6 @@ RESULT = Path(__file__).parent / "results" / "store_codecs.json"
 EDGES = (16, 32, 48, 64)
 CODECS = (("zstd", 1), ("zstd", 3), ("lz4", 5), ("lz4hc", 1), ("lz4hc", 5), ("blosclz", 5))
 SHUFFLES = {"none": blosc.NOSHUFFLE, "byte": blosc.SHUFFLE, "bit": blosc.BITSHUFFLE}
-BLOCK_BYTES = 64 << 10
 
 
 def main() -> None:
