@@ -188,12 +188,13 @@ class StoredArray:
         block = np.empty(self.chunks, self.dtype)
         columns = [(rows_of(block, source), rows_of(out, target)) for _, source, target in last]
         for chunks, source, target in runs:
-            for (offset, length), (rows, places) in zip(chunks, columns, strict=True):
-                if offset < 0:
+            sealed = shard.fetch(chunks)
+            for (offset, _), piece, (rows, places) in zip(chunks, sealed, columns, strict=True):
+                if piece is None:
                     block.fill(0)
                 else:
                     try:
-                        self._decode(shard.chunk(offset, length), block)
+                        self._decode(shard.unseal(offset, piece), block)
                     except (ValueError, RuntimeError) as error:
                         raise self._damaged(key, offset, error) from error
                 places[target] = rows[source]
