@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.errors import CorruptStoreError
+from gpuprep.store.codecs import Bytes
 from gpuprep.store.files import CaseVersion, case_version, open_inside, read_document
 from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
@@ -169,10 +170,10 @@ class StoredArray:
             for part, n in zip(box, self._layout.chunk, strict=True)
         ]
         chunks = tuple(slice(pieces[0][0], pieces[-1][0] + 1) for pieces in (*leading, last))
-        columns = shard.index[chunks].reshape(-1, len(last), 2).tolist()
+        pairs = shard.index[chunks].reshape(-1, len(last), 2).tolist()
         sources = itertools.product(*([source for _, source, _ in pieces] for pieces in leading))
         targets = itertools.product(*([target for _, _, target in pieces] for pieces in leading))
-        runs = list(zip(columns, sources, targets, strict=True))
+        runs = list(zip(pairs, sources, targets, strict=True))
         threads = min(self._policy.threads, len(runs))
         if threads == 1:
             self._fill(out, shard, key, last, runs)
@@ -187,17 +188,22 @@ class StoredArray:
         """Decode runs of chunks along the last axis and copy the rows of voxels that are wanted."""
         block = np.empty(self.chunks, self.dtype)
         columns = [(rows_of(block, source), rows_of(out, target)) for _, source, target in last]
-        for chunks, source, target in runs:
-            sealed = shard.fetch(chunks)
-            for (offset, _), piece, (rows, places) in zip(chunks, sealed, columns, strict=True):
-                if piece is None:
-                    block.fill(0)
-                else:
-                    try:
-                        self._decode(shard.unseal(offset, piece), block)
-                    except (ValueError, RuntimeError) as error:
-                        raise self._damaged(key, offset, error) from error
+        for pairs, source, target in runs:
+            sealed = shard.fetch(pairs)
+            for (offset, _), chunk, (rows, places) in zip(pairs, sealed, columns, strict=True):
+                try:
+                    self._decode_chunk(shard, offset, chunk, block)
+                except (ValueError, RuntimeError) as error:
+                    raise self._damaged(key, offset, error) from error
                 places[target] = rows[source]
+
+    def _decode_chunk(
+        self, shard: OpenShard, offset: int, sealed: Bytes | None, block: NDArray[Any]
+    ) -> None:
+        if sealed is None:
+            block.fill(0)
+        else:
+            self._decode(shard.unseal(offset, sealed), block)
 
     def _damaged(self, key: Index, offset: int, error: Exception) -> CorruptStoreError:
         return CorruptStoreError(
