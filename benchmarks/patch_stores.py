@@ -23,6 +23,7 @@ Read = Callable[[Box], np.ndarray]
 
 ABSENT = 3  # exit status: a library of this store is not installed
 ROUNDS = 3  # of the same patches in one process
+LOADED_EDGE, LOADER_WORKERS, LOADER_ROUNDS = 96, 2, 8
 SCALE = 420.0  # HU in one standard deviation of the CT
 
 
@@ -32,15 +33,15 @@ class Gpuprep:
     def __init__(self, folder: Path, codec: str = "balanced", crc: str = "always") -> None:
         self.folder, self.codec, self.crc = folder / "case.zarr", codec, crc
         self.image = self.folder / "0/c/0/0/0"
+        self.store = importlib.import_module("gpuprep.store.case")
 
     def save(self, image: np.ndarray, label: np.ndarray) -> None:
         from gpuprep.geometry import Geometry
-        from gpuprep.store.case import write_case, write_record
 
         grid = Geometry(image.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
         words: dict[str, Any] = {"geometry": grid, "codec": self.codec, "durable": False}
-        files = write_case(self.folder, image=image, labels={"label": label}, **words)
-        write_record(self.folder, {"files": files}, durable=False)
+        files = self.store.write_case(self.folder, image=image, labels={"label": label}, **words)
+        self.store.write_record(self.folder, {"files": files}, durable=False)
 
     def open(self) -> Read:
         from gpuprep.store.reader import open_case
@@ -142,23 +143,29 @@ def main(request: dict[str, Any]) -> None:
     """Do what ``patches.py`` asked for."""
     try:
         store = STORES[request["store"]](Path(request["folder"]), **request["options"])
+        print(json.dumps(done(store, request)))
     except ImportError as error:
         print(error, file=sys.stderr)
         raise SystemExit(ABSENT) from None
+
+
+def done(store: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """What a request asks for: ``save``, ``read``, or ``load`` through a DataLoader."""
     image = np.load(request["image"], mmap_mode="r")
     if request["do"] == "save":
-        found = save(store, converted(image, request["dtype"]))
-    else:
-        boxes = {
-            edge: random_boxes(image.shape, edge, request["patches"], request["seed"])
-            for edge in request["edges"]
-        }
-        for edge in boxes:
-            check(store.open()(boxes[edge][0]), converted(image[boxes[edge][0]], request["dtype"]))
-        print("ready", flush=True)
-        sys.stdin.readline()
-        found = {edge: read(store, each, cold=request["cold"]) for edge, each in boxes.items()}
-    print(json.dumps(found))
+        return save(store, converted(image, request["dtype"]))
+    boxes = {
+        edge: random_boxes(image.shape, edge, request["patches"], request["seed"])
+        for edge in request["edges"]
+    }
+    load_them = request["do"] == "load"
+    for edge in () if load_them else boxes:  # tensorstore must not have run before a fork
+        check(store.open()(boxes[edge][0]), converted(image[boxes[edge][0]], request["dtype"]))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    if load_them:
+        return load(store, boxes[LOADED_EDGE if LOADED_EDGE in boxes else max(boxes)])
+    return {edge: read(store, each, cold=request["cold"]) for edge, each in boxes.items()}
 
 
 def save(store: Any, voxels: np.ndarray) -> dict[str, Any]:
@@ -187,6 +194,32 @@ def read(store: Any, boxes: list[Box], *, cold: bool) -> dict[str, Any]:
     best = {field: min(getattr(each, field) for each in took) for field in ("cpu", "wall")}
     rate = len(boxes) * ROUNDS / sum(each.wall for each in took)
     return {**{f"{k}_ms": 1e3 * v / len(boxes) for k, v in best.items()}, "patches_per_s": rate}
+
+
+def load(store: Any, boxes: list[Box]) -> dict[str, Any]:
+    """Patches through PyTorch's DataLoader: per second, and CPU ms of all its processes per patch."""
+    from torch.utils.data import DataLoader
+
+    workers = {"num_workers": LOADER_WORKERS, "multiprocessing_context": "fork"}
+    loader = DataLoader(Patches(store, boxes * LOADER_ROUNDS), batch_size=2, **workers)
+    batches, took = spent(lambda: sum(1 for _ in loader))
+    count = 2 * batches
+    return {"patches_per_s": count / took.wall, "cpu_ms": 1e3 * took.cpu / count}
+
+
+class Patches:
+    """A map-style dataset; every worker opens the store for itself."""
+
+    def __init__(self, store: Any, boxes: list[Box]) -> None:
+        self.store, self.boxes = store, boxes
+        self.read: Read | None = None
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        self.read = self.read or self.store.open()
+        return self.read(self.boxes[number])
 
 
 def random_boxes(shape: tuple[int, ...], edge: int, count: int, seed: int) -> list[Box]:

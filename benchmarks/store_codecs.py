@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numcodecs import blosc
 
+from gpuprep.store.codecs import BLOCK_BYTES, Encode
+from gpuprep.store.planes import encode_planes
 from scans import scans
 from timing import machine, versions
 
@@ -28,7 +30,6 @@ RESULT = Path(__file__).parent / "results" / "store_codecs.json"
 EDGES = (16, 32, 48, 64)
 CODECS = (("zstd", 1), ("zstd", 3), ("lz4", 5), ("lz4hc", 1), ("lz4hc", 5), ("blosclz", 5))
 SHUFFLES = {"none": blosc.NOSHUFFLE, "byte": blosc.SHUFFLE, "bit": blosc.BITSHUFFLE}
-BLOCK_BYTES = 64 << 10
 
 
 def main() -> None:
@@ -86,20 +87,27 @@ def chunks(voxels: np.ndarray, edge: int, count: int) -> list[np.ndarray]:
 def measured(pieces: list[np.ndarray], rounds: int) -> Iterator[dict[str, Any]]:
     """One row for each codec and shuffle."""
     raw, place = sum(piece.nbytes for piece in pieces), np.empty_like(pieces[0])
-    for (cname, level), (word, shuffle) in itertools.product(CODECS, SHUFFLES.items()):
-        codec = blosc.Blosc(cname, level, shuffle, BLOCK_BYTES)
-        encoded = [codec.encode(piece) for piece in pieces]
-        encode = fastest(lambda codec=codec: [codec.encode(piece) for piece in pieces], rounds)
+    for codec, shuffle, encode_piece in encoders(pieces[0].itemsize):
+        encoded = [encode_piece(piece) for piece in pieces]
+        encode = fastest(lambda work=encode_piece: [work(piece) for piece in pieces], rounds)
         decode = fastest(
             lambda encoded=encoded: [blosc.decompress(each, place) for each in encoded], rounds
         )
         yield {
-            "codec": f"{cname} {level}",
-            "shuffle": word,
+            "codec": codec,
+            "shuffle": shuffle,
             "ratio": raw / sum(map(len, encoded)),
             "encode_mb_per_s": raw / encode / 1e6,
             "decode_mb_per_s": raw / decode / 1e6,
         }
+
+
+def encoders(itemsize: int) -> Iterator[tuple[str, str, Encode]]:
+    """Every codec and shuffle of Blosc, and the byte planes of ``balanced``."""
+    for (cname, level), (word, shuffle) in itertools.product(CODECS, SHUFFLES.items()):
+        yield f"{cname} {level}", word, blosc.Blosc(cname, level, shuffle, BLOCK_BYTES).encode
+    if itemsize > 1:
+        yield "planes", "byte", encode_planes
 
 
 def fastest(work: Callable[[], Any], rounds: int) -> float:

@@ -1,4 +1,4 @@
-"""Foreign software on our cases: zarr-python and tensorstore read the voxels, OME models the words."""
+"""Foreign software on our cases: zarr-python, tensorstore and zarrs read the voxels, OME models the words."""
 
 from __future__ import annotations
 
@@ -70,6 +70,25 @@ def test_zarr_and_tensorstore_read_the_same_voxels(tmp_path, dtype, codec, chann
         np.testing.assert_array_equal(
             other[..., 3:20, 5:9, 1:50].read().result(), theirs[..., 3:20, 5:9, 1:50]
         )
+
+
+@pytest.mark.parametrize("codec", PRESETS)
+@pytest.mark.parametrize("dtype", ["i1", "i2", "f2", "f4"])
+def test_zarrs_reads_the_same_voxels(tmp_path, dtype, codec):
+    pytest.importorskip("zarrs")
+    image = image_of(dtype, (2,))
+    write_case(
+        tmp_path, image=image, labels={}, geometry=GRID, chunk=16, codec=codec, durable=False
+    )
+    pipeline = {
+        "codec_pipeline.path": "zarrs.ZarrsCodecPipeline",
+        "codec_pipeline.strict": True,  # no way back to Python
+    }
+    with zarr.config.set(pipeline):
+        theirs = zarr.open_array(tmp_path / "0", mode="r")
+        np.testing.assert_array_equal(theirs[...], image)
+        part = (slice(0, 1), slice(3, 20), slice(5, 9), slice(1, 50))
+        np.testing.assert_array_equal(theirs[part], image[part])
 
 
 def test_ome_zarr_models_accepts_image_and_labels(case):

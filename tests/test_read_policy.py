@@ -45,6 +45,20 @@ def case(tmp_path: Path) -> Path:
     return case_folder(tmp_path, "a")
 
 
+def test_neighbouring_chunks_come_with_one_read(tmp_path, monkeypatch):
+    image = IMAGE.copy()
+    image[:8, :8, 8:16] = 0  # not stored: its neighbours lie side by side
+    image[8:16, 8:16] = 0
+    publish(tmp_path, image)
+    array = open_case(case_folder(tmp_path, "a"), access="pread").image
+    assert array[20, 16, 33] == image[20, 16, 33]
+    lengths = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *words: lengths.append(words[1]) or pread(*words))
+    np.testing.assert_array_equal(array[:16, :16, 5:30], image[:16, :16, 5:30])
+    assert len([length for length in lengths if length]) == 3  # of 2 × 2 rows of four chunks
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 

@@ -11,8 +11,10 @@ import pytest
 
 from gpuprep.errors import CorruptStoreError, GpuprepError
 from gpuprep.geometry import Geometry
+from gpuprep.store.array import StoredArray
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.layout import case_folder
+from gpuprep.store.open_shard import ReadPolicy
 from gpuprep.store.reader import open_case
 
 SHAPE = (21, 17, 34)
@@ -157,3 +159,16 @@ def test_label_names_cannot_leave_the_case(case):
     path.write_text(json.dumps(document))
     with pytest.raises(CorruptStoreError, match="label name"):
         open_case(case, crc="never")
+
+
+def test_every_single_flipped_bit_is_found(case):
+    path = case / "0/c/0/0/0/0"
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 400, replace=False).tolist():
+        shard = bytearray(whole)
+        shard[bit // 8] ^= 1 << bit % 8
+        path.unlink()
+        path.write_bytes(shard)
+        for access in ("mmap", "pread"):
+            with pytest.raises(CorruptStoreError, match="damaged"):
+                StoredArray(case, "0", ReadPolicy(access=access))[...]

@@ -26,7 +26,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.errors import CorruptStoreError
 from gpuprep.store.codecs import Bytes, check_frame
 from gpuprep.store.files import CaseVersion, case_version, open_inside, read_document
-from gpuprep.store.indexing import cut_range, plan_index
+from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
@@ -35,8 +35,8 @@ _OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16
 _opened: deque[tuple[weakref.ref[StoredArray], Index]] = deque()
 
 Box = tuple[slice, ...]
-Part = tuple[list[int], Box, Box]
-"""Offset and length of a chunk, which of its voxels are wanted, and where they go."""
+Run = tuple[list[list[int]], Box, Box]
+"""Offset and length of chunks along the last axis, which of their rows are wanted, where those go."""
 
 
 class StoredArray:
@@ -169,40 +169,45 @@ class StoredArray:
     def _read_shard(self, key: Index, box: Box, out: NDArray[Any]) -> None:
         """Fill ``out`` from the voxels ``box`` of one shard."""
         shard = self._shards.get(key) or self._open_shard(key)
-        axes = [
+        *leading, last = [
             cut_range(part.start, part.stop, n)
             for part, n in zip(box, self._layout.chunk, strict=True)
         ]
-        chunks = tuple(slice(pieces[0][0], pieces[-1][0] + 1) for pieces in axes)
-        sources = itertools.product(*([source for _, source, _ in pieces] for pieces in axes))
-        targets = itertools.product(*([target for _, _, target in pieces] for pieces in axes))
-        pairs = shard.index[chunks].reshape(-1, 2).tolist()
-        parts = list(zip(pairs, sources, targets, strict=True))
-        threads = min(self._policy.threads, len(parts))
+        chunks = tuple(slice(pieces[0][0], pieces[-1][0] + 1) for pieces in (*leading, last))
+        pairs = shard.index[chunks].reshape(-1, len(last), 2).tolist()
+        sources = itertools.product(*([source for _, source, _ in pieces] for pieces in leading))
+        targets = itertools.product(*([target for _, _, target in pieces] for pieces in leading))
+        runs = list(zip(pairs, sources, targets, strict=True))
+        threads = min(self._policy.threads, len(runs))
         if threads == 1:
-            self._fill(out, shard, key, parts)
+            self._fill(out, shard, key, last, runs)
             return
         with ThreadPoolExecutor(threads, thread_name_prefix="gpuprep-decode") as pool:
-            shares = [parts[first::threads] for first in range(threads)]
-            list(pool.map(lambda share: self._fill(out, shard, key, share), shares))
+            shares = [runs[first::threads] for first in range(threads)]
+            list(pool.map(lambda share: self._fill(out, shard, key, last, share), shares))
 
-    def _fill(self, out: NDArray[Any], shard: OpenShard, key: Index, parts: list[Part]) -> None:
-        """Decode chunks of one shard into their places in ``out``, straight where memory allows it."""
-        decode, block = self._decode, np.empty(self.chunks, self.dtype)
-        for (offset, length), source, target in parts:
-            place = out[target]
-            if offset < 0:
-                place[...] = 0
-                continue
-            try:
-                piece = shard.chunk(offset, length)
-                if place.flags.c_contiguous and place.shape == block.shape:
-                    decode(piece, place)
-                    continue
-                decode(piece, block)
-            except (ValueError, RuntimeError) as error:
-                raise self._damaged(key, offset, error) from error
-            place[...] = block[source]
+    def _fill(
+        self, out: NDArray[Any], shard: OpenShard, key: Index, last: list[Piece], runs: list[Run]
+    ) -> None:
+        """Decode runs of chunks along the last axis and copy the rows of voxels that are wanted."""
+        block = np.empty(self.chunks, self.dtype)
+        columns = [(rows_of(block, source), rows_of(out, target)) for _, source, target in last]
+        for pairs, source, target in runs:
+            sealed = shard.fetch(pairs)
+            for (offset, _), chunk, (rows, places) in zip(pairs, sealed, columns, strict=True):
+                try:
+                    self._decode_chunk(shard, offset, chunk, block)
+                except (ValueError, RuntimeError) as error:
+                    raise self._damaged(key, offset, error) from error
+                places[target] = rows[source]
+
+    def _decode_chunk(
+        self, shard: OpenShard, offset: int, sealed: Bytes | None, block: NDArray[Any]
+    ) -> None:
+        if sealed is None:
+            block.fill(0)
+        else:
+            self._decode(shard.unseal(offset, sealed), block)
 
     def frame(self, chunk: Index) -> Bytes | None:
         """The zstd frame of a chunk, counted from the array's first; None for one of zeros only.

@@ -27,7 +27,7 @@ from gpuprep.store.layout import (
 from gpuprep.store.locations import index_label, locations_file, to_npy
 from gpuprep.store.metadata import array_document, group_document, to_text
 from gpuprep.store.record import read_record, write_record
-from gpuprep.store.shard import write_shard
+from gpuprep.store.shard import sample_chunks, write_shard
 from gpuprep.volume import Chunked
 
 __all__ = ["Level", "read_record", "write_case", "write_record"]
@@ -95,7 +95,10 @@ def write_case(
         for number, level in enumerate(levels)
         for path, planned in _plan_arrays(number, level, chunk, channel_names).items()
     }
-    codecs = {path: preset(codec, layout.dtype) for path, (_, layout) in arrays.items()}
+    codecs = {
+        path: preset(codec, layout.dtype, sample_chunks(array, layout.chunk, layout.dtype))
+        for path, (array, layout) in arrays.items()
+    }
     documents = {
         f"{path}/{GROUP_FILE}": array_document(
             layout, codecs[path], ome.axis_names(len(layout.shape))

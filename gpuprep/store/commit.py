@@ -23,6 +23,7 @@ from typing import Any
 
 from gpuprep.errors import StoreError
 from gpuprep.failpoints import failpoint
+from gpuprep.store.exchange import exchange
 from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
 from gpuprep.store.layout import (
     RECORD_FILE,
@@ -121,15 +122,22 @@ class Staging:
                 return True
             if _is_case(self.target) and not replace:
                 return False
+            if replace and exchange(self.folder, self.target):
+                self.folder.rename(self._aside())  # the old case, removed with the attempt
+                return True
             self._clear_target(replace=replace)
         raise StoreError(
             f"{self.target}: other processes keep replacing this case",
             advice="run only one overwriting run at a time on an output folder",
         )
 
+    def _aside(self) -> Path:
+        """A name inside the attempt for a folder that gave way."""
+        return self._attempt / f"{_REPLACED}.{uuid.uuid4().hex}"
+
     def _clear_target(self, *, replace: bool) -> None:
         """Move what stands in the way aside; put it back if it became a case in the meantime."""
-        aside = self._attempt / f"{_REPLACED}.{uuid.uuid4().hex}"
+        aside = self._aside()
         try:
             self.target.rename(aside)
         except FileNotFoundError:

@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuprep.store.layout import Index
 
@@ -20,6 +21,15 @@ def cut_range(start: int, stop: int, edge: int) -> list[Piece]:
         low, high = max(start, base), min(stop, base + edge)
         pieces.append((piece, slice(low - base, high - base), slice(low - start, high - start)))
     return pieces
+
+
+def rows_of(array: NDArray[Any], part: slice) -> NDArray[np.void]:
+    """A part of the last axis as one item a row: NumPy copies such rows twice as fast as voxels.
+
+    The rows are a view; the array must be contiguous along its last axis.
+    """
+    row = np.dtype((np.void, (part.stop - part.start) * array.itemsize))
+    return array[..., part].view(row)[..., 0]
 
 
 def plan_index(key: Any, shape: Index) -> tuple[list[int], list[int], tuple[Any, ...]]:

@@ -13,7 +13,7 @@ import io
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +34,8 @@ AT_LEAST = 10_000  # voxels of a class that has as many
 SHARE = 0.01  # of a class that is larger
 _INDICES_KEPT = 256  # per process
 _SLAB = 1 << 20  # voxels looked at together: bounds the memory
+_COUNTED_BY_VALUE = 1 << 16  # values below this are counted in a table, larger ones are sorted
+_SOUGHT_ONE_BY_ONE = 24  # classes; of more, all places are sorted together
 
 Locations = Mapping[int, NDArray[Any]]  # positions z, y, x, shape (n, 3), by class
 
@@ -53,7 +55,7 @@ def index_label(label: NDArray[Any]) -> NDArray[Any]:
     found: dict[int, list[NDArray[np.intp]]] = defaultdict(list)
     seen: Counter[int] = Counter()
     for first, slab in _slabs(label):
-        for value, places in _places_by_class(slab):
+        for value, places in _places_by_class(slab, ranks):
             low, high = np.searchsorted(ranks[value], [seen[value], seen[value] + len(places)])
             found[value].append(places[ranks[value][low:high] - seen[value]] + first)
             seen[value] += len(places)
@@ -121,7 +123,13 @@ def _count_classes(label: NDArray[Any]) -> dict[int, int]:
     """Voxels of every class, in ascending order of classes."""
     counts: Counter[int] = Counter()
     for _, slab in _slabs(label):
-        values, numbers = np.unique(slab[slab > 0], return_counts=True)
+        positive = slab[slab > 0]
+        if positive.max(initial=0) < _COUNTED_BY_VALUE:
+            numbers = np.bincount(positive)
+            values = np.flatnonzero(numbers)
+            numbers = numbers[values]
+        else:
+            values, numbers = np.unique(positive, return_counts=True)
         counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
     return dict(sorted(counts.items()))
 
@@ -136,11 +144,16 @@ def _draw_ranks(counts: Mapping[int, int]) -> dict[int, NDArray[np.intp]]:
     return ranks
 
 
-def _places_by_class(slab: NDArray[Any]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+def _places_by_class(
+    slab: NDArray[Any], classes: Collection[int]
+) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each class in a flat slab with the ascending indices of its voxels."""
+    if len(classes) <= _SOUGHT_ONE_BY_ONE:
+        yield from ((value, np.flatnonzero(slab == value)) for value in classes)
+        return
     places = np.flatnonzero(slab > 0)
     values = slab[places]
     order = np.argsort(values, kind="stable")
-    classes, starts = np.unique(values[order], return_index=True)
+    found, starts = np.unique(values[order], return_index=True)
     parts = np.split(places[order], starts[1:])
-    yield from zip(classes.tolist(), parts, strict=False)
+    yield from zip(found.tolist(), parts, strict=False)
