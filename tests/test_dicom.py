@@ -381,7 +381,8 @@ def make_slice(position: np.ndarray, **fields: Any) -> Slice:
         "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "pixel_spacing": (1.0, 1.0), "claimed_step": 1.0,
         "line": (1.0, 0.0), "file_line": (1.0, 0.0), "kind": "", "mosaic": False, "samples": 1,
         "photometric": "MONOCHROME2", "bits_allocated": 16, "bits_stored": 16, "signed": True,
-        "padding": None, "lossy": False, "syntax": "", "compressed": False, "number": 0,
+        "padding": None, "lossy": False, "syntax": "", "compressed": False,
+        "implicit": False, "big_endian": False, "number": 0,
     }  # fmt: skip
     return Slice(position=tuple(position.tolist()), **{**values, **fields})
 
@@ -458,7 +459,7 @@ def test_a_file_without_the_preamble_is_still_dicom(tmp_path):
     contents = bare.read_bytes()
     start = contents.index(b"\x08\x00\x08\x00")
     bare.write_bytes(contents[start:])
-    assert read_slices(bare)[0].position == read_slices(path)[0].position
+    assert read_slices(bare, RULES)[0].position == read_slices(path, RULES)[0].position
 
 
 def test_truncated_and_damaged_files_end_as_case_errors(tmp_path):

@@ -61,6 +61,24 @@ def check_capacity(path: object, needed: int, available: int, *, deflated: bool 
         )
 
 
+def check_inside(path: Path, rules: ReadRules) -> None:
+    """Refuse a file that lies outside the roots, or is a link that leads out of them.
+
+    Raises:
+        InputError: E_UNSAFE_PATH.
+    """
+    if not rules.roots:
+        return
+    real = path.resolve()
+    if not any(real.is_relative_to(Path(root).resolve()) for root in rules.roots):
+        raise InputError(
+            "E_UNSAFE_PATH",
+            f"the file is really {real}, which is outside of {', '.join(rules.roots)}",
+            path=str(path),
+            advice="Copy it there, or allow links with input.follow_symlinks and input.roots.",
+        )
+
+
 def beside(header: Path, name: str) -> Path:
     """The voxel file that a detached header names; it must lie in the header's own folder.
 
