@@ -37,8 +37,8 @@ def check_length(one: Slice) -> None:
             end = _end_of_items(file, size, one)
             check_capacity(one.path, needed, size, deflated=True)
         else:
-            end = one.header_bytes + needed
             check_capacity(one.path, needed, max(0, size - one.header_bytes))
+            end = one.header_bytes + max(needed, _declared(file, one))
         _check_rest(file, end + end % 2, size, one)
 
 
@@ -67,6 +67,13 @@ def _head(file: io.FileIO, at: int, size: int, one: Slice) -> tuple[int, int, in
         raise _damaged("E_TRUNCATED", one, f"the chain of items has no end in all {size:,} bytes")
     group, element, length = _HEAD.unpack(head)
     return group, element, length
+
+
+def _declared(file: io.FileIO, one: Slice) -> int:
+    """The length of the pixel element, which may hold more than the pixels."""
+    file.seek(one.header_bytes - 4)
+    length = int.from_bytes(file.read(4), "big" if one.big_endian else "little")
+    return 0 if length == _UNDEFINED else length
 
 
 def _check_rest(file: io.FileIO, at: int, size: int, one: Slice) -> None:

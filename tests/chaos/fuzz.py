@@ -124,9 +124,7 @@ def _judge(
     return told or ("too slow" if seconds > DEADLINE_SECONDS + _SLACK_SECONDS else "")
 
 
-def _check_voxels(
-    mutant: Mutant, folder: Path, sandbox: Sandbox, original: np.ndarray
-) -> str:
+def _check_voxels(mutant: Mutant, folder: Path, sandbox: Sandbox, original: np.ndarray) -> str:
     array = sandbox.read(Source(str(folder / mutant.sample.source))).volumes[0].array
     if mutant.must_refuse:
         return f"gave voxels of shape {array.shape}"

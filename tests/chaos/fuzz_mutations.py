@@ -13,7 +13,21 @@ from pathlib import Path
 import pydicom
 from fuzz_samples import Sample
 
-_INTEGERS = (0, 1, 2, -1, -2, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+_INTEGERS = (
+    0,
+    1,
+    2,
+    -1,
+    -2,
+    0x7F,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+)
 _WORDS = (
     "", "0", "-1", "1e308", "-1e-308", "nan", "inf", "65535", "4294967296", "9" * 40, "0 0 0", "7 7 7 7",
     "65535 65535 65535", "99999 99999 1", "True", "False", "LIST", "%03d.raw 1 9 1", "LOCAL", "/dev/zero",
@@ -76,7 +90,9 @@ def flip(sample: Sample, rng: random.Random) -> Mutant:
     for at in places:
         content[at] ^= 1 << rng.randrange(8)
     sealed = all(_is_sealed(sample, name, at) for at in places)
-    return Mutant("flip", f"{name} at {places}", _changed(sample, name, bytes(content)), {}, must_equal=sealed)
+    return Mutant(
+        "flip", f"{name} at {places}", _changed(sample, name, bytes(content)), {}, must_equal=sealed
+    )
 
 
 def overwrite(sample: Sample, rng: random.Random) -> Mutant:
@@ -98,14 +114,21 @@ def truncate(sample: Sample, rng: random.Random) -> Mutant:
     length = len(sample.files[name])
     keep = rng.choice((0, length - 1, rng.randrange(length), rng.randrange(length)))
     told = f"{name} to {keep} of {length} bytes"
-    return Mutant("truncate", told, _changed(sample, name, sample.files[name][:keep]), must_equal=True)
+    return Mutant(
+        "truncate", told, _changed(sample, name, sample.files[name][:keep]), must_equal=True
+    )
 
 
 def extend(sample: Sample, rng: random.Random) -> Mutant:
     name = rng.choice(list(sample.files))
     more = rng.choice((b"\0", bytes(1000), rng.randbytes(100), sample.files[name]))
     told = f"{name} by {len(more)} bytes"
-    return Mutant("extend", told, _changed(sample, name, sample.files[name] + more), must_equal=name in sample.voxels_at)
+    return Mutant(
+        "extend",
+        told,
+        _changed(sample, name, sample.files[name] + more),
+        must_equal=name in sample.voxels_at,
+    )
 
 
 def cut_out(sample: Sample, rng: random.Random) -> Mutant:
@@ -121,7 +144,10 @@ def cut_out(sample: Sample, rng: random.Random) -> Mutant:
 
 def edit_line(sample: Sample, rng: random.Random) -> Mutant | None:
     """Another value, a line twice, a line less, or a line more in a text header."""
-    name = next((name for name in sample.files if Path(name).suffix in (".mha", ".mhd", ".nrrd", ".nhdr")), None)
+    name = next(
+        (name for name in sample.files if Path(name).suffix in (".mha", ".mhd", ".nrrd", ".nhdr")),
+        None,
+    )
     if name is None:
         return None
     end = sample.voxels_at.get(name, len(sample.files[name]))
@@ -137,7 +163,9 @@ def edit_line(sample: Sample, rng: random.Random) -> Mutant | None:
     what = rng.choice(list(changes))
     lines[at : at + 1] = changes[what]
     content = b"\n".join(lines) + sample.files[name][end:]
-    return Mutant("line", f"{name}, line {at}: {what} {changes[what]}"[:200], _changed(sample, name, content))
+    return Mutant(
+        "line", f"{name}, line {at}: {what} {changes[what]}"[:200], _changed(sample, name, content)
+    )
 
 
 def edit_tag(sample: Sample, rng: random.Random) -> Mutant | None:
@@ -146,7 +174,22 @@ def edit_tag(sample: Sample, rng: random.Random) -> Mutant | None:
         return None
     name, tag = rng.choice(list(sample.files)), rng.choice(_TAGS)
     dataset = pydicom.dcmread(io.BytesIO(sample.files[name]))
-    values = [None, "", 0, 1, 3, 65535, -1, 2**31, "nan", "1e308", ["0", "0", "0"], [1e9] * 6, "MOSAIC", "1.2.840.10008.1.2.4.50"]
+    values = [
+        None,
+        "",
+        0,
+        1,
+        3,
+        65535,
+        -1,
+        2**31,
+        "nan",
+        "1e308",
+        ["0", "0", "0"],
+        [1e9] * 6,
+        "MOSAIC",
+        "1.2.840.10008.1.2.4.50",
+    ]
     value = rng.choice(values)
     target = rng.choice((dataset, dataset.file_meta))
     written = io.BytesIO()
@@ -154,7 +197,16 @@ def edit_tag(sample: Sample, rng: random.Random) -> Mutant | None:
         if value is None:
             del dataset[tag]
         elif target is dataset.file_meta:
-            target.TransferSyntaxUID = rng.choice(("1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.100", "1.2.3", ""))
+            target.TransferSyntaxUID = rng.choice(
+                (
+                    "1.2.840.10008.1.2",
+                    "1.2.840.10008.1.2.2",
+                    "1.2.840.10008.1.2.4.70",
+                    "1.2.840.10008.1.2.4.100",
+                    "1.2.3",
+                    "",
+                )
+            )
         else:
             setattr(dataset, tag, value)
         dataset.save_as(written, enforce_file_format=False)
@@ -181,9 +233,7 @@ def _nifti_bomb(content: bytes, rng: random.Random) -> bytes:
     packed = content[:2] == b"\x1f\x8b"
     header = bytearray(gzip.decompress(content) if packed else content)
     start, width = (16, 8) if header[:2] == b"\x1c\x02" else (40, 2)
-    lengths = rng.choice(
-        ((3, 32767, 32767, 16), (4, 1000, 1000, 1000, 8), (3, 2000, 2000, 2000))
-    )
+    lengths = rng.choice(((3, 32767, 32767, 16), (4, 1000, 1000, 1000, 8), (3, 2000, 2000, 2000)))
     for index, number in enumerate(lengths):
         at = start + width * index
         header[at : at + width] = number.to_bytes(width, "little")
@@ -207,7 +257,9 @@ def trailer(sample: Sample, rng: random.Random) -> Mutant | None:
     content = bytearray(sample.files[name])
     at = len(content) - 1 - rng.randrange(4 if content[sample.voxels_at[name]] == 0x78 else 8)
     content[at] = (content[at] + rng.randrange(1, 256)) % 256
-    return Mutant("trailer", f"{name} at {at}", _changed(sample, name, bytes(content)), must_refuse=True)
+    return Mutant(
+        "trailer", f"{name} at {at}", _changed(sample, name, bytes(content)), must_refuse=True
+    )
 
 
 def lost_file(sample: Sample, rng: random.Random) -> Mutant:
@@ -226,10 +278,32 @@ def escape(outside: Path) -> Mutation:
         if header in sample.voxels_at or sample.is_dicom or sample.is_nifti or rng.random() < 0.3:
             links = {voxels: outside / rng.choice((voxels, voxels, "pipe"))}
             files = {name: content for name, content in sample.files.items() if name != voxels}
-            return Mutant("escape", f"{voxels} is a link", replace(sample, files=files), links, must_refuse=True)
-        target = rng.choice((str(outside / voxels), f"../{outside.name}/{voxels}", f"./../{outside.name}/{voxels}", f"{outside.name}\\..\\..\\{voxels}"))
-        content = re.sub(rb"(ElementDataFile = |data file: )[^\n]*", rb"\g<1>" + target.encode(), sample.files[header])
-        return Mutant("escape", f"{header} names {target}", _changed(sample, header, content), must_refuse=True)
+            return Mutant(
+                "escape",
+                f"{voxels} is a link",
+                replace(sample, files=files),
+                links,
+                must_refuse=True,
+            )
+        target = rng.choice(
+            (
+                str(outside / voxels),
+                f"../{outside.name}/{voxels}",
+                f"./../{outside.name}/{voxels}",
+                f"{outside.name}\\..\\..\\{voxels}",
+            )
+        )
+        content = re.sub(
+            rb"(ElementDataFile = |data file: )[^\n]*",
+            rb"\g<1>" + target.encode(),
+            sample.files[header],
+        )
+        return Mutant(
+            "escape",
+            f"{header} names {target}",
+            _changed(sample, header, content),
+            must_refuse=True,
+        )
 
     return mutate
 
