@@ -28,6 +28,7 @@ from gpuprep.io.shared_voxels import SharedMemory
 from gpuprep.io.wire import Wire
 
 _WIDEST = 4  # bytes of a decoded voxel per stored one: uint8 may become float32
+_LEAST_MEMORY = 1 << 28  # what the libraries take for themselves, however small the voxels
 _MEMORY_PER_BYTE = 3  # decoded voxels, the library's own copy, and room for a dtype change
 
 
@@ -65,7 +66,8 @@ def limit_memory(rules: ReadRules) -> int:
     allowed = rules.memory_bytes
     if allowed is None:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        allowed = min(_MEMORY_PER_BYTE * rules.max_bytes, physical * 3 // 4)
+        voxels = max(_MEMORY_PER_BYTE * rules.max_bytes, _LEAST_MEMORY)
+        allowed = min(voxels, physical * 3 // 4)
     with open("/proc/self/statm") as file:  # noqa: PTH123
         baseline = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -7,7 +7,7 @@ import os
 import pytest
 from fuzz import fuzz
 
-COUNT = int(os.environ.get("GPUPREP_MUTANTS", "2000"))
+COUNT = int(os.environ.get("GPUPREP_MUTANTS", "10000"))
 SEED = int(os.environ.get("GPUPREP_SEED", "0"))
 
 
