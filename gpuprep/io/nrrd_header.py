@@ -42,7 +42,7 @@ _TO_LPS = {
 _SPATIAL = ("domain", "space", "???", "none")
 _REFUSED = ("color", "complex")
 _ENCODINGS = {
-    "raw": "raw", "gzip": "deflate", "gz": "deflate", "bzip2": "bzip2", "bz2": "bzip2",
+    "raw": "raw", "gzip": "deflate", "gz": "deflate",
     "hex": "hex", "ascii": "text", "text": "text", "txt": "text",
 }  # fmt: skip
 _LINE = re.compile(rb"\r\n|\n|\r")
@@ -76,8 +76,9 @@ def read_nrrd_header(path: Path) -> TextHeader:
     if len(components) > 1 or (components and volumes > 1) or min([1, *components]) < 1:
         raise InputError("E_NOT_VOLUME", f"sizes {sizes} are no row of volumes", path=str(path))
     encoding = _ENCODINGS.get(fields.get("encoding", "").lower())
-    if encoding is None:  # of which ITK's reader can die
-        raise unreadable(path, f"the encoding is {fields.get('encoding', '')[:60]!r}")
+    if encoding is None:  # ITK's reader can die of one
+        name = fields.get("encoding", "")[:60]
+        raise unreadable(path, f"the encoding {name!r} is none of {', '.join(_ENCODINGS)}")
     affine, placed = _affine(path, fields, axes)
     voxel_path, offset = _voxels(path, fields, offset)
     return TextHeader(

@@ -22,7 +22,7 @@ class ReadRules:
         max_axis: Most voxels along any one axis.
         timeout_seconds: How long a sandboxed read may take before its process is killed.
         memory_bytes: Address space the reading process may add to what it has after start-up; None
-            takes three times ``max_bytes`` (256 MiB at least), at most three quarters of the machine's memory.
+            takes three times ``max_bytes``, at least 256 MiB, at most three quarters of the machine's memory.
         in_memory_bytes: Voxels that take more are decoded into a file without a name; None for never.
         scratch: The folder of such files.
         roots: Folders that files must lie in, links followed; none for anywhere.

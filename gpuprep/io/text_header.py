@@ -67,10 +67,11 @@ class TextHeader:
         available = max(0, self.voxel_path.stat().st_size - self.offset)
         if self.compressed is not None:
             check_capacity(self.path, self.compressed, available)
-        if self.encoding == "raw":
-            check_capacity(self.path, self.stored_bytes, available)
-        if self.encoding == "deflate":
-            check_capacity(self.path, self.stored_bytes, available, deflated=True)
+        least = {
+            "hex": 2 * self.stored_bytes,
+            "text": 2 * math.prod(self.layout) - 1,  # a digit each, and what separates them
+        }.get(self.encoding, self.stored_bytes)
+        check_capacity(self.path, least, available, deflated=self.encoding == "deflate")
 
 
 def unreadable(path: Path, reason: str) -> InputError:

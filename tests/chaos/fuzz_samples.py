@@ -54,7 +54,7 @@ class Sample:
 
 def make_samples() -> list[Sample]:
     """One sample of each kind; their bytes are the same in every process but for DICOM UIDs."""
-    return [*_nifti(), *_text(), *_dicom()]
+    return [*_nifti(), *_text(), *_through_itk(), *_dicom()]
 
 
 def _voxels(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
@@ -82,6 +82,12 @@ def _nifti() -> Iterator[Sample]:
     scaled.header.set_slope_inter(0.5, 3)
     files = _written(lambda folder: nibabel.save(scaled, folder / "v.nii.gz"))
     yield Sample("nifti1 scaled .nii.gz", files, "v.nii.gz", {"v.nii.gz": 0}, True)
+    for name, image in (
+        ("big-endian", nibabel.Nifti1Image(voxels, affine, nibabel.Nifti1Header(endianness=">"))),
+        ("4-D", nibabel.Nifti1Image(np.stack([voxels, voxels + 1], -1), affine)),
+    ):
+        files = _written(lambda folder, i=image: nibabel.save(i, folder / "v.nii"))
+        yield Sample(f"nifti1 {name}", files, "v.nii", {"v.nii": 352}, False)
     pair = nibabel.Nifti1Pair(voxels, affine)
     files = _written(lambda folder: nibabel.save(pair, folder / "v.hdr"))
     yield Sample("nifti1 .hdr+.img", files, "v.hdr", {"v.img": 0}, False)
@@ -100,6 +106,16 @@ def _text() -> Iterator[Sample]:
         beside = [other for other in files if other != name]
         at = {beside[0]: 0} if beside else {name: _end_of_header(files[name])}
         yield Sample(f"{name[1:]}{' deflated' if sealed else ''}", files, name, at, sealed)
+
+
+def _through_itk() -> Iterator[Sample]:
+    """An encoding that no writer at hand makes: SimpleITK reads its voxels."""
+    header = (
+        b"NRRD0004\ntype: short\ndimension: 3\nsizes: 8 7 6\nendian: little\nspace: LPS\n"
+        b"space directions: (1,0,0) (0,2,0) (0,0,3)\nencoding: hex\n\n"
+    )
+    files = {"v.nrrd": header + _voxels().tobytes().hex().encode()}
+    yield Sample(".nrrd hex", files, "v.nrrd", {"v.nrrd": len(header)}, False)
 
 
 def _end_of_header(content: bytes) -> int:

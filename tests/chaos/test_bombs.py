@@ -82,6 +82,7 @@ BOMBS = {
     "mha deflated": (lambda: with_size(".mha deflated"), "E_TRUNCATED"),
     "nrrd": (lambda: with_size(".nrrd"), "E_TRUNCATED"),
     "nrrd deflated": (lambda: with_size(".nrrd deflated"), "E_TRUNCATED"),
+    "nrrd hex": (lambda: with_size(".nrrd hex"), "E_TRUNCATED"),
     "dcm": (lambda: series("dicom single", Rows=60_000, Columns=60_000), "E_TRUNCATED"),
     "frames": (lambda: series("dicom JPEG", NumberOfFrames=10**9), "E_LIMIT"),
     "many frames": (lambda: series("dicom JPEG", NumberOfFrames=5_000), "E_TRUNCATED"),
