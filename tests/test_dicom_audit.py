@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from dicom_series import dataset, enhanced, write_series
-from pydicom.uid import MRImageStorage, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import MediaStorageDirectoryStorage, MRImageStorage, RLELossless
 
 from gpuprep.case import Source
 from gpuprep.config import Config
@@ -115,6 +116,19 @@ def test_frames_of_an_enhanced_file_are_audited_one_by_one(tmp_path):
     assert "1 missing between (1.00, 2.00, 4.00) mm" in told.message
     told = finding(enhanced(tmp_path / "x.dcm", [0, 2, 2, 4, 6]), "E_SLICE_DUP")
     assert "2 at (1.00, 2.00, 2.00) mm" in told.message
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_a_directory_of_files_is_not_followed(tmp_path):
+    """What a DICOMDIR names is found by looking into the folder, never by its word."""
+    directory = dataset(MediaStorageDirectoryStorage, Rows=None, Columns=None, PixelData=None)
+    directory.DirectoryRecordSequence = [Dataset()]
+    directory.DirectoryRecordSequence[0].ReferencedFileID = ["..", "..", "etc", "passwd"]
+    folder = write_series(tmp_path / "s", [0, 2, 4, 6, 8])
+    directory.save_as(folder / "DICOMDIR", enforce_file_format=True)
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*Media Storage Directory"):
+        read(Source(str(folder / "DICOMDIR")), ReadRules())
+    assert read(Source(str(folder)), ReadRules()).geometry.shape[0] == 5
 
 
 def test_compressed_slices_are_those_that_were_compressed(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from pydicom.uid import (
 
 from gpuprep.case import Source
 from gpuprep.errors import CaseError, InputError
+from gpuprep.io import dicom_header
+from gpuprep.io.dicom import find_series
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 
@@ -127,6 +131,44 @@ def test_every_cut_of_an_enhanced_header_is_a_case_error(tmp_path):
         path.write_bytes(content[:length])
         with pytest.raises(CaseError):
             peek(Source(str(path)), RULES)
+
+
+HUGE_ELEMENT = """
+import resource, sys
+from gpuprep.io.dicom import find_series
+resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
+print(len(find_series(sys.argv[1])[1]))
+"""
+
+
+def test_a_header_element_of_four_gibibytes_costs_its_file_alone(tmp_path):
+    """Discovery reads headers in the coordinator, which has other files to look at."""
+    one = dataset(SeriesDescription="liver")
+    one.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    one.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+    content = (tmp_path / "x.dcm").read_bytes()
+    at = content.index(b"\x08\x00\x3e\x10") + 4
+    (tmp_path / "x.dcm").write_bytes(content[:at] + b"\xf0\xff\xff\xff" + content[at + 4 :])
+    done = subprocess.run(
+        [sys.executable, "-c", HUGE_ELEMENT, str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "1\n"
+
+
+def test_a_file_that_the_disk_does_not_give_costs_itself_alone(tmp_path, monkeypatch):
+    folder = write_series(tmp_path / "s", [0, 1, 2])
+    opened = dicom_header.open_regular
+
+    def failing(path: Path) -> object:
+        if path.name == "98.dcm":
+            raise OSError(5, "Input/output error", str(path))
+        return opened(path)
+
+    monkeypatch.setattr(dicom_header, "open_regular", failing)
+    series, others = find_series(folder)
+    assert [len(one.files) for one in series] == [2]
+    assert others == [(str(folder / "98.dcm"), "the file cannot be read: Input/output error")]
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", bytes(900)])

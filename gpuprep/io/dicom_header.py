@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
@@ -119,11 +119,14 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
                 path=str(path),
             )
         shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
-        described = [Frame(dataset, group, shared) for group in groups or [Dataset()] * frames]
-        return [
+        described = [Frame(dataset, group, shared) for group in groups or [Dataset()]]
+        slices = [
             _slice(path, dataset, length, frame, index, described)
             for index, frame in enumerate(described)
         ]
+        if groups:
+            return slices
+        return [replace(slices[0], frame=index, frames=frames) for index in range(frames)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +195,11 @@ def _parsing(path: Path) -> Iterator[None]:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
-    except (InputError, MemoryError):
+    except InputError:
         raise
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # a MemoryError, too: no header needs much, but a length can ask for 4 GiB
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; pydicom's own for a cut sequence has no number
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,10 +100,20 @@ def beside(header: Path, name: str) -> Path:
     homes = (header.parent.resolve(), header.resolve().parent)
     if not any(target.is_relative_to(home) for home in homes) or target == header.resolve():
         raise unsafe
-    if not target.is_file():
+    if not _is_file(target):
         raise InputError(
             "E_UNREADABLE",
             f"the voxel file {name!r} that the header names is missing",
             path=str(header),
         )
     return header.parent / name
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none, and no fault of the disk."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise

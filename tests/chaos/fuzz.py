@@ -18,7 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from fuzz_mutations import Mutant, mutations
+from fuzz_headers import bomb, edit_line, edit_tag, escape
+from fuzz_mutations import (
+    Mutant,
+    Mutation,
+    cut_out,
+    extend,
+    flip,
+    lost_file,
+    overwrite,
+    trailer,
+    truncate,
+)
 from fuzz_samples import Sample, make_samples
 from inotify import Watch
 
@@ -32,6 +43,14 @@ DEADLINE_SECONDS = 10.0
 _SLACK_SECONDS = 30.0  # to start another child, on a busy machine
 
 
+def mutations(outside: Path) -> tuple[Mutation, ...]:
+    """All ways to damage a sample, as often as they are to be tried; few samples have lines or tags."""
+    return (
+        *(flip, overwrite, truncate) * 2, *(edit_line, edit_tag) * 4,
+        extend, cut_out, bomb, trailer, lost_file, escape(outside),
+    )  # fmt: skip
+
+
 @dataclass
 class Campaign:
     """What became of the mutants so far; ``faults`` tells each that broke a promise."""
@@ -41,7 +60,7 @@ class Campaign:
     formats: Counter[str] = field(default_factory=Counter)
     crashes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    slowest_seconds: float = 0.0
+    slowest: tuple[float, str] = (0.0, "")
 
     def describe(self) -> str:
         return json.dumps(
@@ -51,7 +70,7 @@ class Campaign:
                 "kinds": dict(self.kinds.most_common()),
                 "formats": dict(self.formats.most_common()),
                 "reader crashes": self.crashes,
-                "slowest seconds": round(self.slowest_seconds, 3),
+                "slowest": self.slowest,
                 "faults": self.faults,
             },
             indent=2,
@@ -80,8 +99,7 @@ def fuzz(count: int, seed: int, folder: Path) -> Campaign:
             if opened := watch.opened():
                 told = f"opened {opened} outside the root"
             if told:
-                name = mutant.sample.name
-                campaign.faults.append(f"{number}: {name}, {mutant.kind}, {mutant.told}: {told}")
+                campaign.faults.append(f"{number}: {mutant}: {told}")
     return campaign
 
 
@@ -111,13 +129,13 @@ def _judge(
         outcome, told = error.code, "" if error.code in CODES else f"unknown code {error.code}"
     except ReaderCrash as error:
         outcome, told = "CRASH", ""
-        campaign.crashes.append(f"{mutant.sample.name}, {mutant.kind}, {mutant.told}: {error}")
+        campaign.crashes.append(f"{mutant}: {error}")
     except CaseError as error:
         outcome, told = error.kind.upper(), ""
     except Exception as error:
         outcome, told = "BUG", f"{type(error).__name__}: {error}"
     seconds = time.monotonic() - start
-    campaign.slowest_seconds = max(seconds, campaign.slowest_seconds)
+    campaign.slowest = max(campaign.slowest, (round(seconds, 3), str(mutant)))
     campaign.outcomes[outcome] += 1
     campaign.kinds[mutant.kind] += 1
     campaign.formats[mutant.sample.name] += 1

@@ -6,7 +6,7 @@ import io
 import re
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -42,6 +42,18 @@ class Sample:
     source: str
     voxels_at: dict[str, int]
     sealed: bool
+
+    def with_file(self, name: str, content: bytes) -> Sample:
+        """The sample with other contents of one file."""
+        return replace(self, files={**self.files, name: content})
+
+    def is_voxel(self, name: str, at: int) -> bool:
+        """Whether a byte of a file is one of its voxels', or behind them."""
+        return name in self.voxels_at and at >= self.voxels_at[name]
+
+    def is_sealed(self, name: str, at: int) -> bool:
+        """Whether a checksum covers a byte of a file."""
+        return self.sealed and self.is_voxel(name, at)
 
     @property
     def is_dicom(self) -> bool:

@@ -85,7 +85,7 @@ BOMBS = {
     "nrrd hex": (lambda: with_size(".nrrd hex"), "E_TRUNCATED"),
     "dcm": (lambda: series("dicom single", Rows=60_000, Columns=60_000), "E_TRUNCATED"),
     "frames": (lambda: series("dicom JPEG", NumberOfFrames=10**9), "E_LIMIT"),
-    "many frames": (lambda: series("dicom JPEG", NumberOfFrames=5_000), "E_TRUNCATED"),
+    "many frames": (lambda: series("dicom JPEG", NumberOfFrames=65_535), "E_TRUNCATED"),
     "J2K": (lambda: series("dicom JPEG2000", Rows=60_000, Columns=60_000), "E_TRUNCATED"),
     "element": (
         lambda: series("dicom JPEG") + b"\xfc\xff\xfc\xffOB\0\0\xf0\xff\xff\xff" + bytes(9),
