@@ -98,7 +98,7 @@ def test_junk_behind_the_pixels_costs_nothing(tmp_path, compressed):
     path.write_bytes(content + JUNK)
     start = time.monotonic()
     refused(path, "E_UNREADABLE", "behind the pixels")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     path.write_bytes(content + b"\xfc\xff\xfc\xffOB\0\0\x04\0\0\0" + bytes(4))  # padding is legal
     assert read(Source(str(path)), RULES).geometry.shape[0] == 1
     path.write_bytes(content + bytes(512))  # and a tape block filled up with zeros is harmless
@@ -120,7 +120,7 @@ def test_a_billion_frames_are_refused_at_once(tmp_path):
     path = enhanced(tmp_path / "x.dcm", [0, 1], top={"NumberOfFrames": 10**9})
     start = time.monotonic()
     refused(path, "E_LIMIT", "1,000,000,000")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
 
 
 def test_every_cut_of_an_enhanced_header_is_a_case_error(tmp_path):
