@@ -108,7 +108,8 @@ def _account(layout: str, tree: Tree, outcome: Outcome) -> Found:
     unmatched = [Unmatched(tree.path(file), reason) for file, reason in reasons.items()]
     unmatched.extend(tree.refused)
     unmatched.sort(key=lambda entry: natural_key(entry.path))
-    return Found(layout, cases, tuple(unmatched))
+    root = "" if tree.follow_symlinks else str(tree.root)
+    return Found(layout, cases, tuple(unmatched), root)
 
 
 def _leftover_reason(tree: Tree, file: str) -> str:

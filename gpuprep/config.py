@@ -213,6 +213,11 @@ class Input(Strict):
     ] = "auto"
     follow_symlinks: bool = False
     """Follow links to folders, and to files outside the input folder."""
+    roots: tuple[str, ...] = ()
+    """The only folders, besides the input's own, that followed links and a manifest may lead to.
+
+    Without any they may lead anywhere.
+    """
     limits: Limits = Limits()
     grid_tolerance: Positive = 0.01
     """Grids of one case that differ by less, in mm at any corner, are taken as equal."""
@@ -262,7 +267,7 @@ class Config(Strict):
         """
         parts = self.resolved()
         del parts["cuda"]
-        for name in ("layout", "follow_symlinks", "limits"):
+        for name in ("layout", "follow_symlinks", "roots", "limits"):
             del parts["input"][name]
         del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:

@@ -104,6 +104,7 @@ def run(
             backend=chosen.name,
             threads=max(1, available_cores() // slots),
             memory=available_memory() // slots,
+            root=found.root,
         )
         crew = Crew(
             lambda: _open_executor(scheduler, workers, per_worker, chosen.devices), interrupts

@@ -33,6 +33,8 @@ class CasePlan:
     memory: int = 0
     """Bytes the case may take at its peak; 0 for no limit. What is beyond goes to disk where it can."""
     replace: bool = False
+    root: str = ""
+    """The folder that its files must lie in, links followed; empty for anywhere."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -59,7 +59,7 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     )
     projections, refused = [], []
     memory = available_memory()
-    with Sandbox(read_rules(config)) as sandbox:
+    with Sandbox(read_rules(config, root=found.root)) as sandbox:
         for case in found.cases[:limit]:
             try:
                 projection = _project(case, config, sandbox)

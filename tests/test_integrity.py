@@ -152,6 +152,8 @@ def test_a_detached_file_inside_the_folder_is_found(tmp_path):
         assert beside(tmp_path / "x.mhd", name).read_bytes() == b"voxels"
     with pytest.raises(InputError, match=r"E_UNREADABLE.*missing"):
         beside(tmp_path / "x.mhd", "gone.raw")
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*missing"):
+        beside(tmp_path / "x.mhd", "x" * 5000)
 
 
 def test_a_linked_header_finds_its_voxels_beside_the_real_one(tmp_path):

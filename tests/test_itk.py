@@ -191,6 +191,16 @@ def test_ambiguous_meta_headers_are_refused(tmp_path, trick):
         load(path)
 
 
+@pytest.mark.parametrize("skip", [-1, 5])
+def test_voxels_behind_a_foreign_header(tmp_path, skip):
+    """HeaderSize -1 means the last bytes of the file, however long the header before them."""
+    voxels = np.arange(24, dtype="<i2").reshape(4, 3, 2)
+    (tmp_path / "x.raw").write_bytes(b"12345" + voxels.tobytes())
+    path = meta(tmp_path / "x.mhd", b"", spacing=f"1 2 3\nHeaderSize = {skip}", file="x.raw")
+    np.testing.assert_array_equal(load(path).volumes[0].array, voxels)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))), voxels)
+
+
 def test_twice_the_same_nrrd_field_is_refused(tmp_path):
     path = nrrd(tmp_path / "x.nrrd")
     path.write_bytes(path.read_bytes().replace(b"sizes", b"sizes: 9 9 9\nsizes", 1))
@@ -228,6 +238,12 @@ def test_twice_the_same_nrrd_field_is_refused(tmp_path):
         (lambda path: nrrd(path, kinds="RGB-color domain domain"), "E_PIXEL_TYPE"),
         (lambda path: nrrd(path, data_file="x%03d.raw 1 4 1"), "E_UNREADABLE"),
         (lambda path: nrrd(path, byte_skip="-1"), "E_UNREADABLE"),
+        (lambda path: nrrd(path, encoding="A" * 5000), "E_UNREADABLE"),  # ITK dies of it
+        (lambda path: nrrd(path, encoding="bzip2"), "E_UNREADABLE"),
+        (lambda path: nrrd(path, bytes(95), "hex"), "E_TRUNCATED"),
+        (lambda path: nrrd(path, bytes(46), "ascii"), "E_TRUNCATED"),
+        (lambda path: meta(path, spacing="1 2 3\nHeaderSize = 9"), "E_UNREADABLE"),
+        (lambda path: meta(path, spacing="1 2 3\nHeaderSize = -2", file="x.raw"), "E_UNREADABLE"),
         (lambda path: nrrd(path, spacings="1 two 3"), "E_UNREADABLE"),
         (lambda path: nrrd(path, space_directions="(1,0,0) (0,1,0)"), "E_UNREADABLE"),
         (lambda path: nrrd(path, endian="middle"), "E_UNREADABLE"),

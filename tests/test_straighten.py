@@ -8,9 +8,9 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from dicom_series import write_series
 from rich.console import Console
 from scipy import ndimage
-from test_dicom import write_series
 
 import gpuprep
 from gpuprep.case import Source

@@ -37,7 +37,7 @@ class Workplace:
         self.config: Config = load_output_config(Path(output))
         self.cohort: tuple[Histogram, ...] = load_fingerprint(Path(output))[1]
         self.link = _open_link(self.config) if plan.backend == "cupy" else None
-        self.sandbox = Sandbox(read_rules(self.config, plan))
+        self.sandbox = Sandbox(read_rules(self.config, plan, root=plan.root))
 
     def close(self) -> None:
         self.sandbox.close()
@@ -49,8 +49,11 @@ def _open_link(config: Config) -> Link:
     return open_link(config.cuda.memory)
 
 
-def read_rules(config: Config, plan: CasePlan | None = None) -> ReadRules:
-    """The reader's rules out of a config; voxels beyond the plan's memory go to disk in its output."""
+def read_rules(config: Config, plan: CasePlan | None = None, *, root: str = "") -> ReadRules:
+    """The reader's rules out of a config; voxels beyond the plan's memory go to disk in its output.
+
+    Files must lie in ``root`` or in the config's roots; with neither they may lie anywhere.
+    """
     limits = config.input.limits
     return ReadRules(
         max_voxels=limits.voxels,
@@ -58,6 +61,7 @@ def read_rules(config: Config, plan: CasePlan | None = None) -> ReadRules:
         timeout_seconds=limits.seconds,
         in_memory_bytes=source_in_memory(plan.memory) if plan else None,
         scratch=plan.output if plan else "",
+        roots=tuple(folder for folder in (root, *config.input.roots) if folder),
         policy=dict(config.input.policy),
     )
 

@@ -40,8 +40,13 @@ def find_series(
 def series_in(source: Path | str | Sequence[Path | str]) -> list[Series]:
     """The series among the given files, or directly in a folder."""
     if isinstance(source, Path | str):
-        return _grouped(sorted(path for path in Path(source).iterdir() if path.is_file()))[0]
+        return series_of_folder(Path(source))[0]
     return _grouped(Path(path) for path in source)[0]
+
+
+def series_of_folder(folder: Path) -> tuple[list[Series], list[tuple[str, str]]]:
+    """As ``find_series``, for the files directly in a folder."""
+    return _grouped(sorted(path for path in folder.iterdir() if path.is_file()))
 
 
 def _walk(root: Path, *, follow_symlinks: bool) -> Iterator[Path]:
@@ -62,6 +67,8 @@ def _grouped(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[str, str]]
             member = read_membership(path)
         except InputError as error:
             others.append((str(path), error.message))
+        except OSError as error:
+            others.append((str(path), f"the file cannot be read: {error.strerror}"))
         else:
             key = member.series or f"folder {path.parent}"
             members.setdefault(key, []).append((str(path), member))

@@ -9,26 +9,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.io.dicom_header import Slice
+from gpuprep.io.dicom_positions import Problem, along_normal, normal_of
 from gpuprep.io.rules import ReadRules
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a series: the code and the words; ``values`` has the numbers."""
-
-    code: str
-    text: str
-    values: dict[str, Any] = field(default_factory=dict)
-
 
 _ADVICE = {
     "E_MIXED_SERIES": "Select one of the images, or set the policy to fix to keep the largest.",
@@ -63,7 +51,7 @@ def audit(
     if len(lines) > 1:
         problems.insert(0, _mixed_rescale(lines))
     if len(groups) == 1 or len(kept) < len(slices):
-        kept, more = _along_normal(kept, rules)
+        kept, more = along_normal(kept, rules)
         problems.extend(more)
     lossy = sum(one.lossy for one in kept)
     if lossy:
@@ -116,7 +104,8 @@ def _check_placed(slices: Sequence[Slice]) -> None:
             raise InputError("E_NO_GEOMETRY", text, path=slices[0].path)
     for one in slices:
         lengths = np.linalg.norm(np.reshape(one.orientation, (2, 3)), axis=1)
-        if np.abs(lengths - 1).max() > 0.01 or np.linalg.norm(_cross(one)) < 0.5:
+        across = np.cross(one.orientation[:3], one.orientation[3:])
+        if np.abs(lengths - 1).max() > 0.01 or np.linalg.norm(across) < 0.5:
             text = f"the orientation {one.orientation} is not a row and a column direction"
             raise InputError("E_NO_GEOMETRY", text, path=one.path)
 
@@ -146,7 +135,9 @@ def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:
     for group in groups[:5]:
         one = group[0]
         spacing = f"{one.pixel_spacing[1]:.3g}×{one.pixel_spacing[0]:.3g} mm"
-        angle = math.degrees(math.acos(min(1.0, abs(float(_normal(one) @ _normal(groups[0][0]))))))
+        angle = math.degrees(
+            math.acos(min(1.0, abs(float(normal_of(one) @ normal_of(groups[0][0])))))
+        )
         turned = f", turned by {angle:.1f}°" if angle > 0.1 else ""
         kind = f" {one.kind}" if one.kind else ""
         parts.append(f"{len(group)}{kind} of {one.columns}×{one.rows} at {spacing}{turned}")
@@ -161,74 +152,3 @@ def _mixed_rescale(lines: Counter[tuple[float, float]]) -> Problem:
     )
     text = f"slices have {len(lines)} different rescale lines: {shown}"
     return Problem("E_MIXED_RESCALE", text, {"lines": len(lines)})
-
-
-def _along_normal(slices: Sequence[Slice], rules: ReadRules) -> tuple[list[Slice], list[Problem]]:
-    """Slices sorted, one per position, and what is wrong with the positions."""
-    normal = _normal(slices[0])
-    heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
-    ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.frame))
-    kept = ordered[:1]
-    for one in ordered[1:]:
-        if heights[id(one)] - heights[id(kept[-1])] > rules.gap_mm:
-            kept.append(one)
-    problems = []
-    if len(kept) < len(ordered):
-        problems.append(_duplicates(ordered, kept))
-    positions = np.array([one.position for one in kept])
-    problems += _uneven(positions, normal, rules)
-    problems += _tilted(positions, normal, rules)
-    return kept, problems
-
-
-def _duplicates(ordered: Sequence[Slice], kept: Sequence[Slice]) -> Problem:
-    each, rest = divmod(len(ordered), len(kept))
-    if rest == 0 and len(kept) > 1:
-        text = f"{each} slices at each of {len(kept)} positions: the series holds {each} volumes"
-        return Problem("E_MIXED_SERIES", text, {"volumes": each})
-    at = ", ".join(f"{value:.2f}" for value in kept[0].position)
-    places = f"{len(kept)} position{'s' if len(kept) > 1 else ''}"
-    text = f"{len(ordered)} slices at only {places} (the first at {at} mm)"
-    return Problem("E_SLICE_DUP", text, {"slices": len(ordered), "positions": len(kept)})
-
-
-def _uneven(
-    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
-) -> list[Problem]:
-    gaps = np.diff(positions @ normal)
-    if len(gaps) < 2:
-        return []
-    middle = float(np.median(gaps))
-    if np.abs(gaps - middle).max() <= max(rules.gap_mm, rules.gap_fraction * middle):
-        return []
-    counts = Counter(f"{gap:.2f}" for gap in gaps).most_common()
-    shown = ", ".join(gap for gap, _ in counts[:6]) + (" …" if len(counts) > 6 else "")
-    often = ", ".join(f"{count}×" for _, count in counts[:6])
-    text = f"slices are uneven: gaps {shown} mm ({often})"
-    return [Problem("E_SLICE_GAP", text, {"gaps_mm": sorted({float(gap) for gap, _ in counts})})]
-
-
-def _tilted(
-    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
-) -> list[Problem]:
-    steps = positions - positions[0]
-    along = steps @ normal
-    aside = np.linalg.norm(steps - along[:, None] * normal, axis=1)
-    worst = int(aside.argmax())
-    allowed = math.tan(math.radians(rules.tilt_tolerance_degrees)) * float(along[-1])
-    if aside[worst] <= allowed + rules.gap_mm:
-        return []
-    degrees = math.degrees(math.atan2(float(aside[worst]), float(along[worst])))
-    text = (
-        f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
-    )
-    return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
-
-
-def _normal(one: Slice) -> NDArray[np.float64]:
-    normal = _cross(one)
-    return np.asarray(normal / np.linalg.norm(normal))
-
-
-def _cross(one: Slice) -> NDArray[np.float64]:
-    return np.cross(one.orientation[:3], one.orientation[3:])

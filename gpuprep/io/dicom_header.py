@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
@@ -21,11 +21,18 @@ from pydicom.uid import UID
 from gpuprep.errors import InputError
 from gpuprep.io.dicom_frames import Frame, Numbers
 from gpuprep.io.integrity import open_regular
+from gpuprep.io.limits import check_limits
+from gpuprep.io.rules import ReadRules
 
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _LOSSY_SYNTAXES = frozenset(
     f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 93, 203, 112)
 )
+_DECODABLE = frozenset(
+    {"1.2.840.10008.1.2.5"}
+    | {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)}
+)
+"""Transfer syntaxes that GDCM decodes: RLE, JPEG, JPEG-LS, JPEG 2000."""
 _MEMBERSHIP_TAGS = [
     "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
     "SeriesNumber", "InstanceNumber", "Rows", "Columns",
@@ -79,6 +86,8 @@ class Slice:
     lossy: bool
     syntax: str
     compressed: bool
+    implicit: bool
+    big_endian: bool
     number: int
 
 
@@ -89,17 +98,19 @@ def looks_like_dicom(start: bytes) -> bool:
     return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and start[2] < 0x20
 
 
-def read_slices(path: Path) -> list[Slice]:
+def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
     """The slices of one file, from its header alone.
 
     Raises:
-        InputError: E_UNREADABLE if this is no DICOM image, or a tag that matters is nonsense.
+        InputError: E_UNREADABLE if this is no DICOM image, or a tag that matters is nonsense; E_LIMIT
+            before anything is made for frames that are too many.
     """
     with _parsing(path):
         dataset, length = _parsed(path, _SLICE_TAGS)
         if reason := not_an_image(dataset):
             raise InputError("E_UNREADABLE", reason, path=str(path))
         frames = max(1, int(dataset.get("NumberOfFrames") or 1))
+        check_limits(path, (1, frames, int(dataset.Rows), int(dataset.Columns)), 1, rules)
         groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
         if groups and len(groups) != frames:
             raise InputError(
@@ -108,11 +119,14 @@ def read_slices(path: Path) -> list[Slice]:
                 path=str(path),
             )
         shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
-        described = [Frame(dataset, group, shared) for group in groups or [Dataset()] * frames]
-        return [
+        described = [Frame(dataset, group, shared) for group in groups or [Dataset()]]
+        slices = [
             _slice(path, dataset, length, frame, index, described)
             for index, frame in enumerate(described)
         ]
+        if groups:
+            return slices
+        return [replace(slices[0], frame=index, frames=frames) for index in range(frames)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +161,28 @@ def read_membership(path: Path) -> Membership:
         )
 
 
+def is_other_object(path: Path) -> bool:
+    """Whether a file is a DICOM object other than an image: a segmentation, a report, a directory."""
+    try:
+        with _parsing(path):
+            return bool(_other_class(_parsed(path, _MEMBERSHIP_TAGS)[0]))
+    except InputError:
+        return False
+
+
 def not_an_image(dataset: Dataset) -> str:
     """Why a data set is no image that a volume is made of; empty if it is one."""
-    sop_class = UID(str(dataset.get("SOPClassUID") or ""))
-    named = sop_class.name if sop_class.name != sop_class else ""
-    if named and "Image Storage" not in named:
+    if named := _other_class(dataset):
         return f"this is a DICOM object of class {named}, not an image"
     if not dataset.get("Rows") or not dataset.get("Columns"):
         return "this DICOM file has no rows and columns"
     return ""
+
+
+def _other_class(dataset: Dataset) -> str:
+    sop_class = UID(str(dataset.get("SOPClassUID") or ""))
+    named = sop_class.name if sop_class.name != sop_class else ""
+    return "" if "Image Storage" in named else named
 
 
 @contextmanager
@@ -168,9 +195,13 @@ def _parsing(path: Path) -> Iterator[None]:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
-    except (InputError, OSError, MemoryError):
+    except InputError:
         raise
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # a MemoryError, too: no header needs much, but a length can ask for 4 GiB
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system; pydicom's own for a cut sequence has no number
         raise InputError(
             "E_UNREADABLE",
             f"the DICOM header is damaged ({type(error).__name__})",
@@ -208,6 +239,13 @@ def _slice(
     modality = str(dataset.get("Modality") or "")
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
     known = syntax.is_transfer_syntax
+    if known and syntax.is_compressed and syntax not in _DECODABLE:
+        raise InputError(
+            "E_UNREADABLE",
+            f"there is no decoder for pixels compressed as {syntax.name}",
+            path=str(path),
+            advice="Export the series without compression, or as JPEG 2000 or JPEG-LS.",
+        )
     padding = dataset.get("PixelPaddingValue")
     return Slice(
         path=str(path),
@@ -235,6 +273,8 @@ def _slice(
         lossy=str(dataset.get("LossyImageCompression") or "") == "01" or syntax in _LOSSY_SYNTAXES,
         syntax=syntax.name,
         compressed=known and syntax.is_compressed,
+        implicit=known and syntax.is_implicit_VR,
+        big_endian=known and not syntax.is_little_endian,
         number=_number(dataset, "InstanceNumber"),
     )
 

@@ -12,14 +12,15 @@ from gpuprep.case import Source
 from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
-from gpuprep.io.dicom import series_in
+from gpuprep.io.dicom import series_of_folder
 from gpuprep.io.dicom_audit import audit
-from gpuprep.io.dicom_header import Slice, read_slices
+from gpuprep.io.dicom_header import Slice, is_other_object, read_slices
+from gpuprep.io.dicom_length import check_length
 from gpuprep.io.dicom_pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom_stack import slice_heights, tilted
 from gpuprep.io.grid import check_grid, grid_of
 from gpuprep.io.integrity import file_identity
-from gpuprep.io.limits import check_capacity, check_limits
+from gpuprep.io.limits import check_inside, check_limits
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Allocate, Preview, Scan, Voxels, volumes_of
 from gpuprep.io.text_header import placement
@@ -72,13 +73,14 @@ def _checked(
     source: Source, rules: ReadRules, findings: Findings
 ) -> tuple[list[Slice], Geometry, tuple[float, ...]]:
     """Sorted slices, their grid and, where it has to be evened out, their heights; nothing is decoded."""
-    files = _files(source, findings)
+    files = _files(source, rules, findings)
     check_limits(source.path, (len(files),), 1, rules)
-    found = [one for file in files for one in read_slices(file)]
+    found = [one for file in files for one in read_slices(file, rules)]
     shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
     check_limits(source.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
     for one in found:
-        _check_length(one)
+        if one.frame == 0:
+            check_length(one)
     slices = audit(found, rules, findings, source.path)
     geometry = _grid(slices, rules, findings, source)
     if findings.fixes("W_TILT"):
@@ -88,13 +90,24 @@ def _checked(
     return slices, geometry, heights
 
 
-def _files(source: Source, findings: Findings) -> list[Path]:
+def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
     path = Path(source.path)
-    if source.files:
-        return [path / file for file in source.files]
-    if not path.is_dir():
-        return [path]
-    series = sorted(series_in(path), key=lambda one: -len(one.files))
+    named = [path / file for file in source.files] or [path]
+    files = sorted(path.iterdir()) if path.is_dir() and not source.files else named
+    for file in files:
+        check_inside(file, rules)
+    if files is named:
+        return files
+    found, others = series_of_folder(path)
+    series = sorted(found, key=lambda one: -len(one.files))
+    lost = [file for file, _ in others if _is_lost_slice(Path(file))]
+    if lost and series:
+        raise InputError(
+            "E_UNREADABLE",
+            f"{len(lost)} of {len(files)} files are called .dcm, but cannot be read as DICOM",
+            path=lost[0],
+            advice="Copy the series again, or take the files away if they are no part of it.",
+        )
     if not series:
         raise InputError("E_UNREADABLE", "the folder holds no DICOM images", path=str(path))
     if len(series) > 1:
@@ -108,12 +121,9 @@ def _files(source: Source, findings: Findings) -> list[Path]:
     return [Path(file) for file in series[0].files]
 
 
-def _check_length(one: Slice) -> None:
-    """An uncompressed file must be as long as its pixels; GDCM itself notices it late or never."""
-    if one.frame == 0 and not one.compressed:
-        needed = one.frames * one.rows * one.columns * one.samples * one.bits_allocated // 8
-        available = Path(one.path).stat().st_size - one.header_bytes
-        check_capacity(one.path, needed, max(0, available))
+def _is_lost_slice(path: Path) -> bool:
+    """Whether a file that is no image was meant to be one, as far as its name tells."""
+    return path.suffix.lower() == ".dcm" and not is_other_object(path)
 
 
 def _grid(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,24 @@ def check_capacity(path: object, needed: int, available: int, *, deflated: bool 
         )
 
 
+def check_inside(path: Path, rules: ReadRules) -> None:
+    """Refuse a file that lies outside the roots, or is a link that leads out of them.
+
+    Raises:
+        InputError: E_UNSAFE_PATH.
+    """
+    if not rules.roots:
+        return
+    real = path.resolve()
+    if not any(real.is_relative_to(Path(root).resolve()) for root in rules.roots):
+        raise InputError(
+            "E_UNSAFE_PATH",
+            f"the file is really {real}, which is outside of {', '.join(rules.roots)}",
+            path=str(path),
+            advice="Copy it there, or allow links with input.follow_symlinks and input.roots.",
+        )
+
+
 def beside(header: Path, name: str) -> Path:
     """The voxel file that a detached header names; it must lie in the header's own folder.
 
@@ -81,10 +100,20 @@ def beside(header: Path, name: str) -> Path:
     homes = (header.parent.resolve(), header.resolve().parent)
     if not any(target.is_relative_to(home) for home in homes) or target == header.resolve():
         raise unsafe
-    if not target.is_file():
+    if not _is_file(target):
         raise InputError(
             "E_UNREADABLE",
             f"the voxel file {name!r} that the header names is missing",
             path=str(header),
         )
     return header.parent / name
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none, and no fault of the disk."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _DTYPES = {
 _ORIGIN = ("Offset", "Origin", "Position")
 _BYTE_ORDER = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
+_AT_END = -1  # a HeaderSize: the voxels are the last bytes of their file
 _LAST = re.compile(
     rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?(?:\n|\Z)", re.MULTILINE
 )
@@ -58,15 +60,18 @@ def read_meta_header(path: Path) -> TextHeader:
         raise InputError(
             "E_NOT_VOLUME", f"{volumes} volumes of {components} components each", path=str(path)
         )
+    layout, stored = (volumes, *shape, components), _stored(path, fields)
     voxel_path, offset = _voxels(path, last[1].decode("utf-8", "replace"), last.end(), fields)
+    if offset == _AT_END:
+        offset = max(0, voxel_path.stat().st_size - math.prod(layout) * stored.itemsize)
     return TextHeader(
         format="metaimage",
         path=path,
         voxel_path=voxel_path,
         shape=shape,
-        layout=(volumes, *shape, components),
+        layout=layout,
         channel_axis=0 if components == 1 else 4,
-        stored=_stored(path, fields),
+        stored=stored,
         affine=_affine(path, fields, axes),
         placed=any(key in fields for key in ("ElementSpacing", "ElementSize")),
         encoding=_encoding(fields),
@@ -130,10 +135,13 @@ def _compressed(path: Path, fields: dict[str, str]) -> int | None:
 
 
 def _voxels(path: Path, name: str, end: int, fields: dict[str, str]) -> tuple[Path, int]:
-    """The file with the voxels and where they begin in it."""
+    """The file with the voxels and where they begin in it, or ``_AT_END``."""
     skip = whole(path, "HeaderSize", fields.get("HeaderSize", "0"), 1)[0]
-    if name.upper() == "LOCAL":
+    local = name.upper() == "LOCAL"
+    if skip < _AT_END or (skip != 0 and (local or _encoding(fields) != "raw")):
+        raise unreadable(path, f"HeaderSize is {skip}, which cannot be for these voxels")
+    if local:
         return path, end
     if name.upper().startswith("LIST") or "%" in name or not name:
         raise unreadable(path, "voxels spread over several files are not supported")
-    return beside(path, name), max(0, skip)
+    return beside(path, name), skip

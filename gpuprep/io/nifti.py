@@ -12,7 +12,7 @@ from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
 from gpuprep.io.grid import check_grid
 from gpuprep.io.integrity import ByteSource
-from gpuprep.io.limits import check_capacity, check_limits
+from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti_affine import nifti_geometry
 from gpuprep.io.nifti_header import NiftiHeader, read_header
 from gpuprep.io.rules import ReadRules
@@ -38,7 +38,7 @@ def read_nifti(path: Path, rules: ReadRules, findings: Findings, allocate: Alloc
             voxels = _read_voxels(source, header, rules, findings, allocate)
         identity.append(source.finish(rules))
     if header.kind != "single":
-        with ByteSource(_image_path(source.path)) as source:
+        with ByteSource(_image_path(source.path, rules)) as source:
             voxels = _read_voxels(source, header, rules, findings, allocate)
             identity.append(source.finish(rules))
     report_not_finite(voxels, findings, path)
@@ -58,7 +58,7 @@ def peek_nifti(path: Path, rules: ReadRules, findings: Findings) -> Preview:
         geometry = _checked(header, rules, findings)
         size, voxels = source.size, source
     if header.kind != "single":
-        with ByteSource(_image_path(source.path)) as voxels:
+        with ByteSource(_image_path(source.path, rules)) as voxels:
             size += voxels.size
     needed = header.offset + _stored_bytes(header)
     check_capacity(voxels.path, needed, voxels.size, deflated=voxels.deflated)
@@ -76,10 +76,12 @@ def header_path(path: Path) -> Path:
     return path
 
 
-def _image_path(header: Path) -> Path:
+def _image_path(header: Path, rules: ReadRules) -> Path:
     name = header.name
     stem = name[: name.lower().rindex(".hdr")] if ".hdr" in name.lower() else header.stem
-    return _existing(header, stem, ".img.gz" if name.lower().endswith(".gz") else ".img")
+    path = _existing(header, stem, ".img.gz" if name.lower().endswith(".gz") else ".img")
+    check_inside(path, rules)
+    return path
 
 
 def _existing(partner: Path, stem: str, suffix: str) -> Path:

@@ -41,7 +41,10 @@ _TO_LPS = {
 }  # fmt: skip
 _SPATIAL = ("domain", "space", "???", "none")
 _REFUSED = ("color", "complex")
-_ENCODINGS = {"raw": "raw", "gzip": "deflate", "gz": "deflate"}
+_ENCODINGS = {
+    "raw": "raw", "gzip": "deflate", "gz": "deflate",
+    "hex": "hex", "ascii": "text", "text": "text", "txt": "text",
+}  # fmt: skip
 _LINE = re.compile(rb"\r\n|\n|\r")
 _BLANK = re.compile(rb"(\r\n|\n|\r)(\r\n|\n|\r)")
 
@@ -72,7 +75,10 @@ def read_nrrd_header(path: Path) -> TextHeader:
     components = [size for axis, size in enumerate(sizes) if axis not in axes]
     if len(components) > 1 or (components and volumes > 1) or min([1, *components]) < 1:
         raise InputError("E_NOT_VOLUME", f"sizes {sizes} are no row of volumes", path=str(path))
-    encoding = fields.get("encoding", "").lower()
+    encoding = _ENCODINGS.get(fields.get("encoding", "").lower())
+    if encoding is None:  # ITK's reader can die of one
+        name = fields.get("encoding", "")[:60]
+        raise unreadable(path, f"the encoding {name!r} is none of {', '.join(_ENCODINGS)}")
     affine, placed = _affine(path, fields, axes)
     voxel_path, offset = _voxels(path, fields, offset)
     return TextHeader(
@@ -85,7 +91,7 @@ def read_nrrd_header(path: Path) -> TextHeader:
         stored=_stored(path, fields),
         affine=affine,
         placed=placed,
-        encoding=_ENCODINGS.get(encoding, encoding),
+        encoding=encoding,
         offset=offset,
     )
 

@@ -9,6 +9,7 @@ from gpuprep.errors import InputError
 from gpuprep.io.dicom_header import looks_like_dicom
 from gpuprep.io.dicom_scan import peek_dicom, read_dicom
 from gpuprep.io.integrity import ByteSource, open_regular
+from gpuprep.io.limits import check_inside
 from gpuprep.io.meta_header import looks_like_meta
 from gpuprep.io.nifti import header_path, peek_nifti, read_nifti
 from gpuprep.io.nifti_header import looks_like_nifti
@@ -29,7 +30,7 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
         MemoryShortage: its voxels do not fit the memory.
         OSError: the file system failed, not the file.
     """
-    path, kind = Path(source.path), sniff(source)
+    path, kind = Path(source.path), sniff(source, rules)
     findings = rules.findings()
     if kind == "dicom":
         return read_dicom(source, rules, findings, allocate)
@@ -45,7 +46,7 @@ def peek(source: Source, rules: ReadRules) -> Preview:
         InputError: what headers and file sizes can tell of the errors of ``read``.
         OSError: the file system failed, not the file.
     """
-    path, kind = Path(source.path), sniff(source)
+    path, kind = Path(source.path), sniff(source, rules)
     findings = rules.findings()
     if kind == "dicom":
         return peek_dicom(source, rules, findings)
@@ -54,16 +55,17 @@ def peek(source: Source, rules: ReadRules) -> Preview:
     return peek_text_volume(path, kind, rules, findings)
 
 
-def sniff(source: Source) -> str:
+def sniff(source: Source, rules: ReadRules) -> str:
     """``dicom``, ``nifti``, ``metaimage`` or ``nrrd``, by the first bytes and never by the name.
 
     Raises:
-        InputError: E_UNREADABLE if it is none of them.
+        InputError: E_UNREADABLE if it is none of them, E_UNSAFE_PATH if it lies outside the roots.
     """
     path = Path(source.path)
     if source.files or path.is_dir():
         return "dicom"
     path = header_path(path)
+    check_inside(path, rules)
     with open_regular(path) as file:
         start = file.read(256)
     if looks_like_dicom(start):

@@ -22,9 +22,10 @@ class ReadRules:
         max_axis: Most voxels along any one axis.
         timeout_seconds: How long a sandboxed read may take before its process is killed.
         memory_bytes: Address space the reading process may add to what it has after start-up; None
-            takes three times ``max_bytes``, at most three quarters of the machine's memory.
+            takes three times ``max_bytes``, at least 256 MiB, at most three quarters of the machine's memory.
         in_memory_bytes: Voxels that take more are decoded into a file without a name; None for never.
         scratch: The folder of such files.
+        roots: Folders that files must lie in, links followed; none for anywhere.
         policy: What to do per finding code; codes not named keep their defaults.
         gap_fraction: Deviation of one slice gap from the median gap that counts as even, relative …
         gap_mm: … and absolute; the larger of the two holds.
@@ -45,6 +46,7 @@ class ReadRules:
     memory_bytes: int | None = None
     in_memory_bytes: int | None = None
     scratch: str = ""
+    roots: tuple[str, ...] = ()
     policy: Mapping[str, Policy] = field(default_factory=dict)
     gap_fraction: float = 0.01
     gap_mm: float = 0.01
@@ -66,4 +68,4 @@ class ReadRules:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ReadRules:
-        return cls(**fields)
+        return cls(**{**fields, "roots": tuple(fields["roots"])})

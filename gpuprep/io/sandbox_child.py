@@ -1,18 +1,20 @@
 """The disposable process that reads: started by ``sandbox``, never imported by it.
 
 It takes requests from a socket, decodes into shared memory and answers. It dies when its parent does
-(its standard input ends), cannot take more memory than the rules allow, and leaves no core file, which
-would hold patient data.
+(its standard input ends), cannot take more memory or time than the rules allow nor write a larger file
+than its voxels, and leaves no core file, which would hold patient data.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -25,6 +27,8 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.shared_voxels import SharedMemory
 from gpuprep.io.wire import Wire
 
+_WIDEST = 4  # bytes of a decoded voxel per stored one: uint8 may become float32
+_LEAST_MEMORY = 1 << 28  # what the libraries take for themselves, however small the voxels
 _MEMORY_PER_BYTE = 3  # decoded voxels, the library's own copy, and room for a dtype change
 
 
@@ -38,13 +42,23 @@ def main(descriptor: int) -> None:
     wire = Wire(socket.socket(fileno=descriptor))
     rules = ReadRules.from_json(wire.receive()[0])
     memory = limit_memory(rules)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_WIDEST * rules.max_bytes,) * 2)
     wire.send({"ready": os.getpid()})
     while True:
         try:
             request, _ = wire.receive()
         except EOFError:
             return
+        limit_seconds(rules)
         _serve(wire, request, rules, memory)
+
+
+def limit_seconds(rules: ReadRules) -> None:
+    """Cap the processor time of the next request: it ends even where the parent cannot end it."""
+    seconds = math.ceil(time.process_time() + rules.timeout_seconds) + 1
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    if hard == resource.RLIM_INFINITY or seconds < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
 def limit_memory(rules: ReadRules) -> int:
@@ -52,7 +66,8 @@ def limit_memory(rules: ReadRules) -> int:
     allowed = rules.memory_bytes
     if allowed is None:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        allowed = min(_MEMORY_PER_BYTE * rules.max_bytes, physical * 3 // 4)
+        voxels = max(_MEMORY_PER_BYTE * rules.max_bytes, _LEAST_MEMORY)
+        allowed = min(voxels, physical * 3 // 4)
     with open("/proc/self/statm") as file:  # noqa: PTH123
         baseline = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gpuprep.errors import InputError
 from gpuprep.geometry import Affine
-from gpuprep.io.limits import check_capacity, check_limits
+from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.rules import ReadRules
 
 HEADER_LIMIT = 1 << 20
@@ -57,19 +57,21 @@ class TextHeader:
         return math.prod(self.layout) * self.stored.itemsize
 
     def check(self, rules: ReadRules) -> None:
-        """Limits and lengths; no memory is taken.
+        """Roots, limits and lengths; no memory is taken.
 
         Raises:
-            InputError: E_LIMIT, E_TRUNCATED.
+            InputError: E_UNSAFE_PATH, E_LIMIT, E_TRUNCATED.
         """
+        check_inside(self.voxel_path, rules)
         check_limits(self.path, (self.channels, *self.shape), self.stored.itemsize, rules)
         available = max(0, self.voxel_path.stat().st_size - self.offset)
         if self.compressed is not None:
             check_capacity(self.path, self.compressed, available)
-        if self.encoding == "raw":
-            check_capacity(self.path, self.stored_bytes, available)
-        if self.encoding == "deflate":
-            check_capacity(self.path, self.stored_bytes, available, deflated=True)
+        least = {
+            "hex": 2 * self.stored_bytes,
+            "text": 2 * math.prod(self.layout) - 1,  # a digit each, and what separates them
+        }.get(self.encoding, self.stored_bytes)
+        check_capacity(self.path, least, available, deflated=self.encoding == "deflate")
 
 
 def unreadable(path: Path, reason: str) -> InputError:

@@ -17,11 +17,15 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The cohort under a root: ``cases`` in natural order of their ids, ``unmatched`` in order of path."""
+    """The cohort under a root: ``cases`` in natural order of their ids, ``unmatched`` in order of path.
+
+    All files of the cases lie in ``root``; it is empty where links and manifests may lead anywhere.
+    """
 
     layout: str
     cases: tuple[Case, ...]
     unmatched: tuple[Unmatched, ...] = ()
+    root: str = ""
 
 
 @dataclass(slots=True)
