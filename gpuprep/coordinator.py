@@ -16,6 +16,7 @@ from gpuprep.case import Case
 from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
+from gpuprep.config_run import Run
 from gpuprep.crew import Crew
 from gpuprep.errors import RunStopped, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
@@ -106,7 +107,11 @@ def run(
             memory=available_memory() // slots,
         )
         crew = Crew(
-            lambda: _open_executor(scheduler, workers, per_worker, chosen.devices), interrupts
+            lambda: _open_executor(scheduler, workers, per_worker, chosen.devices, parsed.run),
+            interrupts,
+            root,
+            parsed.run,
+            tell,
         )
         try:
             (root / FAILURES_FILE).unlink(missing_ok=True)
@@ -118,12 +123,13 @@ def run(
                 rest = [case for case in cases if case.id not in unmeasured]
                 _prepare_cohort(rest, base, crew, tally, tell, overwrite=overwrite)
         except RunStopped as error:
-            crew.stopped = error.message
+            crew.stopped = f"{error.message}; {error.advice}"
         except KeyboardInterrupt:
             crew.stopped = "interrupted"
         finally:
-            crew.close()
-            sweep(root)
+            with interrupts.held():
+                crew.finish()
+                sweep(root)
         report = tally.report(found, crew.stopped, time.monotonic() - started)
     if interrupts.requested and report.finished.remaining:
         report = replace(report, interrupted=True)
@@ -217,7 +223,7 @@ def _workers(scheduler: str, workers: int | None, chosen: Backend) -> int:
 
 
 def _open_executor(
-    scheduler: str, workers: int, per_worker: int, devices: tuple[str, ...]
+    scheduler: str, workers: int, per_worker: int, devices: tuple[str, ...], patience: Run
 ) -> Executor:
     if scheduler == "serial":
         from gpuprep.executors.serial import SerialExecutor
@@ -225,7 +231,7 @@ def _open_executor(
         return SerialExecutor()
     from gpuprep.executors.dask import DaskExecutor
 
-    return DaskExecutor(workers, per_worker=per_worker, devices=devices)
+    return DaskExecutor(workers, per_worker=per_worker, devices=devices, silence=patience.silence)
 
 
 def _check_apart(source: Path, output: Path) -> None:
@@ -247,8 +253,13 @@ def _unmatched_notice(found: Found) -> Notice:
 
 
 def _teller(listeners: Sequence[Listener]) -> Listener:
+    listening = list(listeners)
+
     def tell(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
+        for listener in list(listening):
+            try:
+                listener(event)
+            except OSError:  # its terminal or its disk has gone; the run has not
+                listening.remove(listener)
 
     return tell

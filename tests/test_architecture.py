@@ -17,7 +17,7 @@ CEILING = 300
 # the rooms of one row do not know one another.
 ROWS: list[set[str]] = [
     {"errors", "failpoints", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
-    | {"strict", "config_resample", "config"},
+    | {"strict", "config_resample", "config_run", "config"},
     {"config_file", "backend", "kernels", "device", "interrupts", "scratch"},
     {"io", "ops", "store"},
     {"layouts", "resolve", "fingerprint"},
@@ -26,7 +26,8 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "pyramid", "worker", "output"},
     {"executors"},
-    {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
+    {"retries", "backlog", "watch", "crew", "tally", "coordinator"}
+    | {"reference", "preview", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},
     {"cli", "cli_cases"},
