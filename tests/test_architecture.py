@@ -18,7 +18,7 @@ CEILING = 300
 ROWS: list[set[str]] = [
     {"errors", "failpoints", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
     | {"strict", "config_resample", "config_run", "config"},
-    {"config_file", "backend", "kernels", "device", "interrupts", "scratch"},
+    {"config_file", "backend", "kernels", "device", "interrupts", "owner", "scratch"},
     {"io", "ops", "store"},
     {"layouts", "resolve", "fingerprint"},
     {"cohort", "plan", "footprint"},
@@ -26,7 +26,7 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "pyramid", "worker", "output"},
     {"executors"},
-    {"retries", "backlog", "watch", "crew", "tally", "coordinator"}
+    {"retries", "backlog", "watch", "crew", "tally", "coordinator", "index"}
     | {"reference", "preview", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},

@@ -11,7 +11,6 @@ import os
 import queue
 import shutil
 import signal
-import tempfile
 import threading
 import time
 import uuid
@@ -28,6 +27,7 @@ from distributed.scheduler import KilledWorker
 from gpuprep.events import CaseFailed
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.task import explain, perform_in_slot
+from gpuprep.owner import make_scratch
 from gpuprep.plan import CasePlan
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
@@ -96,7 +96,7 @@ class DaskExecutor:
         self.slots = workers * per_worker
         self.lost = ""
         self._served = time.monotonic()  # when there last was a worker
-        self._scratch = tempfile.mkdtemp(prefix="gpuprep-")
+        self._scratch = make_scratch("gpuprep-workers-")
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
         self._running: dict[str, tuple[Future, CasePlan]] = {}  # a dropped future is cancelled
         ttl = {"distributed.scheduler.worker-ttl": f"{silence} s"}
