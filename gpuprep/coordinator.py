@@ -18,7 +18,7 @@ from gpuprep.config import Config
 from gpuprep.config_file import load_config
 from gpuprep.config_run import Run
 from gpuprep.crew import Crew
-from gpuprep.errors import RunStopped, UsageError
+from gpuprep.errors import RunStopped, StoreError, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.failpoints import failpoint
@@ -38,7 +38,7 @@ from gpuprep.output import (
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
 from gpuprep.store.commit import sweep
-from gpuprep.store.files import append_line, read_lines
+from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 from gpuprep.tally import RunReport, Tally
 
@@ -117,13 +117,14 @@ def run(
             (root / FAILURES_FILE).unlink(missing_ok=True)
             if parsed.needs_cohort:
                 base = replace(base, digest=_measure_cohort(cases, base, crew, tally, tell))
-                describe(root, parsed, base.digest)
+                with storage_faults(root):
+                    describe(root, parsed, base.digest)
             if not crew.halted:
                 unmeasured = {failure.case_id for failure in tally.failures}
                 rest = [case for case in cases if case.id not in unmeasured]
                 _prepare_cohort(rest, base, crew, tally, tell, overwrite=overwrite)
-        except RunStopped as error:
-            crew.stopped = f"{error.message}; {error.advice}"
+        except (RunStopped, StoreError) as error:  # the run's own files cannot be written
+            crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
         except KeyboardInterrupt:
             crew.stopped = "interrupted"
         finally:
@@ -198,7 +199,8 @@ def _measure_cohort(
         if crew.halted or not partials:
             return base.digest
         channels = merge_channels(partials)
-        save_fingerprint(root, "" if tally.failures else key, channels)
+        with storage_faults(root):
+            save_fingerprint(root, "" if tally.failures else key, channels)
         failpoint("after_statistics", str(root))
     return cohort_digest(base.digest, channels)
 

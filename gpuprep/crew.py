@@ -12,6 +12,7 @@ from gpuprep.backlog import Backlog
 from gpuprep.config_run import Run
 from gpuprep.events import CaseFailed, Listener, Notice
 from gpuprep.executors.base import Executor, Outcome
+from gpuprep.failpoints import failpoint
 from gpuprep.interrupts import Interrupts
 from gpuprep.plan import CasePlan
 from gpuprep.retries import Retries
@@ -157,6 +158,7 @@ class Crew:
 
     def finish(self) -> None:
         """Close after the last plan: attempts are forgotten unless the run is to be resumed."""
+        failpoint("before_close", str(self._root))
         self.close()
         if not self.halted:
             self._retries.forget()

@@ -42,7 +42,7 @@ def resume(source: Path, output: Path) -> dict[str, bytes]:
 def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
     """One case waits for ever in its middle; draining would take its ten seconds."""
     output = tmp_path / "out"
-    process = start(some, output, scheduler, "after_shards=sleep-100,before_read@volume=stop:2")
+    process = start(some, output, scheduler, "after_shards=sleep-100:2,before_read=stop:2")
     stopped = wait_for_stop(process)
     go_on(stopped)
     time.sleep(0.5)
