@@ -21,6 +21,8 @@ class Run(Strict):
     called poison."""
     storm: Annotated[int, Field(ge=2)] = 20
     """Cases failing alike one after the other, of anything but their files, that stop the run."""
+    drain: Positive = 10.0
+    """Seconds that running cases have to finish after a first Ctrl-C."""
     deadline: Positive = 6 * 3600.0
     """Seconds for one case; its worker process is killed then, which counts as a crash of the case."""
     stuck: Positive = 900.0

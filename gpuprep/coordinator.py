@@ -42,7 +42,6 @@ from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 from gpuprep.tally import RunReport, Tally
 
-DRAIN_SECONDS = 10.0
 _MOST_PER_CORE = 16
 
 
@@ -91,7 +90,7 @@ def run(
     root = Path(output).resolve()
     started = time.monotonic()
     tally = Tally(len(cases))
-    with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
+    with lock(root), Interrupts(parsed.run.drain) as interrupts:
         claim(root, parsed, overwrite=overwrite)
         sweep(root)
         failpoint("after_claim", str(root))

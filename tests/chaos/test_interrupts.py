@@ -61,14 +61,15 @@ def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
 @pytest.mark.parametrize("scheduler", ["local", "serial"])
 def test_a_drain_has_an_end(some, clean, tmp_path, scheduler):
     output = tmp_path / "out"
-    process = start(some, output, scheduler, "after_shards=sleep-100:2,before_read=stop:2")
+    armed = "after_shards=sleep-100:2,before_read=stop:2"
+    process = start(some, output, scheduler, armed, "--set", "run.drain=3")
     go_on(wait_for_stop(process))
     time.sleep(1)
     began = time.monotonic()
     os.kill(process.pid, signal.SIGTERM)
     printed = end(process)
     assert process.returncode == 130, printed
-    assert 5 < time.monotonic() - began < 20
+    assert 3 <= time.monotonic() - began < 9
     assert resume(some, output) == clean
 
 
