@@ -40,9 +40,10 @@ def resume(source: Path, output: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("scheduler", ["local", "serial"])
 def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
-    """One case waits for ever in its middle; draining would take its ten seconds."""
+    """One case hangs in its middle; draining would take its minute."""
     output = tmp_path / "out"
-    process = start(some, output, scheduler, "after_shards=sleep-100:2,before_read=stop:2")
+    armed = "after_shards=sleep-100:2,before_read=stop:2"
+    process = start(some, output, scheduler, armed, "--set", "run.drain=60")
     stopped = wait_for_stop(process)
     go_on(stopped)
     time.sleep(0.5)
@@ -51,7 +52,7 @@ def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.3)
     printed = end(process)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
     assert process.returncode == 130, printed
     assert "Traceback" not in printed
     assert not list((output / ".staging").glob("*"))
@@ -69,7 +70,7 @@ def test_a_drain_has_an_end(some, clean, tmp_path, scheduler):
     os.kill(process.pid, signal.SIGTERM)
     printed = end(process)
     assert process.returncode == 130, printed
-    assert 3 <= time.monotonic() - began < 9
+    assert 3 <= time.monotonic() - began < 30
     assert resume(some, output) == clean
 
 

