@@ -13,7 +13,7 @@ from gpuprep.terminal import ConfigOption, JsonOption, SetOption, VerboseOption,
 
 def register(app: typer.Typer) -> None:
     """Add the commands to an application."""
-    for command in (inspect, export, convert, demo):
+    for command in (inspect, export, convert, index, demo):
         app.command()(command)
 
 
@@ -129,6 +129,24 @@ def convert(
     out.print(
         f"[green]written[/] {escape(str(folder))}: {len(written.cases)} cases", highlight=False
     )
+
+
+def index(
+    output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make the list of cases, manifest.jsonl, anew from the cases that are there."""
+    from gpuprep.index import rebuild_manifest
+
+    number, broken = rebuild_manifest(output)
+    if as_json:
+        print_json({"cases": number, "broken": list(broken)})
+    else:
+        for case in broken:
+            out.print(f"[red]damaged[/] {escape(case)}: not listed", highlight=False)
+        out.print(f"{number} cases listed", highlight=False)
+    raise typer.Exit(1 if broken else 0)
 
 
 def demo(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from gpuprep.config_resample import Resample
+from gpuprep.config_run import Run
 from gpuprep.findings import CODES, Policy
 from gpuprep.geometry import check_orientation
 from gpuprep.strict import Finite, Positive, Strict
@@ -253,6 +254,7 @@ class Config(Strict):
     label: Label = Label()
     store: Store = Store()
     cuda: Cuda = Cuda()
+    run: Run = Run()
 
     def resolved(self) -> dict[str, Any]:
         """Every value with defaults filled in, as plain JSON."""
@@ -261,12 +263,12 @@ class Config(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that decides the results (not limits, layout, durability or device).
+        """SHA-256 over everything that decides the results (not limits, layout, durability, device, tries).
 
         Of a reference its grid counts, not where it lies.
         """
         parts = self.resolved()
-        del parts["cuda"]
+        del parts["cuda"], parts["run"]
         for name in ("layout", "follow_symlinks", "roots", "limits"):
             del parts["input"][name]
         del parts["store"]["fsync"]

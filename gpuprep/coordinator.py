@@ -16,8 +16,9 @@ from gpuprep.case import Case
 from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
+from gpuprep.config_run import Run
 from gpuprep.crew import Crew
-from gpuprep.errors import RunStopped, UsageError
+from gpuprep.errors import RunStopped, StoreError, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.failpoints import failpoint
@@ -37,11 +38,10 @@ from gpuprep.output import (
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
 from gpuprep.store.commit import sweep
-from gpuprep.store.files import append_line, read_lines
+from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 from gpuprep.tally import RunReport, Tally
 
-DRAIN_SECONDS = 10.0
 _MOST_PER_CORE = 16
 
 
@@ -90,7 +90,7 @@ def run(
     root = Path(output).resolve()
     started = time.monotonic()
     tally = Tally(len(cases))
-    with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
+    with lock(root), Interrupts(parsed.run.drain) as interrupts:
         claim(root, parsed, overwrite=overwrite)
         sweep(root)
         failpoint("after_claim", str(root))
@@ -107,24 +107,30 @@ def run(
             root=found.root,
         )
         crew = Crew(
-            lambda: _open_executor(scheduler, workers, per_worker, chosen.devices), interrupts
+            lambda: _open_executor(scheduler, workers, per_worker, chosen.devices, parsed.run),
+            interrupts,
+            root,
+            parsed.run,
+            tell,
         )
         try:
             (root / FAILURES_FILE).unlink(missing_ok=True)
             if parsed.needs_cohort:
                 base = replace(base, digest=_measure_cohort(cases, base, crew, tally, tell))
-                describe(root, parsed, base.digest)
+                with storage_faults(root):
+                    describe(root, parsed, base.digest)
             if not crew.halted:
                 unmeasured = {failure.case_id for failure in tally.failures}
                 rest = [case for case in cases if case.id not in unmeasured]
                 _prepare_cohort(rest, base, crew, tally, tell, overwrite=overwrite)
-        except RunStopped as error:
-            crew.stopped = error.message
+        except (RunStopped, StoreError) as error:  # the run's own files cannot be written
+            crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
         except KeyboardInterrupt:
             crew.stopped = "interrupted"
         finally:
-            crew.close()
-            sweep(root)
+            with interrupts.held():
+                crew.finish()
+                sweep(root)
         report = tally.report(found, crew.stopped, time.monotonic() - started)
     if interrupts.requested and report.finished.remaining:
         report = replace(report, interrupted=True)
@@ -193,7 +199,8 @@ def _measure_cohort(
         if crew.halted or not partials:
             return base.digest
         channels = merge_channels(partials)
-        save_fingerprint(root, "" if tally.failures else key, channels)
+        with storage_faults(root):
+            save_fingerprint(root, "" if tally.failures else key, channels)
         failpoint("after_statistics", str(root))
     return cohort_digest(base.digest, channels)
 
@@ -218,7 +225,7 @@ def _workers(scheduler: str, workers: int | None, chosen: Backend) -> int:
 
 
 def _open_executor(
-    scheduler: str, workers: int, per_worker: int, devices: tuple[str, ...]
+    scheduler: str, workers: int, per_worker: int, devices: tuple[str, ...], patience: Run
 ) -> Executor:
     if scheduler == "serial":
         from gpuprep.executors.serial import SerialExecutor
@@ -226,7 +233,7 @@ def _open_executor(
         return SerialExecutor()
     from gpuprep.executors.dask import DaskExecutor
 
-    return DaskExecutor(workers, per_worker=per_worker, devices=devices)
+    return DaskExecutor(workers, per_worker=per_worker, devices=devices, silence=patience.silence)
 
 
 def _check_apart(source: Path, output: Path) -> None:
@@ -248,8 +255,13 @@ def _unmatched_notice(found: Found) -> Notice:
 
 
 def _teller(listeners: Sequence[Listener]) -> Listener:
+    listening = list(listeners)
+
     def tell(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
+        for listener in list(listening):
+            try:
+                listener(event)
+            except OSError:  # its terminal or its disk has gone; the run has not
+                listening.remove(listener)
 
     return tell

@@ -12,7 +12,8 @@
     │   ├── ValueRangeError   results do not fit the stored dtype
     │   └── InternalError     a bug of ours, with the original text
     ├── StoreError            a stored case or cohort cannot be read or written
-    │   └── CorruptStoreError a stored byte is not what its record says
+    │   ├── CorruptStoreError a stored byte is not what its record says
+    │   └── StoreFault        the disk or the network failed; it may work again
     └── RunStopped            the whole run cannot go on                exit 3
 
 Every error is picklable, has a ``kind`` (a stable word for machines) and a ``retry`` class that tells
@@ -142,6 +143,12 @@ class CorruptStoreError(StoreError):
     """Stored bytes are damaged, cut or missing, or do not agree with the case's record."""
 
     kind = "corrupt"
+
+
+class StoreFault(StoreError):
+    """The disk or the network under the output failed in a way that may pass (EIO, a stale handle)."""
+
+    retry = "transient"
 
 
 class RunStopped(GpuprepError):

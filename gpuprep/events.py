@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpuprep.errors import Retry
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -42,7 +44,7 @@ class CaseFailed:
     advice: str = ""
     path: str = ""
     details: str = ""
-    retry: str = "never"
+    retry: Retry = "never"
 
     def to_json(self) -> dict[str, str]:
         return {

@@ -12,7 +12,9 @@ all processes count together there. The steps of a case, in their order, with it
     before_read  after_stage  mid_shard (the file's path)  after_shards  after_record  after_fsync
     after_rename
 
-and of the coordinator: ``after_claim``, ``before_manifest``, ``after_manifest``, ``after_statistics``.
+and of the coordinator::
+
+    after_claim  after_statistics  before_manifest  after_manifest  before_close
 """
 
 from __future__ import annotations

@@ -1,31 +1,44 @@
-"""Ctrl-C, SIGTERM and a closed terminal: the first asks a run to drain, the second to stop at once."""
+"""Ctrl-C, SIGTERM and a closed terminal, once, twice and three times.
+
+The first asks a run to drain: nothing new starts, and running cases have a while to finish. The second, or
+the end of that while, stops it at once: running cases are killed and leave nothing behind. The third is
+for a run that does not even get that done: the process is gone, and the next run clears up.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_EXIT_CODE = 130
 
 
 class Interrupts:
     """Counts requests to stop while the block runs; in other threads than the main one it never does.
 
-    ``requested`` is true after the first; the second and later ones raise KeyboardInterrupt.
+    ``requested`` is true after the first; after the second, or once the drain has lasted its time,
+    KeyboardInterrupt is raised, once and nowhere inside ``held``.
     """
 
     def __init__(self, drain_seconds: float) -> None:
         self._drain_seconds = drain_seconds
         self._since = 0.0
+        self._count = 0
+        self._held = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end_drain)
         return self
 
     def __exit__(
@@ -34,17 +47,43 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, action in self._before.items():
+            signal.signal(number, action)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Clearing up, which only the third request cuts short."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._since:
+        self._count += 1
+        if self._count == 1:
+            self._since = time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds)
+        elif self._count == 2:
+            self._stop()
+        else:
+            os._exit(_EXIT_CODE)
+
+    def _end_drain(self, number: int, frame: FrameType | None) -> None:
+        if self._count == 1:
+            self._stop()
+
+    def _stop(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if not self._held:
+            self._held = True
             raise KeyboardInterrupt
-        self._since = time.monotonic()
 
     @property
     def requested(self) -> bool:
-        return self._since > 0
+        return self._count > 0
 
     @property
     def drained(self) -> bool:

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-_DEADLINE = 120.0
+_DEADLINE = 50.0
 
 
 def command(source: Path, output: Path, scheduler: str, *options: str) -> list[str]:
@@ -46,7 +46,12 @@ def finish(
 
 def end(process: subprocess.Popen[str]) -> str:
     """What a run printed, once it is over; none of its processes is left then."""
-    printed, _ = process.communicate(timeout=_DEADLINE)
+    try:
+        printed, _ = process.communicate(timeout=_DEADLINE)
+    except subprocess.TimeoutExpired:
+        for pid in session_members(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        raise
     assert not wait_for_silence(process.pid), printed
     return printed
 

@@ -17,8 +17,8 @@ CEILING = 300
 # the rooms of one row do not know one another.
 ROWS: list[set[str]] = [
     {"errors", "failpoints", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
-    | {"strict", "config_resample", "config"},
-    {"config_file", "backend", "kernels", "device", "interrupts", "scratch"},
+    | {"strict", "config_resample", "config_run", "config"},
+    {"config_file", "backend", "kernels", "device", "interrupts", "owner", "scratch"},
     {"io", "ops", "store"},
     {"layouts", "resolve", "fingerprint"},
     {"cohort", "plan", "footprint"},
@@ -26,7 +26,8 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "pyramid", "worker", "output"},
     {"executors"},
-    {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
+    {"retries", "backlog", "watch", "crew", "tally", "coordinator", "index"}
+    | {"reference", "preview", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},
     {"cli", "cli_cases"},

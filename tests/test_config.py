@@ -139,5 +139,13 @@ def test_resolved_yaml_round_trip_keeps_the_digest(tree: dict[str, object]) -> N
 
 def test_schema_covers_every_section() -> None:
     schema = Config.model_json_schema(by_alias=True)
-    assert set(schema["properties"]) == {"version", "input", "image", "label", "store", "cuda"}
+    assert set(schema["properties"]) == {
+        "version",
+        "input",
+        "image",
+        "label",
+        "store",
+        "cuda",
+        "run",
+    }
     assert schema["additionalProperties"] is False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.ops.statistics import Histogram
@@ -19,7 +19,7 @@ class Outcome:
     histograms: tuple[Histogram, ...] | None = None
     failed: CaseFailed | None = None
     stop: str = ""
-    """Why the whole run cannot go on (disk full, no workers)."""
+    """Why the whole run cannot go on (disk full, output gone)."""
     stage_seconds: tuple[tuple[str, float], ...] = ()
 
 
@@ -28,6 +28,9 @@ class Executor(Protocol):
 
     slots: int
     """How many tasks run at one time."""
+
+    lost: str
+    """Why it cannot finish what it was given (no worker left, scheduler gone); empty while it can."""
 
     @property
     def inflight(self) -> int:
@@ -38,6 +41,9 @@ class Executor(Protocol):
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The outcomes that are ready; waits up to ``seconds`` for the first."""
+
+    def state(self) -> dict[str, Any]:
+        """What it knows of its workers and tasks, as JSON, for whoever looks for the cause of a hang."""
 
     def close(self) -> None:
         """Stop everything now; running tasks are killed where the executor can."""

@@ -11,26 +11,29 @@ import os
 import queue
 import shutil
 import signal
-import tempfile
 import threading
+import time
 import uuid
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
+import distributed
 from distributed import Client, Future, LocalCluster, Security, WorkerPlugin
 from distributed.scheduler import KilledWorker
 
 from gpuprep.events import CaseFailed
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.task import explain, perform_in_slot
+from gpuprep.owner import make_scratch
 from gpuprep.plan import CasePlan
 
-_MAX_DEATHS = 2  # workers one case may take down before it is called the cause
+_INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
+_NO_WORKER_SECONDS = 15.0  # after which nobody will come to replace the last one
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
-    "distributed.scheduler.worker-ttl": "5 minutes",
     "distributed.scheduler.no-workers-timeout": "10 minutes",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -52,8 +55,8 @@ _SETTINGS = {
 
 
 class _Preparation(WorkerPlugin):  # type: ignore[misc]
-    """What every worker does first: take its CUDA device, and leave Ctrl-C to the coordinator, which
-    drains; a worker that died of it would lose its cases."""
+    """What every worker does first: take its CUDA device, and leave Ctrl-C and the closed terminal to the
+    coordinator, which drains; a worker that died of them would lose its cases."""
 
     name = "gpuprep-preparation"
 
@@ -66,12 +69,13 @@ class _Preparation(WorkerPlugin):  # type: ignore[misc]
             os.environ["CUDA_VISIBLE_DEVICES"] = own
         _silence_tornado()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            for number in _INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _silence_tornado() -> None:
     """Heartbeats that meet a closed connection while a cluster shuts down are logged with tracebacks."""
-    for name in ("tornado.application", "asyncio"):
+    for name in ("tornado.application", "asyncio", "distributed.batched"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -81,13 +85,22 @@ class DaskExecutor:
     Workers take turns over the CUDA devices, where there are any.
     """
 
-    def __init__(self, workers: int, *, per_worker: int = 1, devices: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        workers: int,
+        *,
+        per_worker: int = 1,
+        devices: tuple[str, ...] = (),
+        silence: float = 300.0,
+    ) -> None:
         self.slots = workers * per_worker
-        self._scratch = tempfile.mkdtemp(prefix="gpuprep-")
+        self.lost = ""
+        self._served = time.monotonic()  # when there last was a worker
+        self._scratch = make_scratch("gpuprep-workers-")
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
         self._running: dict[str, tuple[Future, CasePlan]] = {}  # a dropped future is cancelled
-        self._deaths: dict[str, int] = {}
-        self._settings = dask.config.set(_SETTINGS)  # until closed
+        ttl = {"distributed.scheduler.worker-ttl": f"{silence} s"}
+        self._settings = dask.config.set(_SETTINGS | ttl)  # until closed
         try:
             self._cluster, self._client = self._start(workers, per_worker, devices)
         except BaseException:
@@ -115,8 +128,6 @@ class DaskExecutor:
                 memory_limit=0,
                 silence_logs=50,
             )
-        for nanny in cluster.workers.values():
-            nanny.auto_restart = False  # a restarted one may hang with tasks; the others take over
         client = Client(cluster, security=security, set_as_default=False)
         client.register_plugin(_Preparation(devices))
         return cluster, client
@@ -141,60 +152,52 @@ class DaskExecutor:
                 except queue.Empty:
                     break
         except queue.Empty:
-            return self._abandoned()
+            self._look_after()
+            return []
         for future, plan in finished:
             if self._running.pop(future.key, None) is None:
                 continue
-            outcome = self._outcome(future, plan)
+            if future.status == "cancelled":
+                self.lost = "the Dask scheduler has dropped a task"
+                continue
+            outcomes.append(_outcome(future, plan))
             future.release()
-            if outcome is not None:
-                outcomes.append(outcome)
         return outcomes
 
-    def _abandoned(self) -> list[Outcome]:
-        """A reason to stop when tasks wait and no worker is left to do them."""
-        if not self._running or self._cluster.scheduler.workers:
-            return []
-        return [Outcome(plan, stop="every worker process has died") for plan in self._pop_running()]
+    def _look_after(self) -> None:
+        """Workers that die are replaced by their nannies; here it shows when no more come."""
+        now = time.monotonic()
+        if self._cluster.scheduler.workers or not self._running:
+            self._served = now
+        elif now - self._served > _NO_WORKER_SECONDS:
+            self.lost = "every worker process has died"
 
-    def _pop_running(self) -> list[CasePlan]:
-        plans = [plan for _, plan in self._running.values()]
-        self._running.clear()
-        return plans
-
-    def _outcome(self, future: Future, plan: CasePlan) -> Outcome | None:
-        """What a finished future says; None when the plan was handed out again."""
-        if future.status == "finished":
-            outcome: Outcome = future.result()
-            return outcome
-        if future.status == "cancelled":
-            return Outcome(plan, stop="the Dask scheduler is gone")
-        error = future.exception()
-        if not isinstance(error, KilledWorker):
-            return Outcome(plan, failed=explain(plan, error))
-        deaths = self._deaths[plan.case.id] = self._deaths.get(plan.case.id, 0) + 1
-        if deaths < _MAX_DEATHS:
-            self.submit(plan)
-            return None
-        message = f"its worker process died {deaths} times (killed, or out of memory)"
-        advice = "run it alone with --scheduler serial; give it more memory"
-        return Outcome(
-            plan,
-            failed=CaseFailed(plan.case.id, "crash", "CRASH", message, advice, retry="crash"),
-        )
+    def state(self) -> dict[str, Any]:
+        scheduler = self._cluster.scheduler
+        workers = {
+            address: {
+                "pid": getattr(self._cluster.workers.get(worker.name), "pid", None),
+                "status": str(worker.status),
+                "silent_seconds": round(time.time() - worker.last_seen, 1),
+                "tasks": [task.key for task in worker.processing],
+            }
+            for address, worker in scheduler.workers.items()
+        }
+        tasks = {key: task.state for key, task in scheduler.tasks.items()}
+        return {"workers": workers, "tasks": tasks, "distributed": distributed.__version__}
 
     def _kill_workers(self) -> None:
         for nanny in self._cluster.workers.values():
+            self._cluster.loop.add_callback(nanny.close_gracefully)  # it starts no other one
             with suppress(ProcessLookupError, TypeError):
                 os.kill(nanny.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        with _interrupts_ignored():
-            if self._running:  # closing politely would wait for them
-                self._kill_workers()
-            self._running.clear()
-            self._client.close(timeout=5)
-            self._cluster.close(timeout=10)
+        if self._running:  # closing politely would wait for them
+            self._kill_workers()
+        self._running.clear()
+        self._client.close(timeout=5)
+        self._cluster.close(timeout=10)
         self._clear()
 
     def _clear(self) -> None:
@@ -202,14 +205,27 @@ class DaskExecutor:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-class _interrupts_ignored:
-    """SIGINT is ignored inside the block, where the main thread runs it."""
+def _outcome(future: Future, plan: CasePlan) -> Outcome:
+    """What a finished future says."""
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    error = future.exception()
+    if not isinstance(error, KilledWorker):
+        return Outcome(plan, failed=explain(plan, error))
+    message = "its worker process died (killed, or out of memory)"
+    return Outcome(plan, failed=CaseFailed(plan.case.id, "crash", "CRASH", message, retry="crash"))
 
-    def __enter__(self) -> None:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def __exit__(self, *_: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Interrupts are ignored inside the block, where the main thread runs it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)

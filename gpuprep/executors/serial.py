@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +16,7 @@ class SerialExecutor:
     """One task at a time; ``wait`` does the work."""
 
     slots = 1
+    lost = ""
 
     def __init__(self) -> None:
         self._waiting: deque[CasePlan] = deque()
@@ -36,6 +38,9 @@ class SerialExecutor:
             self._workplace = Workplace(plan)
         with threadpool_limits(1):  # BLAS threads would fight with the engine's own
             return [perform(plan, self._workplace)]
+
+    def state(self) -> dict[str, Any]:
+        return {"waiting": [plan.case.id for plan in self._waiting]}
 
     def close(self) -> None:
         self._waiting.clear()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gpuprep.config import Config
 from gpuprep.device.link import Link
-from gpuprep.errors import CaseError, GpuprepError, InputError, RunStopped
+from gpuprep.errors import CaseError, GpuprepError, InputError, RunStopped, StoreError
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
 from gpuprep.footprint import source_in_memory
@@ -20,11 +24,14 @@ from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan
+from gpuprep.store.files import TRANSIENT, append_line
+from gpuprep.store.layout import ATTEMPTS_FILE
 from gpuprep.worker import measure_case, run_case
 
 _LOOK = (
     "gpuprep inspect shows what the reader sees; take the file out of the input if it is not needed"
 )
+_MAKE_SPACE = "make space, then run the same command again; finished cases are kept"
 _STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
 
@@ -77,10 +84,10 @@ def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
             plan, workplace.config, workplace.sandbox.read, workplace.cohort, workplace.link
         )
     except RunStopped as error:
-        return Outcome(plan, stop=str(error))
+        return Outcome(plan, stop=f"{error.message}; {error.advice}")
     except OSError as error:
         if error.errno in _STOPPING:
-            return Outcome(plan, stop=_STOPPING[error.errno])
+            return Outcome(plan, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")
         return Outcome(plan, failed=explain(plan, error))
     except Exception as error:
         return Outcome(plan, failed=explain(plan, error))
@@ -90,7 +97,7 @@ def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
 def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     """What went wrong, for a person: kind, code, message, advice."""
     if isinstance(error, GpuprepError):
-        retry = error.retry if isinstance(error, CaseError) else "never"
+        retry = error.retry if isinstance(error, CaseError | StoreError) else "never"
         code = error.code if isinstance(error, InputError) else error.kind.upper()
         path, details = (str(getattr(error, name, "")) for name in ("path", "details"))
         return CaseFailed(
@@ -112,9 +119,14 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     if isinstance(error, OSError):
         message = f"{error.strerror or error} ({error.filename or 'no file named'})"
         return CaseFailed(
-            plan.case.id, "io", errno.errorcode.get(error.errno or 0, "OSERROR"), message,
-            "check the disk and permissions, then run the same command again", "", details, "transient",
-        )  # fmt: skip
+            plan.case.id,
+            "io",
+            errno.errorcode.get(error.errno or 0, "OSERROR"),
+            message,
+            "check the disk and permissions, then run the same command again",
+            details=details,
+            retry="transient" if error.errno in TRANSIENT else "never",
+        )
     return CaseFailed(
         plan.case.id,
         "bug",
@@ -154,4 +166,25 @@ def perform_in_slot(fields: dict[str, Any]) -> Outcome:
         except Exception as error:
             return Outcome(plan, failed=explain(plan, error))
         _slot.workplace, _slot.key = workplace, key
-    return perform(plan, workplace)
+    with _deadline(plan, workplace.config.run.deadline):
+        return perform(plan, workplace)
+
+
+@contextmanager
+def _deadline(plan: CasePlan, seconds: float) -> Iterator[None]:
+    """Kills this process when the block takes longer: nothing less ends a thread that hangs."""
+    timer = threading.Timer(seconds, _overstay, [plan])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _overstay(plan: CasePlan) -> NoReturn:
+    with suppress(Exception):  # the reason is worth having, the end is worth more
+        line = {"task": plan.task, "case": plan.case.id, "class": "deadline"}
+        append_line(Path(plan.output) / ATTEMPTS_FILE, line)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")

@@ -8,21 +8,18 @@ attempt one case; one wins and the others learn of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import socket
-import time
 import uuid
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from gpuprep.errors import StoreError
 from gpuprep.failpoints import failpoint
+from gpuprep.owner import is_abandoned, mark, owner_in, this_process
 from gpuprep.store.exchange import exchange
 from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
 from gpuprep.store.layout import (
@@ -37,7 +34,6 @@ __all__ = ["Staging", "append_line", "read_lines", "sweep"]
 _OWNER_FILE = "owner.json"
 _CASE = "case"
 _REPLACED = "replaced"
-_FOREIGN_AGE = 24 * 3600.0  # seconds after which another machine's attempt counts as dead
 _RENAME_TRIES = 8
 
 
@@ -54,7 +50,7 @@ class Staging:
 
     def __init__(self, root: str | Path, case_id: str) -> None:
         """Name an attempt; nothing is written yet. Raises UsageError for an unsafe id."""
-        attempt = f"{check_case_id(case_id)}.{_attempt_name()}"
+        attempt = f"{check_case_id(case_id)}.{mark()}"
         self.case_id = case_id
         self.target = case_folder(root, case_id)
         self._root = Path(root)
@@ -65,7 +61,9 @@ class Staging:
         with storage_faults(self.folder):
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._attempt.mkdir(parents=True)
-            write_file(self._attempt / _OWNER_FILE, [json.dumps(_owner()).encode()], fsync=False)
+            write_file(
+                self._attempt / _OWNER_FILE, [json.dumps(this_process()).encode()], fsync=False
+            )
             self.folder.mkdir()
             failpoint("after_stage", self.case_id)
         return self
@@ -154,8 +152,8 @@ def sweep(root: str | Path) -> int:
     to be replaced when its process died is put back.
     """
     staging = Path(root) / STAGING_FOLDER
-    attempts = sorted(staging.iterdir()) if staging.is_dir() else []
-    abandoned = [attempt for attempt in attempts if attempt.is_dir() and _is_abandoned(attempt)]
+    attempts = [path for path in staging.iterdir() if path.is_dir()] if staging.is_dir() else []
+    abandoned = [path for path in sorted(attempts) if is_abandoned(path, _owner_of(path))]
     for attempt in abandoned:
         _put_back(attempt, case_folder(root, attempt.name.rpartition(".")[0]))
         shutil.rmtree(attempt, ignore_errors=True)
@@ -180,61 +178,13 @@ def _fsync_tree(folder: Path) -> None:
         fsync_path(Path(path))
 
 
-def _owner() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"machine": _machine(), "pid": pid, "started": _start_time(pid)}
-
-
-def _is_abandoned(attempt: Path) -> bool:
-    """Whether the process that made an attempt is gone, or is out of sight and the attempt is old."""
-    try:
-        owner = _owner_of(attempt)
-        here = owner["machine"] == _machine()
-        alive = here and _start_time(int(owner["pid"])) == owner["started"]
-    except (OSError, ValueError, KeyError, TypeError):
-        here = alive = False
-    if here:
-        return not alive
-    try:
-        return time.time() - attempt.stat().st_mtime > _FOREIGN_AGE
-    except FileNotFoundError:
-        return False
-
-
-def _attempt_name() -> str:
-    """Machine, process and its start, and a number of its own."""
-    pid = os.getpid()
-    return f"{_machine_mark()}-{pid}-{_start_time(pid)}-{uuid.uuid4().hex[:8]}"
-
-
-def _owner_of(attempt: Path) -> dict[str, Any]:
+def _owner_of(attempt: Path) -> dict[str, Any] | None:
     """Who builds an attempt, by its file, or by its name where it has none (any more)."""
     try:
-        owner: dict[str, Any] = json.loads((attempt / _OWNER_FILE).read_bytes())
-    except FileNotFoundError:
-        mark, pid, started, _ = attempt.name.rpartition(".")[2].split("-")
-        machine = _machine() if mark == _machine_mark() else mark
-        return {"machine": machine, "pid": pid, "started": started}
-    return owner
-
-
-@cache
-def _machine_mark() -> str:
-    return hashlib.sha256(_machine().encode()).hexdigest()[:12]
-
-
-@cache
-def _machine() -> str:
-    """Names the set of processes whose ids mean the same: host, boot and process namespace."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _start_time(pid: int) -> str:
-    """When a process started, in clock ticks since boot; empty for one that is gone or a zombie."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    state, *fields = line.rpartition(")")[2].split()
-    return "" if state in "ZX" else fields[18]
+        try:
+            owner = json.loads((attempt / _OWNER_FILE).read_bytes())
+        except FileNotFoundError:
+            return owner_in(attempt.name.rpartition(".")[2])
+        return {"machine": owner["machine"], "pid": int(owner["pid"]), "started": owner["started"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -15,13 +15,19 @@ from typing import Any
 
 import google_crc32c
 
-from gpuprep.errors import CorruptStoreError, RunStopped, StoreError
+from gpuprep.errors import CorruptStoreError, RunStopped, StoreError, StoreFault
 from gpuprep.failpoints import failpoint
 from gpuprep.store.layout import RECORD_FILE
 
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20
 _DOCUMENT_LIMIT = 64 << 20  # bytes; no JSON document of a case comes near
+TRANSIENT = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EINTR}
+    | {errno.ENFILE, errno.EMFILE, errno.EREMOTEIO, errno.ENETDOWN, errno.ENETUNREACH}
+    | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ENOTCONN}
+)
+"""Numbers of errors that may pass by themselves."""
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 
 
@@ -42,6 +48,7 @@ def storage_faults(path: str | Path) -> Iterator[None]:
 
     Raises:
         RunStopped: the disk or the quota is full; the message has the free bytes.
+        StoreFault: the disk or the network failed, and may work again.
         StoreError: anything else the disk refuses.
     """
     try:
@@ -56,7 +63,8 @@ def storage_faults(path: str | Path) -> Iterator[None]:
             ) from error
         denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
         advice = "check the owner and the mode of the folder" if denied else ""
-        raise StoreError(f"{path}: {reason}", advice=advice) from error
+        kind = StoreFault if error.errno in TRANSIENT else StoreError
+        raise kind(f"{path}: {reason}", advice=advice) from error
 
 
 def _free_bytes(path: Path) -> int:

@@ -32,6 +32,7 @@ from gpuprep.errors import StoreError, UsageError
 CONFIG_FILE = "gpuprep.json"
 MANIFEST_FILE = "manifest.jsonl"
 FAILURES_FILE = "failures.jsonl"
+ATTEMPTS_FILE = "attempts.jsonl"
 CASES_FOLDER = "cases"
 STAGING_FOLDER = ".staging"
 CASE_SUFFIX = ".zarr"

@@ -1,0 +1,59 @@
+"""Many hands on one cohort: one winner for each case, and the same bytes however the work was shared."""
+
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from conftest import write_pair
+from runs import end, start
+from test_run import contents
+
+import gpuprep
+from gpuprep.case import Case, LabelSource, Source
+from gpuprep.config_file import parse_config
+from gpuprep.executors.base import Outcome
+from gpuprep.executors.task import perform_in_slot
+from gpuprep.output import claim
+from gpuprep.plan import CasePlan
+from gpuprep.store.verify import verify_cohort
+
+pytestmark = pytest.mark.slow
+
+COHORT = ("--set", "image.intensity=[{zscore: {over: cohort}}]")
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("some")
+    for number in range(6):
+        write_pair(folder, number)
+    return folder
+
+
+def test_twenty_executions_of_one_case_have_one_winner(some, tmp_path):
+    config = parse_config({})
+    claim(tmp_path, config, overwrite=False)
+    label = LabelSource((Source(str(some / "segmentation-0.nii.gz")),))
+    case = Case("a", (Source(str(some / "volume-0.nii.gz")),), (label,))
+    plan = CasePlan(case, str(tmp_path), config.digest).to_json()
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        outcomes: list[Outcome] = pool.map(perform_in_slot, [plan] * 20, chunksize=1)
+    assert all(outcome.done for outcome in outcomes)
+    stored = gpuprep.open(tmp_path)["a"].record["timings"]
+    assert [dict(outcome.stage_seconds) == stored for outcome in outcomes].count(True) == 1
+    assert not verify_cohort(tmp_path, full=True)
+    assert not list((tmp_path / ".staging").iterdir())
+
+
+def test_workers_and_order_do_not_show(some, tmp_path):
+    """The case that sleeps comes back last, in both passes."""
+    made = {}
+    for name, workers, sleeper in (("one", 1, "none"), ("two", 2, "volume-0"), ("four", 4, "e-3")):
+        output = tmp_path / name
+        armed = f"before_read@{sleeper}=sleep-1"
+        process = start(some, output, "local", armed, *COHORT, "--workers", str(workers))
+        printed = end(process)
+        assert process.returncode == 0, printed
+        lines = (output / "manifest.jsonl").read_text().splitlines()
+        made[name] = contents(output), (output / "fingerprint.json").read_bytes(), sorted(lines)
+    assert made["one"] == made["two"] == made["four"]

@@ -1,0 +1,108 @@
+"""Ctrl-C once, twice, three times, and a terminal that is closed: no orphan, nothing half done."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import write_pair
+from runs import command, end, finish, go_on, start, wait_for_silence, wait_for_stop
+from test_run import contents
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("some")
+    for number in range(6):
+        write_pair(folder, number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(some, tmp_path_factory) -> dict[str, bytes]:
+    output = tmp_path_factory.mktemp("clean") / "out"
+    assert finish(some, output).returncode == 0
+    return contents(output)
+
+
+def resume(source: Path, output: Path) -> dict[str, bytes]:
+    resumed = finish(source, output)
+    assert resumed.returncode == 0, resumed.stderr
+    assert not list((output / ".staging").glob("*"))
+    return contents(output)
+
+
+@pytest.mark.parametrize("scheduler", ["local", "serial"])
+def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
+    """One case hangs in its middle; draining would take its minute."""
+    output = tmp_path / "out"
+    armed = "after_shards=sleep-100:2,before_read=stop:2"
+    process = start(some, output, scheduler, armed, "--set", "run.drain=60")
+    stopped = wait_for_stop(process)
+    go_on(stopped)
+    time.sleep(0.5)
+    began = time.monotonic()
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.3)
+    printed = end(process)
+    assert time.monotonic() - began < 30
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert not list((output / ".staging").glob("*"))
+    assert resume(some, output) == clean
+
+
+@pytest.mark.parametrize("scheduler", ["local", "serial"])
+def test_a_drain_has_an_end(some, clean, tmp_path, scheduler):
+    output = tmp_path / "out"
+    armed = "after_shards=sleep-100:2,before_read=stop:2"
+    process = start(some, output, scheduler, armed, "--set", "run.drain=3")
+    go_on(wait_for_stop(process))
+    time.sleep(1)
+    began = time.monotonic()
+    os.kill(process.pid, signal.SIGTERM)
+    printed = end(process)
+    assert process.returncode == 130, printed
+    assert 3 <= time.monotonic() - began < 30
+    assert resume(some, output) == clean
+
+
+def test_the_third_request_is_the_end(some, clean, tmp_path):
+    """The process is gone while it clears up; its workers follow by themselves."""
+    output = tmp_path / "out"
+    process = start(some, output, "local", "before_close=sleep-100,before_manifest=stop:2")
+    go_on(wait_for_stop(process))
+    for _ in range(3):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+    printed = end(process)
+    assert process.returncode == 130, printed
+    assert resume(some, output) == clean
+
+
+def test_a_closed_terminal_drains(some, clean, tmp_path):
+    output = tmp_path / "out"
+    ours, theirs = pty.openpty()
+    script = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    script += " os.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *command(some, output, "local")],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**os.environ, "GPUPREP_FAILPOINTS": "before_manifest=stop:2"},
+    )
+    os.close(theirs)
+    wait_for_stop(process)
+    os.close(ours)  # which sends SIGHUP, and SIGCONT
+    assert process.wait(60) == 130
+    assert not wait_for_silence(process.pid)
+    assert resume(some, output) == clean
