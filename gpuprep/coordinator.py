@@ -17,6 +17,7 @@ from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
 from gpuprep.crew import Crew
+from gpuprep.desk import open_desk
 from gpuprep.errors import RunStopped, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Executor, Outcome
@@ -30,14 +31,13 @@ from gpuprep.output import (
     describe,
     is_published,
     load_fingerprint,
-    lock,
     save_fingerprint,
 )
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
-from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
+from gpuprep.store.objects import is_url, to_place
 from gpuprep.tally import RunReport, Tally
 
 DRAIN_SECONDS = 10.0
@@ -60,7 +60,7 @@ def run(
 
     Args:
         input: a folder, a manifest, a ``dataset.json`` or a single file.
-        output: the folder of the cohort; made when missing.
+        output: the folder of the cohort, made when missing, or a URL such as ``s3://bucket/cohort``.
         config: a Config, a YAML file, or None for the defaults.
         scheduler: ``local`` (Dask worker processes) or ``serial`` (this process).
         workers: worker processes; by default one per CUDA device, or one per core.
@@ -84,14 +84,16 @@ def run(
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
     workers = min(workers, -(-len(cases) // per_worker))
     slots = workers * per_worker
-    _check_apart(Path(input), Path(output))
     tell = _teller(listeners)
-    root = Path(output).resolve()
+    if not is_url(output):
+        _check_apart(Path(input), Path(output))
     started = time.monotonic()
     tally = Tally(len(cases))
-    with lock(root), Interrupts(DRAIN_SECONDS) as interrupts:
+    with open_desk(output) as desk, Interrupts(DRAIN_SECONDS) as interrupts:
+        root = desk.folder
         claim(root, parsed, overwrite=overwrite)
-        sweep(root)
+        desk.keep()
+        desk.sweep()
         tell(RunStarted(len(cases), workers, chosen.name, chosen.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
@@ -102,6 +104,7 @@ def run(
             backend=chosen.name,
             threads=max(1, available_cores() // slots),
             memory=available_memory() // slots,
+            url=desk.url,
         )
         crew = Crew(
             lambda: _open_executor(scheduler, workers, per_worker, chosen.devices), interrupts
@@ -111,6 +114,7 @@ def run(
             if parsed.needs_cohort:
                 base = replace(base, digest=_measure_cohort(cases, base, crew, tally, tell))
                 describe(root, parsed, base.digest)
+                desk.keep()
             if not crew.halted:
                 unmeasured = {failure.case_id for failure in tally.failures}
                 rest = [case for case in cases if case.id not in unmeasured]
@@ -121,7 +125,7 @@ def run(
             crew.stopped = "interrupted"
         finally:
             crew.close()
-            sweep(root)
+            desk.sweep()
         report = tally.report(found, crew.stopped, time.monotonic() - started)
     if interrupts.requested and report.finished.remaining:
         report = replace(report, interrupted=True)
@@ -140,13 +144,14 @@ def _prepare_cohort(
 ) -> None:
     """Do every case that is not done yet, and keep manifest and failures in step."""
     root = Path(base.output)
+    cases_at = to_place(base.url or root)
     listed = {line.get("case") for line in read_lines(root / MANIFEST_FILE)}
 
     def plans() -> Iterable[CasePlan]:
         for case in cases:
-            record = None if overwrite else current_record(root, case, base.digest)
+            record = None if overwrite else current_record(cases_at, case, base.digest)
             if record is None:
-                yield replace(base, case=case, replace=is_published(root, case))
+                yield replace(base, case=case, replace=is_published(cases_at, case))
                 continue
             tally.skipped += 1
             if case.id not in listed:

@@ -33,6 +33,8 @@ class CasePlan:
     memory: int = 0
     """Bytes the case may take at its peak; 0 for no limit. What is beyond goes to disk where it can."""
     replace: bool = False
+    url: str = ""
+    """Where the case is published, if not in ``output``, which is then a local folder to build it in."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

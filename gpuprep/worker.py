@@ -27,7 +27,9 @@ from gpuprep.record import versions
 from gpuprep.scratch import Scratch
 from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
+from gpuprep.store.objects import ObjectPath
 from gpuprep.store.record import write_record
+from gpuprep.store.upload import upload_case
 
 
 def run_case(
@@ -124,7 +126,7 @@ def commit(
     engine: dict[str, Any],
     watch: Stopwatch,
 ) -> dict[str, Any]:
-    """Write the case into staging, its record last, and publish it with one rename."""
+    """Write the case into staging, its record last, and publish it with one rename or one upload."""
     store = config.store
     with Staging(plan.output, plan.case.id) as staging:
         with watch("store"):
@@ -156,5 +158,8 @@ def commit(
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_record(staging.folder, record, durable=store.fsync == "always")
-        staging.publish(replace=plan.replace, durable=store.fsync != "never")
+        if plan.url:
+            upload_case(staging.folder, ObjectPath(plan.url), plan.case.id, replace=plan.replace)
+        else:
+            staging.publish(replace=plan.replace, durable=store.fsync != "never")
     return record

@@ -26,7 +26,7 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "pyramid", "worker", "output"},
     {"executors"},
-    {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
+    {"reference", "preview", "crew", "desk", "tally", "coordinator", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},
     {"cli", "cli_cases"},

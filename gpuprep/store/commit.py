@@ -52,7 +52,7 @@ class Staging:
 
     def __init__(self, root: str | Path, case_id: str) -> None:
         """Name an attempt; nothing is written yet. Raises UsageError for an unsafe id."""
-        attempt = f"{check_case_id(case_id)}.{_attempt_name()}"
+        attempt = f"{check_case_id(case_id)}.{attempt_name()}"
         self.target = case_folder(root, case_id)
         self._root = Path(root)
         self._attempt = self._root / STAGING_FOLDER / attempt
@@ -169,7 +169,7 @@ def _fsync_tree(folder: Path) -> None:
 
 def _owner() -> dict[str, Any]:
     pid = os.getpid()
-    return {"machine": _machine(), "pid": pid, "started": _start_time(pid)}
+    return {"machine": _machine(), "pid": pid, "started": start_time(pid)}
 
 
 def _is_abandoned(attempt: Path) -> bool:
@@ -177,7 +177,7 @@ def _is_abandoned(attempt: Path) -> bool:
     try:
         owner = _owner_of(attempt)
         here = owner["machine"] == _machine()
-        alive = here and _start_time(int(owner["pid"])) == owner["started"]
+        alive = here and start_time(int(owner["pid"])) == owner["started"]
     except (OSError, ValueError, KeyError, TypeError):
         here = alive = False
     if here:
@@ -188,10 +188,10 @@ def _is_abandoned(attempt: Path) -> bool:
         return False
 
 
-def _attempt_name() -> str:
+def attempt_name() -> str:
     """Machine, process and its start, and a number of its own."""
     pid = os.getpid()
-    return f"{_machine_mark()}-{pid}-{_start_time(pid)}-{uuid.uuid4().hex[:8]}"
+    return f"{machine_mark()}-{pid}-{start_time(pid)}-{uuid.uuid4().hex[:8]}"
 
 
 def _owner_of(attempt: Path) -> dict[str, Any]:
@@ -200,13 +200,13 @@ def _owner_of(attempt: Path) -> dict[str, Any]:
         owner: dict[str, Any] = json.loads((attempt / _OWNER_FILE).read_bytes())
     except FileNotFoundError:
         mark, pid, started, _ = attempt.name.rpartition(".")[2].split("-")
-        machine = _machine() if mark == _machine_mark() else mark
+        machine = _machine() if mark == machine_mark() else mark
         return {"machine": machine, "pid": pid, "started": started}
     return owner
 
 
 @cache
-def _machine_mark() -> str:
+def machine_mark() -> str:
     return hashlib.sha256(_machine().encode()).hexdigest()[:12]
 
 
@@ -217,7 +217,7 @@ def _machine() -> str:
     return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
-def _start_time(pid: int) -> str:
+def start_time(pid: int) -> str:
     """When a process started, in clock ticks since boot; empty for one that is gone or a zombie."""
     try:
         line = Path(f"/proc/{pid}/stat").read_text(errors="replace")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gpuprep.errors import CorruptStoreError, UsageError
 from gpuprep.store.codecs import CRC_BYTES, Bytes
+from gpuprep.store.objects import Place
 from gpuprep.store.shard import MISSING
 
 CrcPolicy = Literal["always", "first", "never"]
@@ -79,6 +80,10 @@ class OpenShard:
         else:
             self._bytes = _by_pread(descriptor)
 
+    def holding(self, pairs: Sequence[Sequence[int]]) -> OpenShard:
+        """The shard with these chunks (offset, length) at hand; a file's always are."""
+        return self
+
     def chunk(self, offset: int, length: int) -> Bytes:
         """The compressed bytes of a chunk, without its CRC; raises ValueError where they are damaged."""
         sealed = self._bytes(offset, length)
@@ -101,15 +106,19 @@ def _by_pread(descriptor: int) -> Fetch:
 
 def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> NDArray[np.int64]:
     """The index at the end of a shard file of ``size`` bytes, checked against its CRC and the size."""
-    length = 16 * math.prod(grid) + CRC_BYTES
+    length = index_bytes(grid)
     end = size - length
     if end < 0:
         raise CorruptStoreError(
             f"{path}: {size:,} bytes cannot hold an index of {length:,} bytes; it was cut",
             advice="run the case again",
         )
-    sealed = os.pread(descriptor, length, end)
-    if google_crc32c.value(sealed) == _RESIDUE and len(sealed) == length:
+    return parse_index(os.pread(descriptor, length, end), end, path, grid)
+
+
+def parse_index(sealed: bytes, end: int, path: Place, grid: Sequence[int]) -> NDArray[np.int64]:
+    """The index out of its bytes and CRC, which lie from byte ``end`` of a shard on."""
+    if google_crc32c.value(sealed) == _RESIDUE and len(sealed) == index_bytes(grid):
         pairs = np.frombuffer(sealed[:-CRC_BYTES], "<i8").reshape(-1, 2)
         if _points_inside(pairs, end):
             return pairs.reshape(*grid, 2)
@@ -117,6 +126,11 @@ def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> 
         f"{path}: the index of the shard is damaged or the file was cut",
         advice="run the case again",
     )
+
+
+def index_bytes(grid: Sequence[int]) -> int:
+    """Bytes of the index of so many chunks, with its CRC."""
+    return 16 * math.prod(grid) + CRC_BYTES
 
 
 def _points_inside(pairs: NDArray[np.int64], end: int) -> bool:
