@@ -27,7 +27,9 @@ class Proxy(ThreadingHTTPServer):
 
 class _Relay(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet, or a reply waits 40 ms for an acknowledgement
     server: Proxy
+    disable_nagle_algorithm = True
 
     def relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

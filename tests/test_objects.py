@@ -18,6 +18,7 @@ from test_run import run
 import gpuprep
 from gpuprep.errors import BackendError, CorruptStoreError, StoreError, UsageError
 from gpuprep.store import objects
+from gpuprep.store.commit import machine_mark
 from gpuprep.store.layout import case_folder
 from gpuprep.store.object_shard import join_spans
 from gpuprep.store.objects import ObjectPath, to_place
@@ -62,9 +63,9 @@ def stored(tmp_path, url):
 
 
 def test_run_equals_a_local_run(cohort_folder, tmp_path, url):
-    run(cohort_folder, tmp_path / "out")
-    report = run(cohort_folder, url)
-    assert (report.exit_code, report.finished.done) == (0, 4)
+    run(cohort_folder, tmp_path / "out", limit=2)
+    report = run(cohort_folder, url, limit=2)
+    assert (report.exit_code, report.finished.done) == (0, 2)
     local, remote = gpuprep.open(tmp_path / "out"), gpuprep.open(url)
     assert list(remote) == list(local)
     for name, case in local.items():
@@ -76,8 +77,8 @@ def test_run_equals_a_local_run(cohort_folder, tmp_path, url):
     assert verify_cohort(url, full=True) == []
     manifest = (ObjectPath(url) / "manifest.jsonl").read_bytes().splitlines()
     assert {json.loads(line)["case"] for line in manifest} == set(local)
-    again = run(cohort_folder, url)
-    assert (again.finished.done, again.finished.skipped) == (0, 4)
+    again = run(cohort_folder, url, limit=2)
+    assert (again.finished.done, again.finished.skipped) == (0, 2)
     assert list((ObjectPath(url) / ".staging").walk()) == []
 
 
@@ -198,6 +199,15 @@ def test_killed_writer_leaves_no_case(stored, proxy):
     assert sweep_uploads(place) == 0
 
 
+@pytest.mark.parametrize("name", ["two words", "50% #1?", "Müller_ä", "a&b=c+d"])
+def test_any_case_id_names_objects(stored, name):
+    root, url = stored
+    assert upload_case(case_folder(root, "case_1"), ObjectPath(url), name)
+    cohort = gpuprep.open(url)
+    assert name in list(cohort)
+    np.testing.assert_array_equal(cohort[name].labels["organ"], voxels_of(1)[1])
+
+
 def test_sweep_removes_what_a_dead_attempt_left(stored):
     _, url = stored
     place = ObjectPath(url)
@@ -205,6 +215,18 @@ def test_sweep_removes_what_a_dead_attempt_left(stored):
     (place / "cases/gone.zarr/0/c/0/0/0").write(b"half a case")
     assert sweep_uploads(place) == 1
     assert not any("gone" in name for name, _ in place.walk())
+
+
+def test_next_run_takes_over_from_a_dead_one(cohort_folder, url):
+    place = ObjectPath(url)
+    dead = {"attempt": f"{machine_mark()}-{2**22 + 1}-1-feed"}  # beyond the highest process id
+    for name in (".run.json", "volume-0.json"):
+        (place / ".staging" / name).write(json.dumps(dead).encode())
+    (place / "gpuprep.json").write(b'{"digest": "none"}')
+    (place / "cases/volume-0.zarr/0/c/0/0/0").write(b"half a case")
+    assert run(cohort_folder, url, limit=1, overwrite=True).exit_code == 0
+    assert list(gpuprep.open(url)) == ["volume-0"]
+    assert verify_cohort(url, full=True) == []
 
 
 def test_second_run_is_refused(cohort_folder, url):
