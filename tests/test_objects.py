@@ -229,6 +229,11 @@ def test_next_run_takes_over_from_a_dead_one(cohort_folder, url):
     assert verify_cohort(url, full=True) == []
 
 
+def test_absent_bucket_is_named(cohort_folder, url):
+    with pytest.raises(UsageError, match="no such bucket"):
+        run(cohort_folder, "s3://absent-bucket/cohort", limit=1)
+
+
 def test_second_run_is_refused(cohort_folder, url):
     from gpuprep.desk import open_desk
 

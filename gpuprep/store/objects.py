@@ -201,6 +201,7 @@ def object_faults(
     """Turns what a store answers for ``path`` into the errors of gpuprep.
 
     Raises:
+        UsageError: there is no such bucket.
         StoreError: the object changed, or could not be read after all retries.
         RunStopped: where ``kind`` says so, since a store that takes nothing takes no case.
     """
@@ -216,6 +217,10 @@ def object_faults(
         raise kind(
             f"{path}: the store refuses access",
             advice="check the credentials in the environment and the policy of the bucket",
+        ) from error
+    except FileNotFoundError as error:  # from a request that makes an object
+        raise UsageError(
+            f"{path}: there is no such bucket", advice="make the bucket first, or correct the URL"
         ) from error
     except faults.BaseError as error:
         reason = str(error).partition("\n")[0]
