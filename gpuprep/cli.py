@@ -58,7 +58,7 @@ def _root(
 @app.command()
 def run(
     input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
-    output: Annotated[Path, typer.Argument(help="Folder of the cohort to make.")],
+    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of the cohort to make.")],
     config: ConfigOption = None,
     overrides: SetOption = None,
     backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
@@ -105,7 +105,7 @@ def run(
              "exit_code": report.exit_code}
         )  # fmt: skip
     elif report.failures:
-        out.print(f"reasons: {output / 'failures.jsonl'}", highlight=False)
+        out.print(f"reasons: {output.rstrip('/')}/failures.jsonl", highlight=False)
     raise typer.Exit(report.exit_code)
 
 
@@ -161,7 +161,7 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
 
 @app.command()
 def verify(
-    output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")],
     full: Annotated[bool, typer.Option("--full", help="Check every checksum.")] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

@@ -18,6 +18,7 @@ from gpuprep.config import Config
 from gpuprep.config_file import load_config
 from gpuprep.config_run import Run
 from gpuprep.crew import Crew
+from gpuprep.desk import open_desk
 from gpuprep.errors import RunStopped, StoreError, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Executor, Outcome
@@ -32,14 +33,13 @@ from gpuprep.output import (
     describe,
     is_published,
     load_fingerprint,
-    lock,
     save_fingerprint,
 )
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
-from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
+from gpuprep.store.objects import is_url, to_place
 from gpuprep.tally import RunReport, Tally
 
 _MOST_PER_CORE = 16
@@ -61,7 +61,7 @@ def run(
 
     Args:
         input: a folder, a manifest, a ``dataset.json`` or a single file.
-        output: the folder of the cohort; made when missing.
+        output: the folder of the cohort, made when missing, or a URL such as ``s3://bucket/cohort``.
         config: a Config, a YAML file, or None for the defaults.
         scheduler: ``local`` (Dask worker processes) or ``serial`` (this process).
         workers: worker processes; by default one per CUDA device, or one per core.
@@ -85,14 +85,16 @@ def run(
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
     workers = min(workers, -(-len(cases) // per_worker))
     slots = workers * per_worker
-    _check_apart(Path(input), Path(output))
     tell = _teller(listeners)
-    root = Path(output).resolve()
+    if not is_url(output):
+        _check_apart(Path(input), Path(output))
     started = time.monotonic()
     tally = Tally(len(cases))
-    with lock(root), Interrupts(parsed.run.drain) as interrupts:
+    with open_desk(output) as desk, Interrupts(parsed.run.drain) as interrupts:
+        root = desk.folder
         claim(root, parsed, overwrite=overwrite)
-        sweep(root)
+        desk.keep()
+        desk.sweep()
         failpoint("after_claim", str(root))
         tell(RunStarted(len(cases), workers, chosen.name, chosen.note))
         if found.unmatched:
@@ -105,6 +107,7 @@ def run(
             threads=max(1, available_cores() // slots),
             memory=available_memory() // slots,
             root=found.root,
+            url=desk.url,
         )
         crew = Crew(
             lambda: _open_executor(scheduler, workers, per_worker, chosen.devices, parsed.run),
@@ -119,6 +122,7 @@ def run(
                 base = replace(base, digest=_measure_cohort(cases, base, crew, tally, tell))
                 with storage_faults(root):
                     describe(root, parsed, base.digest)
+                desk.keep()
             if not crew.halted:
                 unmeasured = {failure.case_id for failure in tally.failures}
                 rest = [case for case in cases if case.id not in unmeasured]
@@ -130,7 +134,7 @@ def run(
         finally:
             with interrupts.held():
                 crew.finish()
-                sweep(root)
+                desk.sweep()
         report = tally.report(found, crew.stopped, time.monotonic() - started)
     if interrupts.requested and report.finished.remaining:
         report = replace(report, interrupted=True)
@@ -149,13 +153,14 @@ def _prepare_cohort(
 ) -> None:
     """Do every case that is not done yet, and keep manifest and failures in step."""
     root = Path(base.output)
+    cases_at = to_place(base.url or root)
     listed = {line.get("case") for line in read_lines(root / MANIFEST_FILE)}
 
     def plans() -> Iterable[CasePlan]:
         for case in cases:
-            record = None if overwrite else current_record(root, case, base.digest)
+            record = None if overwrite else current_record(cases_at, case, base.digest)
             if record is None:
-                yield replace(base, case=case, replace=is_published(root, case))
+                yield replace(base, case=case, replace=is_published(cases_at, case))
                 continue
             tally.skipped += 1
             if case.id not in listed:

@@ -40,6 +40,7 @@ def examine() -> list[Check]:
         Check("memory", "ok", f"{human_bytes(available_memory())} available"),
         Check("disk", "ok", f"{human_bytes(shutil.disk_usage(Path.cwd()).free)} free here"),
         Check("GPU", "note", missing) if missing else _device(),
+        _object_stores(),
         Check("backend", "ok", f"auto means {'numpy' if missing else 'cupy'}"),
         _round_trip(),
     ]
@@ -50,6 +51,15 @@ def _library(name: str) -> Check:
         return Check(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Check(name, "bad", f"missing; {sys.executable} -m pip install {name}")
+
+
+def _object_stores() -> Check:
+    try:
+        text = f"obstore {importlib.metadata.version('obstore')}: s3://, gs:// and az:// URLs work"
+    except importlib.metadata.PackageNotFoundError:
+        text = "folders only; pip install 'gpuprep[s3]' for s3:// URLs"
+        return Check("object stores", "note", text)
+    return Check("object stores", "ok", text)
 
 
 def _device() -> Check:

@@ -26,8 +26,10 @@ from gpuprep.errors import (
 )
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
-from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, case_folder
+from gpuprep.store.files import case_version, file_sizes
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE
 from gpuprep.store.metadata import group_document
+from gpuprep.store.objects import ObjectPath, Place, case_place
 
 _FINGERPRINT = "fingerprint.json"
 
@@ -118,12 +120,12 @@ def load_output_config(root: Path) -> Config:
     return parse_config(_read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
 
 
-def current_record(root: Path, case: Case, digest: str) -> dict[str, Any] | None:
+def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | None:
     """The record of a case that is there, whole, from the same config and the same source files."""
-    folder = case_folder(root, case.id)
+    folder = case_place(root, case.id)
     try:
         record = read_record(folder)
-        sizes = {name: (folder / name).stat().st_size for name in record["files"]}
+        sizes = file_sizes(folder, record["files"])
     except (CorruptStoreError, StoreError, OSError):
         return None
     sealed = {name: seal["size"] for name, seal in record["files"].items()}
@@ -135,9 +137,10 @@ def current_record(root: Path, case: Case, digest: str) -> dict[str, Any] | None
     return record if all(_unchanged(entry) for entry in known.values()) else None
 
 
-def is_published(root: Path, case: Case) -> bool:
+def is_published(root: Place, case: Case) -> bool:
     """Whether a case of that id is there at all, made from whatever."""
-    return case_folder(root, case.id).exists()
+    folder = case_place(root, case.id)
+    return case_version(folder) is not None if isinstance(folder, ObjectPath) else folder.exists()
 
 
 def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:

@@ -43,10 +43,18 @@ def owner_in(marked: str) -> dict[str, Any]:
     }
 
 
+def is_gone(owner: Mapping[str, Any]) -> bool | None:
+    """Whether a process is gone; None where that cannot be seen from this machine."""
+    if owner["machine"] != _machine():
+        return None
+    return bool(_start_time(int(owner["pid"])) != owner["started"])
+
+
 def is_abandoned(folder: Path, owner: Mapping[str, Any] | None) -> bool:
     """Whether a folder's owner is gone; one out of sight (None, or elsewhere) counts as gone after a day."""
-    if owner is not None and owner["machine"] == _machine():
-        return bool(_start_time(int(owner["pid"])) != owner["started"])
+    gone = is_gone(owner) if owner is not None else None
+    if gone is not None:
+        return gone
     try:
         return time.time() - folder.stat().st_mtime > _FOREIGN_AGE
     except FileNotFoundError:

@@ -35,6 +35,8 @@ class CasePlan:
     replace: bool = False
     root: str = ""
     """The folder that its files must lie in, links followed; empty for anywhere."""
+    url: str = ""
+    """Where the case is published, if not in ``output``, which is then a local folder to build it in."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -28,7 +28,9 @@ from gpuprep.record import versions
 from gpuprep.scratch import Scratch
 from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
+from gpuprep.store.objects import ObjectPath
 from gpuprep.store.record import write_record
+from gpuprep.store.upload import upload_case
 
 
 def run_case(
@@ -126,7 +128,7 @@ def commit(
     engine: dict[str, Any],
     watch: Stopwatch,
 ) -> dict[str, Any]:
-    """Write the case into staging, its record last, and publish it with one rename."""
+    """Write the case into staging, its record last, and publish it with one rename or one upload."""
     store = config.store
     with Staging(plan.output, plan.case.id) as staging:
         with watch("store"):
@@ -160,5 +162,8 @@ def commit(
         }
         write_record(staging.folder, record, durable=store.fsync == "always")
         failpoint("after_record", plan.case.id)
-        staging.publish(replace=plan.replace, durable=store.fsync != "never")
+        if plan.url:
+            upload_case(staging.folder, ObjectPath(plan.url), plan.case.id, replace=plan.replace)
+        else:
+            staging.publish(replace=plan.replace, durable=store.fsync != "never")
     return record

@@ -26,7 +26,7 @@ ROWS: list[set[str]] = [
     {"prepare"},
     {"record", "compute", "pyramid", "worker", "output"},
     {"executors"},
-    {"retries", "backlog", "watch", "crew", "tally", "coordinator", "index"}
+    {"retries", "backlog", "watch", "crew", "desk", "tally", "coordinator", "index"}
     | {"reference", "preview", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal"},
     {"doctor", "demo"},

@@ -25,6 +25,7 @@ from gpuprep.geometry import Geometry
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Distribution, label_counts, measure
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
+from gpuprep.store.objects import ObjectPath
 from gpuprep.store.reader import Case, open_case
 
 Window = tuple[float, float]
@@ -79,7 +80,7 @@ class Inspection:
 
     id: str
     kind: Literal["input", "stored"]
-    path: Path
+    path: Path | ObjectPath
     geometry: Geometry | None
     grid: Geometry | None = None
     channels: tuple[Channel, ...] = ()

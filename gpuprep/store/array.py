@@ -29,6 +29,8 @@ from gpuprep.store.files import CaseVersion, case_version, open_inside, read_doc
 from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
+from gpuprep.store.object_shard import open_object_shard
+from gpuprep.store.objects import ObjectPath, to_place
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
 
 _OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) // 4)
@@ -51,7 +53,7 @@ class StoredArray:
 
     def __init__(
         self,
-        case: str | Path,
+        case: str | Path | ObjectPath,
         name: str,
         policy: ReadPolicy | None = None,
         *,
@@ -69,7 +71,7 @@ class StoredArray:
             CorruptStoreError: its ``zarr.json`` is absent or damaged.
             StoreError: it has a form that only zarr-python reads.
         """
-        self._case = Path(case).absolute()  # a later chdir must not lose it
+        self._case = to_place(case)
         self._name = name
         self._policy = policy or ReadPolicy()
         self._version = version or case_version(self._case)
@@ -177,6 +179,7 @@ class StoredArray:
         pairs = shard.index[chunks].reshape(-1, len(last), 2).tolist()
         sources = itertools.product(*([source for _, source, _ in pieces] for pieces in leading))
         targets = itertools.product(*([target for _, _, target in pieces] for pieces in leading))
+        shard = shard.holding(itertools.chain.from_iterable(pairs))
         runs = list(zip(pairs, sources, targets, strict=True))
         threads = min(self._policy.threads, len(runs))
         if threads == 1:
@@ -237,8 +240,12 @@ class StoredArray:
 
     def _open_shard(self, key: Index) -> OpenShard:
         name = f"{self._name}/{shard_file(key)}"
-        descriptor = open_inside(self._case, name, version=self._version)
-        shard = OpenShard(descriptor, self._case / name, self._layout.grid, self._policy)
+        grid, policy, version = self._layout.grid, self._policy, self._version
+        if isinstance(self._case, ObjectPath):
+            self._shards[key] = open_object_shard(self._case, name, grid, policy, version=version)
+            return self._shards[key]
+        descriptor = open_inside(self._case, name, version=version)
+        shard = OpenShard(descriptor, self._case / name, grid, policy)
         self._shards[key] = shard
         _opened.append((weakref.ref(self), key))
         while len(_opened) > _OPEN_LIMIT:
@@ -258,7 +265,9 @@ class StoredArray:
             except CorruptStoreError as error:
                 yield name, error.message
                 continue
-            for offset, length in shard.index.reshape(-1, 2).tolist():
+            pairs = shard.index.reshape(-1, 2).tolist()
+            shard = shard.holding(pairs)
+            for offset, length in pairs:
                 if offset < 0:
                     continue
                 try:

@@ -18,6 +18,7 @@ import google_crc32c
 from gpuprep.errors import CorruptStoreError, RunStopped, StoreError, StoreFault
 from gpuprep.failpoints import failpoint
 from gpuprep.store.layout import RECORD_FILE
+from gpuprep.store.objects import ObjectPath, Place
 
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20
@@ -115,8 +116,11 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def seal_file(path: Path) -> FileSeal:
+def seal_file(path: Place) -> FileSeal:
     """Read a file to its end and return the seal it has now."""
+    if isinstance(path, ObjectPath):
+        content = path.read_bytes()
+        return FileSeal(len(content), google_crc32c.value(content))
     size, crc = 0, 0
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(_READ_BLOCK):
@@ -125,17 +129,28 @@ def seal_file(path: Path) -> FileSeal:
     return FileSeal(size, crc)
 
 
-CaseVersion = tuple[int, ...]
-"""Tells a case from one that is put in its place: device, inode, size and time of its record."""
+def file_sizes(folder: Place, names: Iterable[str]) -> dict[str, int]:
+    """Bytes of these files of a case; those absent from a store are left out, OSError for a folder's."""
+    if isinstance(folder, ObjectPath):
+        found = dict(folder.walk())
+        return {name: found[name] for name in names if name in found}
+    return {name: (folder / name).stat().st_size for name in names}
 
 
-def case_version(folder: Path, *, descriptor: int | None = None) -> CaseVersion | None:
+CaseVersion = tuple[int | str, ...]
+"""Tells a case from one that is put in its place: device, inode, size and time of its record, or its etag."""
+
+
+def case_version(folder: Place, *, descriptor: int | None = None) -> CaseVersion | None:
     """Which case a folder holds; None where it has no record.
 
     Args:
         folder: The case's folder.
         descriptor: The folder if it is open, whatever its path may name by now.
     """
+    if isinstance(folder, ObjectPath):
+        stored = (folder / RECORD_FILE).stat()
+        return None if stored is None else (stored.etag,)
     record = folder / RECORD_FILE if descriptor is None else RECORD_FILE
     try:
         found = os.stat(record, dir_fd=descriptor, follow_symlinks=False)
@@ -161,7 +176,7 @@ def open_inside(folder: Path, name: str, *, version: CaseVersion | None = None) 
         return _open_below(folder, name, version)
     except OSError as error:
         if version is not None and case_version(folder) != version:
-            raise _replaced(folder) from error
+            raise replaced(folder) from error
         kind = CorruptStoreError if error.errno in _ABSENT else StoreError
         raise kind(
             f"{folder / name}: {error.strerror}",
@@ -169,7 +184,7 @@ def open_inside(folder: Path, name: str, *, version: CaseVersion | None = None) 
         ) from error
 
 
-def _replaced(folder: Path) -> StoreError:
+def replaced(folder: Place) -> StoreError:
     """The error of a case that gave way to another one while it was open."""
     return StoreError(
         f"{folder}: the case was replaced or removed while it was open",
@@ -183,7 +198,7 @@ def _open_below(folder: Path, name: str, version: CaseVersion | None) -> int:
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     if version is not None and case_version(folder, descriptor=descriptor) != version:
         os.close(descriptor)
-        raise _replaced(folder)
+        raise replaced(folder)
     *parents, last = name.split("/")
     for parent in parents:
         descriptor = _step(descriptor, parent, flags | os.O_DIRECTORY)
@@ -201,15 +216,20 @@ def _step(folder: int, name: str, flags: int) -> int:
         os.close(folder)
 
 
-def read_document(folder: Path, name: str, *, version: CaseVersion | None = None) -> bytes:
+def read_document(folder: Place, name: str, *, version: CaseVersion | None = None) -> bytes:
     """The bytes of a JSON document of a case.
 
     Raises:
         CorruptStoreError: it is absent, not a plain file, or larger than any document of ours.
         StoreError: the folder holds another case than ``version``.
     """
-    with os.fdopen(open_inside(folder, name, version=version), "rb") as stream:
-        text = stream.read(_DOCUMENT_LIMIT + 1)
+    if isinstance(folder, ObjectPath):
+        text = bytes((folder / name).read((0, _DOCUMENT_LIMIT + 1))[0])
+        if version is not None and case_version(folder) != version:
+            raise replaced(folder)
+    else:
+        with os.fdopen(open_inside(folder, name, version=version), "rb") as stream:
+            text = stream.read(_DOCUMENT_LIMIT + 1)
     if len(text) > _DOCUMENT_LIMIT:
         raise CorruptStoreError(f"{folder / name}: larger than {_DOCUMENT_LIMIT:,} bytes")
     return text
@@ -236,10 +256,15 @@ def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     with path.open("rb") as stream:
-        for line in stream:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict):
-                yield row
+        yield from parse_lines(stream)
+
+
+def parse_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows of JSON lines, without those that are none."""
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row

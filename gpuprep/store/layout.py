@@ -7,7 +7,7 @@
                                 1/ and 2/ beside every 0/ are coarser levels, where asked for
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
-      .staging/                 cases being built, never read
+      .staging/                 cases being built, never read; on an object store, claims on them
 
 A *chunk* is compressed and read by itself, a *shard* is one file of many chunks. An array up to
 ``SHARD_LIMIT`` raw bytes is one shard; a larger one is cut into shards of about 256 voxels an axis.

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -25,8 +23,9 @@ from numpy.typing import NDArray
 
 from gpuprep.errors import CorruptStoreError
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import open_inside
+from gpuprep.store.files import read_document
 from gpuprep.store.layout import label_array
+from gpuprep.store.objects import Place
 from gpuprep.store.record import read_record
 
 SEED = 1234
@@ -84,7 +83,7 @@ def to_npy(rows: NDArray[Any]) -> bytes:
 
 
 @lru_cache(maxsize=_INDICES_KEPT)
-def case_locations(folder: Path, label: str) -> Locations:
+def case_locations(folder: Place, label: str) -> Locations:
     """Sampled positions ``z, y, x`` by class of a stored case's label map; remembered by this process.
 
     They are read from the case's index, or found in the label map where the case was stored without one.
@@ -100,8 +99,7 @@ def case_locations(folder: Path, label: str) -> Locations:
     seal = read_record(folder)["files"].get(name)
     if seal is None:
         return by_class(index_label(np.asarray(StoredArray(folder, label_array(label)))))
-    with os.fdopen(open_inside(folder, name), "rb") as stream:
-        text = stream.read(seal["size"] + 1)
+    text = read_document(folder, name)
     if len(text) != seal["size"] or google_crc32c.value(text) != seal["crc32c"]:
         raise CorruptStoreError(
             f"{folder / name}: the {len(text):,} bytes read are not those its record says "

@@ -10,7 +10,7 @@ import math
 import mmap
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gpuprep.errors import CorruptStoreError, UsageError
 from gpuprep.store.codecs import CRC_BYTES, Bytes
+from gpuprep.store.objects import Place
 from gpuprep.store.shard import MISSING
 
 CrcPolicy = Literal["always", "first", "never"]
@@ -80,6 +81,10 @@ class OpenShard:
         else:
             self._bytes = _by_pread(descriptor)
 
+    def holding(self, pairs: Iterable[Sequence[int]]) -> OpenShard:
+        """The shard with these chunks (offset, length) at hand; a file's always are."""
+        return self
+
     def chunk(self, offset: int, length: int) -> Bytes:
         """The compressed bytes of a chunk, without its CRC; raises ValueError where they are damaged."""
         return self.unseal(offset, self._bytes(offset, length))
@@ -91,9 +96,11 @@ class OpenShard:
         read. Nothing between chunks is read: on a shared file server bytes cost more than requests.
         """
         stored = [pair for pair in pairs if pair[0] >= 0]
+        if not stored:
+            return [None] * len(pairs)
         if not all(before[0] + before[1] == after[0] for before, after in pairwise(stored)):
             return [None if pair[0] < 0 else self._bytes(*pair) for pair in pairs]
-        start = stored[0][0] if stored else 0
+        start = stored[0][0]
         run = self._bytes(start, sum(length for _, length in stored))
         return [
             None if offset < 0 else run[offset - start : offset - start + length]
@@ -121,15 +128,19 @@ def _by_pread(descriptor: int) -> Fetch:
 
 def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> NDArray[np.int64]:
     """The index at the end of a shard file of ``size`` bytes, checked against its CRC and the size."""
-    length = 16 * math.prod(grid) + CRC_BYTES
+    length = index_bytes(grid)
     end = size - length
     if end < 0:
         raise CorruptStoreError(
             f"{path}: {size:,} bytes cannot hold an index of {length:,} bytes; it was cut",
             advice="run the case again",
         )
-    sealed = os.pread(descriptor, length, end)
-    if google_crc32c.value(sealed) == _RESIDUE and len(sealed) == length:
+    return parse_index(os.pread(descriptor, length, end), end, path, grid)
+
+
+def parse_index(sealed: bytes, end: int, path: Place, grid: Sequence[int]) -> NDArray[np.int64]:
+    """The index out of its bytes and CRC, which lie from byte ``end`` of a shard on."""
+    if google_crc32c.value(sealed) == _RESIDUE and len(sealed) == index_bytes(grid):
         pairs = np.frombuffer(sealed[:-CRC_BYTES], "<i8").reshape(-1, 2)
         if _points_inside(pairs, end):
             return pairs.reshape(*grid, 2)
@@ -137,6 +148,11 @@ def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> 
         f"{path}: the index of the shard is damaged or the file was cut",
         advice="run the case again",
     )
+
+
+def index_bytes(grid: Sequence[int]) -> int:
+    """Bytes of the index of so many chunks, with its CRC."""
+    return 16 * math.prod(grid) + CRC_BYTES
 
 
 def _points_inside(pairs: NDArray[np.int64], end: int) -> bool:

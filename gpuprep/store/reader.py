@@ -17,16 +17,17 @@ from gpuprep.store.files import case_version, read_document
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
+    CONFIG_FILE,
     GROUP_FILE,
     IMAGE_ARRAY,
     LABELS_GROUP,
     RECORD_FILE,
-    case_folder,
     check_label_name,
     label_array,
     natural_key,
 )
 from gpuprep.store.metadata import parse_document
+from gpuprep.store.objects import ObjectPath, Place, case_place, to_place
 from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.record import check_documents, read_record
@@ -63,9 +64,9 @@ class Case:
         attributes: What the writer kept with the case.
     """
 
-    def __init__(self, path: str | Path, policy: ReadPolicy | None = None) -> None:
+    def __init__(self, path: str | Path | ObjectPath, policy: ReadPolicy | None = None) -> None:
         """Open a case; ``open_case`` says what can go wrong."""
-        self.path = Path(path).absolute()
+        self.path = to_place(path)
         self.id = self.path.name.removesuffix(CASE_SUFFIX)
         self._policy = policy or ReadPolicy()
         self._record: dict[str, Any] | None = None
@@ -147,7 +148,7 @@ class Case:
 def open_case(
     path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
 ) -> Case:
-    """Open the folder of one finished case; the arguments are those of ``open_cohort``.
+    """Open the folder (or URL) of one finished case; the arguments are those of ``open_cohort``.
 
     Raises:
         StoreError: the folder is not a finished case, or is being replaced.
@@ -163,13 +164,13 @@ class Cohort(Mapping[str, Case]):
     Folders without a record are no cases and are passed over. The list of ids is read once, at first need.
     """
 
-    def __init__(self, path: str | Path, policy: ReadPolicy | None = None) -> None:
+    def __init__(self, path: str | Path | ObjectPath, policy: ReadPolicy | None = None) -> None:
         """Open an output folder; ``open_cohort`` says what can go wrong."""
-        self.path = Path(path).absolute()
+        self.path = to_place(path)
         self._policy = policy or ReadPolicy()
         self._ids: tuple[str, ...] | None = None
         self._cases: dict[str, Case] = {}
-        if not (self.path / CASES_FOLDER).is_dir():
+        if not _is_cohort(self.path):
             raise StoreError(
                 f"{self.path}: not a cohort, it has no folder {CASES_FOLDER}/",
                 advice="give the output folder of a run",
@@ -186,7 +187,7 @@ class Cohort(Mapping[str, Case]):
         if case is None:
             if case_id not in self:
                 raise KeyError(case_id)
-            case = self._cases[case_id] = Case(case_folder(self.path, case_id), self._policy)
+            case = self._cases[case_id] = Case(case_place(self.path, case_id), self._policy)
             if len(self._cases) > _CASES_KEPT:
                 with suppress(RuntimeError):  # another thread is at it
                     self._cases.pop(next(iter(self._cases)), None)
@@ -211,7 +212,7 @@ class Cohort(Mapping[str, Case]):
 
     def __contains__(self, case_id: object) -> bool:
         try:
-            return (case_folder(self.path, str(case_id)) / RECORD_FILE).is_file()
+            return case_version(case_place(self.path, str(case_id))) is not None
         except UsageError:
             return False
 
@@ -229,8 +230,20 @@ class Cohort(Mapping[str, Case]):
         return self._ids
 
 
-def finished_cases(root: str | Path) -> Iterator[str]:
+def _is_cohort(place: Place) -> bool:
+    if isinstance(place, ObjectPath):
+        return (place / CONFIG_FILE).stat() is not None
+    return (place / CASES_FOLDER).is_dir()
+
+
+def finished_cases(root: str | Path | ObjectPath) -> Iterator[str]:
     """The ids of all folders below ``cases/`` that hold a record, in no order."""
+    if isinstance(root, ObjectPath):
+        ending = f"{CASE_SUFFIX}/{RECORD_FILE}"
+        for name, _ in (root / CASES_FOLDER).walk():
+            if name.endswith(ending) and name.count("/") == 1:
+                yield name.removesuffix(ending)
+        return
     with os.scandir(Path(root) / CASES_FOLDER) as entries:
         for entry in entries:
             visible = entry.name.endswith(CASE_SUFFIX) and not entry.name.startswith(".")
@@ -244,13 +257,14 @@ def open_cohort(
     """Open the output folder of a run.
 
     Args:
-        path: The output folder.
+        path: The output folder, or its URL (``s3://bucket/cohort``, also ``gs://`` and ``az://``).
         crc: When to check the CRC32C of a chunk: at every read, at the ``first`` one in a process, or never.
-        access: ``mmap``, or ``pread`` for network file systems.
+        access: ``mmap``, or ``pread`` for network file systems; a URL is read by byte ranges.
         threads: Threads that decode one read.
 
     Raises:
         StoreError: the folder holds no cohort.
         UsageError: an argument is out of range.
+        BackendError: a URL needs the extra ``s3``.
     """
     return Cohort(path, ReadPolicy(crc, access, threads))

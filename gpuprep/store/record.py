@@ -12,6 +12,7 @@ import google_crc32c
 from gpuprep.errors import CorruptStoreError, StoreError
 from gpuprep.store.files import CaseVersion, read_document, write_file
 from gpuprep.store.layout import GROUP_FILE, RECORD_FILE
+from gpuprep.store.objects import ObjectPath, Place, to_place
 
 _SEAL = "record_crc32c"
 
@@ -38,7 +39,9 @@ def write_record(folder: str | Path, record: Mapping[str, Any], *, durable: bool
     write_file(path, [text], fsync=durable)
 
 
-def read_record(folder: str | Path, *, version: CaseVersion | None = None) -> dict[str, Any]:
+def read_record(
+    folder: str | Path | ObjectPath, *, version: CaseVersion | None = None
+) -> dict[str, Any]:
     """The record of a case as ``write_record`` got it.
 
     Args:
@@ -49,7 +52,7 @@ def read_record(folder: str | Path, *, version: CaseVersion | None = None) -> di
         CorruptStoreError: it is absent, or any bit of it is not as written.
         StoreError: the folder holds another case by now.
     """
-    folder = Path(folder)
+    folder = to_place(folder)
     text = read_document(folder, RECORD_FILE, version=version)
     try:
         record = json.loads(text)
@@ -66,7 +69,7 @@ def read_record(folder: str | Path, *, version: CaseVersion | None = None) -> di
     return dict(record)
 
 
-def check_documents(folder: Path, *, version: CaseVersion | None = None) -> None:
+def check_documents(folder: Place, *, version: CaseVersion | None = None) -> None:
     """Compare every ``zarr.json`` of a case with its record: a flipped digit in a shape would go unseen.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuprep.errors import GpuprepError
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import read_lines, seal_file
+from gpuprep.store.files import parse_lines, read_document, read_lines, seal_file
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
@@ -22,6 +22,7 @@ from gpuprep.store.layout import (
     natural_key,
 )
 from gpuprep.store.metadata import parse_document
+from gpuprep.store.objects import ObjectPath, Place, to_place
 from gpuprep.store.record import read_record
 
 _REMAKE = "delete the case's folder and run again; the case will be made anew"
@@ -44,7 +45,7 @@ class Problem:
         return asdict(self)
 
 
-def verify_case(folder: str | Path, *, full: bool = False) -> list[Problem]:
+def verify_case(folder: str | Path | ObjectPath, *, full: bool = False) -> list[Problem]:
     """What is wrong with one case; an empty list means nothing is.
 
     Args:
@@ -52,7 +53,7 @@ def verify_case(folder: str | Path, *, full: bool = False) -> list[Problem]:
         full: Also read every byte: the CRC32C of every file, of every shard index and of every chunk,
             and decode every chunk. Otherwise only names and sizes of files and the record are checked.
     """
-    folder = Path(folder)
+    folder = to_place(folder)
     case = folder.name.removesuffix(CASE_SUFFIX)
     try:
         expected = read_record(folder)["files"]
@@ -68,7 +69,7 @@ def verify_case(folder: str | Path, *, full: bool = False) -> list[Problem]:
 
 
 def verify_cohort(
-    root: str | Path,
+    root: str | Path | ObjectPath,
     *,
     full: bool = False,
     on_case: Callable[[str, list[Problem]], None] | None = None,
@@ -80,9 +81,8 @@ def verify_cohort(
         full: As for ``verify_case``.
         on_case: Called after each case with its id and its problems.
     """
-    root = Path(root)
-    entries = (entry for entry in (root / CASES_FOLDER).iterdir() if entry.name != GROUP_FILE)
-    folders = sorted(entries, key=lambda folder: natural_key(folder.name))
+    root = to_place(root)
+    folders = sorted(_case_places(root), key=lambda folder: natural_key(folder.name))
     wanted = _wanted_digest(root)
     problems = []
     for folder in folders:
@@ -91,23 +91,38 @@ def verify_cohort(
         if on_case is not None:
             on_case(folder.name.removesuffix(CASE_SUFFIX), found)
     present = {folder.name.removesuffix(CASE_SUFFIX) for folder in folders}
-    listed = {str(row["case"]) for row in read_lines(root / MANIFEST_FILE) if "case" in row}
+    listed = {str(row["case"]) for row in _manifest(root) if "case" in row}
     return problems + [
         Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
         for case in sorted(listed - present, key=natural_key)
     ]
 
 
-def _wanted_digest(root: Path) -> str | None:
+def _case_places(root: Place) -> list[Place]:
+    """Whatever lies where a cohort keeps its cases."""
+    if isinstance(root, ObjectPath):
+        names = {name.partition("/")[0] for name, _ in (root / CASES_FOLDER).walk() if "/" in name}
+        return [root / CASES_FOLDER / name for name in names]
+    return [entry for entry in (root / CASES_FOLDER).iterdir() if entry.name != GROUP_FILE]
+
+
+def _manifest(root: Place) -> Iterator[dict[str, Any]]:
+    if isinstance(root, ObjectPath):
+        manifest = root / MANIFEST_FILE
+        return parse_lines(manifest.read_bytes().splitlines() if manifest.is_file() else [])
+    return read_lines(root / MANIFEST_FILE)
+
+
+def _wanted_digest(root: Place) -> str | None:
     """What ``gpuprep.json`` says the cases are made with; None where it says nothing."""
     try:
         document = json.loads((root / CONFIG_FILE).read_bytes())
         return str(document["case_digest"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, GpuprepError):
         return None
 
 
-def _compare_digest(folder: Path, wanted: str | None) -> list[Problem]:
+def _compare_digest(folder: Place, wanted: str | None) -> list[Problem]:
     if wanted is None or read_record(folder).get("digest") == wanted:
         return []
     case = folder.name.removesuffix(CASE_SUFFIX)
@@ -116,7 +131,7 @@ def _compare_digest(folder: Path, wanted: str | None) -> list[Problem]:
 
 
 def _compare_names(
-    folder: Path, expected: Mapping[str, Mapping[str, int]]
+    folder: Place, expected: Mapping[str, Mapping[str, int]]
 ) -> Iterator[tuple[str, str]]:
     found = dict(_walk(folder))
     for name, seal in expected.items():
@@ -128,8 +143,11 @@ def _compare_names(
         yield name, "the file is not in the record"
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+def _walk(folder: Place) -> Iterator[tuple[str, int]]:
     """Every file below a folder with its size; links are not followed and have size -1."""
+    if isinstance(folder, ObjectPath):
+        yield from folder.walk()
+        return
     for path, folders, names in os.walk(folder):
         links = [name for name in folders if Path(path, name).is_symlink()]
         for name in names + links:
@@ -141,7 +159,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _compare_bytes(
-    folder: Path, expected: Mapping[str, Mapping[str, int]]
+    folder: Place, expected: Mapping[str, Mapping[str, int]]
 ) -> Iterator[tuple[str, str]]:
     for name, seal in expected.items():
         try:
@@ -154,14 +172,14 @@ def _compare_bytes(
 
 
 def _decode_arrays(
-    folder: Path, expected: Mapping[str, Mapping[str, int]]
+    folder: Place, expected: Mapping[str, Mapping[str, int]]
 ) -> Iterator[tuple[str, str]]:
     """What a reader would trip over: damaged indices and chunks, absent shards, unreadable documents."""
     for name in expected:
         if not name.endswith(f"/{GROUP_FILE}") or not (folder / name).is_file():
             continue
         try:
-            document = parse_document((folder / name).read_bytes(), name)
+            document = parse_document(read_document(folder, name), name)
             if document.get("node_type") != "array":
                 continue
             array = StoredArray(folder, name.removesuffix(f"/{GROUP_FILE}"))
