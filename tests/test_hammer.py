@@ -162,4 +162,4 @@ def test_no_wrong_voxel_and_no_mix_of_two_cases(tmp_path, monkeypatch):
     assert all(report["counts"]["still"][1] == 1 for report in reports)
     reads, versions = zip(*(report["counts"]["moving"] for report in reports), strict=True)
     assert sum(reads) > 20
-    assert max(versions) > 2  # readers did meet replaced cases
+    assert max(versions) > 1  # readers did meet a replaced case
