@@ -86,19 +86,17 @@ def main() -> None:
     parser.add_argument("--patches", type=int, default=24)
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="gpuprep-patches-") as name:
-        for volume in volumes(arguments.scans, Path(name)):
-            bench = Bench(volume, Path(name, volume.stem), arguments)
-            rows += bench.rows(CANDIDATES)
-    record = {
+    record: dict[str, Any] = {
         "machine": machine(),
         "versions": {**versions_of(arguments.peers_python), **versions(*PACKAGES)},
-        "rows": rows,
+        "rows": [],
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    print(f"\nwrote {arguments.out}")
+    with tempfile.TemporaryDirectory(prefix="gpuprep-patches-") as name:
+        for volume in volumes(arguments.scans, Path(name)):
+            record["rows"] += Bench(volume, Path(name, volume.stem), arguments).rows(CANDIDATES)
+            arguments.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+            print(f"\nwrote {arguments.out}", flush=True)
 
 
 def volumes(folder: Path, target: Path) -> Iterator[Path]:
