@@ -1,9 +1,6 @@
 """Faults that attacks on whole runs once found; each must stay mended."""
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import nibabel
@@ -11,7 +8,6 @@ import numpy as np
 import pytest
 from conftest import write_pair
 from test_cli import call
-from test_crash import start, wait_for_cases, wait_for_silence
 from test_run import CONFIG, run
 
 import gpuprep
@@ -176,25 +172,3 @@ def test_json_says_why_nothing_was_started(tmp_path):
     report = json.loads(done.stdout)
     assert report["exit_code"] == 2
     assert "nowhere" in report["error"]
-
-
-@pytest.mark.slow
-def test_a_second_interrupt_stops_at_once_and_a_closed_terminal_drains(tmp_path):
-    (tmp_path / "in").mkdir()
-    for number in range(12):
-        write_pair(tmp_path / "in", 30 + number)
-    process = start(tmp_path / "in", tmp_path / "two")
-    wait_for_cases(tmp_path / "two", 1, process)
-    os.kill(process.pid, signal.SIGINT)
-    time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)
-    printed, _ = process.communicate(timeout=30)
-    assert process.returncode == 130, printed
-    process = start(tmp_path / "in", tmp_path / "hup")
-    wait_for_cases(tmp_path / "hup", 1, process)
-    os.kill(process.pid, signal.SIGHUP)
-    printed, _ = process.communicate(timeout=30)
-    assert process.returncode == 130, printed
-    assert not wait_for_silence(process.pid)
-    for name in ("two", "hup"):
-        assert not list((tmp_path / name / ".staging").glob("*"))
