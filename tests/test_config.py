@@ -147,5 +147,6 @@ def test_schema_covers_every_section() -> None:
         "store",
         "cuda",
         "run",
+        "cluster",
     }
     assert schema["additionalProperties"] is False

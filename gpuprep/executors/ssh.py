@@ -1,0 +1,88 @@
+"""Workers on hosts that SSH reaches, for as long as the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client
+
+from gpuprep import config_cluster
+from gpuprep.config_cluster import Ssh
+from gpuprep.errors import UsageError
+from gpuprep.executors.cluster import cluster_settings, own_tls, tls_security
+from gpuprep.executors.preparation import Preparation, silence_tornado
+
+_NO_WORKER_SECONDS = 60.0  # for nannies to replace the workers that died
+
+
+class SshHosts:
+    """One worker per host, the scheduler on the first. A host that is lost stays so until the next run."""
+
+    def __init__(self, spec: config_cluster.Cluster, silence: float, scratch: Path) -> None:
+        self.patience = _NO_WORKER_SECONDS
+        self.neighbours = spec.slots
+        self._spec = spec
+        self._silence = silence
+        self._scratch = scratch
+
+    def open(self) -> Client:
+        if self._spec.ssh is None:
+            raise UsageError("cluster.kind ssh needs cluster.ssh.hosts")
+        try:
+            import asyncssh
+            from distributed import SSHCluster
+        except ImportError:
+            raise UsageError(
+                "clusters over SSH need asyncssh", advice="pip install 'gpuprep[ssh]'"
+            ) from None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        spec = own_tls(self._spec, self._scratch)
+        self._settings = dask.config.set(
+            cluster_settings(spec, self._silence)
+        )  # SSHCluster hands it to the hosts
+        silence_tornado()
+        quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+        try:
+            self._cluster = SSHCluster(
+                [self._spec.ssh.hosts[0], *self._spec.ssh.hosts],
+                connect_options=connect_options(self._spec.ssh),
+                scheduler_options={"protocol": "tls://", "port": 0, **quiet},
+                worker_options={"nthreads": spec.slots, "memory_limit": spec.bytes, **quiet},
+                remote_python=self._spec.ssh.python or None,
+                security=tls_security(spec.tls),
+            )
+        except (OSError, RuntimeError, asyncssh.Error) as error:
+            self._clear()
+            raise UsageError(
+                f"the cluster on {', '.join(self._spec.ssh.hosts)} did not start: {error}",
+                advice="ssh HOST true must work without a question, and python there import gpuprep",
+            ) from None
+        self._client = Client(self._cluster, security=tls_security(spec.tls), set_as_default=False)
+        self._client.register_plugin(Preparation())
+        return self._client
+
+    def tend(self) -> None:
+        """Nothing is put back: the other hosts take over."""
+
+    def close(self, *, kill: bool) -> None:
+        self._client.close(timeout=5)
+        self._cluster.close(timeout=10)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._settings.__exit__(None, None, None)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def connect_options(ssh: Ssh) -> dict[str, Any]:
+    """Arguments of ``asyncssh.connect``; what is not given is left to the user's own SSH settings."""
+    given = {
+        "username": ssh.user,
+        "port": ssh.port,
+        "client_keys": [str(Path(ssh.key).expanduser())] if ssh.key else None,
+        "known_hosts": str(Path(ssh.known_hosts).expanduser()) if ssh.known_hosts else None,
+    }
+    return {name: value for name, value in given.items() if value}
