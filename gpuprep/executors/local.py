@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import dask
 from distributed import Client, LocalCluster, Security
 
-from gpuprep import config_cluster
+from gpuprep.config_cluster import Cluster
 from gpuprep.executors.cluster import cluster_settings
 from gpuprep.executors.preparation import INTERRUPTS, Preparation, silence_tornado
 from gpuprep.owner import make_scratch
@@ -38,9 +38,7 @@ class LocalProcesses:
 
     def open(self) -> Client:
         self._scratch = make_scratch("gpuprep-workers-")
-        self._settings = dask.config.set(
-            cluster_settings(config_cluster.Cluster(), self._silence)
-        )  # until closed
+        self._settings = dask.config.set(cluster_settings(Cluster(), self._silence))  # until closed
         try:
             self._cluster, self._client = self._start()
         except BaseException:

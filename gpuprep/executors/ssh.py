@@ -40,9 +40,8 @@ class SshHosts:
             ) from None
         shutil.rmtree(self._scratch, ignore_errors=True)
         spec = own_tls(self._spec, self._scratch)
-        self._settings = dask.config.set(
-            cluster_settings(spec, self._silence)
-        )  # SSHCluster hands it to the hosts
+        # SSHCluster hands these to the hosts
+        self._settings = dask.config.set(cluster_settings(spec, self._silence))
         silence_tornado()
         quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         try:
