@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
+import dask
 from distributed import Client, Security
 
 from gpuprep import config_cluster
@@ -69,6 +70,11 @@ def cluster_settings(spec: config_cluster.Cluster, silence: float) -> dict[str, 
         },
         **_tls_settings(spec.tls),
     }
+
+
+def inherited() -> dict[str, str]:
+    """The environment that gives Dask's processes on other hosts the settings of this one."""
+    return {"DASK_INTERNAL_INHERIT_CONFIG": dask.config.serialize(dask.config.global_config)}
 
 
 def _tls_settings(tls: Tls | None) -> dict[str, Any]:

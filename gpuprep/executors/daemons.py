@@ -23,7 +23,7 @@ import dask
 
 from gpuprep.config_cluster import Cluster
 from gpuprep.errors import RunStopped, UsageError
-from gpuprep.executors.cluster import cluster_settings
+from gpuprep.executors.cluster import cluster_settings, inherited
 
 _QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 _POLL_SECONDS = 0.5
@@ -86,7 +86,7 @@ def serve_workers(spec: Cluster, silence: float, devices: Sequence[str] = ()) ->
 def _settings(spec: Cluster, silence: float) -> dict[str, str]:
     """Our settings of Dask, as its processes inherit them."""
     with dask.config.set(cluster_settings(spec, silence)):
-        return {"DASK_INTERNAL_INHERIT_CONFIG": dask.config.serialize(dask.config.global_config)}
+        return inherited()
 
 
 def _scheduler_file(spec: Cluster) -> list[str]:

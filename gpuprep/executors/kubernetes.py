@@ -14,7 +14,7 @@ from distributed import Client
 
 from gpuprep import config_cluster
 from gpuprep.errors import UsageError
-from gpuprep.executors.cluster import cluster_settings
+from gpuprep.executors.cluster import cluster_settings, inherited
 from gpuprep.executors.preparation import Preparation, silence_tornado
 
 
@@ -79,13 +79,13 @@ def cluster_document(spec: config_cluster.Cluster, silence: float, workers: int)
     if spec.kubernetes.gpus:
         asked["nvidia.com/gpu"] = str(spec.kubernetes.gpus)
     with dask.config.set(cluster_settings(spec, silence)):
-        inherited = dask.config.serialize(dask.config.global_config)
+        environment = inherited()
     document: dict[str, Any] = make_cluster_spec(
         name=f"gpuprep-{uuid.uuid4().hex[:8]}",
         image=spec.kubernetes.image,
         n_workers=workers,
         resources={"requests": asked, "limits": asked},
-        env={"DASK_INTERNAL_INHERIT_CONFIG": inherited},
+        env=environment,
         worker_command=f"dask worker --nthreads {spec.slots} --memory-limit {spec.bytes} --no-dashboard",
     )
     if spec.kubernetes.claim:

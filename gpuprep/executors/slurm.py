@@ -18,7 +18,7 @@ from distributed import Client
 from gpuprep import config_cluster
 from gpuprep.config_cluster import Slurm
 from gpuprep.errors import RunStopped, UsageError
-from gpuprep.executors.cluster import cluster_settings, own_tls, tls_security
+from gpuprep.executors.cluster import cluster_settings, inherited, own_tls, tls_security
 from gpuprep.executors.preparation import Preparation, silence_tornado
 
 _EVERY_SECONDS = 15.0
@@ -100,7 +100,7 @@ class SlurmJobs:
 
 
 def job_options(spec: config_cluster.Cluster, scratch: Path) -> dict[str, Any]:
-    """Arguments of ``SLURMCluster``: one worker with all its slots per job, under TLS."""
+    """Arguments of ``SLURMCluster``: one worker with all its slots per job, under TLS and our settings."""
     slurm = spec.slurm or Slurm()
     margin = max(60, int(slurm.seconds * _MARGIN))
     lifetime = max(30, slurm.seconds - margin)
@@ -114,7 +114,8 @@ def job_options(spec: config_cluster.Cluster, scratch: Path) -> dict[str, Any]:
         "account": slurm.account or None,
         "interface": slurm.interface or None,
         "job_extra_directives": list(slurm.directives),
-        "job_script_prologue": list(slurm.prologue),
+        "job_script_prologue": [f"export {name}={text}" for name, text in inherited().items()]
+        + list(slurm.prologue),
         "worker_extra_args": [
             *("--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{margin // 2}s"),
             *("--no-dashboard", "--dashboard-address", "127.0.0.1:0"),
