@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from gpuprep.certificates import make_certificates
 from gpuprep.config_cluster import Cluster, Slurm, Tls, parse_bytes
 from gpuprep.config_file import choose_scheduler, load_config
 from gpuprep.errors import ConfigError, UsageError
-from gpuprep.events import Notice
+from gpuprep.events import CaseDone, Notice, RunStarted
 from gpuprep.executors import roster
 from gpuprep.executors.cluster import tls_security
 from gpuprep.executors.daemons import serve_scheduler, serve_workers
@@ -220,6 +221,36 @@ def test_a_run_on_an_existing_scheduler_by_its_file(spec, cohort_folder, tmp_pat
     assert report.exit_code == 0
     assert report.finished.done == 4
     assert "cluster" not in json.loads((tmp_path / "out/gpuprep.json").read_text())["config"]
+
+
+def test_a_run_goes_with_workers_that_leave_and_join(scheduler, spec, cohort_folder, tmp_path):
+    def replace_workers(event) -> None:
+        if isinstance(event, RunStarted):
+            scheduler.scale(0)
+            threading.Timer(3, scheduler.scale, (1,)).start()
+        elif isinstance(event, CaseDone) and event.case_id == first.setdefault("id", event.case_id):
+            scheduler.scale(0)
+            threading.Timer(1, scheduler.scale, (2,)).start()
+
+    first: dict[str, str] = {}
+    config = gpuprep.Config(cluster=spec)
+    report = gpuprep.run(
+        cohort_folder, tmp_path / "out", config=config, listeners=[replace_workers]
+    )
+    assert report.finished.stopped == ""
+    assert report.finished.done == 4
+
+
+def test_a_run_without_any_worker_stops_and_says_so(scheduler, spec, cohort_folder, tmp_path):
+    scheduler.scale(0)
+    try:
+        config = gpuprep.Config(cluster=spec.model_copy(update={"patience": 0.5}))
+        report = gpuprep.run(cohort_folder, tmp_path / "out", config=config)
+    finally:
+        scheduler.scale(2)
+    assert report.exit_code == 3
+    assert "there has been no worker for" in report.finished.stopped
+    assert report.finished.remaining == 4
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"address": "tcp://10.1.1.1:8786"}'])

@@ -49,7 +49,12 @@ class SshHosts:
                 [self._spec.ssh.hosts[0], *self._spec.ssh.hosts],
                 connect_options=connect_options(self._spec.ssh),
                 scheduler_options={"protocol": "tls://", "port": 0, **quiet},
-                worker_options={"nthreads": spec.slots, "memory_limit": spec.bytes, **quiet},
+                worker_options={
+                    "nthreads": spec.slots,
+                    "memory_limit": spec.bytes,
+                    "death_timeout": spec.patience,  # a worker without its scheduler ends
+                    **quiet,
+                },
                 remote_python=self._spec.ssh.python or None,
                 security=tls_security(spec.tls),
             )
