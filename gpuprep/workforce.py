@@ -49,9 +49,9 @@ class Workforce:
             from gpuprep.executors.serial import SerialExecutor
 
             return SerialExecutor
+        from gpuprep.executors.admission import Terms
         from gpuprep.executors.dask import DaskExecutor
         from gpuprep.executors.kinds import cluster_of
-        from gpuprep.executors.roster import Terms
 
         cluster = cluster_of(
             self.cluster,

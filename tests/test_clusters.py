@@ -19,11 +19,12 @@ from gpuprep.config_cluster import Cluster, Slurm, Tls, parse_bytes
 from gpuprep.config_file import choose_scheduler, load_config
 from gpuprep.errors import ConfigError, UsageError
 from gpuprep.events import CaseDone, Notice, RunStarted
-from gpuprep.executors import roster
+from gpuprep.executors import admission, roster
+from gpuprep.executors.admission import Terms
 from gpuprep.executors.cluster import tls_security
 from gpuprep.executors.daemons import serve_scheduler, serve_workers
 from gpuprep.executors.existing import ExistingScheduler
-from gpuprep.executors.roster import Roster, Terms
+from gpuprep.executors.roster import Roster
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -160,14 +161,24 @@ def test_fit_workers_are_admitted_with_all_their_slots(spec, terms):
 
 
 @pytest.mark.parametrize("name", ["gpuprep", "Python", "numpy", "distributed"])
-def test_another_version_on_the_workers_is_named_with_its_host(spec, terms, monkeypatch, name):
-    versions = roster.versions()
-    answers = iter([versions, versions])  # of the two workers, which live in this process
-    monkeypatch.setattr(roster, "versions", lambda: next(answers, {**versions, name: "0.0"}))
+@pytest.mark.parametrize(("who", "asked"), [("the scheduler", 1), ("worker tls://127", 4)])
+def test_another_version_is_named_with_its_host(spec, terms, monkeypatch, name, who, asked):
+    versions = admission.versions()
+    answers = iter(
+        [versions] * asked
+    )  # scheduler and workers live in this process, and answer first
+    monkeypatch.setattr(admission, "versions", lambda: next(answers, {**versions, name: "0.0"}))
     with joined(spec) as client, pytest.raises(UsageError) as caught:
         Roster(client, terms, lambda event: None)
-    assert f"on host {socket.gethostname()} has {name} {versions[name]}" in str(caught.value)
-    assert "has 0.0" in str(caught.value)
+    assert str(caught.value).startswith(who)
+    host = socket.gethostname()
+    told = f"on host {host} has {name} {versions[name]}, this run on host {host} has 0.0"
+    assert told in str(caught.value)
+
+
+def test_a_host_without_gpuprep_is_refused():
+    error = ModuleNotFoundError("No module named 'gpuprep'")
+    assert admission.objections("the scheduler", error) == [f"the scheduler: {error}"]
 
 
 def test_a_worker_without_the_input_is_refused(spec, terms):
@@ -187,12 +198,14 @@ def test_a_worker_on_another_file_system_is_refused(spec, terms, monkeypatch):
         Roster(client, terms, lambda event: None)
 
 
-def test_too_little_memory_is_told(spec, terms):
+def test_settings_that_matter_are_told(spec, terms):
     told = []
     with joined(spec) as client:
         Roster(client, replace(terms, memory=2**30), told.append).close()
-    assert [type(event) for event in told] == [Notice, Notice]
-    assert "0.5 GiB for each of its 2 slots" in told[0].message
+    messages = [event.message for event in told if isinstance(event, Notice)]
+    assert len(messages) == 3
+    assert "take down 4 workers before it says so" in messages[0]
+    assert "0.5 GiB for each of its 2 slots" in messages[1]
 
 
 def test_workers_that_come_and_go_are_counted(scheduler, spec, terms, monkeypatch):

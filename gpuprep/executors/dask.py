@@ -17,9 +17,10 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from gpuprep.events import CaseFailed, Listener
+from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.cluster import Cluster
-from gpuprep.executors.roster import Roster, Terms
+from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
 from gpuprep.plan import CasePlan
 

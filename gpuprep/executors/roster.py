@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import platform
 import secrets
-import socket
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import distributed
-import numpy
 from distributed import Client
 
-import gpuprep
-from gpuprep.backend import cupy_missing
 from gpuprep.errors import UsageError
 from gpuprep.events import Listener, Notice
+from gpuprep.executors.admission import (
+    Terms,
+    examine,
+    examine_scheduler,
+    lenience,
+    objections,
+    shortage,
+)
 
 _EVERY_SECONDS = 2.0
 _ANSWER_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a worker on another host must share with this run."""
-
-    output: str
-    inputs: tuple[str, ...]
-    """Some files of the input."""
-    backend: str
-    memory: int
-    """Bytes that each slot of a worker should have."""
 
 
 class Roster:
@@ -51,10 +41,13 @@ class Roster:
         self.admitted: dict[str, int] = {}
         """Address → number of slots."""
         try:
+            unfit = self._unfit_scheduler() if terms else []
             self.refresh()
-            if self._refused and not self.admitted:
+            if not self.admitted:
+                unfit += self._refused.values()
+            if unfit:
                 raise UsageError(
-                    "; ".join(self._refused.values()),
+                    "; ".join(unfit),
                     advice="every host needs the same versions, and the same folders at the same paths",
                 )
         except BaseException:
@@ -115,28 +108,42 @@ class Roster:
         identity = self._client.scheduler.identity
         try:
             known = self._client.sync(identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
-        except (OSError, TimeoutError):
+        except OSError:
             return None
         workers: Mapping[str, Any] = known["workers"]
         return workers
+
+    def _unfit_scheduler(self) -> list[str]:
+        """Why the scheduler, which unpacks every task, cannot serve this run."""
+        try:
+            answer = self._client.run_on_scheduler(examine_scheduler)
+        except Exception as error:  # whatever it raised there, as where gpuprep is not installed
+            answer = error
+        unfit = objections("the scheduler", answer)
+        if not unfit and (advice := lenience(answer)):
+            self._tell(Notice(advice))
+        return unfit
 
     def _fit(self, newcomers: list[str], present: Mapping[str, Any]) -> set[str]:
         """Those newcomers that keep the terms; one that does not answer is asked again later."""
         if self._terms is None or self._token is None or not newcomers:
             return set(newcomers)
         terms = {**asdict(self._terms), "token": self._token.text, "file": str(self._token.file)}
-        answers = self._client.run(examine, terms, workers=newcomers, on_error="return")
+        try:
+            answers = self._client.run(examine, terms, workers=newcomers, on_error="return")
+        except OSError:
+            answers = {}
         fit = set()
         for address in newcomers:
             answer = answers.get(address)
             if isinstance(answer, OSError | None):
                 continue
-            if objections := _objections(address, answer):
-                self._refused[address] = "; ".join(objections)
+            if unfit := objections(f"worker {address}", answer):
+                self._refused[address] = "; ".join(unfit)
                 self._tell(Notice(f"no cases for it: {self._refused[address]}"))
                 continue
             fit.add(address)
-            if advice := _shortage(present[address], self._terms):
+            if advice := shortage(present[address], self._terms):
                 self._tell(Notice(f"worker {address} on host {answer['host']} {advice}"))
         return fit
 
@@ -150,49 +157,3 @@ class _Token:
         self.text = secrets.token_hex(16)
         self.file = output / f".token-{self.text[:8]}"
         self.file.write_text(self.text, "utf-8")
-
-
-def versions() -> dict[str, str]:
-    """What decides whether two processes understand one another and give the same numbers."""
-    return {
-        "gpuprep": gpuprep.__version__,
-        "Python": ".".join(platform.python_version_tuple()[:2]),
-        "numpy": numpy.__version__,
-        "distributed": distributed.__version__,
-    }
-
-
-def examine(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """Runs on a worker: its host and versions, and what it lacks of the terms, in words."""
-    lacks = [f"does not see input {path}" for path in terms["inputs"] if not Path(path).exists()]
-    try:
-        if Path(terms["file"]).read_text("utf-8") != terms["token"]:
-            lacks.append(f"sees another file at {terms['file']} than the run's host does")
-    except OSError as error:
-        lacks.append(f"does not see the output {terms['output']}: {error.strerror}")
-    if terms["backend"] == "cupy" and (missing := cupy_missing()):
-        lacks.append(f"cannot use the cupy backend: {missing}")
-    return {"host": socket.gethostname(), "versions": versions(), "lacks": lacks}
-
-
-def _objections(address: str, answer: Mapping[str, Any] | Exception) -> list[str]:
-    """Why a worker is not fit, one line each."""
-    if isinstance(answer, Exception):  # as from a worker without gpuprep
-        return [f"worker {address}: {answer}"]
-    worker = f"worker {address} on host {answer['host']}"
-    here = f"this run on host {socket.gethostname()}"
-    return [
-        f"{worker} has {name} {answer['versions'].get(name)}, {here} has {own}"
-        for name, own in versions().items()
-        if answer["versions"].get(name) != own
-    ] + [f"{worker} {lack}" for lack in answer["lacks"]]
-
-
-def _shortage(worker: Mapping[str, Any], terms: Terms) -> str:
-    limit, slots = worker["memory_limit"], worker["nthreads"]
-    if not limit or limit // slots >= terms.memory:
-        return ""
-    return (
-        f"has {limit // slots / 2**30:.1f} GiB for each of its {slots} slots, cases may take"
-        f" {terms.memory / 2**30:.1f}; lower cluster.memory or start it with more"
-    )
