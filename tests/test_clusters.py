@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -299,3 +300,17 @@ def test_daemons_refuse_what_is_open_to_all(serve, tmp_path):
     for spec in (Cluster(), Cluster(kind="existing", address=str(tmp_path / "s.json"))):
         with pytest.raises(UsageError, match=r"kind local|without keys"):
             serve(spec, 300.0)
+
+
+def test_a_worker_that_finds_no_scheduler_gives_up(tls, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    keys = ", ".join(f"{name}: {path}" for name, path in tls)
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f"cluster: {{kind: existing, address: 'tls://127.0.0.1:{port}', tls: {{{keys}}}, patience: 2}}"
+    )
+    command = [sys.executable, "-m", "gpuprep.cli", "worker", "-c", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 3, done.stderr
+    assert "a worker gave up" in done.stderr
