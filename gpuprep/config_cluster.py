@@ -26,7 +26,7 @@ class Ssh(Strict):
     """Hosts reached by SSH keys; the first runs the scheduler too. Python has the same path on all."""
 
     hosts: Annotated[tuple[str, ...], Field(min_length=1)]
-    """One worker each; a host may be named more than once."""
+    """One worker each; a host is named once for each of its CUDA devices, or as often as is wanted."""
     user: str = ""
     port: Annotated[int, Field(gt=0, lt=65536)] = 22
     key: str = ""
@@ -81,8 +81,8 @@ class Kubernetes(Strict):
     claim: str = ""
     """PersistentVolumeClaim that holds input and output, mounted at ``mount``."""
     mount: str = "/cohort"
-    gpus: Annotated[int, Field(ge=0, le=16)] = 0
-    """NVIDIA devices per pod."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    """NVIDIA devices per pod: a process works on one."""
 
 
 class Cluster(Strict):

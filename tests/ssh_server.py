@@ -7,6 +7,7 @@ it was asked to run as a line of ``commands``.
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,16 +22,23 @@ async def serve(folder: Path) -> None:
     async def execute(asked: asyncssh.SSHServerProcess) -> None:
         with (folder / "commands").open("a") as log:
             log.write(f"{asked.command}\n")
-        pipe = asyncio.subprocess.PIPE
-        child = await asyncio.create_subprocess_shell(
-            asked.command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        child = subprocess.Popen(
+            asked.command,
+            shell=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         await asked.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-        watch = asyncio.create_task(asked.wait_closed())  # the client is gone: so is its command
-        watch.add_done_callback(
-            lambda _: child.returncode is None and os.killpg(child.pid, signal.SIGHUP)
-        )
-        asked.exit(await child.wait())
+        ended = asyncio.create_task(asyncio.to_thread(child.wait))
+        closed = asyncio.create_task(asked.wait_closed())
+        await asyncio.wait([ended, closed], return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            asked.exit(ended.result())
+        else:  # the client is gone: so is its command
+            os.killpg(child.pid, signal.SIGHUP)
+            await ended
 
     server = await asyncssh.listen(
         "127.0.0.1",

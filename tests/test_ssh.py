@@ -1,5 +1,6 @@
 """SSH clusters, over an SSH server on loopback that executes on this machine."""
 
+import os
 import subprocess
 import sys
 import time
@@ -62,3 +63,14 @@ def test_a_host_that_is_not_known_is_refused(server, spec, tmp_path):
 
 def test_what_is_not_given_is_left_to_ssh():
     assert connect_options(Ssh(hosts=("a",))) == {"port": 22}
+
+
+def test_workers_of_one_host_take_turns_over_its_devices(spec, tmp_path):
+    cluster = SshHosts(spec, 300.0, tmp_path / "scratch")
+    client = cluster.open()
+    try:
+        client.wait_for_workers(2, timeout=60)
+        seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+    finally:
+        cluster.close(kill=True)
+    assert sorted(seen.values()) == ["0", "1"]

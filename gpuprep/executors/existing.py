@@ -15,7 +15,7 @@ from gpuprep import config_cluster
 from gpuprep.config_cluster import check_address
 from gpuprep.errors import RunStopped, UsageError
 from gpuprep.executors.cluster import tls_security
-from gpuprep.executors.preparation import Preparation, silence_tornado
+from gpuprep.executors.preparation import join, silence_tornado
 
 _ANSWER_SECONDS = 20.0
 _PAUSE_SECONDS = 2.0
@@ -53,10 +53,7 @@ class ExistingScheduler:
                         " its keys",
                     ) from None
             time.sleep(_PAUSE_SECONDS)
-        self._client = Client(
-            address, security=security, timeout=_ANSWER_SECONDS, set_as_default=False
-        )
-        self._client.register_plugin(Preparation())
+        self._client = join(address, security, seconds=_ANSWER_SECONDS)
         self._joined = True
         return self._client
 

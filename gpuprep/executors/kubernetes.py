@@ -15,7 +15,7 @@ from distributed import Client
 from gpuprep import config_cluster
 from gpuprep.errors import UsageError
 from gpuprep.executors.cluster import cluster_settings, inherited
-from gpuprep.executors.preparation import Preparation, silence_tornado
+from gpuprep.executors.preparation import join, silence_tornado
 
 
 class KubernetesPods:
@@ -56,8 +56,7 @@ class KubernetesPods:
         except BaseException:
             self._settings.__exit__(None, None, None)
             raise
-        self._client = Client(self._cluster, set_as_default=False)
-        self._client.register_plugin(Preparation())
+        self._client = join(self._cluster)
         return self._client
 
     def tend(self) -> None:

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, Security
 
 from gpuprep.config_cluster import Cluster
 from gpuprep.executors.cluster import cluster_settings
-from gpuprep.executors.preparation import INTERRUPTS, Preparation, silence_tornado
+from gpuprep.executors.preparation import INTERRUPTS, join, silence_tornado
 from gpuprep.owner import make_scratch
 
 
@@ -65,9 +65,10 @@ class LocalProcesses:
                 memory_limit=0,
                 silence_logs=50,
             )
-        client = Client(cluster, security=security, set_as_default=False)
-        client.register_plugin(Preparation(self._devices))
-        return cluster, client
+        own = {
+            str(n): self._devices[n % len(self._devices)] for n in cluster.workers if self._devices
+        }
+        return cluster, join(cluster, security, devices=own)
 
     def tend(self) -> None:
         """Workers that die are replaced by their nannies."""

@@ -19,7 +19,7 @@ from gpuprep import config_cluster
 from gpuprep.config_cluster import Slurm
 from gpuprep.errors import RunStopped, UsageError
 from gpuprep.executors.cluster import cluster_settings, inherited, own_tls, tls_security
-from gpuprep.executors.preparation import Preparation, silence_tornado
+from gpuprep.executors.preparation import join, silence_tornado
 
 _EVERY_SECONDS = 15.0
 _MARGIN = 0.1  # of the walltime, for the last case and the way out
@@ -62,8 +62,7 @@ class SlurmJobs:
             self._settings.__exit__(None, None, None)
             raise
         self._cluster.scale(jobs=self._workers)
-        self._client = Client(self._cluster, security=tls_security(spec.tls), set_as_default=False)
-        self._client.register_plugin(Preparation())
+        self._client = join(self._cluster, tls_security(spec.tls))
         return self._client
 
     def tend(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from gpuprep import config_cluster
 from gpuprep.config_cluster import Ssh
 from gpuprep.errors import UsageError
 from gpuprep.executors.cluster import cluster_settings, own_tls, tls_security
-from gpuprep.executors.preparation import Preparation, silence_tornado
+from gpuprep.executors.preparation import join, silence_tornado
 
 _NO_WORKER_SECONDS = 60.0  # for nannies to replace the workers that died
 
@@ -29,43 +31,20 @@ class SshHosts:
         self._scratch = scratch
 
     def open(self) -> Client:
-        if self._spec.ssh is None:
+        ssh = self._spec.ssh
+        if ssh is None:
             raise UsageError("cluster.kind ssh needs cluster.ssh.hosts")
-        try:
-            import asyncssh
-            from distributed import SSHCluster
-        except ImportError:
-            raise UsageError(
-                "clusters over SSH need asyncssh", advice="pip install 'gpuprep[ssh]'"
-            ) from None
         shutil.rmtree(self._scratch, ignore_errors=True)
         spec = own_tls(self._spec, self._scratch)
         # SSHCluster hands these to the hosts
         self._settings = dask.config.set(cluster_settings(spec, self._silence))
         silence_tornado()
-        quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         try:
-            self._cluster = SSHCluster(
-                [self._spec.ssh.hosts[0], *self._spec.ssh.hosts],
-                connect_options=connect_options(self._spec.ssh),
-                scheduler_options={"protocol": "tls://", "port": 0, **quiet},
-                worker_options={
-                    "nthreads": spec.slots,
-                    "memory_limit": spec.bytes,
-                    "death_timeout": spec.patience,  # a worker without its scheduler ends
-                    **quiet,
-                },
-                remote_python=self._spec.ssh.python or None,
-                security=tls_security(spec.tls),
-            )
-        except (OSError, RuntimeError, asyncssh.Error) as error:
+            self._cluster = _start(spec, ssh)
+        except BaseException:
             self._clear()
-            raise UsageError(
-                f"the cluster on {', '.join(self._spec.ssh.hosts)} did not start: {error}",
-                advice="ssh HOST true must work without a question, and python there import gpuprep",
-            ) from None
-        self._client = Client(self._cluster, security=tls_security(spec.tls), set_as_default=False)
-        self._client.register_plugin(Preparation())
+            raise
+        self._client = join(self._cluster, tls_security(spec.tls))
         return self._client
 
     def tend(self) -> None:
@@ -79,6 +58,43 @@ class SshHosts:
     def _clear(self) -> None:
         self._settings.__exit__(None, None, None)
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _start(spec: config_cluster.Cluster, ssh: Ssh) -> Any:
+    try:
+        import asyncssh
+        from distributed import SSHCluster
+    except ImportError:
+        raise UsageError(
+            "clusters over SSH need asyncssh", advice="pip install 'gpuprep[ssh]'"
+        ) from None
+    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    try:
+        return SSHCluster(
+            [ssh.hosts[0], *ssh.hosts],
+            connect_options=connect_options(ssh),
+            scheduler_options={"protocol": "tls://", "port": 0, **quiet},
+            worker_options={
+                "nthreads": spec.slots,
+                "memory_limit": spec.bytes,
+                "death_timeout": spec.patience,  # a worker without its scheduler ends
+                **quiet,
+            },
+            remote_python=interpreters(ssh),
+            security=tls_security(spec.tls),
+        )
+    except (OSError, RuntimeError, asyncssh.Error) as error:
+        raise UsageError(
+            f"the cluster on {', '.join(ssh.hosts)} did not start: {error}",
+            advice="ssh HOST true must work without a question, and python there import gpuprep",
+        ) from None
+
+
+def interpreters(ssh: Ssh) -> list[str]:
+    """What runs the scheduler and each worker; workers of one host take turns over its CUDA devices."""
+    python = shlex.quote(ssh.python or sys.executable)
+    turns = (ssh.hosts[:number].count(host) for number, host in enumerate(ssh.hosts))
+    return [python, *(f"env CUDA_VISIBLE_DEVICES={turn} {python}" for turn in turns)]
 
 
 def connect_options(ssh: Ssh) -> dict[str, Any]:
