@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -280,6 +281,18 @@ def test_other_keys_are_turned_away(spec, tmp_path):
     stranger = spec.model_copy(update={"tls": Tls(ca=str(ca), cert=str(cert), key=str(key))})
     with pytest.raises(UsageError, match=r"lets us in.*certificate"):
         ExistingScheduler(stranger).open()
+
+
+def test_a_client_without_a_certificate_is_turned_away(spec, tls):
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.check_hostname = False
+    place = spec.address.removeprefix("tls://").split(":")
+    with (
+        socket.create_connection((place[0], int(place[1])), timeout=10) as plain,
+        context.wrap_socket(plain) as line,
+        pytest.raises(ssl.SSLError, match="certificate required"),
+    ):
+        line.recv(1)
 
 
 def test_something_else_that_listens_is_no_scheduler(monkeypatch):
