@@ -19,8 +19,9 @@ pytest.importorskip("dask_jobqueue", reason="pip install 'gpuprep[slurm]'")
 SCRIPTS = {
     # numbers are those of the processes; a job is in the queue while its process lives
     "sbatch": """
-        setsid bash "$1" >"$JOBS/log.$$" 2>&1 & number=$!
-        cp "$1" "$JOBS/$number.sh"
+        cp "$1" "$JOBS/script.$$"  # the caller removes its file
+        setsid bash "$JOBS/script.$$" >"$JOBS/log.$$" 2>&1 & number=$!
+        ln "$JOBS/script.$$" "$JOBS/$number.sh"
         echo "Submitted batch job $number"
     """,
     "squeue": """

@@ -74,10 +74,11 @@ class SlurmJobs:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _EVERY_SECONDS
+        # before the queue is asked, so that none is missed that is submitted in between
+        jobs = {name: str(job.job_id) for name, job in self._cluster.workers.items() if job.job_id}
         queued = _queued_jobs()
         if queued is None:
             return
-        jobs = {name: str(job.job_id) for name, job in self._cluster.workers.items()}
         gone = [name for name, number in jobs.items() if number not in queued]
         if self._cluster.scheduler_info["workers"]:
             self._lost = 0
