@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import gpuprep
-from gpuprep import cli_cases
+from gpuprep import cli_cases, cli_cluster
 from gpuprep.errors import CaseError, GpuprepError, RunStopped, UsageError
 from gpuprep.terminal import (
     ConfigOption,
@@ -37,6 +37,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Check, show or document a config.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 cli_cases.register(app)
+cli_cluster.register(app)
 
 
 def _show_version(value: bool) -> None:
@@ -63,7 +64,10 @@ def run(
     overrides: SetOption = None,
     backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
-    scheduler: Annotated[str, typer.Option(help="local or serial.")] = "local",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, write nothing.")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from gpuprep.config_cluster import Cluster
 from gpuprep.config_resample import Resample
 from gpuprep.config_run import Run
 from gpuprep.findings import CODES, Policy
@@ -255,6 +256,7 @@ class Config(Strict):
     store: Store = Store()
     cuda: Cuda = Cuda()
     run: Run = Run()
+    cluster: Cluster = Cluster()
 
     def resolved(self) -> dict[str, Any]:
         """Every value with defaults filled in, as plain JSON."""
@@ -263,12 +265,12 @@ class Config(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that decides the results (not limits, layout, durability, device, tries).
+        """SHA-256 over everything that decides the results (not limits, layout, durability, or where).
 
         Of a reference its grid counts, not where it lies.
         """
         parts = self.resolved()
-        del parts["cuda"], parts["run"]
+        del parts["cuda"], parts["run"], parts["cluster"]
         for name in ("layout", "follow_symlinks", "roots", "limits"):
             del parts["input"][name]
         del parts["store"]["fsync"]

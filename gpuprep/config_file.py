@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from gpuprep.config import Config
-from gpuprep.errors import ConfigError
+from gpuprep.config_cluster import Cluster
+from gpuprep.errors import ConfigError, UsageError
 
 
 def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Config:
@@ -45,6 +46,30 @@ def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
             f"{name} is not a valid config:\n{problems}",
             advice="gpuprep config show prints a complete config with every default",
         ) from None
+
+
+def choose_scheduler(cluster: Cluster, scheduler: str | None) -> Cluster:
+    """The config's cluster, or the one that ``--scheduler`` names: ``local``, an address or a .json file.
+
+    Keys and limits stay those of the config.
+
+    Raises:
+        UsageError: it is none of these, or the config lacks what it needs.
+    """
+    if scheduler is None:
+        return cluster
+    kept = cluster.model_dump(exclude={"kind", "address", "ssh", "slurm", "kubernetes"})
+    if scheduler == "local":
+        return Cluster.model_validate(kept)
+    if not (scheduler.endswith(".json") or "://" in scheduler):
+        raise UsageError(
+            f"scheduler {scheduler!r} is not known",
+            advice="use --scheduler local, serial, tls://host:port or a scheduler file (.json)",
+        )
+    try:
+        return Cluster.model_validate({**kept, "kind": "existing", "address": scheduler})
+    except ValidationError as error:
+        raise UsageError(f"--scheduler {scheduler}: {_explain(error.errors()[0])}") from None
 
 
 _MOST_BYTES = 1 << 20

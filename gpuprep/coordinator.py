@@ -11,17 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.backend import Backend, Name, available_cores, available_memory, choose_backend
+from gpuprep.backend import Name
 from gpuprep.case import Case
 from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
-from gpuprep.config_run import Run
 from gpuprep.crew import Crew
 from gpuprep.desk import open_desk
 from gpuprep.errors import RunStopped, StoreError, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
-from gpuprep.executors.base import Executor, Outcome
+from gpuprep.executors.base import Outcome
 from gpuprep.failpoints import failpoint
 from gpuprep.fingerprint import cohort_digest, merge_channels
 from gpuprep.interrupts import Interrupts
@@ -41,8 +40,7 @@ from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 from gpuprep.store.objects import is_url, to_place
 from gpuprep.tally import RunReport, Tally
-
-_MOST_PER_CORE = 16
+from gpuprep.workforce import muster
 
 
 def run(
@@ -52,7 +50,7 @@ def run(
     config: Config | Path | str | None = None,
     backend: Name = "auto",
     workers: int | None = None,
-    scheduler: str = "local",
+    scheduler: str | None = None,
     limit: int | None = None,
     overwrite: bool = False,
     listeners: Sequence[Listener] = (),
@@ -63,8 +61,9 @@ def run(
         input: a folder, a manifest, a ``dataset.json`` or a single file.
         output: the folder of the cohort, made when missing, or a URL such as ``s3://bucket/cohort``.
         config: a Config, a YAML file, or None for the defaults.
-        scheduler: ``local`` (Dask worker processes) or ``serial`` (this process).
-        workers: worker processes; by default one per CUDA device, or one per core.
+        scheduler: ``local`` (Dask worker processes), ``serial`` (this process), or the address or
+            scheduler file of a Dask cluster; by default what ``cluster`` in the config says.
+        workers: worker processes; by default those of the config, else one per CUDA device or core.
         limit: do only the first so many cases.
         overwrite: make every case anew.
 
@@ -72,9 +71,6 @@ def run(
         UsageError: input, output, config or backend cannot be used; nothing was started.
     """
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
-    chosen = choose_backend(backend)
-    workers = _workers(scheduler, workers, chosen)
-    per_worker = parsed.cuda.slots if chosen.devices and scheduler != "serial" else 1
     found = discover(
         Path(input),
         layout=parsed.input.layout,
@@ -83,8 +79,7 @@ def run(
     cases = found.cases[:limit]
     if not cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
-    workers = min(workers, -(-len(cases) // per_worker))
-    slots = workers * per_worker
+    force = muster(parsed, scheduler=scheduler, workers=workers, backend=backend, cases=len(cases))
     tell = _teller(listeners)
     if not is_url(output):
         _check_apart(Path(input), Path(output))
@@ -96,26 +91,20 @@ def run(
         desk.keep()
         desk.sweep()
         failpoint("after_claim", str(root))
-        tell(RunStarted(len(cases), workers, chosen.name, chosen.note))
+        tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
         base = CasePlan(
             cases[0],
             str(root),
             parsed.digest,
-            backend=chosen.name,
-            threads=max(1, available_cores() // slots),
-            memory=available_memory() // slots,
+            backend=force.backend.name,
+            threads=force.threads,
+            memory=force.memory,
             root=found.root,
             url=desk.url,
         )
-        crew = Crew(
-            lambda: _open_executor(scheduler, workers, per_worker, chosen.devices, parsed.run),
-            interrupts,
-            root,
-            parsed.run,
-            tell,
-        )
+        crew = Crew(force.starter(root, cases, tell), interrupts, root, parsed.run, tell)
         try:
             (root / FAILURES_FILE).unlink(missing_ok=True)
             if parsed.needs_cohort:
@@ -214,31 +203,6 @@ def _note_failure(failure: CaseFailed, root: Path, tally: Tally, tell: Listener)
     tally.failures.append(failure)
     append_line(root / FAILURES_FILE, failure.to_json())
     tell(failure)
-
-
-def _workers(scheduler: str, workers: int | None, chosen: Backend) -> int:
-    if scheduler not in ("local", "serial"):
-        raise UsageError(
-            f"scheduler {scheduler!r} is not known", advice="use --scheduler local or serial"
-        )
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be at least 1, not {workers}")
-    most = _MOST_PER_CORE * available_cores()
-    if workers is not None and workers > most:
-        raise UsageError(f"{workers} workers are more than {_MOST_PER_CORE} per core ({most})")
-    return 1 if scheduler == "serial" else workers or len(chosen.devices) or available_cores()
-
-
-def _open_executor(
-    scheduler: str, workers: int, per_worker: int, devices: tuple[str, ...], patience: Run
-) -> Executor:
-    if scheduler == "serial":
-        from gpuprep.executors.serial import SerialExecutor
-
-        return SerialExecutor()
-    from gpuprep.executors.dask import DaskExecutor
-
-    return DaskExecutor(workers, per_worker=per_worker, devices=devices, silence=patience.silence)
 
 
 def _check_apart(source: Path, output: Path) -> None:

@@ -119,7 +119,7 @@ class Crew:
         if again is None:
             return False
         if failure.retry == "memory" and self._executor is not None:
-            plan = replace(plan, memory=plan.memory * self._executor.slots, threads=1)
+            plan = replace(plan, memory=plan.memory * self._executor.neighbours, threads=1)
         if again.alone:
             backlog.add_suspect(plan)
         else:

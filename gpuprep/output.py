@@ -63,11 +63,13 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
 
 def describe(root: Path, config: Config, case_digest: str) -> None:
     """Write down the config, and the digest that every case of the cohort carries."""
+    recipe = config.resolved()
+    del recipe["cluster"]  # where the work is done is no part of the result
     document = {
         "version": gpuprep.__version__,
         "digest": config.digest,
         "case_digest": case_digest,
-        "config": config.resolved(),
+        "config": recipe,
     }
     _write_json(root / CONFIG_FILE, document)
 

@@ -12,13 +12,14 @@ from gpuprep.case import Case, LabelSource, Source
 from gpuprep.config import Config
 from gpuprep.config_file import parse_config
 from gpuprep.executors.dask import DaskExecutor
+from gpuprep.executors.local import LocalProcesses
 from gpuprep.output import claim
 from gpuprep.plan import CasePlan
 
 
 @pytest.fixture
 def executor():
-    executor = DaskExecutor(2)
+    executor = DaskExecutor(LocalProcesses(300.0, 2))
     yield executor
     executor.close()
 
@@ -40,7 +41,7 @@ def plans(tmp_path) -> list[CasePlan]:
 
 
 def workers(executor: DaskExecutor) -> list[int]:
-    return [worker.pid for worker in executor._cluster.workers.values()]
+    return executor._cluster.pids()
 
 
 def listening(pids: list[int]) -> set[str]:
@@ -78,7 +79,7 @@ def test_it_listens_on_loopback_only(executor):
 def test_a_client_without_the_certificate_is_turned_away(executor):
     from distributed import Client, Security
 
-    address = executor._cluster.scheduler_address
+    address = executor._client.scheduler.address
     assert address.startswith("tls://127.0.0.1:")
     stranger = Security.temporary()
     with pytest.raises(OSError, match=r"(?i)timed out|certificate|ssl"):

@@ -26,11 +26,16 @@ class Outcome:
 class Executor(Protocol):
     """Runs plans somewhere. Not thread-safe: one coordinator drives it."""
 
-    slots: int
-    """How many tasks run at one time."""
+    @property
+    def slots(self) -> int:
+        """How many tasks run at one time; changes as workers come and go."""
 
     lost: str
     """Why it cannot finish what it was given (no worker left, scheduler gone); empty while it can."""
+
+    @property
+    def neighbours(self) -> int:
+        """How many tasks may share the memory of one worker's host."""
 
     @property
     def inflight(self) -> int:

@@ -1,149 +1,85 @@
-"""Runs plans on Dask worker processes of this machine; the only file that imports Dask.
+"""Runs plans on the workers of a Dask cluster.
 
-Loopback and mutual TLS only, no dashboard. At most a window of tasks is known to the scheduler, each
-under a key of its own: Dask blames every task assigned to a worker that dies, so few may be assigned.
+At most a window of tasks is known to the scheduler, each under a key of its own: Dask blames every task
+assigned to a worker that dies, so few may be assigned. Workers on other hosts are examined when they join,
+and tasks go to those that passed.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import queue
-import shutil
-import signal
-import threading
-import time
 import uuid
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-import dask
 import distributed
-from distributed import Client, Future, LocalCluster, Security, WorkerPlugin
+from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from gpuprep.events import CaseFailed
+from gpuprep.events import CaseFailed, Listener
+from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import Outcome
+from gpuprep.executors.cluster import Cluster
+from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
-from gpuprep.owner import make_scratch
 from gpuprep.plan import CasePlan
 
-_INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
-_NO_WORKER_SECONDS = 15.0  # after which nobody will come to replace the last one
-_SETTINGS = {
-    "distributed.scheduler.allowed-failures": 0,
-    "distributed.scheduler.no-workers-timeout": "10 minutes",
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": 0.95,
-    "distributed.worker.profile.enabled": False,
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-    "distributed.admin.system-monitor.gil.enabled": False,
-    "distributed.diagnostics.nvml": False,
-    "distributed.comm.retry.count": 3,
-    "distributed.nanny.pre-spawn-environ": {
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-    },
-}
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A plan handed out; ``workers`` are those it may go to, None for any."""
 
-class _Preparation(WorkerPlugin):  # type: ignore[misc]
-    """What every worker does first: take its CUDA device, and leave Ctrl-C and the closed terminal to the
-    coordinator, which drains; a worker that died of them would lose its cases."""
-
-    name = "gpuprep-preparation"
-
-    def __init__(self, devices: tuple[str, ...]) -> None:
-        self._devices = devices
-
-    def setup(self, worker: Any) -> None:
-        if self._devices:
-            own = self._devices[int(worker.name) % len(self._devices)]
-            os.environ["CUDA_VISIBLE_DEVICES"] = own
-        _silence_tornado()
-        if threading.current_thread() is threading.main_thread():
-            for number in _INTERRUPTS:
-                signal.signal(number, signal.SIG_IGN)
-
-
-def _silence_tornado() -> None:
-    """Heartbeats that meet a closed connection while a cluster shuts down are logged with tracebacks."""
-    for name in ("tornado.application", "asyncio", "distributed.batched"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    future: Future  # a dropped future is cancelled
+    plan: CasePlan
+    workers: list[str] | None
 
 
 class DaskExecutor:
-    """Worker processes on this machine behind a Dask scheduler, each with one or more slots.
-
-    Workers take turns over the CUDA devices, where there are any.
-    """
+    """Runs plans on as many workers as a cluster has at the moment."""
 
     def __init__(
-        self,
-        workers: int,
-        *,
-        per_worker: int = 1,
-        devices: tuple[str, ...] = (),
-        silence: float = 300.0,
+        self, cluster: Cluster, *, terms: Terms | None = None, tell: Listener = lambda event: None
     ) -> None:
-        self.slots = workers * per_worker
         self.lost = ""
-        self._served = time.monotonic()  # when there last was a worker
-        self._scratch = make_scratch("gpuprep-workers-")
+        self._cluster = cluster
         self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
-        self._running: dict[str, tuple[Future, CasePlan]] = {}  # a dropped future is cancelled
-        ttl = {"distributed.scheduler.worker-ttl": f"{silence} s"}
-        self._settings = dask.config.set(_SETTINGS | ttl)  # until closed
+        self._running: dict[str, _Task] = {}
+        self._held: list[CasePlan] = []  # for want of any worker
+        self._client = cluster.open()
         try:
-            self._cluster, self._client = self._start(workers, per_worker, devices)
+            self._roster = Roster(self._client, terms, tell)
         except BaseException:
-            self._clear()
+            cluster.close(kill=True)
             raise
 
-    def _start(
-        self, workers: int, per_worker: int, devices: tuple[str, ...]
-    ) -> tuple[LocalCluster, Client]:
-        _silence_tornado()
-        security = Security.temporary()
-        with _interrupts_ignored(), warnings.catch_warnings():  # the workers inherit the first
-            warnings.simplefilter("ignore")  # a busy disk or port is nothing a user should act on
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=per_worker,
-                processes=True,
-                host="127.0.0.1",
-                protocol="tls://",
-                security=security,
-                dashboard_address=None,
-                # without a dashboard a plain HTTP server still listens: on any free port, with no routes
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                local_directory=self._scratch,
-                memory_limit=0,
-                silence_logs=50,
-            )
-        client = Client(cluster, security=security, set_as_default=False)
-        client.register_plugin(_Preparation(devices))
-        return cluster, client
+    @property
+    def slots(self) -> int:
+        return self._roster.slots
+
+    @property
+    def neighbours(self) -> int:
+        return self._cluster.neighbours
 
     @property
     def inflight(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._held)
 
     def submit(self, plan: CasePlan) -> None:
+        if not self._roster.admitted:
+            self._held.append(plan)
+            return
         key = f"{plan.task}-{plan.case.id}-{uuid.uuid4().hex}"
-        future = self._client.submit(perform_in_slot, plan.to_json(), key=key, pure=False)
-        self._running[key] = (future, plan)
+        workers = self._roster.restriction
+        future = self._client.submit(
+            perform_in_slot, plan.to_json(), key=key, pure=False, workers=workers
+        )
+        self._running[key] = _Task(future, plan, workers)
         future.add_done_callback(lambda finished: self._finished.put((finished, plan)))
 
     def wait(self, seconds: float) -> list[Outcome]:
         outcomes = []
+        if self._roster.refresh():
+            self._look_after()
         try:
             finished = [self._finished.get(timeout=seconds)]
             while True:
@@ -152,7 +88,6 @@ class DaskExecutor:
                 except queue.Empty:
                     break
         except queue.Empty:
-            self._look_after()
             return []
         for future, plan in finished:
             if self._running.pop(future.key, None) is None:
@@ -165,44 +100,31 @@ class DaskExecutor:
         return outcomes
 
     def _look_after(self) -> None:
-        """Workers that die are replaced by their nannies; here it shows when no more come."""
-        now = time.monotonic()
-        if self._cluster.scheduler.workers or not self._running:
-            self._served = now
-        elif now - self._served > _NO_WORKER_SECONDS:
-            self.lost = "every worker process has died"
+        """Lost workers are replaced, and what waited for them goes to others; or no more will come."""
+        self._cluster.tend()
+        admitted = self._roster.admitted
+        for key, task in list(self._running.items()):
+            if task.workers is not None and not admitted.keys() & set(task.workers):
+                del self._running[key]
+                task.future.cancel()
+                self._held.append(task.plan)
+        held, self._held = self._held, []
+        for plan in held:
+            self.submit(plan)
+        if self.inflight and self._roster.empty_seconds > self._cluster.patience:
+            self.lost = f"there has been no worker for {self._roster.empty_seconds:.0f} s"
 
     def state(self) -> dict[str, Any]:
-        scheduler = self._cluster.scheduler
-        workers = {
-            address: {
-                "pid": getattr(self._cluster.workers.get(worker.name), "pid", None),
-                "status": str(worker.status),
-                "silent_seconds": round(time.time() - worker.last_seen, 1),
-                "tasks": [task.key for task in worker.processing],
-            }
-            for address, worker in scheduler.workers.items()
-        }
-        tasks = {key: task.state for key, task in scheduler.tasks.items()}
+        tasks = {key: task.future.status for key, task in self._running.items()}
+        workers = self._roster.state()
         return {"workers": workers, "tasks": tasks, "distributed": distributed.__version__}
 
-    def _kill_workers(self) -> None:
-        for nanny in self._cluster.workers.values():
-            self._cluster.loop.add_callback(nanny.close_gracefully)  # it starts no other one
-            with suppress(ProcessLookupError, TypeError):
-                os.kill(nanny.pid, signal.SIGKILL)
-
     def close(self) -> None:
-        if self._running:  # closing politely would wait for them
-            self._kill_workers()
+        kill = bool(self._running)
         self._running.clear()
-        self._client.close(timeout=5)
-        self._cluster.close(timeout=10)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._settings.__exit__(None, None, None)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._held.clear()
+        self._roster.close()
+        self._cluster.close(kill=kill)
 
 
 def _outcome(future: Future, plan: CasePlan) -> Outcome:
@@ -215,17 +137,3 @@ def _outcome(future: Future, plan: CasePlan) -> Outcome:
         return Outcome(plan, failed=explain(plan, error))
     message = "its worker process died (killed, or out of memory)"
     return Outcome(plan, failed=CaseFailed(plan.case.id, "crash", "CRASH", message, retry="crash"))
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Interrupts are ignored inside the block, where the main thread runs it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _INTERRUPTS}
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)

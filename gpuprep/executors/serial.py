@@ -16,6 +16,7 @@ class SerialExecutor:
     """One task at a time; ``wait`` does the work."""
 
     slots = 1
+    neighbours = 1
     lost = ""
 
     def __init__(self) -> None:

@@ -1,0 +1,159 @@
+"""The workers that may have cases: each that joins is examined before it gets its first."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from distributed import Client
+
+from gpuprep.errors import UsageError
+from gpuprep.events import Listener, Notice
+from gpuprep.executors.admission import (
+    Terms,
+    examine,
+    examine_scheduler,
+    lenience,
+    objections,
+    shortage,
+)
+
+_EVERY_SECONDS = 2.0
+_ANSWER_SECONDS = 20.0
+
+
+class Roster:
+    """Which workers there are now. Without terms every worker is taken as it is."""
+
+    def __init__(self, client: Client, terms: Terms | None, tell: Listener) -> None:
+        self._client = client
+        self._terms = terms
+        self._token = _Token(Path(terms.output)) if terms else None
+        self._tell = tell
+        self._refused: dict[str, str] = {}
+        self._present: Mapping[str, Any] = {}
+        self._due = 0.0
+        self._last_seen = time.monotonic()
+        self.admitted: dict[str, int] = {}
+        """Address → number of slots."""
+        try:
+            unfit = self._unfit_scheduler() if terms else []
+            self.refresh()
+            if not self.admitted:
+                unfit += self._refused.values()
+            if unfit:
+                raise UsageError(
+                    "; ".join(unfit),
+                    advice="every host needs the same versions, and the same folders at the same paths",
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def slots(self) -> int:
+        return sum(self.admitted.values())
+
+    @property
+    def empty_seconds(self) -> float:
+        """How long there has been no worker."""
+        return 0.0 if self.admitted else time.monotonic() - self._last_seen
+
+    @property
+    def restriction(self) -> list[str] | None:
+        """The workers a task may go to; None for any."""
+        return None if self._terms is None else list(self.admitted)
+
+    def refresh(self) -> bool:
+        """Look again, every few seconds at most; whether it did."""
+        if time.monotonic() < self._due:
+            return False
+        self._due = time.monotonic() + _EVERY_SECONDS
+        present = self._answer()
+        if present is None:
+            return True
+        self._present = present
+        self._refused = {each: why for each, why in self._refused.items() if each in present}
+        newcomers = present.keys() - self.admitted.keys() - self._refused.keys()
+        fit = self.admitted.keys() | self._fit(sorted(newcomers), present)
+        self.admitted = {each: present[each]["nthreads"] for each in present if each in fit}
+        if self.admitted:
+            self._last_seen = time.monotonic()
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """Every worker as the scheduler last told of it."""
+        return {
+            address: {
+                "host": worker["host"],
+                "status": worker["status"],
+                "silent_seconds": round(time.time() - worker["last_seen"], 1),
+                "executing": worker["metrics"].get("executing", 0),
+                "refused": self._refused.get(address, ""),
+            }
+            for address, worker in self._present.items()
+        }
+
+    def close(self) -> None:
+        """Take the token away again."""
+        if self._token is not None:
+            self._token.file.unlink(missing_ok=True)
+
+    def _answer(self) -> Mapping[str, Any] | None:
+        """Every worker as the scheduler knows it; None when the scheduler does not answer."""
+        identity = self._client.scheduler.identity
+        try:
+            known = self._client.sync(identity, n_workers=-1, callback_timeout=_ANSWER_SECONDS)
+        except OSError:
+            return None
+        workers: Mapping[str, Any] = known["workers"]
+        return workers
+
+    def _unfit_scheduler(self) -> list[str]:
+        """Why the scheduler, which unpacks every task, cannot serve this run."""
+        try:
+            answer = self._client.run_on_scheduler(examine_scheduler)
+        except Exception as error:  # whatever it raised there, as where gpuprep is not installed
+            answer = error
+        unfit = objections("the scheduler", answer)
+        if not unfit and (advice := lenience(answer)):
+            self._tell(Notice(advice))
+        return unfit
+
+    def _fit(self, newcomers: list[str], present: Mapping[str, Any]) -> set[str]:
+        """Those newcomers that keep the terms; one that does not answer is asked again later."""
+        if self._terms is None or self._token is None or not newcomers:
+            return set(newcomers)
+        terms = {**asdict(self._terms), "token": self._token.text, "file": str(self._token.file)}
+        try:
+            answers = self._client.run(examine, terms, workers=newcomers, on_error="return")
+        except OSError:
+            answers = {}
+        fit = set()
+        for address in newcomers:
+            answer = answers.get(address)
+            if isinstance(answer, OSError | None):
+                continue
+            if unfit := objections(f"worker {address}", answer):
+                self._refused[address] = "; ".join(unfit)
+                self._tell(Notice(f"no cases for it: {self._refused[address]}"))
+                continue
+            fit.add(address)
+            if advice := shortage(present[address], self._terms):
+                self._tell(Notice(f"worker {address} on host {answer['host']} {advice}"))
+        return fit
+
+
+class _Token:
+    """A file in the output: a worker that reads the same text there works on the same file system."""
+
+    def __init__(self, output: Path) -> None:
+        for stale in output.glob(".token-*"):  # of a run that was killed
+            stale.unlink(missing_ok=True)
+        self.text = secrets.token_hex(16)
+        self.file = output / f".token-{self.text[:8]}"
+        self.file.write_text(self.text, "utf-8")

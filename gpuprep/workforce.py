@@ -1,0 +1,129 @@
+"""Who does the work of a run: where, how many workers, with which engine and which share of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gpuprep import config_cluster
+from gpuprep.backend import Backend, Name, available_cores, available_memory, choose_backend
+from gpuprep.case import Case
+from gpuprep.config import Config
+from gpuprep.config_file import choose_scheduler
+from gpuprep.errors import UsageError
+from gpuprep.events import Listener
+from gpuprep.executors.base import Executor
+
+_MOST_PER_CORE = 16
+_SAMPLED_CASES = 3
+_SCRATCH = ".cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Workforce:
+    """What a run works with, resolved; ``starter`` gets it going."""
+
+    cluster: config_cluster.Cluster
+    silence: float
+    """Seconds without a sign of life after which a worker counts as dead."""
+    serial: bool
+    backend: Backend
+    workers: int
+    per_worker: int
+    """Cases a worker has in hand at one time."""
+    threads: int
+    """Cores for each case."""
+    memory: int
+    """Bytes for each case."""
+
+    def starter(
+        self, output: Path, cases: Sequence[Case], tell: Listener
+    ) -> Callable[[], Executor]:
+        """What starts the executor for a cohort, and starts it afresh after that was closed.
+
+        It raises UsageError when the cluster cannot be reached or started, or none of its workers is fit.
+        """
+        if self.serial:
+            from gpuprep.executors.serial import SerialExecutor
+
+            return SerialExecutor
+        from gpuprep.executors.admission import Terms
+        from gpuprep.executors.dask import DaskExecutor
+        from gpuprep.executors.kinds import cluster_of
+
+        cluster = cluster_of(
+            self.cluster,
+            self.silence,
+            workers=self.workers,
+            per_worker=self.per_worker,
+            devices=self.backend.devices,
+            scratch=output / _SCRATCH,
+        )
+        sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
+        terms = Terms(str(output), tuple(sampled), self.backend.name, self.memory)
+        local = self.cluster.kind == "local"
+        return partial(DaskExecutor, cluster, terms=None if local else terms, tell=tell)
+
+
+def muster(
+    config: Config, *, scheduler: str | None, workers: int | None, backend: Name, cases: int
+) -> Workforce:
+    """The workforce for a run of so many cases; arguments that are given go before the config.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    serial = scheduler == "serial"
+    cluster = config.cluster if serial else choose_scheduler(config.cluster, scheduler)
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, not {workers}")
+    workers = workers or cluster.workers
+    if serial or cluster.kind == "local":
+        return _here(config, cluster, workers, choose_backend(backend), cases, serial=serial)
+    chosen = (
+        Backend("cupy")
+        if backend == "cupy"
+        else Backend("numpy", "using NumPy on the workers; --backend cupy where they have GPUs")
+    )
+    hosts = len(cluster.ssh.hosts) if cluster.ssh else 1
+    return Workforce(
+        cluster,
+        config.run.silence,
+        serial=False,
+        backend=chosen,
+        workers=workers or hosts,
+        per_worker=cluster.slots,
+        threads=max(1, cluster.threads // cluster.slots),
+        memory=cluster.bytes // cluster.slots,
+    )
+
+
+def _here(
+    config: Config,
+    cluster: config_cluster.Cluster,
+    workers: int | None,
+    chosen: Backend,
+    cases: int,
+    *,
+    serial: bool,
+) -> Workforce:
+    """This machine, divided among its workers."""
+    most = _MOST_PER_CORE * available_cores()
+    if workers is not None and workers > most:
+        raise UsageError(f"{workers} workers are more than {_MOST_PER_CORE} per core ({most})")
+    per_worker = config.cuda.slots if chosen.devices and not serial else 1
+    number = 1 if serial else workers or len(chosen.devices) or available_cores()
+    number = min(number, -(-cases // per_worker))
+    slots = number * per_worker
+    return Workforce(
+        cluster,
+        config.run.silence,
+        serial=serial,
+        backend=chosen,
+        workers=number,
+        per_worker=per_worker,
+        threads=max(1, available_cores() // slots),
+        memory=available_memory() // slots,
+    )

@@ -1,0 +1,58 @@
+"""An SSH server on loopback that executes commands on this machine: ``ssh_server.py FOLDER``.
+
+It writes to the folder: the key that it lets in (``user``), ``known_hosts``, ``port``, and each command that
+it was asked to run as a line of ``commands``.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncssh
+
+
+async def serve(folder: Path) -> None:
+    host, user = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    user.write_private_key(str(folder / "user"))
+    user.write_public_key(str(folder / "user.pub"))
+
+    async def execute(asked: asyncssh.SSHServerProcess) -> None:
+        with (folder / "commands").open("a") as log:
+            log.write(f"{asked.command}\n")
+        child = subprocess.Popen(
+            asked.command,
+            shell=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        await asked.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+        ended = asyncio.create_task(asyncio.to_thread(child.wait))
+        closed = asyncio.create_task(asked.wait_closed())
+        await asyncio.wait([ended, closed], return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            asked.exit(ended.result())
+        else:  # the client is gone: so is its command
+            os.killpg(child.pid, signal.SIGHUP)
+            await ended
+
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_host_keys=[host],
+        authorized_client_keys=str(folder / "user.pub"),
+        process_factory=execute,
+    )
+    public = host.export_public_key().decode()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{server.get_port()} {public}")
+    (folder / "port.partial").write_text(str(server.get_port()))
+    (folder / "port.partial").rename(folder / "port")
+    await server.wait_closed()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Path(sys.argv[1])))

@@ -1,0 +1,134 @@
+"""SLURM clusters, with a batch system of three small scripts that runs the jobs on this machine."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import dask
+import pytest
+
+import gpuprep
+from gpuprep.config_cluster import Cluster, Slurm
+from gpuprep.errors import RunStopped, UsageError
+from gpuprep.executors import slurm
+
+pytest.importorskip("dask_jobqueue", reason="pip install 'gpuprep[slurm]'")
+
+SCRIPTS = {
+    # numbers are those of the processes; a job is in the queue while its process lives
+    "sbatch": """
+        cp "$1" "$JOBS/script.$$"  # the caller removes its file
+        setsid bash "$JOBS/script.$$" >"$JOBS/log.$$" 2>&1 & number=$!
+        ln "$JOBS/script.$$" "$JOBS/$number.sh"
+        echo "Submitted batch job $number"
+    """,
+    "squeue": """
+        for script in "$JOBS"/*.sh; do
+            number=$(basename "$script" .sh)
+            if kill -0 "$number" 2>/dev/null; then echo "$number"; fi
+        done
+    """,
+    "scancel": 'kill -TERM -- "-$1" 2>/dev/null || true',
+}
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    for name, text in SCRIPTS.items():
+        script = folder / name
+        script.write_text(f"#!/usr/bin/env bash\n{text}\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("JOBS", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    yield folder
+    for script in folder.glob("*.sh"):
+        try:
+            os.killpg(int(script.stem), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+@pytest.fixture
+def spec() -> Cluster:
+    asked = Slurm(walltime="01:00:00", queue="gpu", account="me", interface="lo",
+                  directives=("--gres=gpu:1",), prologue=("echo prologue",))  # fmt: skip
+    return Cluster(kind="slurm", workers=2, slots=2, threads=8, memory="1GiB", slurm=asked)
+
+
+def test_the_job_script_asks_for_what_the_config_says(jobs, spec, tmp_path):
+    cluster = slurm.SlurmJobs(spec, 300.0, 1, tmp_path / "scratch")
+    client = cluster.open()
+    try:
+        client.wait_for_workers(1, timeout=60)
+        (script,) = (path.read_text() for path in jobs.glob("*.sh"))
+    finally:
+        cluster.close(kill=True)
+    for line in ("-p gpu", "-A me", "--cpus-per-task=8", "--mem=1G", "-t 01:00:00", "--gres=gpu:1"):
+        assert f"#SBATCH {line}\n" in script
+    assert "\necho prologue\n" in script
+    (settings,) = (line for line in script.splitlines() if "DASK_INTERNAL_INHERIT_CONFIG" in line)
+    inherited = dask.config.deserialize(settings.partition("=")[2])
+    assert inherited["distributed"]["worker"]["memory"]["pause"] is False
+    command = script.splitlines()[-1]
+    assert "tls://127.0.0.1:" in command
+    assert "--nthreads 2" in command
+    assert "--lifetime 3240s --lifetime-stagger 180s" in command
+    assert f"--tls-key {tmp_path / 'scratch/tls/key.pem'}" in command
+    assert not (tmp_path / "scratch/tls").exists(), "keys outlive the run"
+
+
+def test_a_run_as_jobs(jobs, spec, cohort_folder, tmp_path):
+    config = gpuprep.Config(cluster=spec)
+    report = gpuprep.run(cohort_folder, tmp_path / "out", config=config)
+    assert report.exit_code == 0
+    assert report.finished.done == 4
+    assert len(list(jobs.glob("*.sh"))) == 2
+
+
+def test_a_job_that_is_gone_gets_a_successor(jobs, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(slurm, "_EVERY_SECONDS", 0.0)
+    cluster = slurm.SlurmJobs(spec, 300.0, 1, tmp_path / "scratch")
+    client = cluster.open()
+    try:
+        client.wait_for_workers(1, timeout=60)
+        (first,) = jobs.glob("*.sh")
+        cluster.tend()
+        assert list(jobs.glob("*.sh")) == [first]
+        os.killpg(int(first.stem), signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while len(list(jobs.glob("*.sh"))) < 2 and time.monotonic() < deadline:
+            cluster.tend()
+            time.sleep(0.2)
+        client.wait_for_workers(1, timeout=60)
+        assert len(list(jobs.glob("*.sh"))) == 2
+    finally:
+        cluster.close(kill=True)
+
+
+def tend_for(cluster: slurm.SlurmJobs, *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        cluster.tend()
+        time.sleep(0.1)
+
+
+def test_jobs_that_end_at_once_stop_the_run(jobs, spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(slurm, "_EVERY_SECONDS", 0.0)
+    broken = spec.model_copy(update={"slurm": Slurm(interface="lo", prologue=("exit 1",))})
+    cluster = slurm.SlurmJobs(broken, 300.0, 1, tmp_path / "scratch")
+    cluster.open()
+    try:
+        with pytest.raises(RunStopped, match="no worker came up"):
+            tend_for(cluster, seconds=30)
+    finally:
+        cluster.close(kill=True)
+
+
+def test_a_host_without_slurm_says_so(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UsageError, match="no sbatch"):
+        slurm.SlurmJobs(spec, 300.0, 1, tmp_path / "scratch").open()
