@@ -18,7 +18,6 @@ from gpuprep.plan import CasePlan
 from gpuprep.retries import Retries
 from gpuprep.watch import Storm, Watchdog
 
-_WINDOW = 1.25  # tasks handed out per slot
 _POLL_SECONDS = 0.2
 _MOST_REBUILDS = 3  # executors lost without a single outcome in between
 _LOGS_FOLDER = ".logs"
@@ -86,7 +85,7 @@ class Crew:
     def _has_room(self) -> bool:
         if self._executor is None:
             return True
-        return len(self._inflight) < max(1, round(self._executor.slots * _WINDOW))
+        return len(self._inflight) < self._executor.window
 
     def _wait(self, backlog: Backlog) -> list[Outcome]:
         if self._executor is None or not self._inflight:

@@ -27,8 +27,9 @@ class Executor(Protocol):
     """Runs plans somewhere. Not thread-safe: one coordinator drives it."""
 
     @property
-    def slots(self) -> int:
-        """How many tasks run at one time; changes as workers come and go."""
+    def window(self) -> int:
+        """How many tasks it takes at one time: those that run, and some to follow them at once. Changes as
+        workers come and go."""
 
     lost: str
     """Why it cannot finish what it was given (no worker left, scheduler gone); empty while it can."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import queue
 import uuid
+from asyncio import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ from gpuprep.executors.cluster import Cluster
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
 from gpuprep.plan import CasePlan
+
+_LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ class DaskExecutor:
     ) -> None:
         self.lost = ""
         self._cluster = cluster
-        self._finished: queue.SimpleQueue[tuple[Future, CasePlan]] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[tuple[Future, CasePlan, list[Outcome]]] = (
+            queue.SimpleQueue()
+        )
         self._running: dict[str, _Task] = {}
         self._held: list[CasePlan] = []  # for want of any worker
         self._client = cluster.open()
@@ -53,8 +59,9 @@ class DaskExecutor:
             raise
 
     @property
-    def slots(self) -> int:
-        return self._roster.slots
+    def window(self) -> int:
+        slots = self._roster.slots
+        return slots + max(_LEAST_AHEAD, slots // 4)
 
     @property
     def neighbours(self) -> int:
@@ -74,7 +81,14 @@ class DaskExecutor:
             perform_in_slot, plan.to_json(), key=key, pure=False, workers=workers
         )
         self._running[key] = _Task(future, plan, workers)
-        future.add_done_callback(lambda finished: self._finished.put((finished, plan)))
+        self._client.loop.add_callback(self._fetch, future, plan)
+
+    async def _fetch(self, future: Future, plan: CasePlan) -> None:
+        """Bring a task's result as soon as there is one, so that the coordinator does not wait on the way."""
+        results: list[Outcome] = []
+        with suppress(CancelledError):
+            results = await self._client.gather([future], errors="skip", asynchronous=True)
+        self._finished.put((future, plan, results))
 
     def wait(self, seconds: float) -> list[Outcome]:
         outcomes = []
@@ -89,13 +103,13 @@ class DaskExecutor:
                     break
         except queue.Empty:
             return []
-        for future, plan in finished:
+        for future, plan, results in finished:
             if self._running.pop(future.key, None) is None:
                 continue
             if future.status == "cancelled":
                 self.lost = "the Dask scheduler has dropped a task"
                 continue
-            outcomes.append(_outcome(future, plan))
+            outcomes.append(results[0] if results else _failure(future, plan))
             future.release()
         return outcomes
 
@@ -127,11 +141,8 @@ class DaskExecutor:
         self._cluster.close(kill=kill)
 
 
-def _outcome(future: Future, plan: CasePlan) -> Outcome:
-    """What a finished future says."""
-    if future.status == "finished":
-        outcome: Outcome = future.result()
-        return outcome
+def _failure(future: Future, plan: CasePlan) -> Outcome:
+    """What a future without a result says."""
     error = future.exception()
     if not isinstance(error, KilledWorker):
         return Outcome(plan, failed=explain(plan, error))

@@ -15,7 +15,7 @@ from gpuprep.plan import CasePlan
 class SerialExecutor:
     """One task at a time; ``wait`` does the work."""
 
-    slots = 1
+    window = 1
     neighbours = 1
     lost = ""
 
