@@ -101,6 +101,7 @@ def run(
             backend=force.backend.name,
             threads=force.threads,
             memory=force.memory,
+            shares=force.shares,
             root=found.root,
             url=desk.url,
         )

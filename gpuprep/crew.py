@@ -117,8 +117,8 @@ class Crew:
         again = self._retries.after(plan, failure)
         if again is None:
             return False
-        if failure.retry == "memory" and self._executor is not None:
-            plan = replace(plan, memory=plan.memory * self._executor.neighbours, threads=1)
+        if failure.retry == "memory":
+            plan = replace(plan, memory=plan.memory * plan.shares, shares=1, threads=1)
         if again.alone:
             backlog.add_suspect(plan)
         else:

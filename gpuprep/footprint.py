@@ -19,6 +19,9 @@ _WINDOW_OUTPUTS = 64
 
 _WINDOW_TAPS = 64
 _THREAD_BYTES = 32 << 20
+_SOURCE_PARTS = 2
+"""A decoded file may take one in so many bytes of what its case is allowed."""
+
 _MASK_BYTES = 4
 """Bytes per input voxel of a foreground mask, and of finding it."""
 
@@ -35,6 +38,11 @@ class Footprint:
     def peak(self) -> int:
         """The most it takes where everything is in memory."""
         return self.sources + self.results + self.working
+
+    @property
+    def roomy(self) -> int:
+        """The least to allow so that nothing goes to disk."""
+        return max(self.peak, _SOURCE_PARTS * self.sources)
 
     def left_for_results(self, allowed: int) -> int | None:
         """Bytes of results and copies that may be in memory; None for any number."""
@@ -60,7 +68,12 @@ def check_memory(case_id: str, least: int, allowed: int) -> None:
 
 def source_in_memory(allowed: int) -> int | None:
     """Bytes of one decoded file that may be in memory where a case may take ``allowed`` in all."""
-    return allowed // 2 if allowed else None
+    return allowed // _SOURCE_PARTS if allowed else None
+
+
+def shares_for(needed: int, share: int, most: int) -> int:
+    """How many shares of ``share`` bytes (at least 1) hold ``needed`` bytes; ``most`` where all do not."""
+    return min(most, max(1, -(-needed // share)))
 
 
 def footprint(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from gpuprep.case import Case
+from gpuprep.case import Case, Source
 from gpuprep.config import Config
 from gpuprep.config_resample import Reference, Resample
 from gpuprep.errors import InputError, InternalError
 from gpuprep.footprint import footprint, stored_bytes
 from gpuprep.geometry import Geometry, Reorientation, Triple
 from gpuprep.grids import GridMapping, map_onto, map_shape, map_spacing
+from gpuprep.io.scan import Preview
 
 _ANISOTROPIC = 3  # nnU-Net's ANISO_THRESHOLD: coarsest over finest spacing, strictly above
 _LONGEST_AXIS = 65_535
@@ -32,6 +33,8 @@ class CasePlan:
     threads: int = 1
     memory: int = 0
     """Bytes the case may take at its peak; 0 for no limit. What is beyond goes to disk where it can."""
+    shares: int = 1
+    """How many cases divide the memory of their host, ``memory`` for each; a large one takes several."""
     replace: bool = False
     root: str = ""
     """The folder that its files must lie in, links followed; empty for anywhere."""
@@ -57,6 +60,8 @@ class Projection:
     bytes_in: int
     bytes_out: int
     peak_bytes: int
+    roomy_bytes: int
+    """What it may take so that nothing of it goes to disk."""
     least_bytes: int
     """What must be in memory where the rest goes to disk."""
     findings: tuple[str, ...] = ()
@@ -133,6 +138,26 @@ def _coarsest(spacing: Triple) -> int | None:
     return axes[0] if len(axes) == 1 else None
 
 
+def project_case(case: Case, config: Config, peek: Callable[[Source], Preview]) -> Projection:
+    """What a case will need, from the headers of its images; a label counts as one more channel.
+
+    Raises:
+        InputError: an image is unusable, or its output would be beyond all limits.
+    """
+    previews = [peek(image) for image in case.images]
+    channels = sum(preview.channels for preview in previews)
+    decoded_bytes = sum(preview.straight_bytes for preview in previews)
+    return project(
+        case,
+        config,
+        previews[0].straight_geometry,
+        channels,
+        sum(preview.file_bytes for preview in previews),
+        decoded_bytes + decoded_bytes * len(case.labels) // channels,
+        [finding.code for preview in previews for finding in preview.findings],
+    )
+
+
 def project(
     case: Case,
     config: Config,
@@ -156,6 +181,7 @@ def project(
         bytes_in,
         image_bytes + label_bytes,
         needed.peak,
+        needed.roomy + label_bytes,
         needed.working,
         tuple(findings),
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.backend import available_memory
-from gpuprep.case import Case
 from gpuprep.cohort import Unmatched, discover
 from gpuprep.config import Config
 from gpuprep.errors import CaseError
@@ -15,7 +14,7 @@ from gpuprep.events import CaseFailed
 from gpuprep.executors.task import explain, read_rules
 from gpuprep.footprint import check_memory
 from gpuprep.io.sandbox import Sandbox
-from gpuprep.plan import CasePlan, Projection, project
+from gpuprep.plan import CasePlan, Projection, project_case
 from gpuprep.reference import with_reference
 
 
@@ -62,22 +61,9 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     with Sandbox(read_rules(config, root=found.root)) as sandbox:
         for case in found.cases[:limit]:
             try:
-                projection = _project(case, config, sandbox)
+                projection = project_case(case, config, sandbox.peek)
                 check_memory(case.id, projection.least_bytes, memory)
                 projections.append(projection)
             except CaseError as error:
                 refused.append(explain(CasePlan(case, "", ""), error))
     return CohortPreview(found.layout, tuple(projections), tuple(refused), found.unmatched)
-
-
-def _project(case: Case, config: Config, sandbox: Sandbox) -> Projection:
-    previews = [sandbox.peek(image) for image in case.images]
-    return project(
-        case,
-        config,
-        previews[0].straight_geometry,
-        sum(preview.channels for preview in previews),
-        sum(preview.file_bytes for preview in previews),
-        sum(preview.straight_bytes for preview in previews),
-        [finding.code for preview in previews for finding in preview.findings],
-    )

@@ -38,6 +38,11 @@ class Workforce:
     memory: int
     """Bytes for each case."""
 
+    @property
+    def shares(self) -> int:
+        """How many cases divide one memory: this machine's, or that of a worker elsewhere."""
+        return self.workers * self.per_worker if self.cluster.kind == "local" else self.per_worker
+
     def starter(
         self, output: Path, cases: Sequence[Case], tell: Listener
     ) -> Callable[[], Executor]:

@@ -35,10 +35,6 @@ class Executor(Protocol):
     """Why it cannot finish what it was given (no worker left, scheduler gone); empty while it can."""
 
     @property
-    def neighbours(self) -> int:
-        """How many tasks may share the memory of one worker's host."""
-
-    @property
     def inflight(self) -> int:
         """Tasks that were submitted and have not been returned yet."""
 

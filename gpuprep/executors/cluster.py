@@ -24,9 +24,6 @@ class Cluster(Protocol):
     patience: float
     """Seconds without any worker after which nothing more is to be expected."""
 
-    neighbours: int
-    """How many tasks may share the memory of one worker's host, as far as gpuprep divided it."""
-
     def open(self) -> Client:
         """A client of the cluster's scheduler. Workers may join later, and come and go.
 

@@ -64,10 +64,6 @@ class DaskExecutor:
         return slots + max(_LEAST_AHEAD, slots // 4)
 
     @property
-    def neighbours(self) -> int:
-        return self._cluster.neighbours
-
-    @property
     def inflight(self) -> int:
         return len(self._running) + len(self._held)
 

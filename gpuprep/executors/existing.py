@@ -26,7 +26,6 @@ class ExistingScheduler:
 
     def __init__(self, spec: config_cluster.Cluster) -> None:
         self.patience = spec.patience
-        self.neighbours = spec.slots
         self._spec = spec
         self._joined = False
 

@@ -27,7 +27,6 @@ class KubernetesPods:
 
     def __init__(self, spec: config_cluster.Cluster, silence: float, workers: int) -> None:
         self.patience = spec.patience
-        self.neighbours = spec.slots
         self._spec = spec
         self._silence = silence
         self._workers = workers

@@ -30,7 +30,6 @@ class LocalProcesses:
     def __init__(
         self, silence: float, workers: int, *, per_worker: int = 1, devices: tuple[str, ...] = ()
     ) -> None:
-        self.neighbours = workers * per_worker
         self._silence = silence
         self._workers = workers
         self._per_worker = per_worker
@@ -68,7 +67,7 @@ class LocalProcesses:
         own = {
             str(n): self._devices[n % len(self._devices)] for n in cluster.workers if self._devices
         }
-        return cluster, join(cluster, security, devices=own)
+        return cluster, join(cluster, security, devices=own, folder=self._scratch)
 
     def tend(self) -> None:
         """Workers that die are replaced by their nannies."""

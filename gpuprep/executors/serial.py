@@ -16,7 +16,6 @@ class SerialExecutor:
     """One task at a time; ``wait`` does the work."""
 
     window = 1
-    neighbours = 1
     lost = ""
 
     def __init__(self) -> None:

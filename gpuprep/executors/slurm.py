@@ -33,7 +33,6 @@ class SlurmJobs:
         self, spec: config_cluster.Cluster, silence: float, workers: int, scratch: Path
     ) -> None:
         self.patience = float("inf")  # a job may wait in the queue for as long as it takes
-        self.neighbours = spec.slots
         self._spec = spec
         self._silence = silence
         self._workers = workers

@@ -25,7 +25,6 @@ class SshHosts:
 
     def __init__(self, spec: config_cluster.Cluster, silence: float, scratch: Path) -> None:
         self.patience = _NO_WORKER_SECONDS
-        self.neighbours = spec.slots
         self._spec = spec
         self._silence = silence
         self._scratch = scratch

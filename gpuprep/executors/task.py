@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,12 +19,13 @@ from gpuprep.device.link import Link
 from gpuprep.errors import CaseError, GpuprepError, InputError, RunStopped, StoreError
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
-from gpuprep.footprint import source_in_memory
+from gpuprep.executors.shares import Shares
+from gpuprep.footprint import shares_for, source_in_memory
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
-from gpuprep.plan import CasePlan
+from gpuprep.plan import CasePlan, project_case
 from gpuprep.store.files import TRANSIENT, append_line
 from gpuprep.store.layout import ATTEMPTS_FILE
 from gpuprep.worker import measure_case, run_case
@@ -35,6 +37,14 @@ _MAKE_SPACE = "make space, then run the same command again; finished cases are k
 _STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
 
+_shared = {"folder": ""}
+
+
+def divide_memory_in(folder: str) -> None:
+    """The processes that name the same folder divide one memory; without it, nobody else takes of it."""
+    _shared["folder"] = folder
+
+
 class Workplace:
     """What one slot keeps between tasks: config, cohort statistics, a reader child and a way to a device."""
 
@@ -44,10 +54,18 @@ class Workplace:
         self.config: Config = load_output_config(Path(output))
         self.cohort: tuple[Histogram, ...] = load_fingerprint(Path(output))[1]
         self.link = _open_link(self.config) if plan.backend == "cupy" else None
-        self.sandbox = Sandbox(read_rules(self.config, plan, root=plan.root))
+        self._sandbox = Sandbox(read_rules(self.config, plan, root=plan.root))
+
+    def reader(self, plan: CasePlan) -> Sandbox:
+        """A reader that takes as much memory as the plan allows."""
+        rules = read_rules(self.config, plan, root=plan.root)
+        if rules != self._sandbox.rules:
+            self._sandbox.close()
+            self._sandbox = Sandbox(rules)
+        return self._sandbox
 
     def close(self) -> None:
-        self.sandbox.close()
+        self._sandbox.close()
 
 
 def _open_link(config: Config) -> Link:
@@ -75,14 +93,9 @@ def read_rules(config: Config, plan: CasePlan | None = None, *, root: str = "") 
 
 def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
     """Run one plan; every error of the case becomes part of the outcome."""
-    start = time.perf_counter()
     try:
-        if plan.task == "measure":
-            histograms = measure_case(plan, workplace.config, workplace.sandbox.read)
-            return Outcome(plan, histograms=histograms)
-        record = run_case(
-            plan, workplace.config, workplace.sandbox.read, workplace.cohort, workplace.link
-        )
+        with _admitted(plan, workplace) as admitted:
+            return replace(_run(admitted, workplace), plan=plan)
     except RunStopped as error:
         return Outcome(plan, stop=f"{error.message}; {error.advice}")
     except OSError as error:
@@ -91,6 +104,26 @@ def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
         return Outcome(plan, failed=explain(plan, error))
     except Exception as error:
         return Outcome(plan, failed=explain(plan, error))
+
+
+@contextmanager
+def _admitted(plan: CasePlan, workplace: Workplace) -> Iterator[CasePlan]:
+    """The plan with as many shares of the memory as its case needs, once they are free."""
+    if plan.shares == 1 or not _shared["folder"]:
+        yield plan
+        return
+    projection = project_case(plan.case, workplace.config, workplace.reader(plan).peek)
+    number = shares_for(projection.roomy_bytes, plan.memory, plan.shares)
+    with Shares(_shared["folder"], plan.shares).taken(number):
+        yield replace(plan, memory=plan.memory * number, threads=plan.threads * number)
+
+
+def _run(plan: CasePlan, workplace: Workplace) -> Outcome:
+    start = time.perf_counter()
+    read = workplace.reader(plan).read
+    if plan.task == "measure":
+        return Outcome(plan, histograms=measure_case(plan, workplace.config, read))
+    record = run_case(plan, workplace.config, read, workplace.cohort, workplace.link)
     return _done(plan, record, time.perf_counter() - start)
 
 
