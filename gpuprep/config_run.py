@@ -24,7 +24,8 @@ class Run(Strict):
     drain: Positive = 10.0
     """Seconds that running cases have to finish after a first Ctrl-C."""
     deadline: Positive = 6 * 3600.0
-    """Seconds for one case; its worker process is killed then, which counts as a crash of the case."""
+    """Seconds for one case; its worker process is killed then, which counts as a crash of the case. A run
+    without workers gives the case up as soon as native code returns."""
     stuck: Positive = 900.0
     """Seconds (or ten times the median case, if longer) without a finished case after which all workers
     are replaced."""

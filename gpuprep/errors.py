@@ -7,6 +7,7 @@
     ├── CaseError             one case cannot be done; the run goes on  exit 1
     │   ├── InputError        the case's files are at fault (carries an issue code)
     │   ├── ReaderCrash       a reader died or hung on the file
+    │   ├── Overdue           the case took longer than it may
     │   ├── MemoryShortage    the case does not fit the memory it may use
     │   ├── DeviceLost        the CUDA device stopped working; not the case's fault
     │   ├── ValueRangeError   results do not fit the stored dtype
@@ -103,6 +104,13 @@ class ReaderCrash(CaseError):
         self.path = path
 
 
+class Overdue(CaseError):
+    """The case was not done within its deadline."""
+
+    kind = "deadline"
+    retry = "crash"
+
+
 class MemoryShortage(CaseError):
     """The case needs more memory than it may use; the message has both numbers."""
 
@@ -134,9 +142,16 @@ class InternalError(CaseError):
 
 
 class StoreError(GpuprepError):
-    """A stored cohort, case or array cannot be opened, read or written."""
+    """A stored cohort, case or array cannot be opened, read or written.
+
+    ``code`` is what the system says of it (``EIO``, ``EACCES``), where it was the system.
+    """
 
     kind = "store"
+
+    def __init__(self, message: str, *, advice: str = "", code: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.code = code or self.kind.upper()
 
 
 class CorruptStoreError(StoreError):

@@ -20,6 +20,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EXIT_CODE = 130
 
 
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Processes and threads that are started inside the block never see a request to stop.
+
+    It may be sent to a whole group (a terminal, systemd, SLURM). What they do ends as their parent decides:
+    a child that died of it would lose a case that could still be finished.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Interrupts:
     """Counts requests to stop while the block runs; in other threads than the main one it never does.
 

@@ -73,6 +73,7 @@ class Retries:
         times = self._failed[_key(plan.task, plan.case.id, failure.retry)]
         if failure.retry == "crash":
             overdue = failure.code == "CRASH" and self._was_overdue(plan)
+            overdue = overdue or failure.code == "DEADLINE"
             return replace(
                 failure,
                 code="DEADLINE" if overdue else "POISON",

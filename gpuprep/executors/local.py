@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from multiprocessing.resource_tracker import ensure_running
 
 import dask
 from distributed import Client, LocalCluster, Security
 
 from gpuprep.config_cluster import Cluster
 from gpuprep.executors.cluster import cluster_settings
-from gpuprep.executors.preparation import INTERRUPTS, join, silence_tornado
+from gpuprep.executors.preparation import join, silence_tornado
+from gpuprep.interrupts import signals_blocked
 from gpuprep.owner import make_scratch
 
 
@@ -48,7 +48,8 @@ class LocalProcesses:
     def _start(self) -> tuple[LocalCluster, Client]:
         silence_tornado()
         security = Security.temporary()
-        with _interrupts_ignored(), warnings.catch_warnings():  # the workers inherit the first
+        ensure_running()  # or the first worker's start would do it, and unblock signals after
+        with signals_blocked(), warnings.catch_warnings():  # the workers inherit the first
             warnings.simplefilter("ignore")  # a busy disk or port is nothing a user should act on
             cluster = LocalCluster(
                 n_workers=self._workers,
@@ -92,17 +93,3 @@ class LocalProcesses:
     def _clear(self) -> None:
         self._settings.__exit__(None, None, None)
         shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Interrupts are ignored inside the block, where the main thread runs it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTS}
-    try:
-        yield
-    finally:
-        for number, action in before.items():
-            signal.signal(number, action)

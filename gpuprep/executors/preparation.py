@@ -13,7 +13,7 @@ from distributed import Client, Security, WorkerPlugin
 
 from gpuprep.executors.task import divide_memory_in
 
-INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
+_INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
 
 
 def join(
@@ -35,8 +35,9 @@ def join(
 
 
 class _Preparation(WorkerPlugin):  # type: ignore[misc]
-    """Take a CUDA device where some are given, meet the others that divide the memory, and leave Ctrl-C and the closed terminal to the coordinator,
-    which drains; a worker that died of them would lose its cases."""
+    """Take a CUDA device where some are given, meet the others that divide the memory, and leave
+    Ctrl-C and the closed terminal to the coordinator, which drains; a worker that died of them would lose
+    its cases."""
 
     name = "gpuprep-preparation"
 
@@ -51,7 +52,7 @@ class _Preparation(WorkerPlugin):  # type: ignore[misc]
         divide_memory_in(self._folder or worker.local_directory)
         silence_tornado()
         if threading.current_thread() is threading.main_thread():
-            for number in INTERRUPTS:
+            for number in _INTERRUPTS:
                 signal.signal(number, signal.SIG_IGN)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from gpuprep.executors.base import Outcome
+from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.executors.task import Workplace, perform
 from gpuprep.plan import CasePlan
 
@@ -37,7 +38,7 @@ class SerialExecutor:
             self._leave()
             self._workplace = Workplace(plan)
         with threadpool_limits(1):  # BLAS threads would fight with the engine's own
-            return [perform(plan, self._workplace)]
+            return [perform(plan, self._workplace, raised_when_overdue)]
 
     def state(self) -> dict[str, Any]:
         return {"waiting": [plan.case.id for plan in self._waiting]}

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gpuprep.config import Config
 from gpuprep.device.link import Link
 from gpuprep.errors import CaseError, GpuprepError, InputError, RunStopped, StoreError
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
+from gpuprep.executors.deadline import killed_when_overdue
 from gpuprep.executors.shares import Shares
 from gpuprep.footprint import shares_for, source_in_memory
 from gpuprep.io.rules import ReadRules
@@ -26,13 +25,16 @@ from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan, project_case
-from gpuprep.store.files import TRANSIENT, append_line
-from gpuprep.store.layout import ATTEMPTS_FILE
+from gpuprep.store.files import TRANSIENT
 from gpuprep.worker import measure_case, run_case
+
+Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]
+"""A block in which a plan may take so many seconds."""
 
 _LOOK = (
     "gpuprep inspect shows what the reader sees; take the file out of the input if it is not needed"
 )
+_BRING_BACK = "bring it back, then run the same command again; finished cases are kept"
 _MAKE_SPACE = "make space, then run the same command again; finished cases are kept"
 _STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
@@ -91,10 +93,11 @@ def read_rules(config: Config, plan: CasePlan | None = None, *, root: str = "") 
     )
 
 
-def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
+def perform(plan: CasePlan, workplace: Workplace, deadline: Deadline) -> Outcome:
     """Run one plan; every error of the case becomes part of the outcome."""
+    patience = workplace.config.run.deadline
     try:
-        with _admitted(plan, workplace) as admitted:
+        with _admitted(plan, workplace) as admitted, deadline(plan, patience):
             return replace(_run(admitted, workplace), plan=plan)
     except RunStopped as error:
         return Outcome(plan, stop=f"{error.message}; {error.advice}")
@@ -103,7 +106,19 @@ def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
             return Outcome(plan, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")
         return Outcome(plan, failed=explain(plan, error))
     except Exception as error:
+        if isinstance(error, InputError) and _input_has_gone(plan.root):
+            return Outcome(plan, stop=f"nothing is left in the input {plan.root}; {_BRING_BACK}")
         return Outcome(plan, failed=explain(plan, error))
+
+
+def _input_has_gone(root: str) -> bool:
+    """Whether a folder was taken away or unmounted, which is no fault of the cases in it."""
+    try:
+        return bool(root) and next(Path(root).iterdir(), None) is None
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -131,7 +146,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     """What went wrong, for a person: kind, code, message, advice."""
     if isinstance(error, GpuprepError):
         retry = error.retry if isinstance(error, CaseError | StoreError) else "never"
-        code = error.code if isinstance(error, InputError) else error.kind.upper()
+        code = error.code if isinstance(error, InputError | StoreError) else error.kind.upper()
         path, details = (str(getattr(error, name, "")) for name in ("path", "details"))
         return CaseFailed(
             plan.case.id,
@@ -150,7 +165,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
             plan.case.id, "memory", "MEMORY", "memory ran out", advice, "", details, "memory"
         )
     if isinstance(error, OSError):
-        message = f"{error.strerror or error} ({error.filename or 'no file named'})"
+        message = f"{error.filename or 'no file named'}: {error.strerror or error}"
         return CaseFailed(
             plan.case.id,
             "io",
@@ -199,25 +214,4 @@ def perform_in_slot(fields: dict[str, Any]) -> Outcome:
         except Exception as error:
             return Outcome(plan, failed=explain(plan, error))
         _slot.workplace, _slot.key = workplace, key
-    with _deadline(plan, workplace.config.run.deadline):
-        return perform(plan, workplace)
-
-
-@contextmanager
-def _deadline(plan: CasePlan, seconds: float) -> Iterator[None]:
-    """Kills this process when the block takes longer: nothing less ends a thread that hangs."""
-    timer = threading.Timer(seconds, _overstay, [plan])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _overstay(plan: CasePlan) -> NoReturn:
-    with suppress(Exception):  # the reason is worth having, the end is worth more
-        line = {"task": plan.task, "case": plan.case.id, "class": "deadline"}
-        append_line(Path(plan.output) / ATTEMPTS_FILE, line)
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("unreachable")
+    return perform(plan, workplace, killed_when_overdue)

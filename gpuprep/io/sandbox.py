@@ -25,6 +25,7 @@ from typing import IO, Any, Self
 import gpuprep
 from gpuprep.case import Source
 from gpuprep.errors import InputError, InternalError, MemoryShortage, ReaderCrash
+from gpuprep.interrupts import signals_blocked
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Preview, Scan
 from gpuprep.io.shared_voxels import is_spilled, map_voxels
@@ -147,7 +148,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile(prefix="gpuprep-reader-")  # noqa: SIM115
         module = "gpuprep.io.sandbox_child"
-        with theirs:
+        with theirs, signals_blocked():
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(theirs.fileno())],
                 stdin=subprocess.PIPE,  # never written to; its end tells the child that we are gone
@@ -155,7 +156,7 @@ class _Child:
                 stderr=self._stderr,
                 env=_environment(),
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # a Ctrl-C at the terminal is for the parent alone
+                process_group=0,
             )
         self.wire = Wire(ours)
         self.served = 0
@@ -221,7 +222,7 @@ def _error(fields: Mapping[str, Any], source: Source) -> Exception:
     if kind == "memory":
         return MemoryShortage(message, advice="Raise input.limits.bytes, or leave the file out.")
     if kind == "os":
-        return OSError(fields["errno"], message, fields["path"])
+        return OSError(fields["errno"], f"cannot be read: {message}", fields["path"])
     return InternalError(
         f"reading {source.path} failed: {message}",
         advice="this is a fault in gpuprep; run again with -v and report the traceback",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import resource
-import signal
 import socket
 import sys
 import threading
@@ -34,7 +33,6 @@ _MEMORY_PER_BYTE = 3  # decoded voxels, the library's own copy, and room for a d
 
 def main(descriptor: int) -> None:
     """Serve requests until the parent hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)

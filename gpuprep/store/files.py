@@ -65,7 +65,8 @@ def storage_faults(path: str | Path) -> Iterator[None]:
         denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
         advice = "check the owner and the mode of the folder" if denied else ""
         kind = StoreFault if error.errno in TRANSIENT else StoreError
-        raise kind(f"{path}: {reason}", advice=advice) from error
+        code = errno.errorcode.get(error.errno or 0, "")
+        raise kind(f"{path}: cannot be written: {reason}", advice=advice, code=code) from error
 
 
 def _free_bytes(path: Path) -> int:

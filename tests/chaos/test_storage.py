@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import write_pair
-from runs import end, finish, go_on, start, wait_for_stop
+from runs import command, end, finish, go_on, start, wait_for_stop
 from test_run import contents
 
 pytestmark = pytest.mark.slow
@@ -91,6 +91,26 @@ def test_a_storm_of_equal_failures_pauses_the_run(some, clean, tmp_path):
     assert "Input/output error" in printed
     assert finish(some, output).returncode == 0
     assert contents(output) == clean
+
+
+def test_a_source_that_may_not_be_read_is_named(some, tmp_path):
+    if os.getuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("this account reads everything, and setpriv (util-linux) is not installed")
+    source = tmp_path / "in"
+    shutil.copytree(some, source)
+    (source / "volume-3.nii.gz").chmod(0)
+    humble = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if not os.getuid() else []
+    output = tmp_path / "out"
+    line = [*humble, *command(source, output, "local")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 1, done.stderr
+    (failure,) = failures(output).values()
+    assert (failure["kind"], failure["code"]) == ("input", "E_UNREADABLE")
+    assert failure["message"] == "the file cannot be opened: Permission denied"
+    assert failure["path"] == f"{source}/volume-3.nii.gz"
+    assert "this account may read it" in failure["advice"]
+    (source / "volume-3.nii.gz").chmod(0o600)
+    assert finish(source, output).returncode == 0
 
 
 def test_a_source_that_vanished_is_named(some, tmp_path):

@@ -48,10 +48,11 @@ def test_one_poisonous_case_among_many_is_found_alone(some, clean, tmp_path):
     assert contents(output) == clean
 
 
-def test_a_case_past_its_deadline_is_named(some, clean, tmp_path):
+@pytest.mark.parametrize(("scheduler", "seconds"), [("local", 10), ("serial", 5)])
+def test_a_case_past_its_deadline_is_named(some, clean, tmp_path, scheduler, seconds):
     output = tmp_path / "out"
-    hanging = ("--set", "run.deadline=10")
-    process = start(some, output, "local", "after_shards@volume-5=sleep-60", *hanging)
+    hanging = ("--set", f"run.deadline={seconds}")
+    process = start(some, output, scheduler, "after_shards@volume-5=sleep-600", *hanging)
     printed = end(process)
     assert process.returncode == 1, printed
     assert failures(output) == {"volume-5": "DEADLINE"}

@@ -1,0 +1,124 @@
+"""What the system refuses, as a person reads it: which file, reading or writing, and what to do."""
+
+import errno
+import os
+import shutil
+import signal
+import threading
+import time
+
+import pytest
+from conftest import write_pair
+
+from gpuprep import run
+from gpuprep.case import Case, Source
+from gpuprep.config_run import Run
+from gpuprep.errors import Overdue
+from gpuprep.events import CaseDone, CaseFailed
+from gpuprep.executors.deadline import raised_when_overdue
+from gpuprep.executors.task import explain
+from gpuprep.io import sandbox
+from gpuprep.plan import CasePlan
+from gpuprep.retries import Again, Retries
+from gpuprep.store.files import storage_faults
+from gpuprep.watch import Storm
+
+SOURCE = Source("/scans/a.nii.gz")
+PLAN = CasePlan(Case("a", (SOURCE,)), "/out", "digest")
+
+
+def reading(number: int) -> CaseFailed:
+    """How a failure in the reader child is told."""
+    fields = {"kind": "os", "errno": number, "message": os.strerror(number), "path": SOURCE.path}
+    return explain(PLAN, sandbox._error(fields, SOURCE))
+
+
+def writing(number: int) -> CaseFailed:
+    try:
+        with storage_faults("/out/cases/a.zarr"):
+            raise OSError(number, os.strerror(number))
+    except Exception as error:
+        return explain(PLAN, error)
+
+
+@pytest.mark.parametrize(
+    ("number", "retry"),
+    [(errno.EIO, "transient"), (errno.ESTALE, "transient"), (errno.EACCES, "never")],
+)
+def test_reading_and_writing_are_told_apart(number, retry):
+    code, reason = errno.errorcode[number], os.strerror(number)
+    source, output = reading(number), writing(number)
+    assert source.message == f"/scans/a.nii.gz: cannot be read: {reason}"
+    assert output.message == f"/out/cases/a.zarr: cannot be written: {reason}"
+    assert (source.kind, source.code, source.retry) == ("io", code, retry)
+    assert (output.kind, output.code, output.retry) == ("store", code, retry)
+
+
+def test_a_storm_is_of_one_code():
+    storm = Storm(3)
+    codes = [errno.EIO, errno.ESTALE, errno.EIO, errno.EIO]
+    failures = [
+        CaseFailed(f"case-{n}", failed.kind, failed.code, failed.message)
+        for n, failed in enumerate(map(writing, codes))
+    ]
+    assert [storm.add(failure) for failure in failures] == [""] * 4
+    last = CaseFailed("case-9", failures[-1].kind, failures[-1].code, failures[-1].message)
+    assert "3 cases in a row failed alike, the last one with EIO" in storm.add(last)
+
+
+def test_a_file_that_vanishes_during_the_run_fails_its_case_alone(tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(3):
+        write_pair(source, number)
+
+    def take_away(event: object) -> None:
+        (source / "volume-2.nii.gz").unlink(missing_ok=True)
+
+    report = run(source, tmp_path / "out", scheduler="serial", listeners=[take_away])
+    (failure,) = report.failures
+    assert report.finished.done == 2
+    assert (failure.case_id, failure.kind, failure.code) == ("volume-2", "input", "E_UNREADABLE")
+    assert failure.message == "the file cannot be opened: No such file or directory"
+    assert failure.path == f"{source}/volume-2.nii.gz"
+
+
+@pytest.mark.parametrize("emptied", [False, True], ids=["removed", "unmounted"])
+def test_an_input_that_vanishes_as_a_whole_pauses_the_run(tmp_path, emptied):
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(3):
+        write_pair(source, number)
+
+    def take_away(event: object) -> None:
+        if isinstance(event, CaseDone):
+            shutil.rmtree(source, ignore_errors=True)
+        if emptied:
+            source.mkdir(exist_ok=True)
+
+    report = run(source, tmp_path / "out", scheduler="serial", listeners=[take_away])
+    assert (report.exit_code, report.finished.done, report.finished.failed) == (3, 1, 0)
+    assert f"nothing is left in the input {source}" in report.finished.stopped
+
+
+def test_a_deadline_interrupts_what_waits():
+    began = time.monotonic()
+    with pytest.raises(Overdue, match=r"within 0\.1 s"), raised_when_overdue(PLAN, 0.1):
+        time.sleep(60)
+    assert time.monotonic() - began < 30
+
+
+def test_a_deadline_that_was_kept_leaves_nothing_behind():
+    before = signal.getsignal(signal.SIGUSR1), threading.active_count()
+    with raised_when_overdue(PLAN, 60):
+        pass
+    assert (signal.getsignal(signal.SIGUSR1), threading.active_count()) == before
+
+
+def test_a_case_past_its_deadline_gets_one_more_chance_alone(tmp_path):
+    retries = Retries(tmp_path, Run(crashes=2))
+    failure = explain(PLAN, Overdue("the case was not done within 5 s (run.deadline)"))
+    assert retries.after(PLAN, failure) == Again(alone=True)
+    assert retries.is_suspect(PLAN)
+    assert retries.after(PLAN, failure) is None
+    assert retries.verdict(PLAN, failure).code == "DEADLINE"
