@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-_DEADLINE = 50.0
+_DEADLINE = 120.0  # a machine under load takes many times as long as a calm one
 
 
 def command(source: Path, output: Path, scheduler: str, *options: str) -> list[str]:

@@ -1,10 +1,8 @@
 """Many hands on one cohort: one winner for each case, and the same bytes however the work was shared."""
 
 import multiprocessing
-from pathlib import Path
 
 import pytest
-from conftest import write_pair
 from runs import end, start
 from test_run import contents
 
@@ -20,14 +18,6 @@ from gpuprep.store.verify import verify_cohort
 pytestmark = pytest.mark.slow
 
 COHORT = ("--set", "image.intensity=[{zscore: {over: cohort}}]")
-
-
-@pytest.fixture(scope="module")
-def some(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("some")
-    for number in range(6):
-        write_pair(folder, number)
-    return folder
 
 
 def test_twenty_executions_of_one_case_have_one_winner(some, tmp_path):
@@ -50,7 +40,7 @@ def test_workers_and_order_do_not_show(some, tmp_path):
     made = {}
     for name, workers, sleeper in (("one", 1, "none"), ("two", 2, "volume-0"), ("four", 4, "e-3")):
         output = tmp_path / name
-        armed = f"before_read@{sleeper}=sleep-1"
+        armed = f"before_read@{sleeper}=sleep-0.5"
         process = start(some, output, "local", armed, *COHORT, "--workers", str(workers))
         printed = end(process)
         assert process.returncode == 0, printed

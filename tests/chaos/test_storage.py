@@ -9,28 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_pair
 from runs import command, end, finish, go_on, start, wait_for_stop
 from test_run import contents
 
 pytestmark = pytest.mark.slow
 
 QUICK = ("--set", "run.backoff=0.02", "--set", "run.storm=3")
-
-
-@pytest.fixture(scope="module")
-def some(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("some")
-    for number in range(6):
-        write_pair(folder, number)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def clean(some, tmp_path_factory) -> dict[str, bytes]:
-    output = tmp_path_factory.mktemp("clean") / "out"
-    assert finish(some, output).returncode == 0
-    return contents(output)
 
 
 @pytest.fixture

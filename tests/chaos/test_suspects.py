@@ -1,33 +1,17 @@
 """Cases that take processes down with them, hang, or wait for a disk that fails: only they pay."""
 
 import json
-import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pair
 from runs import end, finish, go_on, session_members, start, wait_for_stop
 from test_run import contents
 
 pytestmark = pytest.mark.slow
 
 QUICK = ("--set", "run.backoff=0.05")
-
-
-@pytest.fixture(scope="module")
-def some(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("some")
-    for number in range(8):
-        write_pair(folder, number)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def clean(some, tmp_path_factory) -> dict[str, bytes]:
-    output = tmp_path_factory.mktemp("clean") / "out"
-    assert finish(some, output).returncode == 0
-    return contents(output)
 
 
 def failures(output: Path) -> dict[str, str]:
@@ -94,7 +78,7 @@ def test_a_worker_that_falls_silent_is_given_up_and_loses(some, clean, tmp_path)
     frozen = wait_for_stop(process)
     done = output / "cases/volume-1.zarr/record.json"
     while process.poll() is None and not done.exists():
-        os.sched_yield()
+        time.sleep(0.05)
     if frozen in session_members(process.pid):
         go_on(frozen)
     printed = end(process)

@@ -7,6 +7,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import gpuprep.ops.device.scatter as scatter
 from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine, read_source
 from gpuprep.ops.device import (
@@ -48,6 +49,7 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     elif source == "labels":
         resample_labels_device(engine, labels, mapping, interpolation="linear", chunk=16)
     elif source == "scatter":
+        scatter.MOST_GRID = 2  # for all boxes
         assert_scattered(engine, "i2", chunk=(4, 9, 40), patch=(7, 8, 50))
     else:
         kind = "cubic" if source == "resample" else "linear"
