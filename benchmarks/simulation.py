@@ -46,7 +46,6 @@ class SimulatedCluster:
         """``faults`` is the share of attempts that fail, in one of the ways of ``DIRTY``."""
         self.window = workers + max(2, workers // 4)
         self.lost = ""
-        self.neighbours = 1
         self.now = self.worked = 0.0
         self.first_result = float("inf")
         self._stages = stages

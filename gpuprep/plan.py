@@ -141,10 +141,13 @@ def _coarsest(spacing: Triple) -> int | None:
 def project_case(case: Case, config: Config, peek: Callable[[Source], Preview]) -> Projection:
     """What a case will need, from the headers of its images; a label counts as one more channel.
 
+    Where the images are not read (``label.only``), from those of its labels.
+
     Raises:
         InputError: an image is unusable, or its output would be beyond all limits.
     """
-    previews = [peek(image) for image in case.images]
+    labels = [source for label in case.labels for source in label.sources]
+    previews = [peek(source) for source in (config.label.only and labels) or case.images]
     channels = sum(preview.channels for preview in previews)
     decoded_bytes = sum(preview.straight_bytes for preview in previews)
     return project(

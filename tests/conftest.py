@@ -32,6 +32,26 @@ def cohort_folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six such pairs."""
+    folder = tmp_path_factory.mktemp("some")
+    for number in range(6):
+        write_pair(folder, number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clean(some: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What a run that nothing disturbs makes of them: the files of their cohort."""
+    from runs import finish
+    from test_run import contents
+
+    output = tmp_path_factory.mktemp("clean") / "out"
+    assert finish(some, output).returncode == 0
+    return contents(output)
+
+
 def write_pair(folder: Path, number: int) -> None:
     """One volume-N / segmentation-N pair: a bright ball in noise, label 1 around label 2."""
     random = np.random.default_rng(number)

@@ -124,7 +124,7 @@ def _input_has_gone(root: str) -> bool:
 @contextmanager
 def _admitted(plan: CasePlan, workplace: Workplace) -> Iterator[CasePlan]:
     """The plan with as many shares of the memory as its case needs, once they are free."""
-    if plan.shares == 1 or not _shared["folder"]:
+    if plan.shares == 1 or not plan.memory or not _shared["folder"]:
         yield plan
         return
     projection = project_case(plan.case, workplace.config, workplace.reader(plan).peek)
