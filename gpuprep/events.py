@@ -18,6 +18,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseStarted:
+    """A case was handed to a worker, for the first time or once more."""
+
+    case_id: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class CaseDone:
     """A case was committed (or found already committed, when ``skipped``)."""
 
@@ -83,5 +91,5 @@ class RunFinished:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-Event = RunStarted | CaseDone | CaseFailed | Notice | RunFinished
+Event = RunStarted | CaseStarted | CaseDone | CaseFailed | Notice | RunFinished
 Listener = Callable[[Event], None]

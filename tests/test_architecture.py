@@ -24,12 +24,12 @@ ROWS: list[set[str]] = [
     {"cohort", "plan", "footprint"},
     {"assemble"},
     {"prepare"},
-    {"record", "compute", "pyramid", "worker", "output"},
+    {"record", "compute", "pyramid", "worker", "output", "selection"} | {"run_state", "run_log"},
     {"executors"},
     {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
-    {"progress", "inspection", "picture", "export", "terminal"},
+    {"progress", "inspection", "picture", "export", "terminal", "failures", "status_page"},
     {"doctor", "demo"},
-    {"cli", "cli_cases"},
+    {"cli", "cli_cases", "cli_run", "cli_outputs"},
 ]
 FREE_ROWS = {0, 1, 4, 7, 9, 10, 11, 12}  # rows whose rooms may know one another
 RANK = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

@@ -7,6 +7,8 @@
                                 1/ and 2/ beside every 0/ are coarser levels, where asked for
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
+      logs/                     one file of JSON lines per run
+      .gpuprep/status.json      how the last run stands
       .staging/                 cases being built, never read
 
 A *chunk* is compressed and read by itself, a *shard* is one file of many chunks. An array up to
@@ -32,6 +34,8 @@ from gpuprep.errors import StoreError, UsageError
 CONFIG_FILE = "gpuprep.json"
 MANIFEST_FILE = "manifest.jsonl"
 FAILURES_FILE = "failures.jsonl"
+LOGS_FOLDER = "logs"
+STATUS_FILE = ".gpuprep/status.json"
 CASES_FOLDER = "cases"
 STAGING_FOLDER = ".staging"
 CASE_SUFFIX = ".zarr"
