@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpuprep.errors import UsageError
+from gpuprep.events import Listener
 from gpuprep.terminal import (
     ConfigOption,
     JsonOption,
@@ -31,6 +34,18 @@ OnlyOption = Annotated[
 OnlyFromOption = Annotated[
     Path | None,
     typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
+]
+
+
+MetricsOption = Annotated[
+    Path | None,
+    typer.Option(help="Keep Prometheus' text file here, for node_exporter's textfile collector."),
+]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
+    ),
 ]
 
 
@@ -62,6 +77,8 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only the cases that failed the last time.")
     ] = False,
+    metrics: MetricsOption = None,
+    metrics_port: MetricsPortOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
@@ -74,7 +91,10 @@ def run(
         _plan(input, parsed, limit, as_json=as_json)
         return
     console = err if as_json else out
-    with ProgressView(console, live=not no_progress, verbose=session.verbose) as view:
+    with (
+        ProgressView(console, live=not no_progress, verbose=session.verbose) as view,
+        _published(metrics, metrics_port) as counters,
+    ):
         report = run_cohort(
             input,
             output,
@@ -86,16 +106,11 @@ def run(
             overwrite=overwrite,
             only=_chosen(only, only_from),
             retry_failed=retry_failed,
-            listeners=[view],
+            listeners=[view, *counters],
             command=shlex.join(["gpuprep", *sys.argv[1:]]),
         )
     if as_json:
-        failures = [failure.to_json() for failure in report.failures]
-        unmatched = [{"path": path, "reason": reason} for path, reason in report.unmatched]
-        print_json(
-            {**report.finished.to_json(), "failures": failures, "unmatched": unmatched,
-             "exit_code": report.exit_code}
-        )  # fmt: skip
+        print_json(report.to_json())
     elif report.failures:
         again = f"gpuprep failures {shlex.quote(str(output))}"
         out.print(f"reasons, and how to retry: {escape(again)}", highlight=False)
@@ -114,6 +129,23 @@ def plan(
     from gpuprep.config_file import load_config
 
     _plan(input, load_config(config, overrides or ()), limit, as_json=as_json)
+
+
+@contextmanager
+def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
+    """The listeners of --metrics and --metrics-port."""
+    from gpuprep.metrics import Metrics, MetricsFile, MetricsServer
+
+    counters = Metrics()
+    listeners: list[Listener] = [counters] if path or port is not None else []
+    if path is not None:
+        listeners.append(MetricsFile(counters, path))
+    if port is None:
+        yield listeners
+        return
+    with closing(MetricsServer(counters, port)) as server:
+        err.print(f"metrics: http://127.0.0.1:{server.port}/metrics", highlight=False)
+        yield listeners
 
 
 def _chosen(only: list[str] | None, listing: Path | None) -> list[str]:

@@ -33,6 +33,7 @@ from gpuprep.output import (
     load_fingerprint,
     lock,
     save_fingerprint,
+    save_report,
 )
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
@@ -140,6 +141,7 @@ def run(
         report = tally.report(found, crew.stopped, time.monotonic() - started)
         if interrupts.requested and report.finished.remaining:
             report = replace(report, interrupted=True)
+        save_report(root, report.to_json())
         tell(report.finished)
     return report
 

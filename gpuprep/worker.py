@@ -36,8 +36,9 @@ def run_case(
     reader: Reader,
     cohort: tuple[Histogram, ...] = (),
     link: Link | None = None,
+    watch: Stopwatch | None = None,
 ) -> dict[str, Any]:
-    """Do one case and commit it; returns its record.
+    """Do one case and commit it; returns its record. ``watch`` is told the time of every stage.
 
     Doing a case twice is harmless: the second commit finds the first and discards itself, or replaces
     it when the plan says so. A device that fails costs the case time, and nothing else: NumPy does it
@@ -47,7 +48,7 @@ def run_case(
         CaseError: the case cannot be done; nothing of it is left behind.
         RunStopped: the disk is full or the output has gone.
     """
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
     findings = Findings(config.input.policy)
     with watch("read"):
         assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
@@ -155,6 +156,7 @@ def commit(
             "timings": {name: round(seconds, 4) for name, seconds in watch.seconds.items()},
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        write_record(staging.folder, record, durable=store.fsync == "always")
-        staging.publish(replace=plan.replace, durable=store.fsync != "never")
+        with watch("commit"):
+            write_record(staging.folder, record, durable=store.fsync == "always")
+            staging.publish(replace=plan.replace, durable=store.fsync != "never")
     return record

@@ -24,7 +24,8 @@ ROWS: list[set[str]] = [
     {"cohort", "plan", "footprint"},
     {"assemble"},
     {"prepare"},
-    {"record", "compute", "pyramid", "worker", "output", "selection"} | {"run_state", "run_log"},
+    {"record", "compute", "pyramid", "worker", "output", "selection"}
+    | {"run_state", "run_log", "breakdown", "metrics"},
     {"executors"},
     {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal", "failures", "status_page"},

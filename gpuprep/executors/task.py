@@ -20,6 +20,7 @@ from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan
+from gpuprep.prepare import Stopwatch
 from gpuprep.worker import measure_case, run_case
 
 _LOOK = (
@@ -64,14 +65,13 @@ def read_rules(config: Config, plan: CasePlan | None = None) -> ReadRules:
 
 def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
     """Run one plan; every error of the case becomes part of the outcome."""
-    start = time.perf_counter()
+    start, watch = time.perf_counter(), Stopwatch()
     try:
         if plan.task == "measure":
             histograms = measure_case(plan, workplace.config, workplace.sandbox.read)
             return Outcome(plan, histograms=histograms)
-        record = run_case(
-            plan, workplace.config, workplace.sandbox.read, workplace.cohort, workplace.link
-        )
+        reader, link = workplace.sandbox.read, workplace.link
+        record = run_case(plan, workplace.config, reader, workplace.cohort, link, watch)
     except RunStopped as error:
         return Outcome(plan, stop=str(error))
     except OSError as error:
@@ -80,7 +80,7 @@ def perform(plan: CasePlan, workplace: Workplace) -> Outcome:
         return Outcome(plan, failed=explain(plan, error))
     except Exception as error:
         return Outcome(plan, failed=explain(plan, error))
-    return _done(plan, record, time.perf_counter() - start)
+    return _done(plan, record, time.perf_counter() - start, watch)
 
 
 def explain(plan: CasePlan, error: Exception) -> CaseFailed:
@@ -122,7 +122,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     )
 
 
-def _done(plan: CasePlan, record: dict[str, Any], seconds: float) -> Outcome:
+def _done(plan: CasePlan, record: dict[str, Any], seconds: float, watch: Stopwatch) -> Outcome:
     event = CaseDone(
         plan.case.id,
         bytes_in=sum(entry["size"] for entry in record["source"]),
@@ -130,8 +130,9 @@ def _done(plan: CasePlan, record: dict[str, Any], seconds: float) -> Outcome:
         seconds=seconds,
         findings=tuple(finding["code"] for finding in record["findings"]),
         fallbacks=tuple(record["engine"].get("fallbacks", ())),
+        stages=tuple(watch.spans),
     )
-    return Outcome(plan, done=event, stage_seconds=tuple(record["timings"].items()))
+    return Outcome(plan, done=event, stage_seconds=tuple(watch.seconds.items()))
 
 
 _slot = threading.local()
