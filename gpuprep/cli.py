@@ -12,7 +12,7 @@ import yaml
 from rich.markup import escape
 
 import gpuprep
-from gpuprep import cli_cases, cli_outputs, cli_run
+from gpuprep import cli_bench, cli_cases, cli_outputs, cli_run
 from gpuprep.errors import CaseError, GpuprepError, RunStopped, UsageError
 from gpuprep.terminal import (
     JsonOption,
@@ -36,6 +36,7 @@ app.add_typer(config_app, name="config")
 cli_run.register(app)
 cli_outputs.register(app)
 cli_cases.register(app)
+cli_bench.register(app)
 
 
 def _show_version(value: bool) -> None:

@@ -15,6 +15,7 @@ class StageSpan:
     start: float
     seconds: float
     process: int = 0
+    thread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ class Stopwatch:
         finally:
             seconds = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-            self.spans.append(StageSpan(stage, began, seconds, os.getpid()))
+            place = os.getpid(), threading.get_native_id()
+            self.spans.append(StageSpan(stage, began, seconds, *place))
 
 
 @dataclass(frozen=True)

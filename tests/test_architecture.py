@@ -29,8 +29,8 @@ ROWS: list[set[str]] = [
     {"executors"},
     {"reference", "preview", "crew", "tally", "coordinator", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal", "failures", "status_page"},
-    {"doctor", "demo"},
-    {"cli", "cli_cases", "cli_run", "cli_outputs"},
+    {"doctor", "demo", "bench"},
+    {"cli", "cli_cases", "cli_bench", "cli_run", "cli_outputs"},
 ]
 FREE_ROWS = {0, 1, 4, 7, 9, 10, 11, 12}  # rows whose rooms may know one another
 RANK = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
