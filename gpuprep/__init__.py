@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gpuprep.coordinator import run
     from gpuprep.errors import GpuprepError
     from gpuprep.geometry import Geometry
+    from gpuprep.run_state import RunState
+    from gpuprep.run_state import read_state as status
     from gpuprep.store.reader import Case, Cohort, open_case
     from gpuprep.store.reader import open_cohort as open
     from gpuprep.tally import RunReport
@@ -32,10 +34,12 @@ __all__ = [
     "Geometry",
     "GpuprepError",
     "RunReport",
+    "RunState",
     "load_config",
     "open",
     "open_case",
     "run",
+    "status",
 ]
 
 _HOMES = {
@@ -45,10 +49,12 @@ _HOMES = {
     "Geometry": ("gpuprep.geometry", "Geometry"),
     "GpuprepError": ("gpuprep.errors", "GpuprepError"),
     "RunReport": ("gpuprep.tally", "RunReport"),
+    "RunState": ("gpuprep.run_state", "RunState"),
     "load_config": ("gpuprep.config_file", "load_config"),
     "open": ("gpuprep.store.reader", "open_cohort"),
     "open_case": ("gpuprep.store.reader", "open_case"),
     "run": ("gpuprep.coordinator", "run"),
+    "status": ("gpuprep.run_state", "read_state"),
 }
 
 

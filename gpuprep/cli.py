@@ -10,18 +10,15 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.markup import escape
-from rich.table import Table
 
 import gpuprep
-from gpuprep import cli_cases, cli_cluster
+from gpuprep import cli_bench, cli_cases, cli_cluster, cli_outputs, cli_run
 from gpuprep.errors import CaseError, GpuprepError, RunStopped, UsageError
 from gpuprep.terminal import (
-    ConfigOption,
     JsonOption,
     SetOption,
     VerboseOption,
     err,
-    one_of,
     out,
     print_json,
     session,
@@ -36,8 +33,11 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check, show or document a config.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+cli_run.register(app)
+cli_outputs.register(app)
 cli_cases.register(app)
 cli_cluster.register(app)
+cli_bench.register(app)
 
 
 def _show_version(value: bool) -> None:
@@ -54,139 +54,6 @@ def _root(
     verbose: VerboseOption = False,
 ) -> None:
     """Options that stand before the command."""
-
-
-@app.command()
-def run(
-    input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
-    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of the cohort to make.")],
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
-    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
-    ] = False,
-    as_json: JsonOption = False,
-    no_progress: Annotated[
-        bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")] = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
-    from gpuprep.config_file import load_config
-    from gpuprep.coordinator import run as run_cohort
-    from gpuprep.progress import ProgressView
-
-    parsed = load_config(config, overrides or ())
-    if dry_run:
-        _plan(input, parsed, limit, as_json=as_json)
-        return
-    console = err if as_json else out
-    with ProgressView(console, live=not no_progress, verbose=session.verbose) as view:
-        report = run_cohort(
-            input,
-            output,
-            config=parsed,
-            backend=one_of("backend", backend, ("auto", "numpy", "cupy")),
-            workers=workers,
-            scheduler=scheduler,
-            limit=limit,
-            overwrite=overwrite,
-            listeners=[view],
-        )
-    if as_json:
-        failures = [failure.to_json() for failure in report.failures]
-        unmatched = [{"path": path, "reason": reason} for path, reason in report.unmatched]
-        print_json(
-            {**report.finished.to_json(), "failures": failures, "unmatched": unmatched,
-             "exit_code": report.exit_code}
-        )  # fmt: skip
-    elif report.failures:
-        out.print(f"reasons: {output.rstrip('/')}/failures.jsonl", highlight=False)
-    raise typer.Exit(report.exit_code)
-
-
-@app.command()
-def plan(
-    input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Show what a run would do: cases, grids, bytes, refusals. Nothing is written."""
-    from gpuprep.config_file import load_config
-
-    _plan(input, load_config(config, overrides or ()), limit, as_json=as_json)
-
-
-def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> None:
-    from gpuprep.preview import preview_cohort
-    from gpuprep.progress import human_bytes
-
-    preview = preview_cohort(source, config, limit)
-    if as_json:
-        print_json(preview.to_json())
-        raise typer.Exit(1 if preview.refused else 0)
-    table = Table("case", "source x×y×z (mm)", "output x×y×z (mm)", "in", "out (raw)", "peak")
-    for row in preview.projections:
-        table.add_row(
-            escape(row.case_id),
-            _grid(row.source),
-            _grid(row.output),
-            human_bytes(row.bytes_in),
-            human_bytes(row.bytes_out),
-            human_bytes(row.peak_bytes),
-        )
-    out.print(table)
-    for failure in preview.refused:
-        out.print(
-            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}",
-            highlight=False,
-        )
-    for entry in preview.unmatched:
-        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}", highlight=False)
-    out.print(
-        f"layout {preview.layout}: {len(preview.projections)} cases to do, "
-        f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
-        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed",
-        highlight=False,
-    )
-    raise typer.Exit(1 if preview.refused else 0)
-
-
-@app.command()
-def verify(
-    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")],
-    full: Annotated[bool, typer.Option("--full", help="Check every checksum.")] = False,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Check every case against its record: sizes, and with --full every checksum."""
-    from gpuprep.store.reader import open_cohort
-    from gpuprep.store.verify import verify_cohort
-
-    open_cohort(output)  # says so when there is none
-    cases: list[str] = []
-    problems = verify_cohort(output, full=full, on_case=lambda case, _: cases.append(case))
-    if as_json:
-        print_json({"cases": len(cases), "problems": [entry.to_json() for entry in problems]})
-    else:
-        for problem in problems:
-            out.print(f"[red]damaged[/] {escape(str(problem))}", highlight=False)
-        checked = "every checksum" if full else "sizes"
-        out.print(
-            f"{len(cases)} cases checked ({checked}): {len(problems)} problems", highlight=False
-        )
-    raise typer.Exit(1 if problems else 0)
 
 
 @app.command()
@@ -273,12 +140,6 @@ def _exit_code(error: GpuprepError) -> int:
     if isinstance(error, RunStopped):
         return 3
     return 1 if isinstance(error, CaseError) else 2
-
-
-def _grid(geometry: Any) -> str:
-    size = "×".join(str(n) for n in geometry.size)
-    spacing = "×".join(f"{s:.3g}" for s in geometry.spacing)
-    return f"{size} ({spacing})"
 
 
 def vars_of(entry: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from gpuprep.config_file import load_config
 from gpuprep.crew import Crew
 from gpuprep.desk import open_desk
 from gpuprep.errors import RunStopped, StoreError, UsageError
-from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
+from gpuprep.events import CaseDone, CaseFailed, CaseStarted, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Outcome
 from gpuprep.failpoints import failpoint
 from gpuprep.fingerprint import cohort_digest, merge_channels
@@ -33,9 +34,13 @@ from gpuprep.output import (
     is_published,
     load_fingerprint,
     save_fingerprint,
+    save_report,
 )
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
+from gpuprep.run_log import RunLog
+from gpuprep.run_state import StateFile
+from gpuprep.selection import choose_cases, keep_failures
 from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 from gpuprep.store.objects import is_url, to_place
@@ -53,7 +58,10 @@ def run(
     scheduler: str | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    only: Sequence[str] = (),
+    retry_failed: bool = False,
     listeners: Sequence[Listener] = (),
+    command: str = "",
 ) -> RunReport:
     """Preprocess every case of ``input`` into the cohort at ``output``; finished cases are skipped.
 
@@ -66,6 +74,10 @@ def run(
         workers: worker processes; by default those of the config, else one per CUDA device or core.
         limit: do only the first so many cases.
         overwrite: make every case anew.
+        only: do only the cases of these ids; patterns such as ``liver_*`` take in several.
+        retry_failed: do only the cases that failed when they were last tried.
+        listeners: are told every event.
+        command: what starts this run again, for ``gpuprep status`` to show.
 
     Raises:
         UsageError: input, output, config or backend cannot be used; nothing was started.
@@ -76,17 +88,25 @@ def run(
         layout=parsed.input.layout,
         follow_symlinks=parsed.input.follow_symlinks,
     )
-    cases = found.cases[:limit]
-    if not cases:
+    cohort = found.cases[:limit]
+    if not cohort:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
+    cases = choose_cases(cohort, output, only=only, retry_failed=retry_failed)
+    if not cases:
+        raise UsageError("the cases to retry are not in the input any more")
     force = muster(parsed, scheduler=scheduler, workers=workers, backend=backend, cases=len(cases))
-    tell = _teller(listeners)
     if not is_url(output):
         _check_apart(Path(input), Path(output))
     started = time.monotonic()
     tally = Tally(len(cases))
-    with open_desk(output) as desk, Interrupts(parsed.run.drain) as interrupts:
+    with (
+        open_desk(output) as desk,
+        Interrupts(parsed.run.drain) as interrupts,
+        closing(StateFile(desk.folder, command)) as state,
+        closing(RunLog(desk.folder)) as log,
+    ):
         root = desk.folder
+        tell = _teller([*listeners, state, log])
         claim(root, parsed, overwrite=overwrite)
         desk.keep()
         desk.sweep()
@@ -107,9 +127,9 @@ def run(
         )
         crew = Crew(force.starter(root, cases, tell), interrupts, root, parsed.run, tell)
         try:
-            (root / FAILURES_FILE).unlink(missing_ok=True)
+            keep_failures(root, cohort, cases)
             if parsed.needs_cohort:
-                base = replace(base, digest=_measure_cohort(cases, base, crew, tally, tell))
+                base = replace(base, digest=_measure_cohort(cohort, cases, base, crew, tally, tell))
                 with storage_faults(root):
                     describe(root, parsed, base.digest)
                 desk.keep()
@@ -126,9 +146,10 @@ def run(
                 crew.finish()
                 desk.sweep()
         report = tally.report(found, crew.stopped, time.monotonic() - started)
-    if interrupts.requested and report.finished.remaining:
-        report = replace(report, interrupted=True)
-    tell(report.finished)
+        if interrupts.requested and report.finished.remaining:
+            report = replace(report, interrupted=True)
+        save_report(root, report.to_json())
+        tell(report.finished)
     return report
 
 
@@ -150,6 +171,7 @@ def _prepare_cohort(
         for case in cases:
             record = None if overwrite else current_record(cases_at, case, base.digest)
             if record is None:
+                tell(CaseStarted(case.id))
                 yield replace(base, case=case, replace=is_published(cases_at, case))
                 continue
             tally.skipped += 1
@@ -171,15 +193,21 @@ def _prepare_cohort(
 
 
 def _measure_cohort(
-    cases: Sequence[Case], base: CasePlan, crew: Crew, tally: Tally, tell: Listener
+    cohort: Sequence[Case],
+    cases: Sequence[Case],
+    base: CasePlan,
+    crew: Crew,
+    tally: Tally,
+    tell: Listener,
 ) -> str:
-    """Merge the foreground histograms of all cases; returns the digest that covers them.
+    """Merge the foreground histograms of the whole cohort; returns the digest that covers them.
 
-    A case that cannot be measured has failed, and is not prepared with statistics that lack it. They are
-    then not kept either, so that the next run measures again.
+    A case of this run that cannot be measured has failed, and is not prepared with statistics that lack
+    it. They are then not kept either, so that the next run measures again.
     """
     root = Path(base.output)
-    key = cohort_key(cases, base.digest)
+    wanted = {case.id for case in cases}
+    key = cohort_key(cohort, base.digest)
     known, channels = load_fingerprint(root)
     if known != key:
         partials: dict[str, tuple[Histogram, ...]] = {}
@@ -187,15 +215,15 @@ def _measure_cohort(
         def note(outcome: Outcome) -> None:
             if outcome.histograms is not None:
                 partials[outcome.plan.case.id] = outcome.histograms
-            elif outcome.failed:
+            elif outcome.failed and outcome.failed.case_id in wanted:
                 _note_failure(outcome.failed, root, tally, tell)
 
-        crew.work((replace(base, case=case, task="measure") for case in cases), note)
+        crew.work((replace(base, case=case, task="measure") for case in cohort), note)
         if crew.halted or not partials:
             return base.digest
         channels = merge_channels(partials)
         with storage_faults(root):
-            save_fingerprint(root, "" if tally.failures else key, channels)
+            save_fingerprint(root, key if len(partials) == len(cohort) else "", channels)
         failpoint("after_statistics", str(root))
     return cohort_digest(base.digest, channels)
 

@@ -10,6 +10,17 @@ from gpuprep.errors import Retry
 
 
 @dataclass(frozen=True, slots=True)
+class StageSpan:
+    """One stretch of work on a case: ``start`` in seconds since the epoch, on one process' clock."""
+
+    stage: str
+    start: float
+    seconds: float
+    process: int = 0
+    thread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """Cases are known and work begins."""
 
@@ -17,6 +28,14 @@ class RunStarted:
     workers: int
     backend: str
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStarted:
+    """A case was handed to a worker, for the first time or once more."""
+
+    case_id: str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +50,8 @@ class CaseDone:
     findings: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
     """Why parts of it were not done by the engine of the run."""
+    stages: tuple[StageSpan, ...] = ()
+    """When and for how long each stage of it was at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +101,12 @@ class RunFinished:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     fallbacks: dict[str, int] = field(default_factory=dict)
     """Cases per reason why parts of them were not done by the engine of the run."""
+    slowest: tuple[tuple[str, float], ...] = ()
+    """The cases that took longest, and their seconds."""
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-Event = RunStarted | CaseDone | CaseFailed | Notice | RunFinished
+Event = RunStarted | CaseStarted | CaseDone | CaseFailed | Notice | RunFinished
 Listener = Callable[[Event], None]

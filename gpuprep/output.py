@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from gpuprep.errors import (
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
 from gpuprep.store.files import case_version, file_sizes
-from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
 from gpuprep.store.metadata import group_document
 from gpuprep.store.objects import ObjectPath, Place, case_place
 
@@ -149,6 +149,12 @@ def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> N
     """Store the cohort's statistics under the key of what they were made from."""
     tree = {"key": key, "channels": [histogram.to_json() for histogram in channels]}
     _write_json(root / _FINGERPRINT, tree)
+
+
+def save_report(root: Path, report: Mapping[str, Any]) -> None:
+    """Store how the last run ended. A disk that refuses costs the report, never the run."""
+    with suppress(OSError):
+        _write_json(root / REPORT_FILE, report)
 
 
 def load_fingerprint(root: Path) -> tuple[str, tuple[Histogram, ...]]:

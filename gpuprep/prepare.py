@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from functools import cached_property
 from gpuprep.assemble import Assembled
 from gpuprep.config import Config
 from gpuprep.errors import InputError
+from gpuprep.events import StageSpan
 from gpuprep.findings import Findings
 from gpuprep.geometry import Box, Geometry
 from gpuprep.ops import crop as crops
@@ -26,18 +29,22 @@ _BODY_FRACTION = (
 
 
 class Stopwatch:
-    """Seconds per named stage of one case."""
+    """Seconds per named stage of one case, and when each stretch of it began."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.spans: list[StageSpan] = []
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+        began, start = time.time(), time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+            place = os.getpid(), threading.get_native_id()
+            self.spans.append(StageSpan(stage, began, seconds, *place))
 
 
 @dataclass(frozen=True)

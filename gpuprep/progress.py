@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gpuprep.breakdown import Breakdown, break_down
 from gpuprep.events import CaseDone, CaseFailed, Event, Notice, RunFinished, RunStarted
 
 _EVERY_CASE = 200  # up to so many cases, plain output has a line per case
@@ -77,6 +78,8 @@ class ProgressView:
         for reason, cases in event.fallbacks.items():
             text = f"NumPy did (parts of) {cases} case{'s' * (cases > 1)}: {reason}"
             self._console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+        for line in breakdown_lines(break_down(event)):
+            self._console.print(line, highlight=False)
         self._console.print(summary_line(event), highlight=False)
 
     def _start(self, event: RunStarted) -> None:
@@ -147,6 +150,23 @@ def summary_line(event: RunFinished) -> str:
     if event.done:
         line += f"; {human_bytes(event.bytes_in)} read, {human_bytes(event.bytes_out)} written"
     return line + (f"; [red]stopped: {escape(event.stopped)}[/]" if event.stopped else "")
+
+
+def breakdown_lines(breakdown: Breakdown) -> list[str]:
+    """A line per stage, then what limits and which cases were slowest; none where nothing was done."""
+    if breakdown.limit is None:
+        return []
+    lines = []
+    for stage in breakdown.stages:
+        speed = stage.bytes_per_second
+        moved = f"  {human_bytes(speed)}/s" if speed is not None else ""
+        lines.append(f"stage {stage.name:<10} {stage.seconds:9.2f} s {stage.share:5.0%}{moved}")
+    slowest = ", ".join(f"{escape(case)} {seconds:.1f} s" for case, seconds in breakdown.slowest)
+    return [
+        *lines,
+        f"mostly {breakdown.limit} ({breakdown.limit_share:.0%} of the workers' time), "
+        f"{breakdown.cases_per_second:.2f} cases/s; slowest: {slowest}",
+    ]
 
 
 def human_bytes(number: float) -> str:

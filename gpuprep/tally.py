@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
+from gpuprep.breakdown import break_down
 from gpuprep.cohort import Found
 from gpuprep.events import CaseDone, CaseFailed, RunFinished
+
+_SLOWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,16 @@ class RunReport:
             return 3
         return 1 if self.failures else 0
 
+    def to_json(self) -> dict[str, Any]:
+        """What ``run --json`` prints and ``report.json`` holds."""
+        return {
+            **self.finished.to_json(),
+            "breakdown": break_down(self.finished).to_json(),
+            "failures": [failure.to_json() for failure in self.failures],
+            "unmatched": [{"path": path, "reason": reason} for path, reason in self.unmatched],
+            "exit_code": self.exit_code,
+        }
+
 
 @dataclass
 class Tally:
@@ -39,6 +54,7 @@ class Tally:
     failures: list[CaseFailed] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
+    slowest: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, event: CaseDone, stage_seconds: tuple[tuple[str, float], ...]) -> None:
         """Count a case that was done now."""
@@ -47,6 +63,7 @@ class Tally:
         self.bytes_out += event.bytes_out
         self.stages.update(dict(stage_seconds))
         self.fallbacks.update(event.fallbacks)
+        self.slowest = heapq.nlargest(_SLOWEST, [*self.slowest, (event.seconds, event.case_id)])
 
     def report(self, found: Found, stopped: str, seconds: float) -> RunReport:
         """The end of the run, with what is left to do."""
@@ -62,6 +79,7 @@ class Tally:
             stopped,
             dict(self.stages),
             dict(self.fallbacks),
+            tuple((case_id, seconds) for seconds, case_id in self.slowest),
         )
         unmatched = tuple((entry.path, entry.reason) for entry in found.unmatched)
         return RunReport(finished, tuple(self.failures), unmatched)

@@ -39,8 +39,9 @@ def run_case(
     reader: Reader,
     cohort: tuple[Histogram, ...] = (),
     link: Link | None = None,
+    watch: Stopwatch | None = None,
 ) -> dict[str, Any]:
-    """Do one case and commit it; returns its record.
+    """Do one case and commit it; returns its record. ``watch`` is told the time of every stage.
 
     Doing a case twice is harmless: the second commit finds the first and discards itself, or replaces
     it when the plan says so. A device that fails costs the case time, and nothing else: NumPy does it
@@ -50,7 +51,7 @@ def run_case(
         CaseError: the case cannot be done; nothing of it is left behind.
         RunStopped: the disk is full or the output has gone.
     """
-    watch = Stopwatch()
+    watch = watch or Stopwatch()
     findings = Findings(config.input.policy)
     failpoint("before_read", plan.case.id)
     with watch("read"):
@@ -160,10 +161,13 @@ def commit(
             "timings": {name: round(seconds, 4) for name, seconds in watch.seconds.items()},
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        write_record(staging.folder, record, durable=store.fsync == "always")
-        failpoint("after_record", plan.case.id)
-        if plan.url:
-            upload_case(staging.folder, ObjectPath(plan.url), plan.case.id, replace=plan.replace)
-        else:
-            staging.publish(replace=plan.replace, durable=store.fsync != "never")
+        with watch("commit"):
+            write_record(staging.folder, record, durable=store.fsync == "always")
+            failpoint("after_record", plan.case.id)
+            if plan.url:
+                upload_case(
+                    staging.folder, ObjectPath(plan.url), plan.case.id, replace=plan.replace
+                )
+            else:
+                staging.publish(replace=plan.replace, durable=store.fsync != "never")
     return record

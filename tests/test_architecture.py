@@ -33,13 +33,14 @@ ROWS: list[set[str]] = [
     {"cohort", "plan", "footprint"},
     {"assemble"},
     {"prepare"},
-    {"record", "compute", "pyramid", "worker", "output"},
+    {"record", "compute", "pyramid", "worker", "output", "selection"}
+    | {"run_state", "run_log", "breakdown", "metrics"},
     {"executors"},
     {"retries", "backlog", "watch", "crew", "desk", "tally", "workforce", "coordinator", "index"}
     | {"reference", "preview", "training", "inference"},
-    {"progress", "inspection", "picture", "export", "terminal"},
-    {"doctor", "demo"},
-    {"cli", "cli_cases", "cli_cluster"},
+    {"progress", "inspection", "picture", "export", "terminal", "failures", "status_page"},
+    {"doctor", "demo", "bench"},
+    {"cli", "cli_cases", "cli_bench", "cli_run", "cli_outputs", "cli_cluster"},
 ]
 FREE_ROWS = {0, 1, 4, 7, 9, 10, 11, 12}  # rows whose rooms may know one another
 RANK = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

@@ -138,7 +138,7 @@ def test_a_large_case_takes_the_memory_of_several_and_small_ones_one_each(
 ):
     ledger, allowed = Ledger(), {}
 
-    def run_case(plan, config, reader, cohort, link):
+    def run_case(plan, config, reader, cohort, link, watch):
         ledger.add(plan.memory)
         needed = project_case(plan.case, config, peek_of(reader)).roomy_bytes
         allowed[plan.case.id] = (plan.memory, plan.threads, needed)

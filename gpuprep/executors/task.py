@@ -25,6 +25,7 @@ from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan, project_case
+from gpuprep.prepare import Stopwatch
 from gpuprep.store.files import TRANSIENT
 from gpuprep.worker import measure_case, run_case
 
@@ -134,12 +135,12 @@ def _admitted(plan: CasePlan, workplace: Workplace) -> Iterator[CasePlan]:
 
 
 def _run(plan: CasePlan, workplace: Workplace) -> Outcome:
-    start = time.perf_counter()
+    start, watch = time.perf_counter(), Stopwatch()
     read = workplace.reader(plan).read
     if plan.task == "measure":
         return Outcome(plan, histograms=measure_case(plan, workplace.config, read))
-    record = run_case(plan, workplace.config, read, workplace.cohort, workplace.link)
-    return _done(plan, record, time.perf_counter() - start)
+    record = run_case(plan, workplace.config, read, workplace.cohort, workplace.link, watch)
+    return _done(plan, record, time.perf_counter() - start, watch)
 
 
 def explain(plan: CasePlan, error: Exception) -> CaseFailed:
@@ -186,7 +187,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     )
 
 
-def _done(plan: CasePlan, record: dict[str, Any], seconds: float) -> Outcome:
+def _done(plan: CasePlan, record: dict[str, Any], seconds: float, watch: Stopwatch) -> Outcome:
     event = CaseDone(
         plan.case.id,
         bytes_in=sum(entry["size"] for entry in record["source"]),
@@ -194,8 +195,9 @@ def _done(plan: CasePlan, record: dict[str, Any], seconds: float) -> Outcome:
         seconds=seconds,
         findings=tuple(finding["code"] for finding in record["findings"]),
         fallbacks=tuple(record["engine"].get("fallbacks", ())),
+        stages=tuple(watch.spans),
     )
-    return Outcome(plan, done=event, stage_seconds=tuple(record["timings"].items()))
+    return Outcome(plan, done=event, stage_seconds=tuple(watch.seconds.items()))
 
 
 _slot = threading.local()

@@ -7,6 +7,9 @@
                                 1/ and 2/ beside every 0/ are coarser levels, where asked for
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
+      report.json               how the last run ended, and where its time went
+      logs/                     one file of JSON lines per run
+      .gpuprep/status.json      how the last run stands
       .staging/                 cases being built, never read; on an object store, claims on them
 
 A *chunk* is compressed and read by itself, a *shard* is one file of many chunks. An array up to
@@ -33,6 +36,9 @@ CONFIG_FILE = "gpuprep.json"
 MANIFEST_FILE = "manifest.jsonl"
 FAILURES_FILE = "failures.jsonl"
 ATTEMPTS_FILE = "attempts.jsonl"
+REPORT_FILE = "report.json"
+LOGS_FOLDER = "logs"
+STATUS_FILE = ".gpuprep/status.json"
 CASES_FOLDER = "cases"
 STAGING_FOLDER = ".staging"
 CASE_SUFFIX = ".zarr"
