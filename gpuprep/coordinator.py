@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
 from gpuprep.run_log import RunLog
 from gpuprep.run_state import StateFile
-from gpuprep.selection import choose_cases, keep_failures
+from gpuprep.selection import FailureList, choose_cases
 from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
@@ -101,11 +101,13 @@ def run(
     slots = workers * per_worker
     _check_apart(Path(input), Path(output))
     root = Path(output).resolve()
-    state, log = StateFile(root, command), RunLog(root)
-    tell = _teller([*listeners, state, log])
+    kept = StateFile(root, command), RunLog(root), FailureList(root, found.cases)
+    tell = _teller([*kept, *listeners])
     started = time.monotonic()
     tally = Tally(len(cases))
-    with lock(root), Interrupts(DRAIN_SECONDS) as interrupts, closing(state), closing(log):
+    with lock(root), Interrupts(DRAIN_SECONDS) as interrupts, ExitStack() as ending:
+        for listener in kept:
+            ending.callback(listener.close)
         claim(root, parsed, overwrite=overwrite)
         sweep(root)
         tell(RunStarted(len(cases), workers, chosen.name, chosen.note))
@@ -123,7 +125,6 @@ def run(
             lambda: _open_executor(scheduler, workers, per_worker, chosen.devices), interrupts
         )
         try:
-            keep_failures(root, cohort, cases)
             if parsed.needs_cohort:
                 base = replace(base, digest=_measure_cohort(cohort, cases, base, crew, tally, tell))
                 describe(root, parsed, base.digest)
