@@ -48,8 +48,8 @@ def bench(
 ) -> None:
     """Measure whole runs: cases/s, MB/s, seconds per stage, memory, for several worker counts.
 
-    What is made is deleted at the end. Exits with 1 when cases failed: the numbers are then not those of
-    the whole cohort.
+    What is made is deleted at the end. Exits with 1 when cases failed: the
+    numbers are then not those of the whole cohort.
     """
     from gpuprep.bench import bench_folder, measure_runs, save_trace, write_cohort
     from gpuprep.config_file import load_config

@@ -33,8 +33,9 @@ def status(
 ) -> None:
     """Say how the last run on OUTPUT stands, and what to do next.
 
-    Works from any terminal, while the run goes on and after it. Exits with 0 while it runs or when all is
-    done, 1 when some cases failed, 3 when the run paused or died and must be started again.
+    Works from any terminal, while the run goes on and after it. Exits with 0
+    while it runs or when all is done, 1 when some cases failed, 3 when the
+    run paused or died and must be started again.
     """
     from gpuprep.run_state import read_state
     from gpuprep.status_page import status_page, watch_status

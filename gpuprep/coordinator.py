@@ -40,7 +40,7 @@ from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
 from gpuprep.run_log import RunLog
 from gpuprep.run_state import StateFile
-from gpuprep.selection import choose_cases, keep_failures
+from gpuprep.selection import FailureList, choose_cases
 from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
 from gpuprep.store.objects import is_url, to_place
@@ -104,9 +104,10 @@ def run(
         Interrupts(parsed.run.drain) as interrupts,
         closing(StateFile(desk.folder, command)) as state,
         closing(RunLog(desk.folder)) as log,
+        closing(FailureList(desk.folder, found.cases)) as failures,
     ):
         root = desk.folder
-        tell = _teller([*listeners, state, log])
+        tell = _teller([state, log, failures, *listeners])
         claim(root, parsed, overwrite=overwrite)
         desk.keep()
         desk.sweep()
@@ -127,7 +128,6 @@ def run(
         )
         crew = Crew(force.starter(root, cases, tell), interrupts, root, parsed.run, tell)
         try:
-            keep_failures(root, cohort, cases)
             if parsed.needs_cohort:
                 base = replace(base, digest=_measure_cohort(cohort, cases, base, crew, tally, tell))
                 with storage_faults(root):

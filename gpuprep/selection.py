@@ -1,15 +1,18 @@
-"""Which of a cohort's cases a run is about: ids, glob patterns, or those that failed."""
+"""Which of a cohort's cases a run is about (ids, patterns, those that failed), and which failed so far."""
 
 from __future__ import annotations
 
 import difflib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from gpuprep.case import Case
-from gpuprep.errors import UsageError
+from gpuprep.errors import RunStopped, StoreError, UsageError
+from gpuprep.events import CaseDone, CaseFailed, Event, RunStarted
 from gpuprep.store.files import parse_lines, read_lines, write_file
 from gpuprep.store.layout import FAILURES_FILE
 from gpuprep.store.objects import to_place
@@ -74,12 +77,36 @@ def failed_cases(output: Path | str) -> set[str]:
     return found
 
 
-def keep_failures(output: Path, cohort: Sequence[Case], tried_now: Sequence[Case]) -> None:
-    """Drop what is known about failures, except of cases of the cohort that are left alone this time."""
-    kept = {case.id for case in cohort} - {case.id for case in tried_now}
-    rows = [row for row in read_lines(output / FAILURES_FILE) if row.get("case") in kept]
-    if not rows:
-        (output / FAILURES_FILE).unlink(missing_ok=True)
-        return
-    lines = (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-    write_file(output / FAILURES_FILE, lines, fsync=True)
+class FailureList:
+    """A listener that keeps ``failures.jsonl`` in step: a case leaves it when it is done, and not before.
+
+    New failures are appended by the run as they happen, so that a crash loses none; ``close`` makes the
+    file one line a case again. Until then, what a run that died had repaired is still listed.
+    """
+
+    def __init__(self, output: Path, cohort: Sequence[Case]) -> None:
+        self._path = output / FAILURES_FILE
+        self._cohort = cohort
+        self._rows: dict[str, dict[str, Any]] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            known = {case.id for case in self._cohort}
+            rows = read_lines(self._path)
+            self._rows = {row["case"]: row for row in rows if row.get("case") in known}
+        elif self._rows is not None and isinstance(event, CaseDone):
+            self._rows.pop(event.case_id, None)
+        elif self._rows is not None and isinstance(event, CaseFailed):
+            self._rows[event.case_id] = event.to_json()
+
+    def close(self) -> None:
+        """Write the list anew; without failures there is no file."""
+        if self._rows is None:
+            return
+        rows = self._rows.values()
+        lines = (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+        with suppress(RunStopped, StoreError, OSError):  # the file stays, with lines to spare
+            if not self._rows:
+                self._path.unlink(missing_ok=True)
+                return
+            write_file(self._path, lines, fsync=True)

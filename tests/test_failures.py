@@ -10,6 +10,7 @@ from test_cli import call
 import gpuprep
 from gpuprep.case import Case
 from gpuprep.errors import UsageError
+from gpuprep.events import CaseDone
 from gpuprep.selection import select
 
 CASES = tuple(Case(name, ()) for name in ("liver_1", "liver_2", "lung_1", "x[1]"))
@@ -72,6 +73,34 @@ def test_the_printed_command_retries_just_those(broken_cohort, cohort_folder):
     assert "1 done in" in done.stdout
     assert "nothing failed" in call("failures", broken_cohort, check=0).stdout
     call("run", cohort_folder, broken_cohort, *SERIAL, "--retry-failed", check=2)
+
+
+def test_a_retry_that_breaks_off_forgets_no_failure(broken_cohort, cohort_folder):
+    """Of three failed cases one is repaired and done; then the run dies."""
+    write_pair(cohort_folder, 0)
+
+    def break_off(event):
+        if isinstance(event, CaseDone):
+            raise RuntimeError("broken off")
+
+    with pytest.raises(RuntimeError):
+        gpuprep.run(
+            cohort_folder,
+            broken_cohort,
+            scheduler="serial",
+            retry_failed=True,
+            listeners=[break_off],
+        )
+    listed = call("failures", broken_cohort, "--ids").stdout.split()
+    assert sorted(listed) == ["volume-1", "volume-2"]
+
+
+def test_a_case_that_left_the_input_is_no_failure(broken_cohort, cohort_folder):
+    (cohort_folder / "volume-0.nii.gz").unlink()
+    (cohort_folder / "segmentation-0.nii.gz").unlink()
+    call("run", cohort_folder, broken_cohort, *SERIAL, "--only", "volume-3", check=0)
+    listed = call("failures", broken_cohort, "--ids").stdout.split()
+    assert sorted(listed) == ["volume-1", "volume-2"]
 
 
 def test_many_failures_are_piped(tmp_path):
