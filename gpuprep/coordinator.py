@@ -103,11 +103,10 @@ def run(
         open_desk(output) as desk,
         Interrupts(parsed.run.drain) as interrupts,
         closing(StateFile(desk.folder, command)) as state,
-        closing(RunLog(desk.folder)) as log,
         closing(FailureList(desk.folder, found.cases)) as failures,
     ):
         root = desk.folder
-        tell = _teller([state, log, failures, *listeners])
+        tell = _teller([state, RunLog(root), failures, *listeners])
         claim(root, parsed, overwrite=overwrite)
         desk.keep()
         desk.sweep()

@@ -7,7 +7,6 @@ paths stay out of it: a log may travel further than the scans. Reasons in words 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from contextlib import suppress
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gpuprep.errors import RunStopped, StoreError
 from gpuprep.events import (
     CaseDone,
     CaseFailed,
@@ -24,6 +24,7 @@ from gpuprep.events import (
     RunFinished,
     RunStarted,
 )
+from gpuprep.store.files import append_line
 from gpuprep.store.layout import LOGS_FOLDER
 
 _KEPT_RUNS = 20
@@ -34,16 +35,16 @@ logging.getLogger("gpuprep").addHandler(logging.NullHandler())  # quiet until th
 
 
 class RunLog:
-    """A listener that writes every event of a run down; ``close`` it when the run is over.
+    """A listener that writes every event of a run down.
 
-    A disk that refuses costs the log, never the run.
+    A disk that refuses costs the log, never the run. No file stays open between events, so that the disk can
+    be unmounted or made read-only.
     """
 
     def __init__(self, output: Path, *, most_bytes: int = _MOST_BYTES) -> None:
         self._folder = output / LOGS_FOLDER
         self._path = self._folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
         self._most_bytes = most_bytes
-        self._descriptor = -1
         self._attempts: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
@@ -51,33 +52,22 @@ class RunLog:
         level = logging.WARNING if isinstance(event, CaseFailed) else logging.INFO
         _logger.log(level, "%s %s", name, fields)
         line = {"time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "event": name, **fields}
-        with suppress(OSError):
+        with suppress(OSError, StoreError, RunStopped):
             if isinstance(event, RunStarted):
-                self._open()
-            if self._descriptor >= 0:
-                os.write(self._descriptor, json.dumps(line).encode() + b"\n")
-                self._turn_over()
+                self._begin()
+            append_line(self._path, line)
+            self._turn_over()
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _open(self) -> None:
+    def _begin(self) -> None:
         self._folder.mkdir(exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._descriptor = os.open(self._path, flags, 0o666)
-        for old in sorted(self._folder.glob("run-*.jsonl"))[:-_KEPT_RUNS]:
+        for old in sorted(self._folder.glob("run-*.jsonl"))[: 1 - _KEPT_RUNS]:
             old.unlink(missing_ok=True)
             Path(f"{old}.1").unlink(missing_ok=True)
 
     def _turn_over(self) -> None:
         """Begin a new part when this one is full; the part before the last is given up."""
-        if os.fstat(self._descriptor).st_size > self._most_bytes:
-            self.close()
+        if self._path.stat().st_size > self._most_bytes:
             self._path.replace(f"{self._path}.1")
-            self._open()
 
     def _described(self, event: Event) -> tuple[str, dict[str, Any]]:
         """The stable name of an event and its fields."""

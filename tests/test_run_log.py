@@ -35,7 +35,6 @@ def test_no_message_and_no_path_is_logged(tmp_path):
     log(RunStarted(1, 1, "numpy"))
     log(CaseStarted("a", attempt=2))
     log(CaseFailed("a", "input", "E_X", "PatientName DOE", "ask DOE", "/scans/DOE", "DOE"))
-    log.close()
     assert "DOE" not in json.dumps(lines(tmp_path))
     assert lines(tmp_path)[-1]["attempt"] == 2
 
@@ -45,7 +44,6 @@ def test_a_log_is_bounded(tmp_path):
     log(RunStarted(1, 1, "numpy"))
     for number in range(500):
         log(CaseStarted(f"case_{number}"))
-    log.close()
     assert sum(path.stat().st_size for path in (tmp_path / "logs").iterdir()) < 5_000
     assert len(list((tmp_path / "logs").iterdir())) == 2
 
@@ -56,7 +54,6 @@ def test_old_runs_are_dropped(tmp_path):
         (tmp_path / "logs" / f"run-2020010{number:03}.jsonl").touch()
     log = RunLog(tmp_path)
     log(RunStarted(1, 1, "numpy"))
-    log.close()
     assert len(list((tmp_path / "logs").iterdir())) == 20
 
 

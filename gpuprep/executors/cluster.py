@@ -58,7 +58,10 @@ def cluster_settings(spec: config_cluster.Cluster, silence: float) -> dict[str, 
         "distributed.worker.http.routes": [],
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.diagnostics.nvml": False,
-        "distributed.comm.retry.count": 3,
+        # a result on a host that was cut off is made anew elsewhere once all this is used up
+        "distributed.comm.timeouts.connect": "15 seconds",
+        "distributed.comm.timeouts.tcp": "15 seconds",
+        "distributed.comm.retry.count": 2,
         "distributed.nanny.pre-spawn-environ": {
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
