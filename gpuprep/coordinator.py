@@ -20,7 +20,7 @@ from gpuprep.config_file import load_config
 from gpuprep.crew import Crew
 from gpuprep.desk import open_desk
 from gpuprep.errors import RunStopped, StoreError, UsageError
-from gpuprep.events import CaseDone, CaseFailed, CaseStarted, Event, Listener, Notice, RunStarted
+from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
 from gpuprep.executors.base import Outcome
 from gpuprep.failpoints import failpoint
 from gpuprep.fingerprint import cohort_digest, merge_channels
@@ -170,7 +170,6 @@ def _prepare_cohort(
         for case in cases:
             record = None if overwrite else current_record(cases_at, case, base.digest)
             if record is None:
-                tell(CaseStarted(case.id))
                 yield replace(base, case=case, replace=is_published(cases_at, case))
                 continue
             tally.skipped += 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.backlog import Backlog
 from gpuprep.config_run import Run
-from gpuprep.events import CaseFailed, Listener, Notice
+from gpuprep.events import CaseFailed, CaseStarted, Listener, Notice
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.failpoints import failpoint
 from gpuprep.interrupts import Interrupts
@@ -46,6 +47,7 @@ class Crew:
         self._watchdog = Watchdog(run.stuck)
         self._executor: Executor | None = None
         self._inflight: dict[str, CasePlan] = {}
+        self._attempts: Counter[str] = Counter()  # of the cases that are not settled
         self._rebuilds = 0
         self.stopped = ""
 
@@ -81,6 +83,9 @@ class Crew:
                 self._watchdog.rest()
             self._executor.submit(plan)
             self._inflight[plan.case.id] = plan
+            if plan.task == "prepare":
+                self._attempts[plan.case.id] += 1
+                self._tell(CaseStarted(plan.case.id, self._attempts[plan.case.id]))
 
     def _has_room(self) -> bool:
         if self._executor is None:
@@ -104,13 +109,14 @@ class Crew:
         self._rebuilds = 0
         self._watchdog.feed(outcome.done.seconds if outcome.done else None)
         self.stopped = self.stopped or outcome.stop
-        if outcome.failed is None:
-            if not outcome.stop:
-                self._storm.calm()
-            note(outcome)
-        elif not self._try_again(outcome.plan, outcome.failed, backlog):
-            verdict = self._retries.verdict(outcome.plan, outcome.failed)
-            note(replace(outcome, failed=verdict))
+        if outcome.failed and self._try_again(outcome.plan, outcome.failed, backlog):
+            return
+        del self._attempts[outcome.plan.case.id]
+        if outcome.failed:
+            outcome = replace(outcome, failed=self._retries.verdict(outcome.plan, outcome.failed))
+        elif not outcome.stop:
+            self._storm.calm()
+        note(outcome)
 
     def _try_again(self, plan: CasePlan, failure: CaseFailed, backlog: Backlog) -> bool:
         self.stopped = self.stopped or self._storm.add(failure)

@@ -15,6 +15,7 @@ from pathlib import Path
 from gpuprep.config_run import Run
 from gpuprep.errors import Retry
 from gpuprep.events import CaseFailed
+from gpuprep.executors.base import WORKER_DIED
 from gpuprep.plan import CasePlan
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import ATTEMPTS_FILE
@@ -66,13 +67,14 @@ class Retries:
         if failure.retry == "transient":
             longest = min(_LONGEST_WAIT, self._run.backoff * 2 ** (self._failed[key] - 1))
             return Again(delay=longest * random.uniform(0.5, 1))
-        return Again(alone=failure.retry in ("memory", "crash"))
+        # a reader's process is its case's own, so no other case is in doubt
+        return Again(alone=failure.retry == "memory" or failure.code == WORKER_DIED)
 
     def verdict(self, plan: CasePlan, failure: CaseFailed) -> CaseFailed:
         """The failure as it is told when no attempt is left."""
         times = self._failed[_key(plan.task, plan.case.id, failure.retry)]
         if failure.retry == "crash":
-            overdue = failure.code == "CRASH" and self._was_overdue(plan)
+            overdue = failure.code == WORKER_DIED and self._was_overdue(plan)
             overdue = overdue or failure.code == "DEADLINE"
             return replace(
                 failure,

@@ -9,6 +9,9 @@ from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.ops.statistics import Histogram
 from gpuprep.plan import CasePlan
 
+WORKER_DIED = "WORKER_DIED"
+"""The code of a case whose worker died: of it, or of another case that the worker had in hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

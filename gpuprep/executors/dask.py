@@ -20,7 +20,7 @@ from distributed.scheduler import KilledWorker
 
 from gpuprep.events import CaseFailed, Listener
 from gpuprep.executors.admission import Terms
-from gpuprep.executors.base import Outcome
+from gpuprep.executors.base import WORKER_DIED, Outcome
 from gpuprep.executors.cluster import Cluster
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
@@ -143,4 +143,5 @@ def _failure(future: Future, plan: CasePlan) -> Outcome:
     if not isinstance(error, KilledWorker):
         return Outcome(plan, failed=explain(plan, error))
     message = "its worker process died (killed, or out of memory)"
-    return Outcome(plan, failed=CaseFailed(plan.case.id, "crash", "CRASH", message, retry="crash"))
+    failure = CaseFailed(plan.case.id, "crash", WORKER_DIED, message, retry="crash")
+    return Outcome(plan, failed=failure)

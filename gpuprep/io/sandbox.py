@@ -32,7 +32,10 @@ from gpuprep.io.shared_voxels import is_spilled, map_voxels
 from gpuprep.io.wire import Wire
 
 _START_SECONDS = 120.0
-_PASSED_ON = ("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
+_PASSED_ON = (
+    *("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR"),
+    *("GPUPREP_FAILPOINTS", "GPUPREP_FAILPOINTS_COUNTS"),
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 

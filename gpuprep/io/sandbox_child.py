@@ -21,6 +21,7 @@ import SimpleITK as sitk
 
 from gpuprep.case import Source
 from gpuprep.errors import InputError, MemoryShortage
+from gpuprep.failpoints import failpoint
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.shared_voxels import SharedMemory
@@ -85,6 +86,7 @@ def _serve(wire: Wire, request: dict[str, Any], rules: ReadRules, memory: int) -
         if request["operation"] == "peek":
             answer = peek(source, rules).to_json()
         else:
+            failpoint("in_reader", source.path)
             answer = read(source, rules, shared.allocate).to_json()
         wire.send({"answer": answer}, shared.take())
     except Exception as error:
