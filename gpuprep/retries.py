@@ -67,8 +67,8 @@ class Retries:
         if failure.retry == "transient":
             longest = min(_LONGEST_WAIT, self._run.backoff * 2 ** (self._failed[key] - 1))
             return Again(delay=longest * random.uniform(0.5, 1))
-        # a reader's process is its case's own, so no other case is in doubt
-        return Again(alone=failure.retry == "memory" or failure.code == WORKER_DIED)
+        # a reader's process is its case's own, so its death puts no other case in doubt
+        return Again(alone=failure.retry == "memory" or failure.code in (WORKER_DIED, "DEADLINE"))
 
     def verdict(self, plan: CasePlan, failure: CaseFailed) -> CaseFailed:
         """The failure as it is told when no attempt is left."""
