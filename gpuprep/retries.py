@@ -22,6 +22,7 @@ from gpuprep.store.layout import ATTEMPTS_FILE
 
 _LONGEST_WAIT = 60.0
 _NOT_CHARGED = 20  # attempts lost to machines rather than to the case
+_IN_DOUBT = (WORKER_DIED, "DEADLINE")  # a reader's process is its case's own: its death tells whose
 _POISON = (
     "leave the file out, or look at it with gpuprep inspect; more memory helps where that ran out"
 )
@@ -48,11 +49,13 @@ class Retries:
             "crash": run.crashes,
             "infrastructure": _NOT_CHARGED,
         }
-        self._failed = Counter(_key(*_names(line)) for line in read_lines(self._path))
+        lines = list(read_lines(self._path))
+        self._failed = Counter(_key(*_names(line)) for line in lines)
+        self._suspects = {_names(line)[:2] for line in lines if line.get("code") in _IN_DOUBT}
 
     def is_suspect(self, plan: CasePlan) -> bool:
-        """Whether a process has died of the plan, or beside it."""
-        return self._failed[_key(plan.task, plan.case.id, "crash")] > 0
+        """Whether a worker has died of the plan or beside it, or the plan was overdue."""
+        return (plan.task, plan.case.id) in self._suspects
 
     def after(self, plan: CasePlan, failure: CaseFailed) -> Again | None:
         """Count a failed attempt; None when it was the last one."""
@@ -62,13 +65,14 @@ class Retries:
         names = dict(zip(("task", "case", "class"), key, strict=True))
         append_line(self._path, {**names, "code": failure.code, "message": failure.message})
         self._failed[key] += 1
+        if failure.code in _IN_DOUBT:
+            self._suspects.add((plan.task, plan.case.id))
         if self._failed[key] >= self._most[failure.retry]:
             return None
         if failure.retry == "transient":
             longest = min(_LONGEST_WAIT, self._run.backoff * 2 ** (self._failed[key] - 1))
             return Again(delay=longest * random.uniform(0.5, 1))
-        # a reader's process is its case's own, so its death puts no other case in doubt
-        return Again(alone=failure.retry == "memory" or failure.code in (WORKER_DIED, "DEADLINE"))
+        return Again(alone=failure.retry == "memory" or failure.code in _IN_DOUBT)
 
     def verdict(self, plan: CasePlan, failure: CaseFailed) -> CaseFailed:
         """The failure as it is told when no attempt is left."""

@@ -13,8 +13,9 @@ from conftest import write_pair
 from gpuprep import run
 from gpuprep.case import Case, Source
 from gpuprep.config_run import Run
-from gpuprep.errors import Overdue
+from gpuprep.errors import Overdue, ReaderCrash
 from gpuprep.events import CaseDone, CaseFailed
+from gpuprep.executors.base import WORKER_DIED
 from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.executors.task import explain
 from gpuprep.io import sandbox
@@ -122,3 +123,14 @@ def test_a_case_past_its_deadline_gets_one_more_chance_alone(tmp_path):
     assert retries.is_suspect(PLAN)
     assert retries.after(PLAN, failure) is None
     assert retries.verdict(PLAN, failure).code == "DEADLINE"
+
+
+def test_a_reader_that_died_leaves_no_suspect_to_the_next_run_and_a_worker_does(tmp_path):
+    crash = explain(PLAN, ReaderCrash("the reader died"))
+    assert Retries(tmp_path, Run(crashes=3)).after(PLAN, crash) == Again()
+    assert not Retries(tmp_path, Run(crashes=3)).is_suspect(PLAN)
+    died = CaseFailed("a", "crash", WORKER_DIED, "its worker died", retry="crash")
+    assert Retries(tmp_path, Run(crashes=3)).after(PLAN, died) == Again(alone=True)
+    resumed = Retries(tmp_path, Run(crashes=3))
+    assert resumed.is_suspect(PLAN)
+    assert resumed.after(PLAN, crash) is None

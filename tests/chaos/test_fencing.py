@@ -30,7 +30,11 @@ def test_twenty_executions_of_one_case_have_one_winner(some, tmp_path):
         outcomes: list[Outcome] = pool.map(perform_in_slot, [plan] * 20, chunksize=1)
     assert all(outcome.done for outcome in outcomes)
     stored = gpuprep.open(tmp_path)["a"].record["timings"]
-    assert [dict(outcome.stage_seconds) == stored for outcome in outcomes].count(True) == 1
+    taken = [
+        {name: round(seconds, 4) for name, seconds in outcome.stage_seconds if name != "commit"}
+        for outcome in outcomes
+    ]
+    assert taken.count(stored) == 1
     assert not verify_cohort(tmp_path, full=True)
     assert not list((tmp_path / ".staging").iterdir())
 
