@@ -7,7 +7,7 @@ the same config and the same source files. The same command after a crash does t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,32 +18,20 @@ from gpuprep.cohort import Found, discover
 from gpuprep.config import Config
 from gpuprep.config_file import load_config
 from gpuprep.crew import Crew
-from gpuprep.desk import open_desk
+from gpuprep.desk import Desk, open_desk
 from gpuprep.errors import RunStopped, StoreError, UsageError
-from gpuprep.events import CaseDone, CaseFailed, Event, Listener, Notice, RunStarted
-from gpuprep.executors.base import Outcome
+from gpuprep.events import Event, Listener, Notice, RunStarted
 from gpuprep.failpoints import failpoint
-from gpuprep.fingerprint import cohort_digest, merge_channels
 from gpuprep.interrupts import Interrupts
-from gpuprep.ops.statistics import Histogram
-from gpuprep.output import (
-    claim,
-    cohort_key,
-    current_record,
-    describe,
-    is_published,
-    load_fingerprint,
-    save_fingerprint,
-    save_report,
-)
+from gpuprep.output import claim, describe, save_report
+from gpuprep.passes import Passes
 from gpuprep.plan import CasePlan
 from gpuprep.reference import with_reference
 from gpuprep.run_log import RunLog
 from gpuprep.run_state import StateFile
 from gpuprep.selection import FailureList, choose_cases
-from gpuprep.store.files import append_line, read_lines, storage_faults
-from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
-from gpuprep.store.objects import is_url, to_place
+from gpuprep.store.files import storage_faults
+from gpuprep.store.objects import is_url
 from gpuprep.tally import RunReport, Tally
 from gpuprep.workforce import muster
 
@@ -114,32 +102,11 @@ def run(
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
-        base = CasePlan(
-            cases[0],
-            str(root),
-            parsed.digest,
-            backend=force.backend.name,
-            threads=force.threads,
-            memory=force.memory,
-            shares=force.shares,
-            root=found.root,
-            url=desk.url,
-        )
+        base = force.plan(cases[0], root, parsed.digest, sources=found.root, url=desk.url)
         crew = Crew(force.starter(root, cases, tell), interrupts, root, parsed.run, tell)
+        passes = Passes(cases, crew, tally, tell)
         try:
-            if parsed.needs_cohort:
-                base = replace(base, digest=_measure_cohort(cohort, cases, base, crew, tally, tell))
-                with storage_faults(root):
-                    describe(root, parsed, base.digest)
-                desk.keep()
-            if not crew.halted:
-                unmeasured = {failure.case_id for failure in tally.failures}
-                rest = [case for case in cases if case.id not in unmeasured]
-                _prepare_cohort(rest, base, crew, tally, tell, overwrite=overwrite)
-        except (RunStopped, StoreError) as error:  # the run's own files cannot be written
-            crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
-        except KeyboardInterrupt:
-            crew.stopped = "interrupted"
+            _carry_out(passes, cohort, parsed, base, desk, overwrite=overwrite)
         finally:
             with interrupts.held():
                 crew.finish()
@@ -152,84 +119,29 @@ def run(
     return report
 
 
-def _prepare_cohort(
-    cases: Sequence[Case],
+def _carry_out(
+    passes: Passes,
+    cohort: Sequence[Case],
+    config: Config,
     base: CasePlan,
-    crew: Crew,
-    tally: Tally,
-    tell: Listener,
+    desk: Desk,
     *,
     overwrite: bool,
 ) -> None:
-    """Do every case that is not done yet, and keep manifest and failures in step."""
-    root = Path(base.output)
-    cases_at = to_place(base.url or root)
-    listed = {line.get("case") for line in read_lines(root / MANIFEST_FILE)}
-
-    def plans() -> Iterable[CasePlan]:
-        for case in cases:
-            record = None if overwrite else current_record(cases_at, case, base.digest)
-            if record is None:
-                yield replace(base, case=case, replace=is_published(cases_at, case))
-                continue
-            tally.skipped += 1
-            if case.id not in listed:
-                append_line(root / MANIFEST_FILE, {"case": case.id, "digest": base.digest})
-            tell(CaseDone(case.id, skipped=True))
-
-    def note(outcome: Outcome) -> None:
-        if outcome.done:
-            tally.add(outcome.done, outcome.stage_seconds)
-            failpoint("before_manifest", outcome.done.case_id)
-            append_line(root / MANIFEST_FILE, {"case": outcome.done.case_id, "digest": base.digest})
-            failpoint("after_manifest", outcome.done.case_id)
-            tell(outcome.done)
-        elif outcome.failed:
-            _note_failure(outcome.failed, root, tally, tell)
-
-    crew.work(plans(), note)
-
-
-def _measure_cohort(
-    cohort: Sequence[Case],
-    cases: Sequence[Case],
-    base: CasePlan,
-    crew: Crew,
-    tally: Tally,
-    tell: Listener,
-) -> str:
-    """Merge the foreground histograms of the whole cohort; returns the digest that covers them.
-
-    A case of this run that cannot be measured has failed, and is not prepared with statistics that lack
-    it. They are then not kept either, so that the next run measures again.
-    """
-    root = Path(base.output)
-    wanted = {case.id for case in cases}
-    key = cohort_key(cohort, base.digest)
-    known, channels = load_fingerprint(root)
-    if known != key:
-        partials: dict[str, tuple[Histogram, ...]] = {}
-
-        def note(outcome: Outcome) -> None:
-            if outcome.histograms is not None:
-                partials[outcome.plan.case.id] = outcome.histograms
-            elif outcome.failed and outcome.failed.case_id in wanted:
-                _note_failure(outcome.failed, root, tally, tell)
-
-        crew.work((replace(base, case=case, task="measure") for case in cohort), note)
-        if crew.halted or not partials:
-            return base.digest
-        channels = merge_channels(partials)
-        with storage_faults(root):
-            save_fingerprint(root, key if len(partials) == len(cohort) else "", channels)
-        failpoint("after_statistics", str(root))
-    return cohort_digest(base.digest, channels)
-
-
-def _note_failure(failure: CaseFailed, root: Path, tally: Tally, tell: Listener) -> None:
-    tally.failures.append(failure)
-    append_line(root / FAILURES_FILE, failure.to_json())
-    tell(failure)
+    """Measure and prepare; where the run cannot go on, its crew is told why."""
+    crew = passes.crew
+    try:
+        if config.needs_cohort:
+            base = replace(base, digest=passes.measure(cohort, base))
+            with storage_faults(desk.folder):
+                describe(desk.folder, config, base.digest)
+            desk.keep()
+        if not crew.halted:
+            passes.prepare(base, overwrite=overwrite)
+    except (RunStopped, StoreError) as error:  # the run's own files cannot be written
+        crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
+    except KeyboardInterrupt:
+        crew.stopped = "interrupted"
 
 
 def _check_apart(source: Path, output: Path) -> None:

@@ -15,6 +15,7 @@ from gpuprep.config_file import choose_scheduler
 from gpuprep.errors import UsageError
 from gpuprep.events import Listener
 from gpuprep.executors.base import Executor
+from gpuprep.plan import CasePlan
 
 _MOST_PER_CORE = 16
 _SAMPLED_CASES = 3
@@ -42,6 +43,22 @@ class Workforce:
     def shares(self) -> int:
         """How many cases divide one memory: this machine's, or that of a worker elsewhere."""
         return self.workers * self.per_worker if self.cluster.kind == "local" else self.per_worker
+
+    def plan(
+        self, case: Case, output: Path, digest: str, *, sources: str = "", url: str = ""
+    ) -> CasePlan:
+        """What a worker does with a case, whose files must lie in ``sources``; to be published at ``url``."""
+        return CasePlan(
+            case,
+            str(output),
+            digest,
+            backend=self.backend.name,
+            threads=self.threads,
+            memory=self.memory,
+            shares=self.shares,
+            root=sources,
+            url=url,
+        )
 
     def starter(
         self, output: Path, cases: Sequence[Case], tell: Listener

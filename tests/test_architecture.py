@@ -36,8 +36,8 @@ ROWS: list[set[str]] = [
     {"record", "compute", "pyramid", "worker", "output", "selection"}
     | {"run_state", "run_log", "breakdown", "metrics"},
     {"executors"},
-    {"retries", "backlog", "watch", "crew", "desk", "tally", "workforce", "coordinator", "index"}
-    | {"reference", "preview", "training", "inference"},
+    {"retries", "backlog", "watch", "crew", "desk", "tally", "passes", "workforce"}
+    | {"coordinator", "index", "reference", "preview", "training", "inference"},
     {"progress", "inspection", "picture", "export", "terminal", "failures", "status_page"},
     {"doctor", "demo", "bench"},
     {"cli", "cli_cases", "cli_bench", "cli_run", "cli_outputs", "cli_cluster"},

@@ -56,9 +56,9 @@ def cluster_settings(spec: config_cluster.Cluster, silence: float) -> dict[str, 
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        "distributed.admin.low-level-log-length": 100,  # whole messages, with the plans in them
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.diagnostics.nvml": False,
-        # a result on a host that was cut off is made anew elsewhere once all this is used up
         "distributed.comm.timeouts.connect": "15 seconds",
         "distributed.comm.timeouts.tcp": "15 seconds",
         "distributed.comm.retry.count": 2,

@@ -2,19 +2,20 @@
 
 At most a window of tasks is known to the scheduler, each under a key of its own: Dask blames every task
 assigned to a worker that dies, so few may be assigned. Workers on other hosts are examined when they join,
-and tasks go to those that passed.
+and tasks go to those that passed. A task returns nothing: its outcome comes as a message (``messages``).
 """
 
 from __future__ import annotations
 
 import queue
+import time
 import uuid
-from asyncio import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import distributed
+from dask.utils import key_split
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
@@ -22,11 +23,14 @@ from gpuprep.events import CaseFailed, Listener
 from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import WORKER_DIED, Outcome
 from gpuprep.executors.cluster import Cluster
+from gpuprep.executors.messages import perform_and_tell, unpack
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
 from gpuprep.plan import CasePlan
 
 _LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
+_REVIEW_SECONDS = 0.5  # between looks for tasks that ended without an outcome
+_KEYS_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,14 @@ class DaskExecutor:
     ) -> None:
         self.lost = ""
         self._cluster = cluster
-        self._finished: queue.SimpleQueue[tuple[Future, CasePlan, list[Outcome]]] = (
-            queue.SimpleQueue()
-        )
+        self._told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._topic = f"gpuprep-{uuid.uuid4().hex}"
+        self._reviewed = 0.0
         self._running: dict[str, _Task] = {}
         self._held: list[CasePlan] = []  # for want of any worker
         self._client = cluster.open()
         try:
+            self._client.subscribe_topic(self._topic, lambda event: self._told.put(event[1]))
             self._roster = Roster(self._client, terms, tell)
         except BaseException:
             cluster.close(kill=True)
@@ -71,43 +76,55 @@ class DaskExecutor:
         if not self._roster.admitted:
             self._held.append(plan)
             return
-        key = f"{plan.task}-{plan.case.id}-{uuid.uuid4().hex}"
+        key = f"{plan.task}-{uuid.uuid4().hex}"
         workers = self._roster.restriction
         future = self._client.submit(
-            perform_in_slot, plan.to_json(), key=key, pure=False, workers=workers
+            perform_and_tell,
+            perform_in_slot,
+            plan.to_json(),
+            self._topic,
+            key=key,
+            pure=False,
+            workers=workers,
         )
         self._running[key] = _Task(future, plan, workers)
-        self._client.loop.add_callback(self._fetch, future, plan)
-
-    async def _fetch(self, future: Future, plan: CasePlan) -> None:
-        """Bring a task's result as soon as there is one, so that the coordinator does not wait on the way."""
-        results: list[Outcome] = []
-        with suppress(CancelledError):
-            results = await self._client.gather([future], errors="skip", asynchronous=True)
-        self._finished.put((future, plan, results))
+        if key_split.cache_info().currsize > _KEYS_REMEMBERED:  # it would keep 100,000 of our keys
+            key_split.cache_clear()
 
     def wait(self, seconds: float) -> list[Outcome]:
-        outcomes = []
         if self._roster.refresh():
             self._look_after()
-        try:
-            finished = [self._finished.get(timeout=seconds)]
-            while True:
-                try:
-                    finished.append(self._finished.get_nowait())
-                except queue.Empty:
-                    break
-        except queue.Empty:
-            return []
-        for future, plan, results in finished:
-            if self._running.pop(future.key, None) is None:
-                continue
-            if future.status == "cancelled":
+        ended = self._ended()
+        outcomes = []
+        for message in self._messages(0 if ended else seconds):
+            task = self._running.pop(message["key"], None)  # None: done elsewhere since
+            if task is not None:
+                outcomes.append(unpack(task.plan, message))
+                task.future.release()
+        for key in ended & self._running.keys():
+            task = self._running[key]
+            if task.future.status == "error":
+                del self._running[key]
+                outcomes.append(_failure(task.future, task.plan))
+            else:
                 self.lost = "the Dask scheduler has dropped a task"
-                continue
-            outcomes.append(results[0] if results else _failure(future, plan))
-            future.release()
         return outcomes
+
+    def _messages(self, seconds: float) -> list[dict[str, Any]]:
+        """What workers told; waits so long for the first."""
+        messages = []
+        with suppress(queue.Empty):
+            messages.append(self._told.get(timeout=seconds))
+            while True:
+                messages.append(self._told.get_nowait())
+        return messages
+
+    def _ended(self) -> set[str]:
+        """Tasks that Dask says are over. Their outcomes, where they have any, have arrived before."""
+        if time.monotonic() < self._reviewed + _REVIEW_SECONDS:
+            return set()
+        self._reviewed = time.monotonic()
+        return {key for key, task in self._running.items() if task.future.status != "pending"}
 
     def _look_after(self) -> None:
         """Lost workers are replaced, and what waited for them goes to others; or no more will come."""
@@ -125,7 +142,7 @@ class DaskExecutor:
             self.lost = f"there has been no worker for {self._roster.empty_seconds:.0f} s"
 
     def state(self) -> dict[str, Any]:
-        tasks = {key: task.future.status for key, task in self._running.items()}
+        tasks = {task.plan.case.id: task.future.status for task in self._running.values()}
         workers = self._roster.state()
         return {"workers": workers, "tasks": tasks, "distributed": distributed.__version__}
 

@@ -1,0 +1,44 @@
+"""Cohort statistics: sums that do not depend on the order of the cases, and refusals in words."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuprep.errors import UsageError
+from gpuprep.fingerprint import CohortHistograms
+from gpuprep.ops.statistics import Histogram
+
+volumes = st.lists(st.lists(st.integers(-1024, 3071), min_size=1, max_size=30), min_size=1)
+
+
+@given(volumes, st.randoms())
+def test_the_sum_is_that_of_all_voxels_in_any_order(cases, random):
+    expected = np.unique(np.concatenate(cases), return_counts=True)
+    random.shuffle(cases)
+    cohort = CohortHistograms()
+    for number, values in enumerate(cases):
+        cohort.add(f"case-{number}", (histogram(values),))
+    assert cohort.cases == len(cases)
+    (total,) = cohort.channels
+    assert total.occurring == dict(zip(*(part.tolist() for part in expected), strict=True))
+
+
+def test_cases_of_different_channels_are_named():
+    cohort = CohortHistograms()
+    cohort.add("a", (histogram([1]),))
+    cohort.add("b", (histogram([1]), histogram([2])))
+    with pytest.raises(UsageError, match="number of channels: a has 1, b has 2"):
+        _ = cohort.channels
+
+
+def test_values_too_far_apart_to_count_are_refused():
+    cohort = CohortHistograms()
+    cohort.add("near", (histogram([0]),))
+    with pytest.raises(UsageError, match="case far has no statistics in common"):
+        cohort.add("far", (histogram([2**31]),))
+
+
+def histogram(values: list[int]) -> Histogram:
+    low, high = min(values), max(values)
+    return Histogram.of(low, np.bincount(np.array(values) - low, minlength=high - low + 1))
