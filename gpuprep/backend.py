@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gpuprep.cgroups import core_quota, memory_left
 from gpuprep.errors import BackendError
 
 Name = Literal["auto", "numpy", "cupy"]
@@ -65,24 +66,21 @@ def _visible_devices() -> tuple[str, ...]:
 
 
 def available_memory() -> int:
-    """Bytes of memory this process may still take, the container's limit included."""
-    found = re.search(r"MemAvailable:\s+(\d+)", _text("/proc/meminfo"))
+    """Bytes of memory this process may still take; the limits of its container or job included."""
+    found = re.search(r"MemAvailable:\s+(\d+)", _meminfo())
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = int(found[1]) * 1024 if found else pages
-    limit = _text("/sys/fs/cgroup/memory.max").strip()
-    if limit.isdigit():
-        used = _text("/sys/fs/cgroup/memory.current").strip()
-        free = min(free, int(limit) - int(used or 0))
-    return max(0, free)
+    return int(min(int(found[1]) * 1024 if found else pages, memory_left()))
 
 
 def available_cores() -> int:
-    """Processor cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores this process may run on; the limits of its container or job included."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, int(min(cores, core_quota())))
 
 
-def _text(path: str) -> str:
+def _meminfo() -> str:
     try:
-        return Path(path).read_text("ascii", "replace")
+        return Path("/proc/meminfo").read_text("ascii", "replace")
     except OSError:
         return ""

@@ -27,6 +27,7 @@ ROWS: list[set[str]] = [
         "owner",
         "scratch",
         "certificates",
+        "cgroups",
     },
     {"io", "ops", "store"},
     {"layouts", "resolve", "fingerprint"},

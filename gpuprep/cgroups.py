@@ -1,0 +1,86 @@
+"""What a container, a batch job or a service may take of its machine: Linux control groups, of both versions.
+
+A limit may be set on the process' own group or on any group around it; the smallest counts. SLURM sets
+them per job and step, Docker and Kubernetes per container, systemd per service.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+_ROOT = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+_MOST_BYTES = 1 << 60  # version 1 writes "no limit" as a number near 2⁶³
+
+
+def memory_left(root: Path = _ROOT, own: Path = _OWN) -> float:
+    """Bytes that this process' groups may still take; infinite without a limit.
+
+    Pages of files that were read count as free: the kernel drops them before it refuses memory.
+    """
+    left = [
+        limit - max(0.0, _number(group / used) - _inactive(group, field))
+        for version, group in _groups("memory", root, own)
+        for most, used, field in (_MEMORY_FILES[version],)
+        if (limit := _number(group / most)) < _MOST_BYTES and (group / used).exists()
+    ]
+    return max(0.0, min(left, default=math.inf))
+
+
+def core_quota(root: Path = _ROOT, own: Path = _OWN) -> float:
+    """Cores' worth of time that this process' groups may take; infinite without a limit."""
+    quotas = [
+        _quota_v2(group) if version == 2 else _quota_v1(group)
+        for version, group in _groups("cpu", root, own)
+    ]
+    return min(quotas, default=math.inf)
+
+
+_MEMORY_FILES = {
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def _groups(controller: str, root: Path, own: Path) -> Iterator[tuple[int, Path]]:
+    """The version and folder of the process' group and of every group around it."""
+    for line in _text(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        version, top = (1, root / controllers) if controllers else (2, root)
+        parts = PurePosixPath(path.lstrip("/")).parts
+        for depth in range(len(parts), -1, -1):
+            yield version, top.joinpath(*parts[:depth])
+
+
+def _quota_v2(group: Path) -> float:
+    most, _, period = _text(group / "cpu.max").partition(" ")
+    return int(most) / int(period) if most.isdigit() else math.inf
+
+
+def _quota_v1(group: Path) -> float:
+    most, period = (_number(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    return most / period if 0 < most < math.inf and 0 < period < math.inf else math.inf
+
+
+def _inactive(group: Path, field: str) -> float:
+    for line in _text(group / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == field:
+            return float(value)
+    return 0.0
+
+
+def _number(file: Path) -> float:
+    text = _text(file).strip()
+    return float(text) if text.isdigit() else math.inf
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("ascii", "replace")
+    except OSError:
+        return ""
