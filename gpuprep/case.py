@@ -42,6 +42,13 @@ class Case:
     labels: tuple[LabelSource, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file the case names, images first; a reader may read more, as voxels beside a header."""
+        labels = (source for label in self.labels for source in label.sources)
+        sources = (*self.images, *labels)
+        return tuple(file for source in sources for file in source.files or (source.path,))
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from gpuprep.case import Case, Source
 from gpuprep.errors import UsageError
 from gpuprep.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
-from gpuprep.layouts.agreement import files_of
 from gpuprep.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.layouts.dicom import find as find_dicom
 from gpuprep.layouts.filenames import looks_like_dicom, natural_key, split_path, split_suffix
@@ -88,7 +87,7 @@ def _series_of(file: Path) -> Found:
     """The one case that is the DICOM series of a file."""
     tree = list_tree(file.parent)
     outcome = find_dicom(tree) or Outcome()
-    cases = [case for case in outcome.cases if str(file) in files_of(case)]
+    cases = [case for case in outcome.cases if str(file) in case.files]
     if not cases:
         reason = outcome.reasons.get(file.name, "it holds no image")
         raise UsageError(f"{file} belongs to no DICOM series: {reason}")
@@ -98,7 +97,7 @@ def _series_of(file: Path) -> Found:
 def _account(layout: str, tree: Tree, outcome: Outcome) -> Found:
     """Put cases and files in order, and say something about every file."""
     cases = _in_order(outcome.cases)
-    used = {tree.relative(file) for case in cases for file in files_of(case)}
+    used = {tree.relative(file) for case in cases for file in case.files}
     reasons = {file: reason for file, reason in outcome.reasons.items() if file not in used}
     for file in tree.files:
         if not (file in used or file in reasons or file in outcome.own):
@@ -146,7 +145,7 @@ def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
 
 
 def _first_file(case: Case) -> str:
-    return files_of(case)[0]
+    return case.files[0]
 
 
 def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:

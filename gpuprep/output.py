@@ -134,7 +134,7 @@ def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | Non
     if record.get("digest") != digest or sizes != sealed:
         return None
     known = {entry["path"]: entry for entry in record.get("source", [])}
-    if not _files(case) <= known.keys():
+    if not known.keys() >= set(case.files):
         return None
     return record if all(_unchanged(entry) for entry in known.values()) else None
 
@@ -169,17 +169,11 @@ def cohort_key(cases: Sequence[Case], digest: str) -> str:
     """Names a config and a set of cases with their source files as they are now."""
     hashed = hashlib.sha256(digest.encode())
     for case in cases:
-        for path in sorted(_files(case)):
+        for path in sorted(set(case.files)):
             found = Path(path).stat() if Path(path).exists() else None
             stamp = (found.st_size, found.st_mtime_ns) if found else None
             hashed.update(f"{case.id}\0{path}\0{stamp}\n".encode())
     return hashed.hexdigest()
-
-
-def _files(case: Case) -> set[str]:
-    """Every file that the case names (a reader may read more, such as voxels beside a header)."""
-    labels = (source for label in case.labels for source in label.sources)
-    return {path for source in (*case.images, *labels) for path in source.files or (source.path,)}
 
 
 def _unchanged(entry: Mapping[str, Any]) -> bool:

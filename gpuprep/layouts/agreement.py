@@ -23,12 +23,6 @@ def set_aside_odd_cases(tree: Tree, outcome: Outcome) -> None:
     _keep_most_frequent(tree, outcome, _structures, "structures")
 
 
-def files_of(case: Case) -> list[str]:
-    """Every path a case reads."""
-    sources = [*case.images, *(source for label in case.labels for source in label.sources)]
-    return [file for source in sources for file in (source.files or (source.path,))]
-
-
 def _keep_most_frequent(
     tree: Tree, outcome: Outcome, names_of: Callable[[Case], Names | None], what: str
 ) -> None:
@@ -41,7 +35,7 @@ def _keep_most_frequent(
     for case, names in named:
         if names is not None and names != usual:
             reason = _difference(case, names, usual, what)
-            outcome.reasons.update((tree.relative(file), reason) for file in files_of(case))
+            outcome.reasons.update((tree.relative(file), reason) for file in case.files)
 
 
 def _channels(case: Case) -> Names:
