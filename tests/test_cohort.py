@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import images, plant, unmatched, used
 
-from gpuprep.case import Case
+from gpuprep.case import Case, LabelSource, Source
 from gpuprep.cohort import discover
 from gpuprep.errors import UsageError
 from gpuprep.layouts import AUTO, LOOKS_FOR, NAMED
@@ -272,3 +272,9 @@ def test_discovery_is_linear(tmp_path: Path) -> None:
 
     few, many = seconds(tmp_path / "few", 100), seconds(tmp_path / "many", 1000)
     assert many < 10 * few * 4 + 0.5  # quadratic would be a hundredfold
+
+
+def test_every_slice_of_a_series_is_a_file_of_its_case_and_labels_follow() -> None:
+    series = Source("/in/series", ("/in/series/1.dcm", "/in/series/2.dcm"))
+    case = Case("a", (series, Source("/in/pet.nii")), (LabelSource((Source("/in/seg.nii"),)),))
+    assert case.files == ("/in/series/1.dcm", "/in/series/2.dcm", "/in/pet.nii", "/in/seg.nii")

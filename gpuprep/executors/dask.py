@@ -24,7 +24,6 @@ from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import WORKER_DIED, Outcome
 from gpuprep.executors.cluster import Cluster
 from gpuprep.executors.messages import perform_and_tell, unpack
-from gpuprep.executors.read_ahead import ReadAhead
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
 from gpuprep.plan import CasePlan
@@ -47,17 +46,10 @@ class DaskExecutor:
     """Runs plans on as many workers as a cluster has at the moment."""
 
     def __init__(
-        self,
-        cluster: Cluster,
-        *,
-        terms: Terms | None = None,
-        tell: Listener = lambda event: None,
-        here: bool = False,
+        self, cluster: Cluster, *, terms: Terms | None = None, tell: Listener = lambda event: None
     ) -> None:
-        """Open the cluster. With ``here`` all its workers are on this machine."""
         self.lost = ""
         self._cluster = cluster
-        self._read_ahead = ReadAhead() if here else None
         self._told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._topic = f"gpuprep-{uuid.uuid4().hex}"
         self._reviewed = 0.0
@@ -84,8 +76,6 @@ class DaskExecutor:
         if not self._roster.admitted:
             self._held.append(plan)
             return
-        if self._read_ahead and len(self._running) >= self._roster.slots:
-            self._read_ahead(plan.case)
         key = f"{plan.task}-{uuid.uuid4().hex}"
         workers = self._roster.restriction
         future = self._client.submit(
@@ -160,8 +150,6 @@ class DaskExecutor:
         kill = bool(self._running)
         self._running.clear()
         self._held.clear()
-        if self._read_ahead:
-            self._read_ahead.close()
         self._roster.close()
         self._cluster.close(kill=kill)
 
