@@ -85,8 +85,8 @@ class Workforce:
         )
         sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
         terms = Terms(str(output), tuple(sampled), self.backend.name, self.memory)
-        here = self.cluster.kind == "local"
-        return partial(DaskExecutor, cluster, terms=None if here else terms, tell=tell, here=here)
+        local = self.cluster.kind == "local"
+        return partial(DaskExecutor, cluster, terms=None if local else terms, tell=tell)
 
 
 def muster(
