@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from gpuprep.errors import StoreError
 from gpuprep.output import lock
-from gpuprep.store.files import write_file
+from gpuprep.store.files import json_line, write_file
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, CONFIG_FILE, MANIFEST_FILE
 from gpuprep.store.record import read_record
 
@@ -33,6 +32,6 @@ def rebuild_manifest(output: Path | str) -> tuple[int, tuple[str, ...]]:
                 rows.append({"case": case_id, "digest": read_record(folder).get("digest")})
             except StoreError:
                 broken.append(case_id)
-        lines = (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+        lines = (json_line(row) for row in rows)
         write_file(root / MANIFEST_FILE, lines, fsync=True)
     return len(rows), tuple(broken)

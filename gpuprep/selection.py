@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -13,7 +12,7 @@ from typing import Any
 from gpuprep.case import Case
 from gpuprep.errors import RunStopped, StoreError, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, RunStarted
-from gpuprep.store.files import parse_lines, read_lines, write_file
+from gpuprep.store.files import json_line, parse_lines, read_lines, write_file
 from gpuprep.store.layout import FAILURES_FILE
 from gpuprep.store.objects import to_place
 
@@ -104,7 +103,7 @@ class FailureList:
         if self._rows is None:
             return
         rows = self._rows.values()
-        lines = (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+        lines = (json_line(row) for row in rows)
         with suppress(RunStopped, StoreError, OSError):  # the file stays, with lines to spare
             if not self._rows:
                 self._path.unlink(missing_ok=True)

@@ -56,7 +56,8 @@ VerboseOption = Annotated[
 
 def print_json(tree: Any) -> None:
     """One JSON value on stdout, for machines."""
-    sys.stdout.write(json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:

@@ -1,6 +1,7 @@
 """Faults that attacks on whole runs once found; each must stay mended."""
 
 import json
+import os
 from pathlib import Path
 
 import nibabel
@@ -172,3 +173,19 @@ def test_json_says_why_nothing_was_started(tmp_path):
     report = json.loads(done.stdout)
     assert report["exit_code"] == 2
     assert "nowhere" in report["error"]
+
+
+@pytest.mark.parametrize("scheduler", ["serial", "local"])
+def test_a_folder_whose_name_is_no_utf8_is_a_folder_like_others(tmp_path, scheduler):
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/r\xff"))
+    (odd / "in").mkdir(parents=True)
+    for number in range(2):
+        write_pair(odd / "in", number)
+    (odd / "in" / "volume-1.nii.gz").write_bytes(b"none")
+    for done, skipped in ((1, 0), (0, 1)):
+        report = run(odd / "in", odd / "out", scheduler=scheduler)
+        assert (report.finished.done, report.finished.skipped) == (done, skipped)
+        assert report.failures[0].path == f"{odd}/in/volume-1.nii.gz"
+    (row,) = map(json.loads, (odd / "out" / "failures.jsonl").read_text("ascii").splitlines())
+    assert row["path"] == report.failures[0].path
+    assert not verify_cohort(odd / "out", full=True)

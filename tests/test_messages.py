@@ -1,5 +1,7 @@
 """Outcomes as messages: what a worker packs, the coordinator unpacks, with nothing but plain data between."""
 
+from dataclasses import replace
+
 import msgpack
 import numpy as np
 import pytest
@@ -31,9 +33,10 @@ FAILED = CaseFailed(
     [
         Outcome(PLAN, done=DONE, stage_seconds=(("read", 0.5), ("store", 0.5))),
         Outcome(PLAN, failed=FAILED),
+        Outcome(PLAN, failed=replace(FAILED, path="/a/name that is no UTF-8 \udcff")),
         Outcome(PLAN, stop="the disk is full"),
     ],
-    ids=["done", "failed", "stop"],
+    ids=["done", "failed", "failed with a strange name", "stop"],
 )
 def test_an_outcome_comes_out_as_it_went_in(outcome):
     assert unpack(PLAN, over_the_wire(outcome)) == outcome
@@ -46,5 +49,5 @@ def test_histograms_keep_every_count():
     assert after.counts.tolist() == before.counts.tolist()
 
 
-def over_the_wire(outcome: Outcome) -> dict:
+def over_the_wire(outcome: Outcome) -> str:
     return msgpack.unpackb(msgpack.packb(pack(outcome)))

@@ -50,7 +50,7 @@ class DaskExecutor:
     ) -> None:
         self.lost = ""
         self._cluster = cluster
-        self._told: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._told: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         self._topic = f"gpuprep-{uuid.uuid4().hex}"
         self._reviewed = 0.0
         self._running: dict[str, _Task] = {}
@@ -99,7 +99,7 @@ class DaskExecutor:
         for message in self._messages(0 if ended else seconds):
             task = self._running.pop(message["key"], None)  # None: done elsewhere since
             if task is not None:
-                outcomes.append(unpack(task.plan, message))
+                outcomes.append(unpack(task.plan, message["outcome"]))
                 task.future.release()
         for key in ended & self._running.keys():
             task = self._running[key]
@@ -110,7 +110,7 @@ class DaskExecutor:
                 self.lost = "the Dask scheduler has dropped a task"
         return outcomes
 
-    def _messages(self, seconds: float) -> list[dict[str, Any]]:
+    def _messages(self, seconds: float) -> list[dict[str, str]]:
         """What workers told; waits so long for the first."""
         messages = []
         with suppress(queue.Empty):

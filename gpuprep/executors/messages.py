@@ -7,6 +7,7 @@ where the worker's host is cut off a moment later. Nothing but strings, numbers 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -25,22 +26,27 @@ def perform_and_tell(
     """On a worker: run a plan given as JSON, and tell the topic's listener under the task's key."""
     worker = get_worker()
     key = worker.get_current_task()
-    worker.log_event(topic, {"key": key, **pack(perform(fields))})
+    worker.log_event(topic, {"key": key, "outcome": pack(perform(fields))})
 
 
-def pack(outcome: Outcome) -> dict[str, Any]:
-    """An outcome without its plan, which the listener knows."""
-    return {
+def pack(outcome: Outcome) -> str:
+    """An outcome as JSON in ASCII, without its plan, which the listener knows.
+
+    Names of files that are no UTF-8 come through, too.
+    """
+    fields = {
         "done": asdict(outcome.done) if outcome.done else None,
         "failed": asdict(outcome.failed) if outcome.failed else None,
         "stop": outcome.stop,
         "stage_seconds": outcome.stage_seconds,
         "histograms": outcome.histograms and [each.to_json() for each in outcome.histograms],
     }
+    return json.dumps(fields)
 
 
-def unpack(plan: CasePlan, fields: Mapping[str, Any]) -> Outcome:
+def unpack(plan: CasePlan, text: str) -> Outcome:
     """What ``pack`` gave, for its plan."""
+    fields = json.loads(text)
     histograms = fields["histograms"]
     return Outcome(
         plan,

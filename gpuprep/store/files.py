@@ -236,9 +236,15 @@ def read_document(folder: Place, name: str, *, version: CaseVersion | None = Non
     return text
 
 
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """A row of a JSON-lines file; what is no UTF-8 (in a name of a file) comes out of it as it went in."""
+    text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
 def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
     """Add one JSON line to a file in a single write; a torn line before it is closed first."""
-    line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    line = json_line(row)
     with storage_faults(path):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:

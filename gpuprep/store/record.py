@@ -95,6 +95,7 @@ def _sealed_text(record: Mapping[str, Any]) -> bytes:
 
 
 def _to_text(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(
-        record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
-    ).encode()
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode(
+        "utf-8", "backslashreplace"
+    )  # names of files that are no UTF-8 stay readable
