@@ -6,12 +6,14 @@
      write:EIO:every=37            each 37th write of a process fails
      fsync:EIO:first=3             the first three do
      open:EACCES:at=2:manifest     the second open of a path with "manifest" in it
+     fsync:EIO:always:/cases$      all of a path that ends in "/cases"
      write:short:every=2           half of the bytes are written (legal, and a classic trap)
      rename:done-EIO:always        the call is carried out and reported as failed
 
    Calls are open read write fsync rename mkdir unlink truncate stat. Each process counts by itself. Programs
    that it starts are preloaded as well, whatever environment they are given. Sockets, pipes, /proc and
-   memory files lie in no folder, so nothing happens to them. */
+   memory files lie in no folder, so nothing happens to them. Each fault is a line "CALL FAULT PATH" in the file
+   that FAULTY_DISK_TOLD names. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -75,13 +77,30 @@ static int is_due(Rule *rule) {
   return 1;
 }
 
+static void tell(const Rule *rule, const char *path) {
+  const char *file = getenv("FAULTY_DISK_TOLD");
+  char line[PATH_MAX + 64];
+  if (!file) return;
+  int length = snprintf(line, sizeof line, "%s %s %s\n", rule->call, rule->fault, path);
+  int told = syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  syscall(SYS_write, told, line, length);
+  syscall(SYS_close, told);
+}
+
+static int has(const char *path, const char *part) {
+  size_t length = strlen(part), all = strlen(path);
+  if (!length || part[length - 1] != '$') return strstr(path, part) != NULL;
+  return all >= --length && !strncmp(path + all - length, part, length);
+}
+
 /* What happens to a call on a path: GO_ON, FAIL with errno set, CUT to half, or FAIL_AFTER it is done. */
 static int fate(const char *call, const char *path, int *error) {
   const char *root = getenv("FAULTY_DISK");
   size_t length = root ? strlen(root) : 0;
   if (!length || strncmp(path, root, length) || (path[length] && path[length] != '/')) return GO_ON;
   for (Rule *rule = rules; rule < rules + rule_count; rule++) {
-    if (strcmp(rule->call, call) || !strstr(path, rule->part) || !is_due(rule)) continue;
+    if (strcmp(rule->call, call) || !has(path, rule->part) || !is_due(rule)) continue;
+    tell(rule, path);
     if (!strcmp(rule->fault, "short")) return CUT;
     int after = !strncmp(rule->fault, "done-", 5);
     *error = number_of(rule->fault + 5 * after);
@@ -194,12 +213,12 @@ OPEN(openat64, folder, int folder, const char *path)
 
 /* Hand ourselves on to a program that is started with an environment of its own. */
 int execve(const char *path, char *const arguments[], char *const environment[]) {
-  static const char *const OURS[] = {"LD_PRELOAD", "FAULTY_DISK", "FAULTY_DISK_PLAN"};
+  static const char *const OURS[] = {"LD_PRELOAD", "FAULTY_DISK", "FAULTY_DISK_PLAN", "FAULTY_DISK_TOLD"};
   size_t count = 0;
   while (environment[count]) count++;
-  char *more[count + 4], entries[3][2 * PATH_MAX];
+  char *more[count + 5], entries[4][2 * PATH_MAX];
   memcpy(more, environment, count * sizeof *more);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     const char *value = getenv(OURS[i]);
     int present = 0;
     for (size_t k = 0; environment[k]; k++)

@@ -15,12 +15,16 @@ _SOURCE = Path(__file__).with_suffix(".c")
 _COMMAND = ("gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", str(_SOURCE), "-ldl")
 
 
-def faulty(folder: Path, *rules: str) -> dict[str, str]:
-    """The environment of a process for which files below a folder obey the rules of ``faulty_disk.c``."""
+def faulty(folder: Path, *rules: str, told: Path | None = None) -> dict[str, str]:
+    """The environment of a process for which files below a folder obey the rules of ``faulty_disk.c``.
+
+    Every fault is a line ``CALL FAULT PATH`` in ``told``.
+    """
     return {
         "LD_PRELOAD": str(library()),
         "FAULTY_DISK": str(folder.resolve()),
         "FAULTY_DISK_PLAN": ",".join(rules),
+        "FAULTY_DISK_TOLD": str(told or os.devnull),
     }
 
 
