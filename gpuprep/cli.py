@@ -13,7 +13,7 @@ from rich.markup import escape
 
 import gpuprep
 from gpuprep import cli_bench, cli_cases, cli_cluster, cli_outputs, cli_run
-from gpuprep.errors import CaseError, GpuprepError, RunStopped, UsageError
+from gpuprep.errors import CaseError, GpuprepError, RunStopped, StoreFault, UsageError
 from gpuprep.terminal import (
     JsonOption,
     SetOption,
@@ -137,7 +137,7 @@ def main() -> None:
 def _exit_code(error: GpuprepError) -> int:
     if isinstance(error, UsageError):
         return 2
-    if isinstance(error, RunStopped):
+    if isinstance(error, RunStopped | StoreFault):
         return 3
     return 1 if isinstance(error, CaseError) else 2
 

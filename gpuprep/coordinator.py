@@ -169,7 +169,7 @@ def _teller(listeners: Sequence[Listener]) -> Listener:
         for listener in list(listening):
             try:
                 listener(event)
-            except OSError:  # its terminal or its disk has gone; the run has not
+            except (OSError, StoreError, RunStopped):  # its terminal or its disk has gone
                 listening.remove(listener)
 
     return tell

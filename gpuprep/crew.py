@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,9 +152,10 @@ class Crew:
             return
         state = {"reason": reason, "inflight": sorted(self._inflight), **self._executor.state()}
         folder = self._root / _LOGS_FOLDER
-        folder.mkdir(exist_ok=True)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        (folder / f"lost-{stamp}.json").write_text(json.dumps(state, indent=1))
+        with suppress(OSError):  # a disk that refuses costs the dump, never the run
+            folder.mkdir(exist_ok=True)
+            (folder / f"lost-{stamp}.json").write_text(json.dumps(state, indent=1))
 
     def close(self) -> None:
         """Stop the executor; tasks that still run are killed where it can."""

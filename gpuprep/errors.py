@@ -14,7 +14,7 @@
     │   └── InternalError     a bug of ours, with the original text
     ├── StoreError            a stored case or cohort cannot be read or written
     │   ├── CorruptStoreError a stored byte is not what its record says
-    │   └── StoreFault        the disk or the network failed; it may work again
+    │   └── StoreFault        the disk or the network failed            exit 3 where the run cannot go on
     └── RunStopped            the whole run cannot go on                exit 3
 
 Every error is picklable, has a ``kind`` (a stable word for machines) and a ``retry`` class that tells

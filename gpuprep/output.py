@@ -22,11 +22,12 @@ from gpuprep.errors import (
     GpuprepError,
     RunStopped,
     StoreError,
+    StoreFault,
     UsageError,
 )
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
-from gpuprep.store.files import case_version, file_sizes
+from gpuprep.store.files import CHECK_DISK, TRANSIENT, case_version, file_sizes, storage_faults
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
 from gpuprep.store.metadata import group_document
 from gpuprep.store.objects import ObjectPath, Place, case_place
@@ -38,7 +39,9 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
     """Make the output folder ready for a config, or refuse one that holds another config's cases.
 
     Raises:
-        UsageError: the folder cannot be written, or belongs to another config.
+        UsageError: the folder may not be written, or belongs to another config.
+        StoreFault: the disk failed.
+        RunStopped: the disk is full.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -85,6 +88,8 @@ def _unwritable(root: Path, error: OSError) -> GpuprepError:
     message = f"cannot write to output {root}: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunStopped(message, advice="make space on its disk, then run the same command again")
+    if error.errno in TRANSIENT:
+        return StoreFault(message, advice=CHECK_DISK, code=errno.errorcode[error.errno])
     return UsageError(message, advice="choose a folder you may write to")
 
 
@@ -93,7 +98,8 @@ def lock(root: Path) -> Iterator[None]:
     """Hold the output folder for this run; a second run on it is refused. The kernel lets go with us.
 
     Raises:
-        UsageError: another run holds it, or the folder cannot be written.
+        UsageError: another run holds it, or the folder may not be written.
+        StoreFault: the disk failed.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -107,6 +113,9 @@ def lock(root: Path) -> Iterator[None]:
         raise UsageError(
             f"another run is working on {root}", advice="wait for it, or choose another output"
         ) from None
+    except OSError as error:
+        os.close(handle)
+        raise _unwritable(root, error) from None
     try:
         yield
     finally:
@@ -140,9 +149,12 @@ def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | Non
 
 
 def is_published(root: Place, case: Case) -> bool:
-    """Whether a case of that id is there at all, made from whatever."""
+    """Whether a case of that id is there at all, made from whatever; StoreError if the disk does not tell."""
     folder = case_place(root, case.id)
-    return case_version(folder) is not None if isinstance(folder, ObjectPath) else folder.exists()
+    if isinstance(folder, ObjectPath):
+        return case_version(folder) is not None
+    with storage_faults(folder, what="read"):
+        return folder.exists()
 
 
 def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
@@ -159,8 +171,9 @@ def save_report(root: Path, report: Mapping[str, Any]) -> None:
 
 def load_fingerprint(root: Path) -> tuple[str, tuple[Histogram, ...]]:
     """The key and the cohort's statistics; empty when there are none."""
-    if not (root / _FINGERPRINT).exists():
-        return "", ()
+    with storage_faults(root / _FINGERPRINT, what="read"):
+        if not (root / _FINGERPRINT).exists():
+            return "", ()
     tree = _read_json(root / _FINGERPRINT)
     return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
 
@@ -186,14 +199,20 @@ def _unchanged(entry: Mapping[str, Any]) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        tree = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path.parent} is no gpuprep output: {path.name} is missing") from None
-    except (OSError, ValueError) as error:
+        with storage_faults(path, what="read"):
+            tree = json.loads(_present_text(path))
+    except ValueError as error:
         raise CorruptStoreError(f"{path} cannot be read: {error}") from None
     if not isinstance(tree, dict):
         raise CorruptStoreError(f"{path} must hold a JSON object")
     return tree
+
+
+def _present_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise StoreError(f"{path.parent} is no gpuprep output: {path.name} is missing") from None
 
 
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
@@ -205,5 +224,7 @@ def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            partial.unlink(missing_ok=True)
+        raise

@@ -57,7 +57,7 @@ def is_abandoned(folder: Path, owner: Mapping[str, Any] | None) -> bool:
         return gone
     try:
         return time.time() - folder.stat().st_mtime > _FOREIGN_AGE
-    except FileNotFoundError:
+    except OSError:  # it is gone, or its disk does not answer
         return False
 
 

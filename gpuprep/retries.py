@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,7 +93,8 @@ class Retries:
 
     def forget(self) -> None:
         """The run is over, and all its failures are told."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # the next run may then give up a little sooner
+            self._path.unlink(missing_ok=True)
 
     def _was_overdue(self, plan: CasePlan) -> bool:
         """Whether the worker said so before it killed itself."""

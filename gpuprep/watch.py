@@ -37,7 +37,7 @@ class Storm:
             return ""
         return (
             f"{len(self._cases)} cases in a row failed alike, the last one with {failure.code}: "
-            f"{failure.message}; {failure.advice or 'find the cause'}, then run the same command again"
+            f"{failure.message}; {failure.advice or 'find the cause, then run the same command again'}"
         )
 
 

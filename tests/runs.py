@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 _DEADLINE = 120.0  # a machine under load takes many times as long as a calm one
@@ -20,7 +21,12 @@ def command(source: Path, output: Path, scheduler: str, *options: str) -> list[s
 
 
 def start(
-    source: Path, output: Path, scheduler: str, failpoints: str, *options: str
+    source: Path,
+    output: Path,
+    scheduler: str,
+    failpoints: str,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """A run with failpoints, whose passages all its processes count together."""
     counts = output.with_name(f"{output.name}-passages")
@@ -32,7 +38,7 @@ def start(
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**os.environ, **armed},
+        env={**os.environ, **armed, **(environment or {})},
     )
 
 

@@ -161,7 +161,7 @@ def test_full_disk_stops_the_run_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_write_error_names_the_file(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match=r"file/c: cannot be written: Not a directory"):
+    with pytest.raises(StoreError, match=r"file/c: cannot be written: File exists"):
         write_encoded_shard(tmp_path / "file" / "c", [b"abc"], count=1)
 
 

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import raised_when_overdue
-from gpuprep.executors.task import Workplace, perform
+from gpuprep.executors.task import Workplace, explain, perform
 from gpuprep.plan import CasePlan
 
 
@@ -36,7 +36,10 @@ class SerialExecutor:
         plan = self._waiting.popleft()
         if self._workplace is None or self._workplace.digest != plan.digest:
             self._leave()
-            self._workplace = Workplace(plan)
+            try:
+                self._workplace = Workplace(plan)
+            except Exception as error:
+                return [Outcome(plan, failed=explain(plan, error))]
         with threadpool_limits(1):  # BLAS threads would fight with the engine's own
             return [perform(plan, self._workplace, raised_when_overdue)]
 

@@ -26,7 +26,7 @@ from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan, project_case
 from gpuprep.prepare import Stopwatch
-from gpuprep.store.files import TRANSIENT
+from gpuprep.store.files import CHECK_DISK, TRANSIENT
 from gpuprep.worker import measure_case, run_case
 
 Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]
@@ -154,7 +154,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
             error.kind,
             code,
             error.message,
-            error.advice or _LOOK,
+            error.advice or (_LOOK if isinstance(error, CaseError) else CHECK_DISK),
             path,
             details,
             retry,
@@ -172,7 +172,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
             "io",
             errno.errorcode.get(error.errno or 0, "OSERROR"),
             message,
-            "check the disk and permissions, then run the same command again",
+            CHECK_DISK,
             details=details,
             retry="transient" if error.errno in TRANSIENT else "never",
         )

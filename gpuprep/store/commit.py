@@ -58,15 +58,20 @@ class Staging:
         self.folder = self._attempt / _CASE
 
     def __enter__(self) -> Staging:
-        with storage_faults(self.folder):
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            self._attempt.mkdir(parents=True)
-            write_file(
-                self._attempt / _OWNER_FILE, [json.dumps(this_process()).encode()], fsync=False
-            )
-            self.folder.mkdir()
-            failpoint("after_stage", self.case_id)
+        try:
+            with storage_faults(self.folder):
+                self._begin()
+        except BaseException:
+            self._remove()
+            raise
         return self
+
+    def _begin(self) -> None:
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self._attempt.mkdir(parents=True)
+        write_file(self._attempt / _OWNER_FILE, [json.dumps(this_process()).encode()], fsync=False)
+        self.folder.mkdir()
+        failpoint("after_stage", self.case_id)
 
     def __exit__(
         self,
@@ -74,7 +79,13 @@ class Staging:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._attempt, ignore_errors=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Take the attempt away, as far as the disk lets us; the next run sweeps what is left."""
+        with suppress(OSError):
+            _put_back(self._attempt, self.target)
+            shutil.rmtree(self._attempt, ignore_errors=True)
 
     def publish(self, *, replace: bool = False, durable: bool = True) -> bool:
         """Make the case visible under its id.
@@ -103,7 +114,7 @@ class Staging:
             failpoint("after_fsync", self.case_id)
             published = self._rename(replace=replace)
             failpoint("after_rename", self.case_id)
-            if durable and published:
+            if durable:  # also for a case that an attempt before us renamed, and could not fsync
                 fsync_path(self.target.parent)
         return published
 
@@ -152,19 +163,31 @@ def sweep(root: str | Path) -> int:
     to be replaced when its process died is put back.
     """
     staging = Path(root) / STAGING_FOLDER
-    attempts = [path for path in staging.iterdir() if path.is_dir()] if staging.is_dir() else []
-    abandoned = [path for path in sorted(attempts) if is_abandoned(path, _owner_of(path))]
-    for attempt in abandoned:
-        _put_back(attempt, case_folder(root, attempt.name.rpartition(".")[0]))
-        shutil.rmtree(attempt, ignore_errors=True)
-    return len(abandoned)
+    removed = 0
+    with suppress(OSError):  # what the disk does not show now is swept by a later run
+        attempts = [path for path in staging.iterdir() if path.is_dir()] if staging.is_dir() else []
+        for attempt in sorted(attempts):
+            if is_abandoned(attempt, _owner_of(attempt)):
+                _put_back(attempt, case_folder(root, attempt.name.rpartition(".")[0]))
+                shutil.rmtree(attempt, ignore_errors=True)
+                removed += 1
+    return removed
 
 
 def _put_back(attempt: Path, target: Path) -> None:
+    """Give a case that an attempt took aside its place again, unless another one has it.
+
+    Raises:
+        OSError: the disk refuses; the attempt still holds the case.
+    """
     for replaced in attempt.glob(f"{_REPLACED}.*"):
-        if _is_case(replaced) and not target.exists():
-            with suppress(OSError):
-                replaced.rename(target)
+        if not _is_case(replaced) or target.exists():
+            continue
+        try:
+            replaced.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
 
 
 def _is_case(folder: Path) -> bool:

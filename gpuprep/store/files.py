@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ TRANSIENT = frozenset(
     | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ENOTCONN}
 )
 """Numbers of errors that may pass by themselves."""
+CHECK_DISK = "check the disk and the way to it, then run the same command again"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 
 
@@ -44,8 +45,12 @@ class FileSeal:
 
 
 @contextmanager
-def storage_faults(path: str | Path) -> Iterator[None]:
+def storage_faults(path: str | Path, *, what: str = "written") -> Iterator[None]:
     """Turns what the operating system says about ``path`` into the errors of gpuprep.
+
+    Args:
+        path: The file or folder, as messages name it.
+        what: What it cannot be, ``written`` or ``read``.
 
     Raises:
         RunStopped: the disk or the quota is full; the message has the free bytes.
@@ -63,10 +68,10 @@ def storage_faults(path: str | Path) -> Iterator[None]:
                 "finished cases are kept",
             ) from error
         denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-        advice = "check the owner and the mode of the folder" if denied else ""
+        advice = "check the owner and the mode of the folder" if denied else CHECK_DISK
         kind = StoreFault if error.errno in TRANSIENT else StoreError
         code = errno.errorcode.get(error.errno or 0, "")
-        raise kind(f"{path}: cannot be written: {reason}", advice=advice, code=code) from error
+        raise kind(f"{path}: cannot be {what}: {reason}", advice=advice, code=code) from error
 
 
 def _free_bytes(path: Path) -> int:
@@ -89,7 +94,8 @@ def write_file(path: Path, pieces: Iterable[bytes], *, fsync: bool) -> FileSeal:
             seal = _write_pieces(partial, pieces, fsync=fsync)
             partial.replace(path)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # the first error is the one to tell
+                partial.unlink(missing_ok=True)
             raise
     return seal
 
@@ -243,7 +249,14 @@ def json_line(row: Mapping[str, Any]) -> bytes:
 
 
 def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
-    """Add one JSON line to a file in a single write; a torn line before it is closed first."""
+    """Add one JSON line to a file, in a single write where the disk takes it whole.
+
+    A torn line before it is closed first.
+
+    Raises:
+        RunStopped: the disk is full.
+        StoreError: the disk refuses otherwise.
+    """
     line = json_line(row)
     with storage_faults(path):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -251,18 +264,23 @@ def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line
-            if os.write(descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            while line := line[os.write(descriptor, line) :]:  # a full disk says so the next time
+                pass
         finally:
             os.close(descriptor)
 
 
 def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The rows of a JSON-lines file; lines torn by a crash are passed over, an absent file is empty."""
-    path = Path(path)
-    if not path.exists():
-        return
-    with path.open("rb") as stream:
+    """The rows of a JSON-lines file; lines torn by a crash are passed over, an absent file is empty.
+
+    Raises:
+        StoreError: the disk does not give the file.
+    """
+    with (
+        storage_faults(path, what="read"),
+        suppress(FileNotFoundError),
+        Path(path).open("rb") as stream,
+    ):
         yield from parse_lines(stream)
 
 
