@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+NaturalKey = tuple[tuple[str | int, ...], str]
+
+_DIGITS = re.compile(r"([0-9]+)")
+
+
+def natural_key(name: str) -> NaturalKey:
+    """Sort key of ids and names: ``volume-2`` before ``volume-10``, in any case; ties follow the text."""
+    parts: list[str | int] = list(_DIGITS.split(name.casefold()))
+    parts[1::2] = [int(digits) for digits in parts[1::2]]
+    return tuple(parts), name
 
 
 @dataclass(frozen=True, slots=True)

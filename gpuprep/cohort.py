@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpuprep.case import Case, Source
+from gpuprep.case import Case, Source, natural_key
 from gpuprep.errors import UsageError
 from gpuprep.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.layouts.dicom import find as find_dicom
-from gpuprep.layouts.filenames import looks_like_dicom, natural_key, split_path, split_suffix
+from gpuprep.layouts.filenames import looks_like_dicom, split_path, split_suffix
 from gpuprep.layouts.found import Found, Outcome, Unmatched
 from gpuprep.layouts.listing import list_tree
 from gpuprep.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES

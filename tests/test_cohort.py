@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import images, plant, unmatched, used
 
-from gpuprep.case import Case, LabelSource, Source
+from gpuprep.case import Case, LabelSource, Source, natural_key
 from gpuprep.cohort import discover
 from gpuprep.errors import UsageError
 from gpuprep.layouts import AUTO, LOOKS_FOR, NAMED
-from gpuprep.layouts.filenames import natural_key, split_suffix
+from gpuprep.layouts.filenames import split_suffix
 from gpuprep.layouts.naming import case_id, looks_like_label
 
 

@@ -1,4 +1,4 @@
-"""What file names tell of order and format. Paths inside a tree use ``/`` and start at its root."""
+"""What file names tell of format. Paths inside a tree use ``/`` and start at its root."""
 
 from __future__ import annotations
 
@@ -16,18 +16,8 @@ HEADERS_OF_VOXELS = {
     ".zraw": (".mhd",),
 }
 _DOUBLE_SUFFIXES = (".nii.gz", ".hdr.gz", ".img.gz", ".raw.gz")
-_DIGITS = re.compile(r"([0-9]+)")
 DICOM_NAME = re.compile(r"dicomdir|.*\.(?:dcm|dicom|ima)", re.IGNORECASE)
 UNSUFFIXED = re.compile(r"[^.]+|.*\.[0-9]+")  # IM0001, or CT.1.2.840.113619.2
-
-NaturalKey = tuple[tuple[str | int, ...], str]
-
-
-def natural_key(name: str) -> NaturalKey:
-    """Sort key that puts ``volume-2`` before ``volume-10`` and ignores case; ties follow the text."""
-    parts: list[str | int] = list(_DIGITS.split(name.casefold()))
-    parts[1::2] = [int(digits) for digits in parts[1::2]]
-    return tuple(parts), name
 
 
 def split_suffix(name: str) -> tuple[str, str]:

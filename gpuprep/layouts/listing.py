@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gpuprep.layouts.filenames import join, natural_key
+from gpuprep.case import natural_key
+from gpuprep.layouts.filenames import join
 from gpuprep.layouts.found import Unmatched
 from gpuprep.layouts.tree import Tree
 

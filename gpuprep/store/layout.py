@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -104,14 +103,6 @@ def _name_fault(name: str) -> str:
         return "holds a control character or bytes that are not text"
     length = len(name.encode("utf-8"))
     return f"is {length} bytes long, the limit is {NAME_LIMIT}" if length > NAME_LIMIT else ""
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts ``case_2`` before ``case_10``."""
-    return [
-        (0, int(part), part) if part.isdecimal() else (1, 0, part)
-        for part in re.findall(r"[0-9]+|[^0-9]+", name)
-    ]
 
 
 @dataclass(frozen=True)

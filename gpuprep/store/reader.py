@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+from gpuprep.case import natural_key
 from gpuprep.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.findings import Finding
 from gpuprep.geometry import Geometry
@@ -24,7 +25,6 @@ from gpuprep.store.layout import (
     RECORD_FILE,
     check_label_name,
     label_array,
-    natural_key,
 )
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.objects import ObjectPath, Place, case_place, to_place

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuprep.case import natural_key
 from gpuprep.errors import GpuprepError
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import parse_lines, read_document, read_lines, seal_file
@@ -19,7 +20,6 @@ from gpuprep.store.layout import (
     GROUP_FILE,
     MANIFEST_FILE,
     RECORD_FILE,
-    natural_key,
 )
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.objects import ObjectPath, Place, to_place
