@@ -67,8 +67,6 @@ def _grouped(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[str, str]]
             member = read_membership(path)
         except InputError as error:
             others.append((str(path), error.message))
-        except OSError as error:
-            others.append((str(path), f"the file cannot be read: {error.strerror}"))
         else:
             key = member.series or f"folder {path.parent}"
             members.setdefault(key, []).append((str(path), member))
