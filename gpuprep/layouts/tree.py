@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gpuprep.errors import TRANSIENT
 from gpuprep.layouts.filenames import (
     DICOM_NAME,
     HEADERS_OF_VOXELS,
@@ -93,11 +92,9 @@ class Tree:
 
 
 def has_dicom_magic(path: str) -> bool:
-    """Whether the file has DICOM's ``DICM`` after its 128-byte preamble; OSError if the disk fails."""
+    """Whether the file has DICOM's ``DICM`` after its 128-byte preamble."""
     try:
         with Path(path).open("rb") as stream:
             return stream.read(132)[128:] == b"DICM"
-    except OSError as error:
-        if error.errno in TRANSIENT:
-            raise OSError(error.errno, error.strerror, path) from error
+    except OSError:
         return False
