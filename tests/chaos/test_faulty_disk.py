@@ -21,7 +21,7 @@ SPORADIC = (
     "mkdir:EIO:every=31:.staging",
     "rename:EIO:every=41:.staging",
     "unlink:EIO:every=7:.staging",
-    "fsync:EIO:every=43",
+    "fsync:EIO:every=31",
 )
 
 
