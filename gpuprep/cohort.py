@@ -25,6 +25,7 @@ from gpuprep.layouts.manifest import read_manifest
 from gpuprep.layouts.msd import find_described
 from gpuprep.layouts.naming import looks_like_label, path_id
 from gpuprep.layouts.tree import Tree, has_dicom_magic
+from gpuprep.store.files import storage_faults
 
 __all__ = ["Found", "Unmatched", "discover"]
 
@@ -46,7 +47,13 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
         UsageError: there is no such path or layout, nothing fits (the message says what was looked
             for and what is there), two inputs would get one id, or a manifest or ``dataset.json`` is
             wrong.
+        StoreFault: the disk failed; a cohort without what it did not show would be another one.
     """
+    with storage_faults(root, what="read"):
+        return _discover(root, layout, follow_symlinks=follow_symlinks)
+
+
+def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
     if layout not in ("auto", MANIFEST, *NAMED):
         raise UsageError(f"no layout {layout!r}; choose auto, {', '.join((*NAMED, MANIFEST))}")
     if not root.exists():
@@ -67,7 +74,7 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
 def _discover_file(file: Path, layout: str, *, follow_symlinks: bool) -> Found:
     """The cohort that one file is, or lists."""
     if file.name == FILE_NAME and layout != MANIFEST:
-        return discover(file.parent, layout=layout, follow_symlinks=follow_symlinks)
+        return _discover(file.parent, layout=layout, follow_symlinks=follow_symlinks)
     if file.suffix.lower() in MANIFEST_SUFFIXES:
         content = read_json(file) if file.suffix.lower() == ".json" else None
         if isinstance(content, dict) and "training" in content:

@@ -23,7 +23,15 @@ whether trying again can help. Messages name the case, the file, what disagrees 
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar, Literal
+
+TRANSIENT = frozenset(
+    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EINTR}
+    | {errno.ENFILE, errno.EMFILE, errno.EREMOTEIO, errno.ENETDOWN, errno.ENETUNREACH}
+    | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ENOTCONN}
+)
+"""Numbers of the system's errors that may pass by themselves."""
 
 Retry = Literal["never", "transient", "memory", "crash", "infrastructure"]
 

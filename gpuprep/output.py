@@ -18,6 +18,7 @@ from gpuprep.case import Case
 from gpuprep.config import Config
 from gpuprep.config_file import parse_config
 from gpuprep.errors import (
+    TRANSIENT,
     CorruptStoreError,
     GpuprepError,
     RunStopped,
@@ -27,7 +28,7 @@ from gpuprep.errors import (
 )
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.case import read_record
-from gpuprep.store.files import CHECK_DISK, TRANSIENT, case_version, file_sizes, storage_faults
+from gpuprep.store.files import CHECK_DISK, case_version, file_sizes, storage_faults
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
 from gpuprep.store.metadata import group_document
 from gpuprep.store.objects import ObjectPath, Place, case_place

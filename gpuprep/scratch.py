@@ -48,7 +48,14 @@ def map_file(folder: Path | str, size: int) -> mmap.mmap:
 
 
 def open_file(folder: Path | str, size: int) -> int:
-    """The descriptor of a file without a name, of ``size`` bytes that the disk holds ready."""
-    with tempfile.TemporaryFile(prefix="gpuprep-", dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, size)
-        return os.dup(file.fileno())
+    """The descriptor of a file without a name, of ``size`` bytes that the disk holds ready.
+
+    Raises:
+        OSError: the disk has no room for it, or fails; it names the folder.
+    """
+    try:
+        with tempfile.TemporaryFile(prefix="gpuprep-", dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return os.dup(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error

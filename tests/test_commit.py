@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuprep.errors import RunStopped, StoreError, UsageError
+from gpuprep.errors import RunStopped, StoreError, StoreFault, UsageError
 from gpuprep.store import commit
 from gpuprep.store.commit import Staging, append_line, read_lines, sweep
 from gpuprep.store.record import read_record, write_record
@@ -179,6 +179,51 @@ def test_refusals_of_the_disk(tmp_path, monkeypatch, code, error, message):
     assert is_clean(tmp_path)
 
 
+def test_a_case_is_not_published_until_its_name_is_on_the_disk(tmp_path, monkeypatch):
+    """The second attempt finds the case of the first, whose last fsync failed."""
+
+    def refuse_names(path: Path) -> None:
+        if path == tmp_path / "cases":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(commit, "fsync_path", refuse_names)
+    for _ in range(2):
+        with pytest.raises(StoreFault):
+            commit_case(tmp_path, 1)
+    monkeypatch.undo()
+    assert not commit_case(tmp_path, 2)
+    assert mark_of(tmp_path) == 1
+
+
+def test_a_case_taken_aside_comes_back_when_its_successor_cannot_be_put_there(
+    tmp_path, monkeypatch
+):
+    commit_case(tmp_path, 1)
+    rename = Path.rename
+
+    def refuse_successor(self: Path, target: Path) -> Path:
+        if self.name == "case":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(commit, "exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "rename", refuse_successor)
+    with pytest.raises(StoreFault):
+        commit_case(tmp_path, 2, replace=True)
+    assert mark_of(tmp_path) == 1
+    assert is_clean(tmp_path)
+
+
+def test_an_attempt_that_could_not_begin_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(commit, "write_file", refuse)
+    with pytest.raises(StoreFault), Staging(tmp_path, "a"):
+        pass
+    assert is_clean(tmp_path)
+
+
 def test_output_that_is_a_file(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(StoreError, match="out"), Staging(tmp_path / "out", "a"):
@@ -269,6 +314,14 @@ def test_torn_lines_cost_only_themselves(tmp_path, torn):
     assert list(read_lines(path)) == [{"case": "a"}]
     append_line(path, {"case": "b"})
     assert list(read_lines(path)) == [{"case": "a"}, {"case": "b"}]
+
+
+def test_a_line_taken_by_halves_is_whole(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, text: write(file, text[: -(-len(text) // 2)]))
+    append_line(tmp_path / "manifest.jsonl", {"case": "a", "padding": "x" * 100})
+    append_line(tmp_path / "manifest.jsonl", {"case": "b"})
+    assert [row["case"] for row in read_lines(tmp_path / "manifest.jsonl")] == ["a", "b"]
 
 
 def append_many(path: Path, writer: int) -> None:

@@ -156,8 +156,10 @@ def test_a_header_element_of_four_gibibytes_costs_its_file_alone(tmp_path):
     assert done.stdout == "1\n"
 
 
-def test_a_file_that_the_disk_does_not_give_costs_itself_alone(tmp_path, monkeypatch):
+def test_a_file_that_the_disk_does_not_give_costs_its_series_alone(tmp_path, monkeypatch):
+    """Left out, it would make the series a slice shorter, and nothing would tell."""
     folder = write_series(tmp_path / "s", [0, 1, 2])
+    write_series(tmp_path / "t", [0, 1], SeriesInstanceUID="1.2.3")
     opened = dicom_header.open_regular
 
     def failing(path: Path) -> object:
@@ -166,9 +168,14 @@ def test_a_file_that_the_disk_does_not_give_costs_itself_alone(tmp_path, monkeyp
         return opened(path)
 
     monkeypatch.setattr(dicom_header, "open_regular", failing)
-    series, others = find_series(folder)
-    assert [len(one.files) for one in series] == [2]
-    assert others == [(str(folder / "98.dcm"), "the file cannot be read: Input/output error")]
+    series, others = find_series(tmp_path)
+    assert [len(one.files) for one in series] == [3, 2]
+    assert others == []
+    with pytest.raises(OSError, match=r"98\.dcm"):
+        read(Source(str(folder), series[0].files), RULES)
+    (folder / "98.dcm").rename(tmp_path / "98.dcm")
+    reason = "the file cannot be read: Input/output error"
+    assert find_series(tmp_path)[1] == [(str(tmp_path / "98.dcm"), reason)]
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", bytes(900)])

@@ -10,10 +10,12 @@ import time
 import pytest
 from conftest import write_pair
 
-from gpuprep import run
+from gpuprep import output, run
 from gpuprep.case import Case, Source
+from gpuprep.cli import _exit_code
+from gpuprep.cohort import discover
 from gpuprep.config_run import Run
-from gpuprep.errors import Overdue, ReaderCrash
+from gpuprep.errors import Overdue, ReaderCrash, StoreFault
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import WORKER_DIED
 from gpuprep.executors.deadline import raised_when_overdue
@@ -48,11 +50,36 @@ def writing(number: int) -> CaseFailed:
 )
 def test_reading_and_writing_are_told_apart(number, retry):
     code, reason = errno.errorcode[number], os.strerror(number)
-    source, output = reading(number), writing(number)
+    source, stored = reading(number), writing(number)
     assert source.message == f"/scans/a.nii.gz: cannot be read: {reason}"
-    assert output.message == f"/out/cases/a.zarr: cannot be written: {reason}"
+    assert stored.message == f"/out/cases/a.zarr: cannot be written: {reason}"
     assert (source.kind, source.code, source.retry) == ("io", code, retry)
-    assert (output.kind, output.code, output.retry) == ("store", code, retry)
+    assert (stored.kind, stored.code, stored.retry) == ("store", code, retry)
+
+
+@pytest.mark.parametrize("name", ["_write_json", "_read_json"])
+def test_an_output_whose_disk_fails_at_the_start_can_be_resumed(
+    cohort_folder, tmp_path, monkeypatch, name
+):
+    run(cohort_folder, tmp_path / "out", limit=1, scheduler="serial")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(output, name, fail)
+    with pytest.raises(StoreFault, match=f"{tmp_path}/out: Input/output error") as caught:
+        run(cohort_folder, tmp_path / "out", scheduler="serial")
+    assert "the same command again" in caught.value.advice
+    assert _exit_code(caught.value) == 3
+
+
+def test_a_folder_that_the_disk_withholds_makes_no_smaller_cohort(cohort_folder, monkeypatch):
+    def fail(path: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(StoreFault, match=f"{cohort_folder}: cannot be read: Stale file handle"):
+        discover(cohort_folder)
 
 
 def test_a_storm_is_of_one_code():

@@ -1,5 +1,7 @@
 """Cases larger than their memory: the same bytes, with what does not fit on disk."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from gpuprep.errors import MemoryShortage
 from gpuprep.executors.task import read_rules
 from gpuprep.footprint import check_memory, footprint
 from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.shared_voxels import SharedMemory
 from gpuprep.plan import CasePlan
 from gpuprep.scratch import Scratch
 from gpuprep.store.reader import open_case
@@ -52,6 +55,23 @@ def test_arrays_beyond_the_memory_lie_on_disk_and_leave_nothing(tmp_path):
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(OSError, match=r"space|large|quota"):
         Scratch(tmp_path, 0).empty((1 << 20, 1 << 25), "f8")
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        lambda folder: Scratch(folder, 0).empty((5, 5), np.dtype("u1")),
+        lambda folder: SharedMemory(0, str(folder)).allocate((5, 5), np.dtype("u1")),
+    ],
+    ids=["results", "voxels"],
+)
+def test_a_failing_disk_is_no_shortage_of_memory(tmp_path, monkeypatch, empty):
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    with pytest.raises(OSError, match=f"Input/output error: '{tmp_path}'"):
+        empty(tmp_path)
 
 
 def make_files(folder: Path) -> Case:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gpuprep.config import Config
 from gpuprep.device.link import Link
-from gpuprep.errors import CaseError, GpuprepError, InputError, RunStopped, StoreError
+from gpuprep.errors import TRANSIENT, CaseError, GpuprepError, InputError, RunStopped, StoreError
 from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import killed_when_overdue
@@ -26,7 +26,7 @@ from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
 from gpuprep.plan import CasePlan, project_case
 from gpuprep.prepare import Stopwatch
-from gpuprep.store.files import CHECK_DISK, TRANSIENT
+from gpuprep.store.files import CHECK_DISK
 from gpuprep.worker import measure_case, run_case
 
 Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]

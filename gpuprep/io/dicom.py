@@ -32,7 +32,8 @@ def find_series(
     """Every image series under a folder, and the files that are no DICOM image with the reason.
 
     Only headers are read. Series are sorted by folder, then by number. Files without a series UID
-    (anonymisers blank it) make one series per folder.
+    (anonymisers blank it) make one series per folder. A file that the disk does not give stays with the
+    series beside it, which cannot be read without it.
     """
     return _grouped(_walk(Path(root), follow_symlinks=follow_symlinks))
 
@@ -62,23 +63,37 @@ def _walk(root: Path, *, follow_symlinks: bool) -> Iterator[Path]:
 def _grouped(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[str, str]]]:
     members: dict[str, list[tuple[str, Membership]]] = {}
     others: list[tuple[str, str]] = []
+    withheld: list[tuple[str, str]] = []
     for path in paths:
         try:
-            member = read_membership(path)
+            member = _membership(path)
         except InputError as error:
             others.append((str(path), error.message))
         except OSError as error:
-            others.append((str(path), f"the file cannot be read: {error.strerror}"))
+            withheld.append((str(path), f"the file cannot be read: {error.strerror}"))
         else:
             key = member.series or f"folder {path.parent}"
             members.setdefault(key, []).append((str(path), member))
-    series = [_series(rows) for rows in members.values()]
+    series = [_series(rows, withheld) for rows in members.values()]
+    used = {file for one in series for file in one.files}
+    others += [row for row in withheld if row[0] not in used]
     return sorted(series, key=lambda one: (one.folder, one.number, one.uid)), others
 
 
-def _series(rows: list[tuple[str, Membership]]) -> Series:
+def _membership(path: Path) -> Membership:
+    """What the header says, at the second go if the disk failed at the first."""
+    try:
+        return read_membership(path)
+    except OSError:
+        return read_membership(path)
+
+
+def _series(rows: list[tuple[str, Membership]], withheld: list[tuple[str, str]]) -> Series:
+    """One series, with what the disk withholds in its folders: without it, it might be a slice short."""
     rows.sort(key=lambda row: (row[1].number, row[0]))
     first = rows[0][1]
+    folders = {Path(path).parent for path, _ in rows}
+    beside = tuple(path for path, _ in withheld if Path(path).parent in folders)
     return Series(
         uid=first.series,
         study=first.study,
@@ -86,5 +101,5 @@ def _series(rows: list[tuple[str, Membership]]) -> Series:
         description=first.description,
         number=first.series_number,
         folder=os.path.commonpath([str(Path(path).parent) for path, _ in rows]),
-        files=tuple(path for path, _ in rows),
+        files=tuple(path for path, _ in rows) + beside,
     )

@@ -6,7 +6,6 @@ shared. Both become a list of ``Slice``, so that everything after this file know
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -212,7 +211,7 @@ def _parsing(path: Path) -> Iterator[None]:
 
 def _parsed(path: Path, tags: list[str]) -> tuple[FileDataset, int]:
     """The tags of a file, and where its pixel data begins."""
-    with io.BufferedReader(open_regular(path)) as file:
+    with open_regular(path) as file:
         start = file.read(2048)
         if not looks_like_dicom(start):
             raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))

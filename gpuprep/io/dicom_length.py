@@ -42,7 +42,7 @@ def check_length(one: Slice) -> None:
         _check_rest(file, end + end % 2, size, one)
 
 
-def _end_of_items(file: io.FileIO, size: int, one: Slice) -> int:
+def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
     """Where the chain of compressed items ends; only the heads of items are read."""
     at, items = one.header_bytes, 0
     while True:
@@ -60,7 +60,7 @@ def _end_of_items(file: io.FileIO, size: int, one: Slice) -> int:
     return at
 
 
-def _head(file: io.FileIO, at: int, size: int, one: Slice) -> tuple[int, int, int]:
+def _head(file: io.BufferedReader, at: int, size: int, one: Slice) -> tuple[int, int, int]:
     file.seek(at)
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -69,14 +69,14 @@ def _head(file: io.FileIO, at: int, size: int, one: Slice) -> tuple[int, int, in
     return group, element, length
 
 
-def _declared(file: io.FileIO, one: Slice) -> int:
+def _declared(file: io.BufferedReader, one: Slice) -> int:
     """The length of the pixel element, which may hold more than the pixels."""
     file.seek(one.header_bytes - 4)
     length = int.from_bytes(file.read(4), "big" if one.big_endian else "little")
     return 0 if length == _UNDEFINED else length
 
 
-def _check_rest(file: io.FileIO, at: int, size: int, one: Slice) -> None:
+def _check_rest(file: io.BufferedReader, at: int, size: int, one: Slice) -> None:
     """Elements behind the pixels must end with the file; zeros that fill it up are none."""
     while at < size:
         file.seek(at)

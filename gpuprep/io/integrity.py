@@ -26,12 +26,26 @@ GZIP_MAGIC = b"\x1f\x8b"
 _STEP = 1 << 20
 
 
-def open_regular(path: Path) -> io.FileIO:
+class _RawFile(io.FileIO):
+    """A raw file whose errors name it."""
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            return super().readinto(buffer) or 0
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.name)) from error
+
+
+def open_regular(path: Path) -> io.BufferedReader:
     """An open file; pipes, devices and folders are refused, as opening them can hang."""
+    return io.BufferedReader(_open_raw(path))
+
+
+def _open_raw(path: Path) -> _RawFile:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError("E_UNREADABLE", "this is not a regular file", path=str(path))
-        return path.open("rb", buffering=0)
+        return _RawFile(path)
     except (FileNotFoundError, PermissionError, NotADirectoryError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
@@ -48,7 +62,7 @@ class HashedFile(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        self._file = open_regular(path)
+        self._file = _open_raw(path)
         self._digest = hashlib.sha256()
         self.size = os.fstat(self._file.fileno()).st_size
 

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from gpuprep.errors import InputError, MemoryShortage
 from gpuprep.geometry import Geometry
+from gpuprep.io.integrity import file_identity
 from gpuprep.io.scan import Voxels
 from gpuprep.io.text_header import TextHeader
 
@@ -23,13 +24,15 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
     Raises:
         InputError: E_UNREADABLE with ITK's reason in one line.
         MemoryShortage: ITK could not have the memory.
+        OSError: the file system failed, not the file.
     """
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
     try:
-        image: sitk.Image = reader.Execute()
+        image = _executed(reader)
     except RuntimeError as error:
+        file_identity(path)  # ITK tells a disk that fails and a damaged file not apart; this does
         reason = _reason(str(error))
         if re.search(r"allocate|bad_alloc|memory", reason, re.IGNORECASE):
             raise MemoryShortage(f"{path}: {reason}") from error
@@ -40,6 +43,14 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
             advice="Copy or download the file again, or write it anew.",
         ) from error
     return image
+
+
+def _executed(reader: sitk.ImageFileReader) -> sitk.Image:
+    """What the reader reads, at the second go if the first one failed: the disk may have, for a moment."""
+    try:
+        return reader.Execute()
+    except RuntimeError:
+        return reader.Execute()
 
 
 def itk_voxels(header: TextHeader) -> Voxels:

@@ -42,17 +42,19 @@ class SharedMemory:
 
         Raises:
             MemoryShortage: this process may not have so much.
+            OSError: the disk has no room for the file, or fails.
         """
         self.drop()
         length = math.prod(shape) * dtype.itemsize
+        if is_spilled(length, self._in_memory):
+            self._descriptor = open_file(self._folder, length)
         try:
-            if is_spilled(length, self._in_memory):
-                self._descriptor = open_file(self._folder, length)
-                _widen_address_space(length)
-                mapped = mmap.mmap(self._descriptor, length)
-            else:
+            if self._descriptor is None:
                 self._descriptor = _anonymous_file(length)
                 mapped = mmap.mmap(self._descriptor, length, flags=_AT_ONCE)
+            else:
+                _widen_address_space(length)
+                mapped = mmap.mmap(self._descriptor, length)
         except (OSError, MemoryError) as error:
             raise MemoryShortage(
                 f"{length:,} bytes of voxels do not fit the reader's memory: {error}"

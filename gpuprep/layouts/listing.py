@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from gpuprep.case import natural_key
+from gpuprep.errors import TRANSIENT
 from gpuprep.layouts.filenames import join
 from gpuprep.layouts.found import Unmatched
 from gpuprep.layouts.tree import Tree
@@ -23,6 +24,9 @@ def list_tree(root: Path, *, follow_symlinks: bool = False) -> Tree:
     Links to files inside the root are kept. Links that leave the root, links to folders, broken links,
     names that are not UTF-8 and unreadable folders are refused with a reason; with ``follow_symlinks``
     links are followed wherever they lead, each folder once.
+
+    Raises:
+        OSError: the disk failed, and may work again.
     """
     walk = _Walk(Path(os.path.abspath(root)), follow_symlinks=follow_symlinks)  # noqa: PTH100
     pending = [""]
@@ -51,6 +55,8 @@ class _Walk:
             with os.scandir(path) as entries:
                 kept = [entry for entry in entries if not _is_ignored(entry.name)]
         except OSError as error:
+            if error.errno in TRANSIENT:
+                raise  # its cases are not gone
             self._refuse(folder, f"folder cannot be read: {error.strerror}")
             return []
         kept.sort(key=lambda entry: natural_key(entry.name))

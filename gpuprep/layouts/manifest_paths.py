@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.case import LabelSource, Source
-from gpuprep.errors import UsageError
+from gpuprep.errors import TRANSIENT, UsageError
 from gpuprep.layouts.dicom import read_series
 from gpuprep.layouts.filenames import stem_of
 from gpuprep.layouts.folders import structure_label
@@ -91,7 +91,11 @@ def _entries(folder: str) -> dict[str, bool]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name: entry.is_dir() for entry in entries}
-    except (OSError, ValueError):  # ValueError: a NUL in the path
+    except ValueError:  # a NUL in the path
+        return {}
+    except OSError as error:
+        if error.errno in TRANSIENT:
+            raise
         return {}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import google_crc32c
 
-from gpuprep.errors import CorruptStoreError, RunStopped, StoreError, StoreFault
+from gpuprep.errors import TRANSIENT, CorruptStoreError, RunStopped, StoreError, StoreFault
 from gpuprep.failpoints import failpoint
 from gpuprep.store.layout import RECORD_FILE
 from gpuprep.store.objects import ObjectPath, Place
@@ -23,12 +23,6 @@ from gpuprep.store.objects import ObjectPath, Place
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20
 _DOCUMENT_LIMIT = 64 << 20  # bytes; no JSON document of a case comes near
-TRANSIENT = frozenset(
-    {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.EINTR}
-    | {errno.ENFILE, errno.EMFILE, errno.EREMOTEIO, errno.ENETDOWN, errno.ENETUNREACH}
-    | {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ENOTCONN}
-)
-"""Numbers of errors that may pass by themselves."""
 CHECK_DISK = "check the disk and the way to it, then run the same command again"
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
 
@@ -49,7 +43,7 @@ def storage_faults(path: str | Path, *, what: str = "written") -> Iterator[None]
     """Turns what the operating system says about ``path`` into the errors of gpuprep.
 
     Args:
-        path: The file or folder, as messages name it.
+        path: The file or folder, as messages name it; where one is read, the one that failed.
         what: What it cannot be, ``written`` or ``read``.
 
     Raises:
@@ -71,7 +65,8 @@ def storage_faults(path: str | Path, *, what: str = "written") -> Iterator[None]
         advice = "check the owner and the mode of the folder" if denied else CHECK_DISK
         kind = StoreFault if error.errno in TRANSIENT else StoreError
         code = errno.errorcode.get(error.errno or 0, "")
-        raise kind(f"{path}: cannot be {what}: {reason}", advice=advice, code=code) from error
+        named = error.filename if what == "read" and error.filename else path
+        raise kind(f"{named}: cannot be {what}: {reason}", advice=advice, code=code) from error
 
 
 def _free_bytes(path: Path) -> int:
@@ -177,15 +172,17 @@ def open_inside(folder: Path, name: str, *, version: CaseVersion | None = None) 
     Raises:
         CorruptStoreError: the file is absent or is not a plain file of this folder.
         StoreError: the folder holds another case by now, or the system refuses to open the file
-            (permission, too many open files).
+            (permission, too many open files); StoreFault where that may pass.
     """
     try:
         return _open_below(folder, name, version)
     except OSError as error:
         if version is not None and case_version(folder) != version:
             raise replaced(folder) from error
-        kind = CorruptStoreError if error.errno in _ABSENT else StoreError
-        raise kind(
+        if error.errno not in _ABSENT:
+            with storage_faults(folder / name, what="read"):
+                raise
+        raise CorruptStoreError(
             f"{folder / name}: {error.strerror}",
             advice=f"run 'gpuprep verify' on the cohort, then run the case again ({folder.name})",
         ) from error

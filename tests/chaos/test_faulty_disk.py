@@ -1,6 +1,9 @@
 """A disk that fails now and then, always for one file, or by halves: what a run says and leaves behind."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +21,7 @@ SPORADIC = (
     "mkdir:EIO:every=31:.staging",
     "rename:EIO:every=41:.staging",
     "unlink:EIO:every=7:.staging",
-    "fsync:EIO:every=43",
+    "fsync:EIO:every=31",
 )
 
 
@@ -194,3 +197,20 @@ def test_a_rename_that_was_done_and_reported_as_failed_counts(some, clean, tmp_p
     ended = suffer("serial", output, "rename:done-EIO:always:/case$")
     assert ended.code == 0, ended
     assert contents(output) == clean
+
+
+def test_a_fault_at_any_call_of_any_reader_is_no_fault_of_the_file(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    script = Path(__file__).with_name("faulty_reads.py")
+    paths = os.pathsep.join([str(script.parents[2]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, **faulty(folder, told=tmp_path / "told")}
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True, text=True, env=environment, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert len(told) >= 20
+    assert min(faults for faults, _ in told.values()) >= 10
+    assert {name: broken for name, (_, broken) in told.items() if broken} == {}
