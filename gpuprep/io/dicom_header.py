@@ -64,11 +64,14 @@ def read_membership(path: Path) -> Membership:
 
 
 def is_other_object(path: Path) -> bool:
-    """Whether a file is a DICOM object other than an image: a segmentation, a report, a directory."""
+    """Whether a file is a DICOM object other than an image: a segmentation, a report, a directory.
+
+    False for one that cannot be read.
+    """
     try:
         with parsing(path):
             return bool(_other_class(parsed(path, MEMBERSHIP_TAGS)[0]))
-    except InputError:
+    except (InputError, OSError):
         return False
 
 

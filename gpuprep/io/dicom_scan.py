@@ -12,9 +12,8 @@ from gpuprep.case import Source
 from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
-from gpuprep.io.dicom import series_of_folder
+from gpuprep.io.dicom import lost_slices, series_of_folder
 from gpuprep.io.dicom_audit import audit
-from gpuprep.io.dicom_header import is_other_object
 from gpuprep.io.dicom_length import check_length
 from gpuprep.io.dicom_pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom_positions import normal_of, unit
@@ -106,11 +105,10 @@ def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
         return files
     found, others = series_of_folder(path)
     series = sorted(found, key=lambda one: -len(one.files))
-    lost = [file for file, _ in others if _is_lost_slice(Path(file))]
-    if lost and series:
+    if lost := lost_slices(series, others):
         raise InputError(
             "E_UNREADABLE",
-            f"{len(lost)} of {len(files)} files are called .dcm, but cannot be read as DICOM",
+            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM",
             path=lost[0],
             advice="Copy the series again, or take the files away if they are no part of it.",
         )
@@ -125,11 +123,6 @@ def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
             advice="Name the files of one series, or set the policy to fix to take the largest.",
         )
     return [Path(file) for file in series[0].files]
-
-
-def _is_lost_slice(path: Path) -> bool:
-    """Whether a file that is no image was meant to be one, as far as its name tells."""
-    return path.suffix.lower() == ".dcm" and not is_other_object(path)
 
 
 def _grid(
