@@ -244,3 +244,34 @@ def test_a_private_syntax_is_named(tmp_path):
     one.save_as(path, implicit_vr=True, little_endian=True)
     with pytest.raises(InputError, match=r"E_UNREADABLE.*1\.2\.840\.113619\.5\.2"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["J2KI", "J2KR", "JLSL", "JLSN", "JPLL"])
+def test_a_frame_of_another_size_than_the_header_says_is_refused(scans, tmp_path, name):
+    """Of JPEG-LS, GDCM fills the rows and columns of the header, whatever they are: a sheared picture."""
+    path = scans / f"nasty_dicom/ct1_6_transfer_syntaxes/CT1_{name}"
+    one = pydicom.dcmread(path)
+    rows, columns = one.Rows, one.Columns
+    assert load(path).geometry.shape == (1, rows, columns)
+    for change in (
+        {"Rows": rows // 2},
+        {"Columns": columns // 2},
+        {"Rows": rows // 2, "Columns": 2 * columns},
+    ):
+        edited = pydicom.dcmread(path)
+        edited.update(change)
+        edited.save_as(tmp_path / "a.dcm")
+        words = (
+            rf"E_UNREADABLE.*has {rows}×{columns} pixels.*declares {edited.Rows}×{edited.Columns}"
+        )
+        with pytest.raises(InputError, match=words):
+            load(tmp_path / "a.dcm")
+
+
+def test_a_run_length_frame_of_other_bytes_than_the_header_says_is_refused(tmp_path):
+    one = dataset(Rows=32, Columns=32, PixelData=bytes(2048))
+    one.compress(RLELossless)
+    one.BitsAllocated, one.BitsStored, one.HighBit = 8, 8, 7
+    one.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*2 planes of bytes, the header declares 1"):
+        load(tmp_path / "a.dcm")

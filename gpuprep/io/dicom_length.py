@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gpuprep.errors import InputError
 from gpuprep.io.dicom_slice import Slice
+from gpuprep.io.dicom_stream import check_stream
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.limits import check_capacity
 
@@ -46,7 +47,7 @@ def check_length(one: Slice) -> None:
 
 
 def _end_of_items(file: io.FileIO, size: int, one: Slice) -> int:
-    """Where the chain of compressed items ends; only the heads of items are read."""
+    """Where the chain of compressed items ends; of each, only what it says of its size is read."""
     at, items = one.header_bytes, 0
     while True:
         group, element, length = _head(file, at, size, one)
@@ -55,9 +56,11 @@ def _end_of_items(file: io.FileIO, size: int, one: Slice) -> int:
             break
         if (group, element) != (0xFFFE, _ITEM):
             raise _damaged("E_UNREADABLE", one, f"there is no item at byte {at:,}")
+        if items and length:  # the first item is a table of offsets
+            check_stream(file, at, one)
         at += length
         items += 1
-    if items <= one.frames:  # the first item is a table of offsets
+    if items <= one.frames:
         pieces = f"{max(0, items - 1)} compressed pieces for {one.frames} frames"
         raise _damaged("E_TRUNCATED", one, pieces)
     return at
