@@ -51,6 +51,7 @@ CODES: dict[str, str] = {
     "W_PADDING": "padding voxels outside the field of view are present",
     "W_4D": "the file holds several volumes; each became a channel",
     "W_FEW_SLICES": "the volume has very few slices",
+    "W_MONOCHROME1": "low values are meant to be shown white; voxels are as stored, not inverted",
     "W_LOSSY": "the pixels were compressed with loss",
     "W_PRECISION": "the stored dtype cannot hold every integer of the value range",
     "W_UNITS": "the header's length unit is unusual",

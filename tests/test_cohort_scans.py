@@ -1,6 +1,7 @@
 """Discovery of real folders: what is paired, what is left aside, and what is said of it."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from trees import images, labels, unmatched
 
 from gpuprep.cohort import discover
+from gpuprep.io import dicom_header
 
 
 def test_pyradiomics(scans: Path) -> None:
@@ -74,19 +76,21 @@ def test_a_slice_stands_for_its_series(scans: Path) -> None:
     assert [len(case.images[0].files) for case in found.cases] == [28]
 
 
-def test_a_file_that_cannot_be_read_is_reported(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "slices"), [("02.dcm", 2), ("notes", 1)])
+def test_a_file_that_cannot_be_read_is_reported_or_a_slice_by_its_name(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, slices: int
 ) -> None:
-    for name in ("01.dcm", "02.dcm"):
-        (tmp_path / name).write_bytes((scans / "ge_tilt_varspacing_ct" / name).read_bytes())
-    locked = str(tmp_path / "02.dcm")
+    for copied in ("01.dcm", name):
+        (tmp_path / copied).write_bytes((scans / "ge_tilt_varspacing_ct/01.dcm").read_bytes())
+    opened = dicom_header.open_regular
 
-    def refuse(path: Path) -> None:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    def refusing(path: Path) -> io.FileIO:
+        if path.name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path)
 
     # Root may read everything, so the refusal is played.
-    monkeypatch.setattr(os, "access", lambda path, _: path != locked)
-    monkeypatch.setattr("gpuprep.io.dicom_header.read_membership", refuse)
+    monkeypatch.setattr(dicom_header, "open_regular", refusing)
     found = discover(tmp_path)
-    assert [len(case.images[0].files) for case in found.cases] == [1]
-    assert "cannot be read" in unmatched(found, tmp_path)["02.dcm"]
+    assert [len(case.images[0].files) for case in found.cases] == [slices]
+    assert ("cannot be read" in unmatched(found, tmp_path).get(name, "")) == (slices == 1)

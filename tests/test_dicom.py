@@ -15,13 +15,14 @@ import SimpleITK as sitk
 from dicom_series import dataset, enhanced, write_series
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage, SegmentationStorage
 
 from gpuprep.case import Source
 from gpuprep.errors import CaseError, InputError
 from gpuprep.io.dicom import find_series, series_in
 from gpuprep.io.dicom_audit import audit
-from gpuprep.io.dicom_header import Slice, read_slices
+from gpuprep.io.dicom_slice import Slice, read_slices
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
@@ -184,14 +185,25 @@ def test_files_may_be_named_relative_to_the_folder_or_absolute(tmp_path):
     ("change", "code", "words"),
     [
         ({"RescaleSlope": lambda n: n + 1, "RescaleIntercept": 0}, "E_MIXED_RESCALE", ["6 diff"]),
-        ({"Rows": lambda n: 4 if n else 2}, "E_MIXED_SERIES", ["5×4", "5×2"]),
+        (
+            {"Rows": lambda n: 4 if n else 2, "PixelData": bytes(40)},
+            "E_MIXED_SERIES",
+            ["5×4", "5×2"],
+        ),
         (
             {"ImageType": lambda n: ["ORIGINAL", "PRIMARY", "LOCALIZER" if n == 2 else "AXIAL"]},
             "E_MIXED_SERIES",
             ["1 LOCALIZER", "5 AXIAL"],
         ),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "E_MOSAIC", ["5×4"]),
-        ({"PhotometricInterpretation": "MONOCHROME1"}, "E_PIXEL_TYPE", ["MONOCHROME1"]),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "E_PIXEL_TYPE", ["PALETTE COLOR"]),
+        (
+            {"BitsAllocated": 12, "BitsStored": 12, "PixelData": bytes(30)},
+            "E_PIXEL_TYPE",
+            ["12 bits up to bit 15 of 12"],
+        ),
+        ({"ModalityLUTSequence": [Dataset()]}, "E_PIXEL_TYPE", ["Modality LUT"]),
+        ({"RescaleSlope": 0, "RescaleIntercept": -1024}, "E_UNREADABLE", ["slope is 0"]),
         ({"ImagePositionPatient": None}, "E_NO_GEOMETRY", ["6 of 6 slices have no position"]),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "E_NO_GEOMETRY", []),
         ({"ImageOrientationPatient": [1, 0, 0, 0.2, 0.98, 0]}, "E_SHEAR", ["°"]),
@@ -220,10 +232,12 @@ def test_each_slice_gets_its_own_line_on_request(tmp_path):
     assert codes(scan) == {"E_MIXED_RESCALE"}
 
 
-def test_the_first_of_two_slices_at_one_position_is_kept_on_request(tmp_path):
+def test_of_different_slices_at_one_position_the_first_is_kept_under_warn_alone(tmp_path):
     folder = write_series(tmp_path / "s", [0, 1, 2, 3, 4, 4])
-    scan = load(folder, ReadRules(policy={"E_SLICE_DUP": "fix"}))
+    scan = load(folder, ReadRules(policy={"E_SLICE_DUP": "warn"}))
     assert starts(scan) == [0, 100, 200, 300, 400]
+    with pytest.raises(InputError, match=r"E_SLICE_DUP.*with different pixels"):
+        load(folder, ReadRules(policy={"E_SLICE_DUP": "fix"}))
 
 
 @pytest.mark.parametrize(
@@ -289,6 +303,7 @@ def make_slice(position: np.ndarray, **fields: Any) -> Slice:
         "orientation": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), "pixel_spacing": (1.0, 1.0), "claimed_step": 1.0,
         "line": (1.0, 0.0), "file_line": (1.0, 0.0), "kind": "", "mosaic": False, "samples": 1,
         "photometric": "MONOCHROME2", "bits_allocated": 16, "bits_stored": 16, "signed": True,
+        "table": False, "settings": (), "high_bit": 15, "overlay": False,
         "padding": None, "lossy": False, "syntax": "", "compressed": False,
         "implicit": False, "big_endian": False, "number": 0,
     }  # fmt: skip

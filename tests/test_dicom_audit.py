@@ -95,9 +95,9 @@ def record_of(folder: Path, output: Path, policy: dict[str, str]) -> dict[str, A
 @pytest.mark.parametrize(
     ("code", "heights", "tags", "slices"),
     [
-        ("E_SLICE_DUP", [0, 2, 2, 4, 6, 8], {}, 5),
+        ("E_SLICE_DUP", [0, 2, 2, 4, 6, 8], {"PixelData": bytes(40)}, 5),
         ("E_SLICE_GAP", [0, 2, 4, 8, 10, 12], {}, 7),
-        ("E_MIXED_SERIES", [0, 2, 4, 6, 8, 10], {"Rows": lambda n: 4 if n else 2}, 5),
+        ("E_MIXED_SERIES", [0, 2, 4, 6, 8, 10], {"Rows": lambda n: 4 if n else 2, "PixelData": bytes(40)}, 5),
         ("E_MIXED_RESCALE", [0, 2, 4, 6, 8], {"RescaleSlope": lambda n: n + 1, "RescaleIntercept": 0}, 5),
         ("W_TILT", [0, 2, 4, 6, 8], {"ImagePositionPatient": lambda n: [0, n / 4, 2 * n]}, 5),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from dicom_series import dataset
+from pydicom.uid import RLELossless
 
 from gpuprep.case import Source
 from gpuprep.errors import InputError, ReaderCrash
@@ -43,7 +44,9 @@ def stubbed(tmp_path, monkeypatch) -> Path:
     paths = [str(tmp_path / "stub"), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     for name in ("good", "hangs", "dies"):
-        dataset().save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
+        one = dataset(Rows=32, Columns=32, PixelData=bytes(2048))
+        one.compress(RLELossless)  # plain pixels need no ITK
+        one.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
     return tmp_path
 
 

@@ -227,7 +227,8 @@ def test_a_real_tilted_uneven_ct_lies_where_its_slices_say(scans, tmp_path):
         (pydicom.dcmread(path) for path in folder.glob("*.dcm")),
         key=lambda one: float(one.ImagePositionPatient[2]),
     )
-    row, column = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
+    cosines = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
+    row, column = cosines / np.linalg.norm(cosines, axis=1, keepdims=True)
     normal = np.cross(row, column)
     origins = np.array([one.ImagePositionPatient for one in headers], float)
     step = (origins[-1] - origins[0]) / ((origins[-1] - origins[0]) @ normal)
@@ -241,8 +242,8 @@ def test_a_real_tilted_uneven_ct_lies_where_its_slices_say(scans, tmp_path):
         height = float((points[0, 0] - origins[0]) @ normal)
         number = np.interp(height, (origins - origins[0]) @ normal, range(len(origins)))
         base = origins[0] + height * step
-        rows = (points - base) @ column / (column @ column) / float(headers[0].PixelSpacing[0])
-        columns = (points - base) @ row / (row @ row) / float(headers[0].PixelSpacing[1])
+        rows = (points - base) @ column / float(headers[0].PixelSpacing[0])
+        columns = (points - base) @ row / float(headers[0].PixelSpacing[1])
         low, high = pixels[int(number)], pixels[min(len(pixels) - 1, int(number) + 1)]
         plane = (1 - number % 1) * low + number % 1 * high
         expected = ndimage.map_coordinates(plane, [rows, columns], order=1, mode="nearest")

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 Numbers = tuple[float, ...]
+
+_SETTINGS = (
+    ("", "EchoTime"),
+    ("MREchoSequence", "EffectiveEchoTime"),
+    ("MRDiffusionSequence", "DiffusionBValue"),
+    ("", "TemporalPositionIdentifier"),
+    ("FrameContentSequence", "TemporalPositionIndex"),
+    ("FrameContentSequence", "StackID"),
+    ("", "KVP"),
+    ("", "ConvolutionKernel"),
+    ("", "Units"),
+)
+"""Macro and keyword; no macro for those that only classic files have."""
 
 
 class Frame:
@@ -18,20 +32,27 @@ class Frame:
         self._dataset = dataset
 
     def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
-        value = self._find(macro, keyword)
-        if value is None or value == "":
-            return ()
-        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
-        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-            raise ValueError(f"{keyword} is {value}")
-        return numbers
+        """The ``count`` numbers of a tag; none where it is missing or empty."""
+        return self._numbers(self._levels, macro, keyword, count)
 
     @property
     def line(self) -> tuple[float, float]:
-        macro = "PixelValueTransformationSequence"
-        slope = self.numbers(macro, "RescaleSlope", 1) or (1.0,)
-        intercept = self.numbers(macro, "RescaleIntercept", 1) or (0.0,)
-        return (slope[0] or 1.0, intercept[0])
+        """Rescale slope and intercept; 1 and 0 where there are none."""
+        return self._line(self._levels)
+
+    @property
+    def first_line(self) -> tuple[float, float]:
+        """The line as GDCM looks for it: in the shared group before the frame's own."""
+        return self._line(self._levels[::-1])
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Settings of the acquisition that differ between images of different contrast, named."""
+        return tuple(
+            f"{keyword} {value}"
+            for macro, keyword in _SETTINGS
+            if (value := self._find(self._levels, macro, keyword)) not in (None, "")
+        )
 
     @property
     def claimed_step(self) -> float | None:
@@ -61,8 +82,23 @@ class Frame:
                     words = element.value[0].get("FrameType") or words
         return [str(word).upper() for word in ([words] if isinstance(words, str) else words)]
 
-    def _find(self, macro: str, keyword: str) -> Any:
-        for level in self._levels:
+    def _line(self, levels: Sequence[Dataset]) -> tuple[float, float]:
+        macro = "PixelValueTransformationSequence"
+        slope = self._numbers(levels, macro, "RescaleSlope", 1) or (1.0,)
+        intercept = self._numbers(levels, macro, "RescaleIntercept", 1) or (0.0,)
+        return (slope[0], intercept[0])
+
+    def _numbers(self, levels: Sequence[Dataset], macro: str, keyword: str, count: int) -> Numbers:
+        value = self._find(levels, macro, keyword)
+        if value is None or value == "":
+            return ()
+        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"{keyword} is {value}")
+        return numbers
+
+    def _find(self, levels: Sequence[Dataset], macro: str, keyword: str) -> Any:
+        for level in levels:
             for item in level.get(macro) or []:
                 if (value := item.get(keyword)) is not None:
                     return value

@@ -11,13 +11,15 @@ import struct
 from pathlib import Path
 
 from gpuprep.errors import InputError
-from gpuprep.io.dicom_header import Slice
+from gpuprep.io.dicom_slice import Slice
+from gpuprep.io.dicom_stream import check_stream
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.limits import check_capacity
 
 _ITEM = 0xE000
 _END = 0xE0DD
 _HEAD = struct.Struct("<HHI")
+_BLOCK = 1 << 20
 _UNDEFINED = 0xFFFFFFFF
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 """Value representations whose length takes four bytes behind two that are unused (PS3.5, 7.1.2)."""
@@ -38,12 +40,14 @@ def check_length(one: Slice) -> None:
             check_capacity(one.path, needed, size, deflated=True)
         else:
             check_capacity(one.path, needed, max(0, size - one.header_bytes))
-            end = one.header_bytes + max(needed, _declared(file, one))
+            declared = _declared(file, one)
+            _check_excess(file, needed + needed % 2, declared, one)
+            end = one.header_bytes + max(needed, declared)
         _check_rest(file, end + end % 2, size, one)
 
 
 def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
-    """Where the chain of compressed items ends; only the heads of items are read."""
+    """Where the chain of compressed items ends; of each, only what it says of its size is read."""
     at, items = one.header_bytes, 0
     while True:
         group, element, length = _head(file, at, size, one)
@@ -52,9 +56,11 @@ def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
             break
         if (group, element) != (0xFFFE, _ITEM):
             raise _damaged("E_UNREADABLE", one, f"there is no item at byte {at:,}")
+        if items and length:  # the first item is a table of offsets
+            check_stream(file, at, one)
         at += length
         items += 1
-    if items <= one.frames:  # the first item is a table of offsets
+    if items <= one.frames:
         pieces = f"{max(0, items - 1)} compressed pieces for {one.frames} frames"
         raise _damaged("E_TRUNCATED", one, pieces)
     return at
@@ -73,7 +79,21 @@ def _declared(file: io.BufferedReader, one: Slice) -> int:
     """The length of the pixel element, which may hold more than the pixels."""
     file.seek(one.header_bytes - 4)
     length = int.from_bytes(file.read(4), "big" if one.big_endian else "little")
-    return 0 if length == _UNDEFINED else length
+    if length == _UNDEFINED:
+        raise _damaged("E_UNREADABLE", one, "they lie in items, as only compressed pixels do")
+    return length
+
+
+def _check_excess(file: io.BufferedReader, needed: int, declared: int, one: Slice) -> None:
+    """Pixels beyond those that the header counts mean that it counts wrongly; zeros are padding."""
+    file.seek(one.header_bytes + needed)
+    left = declared - needed
+    while left > 0 and (block := file.read(min(left, _BLOCK))):
+        if block.strip(b"\0"):
+            size = f"{one.frames}×{one.rows}×{one.columns} pixels of {one.bits_allocated} bits"
+            text = f"{declared:,} bytes hold more than the {needed:,} of {size}"
+            raise _damaged("E_UNREADABLE", one, text)
+        left -= len(block)
 
 
 def _check_rest(file: io.BufferedReader, at: int, size: int, one: Slice) -> None:

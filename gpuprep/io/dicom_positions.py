@@ -6,26 +6,33 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.io.dicom_header import Slice
+from gpuprep.io.dicom_native import is_native, native_bytes
+from gpuprep.io.dicom_slice import Slice
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.rules import ReadRules
 
+_COPIES = "copies of one another"
 _TOLD = 4  # places named in a message; all of them are in its values
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a series: the code and the words; ``values`` has the numbers."""
+    """One thing wrong with a series: the code and the words; ``values`` has the numbers.
+
+    The policy ``fix`` is an error where it is not ``repairable``: nothing tells which slices are right.
+    """
 
     code: str
     text: str
     values: dict[str, Any] = field(default_factory=dict)
+    repairable: bool = True
 
 
 def along_normal(slices: Sequence[Slice], rules: ReadRules) -> tuple[list[Slice], list[Problem]]:
@@ -42,22 +49,25 @@ def along_normal(slices: Sequence[Slice], rules: ReadRules) -> tuple[list[Slice]
     kept = [place[0] for place in places]
     problems = []
     if len(kept) < len(ordered):
-        problems.append(_duplicates(places))
+        problems.append(_duplicates(places, rules))
     positions = np.array([one.position for one in kept])
     problems += _uneven(positions, normal, rules)
     problems += _tilted(positions, normal, rules)
     return kept, problems
 
 
-def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
-    """Several volumes where every place has as many slices; else slices too many, copies or not."""
-    each = len(places[0])
-    if len(places) > 1 and all(len(place) == each for place in places):
-        text = f"{each} slices at each of {len(places)} positions: the series holds {each} volumes"
-        return Problem("E_MIXED_SERIES", text, {"volumes": each})
+def _duplicates(places: Sequence[Sequence[Slice]], rules: ReadRules) -> Problem:
+    """Copies; or several volumes where every place has as many slices; or slices too many."""
     crowded = [place for place in places if len(place) > 1]
+    likeness = [_likeness(place, rules) for place in crowded]
+    copied = set(likeness) == {_COPIES}
+    each = len(places[0])
+    if not copied and len(places) > 1 and all(len(place) == each for place in places):
+        text = f"{each} slices at each of {len(places)} positions: the series holds {each} volumes"
+        return Problem("E_MIXED_SERIES", text, {"volumes": each}, _in_order(places))
     shown = "; ".join(
-        f"{len(place)} at {_at(place[0].position)}, {_likeness(place)}" for place in crowded[:_TOLD]
+        f"{len(place)} at {_at(place[0].position)}, {words}"
+        for place, words in zip(crowded[:_TOLD], likeness, strict=False)
     )
     total = sum(len(place) for place in places)
     plural = "s" if len(places) > 1 else ""
@@ -67,22 +77,46 @@ def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
         "repeated_mm": [list(place[0].position) for place in crowded],
     }
     text = f"{total} slices at only {len(places)} position{plural}: {shown}{_more(crowded)}"
-    return Problem("E_SLICE_DUP", text, values)
+    return Problem("E_SLICE_DUP", text, values, copied)
 
 
-def _likeness(place: Sequence[Slice]) -> str:
-    first = _stored(place[0])
-    copies = first is not None and all(_stored(one) == first for one in place[1:])
-    return "copies of one another" if copies else "with different pixels"
+def _in_order(places: Sequence[Sequence[Slice]]) -> bool:
+    """Whether numbers tell volumes apart: they run through each volume, or through each place, in turn."""
+    numbers = [[(one.number, one.frame) for one in place] for place in places]
+    volumes = list(zip(*numbers, strict=True))
+    return _one_after_another(volumes) or _one_after_another(sorted(numbers))
+
+
+def _one_after_another(runs: Sequence[Sequence[tuple[int, int]]]) -> bool:
+    distinct = all(len(set(run)) == len(run) for run in runs)
+    return distinct and all(max(run) < min(after) for run, after in pairwise(runs))
+
+
+def _likeness(place: Sequence[Slice], rules: ReadRules) -> str:
+    first = place[0]
+    apart = [np.linalg.norm(np.subtract(one.position, first.position)) for one in place]
+    if max(apart) > rules.gap_mm:
+        return f"up to {max(apart):.2f} mm beside one another"
+    stored = _stored(first)
+    copies = all(_meaning(one) == _meaning(first) and _stored(one) == stored for one in place[1:])
+    return _COPIES if stored is not None and copies else "with different pixels"
+
+
+def _meaning(one: Slice) -> tuple[object, ...]:
+    """What stored bytes are read by."""
+    bits = (one.bits_allocated, one.bits_stored, one.high_bit, one.signed)
+    return (one.line, *bits, one.padding, one.syntax)
 
 
 def _stored(one: Slice) -> bytes | None:
-    """The pixels as stored; None for a frame among others, which is not looked for."""
+    """The pixels as stored; None for a compressed frame among others, which is not looked for."""
+    if is_native(one):
+        return native_bytes(one)
     if one.frames > 1:
         return None
     with open_regular(Path(one.path)) as file:
         file.seek(one.header_bytes)
-        return file.read(one.rows * one.columns * one.samples * one.bits_allocated // 8)
+        return file.read()
 
 
 def _uneven(
@@ -152,5 +186,10 @@ def _tilted(
 
 def normal_of(one: Slice) -> NDArray[np.float64]:
     """The unit normal of a slice: of its row and its column direction."""
-    normal = np.cross(one.orientation[:3], one.orientation[3:])
-    return np.asarray(normal / np.linalg.norm(normal))
+    return unit(np.cross(one.orientation[:3], one.orientation[3:]))
+
+
+def unit(vector: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """A direction of length one: cosines of few digits are up to 1 % longer or shorter."""
+    direction = np.asarray(vector, np.float64)
+    return np.asarray(direction / np.linalg.norm(direction))

@@ -12,11 +12,12 @@ from gpuprep.case import Source
 from gpuprep.errors import InputError
 from gpuprep.findings import Findings
 from gpuprep.geometry import Geometry
-from gpuprep.io.dicom import series_of_folder
+from gpuprep.io.dicom import lost_slices, series_of_folder
 from gpuprep.io.dicom_audit import audit
-from gpuprep.io.dicom_header import Slice, is_other_object, read_slices
 from gpuprep.io.dicom_length import check_length
 from gpuprep.io.dicom_pixels import likely_pixels, read_pixels
+from gpuprep.io.dicom_positions import normal_of, unit
+from gpuprep.io.dicom_slice import Slice, read_slices
 from gpuprep.io.dicom_stack import slice_heights, tilted
 from gpuprep.io.grid import check_grid, grid_of
 from gpuprep.io.integrity import file_identity
@@ -39,7 +40,7 @@ def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: A
     slices, geometry, heights = _checked(source, rules, findings)
     paths = dict.fromkeys(one.path for one in slices)
     identity = tuple(file_identity(Path(path)) for path in paths)
-    voxels = read_pixels(slices, allocate)
+    voxels = read_pixels(slices, allocate, findings)
     report_not_finite(voxels, findings, source.path)
     padding = _padding(slices, voxels, findings, source)
     return Scan(
@@ -47,8 +48,12 @@ def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: A
         tuple(findings.items),
         identity,
         "dicom",
-        {**_facts(slices), "padding_value": padding},
-        padding,
+        {
+            **_facts(slices),
+            "padding_value": padding and padding[0],
+            "padding_limit": padding and padding[1],
+        },
+        padding and padding[0],
         heights,
     )
 
@@ -100,11 +105,10 @@ def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
         return files
     found, others = series_of_folder(path)
     series = sorted(found, key=lambda one: -len(one.files))
-    lost = [file for file, _ in others if _is_lost_slice(Path(file))]
-    if lost and series:
+    if lost := lost_slices(series, others):
         raise InputError(
             "E_UNREADABLE",
-            f"{len(lost)} of {len(files)} files are called .dcm, but cannot be read as DICOM",
+            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM",
             path=lost[0],
             advice="Copy the series again, or take the files away if they are no part of it.",
         )
@@ -121,22 +125,17 @@ def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
     return [Path(file) for file in series[0].files]
 
 
-def _is_lost_slice(path: Path) -> bool:
-    """Whether a file that is no image was meant to be one, as far as its name tells."""
-    return path.suffix.lower() == ".dcm" and not is_other_object(path)
-
-
 def _grid(
     slices: Sequence[Slice], rules: ReadRules, findings: Findings, source: Source
 ) -> Geometry:
     """Rows, columns and the slice normal as axes; the step between slices is the mean one along it."""
     first, last = slices[0], slices[-1]
-    row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
-    normal = np.cross(row, column)
+    row, column = unit(first.orientation[:3]), unit(first.orientation[3:])
+    normal = normal_of(first)
     between = first.claimed_step
     if len(slices) > 1:
         extent = np.subtract(last.position, first.position) @ normal
-        between = float(extent / (np.linalg.norm(normal) * (len(slices) - 1)))
+        between = float(extent / (len(slices) - 1))
     if between is None:
         findings.report(
             "E_NO_GEOMETRY",
@@ -156,22 +155,41 @@ def _grid(
 
 def _padding(
     slices: Sequence[Slice], voxels: Voxels, findings: Findings, source: Source
-) -> int | None:
-    """What padding voxels hold after rescaling, if the series declares one such value."""
-    values = {one.padding * one.line[0] + one.line[1] for one in slices if one.padding is not None}
-    if len(values) != 1 or not (value := values.pop()).is_integer():
-        return None
-    count = int(np.count_nonzero(voxels == int(value)))
+) -> tuple[int, int] | None:
+    """The range of padding voxels after rescaling, if all slices declare one such range of integers."""
+    ranges = [_rescaled_padding(one) for one in slices]
+    count = sum(
+        int(np.count_nonzero((plane >= ends[0]) & (plane <= ends[1])))
+        for plane, ends in zip(voxels[0], ranges, strict=True)
+        if ends
+    )
+    declared = sorted({ends for ends in ranges if ends})
     if count:
+        low, high = declared[0][0], max(high for _, high in declared)
+        told = f"value {low:g}" if low == high else f"values {low:g} to {high:g}"
         findings.report(
             "W_PADDING",
-            f"{count:,} of {voxels.size:,} voxels hold the padding value {value:g}",
+            f"{count:,} of {voxels.size:,} voxels hold the padding {told}",
             path=source.path,
             advice="Clip it away before statistics, or measure inside a mask.",
             voxels=count,
-            value=int(value),
+            value=_whole(low),
+            **({} if low == high else {"limit": _whole(high)}),
         )
-    return int(value)
+    if len(declared) != 1 or not all(end.is_integer() for end in declared[0]):
+        return None
+    return int(declared[0][0]), int(declared[0][1])
+
+
+def _rescaled_padding(one: Slice) -> tuple[float, float] | None:
+    if one.padding is None:
+        return None
+    low, high = sorted(end * one.line[0] + one.line[1] for end in one.padding)
+    return low, high
+
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() else value
 
 
 def _facts(slices: Sequence[Slice]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuprep.errors import InputError
 from gpuprep.geometry import Geometry
-from gpuprep.io.dicom_header import Slice
+from gpuprep.io.dicom_slice import Slice
 from gpuprep.io.rules import ReadRules
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,9 +51,7 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     candidates = [file for file in tree.files if file not in volumes]
     cases: list[Case] = []
     used: set[str] = set()
-    paths = [tree.path(file) for file in candidates]
-    readable = [Path(path) for path in paths if os.access(path, os.R_OK)]
-    for series in series_in(readable):
+    for series in series_in([tree.path(file) for file in candidates]):
         told = {
             "modality": series.modality,
             "description": series.description,
