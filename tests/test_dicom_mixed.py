@@ -45,7 +45,7 @@ def twice(number: int) -> list[float]:
     ("setting", "values"),
     [
         ("EchoTime", [4.6, 9.2]),
-        ("DiffusionBValue", [0.0, 800.0]),
+        ("DiffusionBValue", [0, 800]),
         ("TemporalPositionIdentifier", [1, 2]),
         ("KVP", [80, 140]),
         ("ConvolutionKernel", [["B30f", "1"], ["B70f", "1"]]),
@@ -69,6 +69,12 @@ def test_two_echoes_at_places_of_their_own_are_no_thinner_volume(tmp_path):
     folder = write_series(tmp_path / "s", [0, 1, 2, 3, 4, 5], EchoTime=lambda n: 5 + n % 2, **MR)
     with pytest.raises(InputError, match=r"E_MIXED_SERIES.*EchoTime 5.*EchoTime 6"):
         load(folder)
+
+
+def test_a_measured_echo_time_may_tremble(tmp_path):
+    times = (4.6, 4.60004, 4.599)
+    folder = write_series(tmp_path / "s", [0, 2, 4], EchoTime=lambda n: times[n], **MR)
+    assert column(load(folder)) == [0, 100, 200]
 
 
 @pytest.mark.parametrize(("macro", "tag"), [

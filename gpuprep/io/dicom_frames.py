@@ -47,9 +47,14 @@ class Frame:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Settings of the acquisition that differ between images of different contrast, named."""
+        """Settings of the acquisition that differ between images of different contrast, named.
+
+        Numbers are taken to three digits: some scanners write a measured echo time for every slice.
+        """
         return tuple(
-            f"{keyword} {value}"
+            f"{keyword} {float(f'{value:.3g}'):g}"
+            if isinstance(value, float)
+            else f"{keyword} {value}"
             for macro, keyword in _SETTINGS
             if (value := self._find(self._levels, macro, keyword)) not in (None, "")
         )
