@@ -29,7 +29,7 @@ from gpuprep.store.case import read_record
 from gpuprep.store.files import case_version, file_sizes
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
 from gpuprep.store.metadata import group_document
-from gpuprep.store.objects import ObjectPath, Place, case_place
+from gpuprep.store.objects import ObjectPath, Place, case_place, to_place
 
 _FINGERPRINT = "fingerprint.json"
 
@@ -111,6 +111,19 @@ def lock(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def find_output(output: str | Place) -> Place:
+    """Where an output lies, a folder or a prefix of an object store.
+
+    Raises:
+        StoreError: there is no gpuprep output.
+        BackendError: a URL needs the extra ``s3``.
+    """
+    root = to_place(output)
+    if not (root / CONFIG_FILE).is_file():
+        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+    return root
 
 
 def load_output_config(root: Path) -> Config:

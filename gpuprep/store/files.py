@@ -251,12 +251,14 @@ def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
             os.close(descriptor)
 
 
-def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: str | Place) -> Iterator[dict[str, Any]]:
     """The rows of a JSON-lines file; lines torn by a crash are passed over, an absent file is empty."""
-    path = Path(path)
-    if not path.exists():
+    if isinstance(path, ObjectPath):
+        yield from parse_lines(path.read_bytes().splitlines() if path.is_file() else ())
         return
-    with path.open("rb") as stream:
+    if not Path(path).exists():
+        return
+    with Path(path).open("rb") as stream:
         yield from parse_lines(stream)
 
 
