@@ -103,7 +103,9 @@ def run(
         if found.unmatched:
             tell(_unmatched_notice(found))
         base = force.plan(cases[0], root, parsed.digest, sources=found.root, url=desk.url)
-        crew = Crew(force.starter(root, cases, tell), interrupts, root, parsed.run, tell)
+        crew = Crew(
+            force.starter(root, cases, tell, url=desk.url), interrupts, root, parsed.run, tell
+        )
         passes = Passes(cases, crew, tally, tell)
         try:
             _carry_out(passes, cohort, parsed, base, desk, overwrite=overwrite)

@@ -126,12 +126,13 @@ def find_output(output: str | Place) -> Place:
     return root
 
 
-def load_output_config(root: Path) -> Config:
+def load_output_config(output: str | Place) -> Config:
     """The config an output was made with.
 
     Raises:
-        StoreError: the folder is no gpuprep output.
+        StoreError: this is no gpuprep output.
     """
+    root = find_output(output)
     return parse_config(_read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
 
 
@@ -170,9 +171,9 @@ def save_report(root: Path, report: Mapping[str, Any]) -> None:
         _write_json(root / REPORT_FILE, report)
 
 
-def load_fingerprint(root: Path) -> tuple[str, tuple[Histogram, ...]]:
+def load_fingerprint(root: Place) -> tuple[str, tuple[Histogram, ...]]:
     """The key and the cohort's statistics; empty when there are none."""
-    if not (root / _FINGERPRINT).exists():
+    if not (root / _FINGERPRINT).is_file():
         return "", ()
     tree = _read_json(root / _FINGERPRINT)
     return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
@@ -203,11 +204,9 @@ def _unchanged(entry: Mapping[str, Any]) -> bool:
     return found.st_size == entry["size"] and found.st_mtime_ns == entry["mtime_ns"]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Place) -> dict[str, Any]:
     try:
-        tree = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path.parent} is no gpuprep output: {path.name} is missing") from None
+        tree = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CorruptStoreError(f"{path} cannot be read: {error}") from None
     if not isinstance(tree, dict):

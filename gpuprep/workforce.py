@@ -61,7 +61,7 @@ class Workforce:
         )
 
     def starter(
-        self, output: Path, cases: Sequence[Case], tell: Listener
+        self, output: Path, cases: Sequence[Case], tell: Listener, *, url: str = ""
     ) -> Callable[[], Executor]:
         """What starts the executor for a cohort, and starts it afresh after that was closed.
 
@@ -84,7 +84,7 @@ class Workforce:
             scratch=output / _SCRATCH,
         )
         sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
-        terms = Terms(str(output), tuple(sampled), self.backend.name, self.memory)
+        terms = Terms(url or str(output), tuple(sampled), self.backend.name, self.memory)
         local = self.cluster.kind == "local"
         return partial(DaskExecutor, cluster, terms=None if local else terms, tell=tell)
 

@@ -1,21 +1,33 @@
 """Runs whose output is an object store: watched, killed and taken over, and worked on by other hosts."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from conftest import write_pair
+from dask.distributed import LocalCluster
+from runs import command, end, finish, wait_for_stop
 from test_cli import call
-from test_run import run
+from test_run import contents, run
 
 import gpuprep
 from gpuprep import desk
+from gpuprep.certificates import make_certificates
+from gpuprep.config_cluster import Cluster, Tls
 from gpuprep.desk import open_desk
-from gpuprep.errors import StoreError
+from gpuprep.errors import StoreError, UsageError
 from gpuprep.events import CaseDone
+from gpuprep.executors.admission import examine
+from gpuprep.executors.cluster import tls_security
 from gpuprep.failures import group_failures
 from gpuprep.index import rebuild_manifest
-from gpuprep.store.layout import MANIFEST_FILE, STATUS_FILE
+from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE
 from gpuprep.store.objects import ObjectPath
 
 pytest.importorskip("obstore")
@@ -32,6 +44,21 @@ def proxy():
 @pytest.fixture
 def url(proxy: Proxy, monkeypatch):
     return fresh_prefix(proxy, monkeypatch)
+
+
+def contents_of(url: str, folder: Path) -> dict[str, bytes]:
+    """What ``contents`` says of a copy of the output."""
+    place = ObjectPath(url)
+    for name, _ in place.walk():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((place / name).read_bytes())
+    return contents(folder)
+
+
+def versions_of_records(url: str) -> dict[str, str]:
+    place = ObjectPath(url)
+    records = [name for name, _ in place.walk() if name.endswith(RECORD_FILE)]
+    return {name: (place / name).stat().etag for name in records}
 
 
 def test_status_and_failures_are_there_during_the_run_and_after_it(tmp_path, url):
@@ -100,3 +127,103 @@ def test_the_list_of_cases_is_made_anew(cohort_folder, url):
 def test_a_prefix_without_an_output_is_named(url, ask):
     with pytest.raises(StoreError, match=f"{url} is no gpuprep output"):
         ask(url)
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_taken_over_and_finished(some, clean, tmp_path, url, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    with monkeypatch.context() as armed:
+        armed.setenv("GPUPREP_FAILPOINTS", "before_manifest=stop:2")
+        process = subprocess.Popen(
+            command(some, url, "local"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    wait_for_stop(process)
+    os.kill(process.pid, signal.SIGKILL)
+    end(process)
+    assert gpuprep.status(url).state == "died"
+    survivors = versions_of_records(url)
+    assert survivors
+    assert len(survivors) < len(list(some.glob("volume-*")))
+
+    resumed = finish(some, url)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert survivors.items() <= versions_of_records(url).items(), "a case was redone"
+    assert contents_of(url, tmp_path / "copy") == clean
+    assert list((ObjectPath(url) / ".staging").walk()) == []
+    assert gpuprep.status(url).state == "finished"
+    assert not list(scratch.glob("gpuprep-desk-*"))
+    assert not list(scratch.glob("gpuprep-slot-*"))
+
+
+def test_a_run_of_another_host_is_taken_over_once_it_is_silent(cohort_folder, url, monkeypatch):
+    elsewhere = {"attempt": "0123456789ab-1-1-feed", "at": 0}
+    (ObjectPath(url) / ".staging/.run.json").write(json.dumps(elsewhere).encode())
+    with pytest.raises(UsageError, match="another run"):
+        run(cohort_folder, url, limit=1)
+    monkeypatch.setattr(desk, "_EXPIRES", -2.0)  # times of a store are whole seconds
+    assert run(cohort_folder, url, limit=1).exit_code == 0
+
+
+@pytest.fixture
+def far_worker(tmp_path, url, monkeypatch):
+    """The config of a cluster whose one worker does not see the temporary folder of this process."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    ca, cert, key = make_certificates(tmp_path / "keys")
+    tls = Tls(ca=str(ca), cert=str(cert), key=str(key))
+    with LocalCluster(
+        n_workers=0,
+        processes=False,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=tls_security(tls),
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        silence_logs=50,
+    ) as cluster:
+        address = cluster.scheduler_address
+        config = tmp_path / "cluster.yaml"
+        named = f"{{ca: {ca}, cert: {cert}, key: {key}}}"
+        config.write_text(f"cluster: {{kind: existing, address: '{address}', tls: {named}}}\n")
+        worker = [sys.executable, "-m", "gpuprep.cli", "worker", "-c", str(config)]
+        apart = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"']
+        if subprocess.run([*apart, "sh", "true"], capture_output=True, check=False).returncode:
+            pytest.skip("mount namespaces cannot be made here")
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen([*apart, "sh", *worker], stdout=log, stderr=log)
+        try:
+            cluster.wait_for_workers(1, timeout=60)
+            monkeypatch.setattr(tempfile, "tempdir", str(hidden))
+            yield Cluster(kind="existing", address=address, tls=tls)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.mark.slow
+def test_workers_need_not_see_the_folder_of_the_run(far_worker, cohort_folder, tmp_path, url):
+    cluster_wide = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
+    config = gpuprep.Config.model_validate({**cluster_wide, "cluster": far_worker})
+    report = gpuprep.run(cohort_folder, url, config=config)
+    assert (report.exit_code, report.finished.done) == (0, 4)
+    assert run(cohort_folder, tmp_path / "plain", config=cluster_wide).exit_code == 0
+    assert contents_of(url, tmp_path / "copy") == contents(tmp_path / "plain")
+    assert not any("token" in name for name, _ in ObjectPath(url).walk())
+    with pytest.raises(UsageError, match="does not see the output"):
+        gpuprep.run(cohort_folder, Path(tempfile.gettempdir()) / "out", config=config)
+
+
+def test_a_worker_that_cannot_read_the_store_says_why(url):
+    token = ObjectPath(url) / ".token"
+    terms = {"inputs": (), "backend": "numpy", "output": url, "file": token.url, "token": "ours"}
+    assert f"does not see the output {url}: " in examine(terms)["lacks"][0]
+    token.write(b"theirs")
+    assert "sees another file" in examine(terms)["lacks"][0]
+    token.write(b"ours")
+    assert examine(terms)["lacks"] == []
