@@ -66,7 +66,16 @@ class Workforce:
         """What starts the executor for a cohort, and starts it afresh after that was closed.
 
         It raises UsageError when the cluster cannot be reached or started, or none of its workers is fit.
+
+        Raises:
+            UsageError: the cluster needs an output that is a folder, and this one is at ``url``.
         """
+        if url and self.cluster.kind in ("ssh", "slurm"):
+            raise UsageError(
+                f"a cluster of kind {self.cluster.kind} keeps its keys and logs in the output folder, and "
+                f"{url} is none",
+                advice="give a folder that all hosts see, or start workers for cluster.kind existing",
+            )
         if self.serial:
             from gpuprep.executors.serial import SerialExecutor
 

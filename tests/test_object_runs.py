@@ -13,6 +13,7 @@ import pytest
 from conftest import write_pair
 from dask.distributed import LocalCluster
 from runs import command, end, finish, wait_for_stop
+from stored import store_cohort
 from test_cli import call
 from test_run import contents, run
 
@@ -27,8 +28,10 @@ from gpuprep.executors.admission import examine
 from gpuprep.executors.cluster import tls_security
 from gpuprep.failures import group_failures
 from gpuprep.index import rebuild_manifest
-from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE
+from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE, case_folder
 from gpuprep.store.objects import ObjectPath
+from gpuprep.store.upload import upload_case
+from gpuprep.training import Foreground, PatchDataset, PatchLoader
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
@@ -217,6 +220,37 @@ def test_workers_need_not_see_the_folder_of_the_run(far_worker, cohort_folder, t
     assert not any("token" in name for name, _ in ObjectPath(url).walk())
     with pytest.raises(UsageError, match="does not see the output"):
         gpuprep.run(cohort_folder, Path(tempfile.gettempdir()) / "out", config=config)
+
+
+def test_a_cluster_that_needs_a_folder_is_refused(cohort_folder, url):
+    ssh = {"cluster": {"kind": "ssh", "ssh": {"hosts": ["one"]}}}
+    with pytest.raises(UsageError, match="kind ssh keeps its keys"):
+        run(cohort_folder, url, config=ssh, scheduler=None)
+
+
+def test_a_training_epoch_equals_one_over_the_folder(tmp_path, url):
+    torch = pytest.importorskip("torch")
+    root = store_cohort(tmp_path / "stored")
+    place = ObjectPath(url)
+    (place / "gpuprep.json").write(b"{}")
+    for number in range(5):
+        assert upload_case(case_folder(root, f"case_{number}"), place, f"case_{number}")
+
+    def epoch(cohort, **options):
+        dataset = PatchDataset(
+            cohort, patch=(16, 16, 16), sampler=Foreground("organ"), samples=12, seed=3
+        )
+        return list(PatchLoader(dataset, batch_size=3, **options))
+
+    near = epoch(root)
+    assert len(near) == 4
+    for far in (epoch(url), epoch(url, workers=2, start_method="forkserver")):
+        for one, other in zip(near, far, strict=True):
+            assert (one["case"], one.keys()) == (other["case"], other.keys())
+            tensors = [name for name in one if torch.is_tensor(one[name])]
+            assert {"image", "start"} < set(tensors)
+            for name in tensors:
+                assert torch.equal(one[name], other[name])
 
 
 def test_a_worker_that_cannot_read_the_store_says_why(url):
