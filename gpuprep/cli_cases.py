@@ -132,7 +132,7 @@ def convert(
 
 
 def index(
-    output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
+    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")],
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ from gpuprep.terminal import JsonOption, VerboseOption, out, print_json
 
 _SHOWN_CASES = 5
 
-OutputArgument = Annotated[Path, typer.Argument(help="Folder of a cohort.")]
+OutputArgument = Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +91,7 @@ def _print_group(group: FailureGroup) -> None:
 
 
 def verify(
-    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")],
+    output: OutputArgument,
     full: Annotated[bool, typer.Option("--full", help="Check every checksum.")] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

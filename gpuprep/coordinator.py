@@ -96,14 +96,16 @@ def run(
         root = desk.folder
         tell = _teller([state, RunLog(root), failures, *listeners])
         claim(root, parsed, overwrite=overwrite)
-        desk.keep()
         desk.sweep()
         failpoint("after_claim", str(root))
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
+        desk.keep()
         if found.unmatched:
             tell(_unmatched_notice(found))
         base = force.plan(cases[0], root, parsed.digest, sources=found.root, url=desk.url)
-        crew = Crew(force.starter(root, cases, tell), interrupts, root, parsed.run, tell)
+        crew = Crew(
+            force.starter(root, cases, tell, url=desk.url), interrupts, root, parsed.run, tell
+        )
         passes = Passes(cases, crew, tally, tell)
         try:
             _carry_out(passes, cohort, parsed, base, desk, overwrite=overwrite)

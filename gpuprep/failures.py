@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gpuprep.errors import StoreError
+from gpuprep.output import find_output
 from gpuprep.run_state import read_state
 from gpuprep.store.files import read_lines
-from gpuprep.store.layout import CONFIG_FILE, FAILURES_FILE
+from gpuprep.store.layout import FAILURES_FILE
+from gpuprep.store.objects import Place
 
 _NAMED = 5  # up to so many cases are named one by one in a command
 _CHOOSING = frozenset({"--only", "--only-from", "--retry-failed", "--limit"})
@@ -43,15 +44,13 @@ class FailureGroup:
         }
 
 
-def group_failures(output: str | Path) -> tuple[FailureGroup, ...]:
+def group_failures(output: str | Place) -> tuple[FailureGroup, ...]:
     """The failures of the last run on an output by kind and code, the largest group first.
 
     Raises:
-        StoreError: the folder is no gpuprep output.
+        StoreError: this is no gpuprep output.
     """
-    root = Path(output)
-    if not (root / CONFIG_FILE).exists():
-        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+    root = find_output(output)
     groups: defaultdict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
     for row in read_lines(root / FAILURES_FILE):
         groups[str(row.get("kind")), str(row.get("code"))][str(row.get("case"))] = row
@@ -69,7 +68,7 @@ def _group(kind: str, code: str, rows: dict[str, dict[str, Any]], retry: str) ->
     return FailureGroup(kind, code, tuple(rows), message, advice, path, retry)
 
 
-def _base_command(root: Path) -> list[str]:
+def _base_command(root: Place) -> list[str]:
     """What started the last run, without the options that chose its cases."""
     try:
         words = shlex.split(read_state(root).command)
@@ -90,7 +89,7 @@ def _base_command(root: Path) -> list[str]:
     return kept
 
 
-def _retry(base: list[str], root: Path, code: str, cases: list[str]) -> str:
+def _retry(base: list[str], root: Place, code: str, cases: list[str]) -> str:
     """The base command for these cases: named one by one, or piped where they are many."""
     if len(cases) <= _NAMED:
         chosen = [f"--only={case}" for case in cases]

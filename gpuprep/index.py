@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from gpuprep.desk import open_desk
 from gpuprep.errors import StoreError
-from gpuprep.output import lock
+from gpuprep.output import find_output
 from gpuprep.store.files import json_line, write_file
-from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, CONFIG_FILE, MANIFEST_FILE
+from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, MANIFEST_FILE
+from gpuprep.store.objects import ObjectPath, Place
 from gpuprep.store.record import read_record
 
 
-def rebuild_manifest(output: Path | str) -> tuple[int, tuple[str, ...]]:
+def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
     """Write ``manifest.jsonl`` from the records of the cases; nothing else is changed.
 
     Returns:
         The number of cases listed, and the ids of folders that are not whole cases.
 
     Raises:
-        StoreError: the folder is no gpuprep output.
+        StoreError: this is no gpuprep output.
         UsageError: a run is working on it.
     """
-    root = Path(output).resolve()
-    if not (root / CONFIG_FILE).is_file():
-        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+    cases = find_output(output) / CASES_FOLDER
     rows, broken = [], []
-    with lock(root):
-        for folder in sorted((root / CASES_FOLDER).glob(f"*{CASE_SUFFIX}")):
-            case_id = folder.name.removesuffix(CASE_SUFFIX)
+    with open_desk(output) as desk:
+        for case_id in _case_ids(cases):
             try:
-                rows.append({"case": case_id, "digest": read_record(folder).get("digest")})
+                record = read_record(cases / f"{case_id}{CASE_SUFFIX}")
+                rows.append({"case": case_id, "digest": record.get("digest")})
             except StoreError:
                 broken.append(case_id)
         lines = (json_line(row) for row in rows)
-        write_file(root / MANIFEST_FILE, lines, fsync=True)
+        write_file(desk.folder / MANIFEST_FILE, lines, fsync=True)
     return len(rows), tuple(broken)
+
+
+def _case_ids(cases: Place) -> list[str]:
+    """Of every folder that may be a case, in order of names."""
+    if isinstance(cases, ObjectPath):
+        names = {name.partition("/")[0] for name, _ in cases.walk()}
+    else:
+        names = {folder.name for folder in cases.glob("*")}
+    return sorted(name.removesuffix(CASE_SUFFIX) for name in names if name.endswith(CASE_SUFFIX))

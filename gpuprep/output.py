@@ -31,7 +31,7 @@ from gpuprep.store.case import read_record
 from gpuprep.store.files import CHECK_DISK, case_version, file_sizes, storage_faults
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
 from gpuprep.store.metadata import group_document
-from gpuprep.store.objects import ObjectPath, Place, case_place
+from gpuprep.store.objects import ObjectPath, Place, case_place, to_place
 
 _FINGERPRINT = "fingerprint.json"
 
@@ -123,12 +123,26 @@ def lock(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def load_output_config(root: Path) -> Config:
+def find_output(output: str | Place) -> Place:
+    """Where an output lies, a folder or a prefix of an object store.
+
+    Raises:
+        StoreError: there is no gpuprep output.
+        BackendError: a URL needs the extra ``s3``.
+    """
+    root = to_place(output)
+    if not (root / CONFIG_FILE).is_file():
+        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+    return root
+
+
+def load_output_config(output: str | Place) -> Config:
     """The config an output was made with.
 
     Raises:
-        StoreError: the folder is no gpuprep output.
+        StoreError: this is no gpuprep output.
     """
+    root = find_output(output)
     return parse_config(_read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
 
 
@@ -170,10 +184,10 @@ def save_report(root: Path, report: Mapping[str, Any]) -> None:
         _write_json(root / REPORT_FILE, report)
 
 
-def load_fingerprint(root: Path) -> tuple[str, tuple[Histogram, ...]]:
+def load_fingerprint(root: Place) -> tuple[str, tuple[Histogram, ...]]:
     """The key and the cohort's statistics; empty when there are none."""
     with storage_faults(root / _FINGERPRINT, what="read"):
-        if not (root / _FINGERPRINT).exists():
+        if not (root / _FINGERPRINT).is_file():
             return "", ()
     tree = _read_json(root / _FINGERPRINT)
     return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
@@ -198,22 +212,15 @@ def _unchanged(entry: Mapping[str, Any]) -> bool:
     return found.st_size == entry["size"] and found.st_mtime_ns == entry["mtime_ns"]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Place) -> dict[str, Any]:
     try:
         with storage_faults(path, what="read"):
-            tree = json.loads(_present_text(path))
+            tree = json.loads(path.read_bytes())
     except ValueError as error:
         raise CorruptStoreError(f"{path} cannot be read: {error}") from None
     if not isinstance(tree, dict):
         raise CorruptStoreError(f"{path} must hold a JSON object")
     return tree
-
-
-def _present_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except FileNotFoundError:
-        raise StoreError(f"{path.parent} is no gpuprep output: {path.name} is missing") from None
 
 
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:

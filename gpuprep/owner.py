@@ -13,7 +13,8 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,16 @@ def make_scratch(prefix: str) -> str:
     folder = Path(tempfile.gettempdir(), prefix + mark())
     folder.mkdir(mode=0o700)
     return str(folder)
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """``make_scratch`` for a block, which takes the folder away at its end."""
+    folder = make_scratch(prefix)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache

@@ -39,7 +39,7 @@ class CasePlan:
     root: str = ""
     """The folder that its files must lie in, links followed; empty for anywhere."""
     url: str = ""
-    """Where the case is published, if not in ``output``, which is then a local folder to build it in."""
+    """Where the case is published, if not in ``output``, which then only the run's own host need have."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

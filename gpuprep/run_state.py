@@ -18,7 +18,9 @@ from typing import Any, Literal
 
 from gpuprep.errors import CorruptStoreError, StoreError
 from gpuprep.events import CaseDone, CaseFailed, CaseStarted, Event, RunFinished, RunStarted
-from gpuprep.store.layout import CONFIG_FILE, STATUS_FILE
+from gpuprep.output import find_output
+from gpuprep.store.layout import STATUS_FILE
+from gpuprep.store.objects import Place
 
 State = Literal["running", "finished", "paused", "died"]
 
@@ -131,25 +133,27 @@ class RunState:
         return cls(**{name: tree[name] for name in known & tree.keys()}, running=running)
 
 
-def read_state(output: str | Path) -> RunState:
+def read_state(output: str | Place) -> RunState:
     """How the last run on an output stands.
 
+    Args:
+        output: Its folder, or its URL; there the state is up to half a minute old.
+
     Raises:
-        StoreError: the folder is no gpuprep output, or no run has left its state there.
+        StoreError: this is no gpuprep output, or no run has left its state there.
         CorruptStoreError: the state cannot be understood.
     """
-    root = Path(output)
-    if not (root / CONFIG_FILE).exists():
-        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
-    try:
-        state = RunState.from_json(json.loads((root / STATUS_FILE).read_text("utf-8")))
-    except FileNotFoundError:
+    root = find_output(output)
+    file = root / STATUS_FILE
+    if not file.is_file():
         raise StoreError(
             f"no run has left its state in {root}",
             advice="run the cohort again: done cases are skipped",
-        ) from None
+        )
+    try:
+        state = RunState.from_json(json.loads(file.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptStoreError(f"{root / STATUS_FILE} cannot be read: {error}") from None
+        raise CorruptStoreError(f"{file} cannot be read: {error}") from None
     if state.state == "running" and not _lives(state, time.time()):
         reason = f"its process ({state.pid} on {state.host}) is gone and left no word"
         return replace(state, state="died", reason=reason)

@@ -12,7 +12,7 @@ from typing import Any
 from gpuprep.case import Case
 from gpuprep.errors import RunStopped, StoreError, UsageError
 from gpuprep.events import CaseDone, CaseFailed, Event, RunStarted
-from gpuprep.store.files import json_line, parse_lines, read_lines, write_file
+from gpuprep.store.files import json_line, read_lines, write_file
 from gpuprep.store.layout import FAILURES_FILE
 from gpuprep.store.objects import to_place
 
@@ -65,8 +65,7 @@ def failed_cases(output: Path | str) -> set[str]:
     Raises:
         UsageError: none did.
     """
-    file = to_place(output) / FAILURES_FILE
-    rows = parse_lines(file.read_bytes().splitlines() if file.is_file() else ())
+    rows = read_lines(to_place(output) / FAILURES_FILE)
     found = {str(row["case"]) for row in rows if "case" in row}
     if not found:
         raise UsageError(

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gpuprep.progress import human_bytes
 from gpuprep.run_state import RunState, read_state
+from gpuprep.store.objects import Place
 
 _REFRESH_SECONDS = 1.0
 _PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
@@ -20,13 +21,13 @@ _BAR_CELLS = 40
 _COLOURS = {"running": "cyan", "finished": "green", "paused": "yellow", "died": "red"}
 
 
-def status_page(output: Path, state: RunState) -> Text:
+def status_page(output: str | Place, state: RunState) -> Text:
     """The state of a run for a person: counts, speed, cases in hand, and what to do."""
     lines = [f"[bold]{name:<10}[/] {value}" for name, value in _rows(output, state)]
     return Text.from_markup("\n".join(lines))
 
 
-def _rows(output: Path, state: RunState) -> list[tuple[str, str]]:
+def _rows(output: str | Place, state: RunState) -> list[tuple[str, str]]:
     colour = _COLOURS[state.state]
     why = f": {escape(state.reason)}" if state.reason else ""
     rows = [
@@ -73,7 +74,7 @@ def _bytes(state: RunState) -> str:
     )
 
 
-def _what_to_do(output: Path, state: RunState) -> list[tuple[str, str]]:
+def _what_to_do(output: str | Place, state: RunState) -> list[tuple[str, str]]:
     rows = []
     if state.state in ("paused", "died"):
         command = state.command or "the same command again; done cases are skipped"
@@ -91,7 +92,7 @@ def status_line(state: RunState) -> str:
     return f"{state.state}: {_counts(state)}, {state.rate:.2f} cases/s{left}"
 
 
-def watch_status(output: Path, console: Console) -> RunState:
+def watch_status(output: str | Place, console: Console) -> RunState:
     """Show the state until the run ends; returns the last one. Ctrl-C leaves the run alone.
 
     Raises:
@@ -108,7 +109,7 @@ def watch_status(output: Path, console: Console) -> RunState:
     return state
 
 
-def _watch_lines(output: Path, console: Console, state: RunState) -> RunState:
+def _watch_lines(output: str | Place, console: Console, state: RunState) -> RunState:
     said = 0.0
     while state.state == "running":
         if time.monotonic() - said >= _PLAIN_SECONDS:

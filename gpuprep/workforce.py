@@ -61,12 +61,21 @@ class Workforce:
         )
 
     def starter(
-        self, output: Path, cases: Sequence[Case], tell: Listener
+        self, output: Path, cases: Sequence[Case], tell: Listener, *, url: str = ""
     ) -> Callable[[], Executor]:
         """What starts the executor for a cohort, and starts it afresh after that was closed.
 
         It raises UsageError when the cluster cannot be reached or started, or none of its workers is fit.
+
+        Raises:
+            UsageError: the cluster needs an output that is a folder, and this one is at ``url``.
         """
+        if url and self.cluster.kind in ("ssh", "slurm"):
+            raise UsageError(
+                f"a cluster of kind {self.cluster.kind} keeps its keys and logs in the output folder, and "
+                f"{url} is none",
+                advice="give a folder that all hosts see, or start workers for cluster.kind existing",
+            )
         if self.serial:
             from gpuprep.executors.serial import SerialExecutor
 
@@ -84,7 +93,7 @@ class Workforce:
             scratch=output / _SCRATCH,
         )
         sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
-        terms = Terms(str(output), tuple(sampled), self.backend.name, self.memory)
+        terms = Terms(url or str(output), tuple(sampled), self.backend.name, self.memory)
         local = self.cluster.kind == "local"
         return partial(DaskExecutor, cluster, terms=None if local else terms, tell=tell)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 _DEADLINE = 120.0  # a machine under load takes many times as long as a calm one
 
 
-def command(source: Path, output: Path, scheduler: str, *options: str) -> list[str]:
+def command(source: Path, output: Path | str, scheduler: str, *options: str) -> list[str]:
     workers = ["--workers", "2"] if scheduler == "local" else []
     return [
         *(sys.executable, "-m", "gpuprep.cli", "run", str(source), str(output)),
@@ -43,7 +43,7 @@ def start(
 
 
 def finish(
-    source: Path, output: Path, scheduler: str = "serial", *options: str
+    source: Path, output: Path | str, scheduler: str = "serial", *options: str
 ) -> subprocess.CompletedProcess[str]:
     """A run that nothing disturbs, to its end."""
     line = command(source, output, scheduler, *options)

@@ -2,12 +2,16 @@
 
 import threading
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from moto.server import ThreadedMotoServer
+
+from gpuprep.store import objects
 
 
 class Proxy(ThreadingHTTPServer):
@@ -85,3 +89,19 @@ def s3_behind_proxy() -> Iterator[Proxy]:
         proxy.shutdown()
         proxy.server_close()
         server.stop()
+        objects._connect.cache_clear()  # a later service is at another port
+
+
+def fresh_prefix(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty cohort there, this process and its children let in; the proxy as it began."""
+    settings = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.server_address[1]}",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    proxy.fail, proxy.hold_after = 0, ""
+    proxy.seen.clear()
+    return f"s3://scans/{uuid.uuid4().hex}"

@@ -7,7 +7,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from gpuprep.store.verify import verify_cohort
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
-from s3_server import Proxy, s3_behind_proxy
+from s3_server import Proxy, fresh_prefix, s3_behind_proxy
 
 
 @pytest.fixture(scope="module")
@@ -38,17 +37,7 @@ def proxy():
 
 @pytest.fixture
 def url(proxy: Proxy, monkeypatch):
-    settings = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "hidden",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.server_address[1]}",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    proxy.fail, proxy.hold_after = 0, ""
-    proxy.seen.clear()
-    return f"s3://scans/{uuid.uuid4().hex}"
+    return fresh_prefix(proxy, monkeypatch)
 
 
 @pytest.fixture

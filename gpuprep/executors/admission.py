@@ -15,6 +15,8 @@ import numpy
 
 import gpuprep
 from gpuprep.backend import cupy_missing
+from gpuprep.errors import GpuprepError
+from gpuprep.store.objects import to_place
 
 _DEATHS = "distributed.scheduler.allowed-failures"
 
@@ -24,6 +26,7 @@ class Terms:
     """What a worker on another host must share with this run."""
 
     output: str
+    """Its folder, or its URL."""
     inputs: tuple[str, ...]
     """Some files of the input."""
     backend: str
@@ -45,10 +48,12 @@ def examine(terms: Mapping[str, Any]) -> dict[str, Any]:
     """Runs on a worker: its host and versions, and what it lacks of the terms, in words."""
     lacks = [f"does not see input {path}" for path in terms["inputs"] if not Path(path).exists()]
     try:
-        if Path(terms["file"]).read_text("utf-8") != terms["token"]:
+        if to_place(terms["file"]).read_bytes() != terms["token"].encode():
             lacks.append(f"sees another file at {terms['file']} than the run's host does")
     except OSError as error:
         lacks.append(f"does not see the output {terms['output']}: {error.strerror}")
+    except GpuprepError as error:
+        lacks.append(f"does not see the output {terms['output']}: {error}")
     if terms["backend"] == "cupy" and (missing := cupy_missing()):
         lacks.append(f"cannot use the cupy backend: {missing}")
     return {"host": socket.gethostname(), "versions": versions(), "lacks": lacks}

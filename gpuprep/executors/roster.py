@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from distributed import Client
 
-from gpuprep.errors import UsageError
+from gpuprep.errors import GpuprepError, UsageError
 from gpuprep.events import Listener, Notice
 from gpuprep.executors.admission import (
     Terms,
@@ -21,9 +21,11 @@ from gpuprep.executors.admission import (
     objections,
     shortage,
 )
+from gpuprep.store.objects import ObjectPath, Place, to_place
 
 _EVERY_SECONDS = 2.0
 _ANSWER_SECONDS = 20.0
+_TOKEN = ".token"
 
 
 class Roster:
@@ -32,7 +34,7 @@ class Roster:
     def __init__(self, client: Client, terms: Terms | None, tell: Listener) -> None:
         self._client = client
         self._terms = terms
-        self._token = _Token(Path(terms.output)) if terms else None
+        self._token = _Token(to_place(terms.output)) if terms else None
         self._tell = tell
         self._refused: dict[str, str] = {}
         self._present: Mapping[str, Any] = {}
@@ -101,7 +103,7 @@ class Roster:
     def close(self) -> None:
         """Take the token away again."""
         if self._token is not None:
-            self._token.file.unlink(missing_ok=True)
+            self._token.remove()
 
     def _answer(self) -> Mapping[str, Any] | None:
         """Every worker as the scheduler knows it; None when the scheduler does not answer."""
@@ -149,11 +151,23 @@ class Roster:
 
 
 class _Token:
-    """A file in the output: a worker that reads the same text there works on the same file system."""
+    """A file or object in the output: a worker that reads the same text there works on the same output."""
 
-    def __init__(self, output: Path) -> None:
-        for stale in output.glob(".token-*"):  # of a run that was killed
-            stale.unlink(missing_ok=True)
+    def __init__(self, output: Place) -> None:
         self.text = secrets.token_hex(16)
-        self.file = output / f".token-{self.text[:8]}"
+        self._output = output
+        if isinstance(output, ObjectPath):
+            self.file: Place = output / _TOKEN  # its output is this run's alone: one name will do
+            self.file.write(self.text.encode())
+            return
+        for stale in output.glob(f"{_TOKEN}-*"):  # of a run that was killed
+            stale.unlink(missing_ok=True)
+        self.file = output / f"{_TOKEN}-{self.text[:8]}"  # a name that no network disk remembers
         self.file.write_text(self.text, "utf-8")
+
+    def remove(self) -> None:
+        if isinstance(self._output, ObjectPath):
+            with suppress(GpuprepError):  # the next run writes over it
+                self._output.delete([_TOKEN])
+        else:
+            (self._output / self.file.name).unlink(missing_ok=True)

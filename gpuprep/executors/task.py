@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import threading
 import time
 import traceback
@@ -24,9 +25,11 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import Sandbox
 from gpuprep.ops.statistics import Histogram
 from gpuprep.output import load_fingerprint, load_output_config
+from gpuprep.owner import make_scratch
 from gpuprep.plan import CasePlan, project_case
 from gpuprep.prepare import Stopwatch
 from gpuprep.store.files import CHECK_DISK
+from gpuprep.store.objects import to_place
 from gpuprep.worker import measure_case, run_case
 
 Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]
@@ -49,13 +52,18 @@ def divide_memory_in(folder: str) -> None:
 
 
 class Workplace:
-    """What one slot keeps between tasks: config, cohort statistics, a reader child and a way to a device."""
+    """What one slot keeps between tasks: config, cohort statistics, a reader child and a way to a device.
+
+    Cases for an object store are built in a local folder of the slot's own: the run's may be on another host.
+    """
 
     def __init__(self, plan: CasePlan) -> None:
-        output = plan.output
+        output = to_place(plan.url or plan.output)
         self.digest = plan.digest
-        self.config: Config = load_output_config(Path(output))
-        self.cohort: tuple[Histogram, ...] = load_fingerprint(Path(output))[1]
+        self.config: Config = load_output_config(output)
+        self.cohort: tuple[Histogram, ...] = load_fingerprint(output)[1]
+        self._folder = make_scratch("gpuprep-slot-") if plan.url else ""
+        plan = self.at_home(plan)
         self.link = _open_link(self.config) if plan.backend == "cupy" else None
         self._sandbox = Sandbox(read_rules(self.config, plan, root=plan.root))
 
@@ -67,8 +75,14 @@ class Workplace:
             self._sandbox = Sandbox(rules)
         return self._sandbox
 
+    def at_home(self, plan: CasePlan) -> CasePlan:
+        """The plan with a folder that this host has."""
+        return replace(plan, output=self._folder) if self._folder else plan
+
     def close(self) -> None:
         self._sandbox.close()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _open_link(config: Config) -> Link:
@@ -98,7 +112,7 @@ def perform(plan: CasePlan, workplace: Workplace, deadline: Deadline) -> Outcome
     """Run one plan; every error of the case becomes part of the outcome."""
     patience = workplace.config.run.deadline
     try:
-        with _admitted(plan, workplace) as admitted, deadline(plan, patience):
+        with _admitted(workplace.at_home(plan), workplace) as admitted, deadline(plan, patience):
             return replace(_run(admitted, workplace), plan=plan)
     except RunStopped as error:
         return Outcome(plan, stop=f"{error.message}; {error.advice}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -14,7 +15,11 @@ from gpuprep.store.objects import ObjectPath, Stored
 
 
 class Claim:
-    """One object that one process holds. Who holds it is fenced by its etag: a later holder has another."""
+    """One object that one process holds. Who holds it is fenced by its etag: a later holder has another.
+
+    Attributes:
+        lost: Whether a renewal has found that another holder took it.
+    """
 
     def __init__(self, path: ObjectPath, expires: float = float("inf")) -> None:
         """Name a claim; ``take`` gets it.
@@ -27,6 +32,7 @@ class Claim:
         self._expires = expires
         self._attempt = mark()
         self._etag: str | None = None
+        self.lost = False
 
     def take(self) -> bool:
         """Get the claim if nobody holds it, or if its holder is dead."""
@@ -40,6 +46,7 @@ class Claim:
         """Show that the holder lives; False if another one took over."""
         if self._etag is not None:
             self._etag = self.path.swap(self._text(), self._etag)
+            self.lost = self._etag is None
         return self._etag is not None
 
     def is_held(self) -> bool:
@@ -69,14 +76,15 @@ class Claim:
 
 
 class Lease:
-    """A claim renewed by a thread as long as the block runs. ``lost`` is true once another holder took it."""
+    """A claim renewed by a thread as long as the block runs, and what is to be done as often."""
 
-    def __init__(self, claim: Claim, every: float) -> None:
+    def __init__(self, claim: Claim, every: float, meanwhile: Callable[[], None]) -> None:
+        """Name what to renew, how often (seconds), and what to call after each renewal."""
         self._claim = claim
         self._every = every
+        self._meanwhile = meanwhile
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="gpuprep-lease", daemon=True)
-        self.lost = False
 
     def __enter__(self) -> Lease:
         self._thread.start()
@@ -93,8 +101,9 @@ class Lease:
         self._claim.release()
 
     def _renew(self) -> None:
-        while not self._over.wait(self._every) and not self.lost:
+        while not self._over.wait(self._every) and not self._claim.lost:
             try:
-                self.lost = not self._claim.renew()
-            except GpuprepError:
+                if self._claim.renew():
+                    self._meanwhile()
+            except (GpuprepError, OSError):
                 continue  # the store did not answer; the next try may still come in time

@@ -39,7 +39,7 @@ class FileSeal:
 
 
 @contextmanager
-def storage_faults(path: str | Path, *, what: str = "written") -> Iterator[None]:
+def storage_faults(path: str | Place, *, what: str = "written") -> Iterator[None]:
     """Turns what the operating system says about ``path`` into the errors of gpuprep.
 
     Args:
@@ -57,7 +57,7 @@ def storage_faults(path: str | Path, *, what: str = "written") -> Iterator[None]
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunStopped(
-                f"{path}: {reason}; {_free_bytes(Path(path)):,} bytes are free on its disk",
+                f"{path}: {reason}; {_free_bytes(Path(str(path))):,} bytes are free on its disk",
                 advice="free some space (or raise the quota) and run the same command again; "
                 "finished cases are kept",
             ) from error
@@ -267,12 +267,15 @@ def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
             os.close(descriptor)
 
 
-def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: str | Place) -> Iterator[dict[str, Any]]:
     """The rows of a JSON-lines file; lines torn by a crash are passed over, an absent file is empty.
 
     Raises:
-        StoreError: the disk does not give the file.
+        StoreError: the disk or the store does not give the file.
     """
+    if isinstance(path, ObjectPath):
+        yield from parse_lines(path.read_bytes().splitlines() if path.is_file() else ())
+        return
     with (
         storage_faults(path, what="read"),
         suppress(FileNotFoundError),
