@@ -135,6 +135,12 @@ def test_a_file_cut_under_pread_is_an_error_and_no_signal(case):
         image[...]
 
 
+def test_a_disk_that_gives_by_halves_gives_all(case, monkeypatch):
+    whole = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, at: whole(file, -(-size // 2), at))
+    np.testing.assert_array_equal(open_case(case, access="pread").image[...], IMAGE)
+
+
 def test_an_open_array_stays_with_its_case(case, tmp_path):
     """What is open reads the old case, what is not says so, and opening anew gives the new case."""
     old = open_case(case)

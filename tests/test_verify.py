@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 from pathlib import Path
@@ -44,6 +46,21 @@ def files_of(problems: list[Problem]) -> set[str]:
 def test_sound_case(case):
     assert verify_case(case) == []
     assert verify_case(case, full=True) == []
+
+
+@pytest.mark.parametrize("call", ["scandir", "pread"])
+def test_a_disk_that_fails_is_no_damage_to_delete(case, monkeypatch, call):
+    before = getattr(os, call)
+
+    def fail(where: object, *rest: object) -> object:
+        if isinstance(where, int) or str(where).endswith("labels"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return before(where, *rest)
+
+    monkeypatch.setattr(os, call, fail)
+    (problem,) = verify_case(case, full=True)
+    assert problem.message == f"{case}: cannot be read: Input/output error"
+    assert problem.advice.startswith("check the disk")
 
 
 def test_flipped_bit_anywhere_is_found(case):

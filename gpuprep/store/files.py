@@ -65,7 +65,8 @@ def storage_faults(path: str | Place, *, what: str = "written") -> Iterator[None
         advice = "check the owner and the mode of the folder" if denied else CHECK_DISK
         kind = StoreFault if error.errno in TRANSIENT else StoreError
         code = errno.errorcode.get(error.errno or 0, "")
-        named = error.filename if what == "read" and error.filename else path
+        failed = Path(str(error.filename))
+        named = failed if what == "read" and failed.is_absolute() else path
         raise kind(f"{named}: cannot be {what}: {reason}", advice=advice, code=code) from error
 
 

@@ -123,7 +123,18 @@ def _by_map(descriptor: int, size: int) -> Fetch:
 
 
 def _by_pread(descriptor: int) -> Fetch:
-    return lambda offset, length: np.frombuffer(os.pread(descriptor, length, offset), np.uint8)
+    return lambda offset, length: np.frombuffer(_pread(descriptor, length, offset), np.uint8)
+
+
+def _pread(descriptor: int, length: int, offset: int) -> bytes:
+    """The bytes from an offset on; fewer than ``length`` only at the end of the file."""
+    piece = os.pread(descriptor, length, offset)
+    while len(piece) < length:
+        more = os.pread(descriptor, length - len(piece), offset + len(piece))
+        if not more:
+            break
+        piece += more
+    return piece
 
 
 def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> NDArray[np.int64]:
@@ -135,7 +146,7 @@ def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> 
             f"{path}: {size:,} bytes cannot hold an index of {length:,} bytes; it was cut",
             advice="run the case again",
         )
-    return parse_index(os.pread(descriptor, length, end), end, path, grid)
+    return parse_index(_pread(descriptor, length, end), end, path, grid)
 
 
 def parse_index(sealed: bytes, end: int, path: Place, grid: Sequence[int]) -> NDArray[np.int64]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.case import natural_key
-from gpuprep.errors import GpuprepError
+from gpuprep.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import parse_lines, read_document, read_lines, seal_file
+from gpuprep.store.files import parse_lines, read_document, read_lines, seal_file, storage_faults
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
@@ -55,6 +55,14 @@ def verify_case(folder: str | Path | ObjectPath, *, full: bool = False) -> list[
     """
     folder = to_place(folder)
     case = folder.name.removesuffix(CASE_SUFFIX)
+    try:
+        with storage_faults(str(folder), what="read"):
+            return _problems(folder, case, full=full)
+    except StoreError as error:  # nothing is known of the case while its disk fails
+        return [Problem(case, "", error.message, error.advice or _REMAKE)]
+
+
+def _problems(folder: Place, case: str, *, full: bool) -> list[Problem]:
     try:
         expected = read_record(folder)["files"]
     except GpuprepError as error:
@@ -148,7 +156,7 @@ def _walk(folder: Place) -> Iterator[tuple[str, int]]:
     if isinstance(folder, ObjectPath):
         yield from folder.walk()
         return
-    for path, folders, names in os.walk(folder):
+    for path, folders, names in os.walk(folder, onerror=_raise):
         links = [name for name in folders if Path(path, name).is_symlink()]
         for name in names + links:
             file = Path(path, name)
@@ -158,6 +166,10 @@ def _walk(folder: Place) -> Iterator[tuple[str, int]]:
             )
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _compare_bytes(
     folder: Place, expected: Mapping[str, Mapping[str, int]]
 ) -> Iterator[tuple[str, str]]:
@@ -165,6 +177,8 @@ def _compare_bytes(
         try:
             crc = seal_file(folder / name).crc32c
         except OSError as error:
+            if error.errno in TRANSIENT:
+                raise
             yield name, f"the file cannot be read: {error.strerror}"
             continue
         if crc != seal["crc32c"]:
@@ -183,6 +197,8 @@ def _decode_arrays(
             if document.get("node_type") != "array":
                 continue
             array = StoredArray(folder, name.removesuffix(f"/{GROUP_FILE}"))
+        except StoreFault:
+            raise
         except GpuprepError as error:
             yield name, error.message
             continue

@@ -142,7 +142,6 @@ def test_a_disk_that_takes_and_gives_by_halves_changes_no_byte(
         ("write:EIO:always:attempts.jsonl", "mkdir:EIO:at=1:.staging/volume-2."),
         ("rename:EIO:always:gpuprep.json",),
         ("open:EIO:at=1:gpuprep.json",),
-        ("stat:EIO:always:cases",),
     ],
     ids=lambda rules: rules[0],
 )
