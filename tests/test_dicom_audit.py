@@ -66,6 +66,12 @@ def test_many_gaps_are_counted_and_few_are_told(tmp_path):
     assert len(told.values["places"]) == 5
 
 
+def test_gaps_that_are_nearly_alike_may_not_add_up(tmp_path):
+    heights = np.cumsum([0.0] + [2.0] * 30 + [2.019] * 30)
+    told = finding(write_series(tmp_path / "s", heights.round(3).tolist()), "E_SLICE_GAP")
+    assert told.values["largest_mm"] == pytest.approx(30 * 0.019 / 2, abs=1e-6)
+
+
 @pytest.mark.parametrize("copies", [True, False])
 def test_repeated_slices_are_told_with_place_and_likeness(tmp_path, copies):
     heights = [0.0, 2.0, 2.0, 4.0, 6.0, 8.0]

@@ -198,6 +198,15 @@ def test_other_objects_in_the_folder_are_left_aside_and_other_series_are_not(tmp
         load(folder)
 
 
+def test_named_files_of_two_series_are_no_volume(tmp_path):
+    folder = write_series(
+        tmp_path / "s", [0, 2, 4, 6, 8], SeriesInstanceUID=lambda n: f"1.2.{n // 3}"
+    )
+    names = tuple(path.name for path in folder.iterdir())
+    with pytest.raises(InputError, match=r"E_MIXED_SERIES.*3 AXIAL.*2 AXIAL.*of another series"):
+        read(Source(str(folder), names), ReadRules())
+
+
 def test_one_series_uid_in_two_studies_is_two_series(tmp_path):
     for patient in (1, 2):
         write_series(

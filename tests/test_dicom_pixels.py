@@ -105,6 +105,12 @@ def test_pixels_outside_of_the_declared_bits_are_never_cut_in_silence(tmp_path, 
     assert told.values == {"pixels": 5}
 
 
+def test_a_line_beyond_all_numbers_gives_infinite_voxels_that_are_told(tmp_path):
+    tags = {"RescaleSlope": "1e300", "RescaleIntercept": "1e308"}
+    scan = load(write_series(tmp_path / "s", [0, 1, 2, 3, 4], **tags))
+    assert [(told.code, told.values["infinite"]) for told in scan.findings] == [("W_NAN", 100)]
+
+
 def test_an_overlay_in_unused_bits_is_taken_off(tmp_path):
     stored = (np.arange(20, dtype="<u2") | 0x8000).tobytes()
     folder = write_series(

@@ -162,7 +162,7 @@ def _character(one: Slice) -> tuple[object, ...]:
     """What slices of one volume have exactly in common."""
     placed = (bool(one.position), bool(one.orientation), bool(one.pixel_spacing))
     pixels = (one.rows, one.columns, one.samples, one.photometric)
-    return (*placed, *pixels, one.kind, one.settings)
+    return (*placed, *pixels, one.series, one.kind, one.settings)
 
 
 def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:
@@ -171,6 +171,8 @@ def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:
     for group in groups[:5]:
         one = group[0]
         own = [setting for setting in one.settings if setting not in common]
+        if one.series != groups[0][0].series:
+            own.append("of another series")
         size = f"{len(group)} {one.kind}".rstrip() + f" of {one.columns}×{one.rows}"
         parts.append(", ".join([size + _place(one, groups[0][0]), *own]))
     text = f"the series mixes {len(groups)} kinds of slices: {'; '.join(parts)}"

@@ -24,7 +24,7 @@ from gpuprep.io.voxels import KEPT
 
 Plane = NDArray[Any]
 
-_LARGEST_SLOPE = 2**30  # pixels of 32 bits times it are still exact in int64
+_LARGEST = 2**30  # a slope with which pixels of 32 bits are still exact in int64
 
 
 def read_pixels(slices: Sequence[Slice], allocate: Allocate, findings: Findings) -> Voxels:
@@ -82,7 +82,8 @@ def _rescaled(stored: Plane, one: Slice) -> Plane:
     slope, intercept = one.line
     if one.line == (1.0, 0.0):
         return stored
-    if slope.is_integer() and intercept.is_integer() and abs(slope) < _LARGEST_SLOPE:
+    whole = slope.is_integer() and intercept.is_integer()
+    if whole and max(abs(slope), abs(intercept)) < _LARGEST:
         return np.asarray(stored.astype(np.int64) * int(slope) + int(intercept))
     return np.asarray(stored * slope + intercept)
 
@@ -118,4 +119,5 @@ def _narrow(plane: Plane) -> Plane:
             bounds = np.iinfo(dtype)
             if bounds.min <= plane.min() and plane.max() <= bounds.max:
                 return plane.astype(dtype)
-    return plane if plane.dtype in KEPT else plane.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinite voxels are reported
+        return plane if plane.dtype in KEPT else plane.astype(np.float32)

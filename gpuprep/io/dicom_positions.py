@@ -18,6 +18,7 @@ from gpuprep.io.dicom_slice import Slice
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.rules import ReadRules
 
+_DRIFT = 0.1  # of the median gap
 _COPIES = "copies of one another"
 _TOLD = 4  # places named in a message; all of them are in its values
 
@@ -128,7 +129,7 @@ def _uneven(
     middle = float(np.median(gaps))
     odd = np.abs(gaps - middle) > max(rules.gap_mm, rules.gap_fraction * middle)
     if not odd.any():
-        return []
+        return _drifted(positions @ normal, middle, rules)
     counts = Counter(f"{gap:.2f}" for gap in gaps).most_common()
     shown = ", ".join(gap for gap, _ in counts[:6]) + (" …" if len(counts) > 6 else "")
     often = ", ".join(f"{count}×" for _, count in counts[:6])
@@ -143,6 +144,16 @@ def _uneven(
     text = f"slices are uneven: gaps {shown} mm ({often}); {_told(places)}{_more(places)}"
     values = {"gaps_mm": sorted({float(gap) for gap, _ in counts}), "places": places}
     return [Problem("E_SLICE_GAP", text, values)]
+
+
+def _drifted(heights: NDArray[np.float64], middle: float, rules: ReadRules) -> list[Problem]:
+    """Gaps that are all nearly alike can add up: half a series at 1 mm, the other half at 1.01 mm."""
+    even = np.linspace(heights[0], heights[-1], len(heights))
+    drift = float(np.abs(heights - even).max())
+    if drift <= max(rules.gap_mm, _DRIFT * middle):
+        return []
+    text = f"slices are uneven: at even steps some would lie {drift:.2f} mm from where they are"
+    return [Problem("E_SLICE_GAP", text, {"largest_mm": drift})]
 
 
 def _missing(gap: float, middle: float, rules: ReadRules) -> int:
