@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster, Security
 from gpuprep.config_cluster import Cluster
 from gpuprep.executors.cluster import cluster_settings
 from gpuprep.executors.preparation import join, silence_tornado
+from gpuprep.executors.spawning import leave_script_alone
 from gpuprep.interrupts import signals_blocked
 from gpuprep.owner import make_scratch
 
@@ -47,6 +48,7 @@ class LocalProcesses:
 
     def _start(self) -> tuple[LocalCluster, Client]:
         silence_tornado()
+        leave_script_alone()
         security = Security.temporary()
         ensure_running()  # or the first worker's start would do it, and unblock signals after
         with signals_blocked(), warnings.catch_warnings():  # the workers inherit the first
