@@ -107,7 +107,8 @@ def _refuse_open(spec: Cluster) -> None:
 
 
 def _command(module: str, *options: str) -> list[str]:
-    return [sys.executable, "-m", f"distributed.cli.{module}", *options]
+    own = str(os.getpid())
+    return [sys.executable, "-m", "gpuprep.executors.follower", own, module, *options]
 
 
 def _supervise(children: list[_Child], *, again: bool) -> int:

@@ -73,6 +73,26 @@ def test_a_run_outlives_its_scheduler(config, tmp_path):
     assert contents(output) == contents(plain)
 
 
+def test_nothing_outlives_a_killed_scheduler_or_worker(config, tmp_path):
+    with (tmp_path / "log").open("wb") as log:
+        daemons = [
+            subprocess.Popen([*GPUPREP, word, "-c", str(config)], stdout=log, stderr=log)
+            for word in ("scheduler", "worker")
+        ]
+        deadline = time.monotonic() + 90
+        while len(family := descendants(daemons[1].pid)) < 2:  # the nanny and its worker
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        family += descendants(daemons[0].pid)
+        for daemon in daemons:
+            daemon.kill()
+            daemon.wait()
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in family if Path(f"/proc/{pid}/cmdline").exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+
+
 def wait_for_scheduler(config: Path) -> None:
     cluster = load_config(config).cluster
     deadline = time.monotonic() + 60
@@ -87,3 +107,8 @@ def wait_for_scheduler(config: Path) -> None:
 def children(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in found]
+
+
+def descendants(pid: int) -> list[int]:
+    own = children(pid)
+    return own + [each for child in own for each in descendants(child)]
