@@ -42,6 +42,16 @@ class Measured:
     def breakdown(self) -> Breakdown:
         return break_down(self.report.finished)
 
+    @property
+    def working_rate(self) -> float:
+        """Cases a second from the first stage of the first case to the last of the last: without the time
+        in which the workers start and end."""
+        spans = [span for case in self.cases for span in case.stages]
+        if not spans:
+            return 0.0
+        start = min(span.start for span in spans)
+        return len(self.cases) / (max(span.start + span.seconds for span in spans) - start)
+
     def to_json(self) -> dict[str, Any]:
         finished = self.report.finished
         return {
@@ -50,6 +60,7 @@ class Measured:
             "failed": finished.failed,
             "seconds": finished.seconds,
             "cases_per_second": self.breakdown.cases_per_second,
+            "cases_per_working_second": self.working_rate,
             "bytes_in_per_second": finished.bytes_in / finished.seconds,
             "bytes_out_per_second": finished.bytes_out / finished.seconds,
             "peak_bytes": self.peak_bytes,
@@ -156,6 +167,7 @@ def chrome_trace(runs: Iterable[Measured]) -> dict[str, Any]:
         for case in measured.cases
         for span in case.stages
     ]
+    names = {span.process: f"worker {span.process} (of {workers})" for workers, _, span in spans}
     first = min((span.start for _, _, span in spans), default=0.0)
     events = [
         {
@@ -170,7 +182,11 @@ def chrome_trace(runs: Iterable[Measured]) -> dict[str, Any]:
         }
         for workers, case_id, span in spans
     ]
-    return {"traceEvents": events, "displayTimeUnit": "ms"}
+    rows = [
+        {"name": "process_name", "ph": "M", "pid": process, "tid": 0, "args": {"name": name}}
+        for process, name in names.items()
+    ]
+    return {"traceEvents": rows + events, "displayTimeUnit": "ms"}
 
 
 def save_trace(runs: Iterable[Measured], path: Path) -> None:

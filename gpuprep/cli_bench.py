@@ -48,8 +48,10 @@ def bench(
 ) -> None:
     """Measure whole runs: cases/s, MB/s, seconds per stage, memory, for several worker counts.
 
-    What is made is deleted at the end. Exits with 1 when cases failed: the
-    numbers are then not those of the whole cohort.
+    The rate at work, also as a multiple of the first row's, leaves out the
+    time in which the workers start and end. What is made is deleted at the
+    end. Exits with 1 when cases failed: the numbers are then not those of
+    the whole cohort.
     """
     from gpuprep.bench import bench_folder, measure_runs, save_trace, write_cohort
     from gpuprep.config_file import load_config
@@ -95,7 +97,9 @@ def _workers(count: int) -> str:
 def _print_runs(runs: list[Any]) -> None:
     from gpuprep.progress import human_bytes
 
-    speeds = Table("workers", "cases", "time", "cases/s", "in MB/s", "out MB/s", "peak", "mostly")
+    columns = ("workers", "cases", "time", "cases/s", "at work", "MB/s in, out", "peak", "mostly")
+    speeds = Table(*columns)
+    first = runs[0].working_rate
     for measured in runs:
         finished, found = measured.report.finished, measured.breakdown
         speeds.add_row(
@@ -103,7 +107,9 @@ def _print_runs(runs: list[Any]) -> None:
             str(finished.done),
             f"{finished.seconds:.2f} s",
             f"{found.cases_per_second:.2f}",
-            f"{finished.bytes_in / finished.seconds / 1e6:.1f}",
+            f"{measured.working_rate:.2f}"
+            + (f" {measured.working_rate / first:.2f}×" if first else ""),
+            f"{finished.bytes_in / finished.seconds / 1e6:.1f}, "
             f"{finished.bytes_out / finished.seconds / 1e6:.1f}",
             human_bytes(measured.peak_bytes),
             str(found.limit),

@@ -14,7 +14,10 @@ def test_generated_cohort_and_trace(tmp_path):
     assert measured["cases_per_second"] == pytest.approx(2 / measured["seconds"])
     assert measured["peak_bytes"] > 10_000_000
     assert [path.name for path in tmp_path.iterdir()] == ["trace.json"]
-    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    rows = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    events = [row for row in rows if row["ph"] == "X"]
+    named = {row["pid"] for row in rows if row["name"] == "process_name"}
+    assert named == {event["pid"] for event in events}
     assert {event["args"]["case"] for event in events} == {"volume-0", "volume-1"}
     assert min(event["ts"] for event in events) == 0
     stages = {stage["name"]: stage["seconds"] for stage in measured["breakdown"]["stages"]}
@@ -23,12 +26,14 @@ def test_generated_cohort_and_trace(tmp_path):
         assert drawn == pytest.approx(seconds * 1e6)
     ends = max(event["ts"] + event["dur"] for event in events)
     assert ends <= measured["seconds"] * 1e6 + 1e5
+    assert measured["cases_per_working_second"] == pytest.approx(2 / (ends / 1e6))
 
 
 def test_given_cohort_is_kept_and_shown(cohort_folder, tmp_path):
     words = ("--cases", 2, "--workers", 1, "--keep", "--into", tmp_path)
     shown = call("bench", cohort_folder, *words, check=0).stdout
     assert "cases/s" in shown
+    assert "1.00×" in shown
     assert "reading" in shown or "computing" in shown or "writing" in shown
     (kept,) = tmp_path.glob("gpuprep-bench-*")
     assert (kept / "workers_1" / "report.json").exists()
