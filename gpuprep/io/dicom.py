@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpuprep.errors import InputError
+from gpuprep.errors import TRANSIENT, InputError
 from gpuprep.io.dicom_header import Membership, is_other_object, read_membership
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -117,7 +117,8 @@ def _grouped(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[str, str]]
         except InputError as error:
             others.append((str(path), error.message))
         except OSError as error:
-            withheld.append((str(path), f"the file cannot be read: {error.strerror}"))
+            row = (str(path), f"the file cannot be read: {error.strerror}")
+            (withheld if error.errno in TRANSIENT else others).append(row)
         else:
             key = (member.study, member.series or f"folder {path.parent}")
             members.setdefault(key, []).append((str(path), member))

@@ -86,7 +86,7 @@ BOMBS = {
     "dcm": (lambda: series("dicom single", Rows=60_000, Columns=60_000), "E_TRUNCATED"),
     "frames": (lambda: series("dicom JPEG", NumberOfFrames=10**9), "E_LIMIT"),
     "many frames": (lambda: series("dicom JPEG", NumberOfFrames=65_535), "E_TRUNCATED"),
-    "J2K": (lambda: series("dicom JPEG2000", Rows=60_000, Columns=60_000), "E_TRUNCATED"),
+    "J2K": (lambda: series("dicom JPEG2000", Rows=60_000, Columns=60_000), "E_UNREADABLE"),
     "element": (
         lambda: series("dicom JPEG") + b"\xfc\xff\xfc\xffOB\0\0\xf0\xff\xff\xff" + bytes(9),
         "E_UNREADABLE",
