@@ -50,7 +50,7 @@ def simulate(request: dict[str, Any], watch: Watch) -> dict[str, Any]:
     workers = request["workers"]
     cluster = SimulatedCluster(workers, stages, faults=request["faults"], seed=0)
 
-    def starter(*_: object) -> Any:
+    def starter(*_: object, **__: object) -> Any:
         return lambda: cluster
 
     with patch.object(Workforce, "starter", starter):
