@@ -1,6 +1,6 @@
 """Throughput of real cases with one worker and with two: how well processes divide a machine.
 
-    python benchmarks/scaling.py --scans FOLDER [--copies 12] [--rounds 3]
+    python benchmarks/scaling.py --scans FOLDER [--copies 96] [--rounds 1]
 
 Runs of ``gpuprep`` over copies of a chest CT (lung1 of pyradiomics), each in a process of its own, in turns:
 one worker on one core; one worker that has both cores; two workers. Rates are taken twice: over the whole
@@ -44,8 +44,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scans", type=Path, required=True)
-    parser.add_argument("--copies", type=int, default=12)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--copies", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "results" / "scaling.json"
     )
