@@ -49,7 +49,8 @@ def main() -> None:
         manifest = write_manifest(Path(folder), arguments.cases)
         for number, request in enumerate(requests):
             output = str(Path(folder) / f"out{number}")
-            rows.append(measure({**request, "input": str(manifest), "output": output}))
+            row = measure({**request, "input": str(manifest), "output": output})
+            rows.append({name: row[name] for name in row if name not in ("input", "output")})
             print(report(rows[-1]), flush=True)
     print(saturation([row for row in rows if row["cluster"] == "simulated"]))
     record = {"machine": machine(), "versions": versions("dask", "distributed"), "rows": rows}

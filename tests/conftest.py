@@ -64,3 +64,22 @@ def write_pair(folder: Path, number: int) -> None:
     affine[:3, 3] = [number, 10, -30]
     for name, array in (("volume", voxels), ("segmentation", label)):
         nibabel.save(nibabel.Nifti1Image(array, affine), folder / f"{name}-{number}.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def proxy():
+    """An S3 service on loopback, reached through a proxy that counts, fails and delays requests."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto.server")
+    from s3_server import s3_behind_proxy
+
+    with s3_behind_proxy() as running:
+        yield running
+
+
+@pytest.fixture
+def url(proxy, monkeypatch):
+    """The URL of an empty cohort on the service."""
+    from s3_server import fresh_prefix
+
+    return fresh_prefix(proxy, monkeypatch)

@@ -35,18 +35,6 @@ from gpuprep.training import Foreground, PatchDataset, PatchLoader
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
-from s3_server import Proxy, fresh_prefix, s3_behind_proxy
-
-
-@pytest.fixture(scope="module")
-def proxy():
-    with s3_behind_proxy() as running:
-        yield running
-
-
-@pytest.fixture
-def url(proxy: Proxy, monkeypatch):
-    return fresh_prefix(proxy, monkeypatch)
 
 
 def contents_of(url: str, folder: Path) -> dict[str, bytes]:

@@ -26,18 +26,6 @@ from gpuprep.store.verify import verify_cohort
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
-from s3_server import Proxy, fresh_prefix, s3_behind_proxy
-
-
-@pytest.fixture(scope="module")
-def proxy():
-    with s3_behind_proxy() as running:
-        yield running
-
-
-@pytest.fixture
-def url(proxy: Proxy, monkeypatch):
-    return fresh_prefix(proxy, monkeypatch)
 
 
 @pytest.fixture
