@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.geometry import Geometry
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
 from gpuprep.store.reader import open_cohort
 from gpuprep.training import PatchDataset
+from gpuprep.values.geometry import Geometry
 from scans import scans
 from timing import cpu_seconds, machine, versions, with_one_blas_thread
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phantom
-from gpuprep.geometry import Geometry
-from gpuprep.grids import GridMapping, map_shape
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import GridMapping, map_shape
 from phantom import Shape
 
 Array = NDArray[Any]

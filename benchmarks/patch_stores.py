@@ -36,7 +36,7 @@ class Gpuprep:
         self.store = importlib.import_module("gpuprep.store.case")
 
     def save(self, image: np.ndarray, label: np.ndarray) -> None:
-        from gpuprep.geometry import Geometry
+        from gpuprep.values.geometry import Geometry
 
         grid = Geometry(image.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
         words: dict[str, Any] = {"geometry": grid, "codec": self.codec, "durable": False}

@@ -103,7 +103,7 @@ def volumes(folder: Path, shape: Sequence[int], scans: str) -> Iterator[Volume]:
     if scans:
         import SimpleITK as sitk
 
-        from gpuprep.geometry import Geometry
+        from gpuprep.values.geometry import Geometry
 
         files = (Path(scans) / "pyradiomics" / f"lung1_{kind}.nrrd" for kind in ("image", "label"))
         image, label = map(sitk.ReadImage, files)

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.case import Source
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
+from gpuprep.config.file import parse_config
 from gpuprep.export import prediction_to_native
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
+from gpuprep.running.coordinator import run
 from gpuprep.store.reader import open_cohort
+from gpuprep.values.case import Source
 from timing import with_one_blas_thread
 
 KEPT = 0.99

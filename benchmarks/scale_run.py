@@ -9,12 +9,12 @@ from typing import Any
 from unittest.mock import patch
 
 import gpuprep
-from gpuprep.config_file import parse_config
-from gpuprep.events import CaseDone, Event, RunStarted
+from gpuprep.config.file import parse_config
 from gpuprep.executors import dask
 from gpuprep.executors.base import Outcome
-from gpuprep.plan import CasePlan
-from gpuprep.workforce import Workforce
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.running.workforce import Workforce
+from gpuprep.values.events import CaseDone, Event, RunStarted
 from simulation import SimulatedCluster, measured_stages
 from timing import forget_peak, resident_bytes
 

@@ -88,7 +88,7 @@ def rates(folder: Path, workers: int, cores: int, cases: int) -> tuple[float, fl
     """Cases a second: over the whole command, and from the end of the first case to that of the last."""
     output = folder / "out"
     shutil.rmtree(output, ignore_errors=True)
-    line = [sys.executable, "-m", "gpuprep.cli", "run", str(folder / "in"), str(output)]
+    line = [sys.executable, "-m", "gpuprep.cli.app", "run", str(folder / "in"), str(output)]
     options = ["-c", str(folder / "config.yaml"), "--workers", str(workers), "--no-progress"]
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     start = time.perf_counter()

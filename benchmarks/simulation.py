@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.events import CaseDone, CaseFailed
 
 Stages = Mapping[str, float]
 """Seconds by stage of one case."""

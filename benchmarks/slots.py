@@ -25,12 +25,12 @@ import nibabel
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
 from gpuprep.executors.task import perform_in_slot
-from gpuprep.output import claim
-from gpuprep.plan import CasePlan
+from gpuprep.ledger.output import claim
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.case import Case, LabelSource, Source
 from phantom import SPACING, ct, labels
 from timing import machine, versions
 

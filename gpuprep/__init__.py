@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gpuprep.config import Config
-    from gpuprep.config_file import load_config
-    from gpuprep.coordinator import run
-    from gpuprep.errors import GpuprepError
-    from gpuprep.geometry import Geometry
-    from gpuprep.run_state import RunState
-    from gpuprep.run_state import read_state as status
+    from gpuprep.config.file import load_config
+    from gpuprep.config.model import Config
+    from gpuprep.ledger.report import RunReport
+    from gpuprep.ledger.state import RunState
+    from gpuprep.ledger.state import read_state as status
+    from gpuprep.running.coordinator import run
     from gpuprep.store.reader import Case, Cohort, open_case
     from gpuprep.store.reader import open_cohort as open
-    from gpuprep.tally import RunReport
+    from gpuprep.values.errors import GpuprepError
+    from gpuprep.values.geometry import Geometry
 
 __all__ = [
     "Case",
@@ -45,16 +45,16 @@ __all__ = [
 _HOMES = {
     "Case": ("gpuprep.store.reader", "Case"),
     "Cohort": ("gpuprep.store.reader", "Cohort"),
-    "Config": ("gpuprep.config", "Config"),
-    "Geometry": ("gpuprep.geometry", "Geometry"),
-    "GpuprepError": ("gpuprep.errors", "GpuprepError"),
-    "RunReport": ("gpuprep.tally", "RunReport"),
-    "RunState": ("gpuprep.run_state", "RunState"),
-    "load_config": ("gpuprep.config_file", "load_config"),
+    "Config": ("gpuprep.config.model", "Config"),
+    "Geometry": ("gpuprep.values.geometry", "Geometry"),
+    "GpuprepError": ("gpuprep.values.errors", "GpuprepError"),
+    "RunReport": ("gpuprep.ledger.report", "RunReport"),
+    "RunState": ("gpuprep.ledger.state", "RunState"),
+    "load_config": ("gpuprep.config.file", "load_config"),
     "open": ("gpuprep.store.reader", "open_cohort"),
     "open_case": ("gpuprep.store.reader", "open_case"),
-    "run": ("gpuprep.coordinator", "run"),
-    "status": ("gpuprep.run_state", "read_state"),
+    "run": ("gpuprep.running.coordinator", "run"),
+    "status": ("gpuprep.ledger.state", "read_state"),
 }
 
 

@@ -14,7 +14,7 @@ _DEADLINE = 120.0  # a machine under load takes many times as long as a calm one
 def command(source: Path, output: Path | str, scheduler: str, *options: str) -> list[str]:
     workers = ["--workers", "2"] if scheduler == "local" else []
     return [
-        *(sys.executable, "-m", "gpuprep.cli", "run", str(source), str(output)),
+        *(sys.executable, "-m", "gpuprep.cli.app", "run", str(source), str(output)),
         *("--scheduler", scheduler, *workers, "--no-progress", *options),
         *("--set", "image.resample.spacing=[0.5,0.5,0.6]"),
     ]

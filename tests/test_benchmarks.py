@@ -13,8 +13,8 @@ import pytest
 from kernels.cuda_on_cpu.cpu_module import missing
 from kernels.kernel_engines import cpu_engine
 
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
+from gpuprep.config.file import parse_config
+from gpuprep.running.coordinator import run
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY = (24, 30, 26)

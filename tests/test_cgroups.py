@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gpuprep import backend
-from gpuprep.cgroups import core_quota, memory_left
+from gpuprep.host import backend
+from gpuprep.host.resources import core_quota, memory_left
 
 GIB = 1 << 30
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.geometry import Geometry
 from gpuprep.store import layout
 from gpuprep.store.case import write_case
-from gpuprep.volume import Chunked
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Chunked
 
 
 def cut(array: np.ndarray, edge: int) -> Chunked:

@@ -14,7 +14,7 @@ import gpuprep
 def call(*words, check=None):
     """Run a gpuprep command; ``check`` is the expected exit code."""
     done = subprocess.run(
-        [sys.executable, "-m", "gpuprep.cli", *map(str, words)],
+        [sys.executable, "-m", "gpuprep.cli.app", *map(str, words)],
         capture_output=True,
         text=True,
         check=False,
@@ -108,7 +108,7 @@ def test_usage_errors_exit_with_2_and_start_nothing(cohort_folder, tmp_path, wor
 
 
 def test_cupy_without_a_gpu_says_what_is_missing(cohort_folder, tmp_path):
-    from gpuprep.backend import cupy_missing
+    from gpuprep.host.backend import cupy_missing
 
     if not cupy_missing():
         pytest.skip("a usable GPU is here")
@@ -150,7 +150,7 @@ def test_unmatched_files_are_reported(cohort_folder, tmp_path):
 
 def test_verbose_shows_where_a_bug_is(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "gpuprep.cli", "-v", "verify", str(tmp_path)],
+        [sys.executable, "-m", "gpuprep.cli.app", "-v", "verify", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

@@ -16,17 +16,17 @@ import pytest
 from distributed import LocalCluster
 
 import gpuprep
-from gpuprep.certificates import make_certificates
-from gpuprep.config_cluster import Cluster, Slurm, Tls, parse_bytes
-from gpuprep.config_file import choose_scheduler, load_config
-from gpuprep.errors import ConfigError, UsageError
-from gpuprep.events import CaseDone, Notice, RunStarted
+from gpuprep.config.cluster import Cluster, Slurm, Tls, parse_bytes
+from gpuprep.config.file import choose_scheduler, load_config
 from gpuprep.executors import admission, roster
 from gpuprep.executors.admission import Terms
-from gpuprep.executors.cluster import tls_security
-from gpuprep.executors.daemons import serve_scheduler, serve_workers
-from gpuprep.executors.existing import ExistingScheduler
+from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.executors.clusters.cluster import tls_security
+from gpuprep.executors.clusters.daemons import serve_scheduler, serve_workers
+from gpuprep.executors.clusters.existing import ExistingScheduler
 from gpuprep.executors.roster import Roster
+from gpuprep.values.errors import ConfigError, UsageError
+from gpuprep.values.events import CaseDone, Notice, RunStarted
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -296,7 +296,7 @@ def test_a_client_without_a_certificate_is_turned_away(spec, tls):
 
 
 def test_something_else_that_listens_is_no_scheduler(monkeypatch):
-    monkeypatch.setattr("gpuprep.executors.existing._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("gpuprep.executors.clusters.existing._ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UsageError, match=r"lets us in.*timed out"):
@@ -323,7 +323,7 @@ def test_a_worker_that_finds_no_scheduler_gives_up(tls, tmp_path):
     file.write_text(
         f"cluster: {{kind: existing, address: 'tls://127.0.0.1:{port}', tls: {{{keys}}}, patience: 2}}"
     )
-    command = [sys.executable, "-m", "gpuprep.cli", "worker", "-c", str(file)]
+    command = [sys.executable, "-m", "gpuprep.cli.app", "worker", "-c", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 3, done.stderr
     assert "a worker gave up" in done.stderr

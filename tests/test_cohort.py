@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trees import images, plant, unmatched, used
 
-from gpuprep.case import Case, LabelSource, Source, natural_key
-from gpuprep.cohort import discover
-from gpuprep.errors import UsageError
-from gpuprep.layouts import AUTO, LOOKS_FOR, NAMED
-from gpuprep.layouts.filenames import split_suffix
-from gpuprep.layouts.naming import case_id, looks_like_label
+from gpuprep.cohort.discover import discover
+from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, NAMED
+from gpuprep.cohort.layouts.filenames import split_suffix
+from gpuprep.cohort.layouts.naming import case_id, looks_like_label
+from gpuprep.values.case import Case, LabelSource, Source, natural_key
+from gpuprep.values.errors import UsageError
 
 
 def test_cases_are_in_natural_order(tmp_path: Path) -> None:

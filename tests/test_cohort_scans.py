@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from trees import images, labels, unmatched
 
-from gpuprep.cohort import discover
-from gpuprep.io import dicom_header
+from gpuprep.cohort.discover import discover
+from gpuprep.io.dicom import header as dicom_header
 
 
 def test_pyradiomics(scans: Path) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from gpuprep.errors import RunStopped, StoreError, StoreFault, UsageError
 from gpuprep.store import commit
 from gpuprep.store.commit import Staging, append_line, read_lines, sweep
 from gpuprep.store.record import read_record, write_record
+from gpuprep.values.errors import RunStopped, StoreError, StoreFault, UsageError
 
 SPAWN = multiprocessing.get_context("spawn")
 

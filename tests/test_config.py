@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.config import Config
-from gpuprep.config_file import load_config, parse_config
-from gpuprep.errors import ConfigError
+from gpuprep.config.file import load_config, parse_config
+from gpuprep.config.model import Config
+from gpuprep.values.errors import ConfigError
 
 FILES = Path(__file__).parents[1].joinpath("configs")
 CONFIGS = sorted(set(FILES.glob("*.yaml")) - set(FILES.glob("cluster_*.yaml")))

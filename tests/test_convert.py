@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from gpuprep.cli import app
-from gpuprep.cohort import discover
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
-from gpuprep.errors import UsageError
+from gpuprep.cli.app import app
+from gpuprep.cohort.discover import discover
+from gpuprep.config.file import parse_config
 from gpuprep.export import convert_cohort
 from gpuprep.export.nnunet import class_locations
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
+from gpuprep.running.coordinator import run
 from gpuprep.store.reader import Cohort, open_cohort
+from gpuprep.values.errors import UsageError
 
 
 @pytest.fixture

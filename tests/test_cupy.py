@@ -9,10 +9,10 @@ import pytest
 from kernels.cuda_on_cpu.cpu_module import missing
 
 import gpuprep
-from gpuprep.backend import choose_backend
-from gpuprep.config_file import parse_config
+from gpuprep.cli.doctor import examine
+from gpuprep.config.file import parse_config
 from gpuprep.device.cuda import CudaDriver, open_link
-from gpuprep.doctor import examine
+from gpuprep.host.backend import choose_backend
 
 PACKAGE = Path(gpuprep.__file__).parent
 needs_kernels = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")

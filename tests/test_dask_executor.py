@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import write_pair
 
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
+from gpuprep.executors.clusters.local import LocalProcesses
 from gpuprep.executors.dask import DaskExecutor
-from gpuprep.executors.local import LocalProcesses
-from gpuprep.output import claim
-from gpuprep.plan import CasePlan
+from gpuprep.ledger.output import claim
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.case import Case, LabelSource, Source
 
 
 @pytest.fixture

@@ -20,8 +20,6 @@ from stored import SHAPES, store_cohort, voxels_of
 
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.device.decoder import Extents
-from gpuprep.errors import BackendError, CorruptStoreError, DeviceLost, UsageError
-from gpuprep.geometry import Geometry
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.codecs import preset
 from gpuprep.store.layout import case_folder
@@ -29,6 +27,8 @@ from gpuprep.store.shard import write_encoded_shard
 from gpuprep.training import Foreground, Grid, PatchDataset
 from gpuprep.training.device import DeviceBatches
 from gpuprep.training.gather import surroundings
+from gpuprep.values.errors import BackendError, CorruptStoreError, DeviceLost, UsageError
+from gpuprep.values.geometry import Geometry
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
 

@@ -14,9 +14,9 @@ from rich.console import Console
 
 pytest.importorskip("nilearn", reason="the demo's volumes come with nilearn")
 
-from gpuprep.demo import build_input, run_demo
-from gpuprep.errors import UsageError
+from gpuprep.cli.demo import build_input, run_demo
 from gpuprep.store.reader import open_cohort
+from gpuprep.values.errors import UsageError
 
 
 def play(folder: Path) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from kernels.cuda_on_cpu.cpu_module import missing
 from numpy_driver import DeviceFailure, NumpyDriver
 
 from gpuprep.device.link import Gate, Link
-from gpuprep.errors import DeviceLost
+from gpuprep.values.errors import DeviceLost
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
 

@@ -9,17 +9,17 @@ import pytest
 from kernels.cuda_on_cpu.cpu_module import missing
 from numpy_driver import NumpyDriver
 
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
+from gpuprep.cli.doctor import compare_engines
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
 from gpuprep.device.link import Gate, Link
-from gpuprep.doctor import compare_engines
-from gpuprep.geometry import Geometry
 from gpuprep.io.scan import Scan
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.pipeline import run_case
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.reader import open_case
-from gpuprep.volume import Volume
-from gpuprep.worker import run_case
+from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Volume
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
 

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage, SegmentationStorage
 
-from gpuprep.case import Source
-from gpuprep.errors import CaseError, InputError
-from gpuprep.io.dicom import find_series, series_in
-from gpuprep.io.dicom_audit import audit
-from gpuprep.io.dicom_slice import Slice, read_slices
+from gpuprep.io.dicom.audit import audit
+from gpuprep.io.dicom.series import find_series, series_in
+from gpuprep.io.dicom.slice import Slice, read_slices
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
+from gpuprep.values.case import Source
+from gpuprep.values.errors import CaseError, InputError
 
 RULES = ReadRules()
 D2N = "nasty_dicom/d2n_failing"

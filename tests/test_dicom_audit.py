@@ -13,13 +13,13 @@ from dicom_series import dataset, enhanced, write_series
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage, MRImageStorage, RLELossless
 
-from gpuprep.case import Source
-from gpuprep.config import Config
-from gpuprep.coordinator import run
-from gpuprep.errors import InputError
-from gpuprep.findings import Finding
+from gpuprep.config.model import Config
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
+from gpuprep.running.coordinator import run
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
+from gpuprep.values.findings import Finding
 
 
 def finding(folder: Path, code: str) -> Finding:

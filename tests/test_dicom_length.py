@@ -20,12 +20,12 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from gpuprep.case import Source
-from gpuprep.errors import CaseError, InputError
-from gpuprep.io import dicom_header
-from gpuprep.io.dicom import find_series
+from gpuprep.io.dicom import header as dicom_header
+from gpuprep.io.dicom.series import find_series
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
+from gpuprep.values.case import Source
+from gpuprep.values.errors import CaseError, InputError
 
 RULES = ReadRules()
 PLANE = np.random.default_rng(3).integers(0, 4000, (32, 32), np.uint16)

@@ -18,12 +18,12 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from gpuprep.case import Source
-from gpuprep.errors import InputError
-from gpuprep.io.dicom import find_series, series_in
+from gpuprep.io.dicom.series import find_series, series_in
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
 
 MR = {"SOPClassUID": MRImageStorage, "Modality": "MR"}
 

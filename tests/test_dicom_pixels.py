@@ -13,11 +13,11 @@ import SimpleITK as sitk
 from dicom_series import dataset, enhanced, write_series
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
-from gpuprep.case import Source
-from gpuprep.errors import InputError
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
 
 LINES = [(1, 0), (1, -1024), (-2, 7), (0.25, -3), (70_000, 1), (16, -1024)]
 

@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
-from gpuprep import errors
-from gpuprep.findings import CODES, Finding, Findings, default_policy
+from gpuprep.values import errors
+from gpuprep.values.findings import CODES, Finding, Findings, default_policy
 
 
 def tree(cls):

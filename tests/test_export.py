@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
-from gpuprep.errors import CorruptStoreError, GpuprepError, UsageError
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
 from gpuprep.export import export_case, to_native, write_volume
-from gpuprep.geometry import Geometry
-from gpuprep.grids import map_spacing
+from gpuprep.running.coordinator import run
 from gpuprep.store.reader import open_cohort
-from gpuprep.volume import Volume
+from gpuprep.values.errors import CorruptStoreError, GpuprepError, UsageError
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import map_spacing
+from gpuprep.values.volume import Volume
 
 CODES = ["LPS", "RAS", "PIR", "SLA", "ARI"]
 TILT = Rotation.from_euler("xyz", [9, -14, 21], degrees=True).as_matrix()

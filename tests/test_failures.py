@@ -8,10 +8,10 @@ from conftest import write_pair
 from test_cli import call
 
 import gpuprep
-from gpuprep.case import Case
-from gpuprep.errors import UsageError
-from gpuprep.events import CaseDone
-from gpuprep.selection import select
+from gpuprep.cohort.selection import select
+from gpuprep.values.case import Case
+from gpuprep.values.errors import UsageError
+from gpuprep.values.events import CaseDone
 
 CASES = tuple(Case(name, ()) for name in ("liver_1", "liver_2", "lung_1", "x[1]"))
 SERIAL = ("--scheduler", "serial")

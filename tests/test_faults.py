@@ -10,21 +10,22 @@ import time
 import pytest
 from conftest import write_pair
 
-from gpuprep import output, run
-from gpuprep.case import Case, Source
-from gpuprep.cli import _exit_code
-from gpuprep.cohort import discover
-from gpuprep.config_run import Run
-from gpuprep.errors import Overdue, ReaderCrash, StoreFault
-from gpuprep.events import CaseDone, CaseFailed
+from gpuprep import run
+from gpuprep.cli.app import _exit_code
+from gpuprep.cohort.discover import discover
+from gpuprep.config.run import Run
 from gpuprep.executors.base import WORKER_DIED
 from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.executors.task import explain
-from gpuprep.io import sandbox
-from gpuprep.plan import CasePlan
-from gpuprep.retries import Again, Retries
+from gpuprep.io.sandbox import parent as sandbox
+from gpuprep.ledger import output
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.running.retries import Again, Retries
+from gpuprep.running.watch import Storm
 from gpuprep.store.files import storage_faults
-from gpuprep.watch import Storm
+from gpuprep.values.case import Case, Source
+from gpuprep.values.errors import Overdue, ReaderCrash, StoreFault
+from gpuprep.values.events import CaseDone, CaseFailed
 
 SOURCE = Source("/scans/a.nii.gz")
 PLAN = CasePlan(Case("a", (SOURCE,)), "/out", "digest")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.errors import UsageError
-from gpuprep.fingerprint import CohortHistograms
 from gpuprep.ops.statistics import Histogram
+from gpuprep.planning.statistics import CohortHistograms
+from gpuprep.values.errors import UsageError
 
 volumes = st.lists(st.lists(st.integers(-1024, 3071), min_size=1, max_size=30), min_size=1)
 

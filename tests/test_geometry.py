@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.geometry import Geometry, check_orientation, shear_degrees
+from gpuprep.values.geometry import Geometry, check_orientation, shear_degrees
 
 ORIENTATIONS = [
     "".join(letters)

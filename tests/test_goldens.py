@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config import Config, Resample
-from gpuprep.config_file import parse_config
-from gpuprep.geometry import Geometry
-from gpuprep.grids import map_shape, map_spacing
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config, Resample
 from gpuprep.io.scan import Scan
 from gpuprep.ops.axis import axis_weights
 from gpuprep.ops.crop import nonzero_box
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
-from gpuprep.plan import CasePlan, separate_axis
+from gpuprep.preprocess.pipeline import run_case
+from gpuprep.preprocess.task import CasePlan, separate_axis
 from gpuprep.store.reader import open_case
-from gpuprep.volume import Volume
-from gpuprep.worker import run_case
+from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import map_shape, map_spacing
+from gpuprep.values.volume import Volume
 
 FOLDER = Path(__file__).parent / "goldens"
 TOLD: dict[str, Any] = json.loads((FOLDER / "goldens.json").read_text("utf-8"))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.geometry import Geometry
-from gpuprep.grids import Convention, GridMapping, map_shape, map_spacing
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import Convention, GridMapping, map_shape, map_spacing
 
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 

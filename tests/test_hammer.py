@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuprep.errors import StoreError
-from gpuprep.geometry import Geometry
 from gpuprep.store import layout
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
 from gpuprep.store.reader import Case, ReadPolicy
+from gpuprep.values.errors import StoreError
+from gpuprep.values.geometry import Geometry
 
 SECONDS = float(os.environ.get("GPUPREP_HAMMER_SECONDS", "15"))
 PROCESSES, THREADS = 4, 2

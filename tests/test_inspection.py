@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gpuprep.cli_cases import register
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
-from gpuprep.errors import UsageError
-from gpuprep.inspection import Inspection, inspect_path
-from gpuprep.inspection.page import draw, page
+from gpuprep.cli.cases import register
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
+from gpuprep.running.coordinator import run
 from gpuprep.store.reader import open_cohort
+from gpuprep.values.errors import UsageError
+from gpuprep.viewing import Inspection, inspect_path
+from gpuprep.viewing.page import draw, page
 
 AFFINE = np.array([[-0.8, 0, 0, 5], [0, 0.9, 0, -7], [0, 0, 2.5, 11], [0, 0, 0, 1]])
 DEFAULTS = Config()

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuprep.errors import InputError
 from gpuprep.io.integrity import ByteSource, file_identity
 from gpuprep.io.limits import beside, check_capacity, check_limits
 from gpuprep.io.rules import ReadRules
+from gpuprep.values.errors import InputError
 
 RULES = ReadRules()
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -10,9 +10,9 @@ import pytest
 import tensorstore
 import zarr
 
-from gpuprep.geometry import Geometry
 from gpuprep.store.case import write_case
 from gpuprep.store.codecs import PRESETS
+from gpuprep.values.geometry import Geometry
 
 SHAPE = (37, 33, 65)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))

@@ -3,9 +3,9 @@
 import dask
 import pytest
 
-from gpuprep.config_cluster import Cluster, Kubernetes
-from gpuprep.errors import UsageError
-from gpuprep.executors.kubernetes import KubernetesPods, cluster_document
+from gpuprep.config.cluster import Cluster, Kubernetes
+from gpuprep.executors.clusters.kubernetes import KubernetesPods, cluster_document
+from gpuprep.values.errors import UsageError
 
 pytest.importorskip("dask_kubernetes", reason="pip install 'gpuprep[kubernetes]'")
 

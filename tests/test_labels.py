@@ -6,9 +6,9 @@ import scipy.ndimage as ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprep.geometry import Geometry
-from gpuprep.grids import GridMapping, map_shape
 from gpuprep.ops.labels import merge_structures, place_labels, resample_labels
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import GridMapping, map_shape
 
 
 def nearest_indices(n: int, m: int, scale: float, offset: float) -> np.ndarray:

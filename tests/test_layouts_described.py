@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from trees import images, labels, names, plant, unmatched
 
-from gpuprep.cohort import Found, discover
-from gpuprep.errors import UsageError
+from gpuprep.cohort.discover import Found, discover
+from gpuprep.values.errors import UsageError
 
 MSD: dict[str, Any] = {
     "modality": {"0": "FLAIR", "1": "T1w"},

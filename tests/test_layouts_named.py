@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from trees import labels, names, plant, unmatched
 
-from gpuprep.cohort import discover
-from gpuprep.errors import UsageError
+from gpuprep.cohort.discover import discover
+from gpuprep.values.errors import UsageError
 
 SEGMENTATION = "segmentation"
 

@@ -12,9 +12,9 @@ from test_cli import call
 from test_run import CONFIG, run
 
 import gpuprep
-from gpuprep.config_file import load_config
-from gpuprep.errors import ConfigError, UsageError
+from gpuprep.config.file import load_config
 from gpuprep.store.verify import verify_cohort
+from gpuprep.values.errors import ConfigError, UsageError
 
 
 def save(path: Path, array, spacing=1.0) -> None:

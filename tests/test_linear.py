@@ -8,12 +8,12 @@ import scipy.ndimage as ndimage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import AxisWeights, axis_weights
 from gpuprep.ops.half import write_half
 from gpuprep.ops.pointwise import ClipAffine, affine, clip
 from gpuprep.ops.resample import resample
 from gpuprep.ops.windows import Columns
+from gpuprep.values.grids import GridMapping
 
 LENGTHS = {"shrinks": 11, "stays": 24, "grows": 37}
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gpuprep.errors import CorruptStoreError
-from gpuprep.geometry import Geometry
 from gpuprep.store import locations
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.locations import by_class, case_locations, index_label, locations_file
 from gpuprep.store.verify import verify_case
+from gpuprep.values.errors import CorruptStoreError
+from gpuprep.values.geometry import Geometry
 
 
 @given(

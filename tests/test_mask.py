@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_fill_holes
 
-from gpuprep.geometry import Reorientation
 from gpuprep.ops.mask import fill_holes
+from gpuprep.values.geometry import Reorientation
 
 
 @given(

@@ -6,12 +6,12 @@ import msgpack
 import numpy as np
 import pytest
 
-from gpuprep.case import Case, Source
-from gpuprep.events import CaseDone, CaseFailed, StageSpan
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.messages import pack, unpack
 from gpuprep.ops.statistics import Histogram
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.case import Case, Source
+from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
 PLAN = CasePlan(Case("liver-1", (Source("/data/liver-1.nii.gz"),)), "/out", "digest")
 DONE = CaseDone(

@@ -8,9 +8,16 @@ import urllib.request
 import pytest
 from test_cli import call
 
-from gpuprep.errors import UsageError
-from gpuprep.events import CaseDone, CaseFailed, CaseStarted, RunFinished, RunStarted, StageSpan
-from gpuprep.metrics import CONTENT_TYPE, Metrics, MetricsServer
+from gpuprep.ledger.metrics import CONTENT_TYPE, Metrics, MetricsServer
+from gpuprep.values.errors import UsageError
+from gpuprep.values.events import (
+    CaseDone,
+    CaseFailed,
+    CaseStarted,
+    RunFinished,
+    RunStarted,
+    StageSpan,
+)
 
 NAME, LABEL = r"[a-zA-Z_:][a-zA-Z0-9_:]*", r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? ([-+0-9.eE]+|NaN|[+-]Inf)")

@@ -15,12 +15,12 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuprep.case import Source
-from gpuprep.errors import CaseError, InputError
-from gpuprep.geometry import Geometry
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
+from gpuprep.values.case import Source
+from gpuprep.values.errors import CaseError, InputError
+from gpuprep.values.geometry import Geometry
 
 RULES = ReadRules()
 LAX = ReadRules(policy={"E_SHEAR": "fix", "E_NO_GEOMETRY": "warn"})

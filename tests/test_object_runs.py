@@ -18,20 +18,20 @@ from test_cli import call
 from test_run import contents, run
 
 import gpuprep
-from gpuprep import desk
-from gpuprep.certificates import make_certificates
-from gpuprep.config_cluster import Cluster, Tls
-from gpuprep.desk import open_desk
-from gpuprep.errors import StoreError, UsageError
-from gpuprep.events import CaseDone
+from gpuprep.config.cluster import Cluster, Tls
 from gpuprep.executors.admission import examine
-from gpuprep.executors.cluster import tls_security
-from gpuprep.failures import group_failures
-from gpuprep.index import rebuild_manifest
+from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.executors.clusters.cluster import tls_security
+from gpuprep.ledger import hold as desk
+from gpuprep.ledger.failures import group_failures
+from gpuprep.ledger.hold import open_desk
+from gpuprep.ledger.index import rebuild_manifest
 from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE, case_folder
-from gpuprep.store.objects import ObjectPath
-from gpuprep.store.upload import upload_case
+from gpuprep.store.objects.upload import upload_case
+from gpuprep.store.places import ObjectPath
 from gpuprep.training import Foreground, PatchDataset, PatchLoader
+from gpuprep.values.errors import StoreError, UsageError
+from gpuprep.values.events import CaseDone
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
@@ -182,7 +182,7 @@ def far_worker(tmp_path, url, monkeypatch):
         config = tmp_path / "cluster.yaml"
         named = f"{{ca: {ca}, cert: {cert}, key: {key}}}"
         config.write_text(f"cluster: {{kind: existing, address: '{address}', tls: {named}}}\n")
-        worker = [sys.executable, "-m", "gpuprep.cli", "worker", "-c", str(config)]
+        worker = [sys.executable, "-m", "gpuprep.cli.app", "worker", "-c", str(config)]
         apart = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"']
         if subprocess.run([*apart, "sh", "true"], capture_output=True, check=False).returncode:
             pytest.skip("mount namespaces cannot be made here")

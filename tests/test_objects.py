@@ -15,14 +15,14 @@ from stored import store_cohort, voxels_of
 from test_run import run
 
 import gpuprep
-from gpuprep.errors import BackendError, CorruptStoreError, StoreError, UsageError
-from gpuprep.owner import mark
-from gpuprep.store import objects
+from gpuprep.host.owners import mark
+from gpuprep.store import places as objects
 from gpuprep.store.layout import case_folder
-from gpuprep.store.object_shard import join_spans
-from gpuprep.store.objects import ObjectPath, to_place
-from gpuprep.store.upload import sweep_uploads, upload_case
+from gpuprep.store.objects.shard import join_spans
+from gpuprep.store.objects.upload import sweep_uploads, upload_case
+from gpuprep.store.places import ObjectPath, to_place
 from gpuprep.store.verify import verify_cohort
+from gpuprep.values.errors import BackendError, CorruptStoreError, StoreError, UsageError
 
 pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
@@ -111,8 +111,8 @@ def test_patches_equal_local_ones(stored, threads):
 
 
 def test_a_patch_asks_for_its_chunks_only(url, proxy, tmp_path):
-    from gpuprep.geometry import Geometry
     from gpuprep.store.case import write_case, write_record
+    from gpuprep.values.geometry import Geometry
 
     shape = (128, 128, 256)
     voxels = np.random.default_rng(0).integers(0, 60_000, shape, np.uint16)
@@ -213,7 +213,7 @@ def test_absent_bucket_is_named(cohort_folder, url):
 
 
 def test_second_run_is_refused(cohort_folder, url):
-    from gpuprep.desk import open_desk
+    from gpuprep.ledger.hold import open_desk
 
     with open_desk(url), pytest.raises(UsageError, match="another run"):
         run(cohort_folder, url, limit=1)

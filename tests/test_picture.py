@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from gpuprep.errors import UsageError
-from gpuprep.geometry import Geometry
-from gpuprep.picture import cut_planes, draw_planes, save_picture
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
+from gpuprep.viewing.picture import cut_planes, draw_planes, save_picture
 
 CODES = ["LPS", "RAS", "PIR", "SLA", "ARI", "LAI"]
 FRAME = (52, 57, 66)

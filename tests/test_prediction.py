@@ -9,17 +9,17 @@ import SimpleITK as sitk
 from scipy.ndimage import binary_dilation, binary_erosion
 from typer.testing import CliRunner
 
-from gpuprep.case import Source
-from gpuprep.cli import app
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
-from gpuprep.errors import UsageError
+from gpuprep.cli.app import app
+from gpuprep.config.file import parse_config
 from gpuprep.export import export_prediction, prediction_to_native
-from gpuprep.geometry import Geometry
 from gpuprep.inference import GridPatches, stitch_into
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
+from gpuprep.running.coordinator import run
 from gpuprep.store.reader import Case, open_cohort
+from gpuprep.values.case import Source
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
 SOURCE, _ = Geometry((30, 34, 26), (1.2, 0.9, 2.0), (-31.25, 17.5, -203.125)).reorient("RAI")
 BOX = (slice(6, 25), slice(8, 27), slice(4, 22))

@@ -9,15 +9,15 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
-from gpuprep.geometry import Geometry
-from gpuprep.pyramid import coarser_levels
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
+from gpuprep.preprocess.pyramid import coarser_levels
+from gpuprep.running.coordinator import run
 from gpuprep.store.case import write_case
 from gpuprep.store.reader import open_cohort
 from gpuprep.store.verify import verify_cohort
-from gpuprep.volume import Chunked
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Chunked
 
 GRID = Geometry((21, 16, 9), (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)

@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuprep.errors import CorruptStoreError, StoreError, UsageError
-from gpuprep.geometry import Geometry
 from gpuprep.store import layout
 from gpuprep.store.array import StoredArray
 from gpuprep.store.case import write_case, write_record
@@ -21,6 +19,8 @@ from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
 from gpuprep.store.reader import open_case, open_cohort
+from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.values.geometry import Geometry
 
 SHAPE = (21, 17, 34)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))

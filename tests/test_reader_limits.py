@@ -13,10 +13,10 @@ import pytest
 from dicom_series import dataset
 from pydicom.uid import RLELossless
 
-from gpuprep.case import Source
-from gpuprep.errors import InputError, ReaderCrash
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError, ReaderCrash
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -73,7 +73,7 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path, name):
 
 def test_the_kernel_ends_a_reader_whose_parent_cannot(tmp_path):
     script = (
-        "from gpuprep.io.sandbox_child import limit_seconds; from gpuprep.io.rules import ReadRules\n"
+        "from gpuprep.io.sandbox.child import limit_seconds; from gpuprep.io.rules import ReadRules\n"
         "limit_seconds(ReadRules(timeout_seconds=0.1))\nwhile True: pass"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False, timeout=100)

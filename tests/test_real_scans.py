@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 import gpuprep
-from gpuprep.config_file import load_config, parse_config
+from gpuprep.config.file import load_config, parse_config
 from gpuprep.store.verify import verify_cohort
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -9,10 +9,10 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprep.geometry import Geometry, Reorientation
-from gpuprep.grids import Convention, GridMapping, map_shape, map_spacing
 from gpuprep.ops.pointwise import ClipAffine, affine, clip, rescale
 from gpuprep.ops.resample import resample
+from gpuprep.values.geometry import Geometry, Reorientation
+from gpuprep.values.grids import Convention, GridMapping, map_shape, map_spacing
 
 ORDERS = [("linear", "nearest", 1), ("cubic", "nearest", 3), ("cubic", "mirror", 3)]
 CONVENTIONS: tuple[Convention, ...] = ("centered", "nnunet", "monai", "torchio", "itk")

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gpuprep.config_file import parse_config
-from gpuprep.errors import ConfigError, ValueRangeError
-from gpuprep.findings import Findings
+from gpuprep.config.file import parse_config
 from gpuprep.ops.statistics import measure
-from gpuprep.resolve import Intensity, check_dtype, resolve_intensity
+from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
+from gpuprep.values.errors import ConfigError, ValueRangeError
+from gpuprep.values.findings import Findings
 
 
 def resolve(steps, array, mask=None, cohort=None) -> Intensity:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from dicom_series import write_series
 
-from gpuprep.case import Source
-from gpuprep.config import Config
-from gpuprep.coordinator import run
-from gpuprep.errors import InputError
+from gpuprep.config.model import Config
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
-from gpuprep.preview import preview_cohort
+from gpuprep.planning.preview import preview_cohort
+from gpuprep.running.coordinator import run
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_slice_outside_is_refused_named_or_found(cohort):
 
 def test_a_link_made_after_discovery_is_refused_by_the_worker(cohort, tmp_path, monkeypatch):
     """Between the listing and the read a file may be swapped for a link."""
-    from gpuprep import coordinator
+    from gpuprep.running import coordinator
 
     discover = coordinator.discover
 

@@ -11,10 +11,10 @@ import pytest
 from conftest import write_pair
 
 import gpuprep
-from gpuprep.config_file import parse_config
-from gpuprep.errors import BackendError, UsageError
-from gpuprep.events import CaseDone, RunFinished, RunStarted
+from gpuprep.config.file import parse_config
 from gpuprep.store.verify import verify_cohort
+from gpuprep.values.errors import BackendError, UsageError
+from gpuprep.values.events import CaseDone, RunFinished, RunStarted
 
 CONFIG = {
     "image": {
@@ -265,8 +265,8 @@ def test_a_bug_of_ours_is_told_without_a_traceback_unless_asked(
 ):
     from rich.console import Console
 
+    from gpuprep.cli.progress import ProgressView
     from gpuprep.ops import operations
-    from gpuprep.progress import ProgressView
 
     def broken(*_, **__):
         raise ZeroDivisionError("on purpose")
@@ -328,8 +328,8 @@ def test_outside_the_foreground_is_zero_where_asked(tmp_path):
 def test_what_left_the_device_is_counted_and_said(cohort_folder, tmp_path, monkeypatch):
     from rich.console import Console
 
+    from gpuprep.cli.progress import ProgressView
     from gpuprep.executors import task
-    from gpuprep.progress import ProgressView
 
     def with_fallback(*arguments):
         record = run_case(*arguments)

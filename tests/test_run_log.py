@@ -5,8 +5,8 @@ import logging
 from datetime import datetime
 
 import gpuprep
-from gpuprep.events import CaseFailed, CaseStarted, RunStarted
-from gpuprep.run_log import RunLog
+from gpuprep.ledger.log import RunLog
+from gpuprep.values.events import CaseFailed, CaseStarted, RunStarted
 
 
 def lines(output):

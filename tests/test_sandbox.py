@@ -18,15 +18,21 @@ import nibabel
 import numpy as np
 import pytest
 
-from gpuprep.case import Source
-from gpuprep.errors import CaseError, InputError, InternalError, MemoryShortage, ReaderCrash
-from gpuprep.io import sandbox as module
-from gpuprep.io import sandbox_child
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.sandbox import child as sandbox_child
+from gpuprep.io.sandbox import parent as module
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.shared_voxels import SharedMemory, map_voxels
 from gpuprep.io.scan import Scan
-from gpuprep.io.shared_voxels import SharedMemory, map_voxels
+from gpuprep.values.case import Source
+from gpuprep.values.errors import (
+    CaseError,
+    InputError,
+    InternalError,
+    MemoryShortage,
+    ReaderCrash,
+)
 
 pytestmark = pytest.mark.timeout(120)
 RULES = ReadRules()
@@ -290,7 +296,7 @@ def test_it_works_inside_a_daemonic_process(volume):
 
 
 def test_importing_it_loads_no_image_library():
-    script = "import gpuprep.io.sandbox, sys; print(*sys.modules)"
+    script = "import gpuprep.io.sandbox.parent, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config_file import parse_config
-from gpuprep.errors import MemoryShortage
+from gpuprep.config.file import parse_config
 from gpuprep.executors.task import read_rules
-from gpuprep.footprint import check_memory, footprint
-from gpuprep.io.sandbox import Sandbox
-from gpuprep.io.shared_voxels import SharedMemory
-from gpuprep.plan import CasePlan
-from gpuprep.scratch import Scratch
+from gpuprep.host.scratch import Scratch
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.shared_voxels import SharedMemory
+from gpuprep.preprocess.footprint import check_memory, footprint
+from gpuprep.preprocess.pipeline import run_case
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.reader import open_case
-from gpuprep.worker import run_case
+from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.errors import MemoryShortage
 
 MIB = 1 << 20
 CONFIG = parse_config(

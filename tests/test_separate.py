@@ -6,13 +6,13 @@ import scipy.ndimage as ndimage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.config import Resample
-from gpuprep.geometry import Geometry, Reorientation
-from gpuprep.grids import map_shape, map_spacing
+from gpuprep.config.model import Resample
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import affine, clip
 from gpuprep.ops.resample import resample
-from gpuprep.plan import separate_axis
+from gpuprep.preprocess.task import separate_axis
+from gpuprep.values.geometry import Geometry, Reorientation
+from gpuprep.values.grids import map_shape, map_spacing
 
 
 def slicewise_zoom(array: np.ndarray, shape: tuple[int, ...], axis: int, order: int) -> np.ndarray:

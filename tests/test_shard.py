@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numcodecs.zstd import Zstd
 
-from gpuprep.errors import CorruptStoreError, RunStopped, StoreError, UsageError
 from gpuprep.store import files, layout
 from gpuprep.store.array import StoredArray
 from gpuprep.store.codecs import PRESETS, preset
@@ -23,6 +22,7 @@ from gpuprep.store.layout import plan_array, shard_file
 from gpuprep.store.metadata import array_document, to_text
 from gpuprep.store.ome import axis_names
 from gpuprep.store.shard import write_encoded_shard, write_shard
+from gpuprep.values.errors import CorruptStoreError, RunStopped, StoreError, UsageError
 
 DTYPES = ["u1", "i1", "u2", "i2", "i4", "f2", "f4"]
 

@@ -15,21 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_run import contents
 
-from gpuprep import run, workforce
-from gpuprep.backlog import Backlog
-from gpuprep.case import Case, Source
-from gpuprep.config_file import parse_config
-from gpuprep.config_run import Run
-from gpuprep.crew import Crew
-from gpuprep.errors import MemoryShortage
-from gpuprep.events import CaseDone
+from gpuprep import run
+from gpuprep.config.file import parse_config
+from gpuprep.config.run import Run
 from gpuprep.executors import task
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.shares import Shares
-from gpuprep.footprint import Footprint, shares_for
-from gpuprep.interrupts import Interrupts
-from gpuprep.output import claim
-from gpuprep.plan import CasePlan, project_case
+from gpuprep.host.signals import Interrupts
+from gpuprep.ledger.output import claim
+from gpuprep.preprocess.footprint import Footprint, shares_for
+from gpuprep.preprocess.task import CasePlan, project_case
+from gpuprep.running import workforce
+from gpuprep.running.backlog import Backlog
+from gpuprep.running.crew import Crew
+from gpuprep.values.case import Case, Source
+from gpuprep.values.errors import MemoryShortage
+from gpuprep.values.events import CaseDone
 
 sizes = st.integers(0, 1 << 40)
 

@@ -10,9 +10,9 @@ import dask
 import pytest
 
 import gpuprep
-from gpuprep.config_cluster import Cluster, Slurm
-from gpuprep.errors import RunStopped, UsageError
-from gpuprep.executors import slurm
+from gpuprep.config.cluster import Cluster, Slurm
+from gpuprep.executors.clusters import slurm
+from gpuprep.values.errors import RunStopped, UsageError
 
 pytest.importorskip("dask_jobqueue", reason="pip install 'gpuprep[slurm]'")
 

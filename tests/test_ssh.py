@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import gpuprep
-from gpuprep.config_cluster import Cluster, Ssh
-from gpuprep.errors import UsageError
-from gpuprep.executors.ssh import SshHosts, connect_options
+from gpuprep.config.cluster import Cluster, Ssh
+from gpuprep.executors.clusters.ssh import SshHosts, connect_options
+from gpuprep.values.errors import UsageError
 
 pytest.importorskip("asyncssh", reason="pip install 'gpuprep[ssh]'")
 

@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from gpuprep.geometry import Geometry
 from gpuprep.ops.shear import unshear, unshear_labels
-from gpuprep.stack import Stack, stack_of
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.stack import Stack, stack_of
 
 SHAPE = (11, 14, 13)
 TURNED = Rotation.from_euler("xyz", [0.1, -0.2, 0.3]).as_matrix()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from test_cli import call
 
 import gpuprep
-from gpuprep.errors import CorruptStoreError, StoreError
-from gpuprep.events import CaseDone, CaseFailed, CaseStarted, RunFinished, RunStarted
-from gpuprep.run_state import RunState
+from gpuprep.ledger.state import RunState
 from gpuprep.store.layout import STATUS_FILE
+from gpuprep.values.errors import CorruptStoreError, StoreError
+from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, RunFinished, RunStarted
 
 
 def finished(*, remaining=0, stopped=""):
@@ -88,7 +88,7 @@ def test_a_killed_run_is_told_from_a_live_one(tmp_path):
     source.mkdir()
     for number in range(40):
         write_pair(source, number)
-    words = [sys.executable, "-m", "gpuprep.cli", "run", source, out, "--scheduler", "serial"]
+    words = [sys.executable, "-m", "gpuprep.cli.app", "run", source, out, "--scheduler", "serial"]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until = time.monotonic() + 60
         while not (out / STATUS_FILE).exists() and time.monotonic() < until:
@@ -99,7 +99,7 @@ def test_a_killed_run_is_told_from_a_live_one(tmp_path):
     assert alive.pid == process.pid
     shown = call("status", out, check=3).stdout
     assert "died" in shown
-    assert "gpuprep.cli" not in shown
+    assert "gpuprep.cli.app" not in shown
     assert f"gpuprep run {source} {out} --scheduler serial" in shown
     call("run", source, out, "--scheduler", "serial", check=0)
     assert gpuprep.status(out).remaining == 0

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from gpuprep.errors import StoreError, UsageError
-from gpuprep.geometry import Geometry
 from gpuprep.inference import GridPatches, stitch, stitch_into
 from gpuprep.inference.axis import patch_axis
 from gpuprep.store.slabs import SlabWriter
+from gpuprep.values.errors import StoreError, UsageError
+from gpuprep.values.geometry import Geometry
 
 SPREADS = st.sampled_from(["even", "fixed"])
 WEIGHTINGS = st.sampled_from(["gaussian", "constant"])

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from gpuprep.case import natural_key
-from gpuprep.errors import CorruptStoreError, StoreError, UsageError
-from gpuprep.geometry import Geometry
 from gpuprep.store.case import read_record, write_case, write_record
 from gpuprep.store.codecs import PRESETS
 from gpuprep.store.files import seal_file
 from gpuprep.store.layout import case_folder, check_case_id, check_label_name
+from gpuprep.values.case import natural_key
+from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.values.geometry import Geometry
 
 SHAPE = (9, 10, 11)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))

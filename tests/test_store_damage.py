@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuprep.errors import CorruptStoreError, GpuprepError
-from gpuprep.geometry import Geometry
 from gpuprep.store.array import StoredArray
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
 from gpuprep.store.reader import open_case
+from gpuprep.values.errors import CorruptStoreError, GpuprepError
+from gpuprep.values.geometry import Geometry
 
 SHAPE = (21, 17, 34)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.errors import StoreError
-from gpuprep.findings import Finding
-from gpuprep.geometry import Geometry
 from gpuprep.store import array as array_module
 from gpuprep.store.array import StoredArray
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.layout import case_folder
 from gpuprep.store.reader import open_case, open_cohort
+from gpuprep.values.errors import StoreError
+from gpuprep.values.findings import Finding
+from gpuprep.values.geometry import Geometry
 
 SHAPE = (21, 17, 34)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))

@@ -13,18 +13,18 @@ from rich.console import Console
 from scipy import ndimage
 
 import gpuprep
-from gpuprep.case import Source
-from gpuprep.config import Config
-from gpuprep.config_file import parse_config
-from gpuprep.errors import InputError
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
 from gpuprep.export import export_case
-from gpuprep.geometry import Geometry
-from gpuprep.inspection import inspect_path
-from gpuprep.inspection.page import page
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import Sandbox
-from gpuprep.preview import preview_cohort
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.planning.preview import preview_cohort
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
+from gpuprep.values.geometry import Geometry
+from gpuprep.viewing import inspect_path
+from gpuprep.viewing.page import page
 
 FIX = {"E_SHEAR": "fix", "W_TILT": "fix", "E_SLICE_GAP": "fix"}
 RULES = ReadRules(policy=FIX)

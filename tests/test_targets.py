@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuprep
-from gpuprep.config import Config
-from gpuprep.config_file import load_config, parse_config
-from gpuprep.errors import ConfigError, InputError
+from gpuprep.config.file import load_config, parse_config
+from gpuprep.config.model import Config
 from gpuprep.export import export_case
-from gpuprep.geometry import Geometry
-from gpuprep.grids import GridMapping, map_onto
 from gpuprep.ops.beyond import fill_beyond
-from gpuprep.plan import map_grid, separate_axis
-from gpuprep.preview import preview_cohort
-from gpuprep.reference import with_reference
+from gpuprep.planning.preview import preview_cohort
+from gpuprep.preprocess.reference import with_reference
+from gpuprep.preprocess.task import map_grid, separate_axis
+from gpuprep.values.errors import ConfigError, InputError
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import GridMapping, map_onto
 
 SOURCE = Geometry((24, 30, 28), (0.9, 1.1, 2.0), (-12.0, 20.0, 105.0))
 WIDER = Geometry(

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored import SHAPES, store_cohort, voxels_of
 
-from gpuprep.errors import StoreError, UsageError
 from gpuprep.store.reader import open_cohort
 from gpuprep.training import (
     Balanced,
@@ -33,6 +32,7 @@ from gpuprep.training import (
     write_folds,
 )
 from gpuprep.training.patch import align, place_within
+from gpuprep.values.errors import StoreError, UsageError
 
 PATCH = (16, 16, 16)
 SAMPLERS = [Uniform(), Foreground("organ"), Balanced("organ", (1, 2)), Grid((8, 8, 8))]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from stored import store_cohort
 
-from gpuprep.config_file import parse_config
-from gpuprep.coordinator import run
-from gpuprep.errors import UsageError
+from gpuprep.config.file import parse_config
 from gpuprep.export import export_case
+from gpuprep.running.coordinator import run
 from gpuprep.store.reader import Cohort, open_cohort
 from gpuprep.training import Foreground, PatchDataset, PatchLoader, PatchSampler
 from gpuprep.training.monai import MonaiCases, MonaiPatches
+from gpuprep.values.errors import UsageError
 
 # what MONAI and torch say while they are imported, and that DataLoader forks while torch has threads
 pytestmark = [

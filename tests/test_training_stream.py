@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from stored import store_cohort
 
-from gpuprep.errors import UsageError
 from gpuprep.training import Foreground, PatchDataset
+from gpuprep.values.errors import UsageError
 
 torch = pytest.importorskip("torch")
 

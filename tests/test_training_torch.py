@@ -17,8 +17,8 @@ from kernels.cuda_on_cpu.cpu_module import missing
 from nvcomp_stand_in import nvcomp_stand_in
 from stored import store_cohort
 
-from gpuprep.errors import BackendError
 from gpuprep.training import Foreground, PatchDataset, PatchLoader, PatchSampler
+from gpuprep.values.errors import BackendError
 
 torch = pytest.importorskip("torch")
 

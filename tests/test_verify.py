@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuprep.geometry import Geometry
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.commit import append_line
 from gpuprep.store.layout import case_folder
 from gpuprep.store.record import read_record
 from gpuprep.store.shard import write_encoded_shard
 from gpuprep.store.verify import Problem, verify_case, verify_cohort
+from gpuprep.values.geometry import Geometry
 
 SHAPE = (20, 17, 18)
 GRID = Geometry(SHAPE)

@@ -12,8 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 import gpuprep
-from gpuprep.config_file import parse_config
-from gpuprep.geometry import Geometry
+from gpuprep.config.file import parse_config
+from gpuprep.values.geometry import Geometry
 
 SLOPES = np.array([1.0, -0.7, 0.4])
 ORDERS = [

@@ -16,10 +16,10 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from gpuprep.case import Source
-from gpuprep.geometry import Geometry
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
+from gpuprep.values.case import Source
+from gpuprep.values.geometry import Geometry
 
 SHAPE, SPACING, ORIGIN = (7, 6, 5), (0.75, 1.5, 2.5), (-20.0, 31.0, 12.5)
 STEP = 2.0**-8  # mm that one stored unit means

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpuprep.cohort import Found
+from gpuprep.cohort.discover import Found
 
 
 def plant(root: Path, *files: str) -> Path:

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config_file import parse_config
+from gpuprep.config.file import parse_config
 from gpuprep.executors.task import read_rules
 from gpuprep.io.reader import read
-from gpuprep.output import claim
-from gpuprep.plan import CasePlan
+from gpuprep.ledger.output import claim
+from gpuprep.preprocess.pipeline import run_case
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.reader import open_case
-from gpuprep.worker import run_case
+from gpuprep.values.case import Case, LabelSource, Source
 from paths import Stages, Task, Work
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import SimpleITK as sitk
 import zarr
 
-from gpuprep.geometry import Geometry
-from gpuprep.grids import map_spacing
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import map_spacing
 from paths import Stages, Stopwatch, Task, Work
 
 _INTERPOLATORS = {"cubic": sitk.sitkBSpline, "linear": sitk.sitkLinear}

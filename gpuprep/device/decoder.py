@@ -9,7 +9,7 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gpuprep.errors import DeviceLost
+from gpuprep.values.errors import DeviceLost
 
 _ALIGNMENT = 16  # bytes; nvCOMP asks for no more of any format
 

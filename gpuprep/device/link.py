@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.device.driver import Bytes, Driver, Event
-from gpuprep.errors import DeviceLost
 from gpuprep.kernels.loader import Engine
+from gpuprep.values.errors import DeviceLost
 
 Array = NDArray[Any]
 

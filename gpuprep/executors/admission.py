@@ -14,9 +14,9 @@ import distributed
 import numpy
 
 import gpuprep
-from gpuprep.backend import cupy_missing
-from gpuprep.errors import GpuprepError
-from gpuprep.store.objects import to_place
+from gpuprep.host.backend import cupy_missing
+from gpuprep.store.places import to_place
+from gpuprep.values.errors import GpuprepError
 
 _DEATHS = "distributed.scheduler.allowed-failures"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.ops.statistics import Histogram
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.events import CaseDone, CaseFailed
 
 WORKER_DIED = "WORKER_DIED"
 """The code of a case whose worker died: of it, or of another case that the worker had in hand."""

@@ -19,14 +19,14 @@ from dask.utils import key_split
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from gpuprep.events import CaseFailed, Listener
 from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import WORKER_DIED, Outcome
-from gpuprep.executors.cluster import Cluster
+from gpuprep.executors.clusters.cluster import Cluster
 from gpuprep.executors.messages import perform_and_tell, unpack
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import explain, perform_in_slot
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.events import CaseFailed, Listener
 
 _LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
 _REVIEW_SECONDS = 0.5  # between looks for tasks that ended without an outcome

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from gpuprep.errors import Overdue
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.files import append_line
 from gpuprep.store.layout import ATTEMPTS_FILE
+from gpuprep.values.errors import Overdue
 
 
 @contextmanager

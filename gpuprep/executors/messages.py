@@ -14,10 +14,10 @@ from typing import Any
 
 from distributed import get_worker
 
-from gpuprep.events import CaseDone, CaseFailed, StageSpan
 from gpuprep.executors.base import Outcome
 from gpuprep.ops.statistics import Histogram
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
 
 def perform_and_tell(

@@ -11,8 +11,6 @@ from typing import Any
 
 from distributed import Client
 
-from gpuprep.errors import GpuprepError, UsageError
-from gpuprep.events import Listener, Notice
 from gpuprep.executors.admission import (
     Terms,
     examine,
@@ -21,7 +19,9 @@ from gpuprep.executors.admission import (
     objections,
     shortage,
 )
-from gpuprep.store.objects import ObjectPath, Place, to_place
+from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.values.errors import GpuprepError, UsageError
+from gpuprep.values.events import Listener, Notice
 
 _EVERY_SECONDS = 2.0
 _ANSWER_SECONDS = 20.0

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.executors.task import Workplace, explain, perform
-from gpuprep.plan import CasePlan
+from gpuprep.preprocess.task import CasePlan
 
 
 class SerialExecutor:

@@ -13,24 +13,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gpuprep.config import Config
+from gpuprep.config.model import Config
 from gpuprep.device.link import Link
-from gpuprep.errors import TRANSIENT, CaseError, GpuprepError, InputError, RunStopped, StoreError
-from gpuprep.events import CaseDone, CaseFailed
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import killed_when_overdue
 from gpuprep.executors.shares import Shares
-from gpuprep.footprint import shares_for, source_in_memory
+from gpuprep.host.owners import make_scratch
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.ledger.output import load_fingerprint, load_output_config
 from gpuprep.ops.statistics import Histogram
-from gpuprep.output import load_fingerprint, load_output_config
-from gpuprep.owner import make_scratch
-from gpuprep.plan import CasePlan, project_case
-from gpuprep.prepare import Stopwatch
+from gpuprep.preprocess.footprint import shares_for, source_in_memory
+from gpuprep.preprocess.measure import Stopwatch
+from gpuprep.preprocess.pipeline import measure_case, run_case
+from gpuprep.preprocess.task import CasePlan, project_case
 from gpuprep.store.files import CHECK_DISK
-from gpuprep.store.objects import to_place
-from gpuprep.worker import measure_case, run_case
+from gpuprep.store.places import to_place
+from gpuprep.values.errors import (
+    TRANSIENT,
+    CaseError,
+    GpuprepError,
+    InputError,
+    RunStopped,
+    StoreError,
+)
+from gpuprep.values.events import CaseDone, CaseFailed
 
 Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]
 """A block in which a plan may take so many seconds."""

@@ -1,7 +1,7 @@
 """From stored arrays, and predictions on their grid, to files that other software opens."""
 
 from gpuprep.export.case import Exported, export_case, find_case, find_label
-from gpuprep.export.cohort import Converted, convert_cohort
+from gpuprep.export.convert import Converted, convert_cohort
 from gpuprep.export.files import SUFFIXES, suffix_of, whole_file, write_volume, write_voxels
 from gpuprep.export.native import NativeGrid, to_native
 from gpuprep.export.prediction import Placed, export_prediction, prediction_to_native

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import StoreError, UsageError
 from gpuprep.export.files import check_target, portable, whole_file, write_voxels
 from gpuprep.export.native import LabelRule, to_native
-from gpuprep.geometry import Geometry
 from gpuprep.store.reader import Case, Cohort, StoredArray, open_cohort
-from gpuprep.volume import Volume
+from gpuprep.values.errors import StoreError, UsageError
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Volume
 
 _SHOWN = 8  # names listed in an error
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
-from gpuprep.geometry import Geometry
-from gpuprep.volume import Volume
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Volume
 
 SUFFIXES = (".nii", ".nii.gz", ".mha")
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
 from gpuprep.export.case import find_label
 from gpuprep.store.reader import Case
+from gpuprep.values.errors import UsageError
 
 
 class Labelled(NamedTuple):

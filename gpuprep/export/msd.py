@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gpuprep.errors import UsageError
 from gpuprep.export.case import write_exported
 from gpuprep.export.files import whole_file
 from gpuprep.export.labelled import Labelled, label_values
+from gpuprep.values.errors import UsageError
 
 
 def write_msd(labelled: Sequence[Labelled], folder: Path) -> None:

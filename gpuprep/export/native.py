@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpuprep.errors import CorruptStoreError
-from gpuprep.geometry import Box, Geometry, Reorientation
-from gpuprep.grids import GridMapping
 from gpuprep.ops.beyond import fill_beyond
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
-from gpuprep.volume import Volume
+from gpuprep.values.errors import CorruptStoreError
+from gpuprep.values.geometry import Box, Geometry, Reorientation
+from gpuprep.values.grids import GridMapping
+from gpuprep.values.volume import Volume
 
 LabelRule = Literal["nearest", "linear"]
 """``nearest``: the label of the nearest voxel; ``linear``: the label with most weight among eight."""

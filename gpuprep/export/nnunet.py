@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
 from gpuprep.export.files import whole_file
 from gpuprep.export.labelled import Labelled, label_values
-from gpuprep.geometry import Geometry
 from gpuprep.store.reader import Case
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
 _BLOCK = (32, 32, 32)  # 128 KiB of float32, nnU-Net's limit
 _CHUNK = (96, 128, 128)  # 6 MiB of float32

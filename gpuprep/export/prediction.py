@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.case import Source
-from gpuprep.errors import GpuprepError, UsageError
 from gpuprep.export.case import Exported, find_case, write_exported
 from gpuprep.export.files import SUFFIXES, check_target, suffix_of
 from gpuprep.export.native import LabelRule, to_native
-from gpuprep.geometry import Geometry
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import read_document
 from gpuprep.store.layout import GROUP_FILE
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.reader import Case
-from gpuprep.volume import Volume
+from gpuprep.values.case import Source
+from gpuprep.values.errors import GpuprepError, UsageError
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Volume
 
 _SAME_GRID_MM = 0.01  # at any corner; files keep their grid in float32
 

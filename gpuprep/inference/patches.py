@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
-from gpuprep.geometry import Box, Shape
 from gpuprep.inference.axis import PatchAxis, Spread, Weighting, patch_axis
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Box, Shape
 
 
 class Readable(Protocol):

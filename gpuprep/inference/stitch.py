@@ -15,11 +15,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.errors import UsageError
-from gpuprep.geometry import Geometry
 from gpuprep.inference.patches import GridPatches
 from gpuprep.store.array import StoredArray
 from gpuprep.store.slabs import SlabWriter
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
 Result = Literal["mean", "argmax"]
 """``mean``: the predictions' weighted mean; ``argmax``: the channel where that is largest, as a label."""

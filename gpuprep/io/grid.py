@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import InputError
-from gpuprep.findings import Findings
-from gpuprep.geometry import Affine, Geometry, shear_degrees
 from gpuprep.io.rules import ReadRules
-from gpuprep.stack import stack_of
+from gpuprep.values.errors import InputError
+from gpuprep.values.findings import Findings
+from gpuprep.values.geometry import Affine, Geometry, shear_degrees
+from gpuprep.values.stack import stack_of
 
 _RESOLUTION = 1e-12
 

@@ -18,9 +18,9 @@ from typing import Literal, Self
 import numpy as np
 from isal import igzip, isal_zlib
 
-from gpuprep.errors import InputError
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import FileIdentity, Voxels
+from gpuprep.values.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 _STEP = 1 << 20

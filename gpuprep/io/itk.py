@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from gpuprep.errors import InputError, MemoryShortage
-from gpuprep.geometry import Geometry
 from gpuprep.io.integrity import file_identity
 from gpuprep.io.scan import Voxels
-from gpuprep.io.text_header import TextHeader
+from gpuprep.io.text.header import TextHeader
+from gpuprep.values.errors import InputError, MemoryShortage
+from gpuprep.values.geometry import Geometry
 
 _IMAGE_IO = {"metaimage": "MetaImageIO", "nrrd": "NrrdImageIO"}
 _AGREE = 1e-5  # relative to the volume's extent: what two parsers of one header may differ by

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpuprep.errors import InputError
 from gpuprep.io.rules import ReadRules
+from gpuprep.values.errors import InputError
 
 DEFLATE_RATIO = 1032
 """No deflate stream expands by more (258 bytes from 2 bits, RFC 1951)."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuprep.case import Source
-from gpuprep.errors import InputError
-from gpuprep.io.dicom_header import looks_like_dicom
-from gpuprep.io.dicom_scan import peek_dicom, read_dicom
+from gpuprep.io.dicom.header import looks_like_dicom
+from gpuprep.io.dicom.scan import peek_dicom, read_dicom
 from gpuprep.io.integrity import ByteSource, open_regular
 from gpuprep.io.limits import check_inside
-from gpuprep.io.meta_header import looks_like_meta
-from gpuprep.io.nifti import header_path, peek_nifti, read_nifti
-from gpuprep.io.nifti_header import looks_like_nifti
-from gpuprep.io.nrrd_header import looks_like_nrrd
+from gpuprep.io.nifti.header import looks_like_nifti
+from gpuprep.io.nifti.scan import header_path, peek_nifti, read_nifti
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Allocate, Preview, Scan, own_memory
-from gpuprep.io.text_volume import peek_text_volume, read_text_volume
+from gpuprep.io.text.metaimage import looks_like_meta
+from gpuprep.io.text.nrrd import looks_like_nrrd
+from gpuprep.io.text.scan import peek_text_volume, read_text_volume
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
 
 
 def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> Scan:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gpuprep.findings import Findings, Policy
+from gpuprep.values.findings import Findings, Policy
 
 GANTRY_TILT: Mapping[str, Policy] = {"W_TILT": "error"}
 """Stricter than the code's default: no grid without shear can hold a tilted series."""

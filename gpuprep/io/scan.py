@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import MemoryShortage
-from gpuprep.findings import Finding
-from gpuprep.geometry import Geometry
-from gpuprep.stack import Stack, stack_of
-from gpuprep.volume import Volume
+from gpuprep.values.errors import MemoryShortage
+from gpuprep.values.findings import Finding
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.stack import Stack, stack_of
+from gpuprep.values.volume import Volume
 
 Voxels = NDArray[Any]
 Allocate = Callable[[tuple[int, ...], "np.dtype[Any]"], Voxels]

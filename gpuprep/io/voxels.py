@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.findings import Findings
 from gpuprep.io.scan import Allocate, Voxels
+from gpuprep.values.findings import Findings
 
 KEPT = tuple(np.dtype(code) for code in ("u1", "i1", "u2", "i2", "u4", "i4", "f4"))
 """Dtypes that voxels keep as they are stored; wider ones are narrowed where that is exact."""

@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.grids import GridMapping
 from gpuprep.ops.band import Band, Boundary, Table, floor, fold, interpolate, smooth, trim
+from gpuprep.values.grids import GridMapping
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 

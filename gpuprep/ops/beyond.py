@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import snapped
+from gpuprep.values.grids import GridMapping
 
 
 def fill_beyond(

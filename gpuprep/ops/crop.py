@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.geometry import Box, Shape
+from gpuprep.values.geometry import Box, Shape
 
 Array = NDArray[Any]
 

@@ -17,13 +17,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import AxisWeights, axis_weights, grid_axes, slicewise, snapped
 from gpuprep.ops.crop import tight_box
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.statistics import label_counts
+from gpuprep.values.grids import GridMapping
 
 __all__ = ["label_counts", "merge_structures", "place_labels", "resample_labels"]
 

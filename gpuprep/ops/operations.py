@@ -14,8 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.geometry import Box, Shape
-from gpuprep.grids import GridMapping
+from gpuprep.host.scratch import Scratch
 from gpuprep.ops import crop
 from gpuprep.ops.axis import Interpolation
 from gpuprep.ops.band import Boundary
@@ -24,8 +23,9 @@ from gpuprep.ops.mask import fill_holes
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import Distribution, measure
-from gpuprep.scratch import Scratch
-from gpuprep.volume import Chunked
+from gpuprep.values.geometry import Box, Shape
+from gpuprep.values.grids import GridMapping
+from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
 Image = Array | Chunked

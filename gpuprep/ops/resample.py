@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import Axes, Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.gather import gather, memory_order
@@ -28,6 +27,7 @@ from gpuprep.ops.linear import apply_linear
 from gpuprep.ops.parallel import Threads, open_threads, split
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.separable import Limits, apply_axes
+from gpuprep.values.grids import GridMapping
 
 Array = NDArray[Any]
 

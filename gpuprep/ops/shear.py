@@ -14,13 +14,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import Interpolation
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.resample import resample
-from gpuprep.stack import Stack
+from gpuprep.values.grids import GridMapping
+from gpuprep.values.stack import Stack
 
 Array = NDArray[Any]
 

@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.errors import CorruptStoreError
 from gpuprep.store.codecs import Bytes, check_frame
 from gpuprep.store.files import CaseVersion, case_version, open_inside, read_document
 from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
-from gpuprep.store.object_shard import open_object_shard
-from gpuprep.store.objects import ObjectPath, to_place
+from gpuprep.store.objects.shard import open_object_shard
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
+from gpuprep.store.places import ObjectPath, to_place
+from gpuprep.values.errors import CorruptStoreError
 
 _OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) // 4)
 _opened: deque[tuple[weakref.ref[StoredArray], Index]] = deque()

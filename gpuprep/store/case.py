@@ -9,8 +9,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from gpuprep.errors import StoreError
-from gpuprep.geometry import Geometry
 from gpuprep.store import ome
 from gpuprep.store.codecs import ChunkCodec, preset
 from gpuprep.store.files import FileSeal, write_file
@@ -28,7 +26,9 @@ from gpuprep.store.locations import index_label, locations_file, to_npy
 from gpuprep.store.metadata import array_document, group_document, to_text
 from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import sample_chunks, write_shard
-from gpuprep.volume import Chunked
+from gpuprep.values.errors import StoreError
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Chunked
 
 __all__ = ["Level", "read_record", "write_case", "write_record"]
 

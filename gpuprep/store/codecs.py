@@ -24,8 +24,8 @@ import numcodecs.zstd
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import StoreError, UsageError
 from gpuprep.store.planes import encode_planes
+from gpuprep.values.errors import StoreError, UsageError
 
 # Blosc's own thread pool is global state that neither forks nor mixes with our threads.
 numcodecs.blosc.use_threads = False

@@ -17,9 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gpuprep.errors import StoreError
-from gpuprep.failpoints import failpoint
-from gpuprep.owner import is_abandoned, mark, owner_in, this_process
+from gpuprep.host.failpoints import failpoint
+from gpuprep.host.owners import is_abandoned, mark, owner_in, this_process
 from gpuprep.store.exchange import exchange
 from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
 from gpuprep.store.layout import (
@@ -28,6 +27,7 @@ from gpuprep.store.layout import (
     case_folder,
     check_case_id,
 )
+from gpuprep.values.errors import StoreError
 
 __all__ = ["Staging", "append_line", "read_lines", "sweep"]
 

@@ -15,10 +15,16 @@ from typing import Any
 
 import google_crc32c
 
-from gpuprep.errors import TRANSIENT, CorruptStoreError, RunStopped, StoreError, StoreFault
-from gpuprep.failpoints import failpoint
+from gpuprep.host.failpoints import failpoint
 from gpuprep.store.layout import RECORD_FILE
-from gpuprep.store.objects import ObjectPath, Place
+from gpuprep.store.places import ObjectPath, Place
+from gpuprep.values.errors import (
+    TRANSIENT,
+    CorruptStoreError,
+    RunStopped,
+    StoreError,
+    StoreFault,
+)
 
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20

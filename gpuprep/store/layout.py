@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.errors import StoreError, UsageError
+from gpuprep.values.errors import StoreError, UsageError
 
 CONFIG_FILE = "gpuprep.json"
 MANIFEST_FILE = "manifest.jsonl"

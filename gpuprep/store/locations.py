@@ -21,12 +21,12 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import CorruptStoreError
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import read_document
 from gpuprep.store.layout import label_array
-from gpuprep.store.objects import Place
+from gpuprep.store.places import Place
 from gpuprep.store.record import read_record
+from gpuprep.values.errors import CorruptStoreError
 
 SEED = 1234
 AT_LEAST = 10_000  # voxels of a class that has as many

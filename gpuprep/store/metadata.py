@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.errors import CorruptStoreError, StoreError
 from gpuprep.store.codecs import ChunkCodec, Decode, find_decoder
 from gpuprep.store.layout import NUMBER_KINDS, ArrayLayout
+from gpuprep.values.errors import CorruptStoreError, StoreError
 
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 _CHUNK_LIMIT = 256 << 20  # bytes a reader is willing to decode at once

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.geometry import Geometry
 from gpuprep.store.layout import image_array
+from gpuprep.values.geometry import Geometry
 
 FORMAT_VERSION = 1  # of attributes.gpuprep and record.json
 _OME_VERSION = "0.5"

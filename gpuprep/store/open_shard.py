@@ -20,10 +20,10 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import CorruptStoreError, UsageError
 from gpuprep.store.codecs import CRC_BYTES, Bytes
-from gpuprep.store.objects import Place
+from gpuprep.store.places import Place
 from gpuprep.store.shard import MISSING
+from gpuprep.values.errors import CorruptStoreError, UsageError
 
 CrcPolicy = Literal["always", "first", "never"]
 Access = Literal["mmap", "pread"]

@@ -9,10 +9,6 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-from gpuprep.case import natural_key
-from gpuprep.errors import CorruptStoreError, StoreError, UsageError
-from gpuprep.findings import Finding
-from gpuprep.geometry import Geometry
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import case_version, read_document
 from gpuprep.store.layout import (
@@ -27,10 +23,14 @@ from gpuprep.store.layout import (
     label_array,
 )
 from gpuprep.store.metadata import parse_document
-from gpuprep.store.objects import ObjectPath, Place, case_place, to_place
 from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
+from gpuprep.store.places import ObjectPath, Place, case_place, to_place
 from gpuprep.store.record import check_documents, read_record
+from gpuprep.values.case import natural_key
+from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.values.findings import Finding
+from gpuprep.values.geometry import Geometry
 
 __all__ = [
     "Access",

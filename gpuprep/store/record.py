@@ -9,10 +9,10 @@ from typing import Any
 
 import google_crc32c
 
-from gpuprep.errors import CorruptStoreError, StoreError
 from gpuprep.store.files import CaseVersion, read_document, write_file
 from gpuprep.store.layout import GROUP_FILE, RECORD_FILE
-from gpuprep.store.objects import ObjectPath, Place, to_place
+from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.values.errors import CorruptStoreError, StoreError
 
 _SEAL = "record_crc32c"
 

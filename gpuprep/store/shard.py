@@ -23,12 +23,12 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import StoreError
 from gpuprep.store.codecs import CRC_BYTES, Encode
 from gpuprep.store.files import FileSeal, write_file
 from gpuprep.store.indexing import rows_of
 from gpuprep.store.layout import Index
-from gpuprep.volume import Chunked
+from gpuprep.values.errors import StoreError
+from gpuprep.values.volume import Chunked
 
 MISSING = -1  # the all-ones offset and length of an absent chunk, read as int64
 

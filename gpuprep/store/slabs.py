@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import StoreError, UsageError
 from gpuprep.store.codecs import preset
 from gpuprep.store.files import storage_faults, write_file
 from gpuprep.store.layout import GROUP_FILE, ArrayLayout, shard_file
 from gpuprep.store.metadata import array_document, to_text
 from gpuprep.store.ome import axis_names
 from gpuprep.store.shard import write_shard
+from gpuprep.values.errors import StoreError, UsageError
 
 
 class SlabWriter:

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuprep.case import natural_key
-from gpuprep.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import parse_lines, read_document, read_lines, seal_file, storage_faults
 from gpuprep.store.layout import (
@@ -22,8 +20,10 @@ from gpuprep.store.layout import (
     RECORD_FILE,
 )
 from gpuprep.store.metadata import parse_document
-from gpuprep.store.objects import ObjectPath, Place, to_place
+from gpuprep.store.places import ObjectPath, Place, to_place
 from gpuprep.store.record import read_record
+from gpuprep.values.case import natural_key
+from gpuprep.values.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
 
 _REMAKE = "delete the case's folder and run again; the case will be made anew"
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.errors import UsageError
 from gpuprep.store.reader import Case, Cohort, open_cohort
 from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch
 from gpuprep.training.samplers import Pool, Sampler, Uniform
+from gpuprep.values.errors import UsageError
 
 Sample = dict[str, Any]
 Key = tuple[int, int]  # epoch, number

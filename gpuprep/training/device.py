@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.backend import cupy_missing
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.device.decoder import Decoder, Extents, NvcompDecoder
 from gpuprep.device.driver import Bytes, Driver, Event
-from gpuprep.errors import BackendError, DeviceLost, StoreError, UsageError
+from gpuprep.host.backend import cupy_missing
 from gpuprep.ops.device.scatter import BOX_FIELDS, scatter_device
 from gpuprep.store.codecs import preset
 from gpuprep.training.dataset import Key, PatchDataset
 from gpuprep.training.gather import Gathered, Tensor, check_codec, gather
+from gpuprep.values.errors import BackendError, DeviceLost, StoreError, UsageError
 
 Batch = dict[str, Any]
 Deliver = Callable[[Batch], Any]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.errors import StoreError, UsageError
 from gpuprep.store.reader import Cohort
+from gpuprep.values.errors import StoreError, UsageError
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.device.decoder import Extents
-from gpuprep.errors import BackendError, UsageError
 from gpuprep.ops.device.scatter import PADDING, ZEROS
 from gpuprep.store.array import StoredArray
 from gpuprep.store.codecs import Bytes
@@ -23,6 +22,7 @@ from gpuprep.store.indexing import cut_range
 from gpuprep.store.reader import Case
 from gpuprep.training.dataset import Key, PatchDataset
 from gpuprep.training.patch import Position, find_label, padding_of, part_inside
+from gpuprep.values.errors import BackendError, UsageError
 
 Boxes = list[tuple[int, ...]]
 Slices = tuple[slice, ...]

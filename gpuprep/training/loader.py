@@ -10,9 +10,9 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from gpuprep.errors import BackendError, UsageError
 from gpuprep.training.dataset import Key, PatchDataset
 from gpuprep.training.device import open_device
+from gpuprep.values.errors import BackendError, UsageError
 
 
 class PatchSampler:

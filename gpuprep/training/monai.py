@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
-from gpuprep.geometry import Geometry
 from gpuprep.store.reader import Case, Cohort, open_cohort
 from gpuprep.training.dataset import Key, PatchDataset, Sample
 from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, find_label
+from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
 Transform = Callable[[Sample], Any]
 

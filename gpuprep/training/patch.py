@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
 from gpuprep.store.array import StoredArray
 from gpuprep.store.reader import Case
+from gpuprep.values.errors import UsageError
 
 Position = tuple[int, int, int]
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
+from gpuprep.values.errors import UsageError
 
 SEED_LIMIT = 1 << 32
 

@@ -14,11 +14,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.errors import UsageError
 from gpuprep.store.locations import Locations, case_locations
 from gpuprep.store.reader import Case, Cohort
 from gpuprep.training.patch import Position, find_label, place_within
 from gpuprep.training.plan import Turn
+from gpuprep.values.errors import UsageError
 
 
 @dataclass(frozen=True)

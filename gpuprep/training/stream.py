@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.errors import UsageError
 from gpuprep.training.dataset import PatchDataset, Sample
+from gpuprep.values.errors import UsageError
 
 try:
     import torch

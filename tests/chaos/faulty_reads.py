@@ -15,9 +15,9 @@ import numpy as np
 import SimpleITK as sitk
 from fuzz_samples import Sample, make_samples
 
-from gpuprep.case import Source
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
+from gpuprep.values.case import Source
 
 ONCE = ("read:EIO", "open:ESTALE")
 ALWAYS = ("read:short:always", "read:EINTR:every=2")

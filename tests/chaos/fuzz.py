@@ -33,11 +33,11 @@ from fuzz_mutations import (
 from fuzz_samples import Sample, make_samples
 from inotify import Watch
 
-from gpuprep.case import Source
-from gpuprep.errors import CaseError, InputError, InternalError, ReaderCrash
-from gpuprep.findings import CODES
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.values.case import Source
+from gpuprep.values.errors import CaseError, InputError, InternalError, ReaderCrash
+from gpuprep.values.findings import CODES
 
 DEADLINE_SECONDS = 10.0
 _SLACK_SECONDS = 30.0  # to start another child, on a busy machine

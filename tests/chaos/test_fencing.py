@@ -7,13 +7,13 @@ from runs import end, start
 from test_run import contents
 
 import gpuprep
-from gpuprep.case import Case, LabelSource, Source
-from gpuprep.config_file import parse_config
+from gpuprep.config.file import parse_config
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.task import perform_in_slot
-from gpuprep.output import claim
-from gpuprep.plan import CasePlan
+from gpuprep.ledger.output import claim
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.verify import verify_cohort
+from gpuprep.values.case import Case, LabelSource, Source
 
 pytestmark = pytest.mark.slow
 

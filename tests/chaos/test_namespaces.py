@@ -10,11 +10,11 @@ from conftest import write_pair
 from hosts import Hosts, hosts
 from test_run import contents
 
-from gpuprep.certificates import make_certificates
+from gpuprep.executors.clusters.certificates import make_certificates
 
 pytestmark = pytest.mark.slow
 
-GPUPREP = (sys.executable, "-m", "gpuprep.cli")
+GPUPREP = (sys.executable, "-m", "gpuprep.cli.app")
 CASES = 10
 LIST_HOSTS = """
 import sys

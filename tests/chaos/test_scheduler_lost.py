@@ -12,14 +12,14 @@ import pytest
 from conftest import write_pair
 from test_run import contents
 
-from gpuprep.certificates import make_certificates
-from gpuprep.config_file import load_config
-from gpuprep.executors.cluster import tls_security
-from gpuprep.executors.existing import knock
+from gpuprep.config.file import load_config
+from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.executors.clusters.cluster import tls_security
+from gpuprep.executors.clusters.existing import knock
 
 pytestmark = pytest.mark.slow
 
-GPUPREP = (sys.executable, "-m", "gpuprep.cli")
+GPUPREP = (sys.executable, "-m", "gpuprep.cli.app")
 CASES = 10
 
 

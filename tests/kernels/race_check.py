@@ -8,7 +8,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpuprep.ops.device.scatter as scatter
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine, read_source
 from gpuprep.ops.device import (
     above_box_device,
@@ -22,6 +21,7 @@ from gpuprep.ops.device import (
     slice_ranges_device,
 )
 from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 from kernels.mutants import narrowed
 from kernels.test_scatter import assert_scattered

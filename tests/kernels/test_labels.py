@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import resample_labels_device
 from gpuprep.ops.labels import resample_labels
+from gpuprep.values.grids import GridMapping
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
 KINDS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")

@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from gpuprep.geometry import Reorientation
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops import crop
 from gpuprep.ops.device import (
@@ -28,6 +26,8 @@ from gpuprep.ops.label_statistics import measure_labels
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
+from gpuprep.values.geometry import Reorientation
+from gpuprep.values.grids import GridMapping
 from kernels.test_labels import KINDS as LABEL_KINDS
 from kernels.test_labels import label_map
 from kernels.test_resample import KINDS, voxels

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import gpuprep.ops.device.scatter as scatter
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import SOURCES, Engine, read_source
 from gpuprep.ops.crop import above_box, nonzero_box
 from gpuprep.ops.device import (
@@ -29,6 +28,7 @@ from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
 from gpuprep.ops.statistics import measure
+from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
 from kernels.kernel_engines import cpu_engine
 from kernels.mutants import MUTANTS, narrowed

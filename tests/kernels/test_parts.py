@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from gpuprep.geometry import Reorientation
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import Part, needed_slices, resample_device, resample_labels_device
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.values.geometry import Reorientation
+from gpuprep.values.grids import GridMapping
 from kernels.test_labels import label_map
 from kernels.test_resample import voxels
 

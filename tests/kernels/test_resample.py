@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import resample_device
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip, rescale
 from gpuprep.ops.resample import resample
+from gpuprep.values.grids import GridMapping
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
 KINDS = ("?", "i1", "u1", "i2", "u2", "i4", "f4", "f8")

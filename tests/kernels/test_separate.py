@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from gpuprep.geometry import Reorientation
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import resample_device, resample_labels_device, slice_ranges_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
+from gpuprep.values.geometry import Reorientation
+from gpuprep.values.grids import GridMapping
 from kernels.test_labels import label_map
 from kernels.test_resample import assert_equal, voxels
 

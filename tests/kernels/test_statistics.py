@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from gpuprep.geometry import Reorientation
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import measure_device
 from gpuprep.ops.device.statistics import DeviceDistribution, value_range_device
 from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.statistics import measure
+from gpuprep.values.geometry import Reorientation
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257, 4095, 4096, 4097)
 KINDS = ("?", "i1", "u1", "i2", "u2", "i4", "f4", "f8")

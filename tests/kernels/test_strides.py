@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gpuprep.geometry import Reorientation
-from gpuprep.grids import GridMapping
 from gpuprep.ops.resample import resample
+from gpuprep.values.geometry import Reorientation
+from gpuprep.values.grids import GridMapping
 from kernels.test_labels import assert_equal as assert_equal_labels
 from kernels.test_resample import assert_equal, voxels
 

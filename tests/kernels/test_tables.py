@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.kernels.tables import Tables
 from gpuprep.ops.device import resample_device, resample_labels_device
+from gpuprep.values.grids import GridMapping
 from kernels.test_resample import voxels
 
 

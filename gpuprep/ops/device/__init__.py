@@ -4,17 +4,17 @@ Arrays stay where they are: what goes in and comes out belongs to the engine's a
 ``kernels.loader``). Work is queued on the current stream; only numbers and histograms come to the host.
 """
 
-from gpuprep.ops.device.boxes import above_box_device, label_box_device, nonzero_box_device
 from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
 from gpuprep.ops.device.label_statistics import measure_labels_device
 from gpuprep.ops.device.labels import resample_labels_device
-from gpuprep.ops.device.masks import (
+from gpuprep.ops.device.pointwise import (
     above_mask_device,
     cleaned_device,
     label_mask_device,
     masked_device,
     nonzero_mask_device,
 )
+from gpuprep.ops.device.profiles import above_box_device, label_box_device, nonzero_box_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.sampling import Part, needed_slices
 from gpuprep.ops.device.scatter import scatter_device

@@ -15,7 +15,7 @@ from gpuprep.ops.device.arguments import (
     source_name,
     strides_of,
 )
-from gpuprep.ops.device.masks import empty_like
+from gpuprep.ops.device.pointwise import empty_like
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.label_statistics import LabelStatistics, check_labels, collect
 

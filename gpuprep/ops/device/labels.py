@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.axis import AxisWeights, grid_axes, slicewise
 from gpuprep.ops.device.arguments import LABELS, lengths_of, point_grid, strides_of
-from gpuprep.ops.device.direct import pick_tables
+from gpuprep.ops.device.linear import pick_tables
 from gpuprep.ops.device.sampling import Part, Sampling
 from gpuprep.ops.device.target import Target
+from gpuprep.values.grids import GridMapping
 
 _THREADS = 128
 

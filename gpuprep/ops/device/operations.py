@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.device.link import Link
-from gpuprep.geometry import Box, Shape
-from gpuprep.grids import GridMapping
 from gpuprep.ops import device
 from gpuprep.ops.device.arguments import SOURCES
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
@@ -24,7 +22,9 @@ from gpuprep.ops.device.target import chunked
 from gpuprep.ops.operations import Held, HostOperations, Image, Resampling
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.statistics import Distribution
-from gpuprep.volume import Chunked
+from gpuprep.values.geometry import Box, Shape
+from gpuprep.values.grids import GridMapping
+from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
 Result = TypeVar("Result")

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.grids import GridMapping
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.axis import Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
-from gpuprep.ops.device.direct import linear, pick
 from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
+from gpuprep.ops.device.linear import linear, pick
 from gpuprep.ops.device.sampling import Part, Sampling
 from gpuprep.ops.device.separable import Limits, apply_axes
 from gpuprep.ops.device.statistics import value_range_device
 from gpuprep.ops.device.target import Target
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, clip
 from gpuprep.ops.resample import about_origin
+from gpuprep.values.grids import GridMapping
 
 
 def resample_device(

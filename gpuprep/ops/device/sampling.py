@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.geometry import Shape
-from gpuprep.grids import GridMapping
 from gpuprep.ops.axis import Axes, AxisWeights, Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.gather import memory_order
+from gpuprep.values.geometry import Shape
+from gpuprep.values.grids import GridMapping
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""What this machine has: versions, engine, cores, memory, and a round trip through reader and store."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import gpuprep
+from gpuprep.cli.progress import human_bytes
+from gpuprep.device.link import Link
+from gpuprep.host.backend import available_cores, available_memory, cupy_missing
+from gpuprep.values.errors import GpuprepError
+
+_TOLERANCE = 2e-6
+_NEEDED = ("numpy", "SimpleITK", "nibabel", "pydicom", "isal", "zarr", "numcodecs", "distributed")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's report."""
+
+    name: str
+    state: Literal["ok", "note", "bad"]
+    text: str
+
+
+def examine() -> list[Check]:
+    """Every check, in the order they are shown."""
+    missing = cupy_missing()
+    return [
+        Check("gpuprep", "ok", f"{gpuprep.__version__} on Python {platform.python_version()}"),
+        *(_library(name) for name in _NEEDED),
+        Check("cores", "ok", str(available_cores())),
+        Check("memory", "ok", f"{human_bytes(available_memory())} available"),
+        Check("disk", "ok", f"{human_bytes(shutil.disk_usage(Path.cwd()).free)} free here"),
+        Check("GPU", "note", missing) if missing else _device(),
+        _object_stores(),
+        Check("backend", "ok", f"auto means {'numpy' if missing else 'cupy'}"),
+        _round_trip(),
+    ]
+
+
+def _library(name: str) -> Check:
+    try:
+        return Check(name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, "bad", f"missing; {sys.executable} -m pip install {name}")
+
+
+def _object_stores() -> Check:
+    try:
+        text = f"obstore {importlib.metadata.version('obstore')}: s3://, gs:// and az:// URLs work"
+    except importlib.metadata.PackageNotFoundError:
+        text = "folders only; pip install 'gpuprep[s3]' for s3:// URLs"
+        return Check("object stores", "note", text)
+    return Check("object stores", "ok", text)
+
+
+def _device() -> Check:
+    """Open the first device, and have it and NumPy do the same work."""
+    from gpuprep.device.cuda import open_link
+
+    try:
+        link = open_link(0.5)
+        difference = compare_engines(link)
+    except Exception as error:  # whatever CUDA, its driver or its compiler say
+        return Check("GPU", "bad", f"{type(error).__name__}: {error}")
+    text = f"{link.device}, {human_bytes(2 * link.capacity)} free; differs from NumPy by {difference:.1e}"
+    return Check("GPU", "ok" if difference <= _TOLERANCE else "bad", text)
+
+
+def compare_engines(link: Link) -> float:
+    """The largest difference of a small cubic resampling on a device from NumPy's, in units of its range."""
+    import numpy as np
+
+    from gpuprep.ops.device.operations import DeviceOperations
+    from gpuprep.ops.operations import HostOperations, Resampling
+    from gpuprep.values.grids import GridMapping
+
+    voxels = np.random.default_rng(0).integers(-1024, 3000, (40, 50, 60)).astype(np.int16)
+    how = Resampling(GridMapping((30, 40, 70), (1.3, 1.2, 0.8), (0.1, 0.2, 0.3)), "cubic")
+    results = []
+    for operations in (DeviceOperations(link, HostOperations()), HostOperations()):
+        with link.session(0):
+            out = operations.empty(1, how.mapping.shape, np.float32, 32)[0]
+            operations.resample(operations.hold(voxels), how, out)
+            operations.wait()
+            results.append(np.array(out))
+    return float(np.abs(results[0] - results[1]).max() / np.ptp(results[0]))
+
+
+def _round_trip() -> Check:
+    """Write a small NIfTI, run it through the sandboxed reader and the store, read a voxel back."""
+    import nibabel
+    import numpy as np
+
+    from gpuprep.running.coordinator import run
+    from gpuprep.store.reader import open_cohort
+
+    with tempfile.TemporaryDirectory(prefix="gpuprep-doctor-") as folder:
+        source = Path(folder, "in")
+        source.mkdir()
+        voxels = np.arange(24**3, dtype=np.int16).reshape(24, 24, 24)
+        nibabel.save(
+            nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 2.0, 1.0])), source / "a.nii.gz"
+        )
+        try:
+            report = run(source, Path(folder, "out"), scheduler="serial", backend="numpy")
+            cohort = open_cohort(Path(folder, "out"))
+            stored = np.asarray(cohort["a"].image)
+        except GpuprepError as error:
+            return Check("self-test", "bad", str(error))
+    if report.failures or stored.shape != (24, 24, 24):
+        return Check("self-test", "bad", str(report.failures))
+    return Check("self-test", "ok", "read, resample, store and read back work")

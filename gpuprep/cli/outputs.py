@@ -1,0 +1,115 @@
+"""The commands about a whole output: status, failures, verify. Parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from gpuprep.cli.terminal import JsonOption, VerboseOption, out, print_json
+from gpuprep.ledger.failures import FailureGroup, group_failures
+
+_SHOWN_CASES = 5
+
+OutputArgument = Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application."""
+    for command in (status, failures, verify):
+        app.command()(command)
+
+
+def status(
+    output: OutputArgument,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew every second, until the run ends.")
+    ] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Say how the last run on OUTPUT stands, and what to do next.
+
+    Works from any terminal, while the run goes on and after it. Exits with 0
+    while it runs or when all is done, 1 when some cases failed, 3 when the
+    run paused or died and must be started again.
+    """
+    from gpuprep.cli.status_page import status_page, watch_status
+    from gpuprep.ledger.state import read_state
+
+    state = watch_status(output, out) if watch and not as_json else read_state(output)
+    if as_json:
+        print_json({**state.to_json(), "exit_code": state.exit_code})
+    elif not watch:
+        out.print(status_page(output, state), highlight=False)
+    raise typer.Exit(state.exit_code)
+
+
+def failures(
+    output: OutputArgument,
+    code: Annotated[str | None, typer.Option(help="Only failures with this code.")] = None,
+    ids: Annotated[
+        bool, typer.Option("--ids", help="Print case ids only, one a line, for --only-from.")
+    ] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """List what failed, grouped by reason, with the command that retries just those cases.
+
+    Exits with 1 when there are failures, 0 when there are none.
+    """
+    groups = [group for group in group_failures(output) if code in (None, group.code)]
+    if as_json:
+        count = sum(len(group.cases) for group in groups)
+        print_json({"schema": 1, "failed": count, "groups": [group.to_json() for group in groups]})
+    elif ids:
+        sys.stdout.writelines(f"{case}\n" for group in groups for case in group.cases)
+        return
+    else:
+        for group in groups:
+            _print_group(group)
+        if not groups:
+            out.print("nothing failed", highlight=False)
+    raise typer.Exit(1 if groups else 0)
+
+
+def _print_group(group: FailureGroup) -> None:
+    cases = f"{len(group.cases)} case{'s' * (len(group.cases) > 1)}"
+    shown = ", ".join(group.cases[:_SHOWN_CASES])
+    more = f", … and {len(group.cases) - _SHOWN_CASES} more"
+    lines = [
+        f"[red]{escape(group.code)}[/] ({group.kind})  {cases}: "
+        f"{escape(shown)}{more if len(group.cases) > _SHOWN_CASES else ''}",
+        f"     for example: {escape(group.example)}",
+        f"     file: {escape(group.path)}" if group.path else "",
+        f"     try: {escape(group.advice)}" if group.advice else "",
+        f"     then: {escape(group.retry)}",
+    ]
+    out.print("\n".join(line for line in lines if line), highlight=False)
+
+
+def verify(
+    output: OutputArgument,
+    full: Annotated[bool, typer.Option("--full", help="Check every checksum.")] = False,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Check every case against its record: sizes, and with --full every checksum."""
+    from gpuprep.store.reader import open_cohort
+    from gpuprep.store.verify import verify_cohort
+
+    open_cohort(output)  # says so when there is none
+    cases: list[str] = []
+    problems = verify_cohort(output, full=full, on_case=lambda case, _: cases.append(case))
+    if as_json:
+        print_json({"cases": len(cases), "problems": [entry.to_json() for entry in problems]})
+    else:
+        for problem in problems:
+            out.print(f"[red]damaged[/] {escape(str(problem))}", highlight=False)
+        checked = "every checksum" if full else "sizes"
+        out.print(
+            f"{len(cases)} cases checked ({checked}): {len(problems)} problems", highlight=False
+        )
+    raise typer.Exit(1 if problems else 0)

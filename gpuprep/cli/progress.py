@@ -1,0 +1,185 @@
+"""Showing a run to a person: a live bar on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from gpuprep.ledger.breakdown import Breakdown, break_down
+from gpuprep.values.events import (
+    CaseDone,
+    CaseFailed,
+    Event,
+    Notice,
+    RunFinished,
+    RunStarted,
+)
+
+_EVERY_CASE = 200  # up to so many cases, plain output has a line per case
+_PLAIN_SECONDS = 10.0
+_SHOWN_PATHS = 5
+
+
+class ProgressView:
+    """A listener that prints to a console; use it as a context manager around the run."""
+
+    def __init__(self, console: Console, *, live: bool, verbose: bool = False) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._live = live and console.is_terminal
+        self._verbose = verbose
+        self._total = 0
+        self._seen = 0
+        self._bytes = 0
+        self._started = time.monotonic()
+        self._said = 0.0
+
+    def __enter__(self) -> ProgressView:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._start(event)
+            case CaseDone():
+                self._advance(event.bytes_in)
+                if not event.skipped and not self._live and self._total <= _EVERY_CASE:
+                    self._console.print(self._done_line(event), highlight=False)
+            case CaseFailed():
+                self._advance(0)
+                self._console.print(_failed_line(event, verbose=self._verbose), highlight=False)
+            case Notice():
+                self._console.print(f"[yellow]note[/] {escape(event.message)}", highlight=False)
+                for path in event.paths[:_SHOWN_PATHS]:
+                    self._console.print(f"     {escape(path)}", highlight=False)
+                if len(event.paths) > _SHOWN_PATHS:
+                    self._console.print(f"     … and {len(event.paths) - _SHOWN_PATHS} more")
+            case RunFinished():
+                self._finish(event)
+
+    def _finish(self, event: RunFinished) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        for reason, cases in event.fallbacks.items():
+            text = f"NumPy did (parts of) {cases} case{'s' * (cases > 1)}: {reason}"
+            self._console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+        for line in breakdown_lines(break_down(event)):
+            self._console.print(line, highlight=False)
+        self._console.print(summary_line(event), highlight=False)
+
+    def _start(self, event: RunStarted) -> None:
+        self._total = event.cases
+        self._started = time.monotonic()
+        workers = f"{event.workers} worker{'s' if event.workers > 1 else ''}"
+        self._console.print(
+            f"{event.cases} case{'s' if event.cases != 1 else ''}, {workers}, backend {event.backend}",
+            highlight=False,
+        )
+        if event.note:
+            self._console.print(f"[yellow]note[/] {escape(event.note)}", highlight=False)
+        if self._live:
+            self._bar = Progress(
+                TextColumn("[bold]cases"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TextColumn("eta"),
+                TimeRemainingColumn(),
+                console=self._console,
+            )
+            self._task = self._bar.add_task("cases", total=event.cases, rate="")
+            self._bar.start()
+
+    def _advance(self, bytes_in: int) -> None:
+        self._seen += 1
+        self._bytes += bytes_in
+        seconds = max(time.monotonic() - self._started, 1e-6)
+        rate = f"{self._seen / seconds:.2f} cases/s, {human_bytes(self._bytes / seconds)}/s in"
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=1, rate=rate)
+            return
+        due = time.monotonic() - self._said > _PLAIN_SECONDS
+        if self._total > _EVERY_CASE and due:
+            self._said = time.monotonic()
+            left = (self._total - self._seen) * seconds / self._seen
+            line = f"{self._seen}/{self._total} cases, {rate}, about {left:.0f} s left"
+            self._console.print(line, highlight=False)
+
+    def _done_line(self, event: CaseDone) -> str:
+        found = f"  [yellow]{' '.join(sorted(set(event.findings)))}[/]" if event.findings else ""
+        sizes = f"{human_bytes(event.bytes_in)} → {human_bytes(event.bytes_out)}"
+        return f"[green]done[/] {escape(event.case_id)}  {sizes}  {event.seconds:.2f} s{found}"
+
+
+def _failed_line(event: CaseFailed, *, verbose: bool) -> str:
+    where = f"\n     file: {escape(event.path)}" if event.path else ""
+    advice = f"\n     try: {escape(event.advice)}" if event.advice else ""
+    details = f"\n{escape(event.details)}" if verbose and event.details else ""
+    return (
+        f"[red]failed[/] {escape(event.case_id)}  {event.code}: {escape(event.message)}"
+        f"{where}{advice}{details}"
+    )
+
+
+def summary_line(event: RunFinished) -> str:
+    """One line: what was done, how fast, and what is left."""
+    parts = [f"{event.done} done"]
+    if event.skipped:
+        parts.append(f"{event.skipped} already done")
+    if event.failed:
+        parts.append(f"[red]{event.failed} failed[/]")
+    if event.remaining:
+        parts.append(f"{event.remaining} not yet done")
+    line = f"{', '.join(parts)} in {event.seconds:.1f} s"
+    if event.done:
+        line += f"; {human_bytes(event.bytes_in)} read, {human_bytes(event.bytes_out)} written"
+    return line + (f"; [red]stopped: {escape(event.stopped)}[/]" if event.stopped else "")
+
+
+def breakdown_lines(breakdown: Breakdown) -> list[str]:
+    """A line per stage, then what limits and which cases were slowest; none where nothing was done."""
+    if breakdown.limit is None:
+        return []
+    lines = []
+    for stage in breakdown.stages:
+        speed = stage.bytes_per_second
+        moved = f"  {human_bytes(speed)}/s" if speed is not None else ""
+        lines.append(f"stage {stage.name:<10} {stage.seconds:9.2f} s {stage.share:5.0%}{moved}")
+    slowest = ", ".join(f"{escape(case)} {seconds:.1f} s" for case, seconds in breakdown.slowest)
+    return [
+        *lines,
+        f"mostly {breakdown.limit} ({breakdown.limit_share:.0%} of the workers' time), "
+        f"{breakdown.cases_per_second:.2f} cases/s; slowest: {slowest}",
+    ]
+
+
+def human_bytes(number: float) -> str:
+    """A byte count with a decimal unit, such as ``1.3 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

@@ -1,0 +1,206 @@
+"""The commands that make a cohort: run and plan. Parse, call, print; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gpuprep.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    VerboseOption,
+    err,
+    one_of,
+    out,
+    print_json,
+    session,
+)
+from gpuprep.values.errors import UsageError
+from gpuprep.values.events import Listener
+
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
+]
+OnlyFromOption = Annotated[
+    Path | None,
+    typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
+]
+
+
+MetricsOption = Annotated[
+    Path | None,
+    typer.Option(help="Keep Prometheus' text file here, for node_exporter's textfile collector."),
+]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application."""
+    for command in (run, plan):
+        app.command()(command)
+
+
+def run(
+    input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
+    output: Annotated[str, typer.Argument(help="Folder or s3:// URL of the cohort to make.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    no_progress: Annotated[
+        bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")] = False,
+    only: OnlyOption = None,
+    only_from: OnlyFromOption = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Only the cases that failed the last time.")
+    ] = False,
+    metrics: MetricsOption = None,
+    metrics_port: MetricsPortOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
+    from gpuprep.cli.progress import ProgressView
+    from gpuprep.config.file import load_config
+    from gpuprep.running.coordinator import run as run_cohort
+
+    parsed = load_config(config, overrides or ())
+    if dry_run:
+        _plan(input, parsed, limit, as_json=as_json)
+        return
+    console = err if as_json else out
+    with (
+        ProgressView(console, live=not no_progress, verbose=session.verbose) as view,
+        _published(metrics, metrics_port) as counters,
+    ):
+        report = run_cohort(
+            input,
+            output,
+            config=parsed,
+            backend=one_of("backend", backend, ("auto", "numpy", "cupy")),
+            workers=workers,
+            scheduler=scheduler,
+            limit=limit,
+            overwrite=overwrite,
+            only=_chosen(only, only_from),
+            retry_failed=retry_failed,
+            listeners=[view, *counters],
+            command=shlex.join(["gpuprep", *sys.argv[1:]]),
+        )
+    if as_json:
+        print_json(report.to_json())
+    elif report.failures:
+        again = f"gpuprep failures {shlex.quote(output)}"
+        out.print(f"reasons, and how to retry: {escape(again)}", highlight=False)
+    raise typer.Exit(report.exit_code)
+
+
+def plan(
+    input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Show what a run would do: cases, grids, bytes, refusals. Nothing is written."""
+    from gpuprep.config.file import load_config
+
+    _plan(input, load_config(config, overrides or ()), limit, as_json=as_json)
+
+
+@contextmanager
+def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
+    """The listeners of --metrics and --metrics-port."""
+    from gpuprep.ledger.metrics import Metrics, MetricsFile, MetricsServer
+
+    counters = Metrics()
+    listeners: list[Listener] = [counters] if path or port is not None else []
+    if path is not None:
+        listeners.append(MetricsFile(counters, path))
+    if port is None:
+        yield listeners
+        return
+    with closing(MetricsServer(counters, port)) as server:
+        err.print(f"metrics: http://127.0.0.1:{server.port}/metrics", highlight=False)
+        yield listeners
+
+
+def _chosen(only: list[str] | None, listing: Path | None) -> list[str]:
+    """The ids and patterns of --only and --only-from together."""
+    if listing is None:
+        return only or []
+    try:
+        text = sys.stdin.read() if str(listing) == "-" else listing.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--only-from {listing} cannot be read: {error}") from None
+    listed = [line.strip() for line in text.splitlines() if line.strip()]
+    if not listed:
+        raise UsageError(f"--only-from {listing} lists no case", advice="write one case id a line")
+    return [*(only or []), *listed]
+
+
+def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> None:
+    from gpuprep.cli.progress import human_bytes
+    from gpuprep.planning.preview import preview_cohort
+
+    preview = preview_cohort(source, config, limit)
+    if as_json:
+        print_json(preview.to_json())
+        raise typer.Exit(1 if preview.refused else 0)
+    table = Table("case", "source x×y×z (mm)", "output x×y×z (mm)", "in", "out (raw)", "peak")
+    for row in preview.projections:
+        table.add_row(
+            escape(row.case_id),
+            _grid(row.source),
+            _grid(row.output),
+            human_bytes(row.bytes_in),
+            human_bytes(row.bytes_out),
+            human_bytes(row.peak_bytes),
+        )
+    out.print(table)
+    for failure in preview.refused:
+        out.print(
+            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}",
+            highlight=False,
+        )
+    for entry in preview.unmatched:
+        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}", highlight=False)
+    out.print(
+        f"layout {preview.layout}: {len(preview.projections)} cases to do, "
+        f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
+        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed",
+        highlight=False,
+    )
+    raise typer.Exit(1 if preview.refused else 0)
+
+
+def _grid(geometry: Any) -> str:
+    size = "×".join(str(n) for n in geometry.size)
+    spacing = "×".join(f"{s:.3g}" for s in geometry.spacing)
+    return f"{size} ({spacing})"

@@ -1,0 +1,132 @@
+"""How a run stands, on one screen, once or for as long as it goes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from gpuprep.cli.progress import human_bytes
+from gpuprep.ledger.state import RunState, read_state
+from gpuprep.store.places import Place
+
+_REFRESH_SECONDS = 1.0
+_PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
+_SHOWN_RUNNING = 8
+_BAR_CELLS = 40
+_COLOURS = {"running": "cyan", "finished": "green", "paused": "yellow", "died": "red"}
+
+
+def status_page(output: str | Place, state: RunState) -> Text:
+    """The state of a run for a person: counts, speed, cases in hand, and what to do."""
+    lines = [f"[bold]{name:<10}[/] {value}" for name, value in _rows(output, state)]
+    return Text.from_markup("\n".join(lines))
+
+
+def _rows(output: str | Place, state: RunState) -> list[tuple[str, str]]:
+    colour = _COLOURS[state.state]
+    why = f": {escape(state.reason)}" if state.reason else ""
+    rows = [
+        (escape(str(output)), f"[{colour}]{state.state}[/]{why}"),
+        ("progress", _bar(state)),
+        ("cases", _counts(state)),
+        ("time", _times(state)),
+        ("speed", f"{state.rate:.2f} cases/s; {_bytes(state)}"),
+        ("process", f"{state.pid} on {escape(state.host)}, {state.workers} × {state.backend}"),
+    ]
+    now = time.time()
+    for case, since in state.running[:_SHOWN_RUNNING]:
+        rows.append(("in hand", f"{escape(case)}  {human_seconds(now - since)}"))
+    if len(state.running) > _SHOWN_RUNNING:
+        rows.append(("", f"… and {len(state.running) - _SHOWN_RUNNING} more"))
+    return [*rows, *_what_to_do(output, state)]
+
+
+def _bar(state: RunState) -> str:
+    share = 1 - state.remaining / state.total if state.total else 0.0
+    filled = int(share * _BAR_CELLS)
+    return f"{'━' * filled}[dim]{'─' * (_BAR_CELLS - filled)}[/] {int(100 * share)} %"
+
+
+def _counts(state: RunState) -> str:
+    failed = f"[red]{state.failed} failed[/]" if state.failed else "0 failed"
+    return (
+        f"{state.total}: {state.done} done, {state.skipped} already done, {failed}, "
+        f"{state.remaining} to do"
+    )
+
+
+def _times(state: RunState) -> str:
+    left = f"; about {human_seconds(state.eta)} left" if state.eta is not None else ""
+    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(state.started))
+    return f"{human_seconds(state.seconds)} since {began}{left}"
+
+
+def _bytes(state: RunState) -> str:
+    per_second = human_bytes(state.bytes_in / state.seconds) if state.seconds else "0 B"
+    return (
+        f"{human_bytes(state.bytes_in)} read ({per_second}/s), "
+        f"{human_bytes(state.bytes_out)} written"
+    )
+
+
+def _what_to_do(output: str | Place, state: RunState) -> list[tuple[str, str]]:
+    rows = []
+    if state.state in ("paused", "died"):
+        command = state.command or "the same command again; done cases are skipped"
+        rows.append(("go on with", escape(command)))
+        if state.folder and state.folder != str(Path.cwd()):
+            rows.append(("in", escape(state.folder)))
+    if state.failed:
+        rows.append(("reasons", escape(f"gpuprep failures {output}")))
+    return rows
+
+
+def status_line(state: RunState) -> str:
+    """The state in one plain line."""
+    left = f", about {human_seconds(state.eta)} left" if state.eta is not None else ""
+    return f"{state.state}: {_counts(state)}, {state.rate:.2f} cases/s{left}"
+
+
+def watch_status(output: str | Place, console: Console) -> RunState:
+    """Show the state until the run ends; returns the last one. Ctrl-C leaves the run alone.
+
+    Raises:
+        StoreError: there is no state to show.
+    """
+    state = read_state(output)
+    if not console.is_terminal:
+        return _watch_lines(output, console, state)
+    with Live(status_page(output, state), console=console, auto_refresh=False) as live:
+        while state.state == "running":
+            time.sleep(_REFRESH_SECONDS)
+            state = read_state(output)
+            live.update(status_page(output, state), refresh=True)
+    return state
+
+
+def _watch_lines(output: str | Place, console: Console, state: RunState) -> RunState:
+    said = 0.0
+    while state.state == "running":
+        if time.monotonic() - said >= _PLAIN_SECONDS:
+            said = time.monotonic()
+            console.print(status_line(state), highlight=False)
+        time.sleep(_REFRESH_SECONDS)
+        state = read_state(output)
+    console.print(status_page(output, state))
+    return state
+
+
+def human_seconds(seconds: float) -> str:
+    """A duration such as ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

@@ -1,0 +1,67 @@
+"""What all commands share: the two consoles, the options that look alike everywhere, JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gpuprep.values.errors import UsageError
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+@dataclass
+class Session:
+    """What was asked for once and holds for the whole command."""
+
+    verbose: bool = False
+    json: bool = False
+
+
+session = Session()
+
+
+def _set_verbose(value: bool) -> bool:
+    session.verbose = session.verbose or value
+    return value
+
+
+def _set_json(value: bool) -> bool:
+    session.json = session.json or value
+    return value
+
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML config; without it, all defaults.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one value: image.resample.spacing=[1,1,2]"),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout.", callback=_set_json)
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Tracebacks with errors.", callback=_set_verbose),
+]
+
+
+def print_json(tree: Any) -> None:
+    """One JSON value on stdout, for machines."""
+    text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
+    """The value, if it is allowed; raises UsageError with the whole list otherwise."""
+    if value not in allowed:
+        raise UsageError(f"--{name} {value!r} is not one of {', '.join(allowed)}")
+    return value

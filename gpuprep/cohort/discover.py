@@ -1,0 +1,173 @@
+"""Discovery: which cases lie under a folder, by the layouts people keep cohorts in.
+
+No image is opened. Every file ends up in a case, in the layout's own files, or in the list of unmatched
+files with a reason; nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
+from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
+from gpuprep.cohort.layouts.dicom import find as find_dicom
+from gpuprep.cohort.layouts.filenames import looks_like_dicom, split_path, split_suffix
+from gpuprep.cohort.layouts.found import Found, Outcome, Unmatched
+from gpuprep.cohort.layouts.listing import list_tree
+from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
+from gpuprep.cohort.layouts.manifest import read_manifest
+from gpuprep.cohort.layouts.msd import find_described
+from gpuprep.cohort.layouts.naming import looks_like_label, path_id
+from gpuprep.cohort.layouts.tree import Tree, has_dicom_magic
+from gpuprep.store.files import storage_faults
+from gpuprep.values.case import Case, Source, natural_key
+from gpuprep.values.errors import UsageError
+
+__all__ = ["Found", "Unmatched", "discover"]
+
+_MOST_TOLD = 5
+
+
+def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False) -> Found:
+    """The cases under ``root`` in natural order of their ids, and every file that is in none.
+
+    Args:
+        root: A folder; or one file: a volume, a DICOM file (its series is the case), a
+            ``dataset.json``, or a manifest (.csv, .tsv, .json, .jsonl).
+        layout: ``nnunet``, ``msd``, ``bids``, ``lits``, ``folders``, ``pairs``, ``plain``, ``dicom``
+            or ``manifest``. ``auto`` takes the first of these, in this order, that fits the folder.
+        follow_symlinks: Follow links to folders, and to files outside the root; refused otherwise. The
+            paths in a manifest are followed wherever they lead.
+
+    Raises:
+        UsageError: there is no such path or layout, nothing fits (the message says what was looked
+            for and what is there), two inputs would get one id, or a manifest or ``dataset.json`` is
+            wrong.
+        StoreFault: the disk failed; a cohort without what it did not show would be another one.
+    """
+    with storage_faults(root, what="read"):
+        return _discover(root, layout, follow_symlinks=follow_symlinks)
+
+
+def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
+    if layout not in ("auto", MANIFEST, *NAMED):
+        raise UsageError(f"no layout {layout!r}; choose auto, {', '.join((*NAMED, MANIFEST))}")
+    if not root.exists():
+        raise UsageError(f"input {root} does not exist")
+    if root.is_file():
+        return _discover_file(Path(os.path.abspath(root)), layout, follow_symlinks=follow_symlinks)  # noqa: PTH100
+    if layout == MANIFEST:
+        raise UsageError(f"{root} is a folder; give the manifest itself: {LOOKS_FOR[MANIFEST]}")
+    tree = list_tree(root, follow_symlinks=follow_symlinks)
+    asked = AUTO if layout == "auto" else {layout: NAMED[layout]}
+    for name, find in asked.items():
+        outcome = find(tree)
+        if outcome is not None:
+            return _account(name, tree, outcome)
+    raise UsageError(_nothing_fits(tree, asked), advice="list the cases in a manifest")
+
+
+def _discover_file(file: Path, layout: str, *, follow_symlinks: bool) -> Found:
+    """The cohort that one file is, or lists."""
+    if file.name == FILE_NAME and layout != MANIFEST:
+        return _discover(file.parent, layout=layout, follow_symlinks=follow_symlinks)
+    if file.suffix.lower() in MANIFEST_SUFFIXES:
+        content = read_json(file) if file.suffix.lower() == ".json" else None
+        if isinstance(content, dict) and "training" in content:
+            tree = list_tree(file.parent, follow_symlinks=follow_symlinks)
+            return _account("msd", tree, find_described(tree, Description(file.name, content)))
+        return Found(MANIFEST, _in_order(read_manifest(file)))
+    stem, _ = split_suffix(file.name)
+    siblings = tuple(entry.name for entry in file.parent.iterdir() if entry.is_file())
+    if file.name in Tree(file.parent, siblings).volumes:
+        return Found("plain", (Case(path_id("", stem), (Source(str(file)),)),))
+    if looks_like_dicom(file.name) or has_dicom_magic(str(file)):
+        return _series_of(file)
+    raise UsageError(f"{file} is no volume, DICOM file or manifest; {_known_formats()}")
+
+
+def _series_of(file: Path) -> Found:
+    """The one case that is the DICOM series of a file."""
+    tree = list_tree(file.parent)
+    outcome = find_dicom(tree) or Outcome()
+    cases = [case for case in outcome.cases if str(file) in case.files]
+    if not cases:
+        reason = outcome.reasons.get(file.name, "it holds no image")
+        raise UsageError(f"{file} belongs to no DICOM series: {reason}")
+    return Found("dicom", tuple(cases))
+
+
+def _account(layout: str, tree: Tree, outcome: Outcome) -> Found:
+    """Put cases and files in order, and say something about every file."""
+    cases = _in_order(outcome.cases)
+    used = {tree.relative(file) for case in cases for file in case.files}
+    reasons = {file: reason for file, reason in outcome.reasons.items() if file not in used}
+    for file in tree.files:
+        if not (file in used or file in reasons or file in outcome.own):
+            reason = _leftover_reason(tree, file)
+            if reason:
+                reasons[file] = reason
+    unmatched = [Unmatched(tree.path(file), reason) for file, reason in reasons.items()]
+    unmatched.extend(tree.refused)
+    unmatched.sort(key=lambda entry: natural_key(entry.path))
+    root = "" if tree.follow_symlinks else str(tree.root)
+    return Found(layout, cases, tuple(unmatched), root)
+
+
+def _leftover_reason(tree: Tree, file: str) -> str:
+    """Why a file that no layout spoke of is in no case; empty for voxels beside their header."""
+    stem, suffix = split_suffix(file)
+    if tree.is_detached_voxels(file):
+        return ""
+    if suffix in (".hdr", ".hdr.gz") and not tree.is_volume(file):
+        return "header without its .img file"
+    if tree.is_volume(file) and looks_like_label(stem):
+        return "label map (by its name or folder) without an image; pair them in a manifest"
+    if tree.is_volume(file):
+        return "image that is in no case of this layout; list it in a manifest"
+    if looks_like_dicom(split_path(file)[1]) and has_dicom_magic(tree.path(file)):
+        return "DICOM file among volume files; give its folder by itself, or list it in a manifest"
+    return "not an image file"
+
+
+def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Cases in natural order of their ids; UsageError where two have one id."""
+    ordered = tuple(sorted(cases, key=lambda case: natural_key(case.id)))
+    repeated = [
+        f"{first.id!r} for both {_first_file(first)} and {_first_file(second)}"
+        for first, second in itertools.pairwise(ordered)
+        if first.id == second.id
+    ]
+    if repeated:
+        more = f", and {len(repeated) - _MOST_TOLD} more" if len(repeated) > _MOST_TOLD else ""
+        raise UsageError(
+            f"two inputs would get one case id: {'; '.join(repeated[:_MOST_TOLD])}{more}",
+            advice="rename one of each, or give ids in a manifest",
+        )
+    return ordered
+
+
+def _first_file(case: Case) -> str:
+    return case.files[0]
+
+
+def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
+    wanted = "; ".join(f"{name}: {LOOKS_FOR[name]}" for name in asked)
+    kinds = Counter(split_suffix(split_path(file)[1])[1] or "no suffix" for file in tree.files)
+    held = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_MOST_TOLD))
+    labels = sum(looks_like_label(split_suffix(file)[0]) for file in tree.volumes)
+    told = f"{len(tree.files)} files ({held})" if tree.files else "no files"
+    if labels:
+        told += f", {labels} of them label maps by their names (layout plain takes them as images)"
+    if tree.refused:
+        first = tree.refused[0]
+        told += f", {len(tree.refused)} refused ({first.path}: {first.reason})"
+    return f"no cohort found in {tree.root}. Looked for {wanted}. Found {told}"
+
+
+def _known_formats() -> str:
+    return f"known are {LOOKS_FOR['plain']}, {LOOKS_FOR['dicom']} and {LOOKS_FOR[MANIFEST]}"

@@ -1,0 +1,135 @@
+"""Reading ``dataset.json``, the file that describes an MSD or nnU-Net dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gpuprep.cohort.layouts.filenames import join, split_path
+from gpuprep.cohort.layouts.found import Outcome
+from gpuprep.cohort.layouts.tables import read_text
+from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.values.case import LabelSource, Source
+from gpuprep.values.errors import UsageError
+
+FILE_NAME = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """The fields of one ``dataset.json`` and where it lies in the tree."""
+
+    file: str
+    fields: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        return split_path(self.file)[0]
+
+    @cached_property
+    def channel_names(self) -> list[str]:
+        """Names of the channels in order, from ``channel_names`` or MSD's ``modality``."""
+        names = self.fields.get("channel_names", self.fields.get("modality", {}))
+        if not isinstance(names, dict):
+            return [str(name) for name in names] if isinstance(names, list) else [str(names)]
+        return [str(names[key]) for key in sorted(names, key=_whole)]
+
+    @cached_property
+    def label_names(self) -> dict[int, str]:
+        """Names of the label values: MSD's ``{"1": "liver"}``, or nnU-Net's ``{"liver": 1}``.
+
+        A value that lies in several regions (``{"tumor": [2, 3]}``) gets their names joined by ``+``.
+        """
+        names: dict[int, list[str]] = {}
+        labels = self.fields.get("labels", {})
+        for key, content in labels.items() if isinstance(labels, dict) else ():
+            if str(key).isdecimal() and isinstance(content, str):
+                names.setdefault(int(key), []).append(content)
+                continue
+            for value in content if isinstance(content, list) else [content]:
+                names.setdefault(_whole(value), []).append(str(key))
+        return {value: "+".join(names[value]) for value in sorted(names)}
+
+    def locate(self, tree: Tree, path: str) -> str:
+        """A path as the description gives it, as a file of the tree; absolute where it lies outside."""
+        absolute = os.path.normpath(os.path.join(tree.root, self.folder, path))  # noqa: PTH118
+        return tree.relative(absolute)
+
+
+def describe(tree: Tree) -> Description | None:
+    """The ``dataset.json`` at the root, or the one in a folder directly below it.
+
+    Raises:
+        UsageError: several folders have one, or it is not a JSON object.
+    """
+    found = [FILE_NAME] if FILE_NAME in tree.known else []
+    if not found:
+        below = sorted({file.partition("/")[0] for file in tree.files if "/" in file})
+        found = [path for name in below if (path := join(name, FILE_NAME)) in tree.known]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise UsageError(
+            f"{tree.root} holds {len(found)} datasets ({', '.join(found[:4])}); give one of them"
+        )
+    return Description(found[0], read_object(Path(tree.path(found[0]))))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; UsageError where there is none."""
+    fields = read_json(path)
+    if not isinstance(fields, dict):
+        raise UsageError(f"{path} holds a JSON {type(fields).__name__}, not an object")
+    return fields
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file; UsageError with line and column where the text is broken."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UsageError(f"{path} is not JSON: {error.msg} ({where})") from error
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply to be a description of a dataset") from error
+
+
+def all_present(outcome: Outcome, tree: Tree, images: Iterable[str], labels: Iterable[str]) -> bool:
+    """Whether every file a case is described with exists inside the tree; each gets a reason if not."""
+    wanted = [*images, *labels]
+    missing = [file for file in wanted if not _is_usable(tree, file)]
+    for file in missing:
+        outside = posixpath.isabs(file) and os.path.exists(file)  # noqa: PTH110
+        outcome.reasons[file] = (
+            "listed in dataset.json, but outside the input folder; allow it with input.follow_symlinks: true"
+            if outside
+            else "listed in dataset.json, but there is no such file"
+        )
+    if missing:
+        reason = f"its case also needs {missing[0]}, which is missing or not allowed"
+        outcome.reasons.update((file, reason) for file in wanted if file not in missing)
+    return not missing
+
+
+def label_sources(tree: Tree, file: str | None, names: dict[int, str]) -> tuple[LabelSource, ...]:
+    """The label of a case, or none."""
+    return (LabelSource((Source(tree.path(file)),), names=dict(names)),) if file else ()
+
+
+def _is_usable(tree: Tree, file: str) -> bool:
+    return file in tree.known or (
+        tree.follow_symlinks and posixpath.isabs(file) and os.path.isfile(file)  # noqa: PTH113
+    )
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"dataset.json: {value!r} is not a whole number") from error

@@ -1,0 +1,182 @@
+"""Reading configs: strict YAML, ``a.b=c`` overrides, and errors a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from gpuprep.config.cluster import Cluster
+from gpuprep.config.model import Config
+from gpuprep.values.errors import ConfigError, UsageError
+
+
+def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Config:
+    """The config of a YAML file (or all defaults) with ``key.path=value`` overrides applied.
+
+    The path of a reference volume is relative to the file that names it; in an override, to the working
+    folder.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value in it is wrong.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        tree = _read_yaml(Path(path))
+        _anchor(tree, Path(path).parent)
+    for override in overrides:
+        _override(tree, override)
+    _anchor(tree, Path())
+    return parse_config(tree, str(path or "defaults"))
+
+
+def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
+    """The config of an already parsed mapping; ``name`` says in errors where it came from."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        raise ConfigError(
+            f"{name} is not a valid config:\n{problems}",
+            advice="gpuprep config show prints a complete config with every default",
+        ) from None
+
+
+def choose_scheduler(cluster: Cluster, scheduler: str | None) -> Cluster:
+    """The config's cluster, or the one that ``--scheduler`` names: ``local``, an address or a .json file.
+
+    Keys and limits stay those of the config.
+
+    Raises:
+        UsageError: it is none of these, or the config lacks what it needs.
+    """
+    if scheduler is None:
+        return cluster
+    kept = cluster.model_dump(exclude={"kind", "address", "ssh", "slurm", "kubernetes"})
+    if scheduler == "local":
+        return Cluster.model_validate(kept)
+    if not (scheduler.endswith(".json") or "://" in scheduler):
+        raise UsageError(
+            f"scheduler {scheduler!r} is not known",
+            advice="use --scheduler local, serial, tls://host:port or a scheduler file (.json)",
+        )
+    try:
+        return Cluster.model_validate({**kept, "kind": "existing", "address": scheduler})
+    except ValidationError as error:
+        raise UsageError(f"--scheduler {scheduler}: {_explain(error.errors()[0])}") from None
+
+
+_MOST_BYTES = 1 << 20
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys, and with 1e-3 as a number."""
+
+
+def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is given twice", node.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= _MOST_BYTES):
+            raise ConfigError(
+                f"config {path} must be a plain file of at most {_MOST_BYTES:,} bytes"
+            )
+        tree = yaml.load(path.read_text("utf-8"), _StrictLoader)
+    except OSError as error:
+        raise ConfigError(f"cannot read config {path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} must hold a mapping of keys, not {type(tree).__name__}")
+    return tree
+
+
+def _anchor(tree: dict[str, Any], folder: Path) -> None:
+    """Make the path of a reference volume absolute."""
+    node: Any = tree
+    for key in ("image", "resample"):
+        node = node.get(key) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get("reference"), dict):
+        node, key = node["reference"], "path"
+    else:
+        key = "reference"
+    if isinstance(node.get(key), str) and node[key]:
+        node[key] = str(folder.absolute() / node[key])
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    """Apply one ``a.b=c``; list items are addressed by number (``image.intensity.0.clip.low=-900``)."""
+    keys, equals, value = text.partition("=")
+    if not equals or not keys:
+        raise ConfigError(f"override {text!r} is not of the form key.path=value")
+    node: Any = tree
+    *parents, last = keys.strip().split(".")
+    try:
+        for key in parents:
+            node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        parsed = yaml.load(value, _StrictLoader)
+        node[int(last) if isinstance(node, list) else last] = parsed
+    except (TypeError, ValueError, IndexError, AttributeError, RecursionError, yaml.YAMLError):
+        raise ConfigError(f"override {text!r} does not fit the config at {keys!r}") from None
+
+
+def _explain(problem: Any) -> str:
+    """One pydantic problem as ``where: what``; unknown keys get the nearest known one."""
+    where = ".".join(str(part) for part in problem["loc"]) or "top level"
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(Config, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1, 0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{where}: unknown key; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """The keys that are allowed at a place in the config."""
+    for part in location:
+        field = next(
+            (field for name, field in model.model_fields.items() if part in (name, field.alias)),
+            None,
+        )
+        if field is None:
+            continue  # a list index stays within the same item model
+        nested = _model_in(field.annotation)
+        if nested is None:
+            return []
+        model = nested
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model class inside ``Model``, ``Model | None`` or ``tuple[Model, ...]``."""
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

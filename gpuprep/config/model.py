@@ -1,0 +1,290 @@
+"""The preprocessing config: strict models, YAML in, every default resolved, one digest out.
+
+Spacing is ``x, y, z`` in mm, as SimpleITK, MONAI and TorchIO write it. An unknown key is an error that
+names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from gpuprep.config.cluster import Cluster
+from gpuprep.config.resample import Resample
+from gpuprep.config.run import Run
+from gpuprep.config.strict import Finite, Positive, Strict
+from gpuprep.values.findings import CODES, Policy
+from gpuprep.values.geometry import check_orientation
+
+PIPELINE = 2
+"""Raised whenever the same config would give other voxels, so that old cases are made anew."""
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Over = Literal["image", "foreground", "cohort"]
+"""Whose statistics: the image's, its foreground's, or the foreground's of the whole cohort."""
+
+
+class Clip(Strict):
+    """Limit values to ``[low, high]``."""
+
+    low: Finite
+    high: Finite
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Clip:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        return self
+
+
+class Window(Strict):
+    """Keep ``level ± width / 2``, as a CT window does."""
+
+    level: Finite
+    width: Positive
+
+
+class PercentileClip(Strict):
+    """Limit values to two of their own percentiles (linear, as ``numpy.percentile``)."""
+
+    low: Percent = 0.5
+    high: Percent = 99.5
+    over: Over = "image"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PercentileClip:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        return self
+
+
+class Rescale(Strict):
+    """Map the range ``from`` (default: what the earlier steps can give) linearly onto ``to``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    to: tuple[Finite, Finite] = (0.0, 1.0)
+    source: tuple[Finite, Finite] | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Rescale:
+        for name, pair in (("to", self.to), ("from", self.source)):
+            if pair is not None and pair[0] == pair[1]:
+                raise ValueError(f"{name} needs two different numbers, not {pair[0]:g} twice")
+        return self
+
+
+class ZScore(Strict):
+    """Subtract the mean, divide by the population standard deviation.
+
+    With ``mean`` and ``std`` given, these numbers are used for every case.
+    """
+
+    over: Over = "image"
+    mean: Finite | None = None
+    std: Positive | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> ZScore:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give both mean and std, or neither")
+        return self
+
+
+class ZeroCenter(Strict):
+    """Subtract the mean."""
+
+    over: Over = "image"
+
+
+class Multiply(Strict):
+    """Multiply by a number (a change of unit)."""
+
+    by: Finite
+
+
+class Offset(Strict):
+    """Add a number."""
+
+    by: Finite
+
+
+class IntensityStep(Strict):
+    """One step of the intensity chain: exactly one of the keys."""
+
+    clip: Clip | None = None
+    window: Window | None = None
+    percentile_clip: PercentileClip | None = None
+    rescale: Rescale | None = None
+    zscore: ZScore | None = None
+    zero_center: ZeroCenter | None = None
+    multiply: Multiply | None = None
+    offset: Offset | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> IntensityStep:
+        if len(self.model_fields_set) != 1 or self.step is None:
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def step(self) -> Strict | None:
+        """The one step that is set."""
+        (name,) = self.model_fields_set
+        step: Strict | None = getattr(self, name)
+        return step
+
+
+class Foreground(Strict):
+    """Which voxels count as foreground: non-zero ones, a labelled region, or a CT body."""
+
+    where: Literal["nonzero", "label", "body"] = "nonzero"
+    threshold: Finite = -500.0
+    """For ``body``: intensities above this are inside the body (HU)."""
+    fill_holes: bool = False
+    """Count what the foreground encloses as foreground, as nnU-Net does."""
+    outside: Literal["keep", "zero"] = "keep"
+    """``zero``: voxels outside are 0 after the intensity steps, as in nnU-Net's masked z-score."""
+
+
+class Crop(Strict):
+    """Cut the volume to a box around something, with a margin in mm on every side.
+
+    ``body`` uses the threshold of ``image.foreground``.
+    """
+
+    to: Literal["none", "nonzero", "body", "label"] = "none"
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+class Image(Strict):
+    """What happens to the images, in this order: orient, crop, intensity, resample."""
+
+    orientation: str = "LPS"
+    crop: Crop = Crop()
+    foreground: Foreground = Foreground()
+    intensity: tuple[IntensityStep, ...] = ()
+    resample: Resample = Resample()
+
+    @field_validator("orientation")
+    @classmethod
+    def _known(cls, code: str) -> str:
+        return "keep" if code.lower() == "keep" else check_orientation(code)
+
+
+class Label(Strict):
+    """What happens to label maps; ``linear`` interpolates each label's indicator and takes the largest."""
+
+    interpolation: Literal["nearest", "linear"] = "linear"
+    required: bool = False
+    only: bool = False
+    """Store label maps and no images; a case without a label has its image file taken as the label."""
+
+
+class Store(Strict):
+    """How arrays are stored."""
+
+    dtype: Literal["float16", "float32", "int16"] = "float16"
+    chunk: Literal[16, 32, 48, 64] = 32
+    codec: Literal["balanced", "fast", "dense", "gpu"] = "balanced"
+    pyramid: Literal[0, 1, 2] = 0
+    """Coarser levels stored beside the full resolution, each of half the voxels along every axis."""
+    fsync: Literal["always", "commit", "never"] = "commit"
+    """When to wait for the disk: after each file, once before a case counts as done, or never.
+
+    With ``always`` and ``commit`` a case that counts as done survives a power cut.
+    """
+
+
+class Limits(Strict):
+    """What a file may ask for before it is refused."""
+
+    voxels: Annotated[int, Field(gt=0)] = 4_000_000_000
+    bytes: Annotated[int, Field(gt=0)] = 16 * 2**30
+    seconds: Positive = 600.0
+
+
+class Input(Strict):
+    """How files are found and read, and what is made of each finding."""
+
+    layout: Literal[
+        "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain"
+    ] = "auto"
+    follow_symlinks: bool = False
+    """Follow links to folders, and to files outside the input folder."""
+    roots: tuple[str, ...] = ()
+    """The only folders, besides the input's own, that followed links and a manifest may lead to.
+
+    Without any they may lead anywhere.
+    """
+    limits: Limits = Limits()
+    grid_tolerance: Positive = 0.01
+    """Grids of one case that differ by less, in mm at any corner, are taken as equal."""
+    policy: dict[str, Policy] = Field(default_factory=dict)
+    """What to do per finding code: ``error``, ``warn``, ``fix`` or ``skip``."""
+
+    @field_validator("policy")
+    @classmethod
+    def _known(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
+        for code in policy:
+            if code not in CODES:
+                raise ValueError(f"{code!r} is no finding code; known: {', '.join(CODES)}")
+        return policy
+
+
+class Cuda(Strict):
+    """How a CUDA device is used, where there is one; decides nothing about the results."""
+
+    slots: Annotated[int, Field(ge=1, le=16)] = 3
+    """Cases a worker has in hand at one time, so that reading, computing and writing overlap."""
+    memory: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Share of the device's free memory that cases may take together."""
+    voxels: Annotated[int, Field(ge=0)] = 2_000_000
+    """A case of fewer voxels (in and out, over all arrays) is done by NumPy: the way there costs more."""
+
+
+class Config(Strict):
+    """A whole preprocessing config."""
+
+    version: Literal[1] = 1
+    input: Input = Input()
+    image: Image = Image()
+    label: Label = Label()
+    store: Store = Store()
+    cuda: Cuda = Cuda()
+    run: Run = Run()
+    cluster: Cluster = Cluster()
+
+    def resolved(self) -> dict[str, Any]:
+        """Every value with defaults filled in, as plain JSON."""
+        dumped: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return dumped
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides the results (not limits, layout, durability, or where).
+
+        Of a reference its grid counts, not where it lies.
+        """
+        parts = self.resolved()
+        del parts["cuda"], parts["run"], parts["cluster"]
+        for name in ("layout", "follow_symlinks", "roots", "limits"):
+            del parts["input"][name]
+        del parts["store"]["fsync"]
+        if not parts["store"]["pyramid"]:
+            del parts["store"]["pyramid"]  # cases made before there were any stay as they are
+        parts["image"]["resample"].get("reference", {}).pop("path", None)
+        text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def needs_cohort(self) -> bool:
+        """Whether a pass over the whole cohort must come first."""
+        steps = [entry.step for entry in self.image.intensity]
+        return any(
+            getattr(step, "over", "") == "cohort" and getattr(step, "mean", None) is None
+            for step in steps
+        )

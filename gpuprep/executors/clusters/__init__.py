@@ -1,0 +1,1 @@
+"""Dask clusters that a run starts or joins."""

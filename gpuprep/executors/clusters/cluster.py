@@ -1,0 +1,128 @@
+"""Where Dask workers come from: one small file per kind of cluster behind one seam.
+
+What is common to all kinds is here: how the coordinator's side sees a cluster, the settings that scheduler
+and workers run under, and the keys by which they know one another.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import dask
+from distributed import Client, Security
+
+from gpuprep.config import cluster as config_cluster
+from gpuprep.config.cluster import Tls
+from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.values.errors import UsageError
+
+
+class Cluster(Protocol):
+    """Opened, tended while it works, closed. A closed one can be opened again, and starts afresh."""
+
+    patience: float
+    """Seconds without any worker after which nothing more is to be expected."""
+
+    def open(self) -> Client:
+        """A client of the cluster's scheduler. Workers may join later, and come and go.
+
+        Raises:
+            UsageError: the cluster cannot be reached or started as it is described.
+        """
+
+    def tend(self) -> None:
+        """Put workers in the place of lost ones, where this kind can; called every few seconds."""
+
+    def close(self, *, kill: bool) -> None:
+        """Let go of the client and of what ``open`` started; ``kill`` does not wait for tasks."""
+
+
+def cluster_settings(spec: config_cluster.Cluster, silence: float) -> dict[str, Any]:
+    """Dask's configuration for everything that belongs to a cluster of ours.
+
+    A worker that gives no sign of life for ``silence`` seconds counts as dead. One death of a worker is
+    reported at once, for the coordinator decides who is to blame. Workers hold no big results, so that
+    spilling and pausing could only hang them.
+    """
+    return {
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.worker-ttl": f"{silence} seconds",
+        "distributed.scheduler.no-workers-timeout": f"{spec.patience} seconds",
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": 0.95,
+        "distributed.worker.profile.enabled": False,
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+        "distributed.admin.low-level-log-length": 100,  # whole messages, with the plans in them
+        "distributed.admin.system-monitor.gil.enabled": False,
+        "distributed.diagnostics.nvml": False,
+        "distributed.comm.timeouts.connect": "15 seconds",
+        "distributed.comm.timeouts.tcp": "15 seconds",
+        "distributed.comm.retry.count": 2,
+        "distributed.nanny.pre-spawn-environ": {
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "MALLOC_TRIM_THRESHOLD_": "65536",
+        },
+        **_tls_settings(spec.tls),
+    }
+
+
+def inherited() -> dict[str, str]:
+    """The environment that gives Dask's processes on other hosts the settings of this one."""
+    return {"DASK_INTERNAL_INHERIT_CONFIG": dask.config.serialize(dask.config.global_config)}
+
+
+def _tls_settings(tls: Tls | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    files = _existing_files(tls)
+    settings: dict[str, Any] = {
+        "distributed.comm.require-encryption": True,
+        "distributed.comm.default-scheme": "tls",
+        "distributed.comm.tls.ca-file": files["ca"],
+    }
+    for role in ("client", "scheduler", "worker"):
+        settings[f"distributed.comm.tls.{role}.cert"] = files["cert"]
+        settings[f"distributed.comm.tls.{role}.key"] = files["key"]
+    return settings
+
+
+def tls_security(tls: Tls | None) -> Security:
+    """Mutual TLS with the given files; without any, nothing is encrypted.
+
+    Raises:
+        UsageError: one of the files is not there.
+    """
+    if tls is None:
+        return Security(require_encryption=False)
+    files = _existing_files(tls)
+    pairs = {
+        f"tls_{role}_{part}": files[part]
+        for role in ("client", "scheduler", "worker")
+        for part in ("cert", "key")
+    }
+    return Security(require_encryption=True, tls_ca_file=files["ca"], **pairs)
+
+
+def own_tls(spec: config_cluster.Cluster, folder: Path) -> config_cluster.Cluster:
+    """The cluster with key files: its own, or some made in a folder that all its hosts see."""
+    if spec.tls is not None:
+        return spec
+    ca, cert, key = make_certificates(folder)
+    return spec.model_copy(update={"tls": Tls(ca=str(ca), cert=str(cert), key=str(key))})
+
+
+def _existing_files(tls: Tls) -> dict[str, str]:
+    paths = {name: Path(text).expanduser().absolute() for name, text in tls}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise UsageError(
+                f"cluster.tls.{name}: there is no file {path}",
+                advice="gpuprep certificates FOLDER makes all three; copy them to every host",
+            )
+    return {name: str(path) for name, path in paths.items()}

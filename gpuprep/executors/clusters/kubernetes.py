@@ -1,0 +1,99 @@
+"""Workers as pods, through the operator of dask-kubernetes, for as long as the run.
+
+The operator is supervised from outside: it never brings back a scheduler that it lost, so that a cluster
+without one is deleted and made anew when the run opens it again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import dask
+from distributed import Client
+
+from gpuprep.config import cluster as config_cluster
+from gpuprep.executors.clusters.cluster import cluster_settings, inherited
+from gpuprep.executors.clusters.preparation import join, silence_tornado
+from gpuprep.values.errors import UsageError
+
+
+class KubernetesPods:
+    """``workers`` pods are kept up, each with one worker.
+
+    Between pods Dask speaks plain TCP: the operator has no keys for them. A NetworkPolicy has to close the
+    namespace, and ``cluster.insecure: true`` says that one does.
+    """
+
+    def __init__(self, spec: config_cluster.Cluster, silence: float, workers: int) -> None:
+        self.patience = spec.patience
+        self._spec = spec
+        self._silence = silence
+        self._workers = workers
+
+    def open(self) -> Client:
+        try:
+            from dask_kubernetes.operator import KubeCluster
+        except ImportError:
+            raise UsageError(
+                "clusters of kind kubernetes need dask-kubernetes",
+                advice="pip install 'gpuprep[kubernetes]'",
+            ) from None
+        if not self._spec.insecure:
+            raise UsageError(
+                "pods of Dask's operator speak plain TCP to one another",
+                advice="close the namespace by a NetworkPolicy, then set cluster.insecure: true",
+            )
+        self._settings = dask.config.set(cluster_settings(self._spec, self._silence))
+        silence_tornado()
+        try:
+            self._cluster = KubeCluster(
+                custom_cluster_spec=cluster_document(self._spec, self._silence, self._workers),
+                namespace=self._spec.kubernetes.namespace if self._spec.kubernetes else None,
+                quiet=True,
+            )
+        except BaseException:
+            self._settings.__exit__(None, None, None)
+            raise
+        self._client = join(self._cluster)
+        return self._client
+
+    def tend(self) -> None:
+        """The operator keeps up the number of pods that its document asks for."""
+
+    def close(self, *, kill: bool) -> None:
+        self._client.close(timeout=5)
+        self._cluster.close(timeout=60)
+        self._settings.__exit__(None, None, None)
+
+
+def cluster_document(spec: config_cluster.Cluster, silence: float, workers: int) -> dict[str, Any]:
+    """The DaskCluster resource: the operator's own template, with our volume, devices and settings."""
+    from dask_kubernetes.operator import make_cluster_spec
+
+    if spec.kubernetes is None:
+        raise UsageError("cluster.kind kubernetes needs cluster.kubernetes.image")
+    asked: dict[str, Any] = {"cpu": str(spec.threads), "memory": str(spec.bytes)}
+    if spec.kubernetes.gpus:
+        asked["nvidia.com/gpu"] = str(spec.kubernetes.gpus)
+    with dask.config.set(cluster_settings(spec, silence)):
+        environment = inherited()
+    document: dict[str, Any] = make_cluster_spec(
+        name=f"gpuprep-{uuid.uuid4().hex[:8]}",
+        image=spec.kubernetes.image,
+        n_workers=workers,
+        resources={"requests": asked, "limits": asked},
+        env=environment,
+        worker_command=f"dask worker --nthreads {spec.slots} --memory-limit {spec.bytes} --no-dashboard",
+    )
+    if spec.kubernetes.claim:
+        _mount(document["spec"]["worker"]["spec"], spec.kubernetes.claim, spec.kubernetes.mount)
+    return document
+
+
+def _mount(pod: dict[str, Any], claim: str, path: str) -> None:
+    """Mount the volume that holds input and output into every container of a pod."""
+    source = {"persistentVolumeClaim": {"claimName": claim}}
+    pod.setdefault("volumes", []).append({"name": "cohort", **source})
+    for container in pod["containers"]:
+        container.setdefault("volumeMounts", []).append({"name": "cohort", "mountPath": path})

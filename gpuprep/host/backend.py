@@ -1,0 +1,86 @@
+"""Which array engine runs, and how much memory there is for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpuprep.host.resources import core_quota, memory_left
+from gpuprep.values.errors import BackendError
+
+Name = Literal["auto", "numpy", "cupy"]
+
+_INSTALL = "pip install 'gpuprep[cuda13]' (CUDA 13 drivers) or 'gpuprep[cuda12]' (CUDA 12)"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The engine of a run; ``note`` says why ``auto`` fell back, for people.
+
+    ``devices`` are the CUDA devices to use, as ``CUDA_VISIBLE_DEVICES`` names them.
+    """
+
+    name: Literal["numpy", "cupy"]
+    note: str = ""
+    devices: tuple[str, ...] = ()
+
+
+def choose_backend(name: Name) -> Backend:
+    """The backend for a run.
+
+    Raises:
+        BackendError: ``cupy`` was asked for and cannot be used; the message says what is missing.
+    """
+    if name == "numpy":
+        return Backend("numpy")
+    missing = cupy_missing()
+    if not missing:
+        return Backend("cupy", devices=_visible_devices())
+    if name == "cupy":
+        raise BackendError(f"backend cupy cannot be used: {missing}", advice="--backend numpy")
+    return Backend("numpy", f"using NumPy: {missing}")
+
+
+def cupy_missing() -> str:
+    """What keeps the cupy backend from working here; empty when nothing does."""
+    if importlib.util.find_spec("cupy") is None:
+        return f"CuPy is not installed; {_INSTALL}"
+    import cupy
+
+    if not cupy.cuda.is_available():
+        return "CuPy is installed, but no CUDA device or driver answers (see nvidia-smi)"
+    return ""
+
+
+def _visible_devices() -> tuple[str, ...]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if named:
+        return tuple(name.strip() for name in named.split(","))
+    import cupy
+
+    return tuple(str(number) for number in range(cupy.cuda.runtime.getDeviceCount()))
+
+
+def available_memory() -> int:
+    """Bytes of memory this process may still take; the limits of its container or job included."""
+    found = re.search(r"MemAvailable:\s+(\d+)", _meminfo())
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(min(int(found[1]) * 1024 if found else pages, memory_left()))
+
+
+def available_cores() -> int:
+    """Processor cores this process may run on; the limits of its container or job included."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, int(min(cores, core_quota())))
+
+
+def _meminfo() -> str:
+    try:
+        return Path("/proc/meminfo").read_text("ascii", "replace")
+    except OSError:
+        return ""

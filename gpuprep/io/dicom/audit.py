@@ -1,0 +1,203 @@
+"""Do the slices of a series make a volume? Every check, with millimetres and degrees in its message.
+
+All problems of a series are collected first and told together: a gap and a tilt are one refusal, so that
+nobody repairs the one only to meet the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpuprep.io.dicom.positions import Problem, along_normal, normal_of
+from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.rules import ReadRules
+from gpuprep.values.errors import InputError
+from gpuprep.values.findings import Findings
+
+_ADVICE = {
+    "E_MIXED_SERIES": "Select one of the images, or set the policy to fix to keep the largest.",
+    "E_MIXED_RESCALE": "Set the policy to fix to rescale every slice by its own line.",
+    "E_SLICE_DUP": "Remove the extra slices. The policy fix drops those that are copies; warn keeps the "
+    "first of each position by instance number, whatever the others hold.",
+    "E_SLICE_GAP": "Find the missing slices, or set the policy to fix to interpolate slices at even "
+    "steps; with warn the mean spacing is used.",
+    "W_TILT": "Set the policy to fix to shift the slices back; with warn the shift is ignored.",
+}
+
+
+def audit(
+    slices: Sequence[Slice], rules: ReadRules, findings: Findings, path: object
+) -> list[Slice]:
+    """The slices of one volume, sorted along their normal.
+
+    Findings are reported; where the policy of a problem goes on, it is repaired as its advice says.
+
+    Raises:
+        InputError: the first problem that the policy makes an error, its message naming them all.
+    """
+    problems: list[Problem] = []
+    groups = _groups(slices, rules)
+    _check_kind(groups[0])
+    _check_placed(groups[0])
+    kept = list(slices)
+    if len(groups) > 1:
+        problems.append(_mixed(groups))
+        if findings.policy("E_MIXED_SERIES") != "error":
+            kept = groups[0]
+    lines = Counter(one.line for one in kept)
+    if len(lines) > 1 and not _scaled_by_slice(kept):
+        problems.insert(0, _mixed_rescale(lines))
+    if len(groups) == 1 or len(kept) < len(slices):
+        kept, more = along_normal(kept, rules)
+        problems.extend(more)
+    if kept[0].photometric == "MONOCHROME1":
+        text = "the pixels are MONOCHROME1, low values to be shown white; they are not inverted"
+        problems.append(Problem("W_MONOCHROME1", text, {"slices": len(kept)}))
+    lossy = sum(one.lossy for one in kept)
+    if lossy:
+        text = f"{lossy} of {len(kept)} slices were compressed with loss"
+        problems.append(Problem("W_LOSSY", text, {"slices": lossy}))
+    _judge(problems, findings, path)
+    return kept
+
+
+def _judge(problems: Sequence[Problem], findings: Findings, path: object) -> None:
+    errors = [
+        problem
+        for problem in problems
+        if findings.policy(problem.code) in ("error", "error" if problem.repairable else "fix")
+    ]
+    if errors:
+        raise InputError(
+            errors[0].code,
+            "; ".join(problem.text for problem in problems),
+            path=str(path),
+            advice=" ".join(_ADVICE[problem.code] for problem in errors if problem.code in _ADVICE),
+        )
+    for problem in problems:
+        advice = _ADVICE.get(problem.code, "")
+        findings.report(problem.code, problem.text, path=path, advice=advice, **problem.values)
+
+
+def _check_kind(slices: Sequence[Slice]) -> None:
+    """Refuse images that are no slices of intensities, whatever the policy."""
+    for one in slices:
+        if one.mosaic:
+            raise InputError(
+                "E_MOSAIC",
+                f"the image of {one.columns}×{one.rows} is a mosaic of tiles, not a slice",
+                path=one.path,
+                advice="Convert the series with dcm2niix, which takes mosaics apart.",
+            )
+        if reason := _no_intensity(one):
+            raise InputError(
+                "E_PIXEL_TYPE",
+                reason,
+                path=one.path,
+                advice="Leave the series out, or convert it.",
+            )
+
+
+def _no_intensity(one: Slice) -> str:
+    """Why pixels cannot be read as one number each by the rescale line; empty if they can."""
+    if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        meaning = one.photometric or "unknown meaning"
+        return f"voxels are {one.samples} samples of {meaning}, not one MONOCHROME intensity each"
+    bits = f"{one.bits_stored} bits up to bit {one.high_bit} of {one.bits_allocated}"
+    fits = one.bits_stored <= one.high_bit + 1 <= one.bits_allocated
+    if one.bits_allocated not in (8, 16, 32) or one.bits_stored < 1 or not fits:
+        return f"pixels of {bits} are not supported"
+    if one.table:
+        return "pixels go through a table (Modality LUT) to their meaning, not along a line"
+    if one.compressed and one.photometric == "MONOCHROME1":
+        return "the pixels are compressed and MONOCHROME1, which decoders invert"
+    if one.compressed and (
+        one.high_bit + 1 != one.bits_stored or one.bits_stored < one.bits_allocated == 32
+    ):
+        return f"compressed pixels of {bits} are decoded wrongly"
+    return ""
+
+
+def _check_placed(slices: Sequence[Slice]) -> None:
+    """Refuse slices that cannot be placed in the patient."""
+    for keyword in ("position", "orientation", "pixel_spacing"):
+        if missing := sum(not getattr(one, keyword) for one in slices):
+            what = keyword.replace("_", " ")
+            text = f"{missing} of {len(slices)} slices have no {what}"
+            raise InputError("E_NO_GEOMETRY", text, path=slices[0].path)
+    for one in slices:
+        lengths = np.linalg.norm(np.reshape(one.orientation, (2, 3)), axis=1)
+        across = np.cross(one.orientation[:3], one.orientation[3:])
+        if np.abs(lengths - 1).max() > 0.01 or np.linalg.norm(across) < 0.5:
+            text = f"the orientation {one.orientation} is not a row and a column direction"
+            raise InputError("E_NO_GEOMETRY", text, path=one.path)
+
+
+def _groups(slices: Sequence[Slice], rules: ReadRules) -> list[list[Slice]]:
+    """Slices that could be one volume, the largest group first."""
+    groups: list[list[Slice]] = []
+    for one in slices:
+        for group in groups:
+            if _alike(one, group[0], rules):
+                group.append(one)
+                break
+        else:
+            groups.append([one])
+    return sorted(groups, key=len, reverse=True)
+
+
+def _alike(one: Slice, other: Slice, rules: ReadRules) -> bool:
+    if _character(one) != _character(other):
+        return False
+    turned = np.abs(np.subtract(one.orientation, other.orientation)).max(initial=0.0)
+    scaled = np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=rules.gap_fraction / 10)
+    return bool(turned <= rules.direction_tolerance and scaled)
+
+
+def _character(one: Slice) -> tuple[object, ...]:
+    """What slices of one volume have exactly in common."""
+    placed = (bool(one.position), bool(one.orientation), bool(one.pixel_spacing))
+    pixels = (one.rows, one.columns, one.samples, one.photometric)
+    return (*placed, *pixels, one.series, one.kind, one.settings)
+
+
+def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:
+    common = set.intersection(*(set(group[0].settings) for group in groups))
+    parts = []
+    for group in groups[:5]:
+        one = group[0]
+        own = [setting for setting in one.settings if setting not in common]
+        if one.series != groups[0][0].series:
+            own.append("of another series")
+        size = f"{len(group)} {one.kind}".rstrip() + f" of {one.columns}×{one.rows}"
+        parts.append(", ".join([size + _place(one, groups[0][0]), *own]))
+    text = f"the series mixes {len(groups)} kinds of slices: {'; '.join(parts)}"
+    values = {"groups": [len(group) for group in groups], "largest": parts[0]}
+    return Problem("E_MIXED_SERIES", text, values)
+
+
+def _place(one: Slice, first: Slice) -> str:
+    if not (one.position and one.orientation and one.pixel_spacing):
+        return " without a place"
+    spacing = f"{one.pixel_spacing[1]:.3g}×{one.pixel_spacing[0]:.3g} mm"
+    cosine = min(1.0, abs(float(normal_of(one) @ normal_of(first))))
+    angle = math.degrees(math.acos(cosine))
+    return f" at {spacing}" + (f", turned by {angle:.1f}°" if angle > 0.1 else "")
+
+
+def _scaled_by_slice(slices: Sequence[Slice]) -> bool:
+    """PET scales every slice to the full range of its pixels, by its own slope alone (PS3.3, C.8.9.4)."""
+    return all(one.modality == "PT" and one.line[1] == 0 for one in slices)
+
+
+def _mixed_rescale(lines: Counter[tuple[float, float]]) -> Problem:
+    shown = ", ".join(
+        f"{slope:g}·x{intercept:+g} ({count} slices)"
+        for (slope, intercept), count in lines.most_common(4)
+    )
+    text = f"slices have {len(lines)} different rescale lines: {shown}"
+    return Problem("E_MIXED_RESCALE", text, {"lines": len(lines)})

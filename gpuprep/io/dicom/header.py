@@ -1,0 +1,138 @@
+"""The header of one DICOM file: parsed safely, and the tags that say which series it belongs to."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import pydicom.config
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import UID
+
+from gpuprep.io.integrity import open_regular
+from gpuprep.values.errors import InputError
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+MEMBERSHIP_TAGS = [
+    "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
+    "SeriesNumber", "InstanceNumber", "Rows", "Columns",
+]  # fmt: skip
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """True for a file with the DICOM preamble, or for a bare data set that begins as they do."""
+    if start[128:132] == b"DICM":
+        return True
+    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and start[2] < 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Which series a file belongs to, and as which instance."""
+
+    series: str
+    study: str
+    modality: str
+    description: str
+    series_number: int
+    number: int
+
+
+def read_membership(path: Path) -> Membership:
+    """Only what tells which series a file belongs to.
+
+    Raises:
+        InputError: E_UNREADABLE if this is no DICOM image.
+    """
+    with parsing(path):
+        dataset, _ = parsed(path, MEMBERSHIP_TAGS)
+        if reason := not_an_image(dataset):
+            raise InputError("E_UNREADABLE", reason, path=str(path))
+        return Membership(
+            str(dataset.get("SeriesInstanceUID") or ""),
+            str(dataset.get("StudyInstanceUID") or ""),
+            str(dataset.get("Modality") or ""),
+            str(dataset.get("SeriesDescription") or ""),
+            number(dataset, "SeriesNumber"),
+            number(dataset, "InstanceNumber"),
+        )
+
+
+def is_other_object(path: Path) -> bool:
+    """Whether a file is a DICOM object other than an image: a segmentation, a report, a directory.
+
+    False for one that cannot be read.
+    """
+    try:
+        with parsing(path):
+            return bool(_other_class(parsed(path, MEMBERSHIP_TAGS)[0]))
+    except (InputError, OSError):
+        return False
+
+
+def not_an_image(dataset: Dataset) -> str:
+    """Why a data set is no image that a volume is made of; empty if it is one."""
+    if named := _other_class(dataset):
+        return f"this is a DICOM object of class {named}, not an image"
+    if not dataset.get("Rows") or not dataset.get("Columns"):
+        return "this DICOM file has no rows and columns"
+    return ""
+
+
+def _other_class(dataset: Dataset) -> str:
+    sop_class = UID(str(dataset.get("SOPClassUID") or ""))
+    named = sop_class.name if sop_class.name != sop_class else ""
+    return "" if "Image Storage" in named else named
+
+
+@contextmanager
+def parsing(path: Path) -> Iterator[None]:
+    """One kind of error for the many that pydicom raises.
+
+    Its texts and warnings quote header values, which may name the patient: they are not passed on.
+    """
+    try:
+        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # a MemoryError, too: no header needs much, but a length can ask for 4 GiB
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system; pydicom's own for a cut sequence has no number
+        raise InputError(
+            "E_UNREADABLE",
+            f"the DICOM header is damaged ({type(error).__name__})",
+            path=str(path),
+            advice="Export the file again.",
+        ) from error
+
+
+def parsed(path: Path, tags: Sequence[str | int]) -> tuple[FileDataset, int]:
+    """The tags of a file, and where its pixel data begins."""
+    with open_regular(path) as file:
+        start = file.read(2048)
+        if not looks_like_dicom(start):
+            raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))
+        if _DEFLATED in start:  # pydicom would inflate it whole, however large
+            raise InputError(
+                "E_UNREADABLE", "the deflated transfer syntax is not supported", path=str(path)
+            )
+        file.seek(0)
+        bare = start[128:132] != b"DICM"
+        dataset = pydicom.dcmread(
+            file, stop_before_pixels=True, specific_tags=list(tags), force=bare
+        )
+        return dataset, file.tell()
+
+
+def number(dataset: Dataset, keyword: str) -> int:
+    """A whole number; 0 where the tag is missing or holds anything else."""
+    text = str(dataset.get(keyword) or "").strip()
+    return int(text) if text.lstrip("+-").isdecimal() else 0

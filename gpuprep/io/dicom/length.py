@@ -1,0 +1,131 @@
+"""Is a DICOM file as long as its pixels, and what follows them, say? Nothing is decoded for the answer.
+
+GDCM decodes what is there of a broken chain of compressed items and gives zeros for the rest, and takes
+gigabytes for an element behind the pixels whose length is junk: both are found here, before.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.dicom.stream import check_stream
+from gpuprep.io.integrity import open_regular
+from gpuprep.io.limits import check_capacity
+from gpuprep.values.errors import InputError
+
+_ITEM = 0xE000
+_END = 0xE0DD
+_HEAD = struct.Struct("<HHI")
+_BLOCK = 1 << 20
+_UNDEFINED = 0xFFFFFFFF
+_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
+"""Value representations whose length takes four bytes behind two that are unused (PS3.5, 7.1.2)."""
+
+
+def check_length(one: Slice) -> None:
+    """Check the file of ``one`` from its pixels to its end.
+
+    Raises:
+        InputError: E_TRUNCATED if it ends early, or holds fewer compressed items than frames, or too few
+            bytes for the pixels that the header declares; E_UNREADABLE if it is no chain of elements.
+    """
+    needed = one.frames * one.rows * one.columns * one.samples * one.bits_allocated // 8
+    with open_regular(Path(one.path)) as file:
+        size = file.seek(0, io.SEEK_END)
+        if one.compressed:
+            end = _end_of_items(file, size, one)
+            check_capacity(one.path, needed, size, deflated=True)
+        else:
+            check_capacity(one.path, needed, max(0, size - one.header_bytes))
+            declared = _declared(file, one)
+            _check_excess(file, needed + needed % 2, declared, one)
+            end = one.header_bytes + max(needed, declared)
+        _check_rest(file, end + end % 2, size, one)
+
+
+def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
+    """Where the chain of compressed items ends; of each, only what it says of its size is read."""
+    at, items = one.header_bytes, 0
+    while True:
+        group, element, length = _head(file, at, size, one)
+        at += _HEAD.size
+        if (group, element) == (0xFFFE, _END):
+            break
+        if (group, element) != (0xFFFE, _ITEM):
+            raise _damaged("E_UNREADABLE", one, f"there is no item at byte {at:,}")
+        if items and length:  # the first item is a table of offsets
+            check_stream(file, at, one)
+        at += length
+        items += 1
+    if items <= one.frames:
+        pieces = f"{max(0, items - 1)} compressed pieces for {one.frames} frames"
+        raise _damaged("E_TRUNCATED", one, pieces)
+    return at
+
+
+def _head(file: io.BufferedReader, at: int, size: int, one: Slice) -> tuple[int, int, int]:
+    file.seek(at)
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        raise _damaged("E_TRUNCATED", one, f"the chain of items has no end in all {size:,} bytes")
+    group, element, length = _HEAD.unpack(head)
+    return group, element, length
+
+
+def _declared(file: io.BufferedReader, one: Slice) -> int:
+    """The length of the pixel element, which may hold more than the pixels."""
+    file.seek(one.header_bytes - 4)
+    length = int.from_bytes(file.read(4), "big" if one.big_endian else "little")
+    if length == _UNDEFINED:
+        raise _damaged("E_UNREADABLE", one, "they lie in items, as only compressed pixels do")
+    return length
+
+
+def _check_excess(file: io.BufferedReader, needed: int, declared: int, one: Slice) -> None:
+    """Pixels beyond those that the header counts mean that it counts wrongly; zeros are padding."""
+    file.seek(one.header_bytes + needed)
+    left = declared - needed
+    while left > 0 and (block := file.read(min(left, _BLOCK))):
+        if block.strip(b"\0"):
+            size = f"{one.frames}×{one.rows}×{one.columns} pixels of {one.bits_allocated} bits"
+            text = f"{declared:,} bytes hold more than the {needed:,} of {size}"
+            raise _damaged("E_UNREADABLE", one, text)
+        left -= len(block)
+
+
+def _check_rest(file: io.BufferedReader, at: int, size: int, one: Slice) -> None:
+    """Elements behind the pixels must end with the file; zeros that fill it up are none."""
+    while at < size:
+        file.seek(at)
+        head = file.read(12)
+        if not head.strip(b"\0"):
+            return
+        length, width = _element(head, one)
+        if length == _UNDEFINED:
+            return
+        at += width + length
+        if at > size:
+            text = f"an element behind the pixels ends at byte {at:,}, but the file at {size:,}"
+            raise _damaged("E_UNREADABLE", one, text)
+
+
+def _element(head: bytes, one: Slice) -> tuple[int, int]:
+    """The length of an element's value, and of what is before it."""
+    order = ">" if one.big_endian else "<"
+    if one.implicit:
+        return int(struct.unpack_from("<I", head.ljust(8, b"\0"), 4)[0]), 8
+    if head[4:6] in _LONG:
+        return int(struct.unpack_from(f"{order}I", head.ljust(12, b"\0"), 8)[0]), 12
+    return int(struct.unpack_from(f"{order}H", head.ljust(8, b"\0"), 6)[0]), 8
+
+
+def _damaged(code: str, one: Slice, reason: str) -> InputError:
+    return InputError(
+        code,
+        f"the pixels ({one.syntax}) are damaged: {reason}",
+        path=one.path,
+        advice="Copy or export the file again.",
+    )

@@ -1,0 +1,123 @@
+"""DICOM pixels, slice by slice in the audited order, rescaled exactly once by each slice's own line.
+
+Plain pixels are read here; compressed ones are decoded by GDCM, which applies a rescale line: one to all
+frames of a file. Where a frame has another, GDCM's is taken back (exactly, as stored pixels are integers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from gpuprep.io.dicom.native import is_native, native_pixels
+from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.itk import itk_image
+from gpuprep.io.scan import Allocate, Voxels
+from gpuprep.io.voxels import KEPT
+from gpuprep.values.errors import InputError
+from gpuprep.values.findings import Findings
+
+Plane = NDArray[Any]
+
+_LARGEST = 2**30  # a slope with which pixels of 32 bits are still exact in int64
+
+
+def read_pixels(slices: Sequence[Slice], allocate: Allocate, findings: Findings) -> Voxels:
+    """The voxels of sorted slices, ``1, z, y, x``; int16 where the rescaled values allow it.
+
+    Raises:
+        InputError: E_UNREADABLE if a file cannot be decoded or is not as large as its header says;
+            E_PIXEL_TYPE if pixels use bits that the header declares unused.
+    """
+    planes: list[Plane] = []
+    opened: tuple[str, Plane] = ("", np.empty(0))
+    overfull = 0
+    for one in slices:
+        if is_native(one):
+            stored, odd = native_pixels(one)
+            planes.append(_narrow(_rescaled(stored, one)))
+            overfull += 0 if one.overlay else odd
+            continue
+        if opened[0] != one.path:
+            opened = (one.path, _decoded(one))
+        planes.append(_narrow(_own_line(opened[1][one.frame], one)))
+    if overfull:
+        _report_overfull(overfull, slices[0], findings)
+    dtype = np.result_type(*{plane.dtype for plane in planes})
+    dtype = dtype if dtype in KEPT else np.dtype("f4")
+    voxels = allocate((1, len(planes), slices[0].rows, slices[0].columns), dtype)
+    for target, plane in zip(voxels[0], planes, strict=True):
+        np.copyto(target, plane, casting="same_kind")
+    return voxels
+
+
+def likely_pixels(slices: Sequence[Slice]) -> np.dtype[Any]:
+    """The dtype that ``read_pixels`` will probably give."""
+    if any(not number.is_integer() for one in slices for number in one.line):
+        return np.dtype("f4")
+    one = slices[0]
+    if one.line == (1.0, 0.0) and one.bits_allocated <= 16:
+        return np.dtype(f"{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
+    return np.dtype("i2" if one.bits_allocated <= 16 else "i4")
+
+
+def _report_overfull(count: int, one: Slice, findings: Findings) -> None:
+    findings.report(
+        "E_PIXEL_TYPE",
+        f"{count:,} pixels use bits outside of the {one.bits_stored} up to bit {one.high_bit} that the "
+        "header declares, and no overlay is declared there",
+        path=one.path,
+        advice="Repair BitsStored and HighBit if the pixels are whole words, or set the policy of "
+        "E_PIXEL_TYPE to warn to take the declared bits alone.",
+        pixels=count,
+    )
+
+
+def _rescaled(stored: Plane, one: Slice) -> Plane:
+    slope, intercept = one.line
+    if one.line == (1.0, 0.0):
+        return stored
+    whole = slope.is_integer() and intercept.is_integer()
+    if whole and max(abs(slope), abs(intercept)) < _LARGEST:
+        return np.asarray(stored.astype(np.int64) * int(slope) + int(intercept))
+    return np.asarray(stored * slope + intercept)
+
+
+def _decoded(one: Slice) -> Plane:
+    """All frames of a slice's file, ``frame, y, x``, as GDCM rescales them."""
+    array = sitk.GetArrayFromImage(itk_image(Path(one.path), "GDCMImageIO"))
+    expected = (one.frames, one.rows, one.columns)
+    if array.size != np.prod(expected):
+        raise InputError(
+            "E_UNREADABLE",
+            f"decoding gave an array of shape {array.shape}, the header declares {expected}",
+            path=one.path,
+            advice="Export the file again.",
+        )
+    return np.asarray(array.reshape(expected))
+
+
+def _own_line(plane: Plane, one: Slice) -> Plane:
+    if one.line == one.file_line:
+        return plane
+    slope, intercept = one.file_line
+    stored = np.rint((plane.astype(np.float64) - intercept) / slope)
+    return _rescaled(stored.astype(np.int64), one)
+
+
+def _narrow(plane: Plane) -> Plane:
+    """Whole numbers that rescaling widened as int16 or int32 where they fit; others as float32."""
+    if plane.dtype.kind != "f" and plane.dtype.itemsize <= 2:
+        return plane
+    if plane.dtype.kind != "f":
+        for dtype in (np.int16, np.int32):
+            bounds = np.iinfo(dtype)
+            if bounds.min <= plane.min() and plane.max() <= bounds.max:
+                return plane.astype(dtype)
+    with np.errstate(over="ignore"):  # infinite voxels are reported
+        return plane if plane.dtype in KEPT else plane.astype(np.float32)

@@ -1,0 +1,206 @@
+"""Where the slices of a series lie: sorted along their normal, once each, evenly, straight above another."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.io.dicom.native import is_native, native_bytes
+from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.integrity import open_regular
+from gpuprep.io.rules import ReadRules
+
+_DRIFT = 0.1  # of the median gap
+_COPIES = "copies of one another"
+_TOLD = 4  # places named in a message; all of them are in its values
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a series: the code and the words; ``values`` has the numbers.
+
+    The policy ``fix`` is an error where it is not ``repairable``: nothing tells which slices are right.
+    """
+
+    code: str
+    text: str
+    values: dict[str, Any] = field(default_factory=dict)
+    repairable: bool = True
+
+
+def along_normal(slices: Sequence[Slice], rules: ReadRules) -> tuple[list[Slice], list[Problem]]:
+    """Slices sorted, one per position, and what is wrong with the positions."""
+    normal = normal_of(slices[0])
+    heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
+    ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.frame))
+    places = [[ordered[0]]]
+    for one in ordered[1:]:
+        if heights[id(one)] - heights[id(places[-1][0])] > rules.gap_mm:
+            places.append([one])
+        else:
+            places[-1].append(one)
+    kept = [place[0] for place in places]
+    problems = []
+    if len(kept) < len(ordered):
+        problems.append(_duplicates(places, rules))
+    positions = np.array([one.position for one in kept])
+    problems += _uneven(positions, normal, rules)
+    problems += _tilted(positions, normal, rules)
+    return kept, problems
+
+
+def _duplicates(places: Sequence[Sequence[Slice]], rules: ReadRules) -> Problem:
+    """Copies; or several volumes where every place has as many slices; or slices too many."""
+    crowded = [place for place in places if len(place) > 1]
+    likeness = [_likeness(place, rules) for place in crowded]
+    copied = set(likeness) == {_COPIES}
+    each = len(places[0])
+    if not copied and len(places) > 1 and all(len(place) == each for place in places):
+        text = f"{each} slices at each of {len(places)} positions: the series holds {each} volumes"
+        return Problem("E_MIXED_SERIES", text, {"volumes": each}, _in_order(places))
+    shown = "; ".join(
+        f"{len(place)} at {_at(place[0].position)}, {words}"
+        for place, words in zip(crowded[:_TOLD], likeness, strict=False)
+    )
+    total = sum(len(place) for place in places)
+    plural = "s" if len(places) > 1 else ""
+    values = {
+        "slices": total,
+        "positions": len(places),
+        "repeated_mm": [list(place[0].position) for place in crowded],
+    }
+    text = f"{total} slices at only {len(places)} position{plural}: {shown}{_more(crowded)}"
+    return Problem("E_SLICE_DUP", text, values, copied)
+
+
+def _in_order(places: Sequence[Sequence[Slice]]) -> bool:
+    """Whether numbers tell volumes apart: they run through each volume, or through each place, in turn."""
+    numbers = [[(one.number, one.frame) for one in place] for place in places]
+    volumes = list(zip(*numbers, strict=True))
+    return _one_after_another(volumes) or _one_after_another(sorted(numbers))
+
+
+def _one_after_another(runs: Sequence[Sequence[tuple[int, int]]]) -> bool:
+    distinct = all(len(set(run)) == len(run) for run in runs)
+    return distinct and all(max(run) < min(after) for run, after in pairwise(runs))
+
+
+def _likeness(place: Sequence[Slice], rules: ReadRules) -> str:
+    first = place[0]
+    apart = [np.linalg.norm(np.subtract(one.position, first.position)) for one in place]
+    if max(apart) > rules.gap_mm:
+        return f"up to {max(apart):.2f} mm beside one another"
+    stored = _stored(first)
+    copies = all(_meaning(one) == _meaning(first) and _stored(one) == stored for one in place[1:])
+    return _COPIES if stored is not None and copies else "with different pixels"
+
+
+def _meaning(one: Slice) -> tuple[object, ...]:
+    """What stored bytes are read by."""
+    bits = (one.bits_allocated, one.bits_stored, one.high_bit, one.signed)
+    return (one.line, *bits, one.padding, one.syntax)
+
+
+def _stored(one: Slice) -> bytes | None:
+    """The pixels as stored; None for a compressed frame among others, which is not looked for."""
+    if is_native(one):
+        return native_bytes(one)
+    if one.frames > 1:
+        return None
+    with open_regular(Path(one.path)) as file:
+        file.seek(one.header_bytes)
+        return file.read()
+
+
+def _uneven(
+    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
+) -> list[Problem]:
+    gaps = np.diff(positions @ normal)
+    if len(gaps) < 2:
+        return []
+    middle = float(np.median(gaps))
+    odd = np.abs(gaps - middle) > max(rules.gap_mm, rules.gap_fraction * middle)
+    if not odd.any():
+        return _drifted(positions @ normal, middle, rules)
+    counts = Counter(f"{gap:.2f}" for gap in gaps).most_common()
+    shown = ", ".join(gap for gap, _ in counts[:6]) + (" …" if len(counts) > 6 else "")
+    often = ", ".join(f"{count}×" for _, count in counts[:6])
+    places = [
+        {
+            "after_mm": positions[index].tolist(),
+            "before_mm": positions[index + 1].tolist(),
+            "missing": _missing(float(gaps[index]), middle, rules),
+        }
+        for index in np.flatnonzero(odd)
+    ]
+    text = f"slices are uneven: gaps {shown} mm ({often}); {_told(places)}{_more(places)}"
+    values = {"gaps_mm": sorted({float(gap) for gap, _ in counts}), "places": places}
+    return [Problem("E_SLICE_GAP", text, values)]
+
+
+def _drifted(heights: NDArray[np.float64], middle: float, rules: ReadRules) -> list[Problem]:
+    """Gaps that are all nearly alike can add up: half a series at 1 mm, the other half at 1.01 mm."""
+    even = np.linspace(heights[0], heights[-1], len(heights))
+    drift = float(np.abs(heights - even).max())
+    if drift <= max(rules.gap_mm, _DRIFT * middle):
+        return []
+    text = f"slices are uneven: at even steps some would lie {drift:.2f} mm from where they are"
+    return [Problem("E_SLICE_GAP", text, {"largest_mm": drift})]
+
+
+def _missing(gap: float, middle: float, rules: ReadRules) -> int:
+    """How many slices a gap is short of; 0 if it is no multiple of the others."""
+    steps = round(gap / middle)
+    return steps - 1 if abs(gap - steps * middle) <= rules.gap_fraction * gap else 0
+
+
+def _told(places: Sequence[dict[str, Any]]) -> str:
+    return "; ".join(
+        (f"{place['missing']} missing" if place["missing"] else "another gap")
+        + f" between {_at(place['after_mm'])} and {_at(place['before_mm'])}"
+        for place in places[:_TOLD]
+    )
+
+
+def _at(position: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:.2f}' for value in position)}) mm"
+
+
+def _more(places: Sequence[Any]) -> str:
+    return f"; and {len(places) - _TOLD} more places" if len(places) > _TOLD else ""
+
+
+def _tilted(
+    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
+) -> list[Problem]:
+    steps = positions - positions[0]
+    along = steps @ normal
+    aside = np.linalg.norm(steps - along[:, None] * normal, axis=1)
+    worst = int(aside.argmax())
+    allowed = math.tan(math.radians(rules.tilt_tolerance_degrees)) * float(along[-1])
+    if aside[worst] <= allowed + rules.gap_mm:
+        return []
+    degrees = math.degrees(math.atan2(float(aside[worst]), float(along[worst])))
+    text = (
+        f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
+    )
+    return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
+
+
+def normal_of(one: Slice) -> NDArray[np.float64]:
+    """The unit normal of a slice: of its row and its column direction."""
+    return unit(np.cross(one.orientation[:3], one.orientation[3:]))
+
+
+def unit(vector: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """A direction of length one: cosines of few digits are up to 1 % longer or shorter."""
+    direction = np.asarray(vector, np.float64)
+    return np.asarray(direction / np.linalg.norm(direction))

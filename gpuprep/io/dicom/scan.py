@@ -1,0 +1,205 @@
+"""A DICOM series as a scan: audited, placed by its positions, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuprep.io.dicom.audit import audit
+from gpuprep.io.dicom.length import check_length
+from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
+from gpuprep.io.dicom.positions import normal_of, unit
+from gpuprep.io.dicom.series import lost_slices, series_of_folder
+from gpuprep.io.dicom.slice import Slice, read_slices
+from gpuprep.io.dicom.stack import slice_heights, tilted
+from gpuprep.io.grid import check_grid, grid_of
+from gpuprep.io.integrity import file_identity
+from gpuprep.io.limits import check_inside, check_limits
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.scan import Allocate, Preview, Scan, Voxels, volumes_of
+from gpuprep.io.text.header import placement
+from gpuprep.io.voxels import report_not_finite
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError
+from gpuprep.values.findings import Findings
+from gpuprep.values.geometry import Geometry
+
+
+def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: Allocate) -> Scan:
+    """One series, or one enhanced multi-frame file, as a scan.
+
+    ``source.files`` may be absolute or relative to ``source.path``; without them the folder must hold
+    one series. Spacing between slices comes from their positions, never from the slice thickness.
+
+    Raises:
+        InputError: the series is no volume (see ``dicom_audit``), a limit is passed, or a file is bad.
+    """
+    slices, geometry, heights = _checked(source, rules, findings)
+    paths = dict.fromkeys(one.path for one in slices)
+    identity = tuple(file_identity(Path(path)) for path in paths)
+    voxels = read_pixels(slices, allocate, findings)
+    report_not_finite(voxels, findings, source.path)
+    padding = _padding(slices, voxels, findings, source)
+    return Scan(
+        volumes_of(voxels, geometry),
+        tuple(findings.items),
+        identity,
+        "dicom",
+        {
+            **_facts(slices),
+            "padding_value": padding and padding[0],
+            "padding_limit": padding and padding[1],
+        },
+        padding and padding[0],
+        heights,
+    )
+
+
+def peek_dicom(source: Source, rules: ReadRules, findings: Findings) -> Preview:
+    """What the headers of a series promise, after the full audit."""
+    slices, geometry, heights = _checked(source, rules, findings)
+    dtype = likely_pixels(slices)
+    paths = {one.path for one in slices}
+    return Preview(
+        geometry,
+        1,
+        str(dtype),
+        geometry.voxels * dtype.itemsize,
+        sum(Path(path).stat().st_size for path in paths),
+        tuple(findings.items),
+        heights,
+    )
+
+
+def _checked(
+    source: Source, rules: ReadRules, findings: Findings
+) -> tuple[list[Slice], Geometry, tuple[float, ...]]:
+    """Sorted slices, their grid and, where it has to be evened out, their heights; nothing is decoded."""
+    files = _files(source, rules, findings)
+    check_limits(source.path, (len(files),), 1, rules)
+    found = [one for file in files for one in read_slices(file, rules)]
+    shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
+    check_limits(source.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
+    for one in found:
+        if one.frame == 0:
+            check_length(one)
+    slices = audit(found, rules, findings, source.path)
+    geometry = _grid(slices, rules, findings, source)
+    if findings.fixes("W_TILT"):
+        geometry = tilted(geometry, slices, rules, source.path)
+    heights = slice_heights(slices) if findings.fixes("E_SLICE_GAP") else ()
+    check_grid(geometry, rules, findings, source.path, heights=heights)
+    return slices, geometry, heights
+
+
+def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
+    path = Path(source.path)
+    named = [path / file for file in source.files] or [path]
+    files = sorted(path.iterdir()) if path.is_dir() and not source.files else named
+    for file in files:
+        check_inside(file, rules)
+    if files is named:
+        return files
+    found, others = series_of_folder(path)
+    series = sorted(found, key=lambda one: -len(one.files))
+    if lost := lost_slices(series, others):
+        raise InputError(
+            "E_UNREADABLE",
+            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM",
+            path=lost[0],
+            advice="Copy the series again, or take the files away if they are no part of it.",
+        )
+    if not series:
+        raise InputError("E_UNREADABLE", "the folder holds no DICOM images", path=str(path))
+    if len(series) > 1:
+        counts = ", ".join(str(len(one.files)) for one in series)
+        findings.report(
+            "E_MIXED_SERIES",
+            f"the folder holds {len(series)} series (of {counts} files)",
+            path=path,
+            advice="Name the files of one series, or set the policy to fix to take the largest.",
+        )
+    return [Path(file) for file in series[0].files]
+
+
+def _grid(
+    slices: Sequence[Slice], rules: ReadRules, findings: Findings, source: Source
+) -> Geometry:
+    """Rows, columns and the slice normal as axes; the step between slices is the mean one along it."""
+    first, last = slices[0], slices[-1]
+    row, column = unit(first.orientation[:3]), unit(first.orientation[3:])
+    normal = normal_of(first)
+    between = first.claimed_step
+    if len(slices) > 1:
+        extent = np.subtract(last.position, first.position) @ normal
+        between = float(extent / (len(slices) - 1))
+    if between is None:
+        findings.report(
+            "E_NO_GEOMETRY",
+            "a single slice without thickness has no spacing along z",
+            path=source.path,
+            advice="Set the policy of E_NO_GEOMETRY to warn to take 1 mm.",
+        )
+    steps = [
+        row * first.pixel_spacing[1],
+        column * first.pixel_spacing[0],
+        normal * (between or 1.0),
+    ]
+    affine = placement([step.tolist() for step in steps], first.position)
+    shape = (len(slices), first.rows, first.columns)
+    return grid_of(affine, shape, rules, findings, source.path)
+
+
+def _padding(
+    slices: Sequence[Slice], voxels: Voxels, findings: Findings, source: Source
+) -> tuple[int, int] | None:
+    """The range of padding voxels after rescaling, if all slices declare one such range of integers."""
+    ranges = [_rescaled_padding(one) for one in slices]
+    count = sum(
+        int(np.count_nonzero((plane >= ends[0]) & (plane <= ends[1])))
+        for plane, ends in zip(voxels[0], ranges, strict=True)
+        if ends
+    )
+    declared = sorted({ends for ends in ranges if ends})
+    if count:
+        low, high = declared[0][0], max(high for _, high in declared)
+        told = f"value {low:g}" if low == high else f"values {low:g} to {high:g}"
+        findings.report(
+            "W_PADDING",
+            f"{count:,} of {voxels.size:,} voxels hold the padding {told}",
+            path=source.path,
+            advice="Clip it away before statistics, or measure inside a mask.",
+            voxels=count,
+            value=_whole(low),
+            **({} if low == high else {"limit": _whole(high)}),
+        )
+    if len(declared) != 1 or not all(end.is_integer() for end in declared[0]):
+        return None
+    return int(declared[0][0]), int(declared[0][1])
+
+
+def _rescaled_padding(one: Slice) -> tuple[float, float] | None:
+    if one.padding is None:
+        return None
+    low, high = sorted(end * one.line[0] + one.line[1] for end in one.padding)
+    return low, high
+
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
+def _facts(slices: Sequence[Slice]) -> dict[str, Any]:
+    one = slices[0]
+    return {
+        "modality": one.modality,
+        "stored_dtype": f"{'int' if one.signed else 'uint'}{one.bits_allocated}",
+        "bits_stored": one.bits_stored,
+        "slope": one.line[0],
+        "intercept": one.line[1],
+        "compression": one.syntax,
+        "lossy": any(part.lossy for part in slices),
+    }

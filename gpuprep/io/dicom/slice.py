@@ -1,0 +1,205 @@
+"""What one DICOM file says about its slices: plain values out of tags, and nothing of the patient.
+
+A classic file holds one slice; an enhanced one holds many frames with functional groups, per frame or
+shared. Both become a list of ``Slice``, so that everything after this file knows one kind only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import UID
+
+from gpuprep.io.dicom.frames import Frame, Numbers
+from gpuprep.io.dicom.header import MEMBERSHIP_TAGS, not_an_image, number, parsed, parsing
+from gpuprep.io.limits import check_limits
+from gpuprep.io.rules import ReadRules
+from gpuprep.values.errors import InputError
+
+_LOSSY_SYNTAXES = frozenset(
+    f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 93, 203, 112)
+)
+_DECODABLE = frozenset(
+    {"1.2.840.10008.1.2.5"}
+    | {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)}
+)
+"""Transfer syntaxes that GDCM decodes: RLE, JPEG, JPEG-LS, JPEG 2000."""
+_OVERLAY_BIT = 0x60000102  # of the first overlay; ones in unused bits of the pixels are retired
+_SLICE_TAGS: list[str | int] = [
+    *MEMBERSHIP_TAGS, "ImageType", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
+    "ModalityLUTSequence", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "LossyImageCompression", "EchoTime", "DiffusionBValue", "TemporalPositionIdentifier", "KVP",
+    "ConvolutionKernel", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    _OVERLAY_BIT,
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One slice: where it lies (LPS mm), how it is stored, and which frame of which file it is.
+
+    Attributes:
+        header_bytes: Where the pixels begin in the file.
+        position: Of the first pixel; empty, as the next two, where the file has none.
+        orientation: Cosines of the row, then of the column.
+        pixel_spacing: Between rows, then between columns.
+        claimed_step: The spacing between slices that the file states, or else the slice thickness.
+        line: Rescale slope and intercept of this slice …
+        file_line: … and those that GDCM applies to every frame of the file.
+        table: Whether a table takes the place of the line.
+        kind: Tells apart images that make no common volume: localizer and axial, magnitude and phase …
+        settings: … and so do these of the acquisition: echo time, b-value, tube voltage, kernel.
+        padding: Lowest and highest stored value outside the field of view; None if none is declared.
+        overlay: Whether unused bits of the pixels hold an overlay.
+    """
+
+    path: str
+    frame: int
+    frames: int
+    header_bytes: int
+    series: str
+    modality: str
+    rows: int
+    columns: int
+    position: Numbers
+    orientation: Numbers
+    pixel_spacing: Numbers
+    claimed_step: float | None
+    line: tuple[float, float]
+    file_line: tuple[float, float]
+    table: bool
+    kind: str
+    settings: tuple[str, ...]
+    mosaic: bool
+    photometric: str
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    padding: tuple[int, int] | None
+    overlay: bool
+    lossy: bool
+    syntax: str
+    compressed: bool
+    implicit: bool
+    big_endian: bool
+    number: int
+
+
+def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
+    """The slices of one file, from its header alone.
+
+    Raises:
+        InputError: E_UNREADABLE if this is no DICOM image, or a tag that matters is nonsense; E_LIMIT
+            before anything is made for frames that are too many.
+    """
+    with parsing(path):
+        dataset, length = parsed(path, _SLICE_TAGS)
+        if reason := not_an_image(dataset):
+            raise InputError("E_UNREADABLE", reason, path=str(path))
+        frames = max(1, int(dataset.get("NumberOfFrames") or 1))
+        check_limits(path, (1, frames, int(dataset.Rows), int(dataset.Columns)), 1, rules)
+        groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
+        if groups and len(groups) != frames:
+            raise InputError(
+                "E_UNREADABLE",
+                f"{len(groups)} frame descriptions for {frames} frames",
+                path=str(path),
+            )
+        syntax = _syntax(path, dataset)
+        shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+        described = [Frame(dataset, group, shared) for group in groups or [Dataset()]]
+        slices = [
+            _slice(path, dataset, syntax, length, index, described)
+            for index in range(len(described))
+        ]
+        if groups:
+            return slices
+        return [replace(slices[0], frame=index, frames=frames) for index in range(frames)]
+
+
+def _syntax(path: Path, dataset: FileDataset) -> UID:
+    """The transfer syntax, which must be one that can be decoded."""
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
+    if not syntax.is_transfer_syntax or (syntax.is_compressed and syntax not in _DECODABLE):
+        named = syntax.name if syntax.name == syntax else f"{syntax.name} ({syntax})"
+        raise InputError(
+            "E_UNREADABLE",
+            f"there is no decoder for pixels in the transfer syntax {named}",
+            path=str(path),
+            advice="Export the series without compression, or as JPEG 2000 or JPEG-LS.",
+        )
+    return syntax
+
+
+def _slice(
+    path: Path,
+    dataset: FileDataset,
+    syntax: UID,
+    header_bytes: int,
+    index: int,
+    frames: Sequence[Frame],
+) -> Slice:
+    frame = frames[index]
+    modality = str(dataset.get("Modality") or "")
+    bits_allocated = int(dataset.get("BitsAllocated") or 16)
+    bits_stored = int(dataset.get("BitsStored") or bits_allocated)
+    signed = bool(dataset.get("PixelRepresentation"))
+    high_bit = dataset.get("HighBit")
+    if 0 in (frame.line[0], frames[0].first_line[0]):
+        text = "the rescale slope is 0, which makes all voxels equal"
+        raise InputError(
+            "E_UNREADABLE", text, path=str(path), advice="Repair the tag RescaleSlope."
+        )
+    return Slice(
+        path=str(path),
+        frame=index,
+        frames=len(frames),
+        header_bytes=header_bytes + (8 if syntax.is_implicit_VR else 12),
+        series=str(dataset.get("SeriesInstanceUID") or ""),
+        modality=modality,
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        position=frame.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
+        orientation=frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
+        pixel_spacing=frame.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
+        claimed_step=frame.claimed_step,
+        line=frame.line,
+        file_line=frames[0].first_line,
+        table=bool(dataset.get("ModalityLUTSequence")),
+        kind=frame.kind(modality),
+        settings=frame.settings,
+        mosaic=frame.mosaic,
+        photometric=str(dataset.get("PhotometricInterpretation") or ""),
+        samples=int(dataset.get("SamplesPerPixel") or 1),
+        bits_allocated=bits_allocated,
+        bits_stored=bits_stored,
+        high_bit=bits_stored - 1 if high_bit is None else int(high_bit),
+        signed=signed,
+        padding=_padding(dataset, bits_allocated, signed=signed),
+        overlay=bool(dataset.get(_OVERLAY_BIT)),
+        lossy=str(dataset.get("LossyImageCompression") or "") == "01" or syntax in _LOSSY_SYNTAXES,
+        syntax=syntax.name,
+        compressed=syntax.is_compressed,
+        implicit=syntax.is_implicit_VR,
+        big_endian=not syntax.is_little_endian,
+        number=number(dataset, "InstanceNumber"),
+    )
+
+
+def _padding(dataset: Dataset, bits: int, *, signed: bool) -> tuple[int, int] | None:
+    """The range of padding, of the sign of the pixels: writers often declare −2000 as 63536."""
+    value = dataset.get("PixelPaddingValue")
+    if not isinstance(value, int | float):
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = [int(value), int(limit) if isinstance(limit, int | float) else int(value)]
+    lowest = -(1 << (bits - 1)) if signed else 0
+    low, high = sorted((end - lowest) % (1 << bits) + lowest for end in ends)
+    return low, high

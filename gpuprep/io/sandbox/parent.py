@@ -1,0 +1,233 @@
+"""Reading in a disposable process, so that a file can harm no more than its own case.
+
+Medical image readers are native code that some files crash, hang or blow up. A ``Sandbox`` keeps one
+child process for them: it starts with the first read, is replaced when it dies, overstays its deadline or
+has served long enough, and is gone when its parent is. Importing this module loads no image library.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import gpuprep
+from gpuprep.host.signals import signals_blocked
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
+from gpuprep.io.sandbox.wire import Wire
+from gpuprep.io.scan import Preview, Scan
+from gpuprep.values.case import Source
+from gpuprep.values.errors import InputError, InternalError, MemoryShortage, ReaderCrash
+
+_START_SECONDS = 120.0
+_PASSED_ON = (
+    *("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR"),
+    *("GPUPREP_FAILPOINTS", "GPUPREP_FAILPOINTS_COUNTS"),
+)
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+
+
+class Sandbox:
+    """Reads sources as ``reader.read`` and ``reader.peek`` do, in a child process under ``rules``.
+
+    One request at a time: calls from several threads wait for each other. Use it as a context manager,
+    or call ``close``.
+    """
+
+    def __init__(self, rules: ReadRules | None = None, *, recycle_after: int = 200) -> None:
+        self.rules = rules or ReadRules()
+        self._recycle_after = recycle_after
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that reads at present, if one was started."""
+        return self._child.process.pid if self._child else None
+
+    def read(self, source: Source) -> Scan:
+        """All voxels of a source; they lie in memory shared with nobody else by then.
+
+        Raises:
+            InputError: as ``reader.read``.
+            ReaderCrash: the child died or passed the deadline on this source.
+            MemoryShortage: the voxels do not fit the memory that the rules allow.
+            OSError: the file system failed, not the file.
+        """
+        answer, descriptors = self._ask("read", source)
+        geometry = answer["geometry"]
+        shape = (answer["channels"], *geometry["shape"])
+        in_memory = self.rules.in_memory_bytes
+        if is_spilled(os.fstat(descriptors[0]).st_size, in_memory):
+            self.close()  # who could still cut the file that we are about to map
+        voxels = map_voxels(descriptors[0], shape, answer["dtype"], in_memory)
+        return Scan.from_json(answer, voxels)
+
+    def peek(self, source: Source) -> Preview:
+        """What the headers of a source promise; raises as ``read`` does."""
+        return Preview.from_json(self._ask("peek", source)[0])
+
+    def close(self) -> None:
+        """End the child; a later read starts a new one."""
+        with self._lock:
+            self._end_child()
+
+    def _ask(self, operation: str, source: Source) -> tuple[dict[str, Any], list[int]]:
+        with self._lock:
+            child = self._living_child()
+            deadline = time.monotonic() + self.rules.timeout_seconds
+            try:
+                request = {"operation": operation, "source": asdict(source)}
+                child.wire.send(request, deadline=deadline)
+                reply, descriptors = child.wire.receive(deadline)
+            except TimeoutError:
+                self._end_child()
+                raise ReaderCrash(
+                    f"reading exceeded {self.rules.timeout_seconds:g} s and was stopped",
+                    path=source.path,
+                    advice="Look at the file and the disk, or raise input.limits.seconds.",
+                ) from None
+            except (EOFError, OSError, ValueError):
+                raise self._death(child, source) from None
+            except BaseException:  # interrupted halfway: the answer would meet the next question
+                self._end_child()
+                raise
+            child.served += 1
+            if child.served >= self._recycle_after:
+                self._end_child()
+        if "error" in reply:
+            raise _error(reply["error"], source)
+        return reply["answer"], descriptors
+
+    def _living_child(self) -> _Child:
+        if self._child is not None and self._child.process.poll() is not None:
+            self._end_child()  # it died between two requests, which is no file's fault
+        if self._child is None:
+            self._child = _Child(self.rules)
+        return self._child
+
+    def _death(self, child: _Child, source: Source) -> ReaderCrash:
+        reason, tail = child.last_words()
+        self._end_child()
+        return ReaderCrash(
+            f"the reader {reason} on this file" + (f"; it said: {tail}" if tail else ""),
+            path=source.path,
+            advice="Leave the file out, or convert it with another tool.",
+        )
+
+    def _end_child(self) -> None:
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+class _Child:
+    """A running child process, ready for requests."""
+
+    def __init__(self, rules: ReadRules) -> None:
+        ours, theirs = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile(prefix="gpuprep-reader-")  # noqa: SIM115
+        module = "gpuprep.io.sandbox.child"
+        with theirs, signals_blocked():
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+                stdin=subprocess.PIPE,  # never written to; its end tells the child that we are gone
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                env=_environment(),
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+        self.wire = Wire(ours)
+        self.served = 0
+        self.end = weakref.finalize(self, _end, self.process, self.wire, self._stderr)
+        self._greet(rules)
+
+    def _greet(self, rules: ReadRules) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        try:
+            self.wire.send(rules.to_json(), deadline=deadline)
+            self.wire.receive(deadline)
+        except (EOFError, OSError, ValueError):  # TimeoutError is an OSError
+            reason, tail = self.last_words()
+            self.end()
+            raise InternalError(
+                f"the reader process {reason} before it was ready: {tail or 'it said nothing'}",
+                advice="Run gpuprep doctor.",
+            ) from None
+
+    def last_words(self) -> tuple[str, str]:
+        """How the process ended, and the end of what it wrote to standard error."""
+        try:
+            code = self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = 0
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - 500))
+        tail = " ".join(self._stderr.read().decode("utf-8", "replace").split())
+        if code >= 0:
+            return "stopped talking", tail
+        name = signal.Signals(-code).name
+        hint = " (as when memory runs out)" if name == "SIGKILL" else ""
+        return f"died of {name}{hint}", tail
+
+
+def _end(process: subprocess.Popen[bytes], wire: Wire, stderr: IO[bytes]) -> None:
+    """Nothing of the child is worth waiting for: it owns no file and no memory with a name."""
+    process.kill()
+    process.wait()
+    wire.close()
+    stderr.close()
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _environment() -> dict[str, str]:
+    """The least that Python and the libraries need; nothing secret of the parent's goes along."""
+    root = str(Path(gpuprep.__file__).resolve().parents[1])
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *map(os.path.abspath, paths)]))
+    environment["PATH"] = os.defpath
+    environment["LANG"] = "C.UTF-8"
+    return environment | dict.fromkeys(_ONE_THREAD, "1")
+
+
+def _error(fields: Mapping[str, Any], source: Source) -> Exception:
+    """The child's error as the same error here."""
+    kind, message = fields["kind"], str(fields["message"])
+    if kind == "input":
+        return InputError(fields["code"], message, path=fields["path"], advice=fields["advice"])
+    if kind == "memory":
+        return MemoryShortage(message, advice="Raise input.limits.bytes, or leave the file out.")
+    if kind == "os":
+        return OSError(fields["errno"], f"cannot be read: {message}", fields["path"])
+    return InternalError(
+        f"reading {source.path} failed: {message}",
+        advice="this is a fault in gpuprep; run again with -v and report the traceback",
+        details=str(fields["trace"]),
+    )

@@ -1,0 +1,1 @@
+"""Volumes with a text header: MetaImage and NRRD."""

@@ -1,0 +1,98 @@
+"""What failed in a cohort, grouped by reason, and the command that retries just one group."""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from gpuprep.ledger.output import find_output
+from gpuprep.ledger.state import read_state
+from gpuprep.store.files import read_lines
+from gpuprep.store.layout import FAILURES_FILE
+from gpuprep.store.places import Place
+from gpuprep.values.errors import StoreError
+
+_NAMED = 5  # up to so many cases are named one by one in a command
+_CHOOSING = frozenset({"--only", "--only-from", "--retry-failed", "--limit"})
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures of one kind and code; ``example`` is the message of the first."""
+
+    kind: str
+    code: str
+    cases: tuple[str, ...]
+    example: str
+    advice: str
+    path: str
+    retry: str
+    """The command that retries just these cases."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "code": self.code,
+            "count": len(self.cases),
+            "cases": list(self.cases),
+            "example": self.example,
+            "advice": self.advice,
+            "path": self.path,
+            "retry": self.retry,
+        }
+
+
+def group_failures(output: str | Place) -> tuple[FailureGroup, ...]:
+    """The failures of the last run on an output by kind and code, the largest group first.
+
+    Raises:
+        StoreError: this is no gpuprep output.
+    """
+    root = find_output(output)
+    groups: defaultdict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in read_lines(root / FAILURES_FILE):
+        groups[str(row.get("kind")), str(row.get("code"))][str(row.get("case"))] = row
+    base = _base_command(root)
+    found = [
+        _group(kind, code, rows, _retry(base, root, code, list(rows)))
+        for (kind, code), rows in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda group: (-len(group.cases), group.code)))
+
+
+def _group(kind: str, code: str, rows: dict[str, dict[str, Any]], retry: str) -> FailureGroup:
+    first = next(iter(rows.values()))
+    message, advice, path = (str(first.get(name, "")) for name in ("message", "advice", "path"))
+    return FailureGroup(kind, code, tuple(rows), message, advice, path, retry)
+
+
+def _base_command(root: Place) -> list[str]:
+    """What started the last run, without the options that chose its cases."""
+    try:
+        words = shlex.split(read_state(root).command)
+    except StoreError:
+        words = []
+    if not words:
+        return ["gpuprep", "run", "INPUT", str(root)]
+    kept: list[str] = []
+    dropped_value = False
+    for word in words:
+        option = word.partition("=")[0]
+        if dropped_value:
+            dropped_value = False
+        elif option in _CHOOSING:
+            dropped_value = option == word != "--retry-failed"
+        else:
+            kept.append(word)
+    return kept
+
+
+def _retry(base: list[str], root: Place, code: str, cases: list[str]) -> str:
+    """The base command for these cases: named one by one, or piped where they are many."""
+    if len(cases) <= _NAMED:
+        chosen = [f"--only={case}" for case in cases]
+        return shlex.join([*base, *chosen])
+    listing = shlex.join(["gpuprep", "failures", str(root), "--code", code, "--ids"])
+    return f"{listing} | {shlex.join([*base, '--only-from', '-'])}"

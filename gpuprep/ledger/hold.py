@@ -1,0 +1,148 @@
+"""Where a run works: its output folder, or a local folder whose documents are kept in an object store.
+
+Objects cannot be appended to. So a run on a store writes manifest, failures and config into a folder of its
+own, as every run does, and uploads those that changed: at the start, every so many seconds, and at the end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gpuprep.host.owners import scratch_folder
+from gpuprep.ledger.output import lock
+from gpuprep.store.commit import sweep
+from gpuprep.store.layout import (
+    ATTEMPTS_FILE,
+    CASES_FOLDER,
+    CONFIG_FILE,
+    FAILURES_FILE,
+    GROUP_FILE,
+    MANIFEST_FILE,
+    REPORT_FILE,
+    STAGING_FOLDER,
+    STATUS_FILE,
+)
+from gpuprep.store.objects.claims import Claim, Lease
+from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
+from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.values.errors import RunStopped, UsageError
+
+_DOCUMENTS = (
+    CONFIG_FILE,
+    "fingerprint.json",
+    MANIFEST_FILE,
+    FAILURES_FILE,
+    ATTEMPTS_FILE,
+    REPORT_FILE,
+    STATUS_FILE,
+    GROUP_FILE,
+    f"{CASES_FOLDER}/{GROUP_FILE}",
+)
+_RENEWED_EVERY = 20.0  # seconds; readers of the state give a silent run 60
+_EXPIRES = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The folder a run works in, held by this run alone."""
+
+    folder: Path
+    remote: ObjectPath | None = None
+    claim: Claim | None = None
+    _kept: dict[str, bytes] = field(default_factory=dict)
+    _keeping: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        """Where cases are published; empty for the folder itself."""
+        return self.remote.url if self.remote else ""
+
+    def keep(self) -> None:
+        """Upload the documents that changed.
+
+        Raises:
+            RunStopped: another run took the output over, or the store takes nothing.
+        """
+        if self.remote is None:
+            return
+        if self.claim and self.claim.lost:
+            raise RunStopped(
+                f"{self.remote}: another run took this output over, for the store did not hear from "
+                f"this one for {_EXPIRES:.0f} s",
+                advice="wait for the other run, then run the same command again",
+            )
+        with self._keeping:
+            for name in _DOCUMENTS:
+                self._keep_document(self.remote, name)
+
+    def _keep_document(self, remote: ObjectPath, name: str) -> None:
+        content = None
+        with suppress(FileNotFoundError):
+            content = (self.folder / name).read_bytes()
+        if content is None:
+            if name in self._kept:
+                remote.delete([name])
+                del self._kept[name]
+        elif self._kept.get(name) != content:
+            (remote / name).write(content)
+            self._kept[name] = content
+
+    def fetch(self) -> None:
+        """Bring the documents of an earlier run.
+
+        Raises:
+            UsageError: the prefix holds something, and no cohort.
+        """
+        if self.remote is None:
+            return
+        present = [name for name in _DOCUMENTS if (self.remote / name).is_file()]
+        if CONFIG_FILE not in present and any(name[0] != "." for name, _ in self.remote.walk()):
+            raise UsageError(
+                f"{self.remote} is not empty and holds no gpuprep cohort",
+                advice="choose a new prefix",
+            )
+        with self._keeping:  # what is not here yet must not look as if it had been removed
+            for name in present:
+                content = self._kept[name] = (self.remote / name).read_bytes()
+                (self.folder / name).parent.mkdir(exist_ok=True)
+                (self.folder / name).write_bytes(content)
+
+    def sweep(self) -> None:
+        """Remove what dead attempts left; nothing runs now."""
+        sweep(self.folder)
+        if self.remote is not None and not (self.claim and self.claim.lost):
+            sweep_uploads(self.remote)
+
+
+@contextmanager
+def open_desk(output: str | Place) -> Iterator[Desk]:
+    """Hold an output, a folder or the URL of a store, for one run.
+
+    Raises:
+        UsageError: another run holds it, it cannot be written, or is no cohort's.
+        BackendError: a URL needs the extra ``s3``.
+    """
+    place = to_place(output)
+    if isinstance(place, Path):
+        folder = place.resolve()
+        with lock(folder):
+            yield Desk(folder)
+        return
+    claim = Claim(place / STAGING_FOLDER / RUN_CLAIM, _EXPIRES)
+    if not claim.take():
+        raise UsageError(
+            f"another run is working on {place}",
+            advice=f"wait for it; a run that died elsewhere is forgotten after {_EXPIRES:.0f} s",
+        )
+    with scratch_folder("gpuprep-desk-") as folder:
+        desk = Desk(folder, place, claim)
+        with Lease(claim, _RENEWED_EVERY, desk.keep):
+            desk.fetch()
+            try:
+                yield desk
+            finally:
+                desk.keep()

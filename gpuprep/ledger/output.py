@@ -1,0 +1,238 @@
+"""The output folder as a run sees it: its config, its lock, and which cases are already there."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import gpuprep
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
+from gpuprep.ops.statistics import Histogram
+from gpuprep.store.case import read_record
+from gpuprep.store.files import CHECK_DISK, case_version, file_sizes, storage_faults
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
+from gpuprep.store.metadata import group_document
+from gpuprep.store.places import ObjectPath, Place, case_place, to_place
+from gpuprep.values.case import Case
+from gpuprep.values.errors import (
+    TRANSIENT,
+    CorruptStoreError,
+    GpuprepError,
+    RunStopped,
+    StoreError,
+    StoreFault,
+    UsageError,
+)
+
+_FINGERPRINT = "fingerprint.json"
+
+
+def claim(root: Path, config: Config, *, overwrite: bool) -> None:
+    """Make the output folder ready for a config, or refuse one that holds another config's cases.
+
+    Raises:
+        UsageError: the folder may not be written, or belongs to another config.
+        StoreFault: the disk failed.
+        RunStopped: the disk is full.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if (root / CONFIG_FILE).exists():
+            present = _read_json(root / CONFIG_FILE).get("digest")
+            if present != config.digest and not overwrite:
+                raise UsageError(
+                    f"{root} holds cases made with another config "
+                    f"({str(present)[:12]}, this one is {config.digest[:12]})",
+                    advice="choose another output folder, or --overwrite to make every case anew",
+                )
+        elif any(not entry.name.startswith(".") for entry in root.iterdir()):
+            raise UsageError(
+                f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
+            )
+        describe(root, config, config.digest)
+        (root / CASES_FOLDER).mkdir(exist_ok=True)
+        _describe_groups(root)
+    except OSError as error:
+        raise _unwritable(root, error) from None
+
+
+def describe(root: Path, config: Config, case_digest: str) -> None:
+    """Write down the config, and the digest that every case of the cohort carries."""
+    recipe = config.resolved()
+    del recipe["cluster"]  # where the work is done is no part of the result
+    document = {
+        "version": gpuprep.__version__,
+        "digest": config.digest,
+        "case_digest": case_digest,
+        "config": recipe,
+    }
+    _write_json(root / CONFIG_FILE, document)
+
+
+def _describe_groups(root: Path) -> None:
+    """Make the output and its folder of cases Zarr groups, once, so that ``zarr.open`` lists them."""
+    for folder in (root, root / CASES_FOLDER):
+        if not (folder / GROUP_FILE).exists():
+            _write_json(folder / GROUP_FILE, group_document({}))
+
+
+def _unwritable(root: Path, error: OSError) -> GpuprepError:
+    message = f"cannot write to output {root}: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunStopped(message, advice="make space on its disk, then run the same command again")
+    if error.errno in TRANSIENT:
+        return StoreFault(message, advice=CHECK_DISK, code=errno.errorcode[error.errno])
+    return UsageError(message, advice="choose a folder you may write to")
+
+
+@contextmanager
+def lock(root: Path) -> Iterator[None]:
+    """Hold the output folder for this run; a second run on it is refused. The kernel lets go with us.
+
+    Raises:
+        UsageError: another run holds it, or the folder may not be written.
+        StoreFault: the disk failed.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unwritable(root, error) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(
+            f"another run is working on {root}", advice="wait for it, or choose another output"
+        ) from None
+    except OSError as error:
+        os.close(handle)
+        raise _unwritable(root, error) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def find_output(output: str | Place) -> Place:
+    """Where an output lies, a folder or a prefix of an object store.
+
+    Raises:
+        StoreError: there is no gpuprep output.
+        BackendError: a URL needs the extra ``s3``.
+    """
+    root = to_place(output)
+    if not (root / CONFIG_FILE).is_file():
+        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+    return root
+
+
+def load_output_config(output: str | Place) -> Config:
+    """The config an output was made with.
+
+    Raises:
+        StoreError: this is no gpuprep output.
+    """
+    root = find_output(output)
+    return parse_config(_read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
+
+
+def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | None:
+    """The record of a case that is there, whole, from the same config and the same source files."""
+    folder = case_place(root, case.id)
+    try:
+        record = read_record(folder)
+        sizes = file_sizes(folder, record["files"])
+    except (CorruptStoreError, StoreError, OSError):
+        return None
+    sealed = {name: seal["size"] for name, seal in record["files"].items()}
+    if record.get("digest") != digest or sizes != sealed:
+        return None
+    known = {entry["path"]: entry for entry in record.get("source", [])}
+    if not known.keys() >= set(case.files):
+        return None
+    return record if all(_unchanged(entry) for entry in known.values()) else None
+
+
+def is_published(root: Place, case: Case) -> bool:
+    """Whether a case of that id is there at all, made from whatever; StoreError if the disk does not tell."""
+    folder = case_place(root, case.id)
+    if isinstance(folder, ObjectPath):
+        return case_version(folder) is not None
+    with storage_faults(folder, what="read"):
+        return folder.exists()
+
+
+def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
+    """Store the cohort's statistics under the key of what they were made from."""
+    tree = {"key": key, "channels": [histogram.to_json() for histogram in channels]}
+    _write_json(root / _FINGERPRINT, tree)
+
+
+def save_report(root: Path, report: Mapping[str, Any]) -> None:
+    """Store how the last run ended. A disk that refuses costs the report, never the run."""
+    with suppress(OSError):
+        _write_json(root / REPORT_FILE, report)
+
+
+def load_fingerprint(root: Place) -> tuple[str, tuple[Histogram, ...]]:
+    """The key and the cohort's statistics; empty when there are none."""
+    with storage_faults(root / _FINGERPRINT, what="read"):
+        if not (root / _FINGERPRINT).is_file():
+            return "", ()
+    tree = _read_json(root / _FINGERPRINT)
+    return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
+
+
+def cohort_key(cases: Sequence[Case], digest: str) -> str:
+    """Names a config and a set of cases with their source files as they are now."""
+    hashed = hashlib.sha256(digest.encode())
+    for case in cases:
+        for path in sorted(set(case.files)):
+            found = Path(path).stat() if Path(path).exists() else None
+            stamp = (found.st_size, found.st_mtime_ns) if found else None
+            hashed.update(f"{case.id}\0{path}\0{stamp}\n".encode())
+    return hashed.hexdigest()
+
+
+def _unchanged(entry: Mapping[str, Any]) -> bool:
+    try:
+        found = Path(entry["path"]).stat()
+    except OSError:
+        return False
+    return found.st_size == entry["size"] and found.st_mtime_ns == entry["mtime_ns"]
+
+
+def _read_json(path: Place) -> dict[str, Any]:
+    try:
+        with storage_faults(path, what="read"):
+            tree = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CorruptStoreError(f"{path} cannot be read: {error}") from None
+    if not isinstance(tree, dict):
+        raise CorruptStoreError(f"{path} must hold a JSON object")
+    return tree
+
+
+def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
+    """Replace a small JSON file in one step."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    try:
+        with partial.open("w", encoding="utf-8") as handle:
+            json.dump(tree, handle, indent=1, sort_keys=True)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            partial.unlink(missing_ok=True)
+        raise

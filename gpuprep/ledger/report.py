@@ -1,0 +1,85 @@
+"""What happened in a run so far, and the report at its end."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpuprep.cohort.discover import Found
+from gpuprep.ledger.breakdown import break_down
+from gpuprep.values.events import CaseDone, CaseFailed, RunFinished
+
+_SLOWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended. ``exit_code`` follows the command's: 0, 1 failed cases, 3 stopped, 130 interrupted."""
+
+    finished: RunFinished
+    failures: tuple[CaseFailed, ...]
+    unmatched: tuple[tuple[str, str], ...] = ()
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        if self.finished.stopped:
+            return 3
+        return 1 if self.failures else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``run --json`` prints and ``report.json`` holds."""
+        return {
+            **self.finished.to_json(),
+            "breakdown": break_down(self.finished).to_json(),
+            "failures": [failure.to_json() for failure in self.failures],
+            "unmatched": [{"path": path, "reason": reason} for path, reason in self.unmatched],
+            "exit_code": self.exit_code,
+        }
+
+
+@dataclass
+class Tally:
+    """What happened so far; the only state of a run, and only for its report."""
+
+    cases: int
+    done: int = 0
+    skipped: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    failures: list[CaseFailed] = field(default_factory=list)
+    stages: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+
+    def add(self, event: CaseDone, stage_seconds: tuple[tuple[str, float], ...]) -> None:
+        """Count a case that was done now."""
+        self.done += 1
+        self.bytes_in += event.bytes_in
+        self.bytes_out += event.bytes_out
+        self.stages.update(dict(stage_seconds))
+        self.fallbacks.update(event.fallbacks)
+        self.slowest = heapq.nlargest(_SLOWEST, [*self.slowest, (event.seconds, event.case_id)])
+
+    def report(self, found: Found, stopped: str, seconds: float) -> RunReport:
+        """The end of the run, with what is left to do."""
+        remaining = self.cases - self.done - self.skipped - len(self.failures)
+        finished = RunFinished(
+            self.done,
+            self.skipped,
+            len(self.failures),
+            remaining,
+            seconds,
+            self.bytes_in,
+            self.bytes_out,
+            stopped,
+            dict(self.stages),
+            dict(self.fallbacks),
+            tuple((case_id, seconds) for seconds, case_id in self.slowest),
+        )
+        unmatched = tuple((entry.path, entry.reason) for entry in found.unmatched)
+        return RunReport(finished, tuple(self.failures), unmatched)

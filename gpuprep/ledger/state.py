@@ -1,0 +1,238 @@
+"""How a run stands: a value that follows its events, and the file that outlives its terminal.
+
+``out/.gpuprep/status.json`` is replaced whole, at most once a second and at least every ten, by a thread
+of the run. It names the process, so that a reader tells a run that works from one that was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from gpuprep.ledger.output import find_output
+from gpuprep.store.layout import STATUS_FILE
+from gpuprep.store.places import Place
+from gpuprep.values.errors import CorruptStoreError, StoreError
+from gpuprep.values.events import (
+    CaseDone,
+    CaseFailed,
+    CaseStarted,
+    Event,
+    RunFinished,
+    RunStarted,
+)
+
+State = Literal["running", "finished", "paused", "died"]
+
+_WRITE_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 10.0
+_SILENT_SECONDS = 60.0  # after so long without a heartbeat a run on another machine counts as dead
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """How a run stands. Times are seconds since the epoch, UTC; counts are cases."""
+
+    state: State = "running"
+    reason: str = ""
+    """Why it paused or died, in words."""
+    command: str = ""
+    """What starts it again, from ``folder``."""
+    folder: str = ""
+    host: str = ""
+    pid: int = 0
+    process_started: int = 0
+    """Clock ticks from boot to the start of the process; tells it from a later one of that pid."""
+    started: float = 0.0
+    updated: float = 0.0
+    backend: str = ""
+    workers: int = 0
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    running: tuple[tuple[str, float], ...] = ()
+    """Cases handed out, and since when."""
+
+    @property
+    def remaining(self) -> int:
+        """Cases that are neither done nor failed."""
+        return max(0, self.total - self.done - self.skipped - self.failed)
+
+    @property
+    def seconds(self) -> float:
+        """From the start to the last sign of life."""
+        return max(0.0, self.updated - self.started)
+
+    @property
+    def rate(self) -> float:
+        """Cases per second that were worked on; skipped ones cost nothing and do not count."""
+        worked = self.done + self.failed
+        return worked / self.seconds if worked and self.seconds else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to the end at that rate; None where nothing tells."""
+        if self.state != "running" or not self.rate:
+            return None
+        return self.remaining / self.rate
+
+    @property
+    def exit_code(self) -> int:
+        """What ``gpuprep status`` exits with: 0 running or all done, 1 some failed, 3 it must be resumed."""
+        if self.state in ("paused", "died"):
+            return 3
+        return 1 if self.state == "finished" and self.failed else 0
+
+    def after(self, event: Event, now: float) -> RunState:
+        """How the run stands once an event has happened."""
+        match event:
+            case RunStarted():
+                state = replace(
+                    self, total=event.cases, workers=event.workers, backend=event.backend
+                )
+            case CaseStarted():
+                state = replace(self, running=(*self._without(event.case_id), (event.case_id, now)))
+            case CaseDone(skipped=True):
+                state = replace(self, skipped=self.skipped + 1)
+            case CaseDone():
+                state = replace(
+                    self,
+                    done=self.done + 1,
+                    bytes_in=self.bytes_in + event.bytes_in,
+                    bytes_out=self.bytes_out + event.bytes_out,
+                    running=self._without(event.case_id),
+                )
+            case CaseFailed():
+                state = replace(self, failed=self.failed + 1, running=self._without(event.case_id))
+            case RunFinished():
+                state = self._ended(event)
+            case _:
+                state = self
+        return replace(state, updated=now)
+
+    def _without(self, case_id: str) -> tuple[tuple[str, float], ...]:
+        return tuple(entry for entry in self.running if entry[0] != case_id)
+
+    def _ended(self, event: RunFinished) -> RunState:
+        if not event.stopped and not event.remaining:
+            return replace(self, state="finished", running=())
+        return replace(self, state="paused", reason=event.stopped or "interrupted", running=())
+
+    def to_json(self) -> dict[str, Any]:
+        derived = {name: getattr(self, name) for name in ("remaining", "seconds", "rate", "eta")}
+        running = [{"case": case, "since": since} for case, since in self.running]
+        return {"schema": 1, **asdict(self), **derived, "running": running}
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any]) -> RunState:
+        known = {entry.name for entry in fields(cls)} - {"running"}
+        running = tuple((entry["case"], entry["since"]) for entry in tree["running"])
+        return cls(**{name: tree[name] for name in known & tree.keys()}, running=running)
+
+
+def read_state(output: str | Place) -> RunState:
+    """How the last run on an output stands.
+
+    Args:
+        output: Its folder, or its URL; there the state is up to half a minute old.
+
+    Raises:
+        StoreError: this is no gpuprep output, or no run has left its state there.
+        CorruptStoreError: the state cannot be understood.
+    """
+    root = find_output(output)
+    file = root / STATUS_FILE
+    if not file.is_file():
+        raise StoreError(
+            f"no run has left its state in {root}",
+            advice="run the cohort again: done cases are skipped",
+        )
+    try:
+        state = RunState.from_json(json.loads(file.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptStoreError(f"{file} cannot be read: {error}") from None
+    if state.state == "running" and not _lives(state, time.time()):
+        reason = f"its process ({state.pid} on {state.host}) is gone and left no word"
+        return replace(state, state="died", reason=reason)
+    return state
+
+
+def _lives(state: RunState, now: float) -> bool:
+    if state.host != platform.node():
+        return now - state.updated < _SILENT_SECONDS
+    return state.process_started == _process_start(state.pid)
+
+
+def _process_start(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 when there is none of that id."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
+    except OSError:
+        return 0
+    state, *rest = after_name.split()
+    return 0 if state in "ZX" else int(rest[18])
+
+
+class StateFile:
+    """A listener that keeps the state of a run in its output; ``close`` it when the run is over."""
+
+    def __init__(self, output: Path, command: str) -> None:
+        self._path = output / STATUS_FILE
+        now = time.time()
+        self._state = RunState(
+            command=command,
+            folder=str(Path.cwd()),
+            host=platform.node(),
+            pid=os.getpid(),
+            process_started=_process_start(os.getpid()),
+            started=now,
+            updated=now,
+        )
+        self._changed = threading.Event()
+        self._over = threading.Event()
+        self._writer = threading.Thread(target=self._write_along, daemon=True, name="run state")
+
+    def __call__(self, event: Event) -> None:
+        self._state = self._state.after(event, time.time())
+        if isinstance(event, RunStarted):
+            self._write()
+            self._writer.start()
+        self._changed.set()
+
+    def close(self) -> None:
+        """Write down the last state; one without an end says that the run broke off."""
+        self._over.set()
+        self._changed.set()
+        if not self._writer.ident:
+            return
+        self._writer.join()
+        if self._state.state == "running":
+            self._state = replace(self._state, state="died", reason="an error ended it", running=())
+        self._write()
+
+    def _write_along(self) -> None:
+        while not self._over.wait(_WRITE_SECONDS):
+            self._changed.wait(_HEARTBEAT_SECONDS)
+            self._changed.clear()
+            self._write()
+
+    def _write(self) -> None:
+        """Replace the file in one step. A disk that refuses costs the state, never the run."""
+        partial = self._path.with_suffix(".partial")
+        state = self._state
+        if state.state == "running":
+            state = replace(state, updated=time.time())
+        with suppress(OSError):
+            self._path.parent.mkdir(exist_ok=True)
+            partial.write_text(json.dumps(state.to_json(), indent=1), "utf-8")
+            partial.replace(self._path)

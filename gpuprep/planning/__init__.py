@@ -1,0 +1,1 @@
+"""The cohort's fingerprint and what follows from it."""

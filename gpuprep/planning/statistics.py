@@ -1,0 +1,55 @@
+"""Cohort statistics: one exact histogram per channel and case, merged in any order to the same sum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from gpuprep.ops.statistics import Histogram
+from gpuprep.values.errors import UsageError
+
+
+class CohortHistograms:
+    """The cohort's histogram per channel, summed up case by case: as large after 10⁶ cases as after one."""
+
+    def __init__(self) -> None:
+        self.cases = 0
+        self._sums: tuple[Histogram, ...] = ()
+        self._counts: dict[int, str] = {}  # number of channels → a case that has so many
+
+    def add(self, case_id: str, channels: tuple[Histogram, ...]) -> None:
+        """Take in a case.
+
+        Raises:
+            UsageError: its values and those of the others span too many to be counted.
+        """
+        self.cases += 1
+        self._counts.setdefault(len(channels), case_id)
+        if len(self._counts) > 1:
+            return
+        try:
+            merged = (a.merge(b) for a, b in zip(self._sums, channels, strict=True))
+            self._sums = tuple(merged) if self._sums else channels
+        except ValueError as error:
+            raise UsageError(
+                f"case {case_id} has no statistics in common with the others: {error}",
+                advice="use over: image or over: foreground, or take the case out of the input",
+            ) from error
+
+    @property
+    def channels(self) -> tuple[Histogram, ...]:
+        """The sums.
+
+        Raises:
+            UsageError: cases differ in their number of channels.
+        """
+        if len(self._counts) > 1:
+            shown = ", ".join(f"{name} has {number}" for number, name in self._counts.items())
+            raise UsageError(f"cases differ in their number of channels: {shown}")
+        return self._sums
+
+
+def cohort_digest(digest: str, channels: tuple[Histogram, ...]) -> str:
+    """A config digest that also covers the statistics the cohort was normalised with."""
+    text = json.dumps([digest, [channel.to_json() for channel in channels]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

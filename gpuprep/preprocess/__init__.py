@@ -1,0 +1,1 @@
+"""One case, from its files to a committed store."""

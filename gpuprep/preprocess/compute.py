@@ -1,0 +1,139 @@
+"""From a case in memory to the arrays that are stored: measure, decide, apply, on one array engine.
+
+Every number that depends on voxels is decided before anything is applied, and recorded with the case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.config.model import Config
+from gpuprep.ops.beyond import fill_beyond
+from gpuprep.ops.operations import Image, Operations, Resampling
+from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.statistics import Histogram
+from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
+from gpuprep.preprocess.measure import Prepared, Stopwatch, prepare
+from gpuprep.preprocess.record import describe, voxel_counts
+from gpuprep.preprocess.task import CasePlan, map_grid, separate_axis
+from gpuprep.values.findings import Findings
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import GridMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a case will store, and the words about it.
+
+    ``image`` is ``z, y, x``, or channels first when there are several; None for labels only.
+    """
+
+    image: Image | None
+    labels: dict[str, NDArray[Any]]
+    geometry: Geometry
+    record: dict[str, Any]
+
+
+def compute(
+    plan: CasePlan,
+    assembled: Assembled,
+    config: Config,
+    operations: Operations,
+    findings: Findings,
+    cohort: tuple[Histogram, ...],
+    watch: Stopwatch,
+) -> Computed:
+    """Everything between reading and writing; arrays are the engine's until its next case.
+
+    Raises:
+        CaseError: the case cannot be done.
+    """
+    prepared = prepare(plan, assembled, config, operations, findings, watch)
+    rule = config.image.resample
+    mapping, separate = map_grid(prepared.geometry, rule), separate_axis(prepared.geometry, rule)
+    intensities = decide(prepared, findings, cohort)
+    with watch("resample"):
+        image = apply_image(prepared, mapping, separate, intensities, operations)
+    with watch("labels"):
+        labels = {
+            name: operations.resample_labels(
+                label, mapping, interpolation=config.label.interpolation, separate_axis=separate
+            )
+            for name, label in prepared.labels.items()
+        }
+        operations.wait()
+        if rule.reference is not None:
+            for label in labels.values():
+                fill_beyond(label, prepared.geometry.shape, mapping, 0)
+        counts = {name: voxel_counts(label) for name, label in labels.items()}
+    words = describe(plan, prepared, mapping, separate, intensities, findings)
+    return Computed(image, labels, mapping.on(prepared.geometry), words | {"labels": counts})
+
+
+def decide(
+    prepared: Prepared, findings: Findings, cohort: tuple[Histogram, ...]
+) -> tuple[Intensity, ...]:
+    """The resolved intensity chain of every channel, checked against the stored dtype."""
+    config = prepared.config
+    resolved = []
+    for number, values in enumerate(prepared.distributions):
+        intensity = resolve_intensity(
+            config.image.intensity,
+            values,
+            partial(prepared.foreground_of, number, findings),
+            cohort[number] if number < len(cohort) else None,
+            outside=config.image.foreground.outside,
+        )
+        name = prepared.assembled.channel_names[number]
+        whole = isinstance(values, Histogram)
+        check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
+        resolved.append(intensity)
+    return tuple(resolved)
+
+
+def apply_image(
+    prepared: Prepared,
+    mapping: GridMapping,
+    separate: int | None,
+    intensities: tuple[Intensity, ...],
+    operations: Operations,
+) -> Image | None:
+    """The stored image: ``z, y, x``, or channels first when there are several; None for labels only."""
+    if not prepared.channels:
+        return None
+    store, rule = prepared.config.store, prepared.config.image.resample
+    whole = rule.reference is None  # else voxels beyond the source are set afterwards
+    edge = store.chunk if whole else 0
+    image = operations.empty(len(prepared.channels), mapping.shape, store.dtype, edge)
+    rows = zip(prepared.channels, prepared.distributions, intensities, strict=True)
+    for number, (held, values, intensity) in enumerate(rows):
+        prologue, ends = intensity.prologue, (values.minimum, values.maximum)
+        if prepared.config.image.foreground.outside == "zero":
+            intensity = intensity.about_zero()
+            held = operations.masked(held, prepared.foreground, intensity.prologue)
+            prologue, ends = IDENTITY, intensity.limits
+        how = Resampling(
+            mapping,
+            rule.interpolation,
+            rule.boundary,
+            rule.antialias,
+            separate,
+            prologue,
+            intensity.epilogue,
+            intensity.limits,
+            ends,
+        )
+        operations.resample(held, how, image[number])
+    operations.wait()
+    if isinstance(image, np.ndarray) and not whole:
+        zeroed = prepared.config.image.foreground.outside == "zero"
+        for target, intensity in zip(image, intensities, strict=True):
+            lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
+            fill_beyond(target, prepared.geometry.shape, mapping, lowest)
+    return image[0] if len(prepared.channels) == 1 else image

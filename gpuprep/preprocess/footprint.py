@@ -1,0 +1,105 @@
+"""What a case takes of memory, as far as it can be told before it is read, and what goes to disk instead."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpuprep.config.model import Config
+from gpuprep.values.errors import MemoryShortage
+from gpuprep.values.geometry import Shape
+
+_WORKING_BYTES = 6
+"""Bytes per output voxel the engine may hold beside its input and output, for volumes of common size …"""
+
+_WINDOW_OUTPUTS = 64
+"""… and the outputs along an axis that it has in hand at one time, which bounds it for large ones."""
+
+_WINDOW_TAPS = 64
+_THREAD_BYTES = 32 << 20
+_SOURCE_PARTS = 2
+"""A decoded file may take one in so many bytes of what its case is allowed."""
+
+_MASK_BYTES = 4
+"""Bytes per input voxel of a foreground mask, and of finding it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes a case takes: its decoded files, its results and copies, and what must be in memory."""
+
+    sources: int
+    results: int
+    working: int
+
+    @property
+    def peak(self) -> int:
+        """The most it takes where everything is in memory."""
+        return self.sources + self.results + self.working
+
+    @property
+    def roomy(self) -> int:
+        """The least to allow so that nothing goes to disk."""
+        return max(self.peak, _SOURCE_PARTS * self.sources)
+
+    def left_for_results(self, allowed: int) -> int | None:
+        """Bytes of results and copies that may be in memory; None for any number."""
+        limit = source_in_memory(allowed)
+        if limit is None:
+            return None
+        return max(0, allowed - self.working - min(self.sources, limit))
+
+
+def check_memory(case_id: str, least: int, allowed: int) -> None:
+    """Refuse a case that cannot be done slab by slab either; ``allowed`` 0 allows anything.
+
+    Raises:
+        MemoryShortage: with both numbers.
+    """
+    if allowed and least > allowed:
+        raise MemoryShortage(
+            f"{case_id} needs at least {least / 2**30:.2f} GiB, "
+            f"but {allowed / 2**30:.2f} GiB are allowed",
+            advice="use fewer workers, a coarser spacing, or a machine with more memory",
+        )
+
+
+def source_in_memory(allowed: int) -> int | None:
+    """Bytes of one decoded file that may be in memory where a case may take ``allowed`` in all."""
+    return allowed // _SOURCE_PARTS if allowed else None
+
+
+def shares_for(needed: int, share: int, most: int) -> int:
+    """How many shares of ``share`` bytes (at least 1) hold ``needed`` bytes; ``most`` where all do not."""
+    return min(most, max(1, -(-needed // share)))
+
+
+def footprint(
+    decoded_bytes: int, source: Shape, target: Shape, channels: int, config: Config
+) -> Footprint:
+    """The footprint of a case; ``source`` and ``target`` are the grids of one channel, ``z, y, x``."""
+    working = min(math.prod(target) * _WORKING_BYTES, _window_bytes(source, target))
+    if config.store.pyramid:
+        working += stored_bytes(target, 1, config)  # one channel that is no longer cut into chunks
+        working += stored_bytes(target, channels, config) // 7  # an eighth, and an eighth of that
+    copies = 0
+    if config.image.foreground.outside == "zero":
+        working += math.prod(source) * _MASK_BYTES
+        copies = math.prod(source) * np.dtype(np.float32).itemsize
+    return Footprint(decoded_bytes, copies + stored_bytes(target, channels, config), working)
+
+
+def stored_bytes(shape: Shape, channels: int, config: Config) -> int:
+    """Bytes of the stored image before compression."""
+    return math.prod(shape) * channels * np.dtype(config.store.dtype).itemsize
+
+
+def _window_bytes(source: Shape, target: Shape) -> int:
+    """Of the planes that a run of outputs needs, whichever axis they run along."""
+    voxels = [
+        math.prod(target) // m * min(n, math.ceil(_WINDOW_OUTPUTS * n / m) + _WINDOW_TAPS)
+        for n, m in zip(source, target, strict=True)
+    ]
+    return max(voxels) * np.dtype(np.float32).itemsize + _THREAD_BYTES

@@ -1,0 +1,218 @@
+"""From a config and a case's statistics to plain numbers: everything data-dependent is decided here.
+
+The intensity chain folds to one ``ClipAffine`` of the source values. The clip runs before resampling
+(so that metal or air does not ring into its neighbours), the affine after it, where it costs nothing;
+for weights that sum to one the two orders give the same result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from gpuprep.config import model as cfg
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
+from gpuprep.ops.statistics import Distribution
+from gpuprep.values.errors import ConfigError, ValueRangeError
+from gpuprep.values.findings import Findings
+
+_EPSILON = 1e-8  # nnU-Net's floor for a standard deviation
+_LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38}
+_INT16 = (-32768.0, 32767.0)
+_SMALLEST_HALF = 2.0**-14  # below this float16 loses digits
+_EXACT_HALF = 2048.0  # float16 holds every whole number up to here
+
+
+@dataclass(frozen=True, slots=True)
+class Intensity:
+    """The resolved intensity chain of one channel.
+
+    ``prologue`` is applied before and ``epilogue`` after resampling; ``limits`` is the range of the values
+    between them (a cubic result is clipped to it), ``output`` the range of the final values.
+    """
+
+    prologue: ClipAffine
+    epilogue: ClipAffine
+    limits: tuple[float, float]
+    output: tuple[float, float]
+
+    def about_zero(self) -> Intensity:
+        """The same chain with what becomes 0 at its end being 0 before resampling, too."""
+        scale, offset = self.epilogue.scale, self.epilogue.offset
+        if not scale:
+            limits = min(offset, 0.0), max(offset, 0.0)
+            return replace(self, prologue=self.epilogue, epilogue=IDENTITY, limits=limits)
+        zero = -offset / scale
+        return replace(
+            self,
+            prologue=self.prologue.then(affine(1.0, -zero)),
+            epilogue=affine(scale),
+            limits=(self.limits[0] - zero, self.limits[1] - zero),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "clip": [_finite(self.prologue.low), _finite(self.prologue.high)],
+            "scale": self.epilogue.scale,
+            "offset": self.epilogue.offset,
+            "limits": list(self.limits),
+            "output": list(self.output),
+        }
+
+
+def resolve_intensity(
+    steps: Sequence[cfg.IntensityStep],
+    image: Distribution,
+    foreground: Callable[[], Distribution],
+    cohort: Distribution | None = None,
+    *,
+    outside: Literal["keep", "zero"] = "keep",
+) -> Intensity:
+    """Decide every number of an intensity chain from the statistics of one channel.
+
+    ``foreground`` is called only when a step, or ``outside``, asks for it. An empty foreground falls back
+    to the image.
+    """
+
+    def over(name: str) -> Distribution:
+        if name == "cohort":
+            if cohort is None:
+                raise ConfigError("a step asks for the cohort's statistics, but there are none")
+            return cohort
+        values = foreground() if name == "foreground" else image
+        return values if values.count else image
+
+    try:
+        chain = fold_steps(steps, over)
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise ValueRangeError(
+            f"the steps of image.intensity lead out of the range of numbers ({error})",
+            advice="look at the numbers of the intensity steps",
+        ) from None
+    prologue = clip(chain.low, chain.high)
+    epilogue = affine(chain.scale, chain.offset)
+    inside = over("foreground" if outside == "zero" else "image")
+    limits = prologue.bounds(inside.minimum, inside.maximum)
+    if outside == "zero" and epilogue.scale:
+        zero = -epilogue.offset / epilogue.scale
+        limits = min(limits[0], zero), max(limits[1], zero)
+    return Intensity(prologue, epilogue, limits, epilogue.bounds(*limits))
+
+
+def fold_steps(
+    steps: Sequence[cfg.IntensityStep], over: Callable[[str], Distribution]
+) -> ClipAffine:
+    """All steps as one function of the source values."""
+    chain = ClipAffine()
+    for entry in steps:
+        chain = chain.then(_resolve_step(entry.step, chain, over))
+    return chain
+
+
+def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distribution]) -> ClipAffine:
+    match step:
+        case cfg.Clip():
+            return clip(step.low, step.high)
+        case cfg.Window():
+            return clip(step.level - step.width / 2, step.level + step.width / 2)
+        case cfg.PercentileClip():
+            values = over(step.over)
+            return clip(percentile(values, chain, step.low), percentile(values, chain, step.high))
+        case cfg.Rescale():
+            return _rescale(step.source or _range_after(chain, over("image")), step.to)
+        case cfg.ZScore(mean=float(mean), std=float(std)):
+            return affine(1.0 / std, -mean / std)
+        case cfg.ZScore():
+            mean, std = moments(over(step.over), chain)
+            std = max(std, _EPSILON)
+            return affine(1.0 / std, -mean / std)
+        case cfg.ZeroCenter():
+            return affine(1.0, -moments(over(step.over), chain)[0])
+        case cfg.Multiply():
+            return affine(step.by, 0.0)
+        case cfg.Offset():
+            return affine(1.0, step.by)
+    raise TypeError(f"no rule for the intensity step {step!r}")
+
+
+def _rescale(source: tuple[float, float], to: tuple[float, float]) -> ClipAffine:
+    """The line through (source[0], to[0]) and (source[1], to[1]); a constant image becomes ``to[0]``."""
+    width = source[1] - source[0]
+    scale = (to[1] - to[0]) / width if width else 0.0
+    return affine(scale, to[0] - source[0] * scale)
+
+
+def _range_after(chain: ClipAffine, values: Distribution) -> tuple[float, float]:
+    """The range the chain can give: its own clip bounds where it has them, else the image's extremes."""
+    low = chain.low if math.isfinite(chain.low) else values.minimum
+    high = chain.high if math.isfinite(chain.high) else values.maximum
+    first, second = (low * chain.scale + chain.offset, high * chain.scale + chain.offset)
+    return min(first, second), max(first, second)
+
+
+def moments(values: Distribution, chain: ClipAffine) -> tuple[float, float]:
+    """Mean and population standard deviation of the values after the chain."""
+    mean, std = values.moments((chain.low, chain.high))
+    return mean * chain.scale + chain.offset, std * abs(chain.scale)
+
+
+def percentile(values: Distribution, chain: ClipAffine, q: float) -> float:
+    """The ``q``-th percentile of the values after the chain, exactly as ``numpy.percentile`` (linear)."""
+    position = q / 100 * (values.count - 1)
+    lower = math.floor(position)
+    upper = min(lower + 1, values.count - 1)
+    ranks = [lower, upper]
+    if chain.scale < 0:  # the chain turns the order round
+        ranks = [values.count - 1 - rank for rank in ranks]
+    low, high = (
+        min(max(value, chain.low), chain.high) * chain.scale + chain.offset
+        for value in values.order_statistics(ranks)
+    )
+    fraction = position - lower
+    if fraction >= 0.5:
+        return high - (high - low) * (1 - fraction)
+    return low + (high - low) * fraction
+
+
+def check_dtype(
+    intensity: Intensity, dtype: str, findings: Findings, channel: str, *, whole: bool = True
+) -> None:
+    """Refuse values that the stored dtype cannot hold, and note where it rounds.
+
+    ``whole`` says that the source voxels are whole numbers.
+
+    Raises:
+        ValueRangeError: a value would overflow, or all would vanish.
+    """
+    low, high = intensity.output
+    bounds = _INT16 if dtype == "int16" else (-_LARGEST[dtype], _LARGEST[dtype])
+    if low < bounds[0] or high > bounds[1]:
+        raise ValueRangeError(
+            f"values of {channel} reach {low:g}..{high:g}, but {dtype} ends at {bounds[0]:g}..{bounds[1]:g}",
+            advice="add a clip or zscore step to image.intensity, or set store.dtype: float32",
+        )
+    if dtype == "float16" and 0 < max(abs(low), abs(high)) < _SMALLEST_HALF:
+        raise ValueRangeError(
+            f"values of {channel} reach only {low:g}..{high:g}, float16 is coarse below {_SMALLEST_HALF:g}",
+            advice="add a multiply, rescale or zscore step, or set store.dtype: float32",
+        )
+    line = intensity.epilogue
+    whole = whole and line.scale == 1 and float(line.offset).is_integer()
+    if dtype == "float16" and max(abs(low), abs(high)) > _EXACT_HALF and whole:
+        findings.report(
+            "W_PRECISION",
+            f"{channel} reaches {low:g}..{high:g}; float16 is exact for whole numbers up to 2048 only",
+            advice="store.dtype: int16 keeps intensities in their own units without loss",
+        )
+    if dtype == "int16" and not whole:
+        findings.report(
+            "W_PRECISION",
+            f"{channel} lies in {low:g}..{high:g} and is rounded to whole numbers",
+            advice="store.dtype: float16 for normalised intensities",
+        )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,156 @@
+"""A case made ready: cropped and measured, before anything is decided or computed."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from gpuprep.config.model import Config
+from gpuprep.ops import crop as crops
+from gpuprep.ops.operations import Held, Operations
+from gpuprep.ops.statistics import Distribution
+from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.errors import InputError
+from gpuprep.values.events import StageSpan
+from gpuprep.values.findings import Findings
+from gpuprep.values.geometry import Box, Geometry
+
+_ROUNDING = 1e-6  # voxels
+_BODY_FRACTION = (
+    0.01  # a row belongs to the body when this share of its voxels is above the threshold
+)
+
+
+class Stopwatch:
+    """Seconds per named stage of one case, and when each stretch of it began."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.spans: list[StageSpan] = []
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began, start = time.time(), time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+            place = os.getpid(), threading.get_native_id()
+            self.spans.append(StageSpan(stage, began, seconds, *place))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case cropped and measured, before anything is decided."""
+
+    assembled: Assembled
+    box: Box
+    channels: tuple[Held, ...]
+    labels: dict[str, Held]
+    distributions: tuple[Distribution, ...]
+    operations: Operations
+    config: Config = field(repr=False)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The cropped input grid."""
+        return self.assembled.geometry.crop(self.box)
+
+    @cached_property
+    def foreground(self) -> Held:
+        """Which voxels count as foreground under ``image.foreground``."""
+        found = self._found_foreground()
+        fill = self.config.image.foreground.fill_holes
+        return self.operations.filled(found) if fill else found
+
+    def _found_foreground(self) -> Held:
+        rule = self.config.image.foreground
+        if rule.where == "label" and self.labels:
+            return self.operations.labelled(list(self.labels.values()))
+        if rule.where == "body":
+            return self.operations.above(self.channels[0], rule.threshold)
+        return self.operations.nonzero(self.channels)
+
+    def foreground_of(self, channel: int, findings: Findings) -> Distribution:
+        """The values of a channel's foreground; an empty one is a finding."""
+        values = self.operations.measure(self.channels[channel], self.foreground)
+        if not values.count:
+            name = self.assembled.channel_names[channel]
+            findings.report("W_EMPTY_FOREGROUND", f"channel {name} has no foreground to measure")
+        return values
+
+
+def prepare(
+    plan: CasePlan,
+    assembled: Assembled,
+    config: Config,
+    operations: Operations,
+    findings: Findings,
+    watch: Stopwatch,
+) -> Prepared:
+    """Bring a case to the array engine, crop it (as views), and measure it."""
+    with watch("measure"):
+        labels = {name: operations.hold(label) for name, label in assembled.labels.items()}
+        channels = [operations.hold(channel) for channel in assembled.channels]
+        box = _crop_box(assembled.geometry, channels, list(labels.values()), operations, config)
+        if box is None:
+            rule = config.image.crop.to
+            findings.report(
+                "W_EMPTY_FOREGROUND", f"no {rule} to crop to; the image was not cropped"
+            )
+            box = _whole(assembled.geometry)
+        channels = [channel.crop(box) for channel in channels]
+        distributions = []
+        for number, name in enumerate(assembled.channel_names[: len(channels)]):
+            values = operations.measure(channels[number])
+            distributions.append(values)
+            if not values.count:
+                raise InputError(
+                    "E_UNREADABLE",
+                    f"channel {name} has no finite voxel",
+                    path=plan.case.images[0].path,
+                )
+            if values.nan or values.inf:
+                low, high = values.minimum, values.maximum
+                channels[number] = operations.cleaned(channels[number], low, high)
+    cropped = {name: label.crop(box) for name, label in labels.items()}
+    return Prepared(
+        assembled, box, tuple(channels), cropped, tuple(distributions), operations, config
+    )
+
+
+def _crop_box(
+    geometry: Geometry,
+    channels: Sequence[Held],
+    labels: Sequence[Held],
+    operations: Operations,
+    config: Config,
+) -> Box | None:
+    """The crop in array indices of the oriented grid; None where there is nothing to crop to."""
+    rule = config.image.crop
+    threshold = config.image.foreground.threshold
+    if rule.to == "none" or not (labels if rule.to == "label" else channels):
+        return _whole(geometry)
+    if rule.to == "label":
+        box = operations.label_box(labels)
+    elif rule.to == "body":
+        box = operations.above_box(channels[0], threshold, _BODY_FRACTION)
+    else:
+        box = operations.nonzero_box(channels)
+    if box is None:
+        return None
+    margin = tuple(math.ceil(rule.margin / step - _ROUNDING) for step in geometry.spacing_zyx)
+    return crops.grow(box, margin, geometry.shape)
+
+
+def _whole(geometry: Geometry) -> Box:
+    z, y, x = (slice(0, length) for length in geometry.shape)
+    return z, y, x

@@ -1,0 +1,173 @@
+"""Doing one case from files to a committed store: the only place where io, ops and store meet.
+
+read → orient, crop (views) → measure → decide → apply → store → commit. What happens between reading and
+writing runs on one array engine: CUDA kernels where the slot has a device and the case is worth the way
+there, NumPy otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from gpuprep.config.model import Config
+from gpuprep.device.link import Link
+from gpuprep.host.failpoints import failpoint
+from gpuprep.host.scratch import Scratch
+from gpuprep.ops.device.operations import DeviceOperations, device_bytes
+from gpuprep.ops.operations import HostOperations
+from gpuprep.ops.statistics import Histogram
+from gpuprep.preprocess.assemble import Assembled, Reader, assemble
+from gpuprep.preprocess.compute import Computed, compute
+from gpuprep.preprocess.footprint import check_memory, footprint
+from gpuprep.preprocess.measure import Stopwatch, prepare
+from gpuprep.preprocess.pyramid import coarser_levels
+from gpuprep.preprocess.record import versions
+from gpuprep.preprocess.task import CasePlan, map_grid
+from gpuprep.store.case import write_case
+from gpuprep.store.commit import Staging
+from gpuprep.store.objects.upload import upload_case
+from gpuprep.store.places import ObjectPath
+from gpuprep.store.record import write_record
+from gpuprep.values.errors import DeviceLost, InputError
+from gpuprep.values.findings import Findings
+
+
+def run_case(
+    plan: CasePlan,
+    config: Config,
+    reader: Reader,
+    cohort: tuple[Histogram, ...] = (),
+    link: Link | None = None,
+    watch: Stopwatch | None = None,
+) -> dict[str, Any]:
+    """Do one case and commit it; returns its record. ``watch`` is told the time of every stage.
+
+    Doing a case twice is harmless: the second commit finds the first and discards itself, or replaces
+    it when the plan says so. A device that fails costs the case time, and nothing else: NumPy does it
+    again.
+
+    Raises:
+        CaseError: the case cannot be done; nothing of it is left behind.
+        RunStopped: the disk is full or the output has gone.
+    """
+    watch = watch or Stopwatch()
+    findings = Findings(config.input.policy)
+    failpoint("before_read", plan.case.id)
+    with watch("read"):
+        assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
+    host = HostOperations(plan.threads, make_room(plan, assembled, config))
+    engine: dict[str, Any] = {"backend": "numpy"}
+    computed = None
+    if link is not None and link.lost:
+        engine["fallbacks"] = [f"{link.device} stopped working in an earlier case"]
+    elif link is not None and is_worth_it(assembled, config):
+        try:
+            with link.session(bytes_on_device(assembled, config)):
+                operations = DeviceOperations(link, host)
+                computed = compute(
+                    plan, assembled, config, operations, findings.copy(), cohort, watch
+                )
+            engine = {"backend": "cupy", "device": link.device, "fallbacks": operations.fallbacks}
+        except DeviceLost as error:
+            engine["fallbacks"] = [error.message]
+    if computed is None:
+        computed = compute(plan, assembled, config, host, findings, cohort, watch)
+    return commit(plan, assembled, config, computed, engine, watch)
+
+
+def measure_case(plan: CasePlan, config: Config, reader: Reader) -> tuple[Histogram, ...]:
+    """The foreground histogram of every channel: one case's share of the cohort's statistics."""
+    findings = Findings(config.input.policy)
+    assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
+    host = HostOperations(plan.threads)
+    prepared = prepare(plan, assembled, config, host, findings, Stopwatch())
+    measured = [prepared.foreground_of(n, findings) for n in range(len(prepared.channels))]
+    histograms = [values for values in measured if isinstance(values, Histogram)]
+    if len(histograms) != len(measured):
+        raise InputError(
+            "E_PIXEL_TYPE",
+            "cohort statistics are exact and need whole-number intensities; this case has fractions",
+            path=plan.case.images[0].path,
+            advice="use over: image or over: foreground, or give mean and std",
+        )
+    return tuple(histograms)
+
+
+def make_room(plan: CasePlan, assembled: Assembled, config: Config) -> Scratch:
+    """Memory for the case's results; what is beyond the plan's goes to disk.
+
+    Raises:
+        MemoryShortage: the case does not fit slab by slab either.
+    """
+    target = map_grid(assembled.geometry, config.image.resample).shape
+    source, channels = assembled.geometry.shape, len(assembled.channels)
+    needed = footprint(assembled.decoded_bytes, source, target, channels, config)
+    check_memory(plan.case.id, needed.working, plan.memory)
+    return Scratch(plan.output, needed.left_for_results(plan.memory))
+
+
+def is_worth_it(assembled: Assembled, config: Config) -> bool:
+    """Whether a case has voxels enough for the way to a device and back."""
+    mapping = map_grid(assembled.geometry, config.image.resample)
+    voxels = assembled.geometry.voxels + mapping.on(assembled.geometry).voxels
+    return voxels * (len(assembled.channels) + len(assembled.labels)) >= config.cuda.voxels
+
+
+def bytes_on_device(assembled: Assembled, config: Config) -> int:
+    """Device memory to ask for: all channels and labels, and the work on one of them."""
+    target = map_grid(assembled.geometry, config.image.resample).shape
+    arrays = [*assembled.channels, *assembled.labels.values()]
+    return device_bytes(assembled.geometry.shape, target, [array.itemsize for array in arrays])
+
+
+def commit(
+    plan: CasePlan,
+    assembled: Assembled,
+    config: Config,
+    computed: Computed,
+    engine: dict[str, Any],
+    watch: Stopwatch,
+) -> dict[str, Any]:
+    """Write the case into staging, its record last, and publish it with one rename or one upload."""
+    store = config.store
+    with Staging(plan.output, plan.case.id) as staging:
+        with watch("store"):
+            files = write_case(
+                staging.folder,
+                image=computed.image,
+                labels=computed.labels,
+                geometry=computed.geometry,
+                coarser=coarser_levels(
+                    computed.image,
+                    computed.labels,
+                    computed.geometry,
+                    count=store.pyramid,
+                    threads=plan.threads,
+                ),
+                chunk=store.chunk,
+                codec=store.codec,
+                threads=plan.threads,
+                channel_names=assembled.channel_names,
+                label_names=assembled.label_names,
+                durable=store.fsync == "always",
+            )
+        failpoint("after_shards", plan.case.id)
+        record = {
+            **computed.record,
+            "files": files,
+            "versions": versions(),
+            "engine": engine,
+            "timings": {name: round(seconds, 4) for name, seconds in watch.seconds.items()},
+            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        with watch("commit"):
+            write_record(staging.folder, record, durable=store.fsync == "always")
+            failpoint("after_record", plan.case.id)
+            if plan.url:
+                upload_case(
+                    staging.folder, ObjectPath(plan.url), plan.case.id, replace=plan.replace
+                )
+            else:
+                staging.publish(replace=plan.replace, durable=store.fsync != "never")
+    return record

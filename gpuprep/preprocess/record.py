@@ -1,0 +1,89 @@
+"""What is written down about a case: everything a person, an audit or a replay needs."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import gpuprep
+from gpuprep.config.model import Config
+from gpuprep.ops.statistics import label_counts
+from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.intensity import Intensity
+from gpuprep.preprocess.measure import Prepared
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.values.findings import Findings
+from gpuprep.values.grids import GridMapping
+
+SCHEMA = 1
+
+
+def describe(
+    plan: CasePlan,
+    prepared: Prepared,
+    mapping: GridMapping,
+    separate: int | None,
+    intensities: tuple[Intensity, ...],
+    findings: Findings,
+) -> dict[str, Any]:
+    """Everything a person or a replay needs to know about how a case was made."""
+    assembled = prepared.assembled
+    return {
+        "schema": SCHEMA,
+        "case": plan.case.id,
+        "digest": plan.digest,
+        "attributes": plan.case.attributes,
+        "source": [asdict(entry) for entry in assembled.identity],
+        "headers": list(assembled.headers),
+        "channels": list(assembled.channel_names),
+        "geometry": {
+            "source": assembled.source_geometry.to_json(),
+            **_straightening(assembled),
+            "oriented": assembled.geometry.to_json(),
+            "crop": [[part.start, part.stop] for part in prepared.box],
+            "output": mapping.on(prepared.geometry).to_json(),
+            **_reference(prepared.config),
+        },
+        "mapping": {
+            "scale": list(mapping.scale),
+            "offset": list(mapping.offset),
+            "separate_axis": separate,
+        },
+        "intensity": [intensity.to_json() for intensity in intensities],
+        "statistics": [values.summary() for values in prepared.distributions],
+        "findings": [finding.to_json() for finding in findings.items],
+    }
+
+
+def _straightening(assembled: Assembled) -> dict[str, Any]:
+    """How a sheared or uneven source was straightened; nothing for any other."""
+    if assembled.straight_geometry == assembled.source_geometry and not assembled.heights:
+        return {}
+    return {
+        "heights": list(assembled.heights),
+        "straight": assembled.straight_geometry.to_json(),
+    }
+
+
+def _reference(config: Config) -> dict[str, Any]:
+    """The volume on whose grid the case was put; nothing where there was none."""
+    reference = config.image.resample.reference
+    return {} if reference is None else {"reference": reference.model_dump(mode="json")}
+
+
+def voxel_counts(label: NDArray[Any]) -> dict[str, int]:
+    """Voxels per label value, the background included."""
+    return {str(value): count for value, count in sorted(label_counts(label).items())}
+
+
+def versions() -> dict[str, str]:
+    """Of what made the case."""
+    return {
+        "gpuprep": gpuprep.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }

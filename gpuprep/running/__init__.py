@@ -1,0 +1,1 @@
+"""A whole run, from the list of cases to the report."""

@@ -1,0 +1,177 @@
+"""A whole run: discover, plan, hand out, record, resume, report.
+
+Nothing that matters lives only here: a case counts as done when its folder is there with a record of
+the same config and the same source files. The same command after a crash does the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from gpuprep.cohort.discover import Found, discover
+from gpuprep.cohort.selection import FailureList, choose_cases
+from gpuprep.config.file import load_config
+from gpuprep.config.model import Config
+from gpuprep.host.backend import Name
+from gpuprep.host.failpoints import failpoint
+from gpuprep.host.signals import Interrupts
+from gpuprep.ledger.hold import Desk, open_desk
+from gpuprep.ledger.log import RunLog
+from gpuprep.ledger.output import claim, describe, save_report
+from gpuprep.ledger.report import RunReport, Tally
+from gpuprep.ledger.state import StateFile
+from gpuprep.preprocess.reference import with_reference
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.running.crew import Crew
+from gpuprep.running.passes import Passes
+from gpuprep.running.workforce import muster
+from gpuprep.store.files import storage_faults
+from gpuprep.store.places import is_url
+from gpuprep.values.case import Case
+from gpuprep.values.errors import RunStopped, StoreError, UsageError
+from gpuprep.values.events import Event, Listener, Notice, RunStarted
+
+
+def run(
+    input: Path | str,
+    output: Path | str,
+    *,
+    config: Config | Path | str | None = None,
+    backend: Name = "auto",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    limit: int | None = None,
+    overwrite: bool = False,
+    only: Sequence[str] = (),
+    retry_failed: bool = False,
+    listeners: Sequence[Listener] = (),
+    command: str = "",
+) -> RunReport:
+    """Preprocess every case of ``input`` into the cohort at ``output``; finished cases are skipped.
+
+    Args:
+        input: a folder, a manifest, a ``dataset.json`` or a single file.
+        output: the folder of the cohort, made when missing, or a URL such as ``s3://bucket/cohort``.
+        config: a Config, a YAML file, or None for the defaults.
+        scheduler: ``local`` (Dask worker processes), ``serial`` (this process), or the address or
+            scheduler file of a Dask cluster; by default what ``cluster`` in the config says.
+        workers: worker processes; by default those of the config, else one per CUDA device or core.
+        limit: do only the first so many cases.
+        overwrite: make every case anew.
+        only: do only the cases of these ids; patterns such as ``liver_*`` take in several.
+        retry_failed: do only the cases that failed when they were last tried.
+        listeners: are told every event.
+        command: what starts this run again, for ``gpuprep status`` to show.
+
+    Raises:
+        UsageError: input, output, config or backend cannot be used; nothing was started.
+    """
+    parsed = with_reference(config if isinstance(config, Config) else load_config(config))
+    found = discover(
+        Path(input),
+        layout=parsed.input.layout,
+        follow_symlinks=parsed.input.follow_symlinks,
+    )
+    cohort = found.cases[:limit]
+    if not cohort:
+        raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
+    cases = choose_cases(cohort, output, only=only, retry_failed=retry_failed)
+    if not cases:
+        raise UsageError("the cases to retry are not in the input any more")
+    force = muster(parsed, scheduler=scheduler, workers=workers, backend=backend, cases=len(cases))
+    if not is_url(output):
+        _check_apart(Path(input), Path(output))
+    started = time.monotonic()
+    tally = Tally(len(cases))
+    with (
+        open_desk(output) as desk,
+        Interrupts(parsed.run.drain) as interrupts,
+        closing(StateFile(desk.folder, command)) as state,
+        closing(FailureList(desk.folder, found.cases)) as failures,
+    ):
+        root = desk.folder
+        tell = _teller([state, RunLog(root), failures, *listeners])
+        claim(root, parsed, overwrite=overwrite)
+        desk.sweep()
+        failpoint("after_claim", str(root))
+        tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
+        desk.keep()
+        if found.unmatched:
+            tell(_unmatched_notice(found))
+        base = force.plan(cases[0], root, parsed.digest, sources=found.root, url=desk.url)
+        crew = Crew(
+            force.starter(root, cases, tell, url=desk.url), interrupts, root, parsed.run, tell
+        )
+        passes = Passes(cases, crew, tally, tell)
+        try:
+            _carry_out(passes, cohort, parsed, base, desk, overwrite=overwrite)
+        finally:
+            with interrupts.held():
+                crew.finish()
+                desk.sweep()
+        report = tally.report(found, crew.stopped, time.monotonic() - started)
+        if interrupts.requested and report.finished.remaining:
+            report = replace(report, interrupted=True)
+        save_report(root, report.to_json())
+        tell(report.finished)
+    return report
+
+
+def _carry_out(
+    passes: Passes,
+    cohort: Sequence[Case],
+    config: Config,
+    base: CasePlan,
+    desk: Desk,
+    *,
+    overwrite: bool,
+) -> None:
+    """Measure and prepare; where the run cannot go on, its crew is told why."""
+    crew = passes.crew
+    try:
+        if config.needs_cohort:
+            base = replace(base, digest=passes.measure(cohort, base))
+            with storage_faults(desk.folder):
+                describe(desk.folder, config, base.digest)
+            desk.keep()
+        if not crew.halted:
+            passes.prepare(base, overwrite=overwrite)
+    except (RunStopped, StoreError) as error:  # the run's own files cannot be written
+        crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
+    except KeyboardInterrupt:
+        crew.stopped = "interrupted"
+
+
+def _check_apart(source: Path, output: Path) -> None:
+    """An output inside its input would be found as input by the next run, and the other way round."""
+    source, output = source.resolve(), output.resolve()
+    if output == source or source in output.parents or output in source.parents:
+        raise UsageError(
+            f"output {output} and input {source} lie inside one another",
+            advice="choose an output folder beside the input",
+        )
+
+
+def _unmatched_notice(found: Found) -> Notice:
+    number = len(found.unmatched)
+    return Notice(
+        f"{number} file{'s belong' if number > 1 else ' belongs'} to no case",
+        tuple(f"{entry.path}: {entry.reason}" for entry in found.unmatched),
+    )
+
+
+def _teller(listeners: Sequence[Listener]) -> Listener:
+    listening = list(listeners)
+
+    def tell(event: Event) -> None:
+        for listener in list(listening):
+            try:
+                listener(event)
+            except (OSError, StoreError, RunStopped):  # its terminal or its disk has gone
+                listening.remove(listener)
+
+    return tell

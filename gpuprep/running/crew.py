@@ -1,0 +1,171 @@
+"""Feeding plans to an executor through a window, until all are done or the run must stop."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from gpuprep.config.run import Run
+from gpuprep.executors.base import Executor, Outcome
+from gpuprep.host.failpoints import failpoint
+from gpuprep.host.signals import Interrupts
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.running.backlog import Backlog
+from gpuprep.running.retries import Retries
+from gpuprep.running.watch import Storm, Watchdog
+from gpuprep.values.events import CaseFailed, CaseStarted, Listener, Notice
+
+_POLL_SECONDS = 0.2
+_MOST_REBUILDS = 3  # executors lost without a single outcome in between
+_LOGS_FOLDER = ".logs"
+
+
+class Crew:
+    """An executor that starts when first needed and is replaced when it is lost or stuck.
+
+    ``stopped`` says why the run cannot go on, if so.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Executor],
+        interrupts: Interrupts,
+        root: Path,
+        run: Run,
+        tell: Listener,
+    ) -> None:
+        self._start = start
+        self._interrupts = interrupts
+        self._root = root
+        self._tell = tell
+        self._retries = Retries(root, run)
+        self._storm = Storm(run.storm)
+        self._watchdog = Watchdog(run.stuck)
+        self._executor: Executor | None = None
+        self._inflight: dict[str, CasePlan] = {}
+        self._attempts: Counter[str] = Counter()  # of the cases that are not settled
+        self._rebuilds = 0
+        self.stopped = ""
+
+    @property
+    def halted(self) -> bool:
+        """Whether the run ended before its plans did."""
+        return bool(self.stopped) or self._interrupts.requested
+
+    def work(self, plans: Iterable[CasePlan], note: Callable[[Outcome], None]) -> None:
+        """Run plans and pass on how each one ended, after as many attempts as it deserves.
+
+        ``plans`` is drawn from only as slots come free. After a first interrupt nothing new is handed
+        out and running cases get their time to finish.
+        """
+        backlog = Backlog(plans, self._retries.is_suspect)
+        while not self._interrupts.drained:
+            if not self.halted:
+                self._hand_out(backlog)
+            if not self._inflight and (self.halted or backlog.is_empty):
+                break
+            for outcome in self._wait(backlog):
+                self._settle(outcome, backlog, note)
+
+    def _hand_out(self, backlog: Backlog) -> None:
+        """Fill the window with what may start now."""
+        while self._has_room() and not self._interrupts.requested:
+            plan = backlog.draw(len(self._inflight))
+            if plan is None:
+                return
+            if self._executor is None:
+                self._executor = self._start()
+            if not self._inflight:
+                self._watchdog.rest()
+            self._executor.submit(plan)
+            self._inflight[plan.case.id] = plan
+            if plan.task == "prepare":
+                self._attempts[plan.case.id] += 1
+                self._tell(CaseStarted(plan.case.id, self._attempts[plan.case.id]))
+
+    def _has_room(self) -> bool:
+        if self._executor is None:
+            return True
+        return len(self._inflight) < self._executor.window
+
+    def _wait(self, backlog: Backlog) -> list[Outcome]:
+        if self._executor is None or not self._inflight:
+            time.sleep(_POLL_SECONDS)  # until a case may be tried again
+            return []
+        outcomes = self._executor.wait(_POLL_SECONDS)
+        if not outcomes:
+            reason = self._executor.lost or self._watchdog.bite()
+            if reason:
+                self._rebuild(reason, backlog)
+        return outcomes
+
+    def _settle(self, outcome: Outcome, backlog: Backlog, note: Callable[[Outcome], None]) -> None:
+        """Pass an outcome on, unless its case gets another attempt."""
+        del self._inflight[outcome.plan.case.id]
+        self._rebuilds = 0
+        self._watchdog.feed(outcome.done.seconds if outcome.done else None)
+        self.stopped = self.stopped or outcome.stop
+        if outcome.failed and self._try_again(outcome.plan, outcome.failed, backlog):
+            return
+        del self._attempts[outcome.plan.case.id]
+        if outcome.failed:
+            outcome = replace(outcome, failed=self._retries.verdict(outcome.plan, outcome.failed))
+        elif not outcome.stop:
+            self._storm.calm()
+        note(outcome)
+
+    def _try_again(self, plan: CasePlan, failure: CaseFailed, backlog: Backlog) -> bool:
+        self.stopped = self.stopped or self._storm.add(failure)
+        again = self._retries.after(plan, failure)
+        if again is None:
+            return False
+        if failure.retry == "memory":
+            plan = replace(plan, memory=plan.memory * plan.shares, shares=1, threads=1)
+        if again.alone:
+            backlog.add_suspect(plan)
+        else:
+            backlog.add(plan, again.delay)
+        return True
+
+    def _rebuild(self, reason: str, backlog: Backlog) -> None:
+        """Give up an executor; the next one takes over what it had in hand."""
+        self._rebuilds += 1
+        if self._rebuilds > _MOST_REBUILDS:
+            self.stopped = (
+                f"{reason}, {self._rebuilds} times; look into {_LOGS_FOLDER} of the output"
+            )
+        self._tell(Notice(f"{reason}; all workers are replaced"))
+        self._write_state(reason)
+        self.close()
+        for plan in self._inflight.values():
+            backlog.add(plan)
+        self._inflight.clear()
+
+    def _write_state(self, reason: str) -> None:
+        """What the executor knew, for whoever looks for the cause."""
+        if self._executor is None:
+            return
+        state = {"reason": reason, "inflight": sorted(self._inflight), **self._executor.state()}
+        folder = self._root / _LOGS_FOLDER
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        with suppress(OSError):  # a disk that refuses costs the dump, never the run
+            folder.mkdir(exist_ok=True)
+            (folder / f"lost-{stamp}.json").write_text(json.dumps(state, indent=1))
+
+    def close(self) -> None:
+        """Stop the executor; tasks that still run are killed where it can."""
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def finish(self) -> None:
+        """Close after the last plan: attempts are forgotten unless the run is to be resumed."""
+        failpoint("before_close", str(self._root))
+        self.close()
+        if not self.halted:
+            self._retries.forget()

@@ -1,0 +1,1 @@
+"""Cohorts in object stores: claims, shards and uploads."""

@@ -1,0 +1,109 @@
+"""Claims: objects that say who works on a case or an output, made and taken over by conditional writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+
+from gpuprep.host.owners import is_gone, mark, owner_in
+from gpuprep.store.places import ObjectPath, Stored
+from gpuprep.values.errors import GpuprepError, StoreError
+
+
+class Claim:
+    """One object that one process holds. Who holds it is fenced by its etag: a later holder has another.
+
+    Attributes:
+        lost: Whether a renewal has found that another holder took it.
+    """
+
+    def __init__(self, path: ObjectPath, expires: float = float("inf")) -> None:
+        """Name a claim; ``take`` gets it.
+
+        Args:
+            path: Its object.
+            expires: Seconds without renewal after which another machine's claim counts as dead.
+        """
+        self.path = path
+        self._expires = expires
+        self._attempt = mark()
+        self._etag: str | None = None
+        self.lost = False
+
+    def take(self) -> bool:
+        """Get the claim if nobody holds it, or if its holder is dead."""
+        self._etag = self.path.create(self._text())
+        found = None if self._etag else self.path.stat()
+        if found is not None and self._is_over(found):
+            self._etag = self.path.swap(self._text(), found.etag)
+        return self._etag is not None
+
+    def renew(self) -> bool:
+        """Show that the holder lives; False if another one took over."""
+        if self._etag is not None:
+            self._etag = self.path.swap(self._text(), self._etag)
+            self.lost = self._etag is None
+        return self._etag is not None
+
+    def is_held(self) -> bool:
+        """Whether nobody took over."""
+        found = self.path.stat()
+        return found is not None and found.etag == self._etag
+
+    def release(self) -> None:
+        """Give the claim up; one that another holder took stays."""
+        if self.is_held():
+            folder, _, name = self.path.url.rpartition("/")
+            ObjectPath(folder).delete([name])
+        self._etag = None
+
+    def _text(self) -> bytes:
+        return json.dumps({"attempt": self._attempt, "at": time.time()}).encode()
+
+    def _is_over(self, found: Stored) -> bool:
+        try:
+            text = bytes(self.path.read(etag=found.etag)[0])
+        except StoreError:
+            return False  # renewed or released meanwhile
+        gone = is_gone(owner_in(json.loads(text)["attempt"]))
+        if gone is not None:
+            return gone
+        return (datetime.now(UTC) - found.modified).total_seconds() > self._expires
+
+
+class Lease:
+    """A claim renewed by a thread as long as the block runs, and what is to be done as often."""
+
+    def __init__(self, claim: Claim, every: float, meanwhile: Callable[[], None]) -> None:
+        """Name what to renew, how often (seconds), and what to call after each renewal."""
+        self._claim = claim
+        self._every = every
+        self._meanwhile = meanwhile
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="gpuprep-lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        self._claim.release()
+
+    def _renew(self) -> None:
+        while not self._over.wait(self._every) and not self._claim.lost:
+            try:
+                if self._claim.renew():
+                    self._meanwhile()
+            except (GpuprepError, OSError):
+                continue  # the store did not answer; the next try may still come in time

@@ -1,0 +1,86 @@
+"""Publishing a case on a store without rename: its record comes last, by a conditional write.
+
+The bytes of two attempts at one case may differ (another config, another engine), and Zarr fixes the keys.
+So an attempt first claims the case (``.staging/<case id>.json``), and then *creates* every object: no
+request of ours ever overwrites one of a case. A claim passes to another process only when its holder is
+dead; should that holder wake up, what it wants to create is there already, and it gives up. Readers find a
+case by its record alone, and what is left of a dead attempt goes when its claim is swept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER
+from gpuprep.store.objects.claims import Claim
+from gpuprep.store.places import ObjectPath, case_place
+from gpuprep.values.errors import StoreError
+
+RUN_CLAIM = ".run.json"
+_CLAIM_SUFFIX = ".json"
+
+
+def upload_case(folder: Path, root: ObjectPath, case_id: str, *, replace: bool = False) -> bool:
+    """Publish the case that was built in ``folder``; returns whether this attempt is now the case.
+
+    Args:
+        folder: A whole case, its record written.
+        root: The cohort.
+        case_id: Its id.
+        replace: Put it in the place of a finished one; while that lasts there is no such case.
+
+    Raises:
+        StoreError: another attempt got in between.
+        RunStopped: the store takes nothing.
+    """
+    target = case_place(root, case_id)
+    claim = Claim(root / STAGING_FOLDER / f"{case_id}{_CLAIM_SUFFIX}")
+    if not claim.take():
+        return False
+    try:
+        if (target / RECORD_FILE).stat() is not None and not replace:
+            return False
+        _clear(target)
+        _create_all(folder, target, claim)
+    except BaseException:
+        if claim.is_held() and (target / RECORD_FILE).stat() is None:
+            _clear(target)
+        raise
+    finally:
+        claim.release()
+    return True
+
+
+def _create_all(folder: Path, target: ObjectPath, claim: Claim) -> None:
+    """Create every object of a case, its record last."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    for name in (*sorted(names - {RECORD_FILE}), RECORD_FILE):
+        lost = name == RECORD_FILE and not claim.is_held()
+        if lost or (target / name).create((folder / name).read_bytes()) is None:
+            raise StoreError(
+                f"{target / name}: another attempt at this case is writing here",
+                advice="run only one run at a time on an output; run the same command again",
+            )
+
+
+def _clear(target: ObjectPath) -> None:
+    """Delete a case, its record first, so that nobody takes what is left for one."""
+    names = [name for name, _ in target.walk()]
+    target.delete([RECORD_FILE] if RECORD_FILE in names else [])
+    target.delete([name for name in names if name != RECORD_FILE])
+
+
+def sweep_uploads(root: ObjectPath) -> int:
+    """Remove the claims and leftovers of attempts; only the holder of the output may, when none runs.
+
+    Returns:
+        How many there were.
+    """
+    staging = root / STAGING_FOLDER
+    claims = [name for name, _ in staging.walk() if name != RUN_CLAIM]
+    for name in claims:
+        target = case_place(root, name.removesuffix(_CLAIM_SUFFIX))
+        if (target / RECORD_FILE).stat() is None:
+            _clear(target)
+    staging.delete(claims)
+    return len(claims)

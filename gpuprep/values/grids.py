@@ -1,0 +1,113 @@
+"""Which output grid a spacing or shape means: five conventions, each its source's own formula.
+
+A *mapping* sends output index ``o`` to input index ``o * scale + offset`` along each array axis. Tools
+disagree on the number of voxels and on the half-voxel shift; every convention here is named, and the
+same spacing in gives the same grid out, bit for bit.
+
+Sources: ``nnunet``: nnU-Net v2 ``compute_new_shape`` and ``skimage.transform.resize``; ``monai``: MONAI
+``compute_shape_offset`` (defaults); ``torchio``: TorchIO 1.2 ``Resample``; ``itk``: the usual SimpleITK
+recipe, size ``ceil(n·s/t)`` from the same origin; ``centered``: ours, size ``round(n·s/t)``, exact
+target spacing, the centre of the field of view stays.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from gpuprep.values.errors import InputError
+from gpuprep.values.geometry import Geometry, Shape, Triple
+
+Convention = Literal["centered", "nnunet", "monai", "torchio", "itk"]
+
+_SAME = 1e-6  # relative difference below which two spacings are one (float32 headers carry 6e-8)
+_PARALLEL_MM = 0.01  # at the corners: what turning a grid onto parallel axes may move
+_FLOAT_SAFE = 1e-6  # voxels: keeps n·s/t that should be whole from falling off a floor or ceil
+
+
+@dataclass(frozen=True, slots=True)
+class GridMapping:
+    """An output grid over an input grid: per array axis, input index = output index · scale + offset."""
+
+    shape: Shape
+    scale: Triple = (1.0, 1.0, 1.0)
+    offset: Triple = (0.0, 0.0, 0.0)
+
+    def on(self, geometry: Geometry) -> Geometry:
+        """The geometry of the output grid when the input lies on ``geometry``."""
+        return geometry.resampled(self.shape, self.scale, self.offset)
+
+
+def map_spacing(
+    geometry: Geometry, spacing: Triple, convention: Convention = "centered"
+) -> GridMapping:
+    """The grid of the given spacing (x, y, z in mm) under a convention; every axis keeps ≥ 1 voxel."""
+    rows = [
+        _map_axis(length, own, target, convention)
+        for length, own, target in zip(
+            geometry.shape, geometry.spacing_zyx, reversed(spacing), strict=True
+        )
+    ]
+    return _collect(rows)
+
+
+def map_shape(geometry: Geometry, shape: Shape) -> GridMapping:
+    """The grid of the given shape (z, y, x) over the same field of view, edges aligned."""
+    return _collect(
+        [(m, n / m, (n / m - 1) / 2) for n, m in zip(geometry.shape, shape, strict=True)]
+    )
+
+
+def map_onto(geometry: Geometry, reference: Geometry) -> GridMapping:
+    """The voxels of another grid, in the axis order and directions of this one.
+
+    Raises:
+        InputError: E_REFERENCE if the axes of the two are not parallel, or the grids lie apart.
+    """
+    turned, _ = reference.reorient(geometry.orientation)
+    (a, b, c), (p, q, r) = turned.spacing_zyx, geometry.spacing_zyx
+    z, y, x = (float(index) for index in geometry.physical_to_index(turned.origin))
+    mapping = GridMapping(turned.shape, (a / p, b / q, c / r), (z, y, x))
+    away = mapping.on(geometry).distance(turned)
+    if not away <= _PARALLEL_MM:
+        raise _apart(geometry, turned, f"are not parallel: corners would be {away:.3g} mm away")
+    rows = zip(geometry.shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
+    if any((m - 1) * scale + start < -0.5 or start >= n - 0.5 for n, m, scale, start in rows):
+        raise _apart(geometry, turned, "do not overlap")
+    return mapping
+
+
+def _apart(geometry: Geometry, reference: Geometry, how: str) -> InputError:
+    return InputError(
+        "E_REFERENCE",
+        f"the case on {geometry.describe()} and the reference on {reference.describe()} {how}",
+        advice="register the case to the reference first, or choose another image.resample.reference",
+    )
+
+
+def _collect(rows: list[tuple[int, float, float]]) -> GridMapping:
+    (a, b, c) = rows
+    return GridMapping((a[0], b[0], c[0]), (a[1], b[1], c[1]), (a[2], b[2], c[2]))
+
+
+def _map_axis(
+    n: int, own: float, target: float, convention: Convention
+) -> tuple[int, float, float]:
+    """(length, scale, offset) of one axis of ``n`` voxels."""
+    if abs(own - target) <= _SAME * target:
+        return n, 1.0, 0.0
+    ratio = n * own / target
+    scale = target / own
+    if convention == "centered":
+        m = max(1, math.floor(ratio + 0.5 + _FLOAT_SAFE))
+        return m, scale, (n - 1) / 2 - (m - 1) / 2 * scale
+    if convention == "nnunet":
+        m = max(1, round(own / target * n))
+        return m, n / m, (n / m - 1) / 2
+    if convention == "monai":
+        return max(1, round((n - 1) * own / target + 1)), scale, 0.0
+    if convention == "torchio":
+        m = 1 if n == 1 else max(1, math.floor(ratio + _FLOAT_SAFE))
+        return m, scale, (n - 1) / 2 - (m - 1) / 2 * scale
+    return max(1, math.ceil(ratio - _FLOAT_SAFE)), scale, 0.0
