@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_cli import call
 
-from gpuprep.ledger.breakdown import break_down
+from gpuprep.ledger.report import break_down
 from gpuprep.values.events import RunFinished
 
 SECONDS = st.floats(0.001, 1e4)

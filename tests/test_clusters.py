@@ -16,7 +16,7 @@ import pytest
 from distributed import LocalCluster
 
 import gpuprep
-from gpuprep.config.cluster import Cluster, Slurm, Tls, parse_bytes
+from gpuprep.config.cluster import ClusterSpec, Slurm, Tls
 from gpuprep.config.file import choose_scheduler, load_config
 from gpuprep.executors import admission, roster
 from gpuprep.executors.admission import Terms
@@ -27,6 +27,7 @@ from gpuprep.executors.clusters.existing import ExistingScheduler
 from gpuprep.executors.roster import Roster
 from gpuprep.values.errors import ConfigError, UsageError
 from gpuprep.values.events import CaseDone, Notice, RunStarted
+from gpuprep.values.units import parse_bytes
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -56,8 +57,8 @@ def scheduler(tls):
 
 
 @pytest.fixture
-def spec(scheduler, tls) -> Cluster:
-    return Cluster(kind="existing", address=scheduler.scheduler_address, tls=tls)
+def spec(scheduler, tls) -> ClusterSpec:
+    return ClusterSpec(kind="existing", address=scheduler.scheduler_address, tls=tls)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def terms(tmp_path) -> Terms:
 
 
 @contextmanager
-def joined(spec: Cluster):
+def joined(spec: ClusterSpec):
     cluster = ExistingScheduler(spec)
     client = cluster.open()
     try:
@@ -125,7 +126,7 @@ def test_there_is_a_config_for_every_kind(kind):
 
 
 def test_the_scheduler_option_goes_before_the_config(tls):
-    slurm = Cluster(kind="slurm", slurm=Slurm(), tls=tls, memory="8GiB")
+    slurm = ClusterSpec(kind="slurm", slurm=Slurm(), tls=tls, memory="8GiB")
     chosen = choose_scheduler(slurm, "tls://boss:8786")
     assert (chosen.kind, chosen.address, chosen.bytes) == ("existing", "tls://boss:8786", 2**33)
     assert chosen.tls == tls
@@ -273,7 +274,7 @@ def test_a_scheduler_file_that_is_none_is_refused(tmp_path, text):
     file = tmp_path / "scheduler.json"
     file.write_text(text)
     with pytest.raises(UsageError, match=r"no scheduler file|plain text"):
-        ExistingScheduler(Cluster(kind="existing", address=str(file))).open()
+        ExistingScheduler(ClusterSpec(kind="existing", address=str(file))).open()
 
 
 def test_other_keys_are_turned_away(spec, tmp_path):
@@ -300,7 +301,7 @@ def test_something_else_that_listens_is_no_scheduler(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UsageError, match=r"lets us in.*timed out"):
-            ExistingScheduler(Cluster(kind="existing", address=address)).open()
+            ExistingScheduler(ClusterSpec(kind="existing", address=address)).open()
 
 
 def test_a_missing_key_file_is_named(tls):
@@ -310,7 +311,7 @@ def test_a_missing_key_file_is_named(tls):
 
 @pytest.mark.parametrize("serve", [serve_scheduler, serve_workers])
 def test_daemons_refuse_what_is_open_to_all(serve, tmp_path):
-    for spec in (Cluster(), Cluster(kind="existing", address=str(tmp_path / "s.json"))):
+    for spec in (ClusterSpec(), ClusterSpec(kind="existing", address=str(tmp_path / "s.json"))):
         with pytest.raises(UsageError, match=r"kind local|without keys"):
             serve(spec, 300.0)
 

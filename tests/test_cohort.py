@@ -12,8 +12,7 @@ from trees import images, plant, unmatched, used
 
 from gpuprep.cohort.discover import discover
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, NAMED
-from gpuprep.cohort.layouts.filenames import split_suffix
-from gpuprep.cohort.layouts.naming import case_id, looks_like_label
+from gpuprep.cohort.layouts.naming import case_id, looks_like_label, split_suffix
 from gpuprep.values.case import Case, LabelSource, Source, natural_key
 from gpuprep.values.errors import UsageError
 

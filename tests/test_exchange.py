@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from gpuprep.store import commit
-from gpuprep.store.commit import Staging
-from gpuprep.store.exchange import exchange
+from gpuprep.store.commit import Staging, exchange
 from gpuprep.store.record import read_record, write_record
 
 

@@ -13,12 +13,12 @@ from conftest import write_pair
 from gpuprep import run
 from gpuprep.cli.app import _exit_code
 from gpuprep.cohort.discover import discover
-from gpuprep.config.run import Run
+from gpuprep.config.model import Run
 from gpuprep.executors.base import WORKER_DIED
 from gpuprep.executors.deadline import raised_when_overdue
-from gpuprep.executors.task import explain
 from gpuprep.io.sandbox import parent as sandbox
 from gpuprep.ledger import output
+from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.task import CasePlan
 from gpuprep.running.retries import Again, Retries
 from gpuprep.running.watch import Storm

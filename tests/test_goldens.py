@@ -22,8 +22,9 @@ from gpuprep.ops.axis import axis_weights
 from gpuprep.ops.crop import nonzero_box
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
+from gpuprep.preprocess.grid import separate_axis
 from gpuprep.preprocess.pipeline import run_case
-from gpuprep.preprocess.task import CasePlan, separate_axis
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.reader import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.geometry import Geometry

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from test_run import run
 
-from gpuprep.host.owners import make_scratch
+from gpuprep.host.scratch import make_scratch
+from gpuprep.ledger.hold import lock
 from gpuprep.ledger.index import rebuild_manifest
-from gpuprep.ledger.output import lock
 from gpuprep.values.errors import StoreError, UsageError
 
 

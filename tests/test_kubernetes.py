@@ -3,7 +3,7 @@
 import dask
 import pytest
 
-from gpuprep.config.cluster import Cluster, Kubernetes
+from gpuprep.config.cluster import ClusterSpec, Kubernetes
 from gpuprep.executors.clusters.kubernetes import KubernetesPods, cluster_document
 from gpuprep.values.errors import UsageError
 
@@ -11,9 +11,9 @@ pytest.importorskip("dask_kubernetes", reason="pip install 'gpuprep[kubernetes]'
 
 
 @pytest.fixture
-def spec() -> Cluster:
+def spec() -> ClusterSpec:
     pods = Kubernetes(image="registry/gpuprep:1", claim="cohorts", mount="/cohorts", gpus=1)
-    return Cluster(
+    return ClusterSpec(
         kind="kubernetes", slots=2, threads=8, memory="16GiB", insecure=True, kubernetes=pods
     )
 

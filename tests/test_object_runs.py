@@ -18,7 +18,7 @@ from test_cli import call
 from test_run import contents, run
 
 import gpuprep
-from gpuprep.config.cluster import Cluster, Tls
+from gpuprep.config.cluster import ClusterSpec, Tls
 from gpuprep.executors.admission import examine
 from gpuprep.executors.clusters.certificates import make_certificates
 from gpuprep.executors.clusters.cluster import tls_security
@@ -191,7 +191,7 @@ def far_worker(tmp_path, url, monkeypatch):
         try:
             cluster.wait_for_workers(1, timeout=60)
             monkeypatch.setattr(tempfile, "tempdir", str(hidden))
-            yield Cluster(kind="existing", address=address, tls=tls)
+            yield ClusterSpec(kind="existing", address=address, tls=tls)
         finally:
             process.terminate()
             process.wait(60)

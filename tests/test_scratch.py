@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from gpuprep.config.file import parse_config
-from gpuprep.executors.task import read_rules
 from gpuprep.host.scratch import Scratch
+from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.io.sandbox.shared_voxels import SharedMemory
-from gpuprep.preprocess.footprint import check_memory, footprint
 from gpuprep.preprocess.pipeline import run_case
+from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.reader import open_case
 from gpuprep.values.case import Case, LabelSource, Source
@@ -96,7 +96,7 @@ def test_a_case_larger_than_its_memory_has_the_same_bytes(tmp_path, megabytes):
         folder = tmp_path / name
         folder.mkdir()
         plan = CasePlan(case, str(folder), "digest", memory=memory)
-        with Sandbox(read_rules(CONFIG, plan)) as sandbox:
+        with Sandbox(ReadRules.of(CONFIG, memory=plan.memory, scratch=plan.output)) as sandbox:
             record = run_case(plan, CONFIG, sandbox.read)
         assert {path.name for path in folder.iterdir()} <= {"cases", ".staging"}
         open_case(folder / "cases" / "a.zarr")

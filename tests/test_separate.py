@@ -10,7 +10,7 @@ from gpuprep.config.model import Resample
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import affine, clip
 from gpuprep.ops.resample import resample
-from gpuprep.preprocess.task import separate_axis
+from gpuprep.preprocess.grid import separate_axis
 from gpuprep.values.geometry import Geometry, Reorientation
 from gpuprep.values.grids import map_shape, map_spacing
 

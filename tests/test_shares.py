@@ -17,14 +17,14 @@ from test_run import contents
 
 from gpuprep import run
 from gpuprep.config.file import parse_config
-from gpuprep.config.run import Run
-from gpuprep.executors import task
+from gpuprep.config.model import Run
+from gpuprep.executors import shares, task
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.shares import Shares
 from gpuprep.host.signals import Interrupts
 from gpuprep.ledger.output import claim
-from gpuprep.preprocess.footprint import Footprint, shares_for
-from gpuprep.preprocess.task import CasePlan, project_case
+from gpuprep.preprocess.projection import Footprint, project_case, shares_for
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.running import workforce
 from gpuprep.running.backlog import Backlog
 from gpuprep.running.crew import Crew
@@ -120,7 +120,7 @@ def plans(tmp_path, monkeypatch):
     """Eleven small cases and a large one among them, on a host for three small ones at a time."""
     import nibabel
 
-    monkeypatch.setattr(task, "_shared", {"folder": ""})
+    monkeypatch.setattr(shares, "_shared", {"folder": ""})
     (tmp_path / "in").mkdir()
     config = parse_config({})
     claim(tmp_path / "out", config, overwrite=False)
@@ -151,7 +151,7 @@ def test_a_large_case_takes_the_memory_of_several_and_small_ones_one_each(
     monkeypatch.setattr(task, "run_case", run_case)
     monkeypatch.setattr(task, "_slot", threading.local())
     (tmp_path / "shares").mkdir()
-    task.divide_memory_in(str(tmp_path / "shares"))
+    shares.divide_memory_in(str(tmp_path / "shares"))
     with ThreadPoolExecutor(3) as slots:
         outcomes = list(slots.map(task.perform_in_slot, [plan.to_json() for plan in plans]))
         for _ in range(3):

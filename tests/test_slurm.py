@@ -10,7 +10,7 @@ import dask
 import pytest
 
 import gpuprep
-from gpuprep.config.cluster import Cluster, Slurm
+from gpuprep.config.cluster import ClusterSpec, Slurm
 from gpuprep.executors.clusters import slurm
 from gpuprep.values.errors import RunStopped, UsageError
 
@@ -53,10 +53,10 @@ def jobs(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def spec() -> Cluster:
+def spec() -> ClusterSpec:
     asked = Slurm(walltime="01:00:00", queue="gpu", account="me", interface="lo",
                   directives=("--gres=gpu:1",), prologue=("echo prologue",))  # fmt: skip
-    return Cluster(kind="slurm", workers=2, slots=2, threads=8, memory="1GiB", slurm=asked)
+    return ClusterSpec(kind="slurm", workers=2, slots=2, threads=8, memory="1GiB", slurm=asked)
 
 
 def test_the_job_script_asks_for_what_the_config_says(jobs, spec, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gpuprep
-from gpuprep.config.cluster import Cluster, Ssh
+from gpuprep.config.cluster import ClusterSpec, Ssh
 from gpuprep.executors.clusters.ssh import SshHosts, connect_options
 from gpuprep.values.errors import UsageError
 
@@ -34,14 +34,14 @@ def server(tmp_path):
 
 
 @pytest.fixture
-def spec(server) -> Cluster:
+def spec(server) -> ClusterSpec:
     ssh = Ssh(
         hosts=("127.0.0.1", "127.0.0.1"),
         port=int((server / "port").read_text()),
         key=str(server / "user"),
         known_hosts=str(server / "known_hosts"),
     )
-    return Cluster(kind="ssh", memory="1GiB", ssh=ssh)
+    return ClusterSpec(kind="ssh", memory="1GiB", ssh=ssh)
 
 
 def test_a_run_on_hosts(server, spec, cohort_folder, tmp_path):

@@ -13,10 +13,10 @@ import gpuprep
 from gpuprep.config.file import load_config, parse_config
 from gpuprep.config.model import Config
 from gpuprep.export import export_case
-from gpuprep.ops.beyond import fill_beyond
+from gpuprep.ops.resample import fill_beyond
 from gpuprep.planning.preview import preview_cohort
+from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.reference import with_reference
-from gpuprep.preprocess.task import map_grid, separate_axis
 from gpuprep.values.errors import ConfigError, InputError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping, map_onto

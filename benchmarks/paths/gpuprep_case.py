@@ -11,8 +11,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gpuprep.config.file import parse_config
-from gpuprep.executors.task import read_rules
 from gpuprep.io.reader import read
+from gpuprep.io.rules import ReadRules
 from gpuprep.ledger.output import claim
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CasePlan
@@ -23,7 +23,7 @@ from paths import Stages, Task, Work
 
 def prepare(task: Task) -> Work:
     config = parse_config(task.options)
-    rules = read_rules(config)
+    rules = ReadRules.of(config)
     claim(Path(task.folder), config, overwrite=False)
     label = (LabelSource((Source(task.label),)),) if task.label else ()
     case = Case("case", (Source(task.image),), label)

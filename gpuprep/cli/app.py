@@ -11,22 +11,7 @@ import typer
 import yaml
 from rich.markup import escape
 
-import gpuprep
-from gpuprep.cli import (
-    bench as cli_bench,
-)
-from gpuprep.cli import (
-    cases as cli_cases,
-)
-from gpuprep.cli import (
-    cluster as cli_cluster,
-)
-from gpuprep.cli import (
-    outputs as cli_outputs,
-)
-from gpuprep.cli import (
-    run as cli_run,
-)
+from gpuprep.cli import bench, cases, cluster, outputs, run
 from gpuprep.cli.terminal import (
     JsonOption,
     SetOption,
@@ -37,6 +22,7 @@ from gpuprep.cli.terminal import (
     session,
 )
 from gpuprep.values.errors import CaseError, GpuprepError, RunStopped, StoreFault, UsageError
+from gpuprep.values.version import __version__
 
 app = typer.Typer(
     name="gpuprep",
@@ -47,16 +33,13 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check, show or document a config.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-cli_run.register(app)
-cli_outputs.register(app)
-cli_cases.register(app)
-cli_cluster.register(app)
-cli_bench.register(app)
+for commands in (run, outputs, cases, cluster, bench):
+    commands.register(app)
 
 
 def _show_version(value: bool) -> None:
     if value:
-        out.print(f"gpuprep {gpuprep.__version__}", highlight=False)
+        out.print(f"gpuprep {__version__}", highlight=False)
         raise typer.Exit
 
 

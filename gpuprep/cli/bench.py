@@ -95,7 +95,7 @@ def _workers(count: int) -> str:
 
 
 def _print_runs(runs: list[Any]) -> None:
-    from gpuprep.cli.progress import human_bytes
+    from gpuprep.values.units import human_bytes
 
     columns = ("workers", "cases", "time", "cases/s", "at work", "MB/s in, out", "peak", "mostly")
     speeds = Table(*columns)

@@ -18,16 +18,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gpuprep.cli.progress import ProgressView, human_bytes
+from gpuprep.cli.progress import ProgressView
 from gpuprep.config.file import load_config
 from gpuprep.export import whole_file, write_volume
-from gpuprep.host.backend import available_cores
+from gpuprep.host.resources import available_cores
 from gpuprep.running.coordinator import run
 from gpuprep.store.reader import Case, open_cohort
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseFailed
 from gpuprep.values.findings import CODES
 from gpuprep.values.geometry import Geometry
+from gpuprep.values.units import human_bytes
 from gpuprep.values.volume import Volume
 from gpuprep.viewing import inspect_path
 from gpuprep.viewing.page import draw

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import gpuprep
-from gpuprep.cli.progress import human_bytes
 from gpuprep.device.link import Link
-from gpuprep.host.backend import available_cores, available_memory, cupy_missing
+from gpuprep.host.backend import cupy_missing
+from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.values.errors import GpuprepError
+from gpuprep.values.units import human_bytes
+from gpuprep.values.version import __version__
 
 _TOLERANCE = 2e-6
 _NEEDED = ("numpy", "SimpleITK", "nibabel", "pydicom", "isal", "zarr", "numcodecs", "distributed")
@@ -34,7 +35,7 @@ def examine() -> list[Check]:
     """Every check, in the order they are shown."""
     missing = cupy_missing()
     return [
-        Check("gpuprep", "ok", f"{gpuprep.__version__} on Python {platform.python_version()}"),
+        Check("gpuprep", "ok", f"{__version__} on Python {platform.python_version()}"),
         *(_library(name) for name in _NEEDED),
         Check("cores", "ok", str(available_cores())),
         Check("memory", "ok", f"{human_bytes(available_memory())} available"),
@@ -80,7 +81,8 @@ def compare_engines(link: Link) -> float:
     import numpy as np
 
     from gpuprep.ops.device.operations import DeviceOperations
-    from gpuprep.ops.operations import HostOperations, Resampling
+    from gpuprep.ops.operations import HostOperations
+    from gpuprep.ops.resample import Resampling
     from gpuprep.values.grids import GridMapping
 
     voxels = np.random.default_rng(0).integers(-1024, 3000, (40, 50, 60)).astype(np.int16)

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gpuprep.ledger.breakdown import Breakdown, break_down
+from gpuprep.ledger.report import Breakdown, break_down
 from gpuprep.values.events import (
     CaseDone,
     CaseFailed,
@@ -26,6 +26,7 @@ from gpuprep.values.events import (
     RunFinished,
     RunStarted,
 )
+from gpuprep.values.units import human_bytes
 
 _EVERY_CASE = 200  # up to so many cases, plain output has a line per case
 _PLAIN_SECONDS = 10.0
@@ -174,12 +175,3 @@ def breakdown_lines(breakdown: Breakdown) -> list[str]:
         f"mostly {breakdown.limit} ({breakdown.limit_share:.0%} of the workers' time), "
         f"{breakdown.cases_per_second:.2f} cases/s; slowest: {slowest}",
     ]
-
-
-def human_bytes(number: float) -> str:
-    """A byte count with a decimal unit, such as ``1.3 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

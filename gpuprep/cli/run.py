@@ -166,8 +166,8 @@ def _chosen(only: list[str] | None, listing: Path | None) -> list[str]:
 
 
 def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> None:
-    from gpuprep.cli.progress import human_bytes
     from gpuprep.planning.preview import preview_cohort
+    from gpuprep.values.units import human_bytes
 
     preview = preview_cohort(source, config, limit)
     if as_json:

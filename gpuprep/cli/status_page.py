@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from gpuprep.cli.progress import human_bytes
 from gpuprep.ledger.state import RunState, read_state
 from gpuprep.store.places import Place
+from gpuprep.values.units import human_bytes, human_seconds
 
 _REFRESH_SECONDS = 1.0
 _PLAIN_SECONDS = 10.0  # between lines where there is no terminal to redraw
@@ -119,14 +119,3 @@ def _watch_lines(output: str | Place, console: Console, state: RunState) -> RunS
         state = read_state(output)
     console.print(status_page(output, state))
     return state
-
-
-def human_seconds(seconds: float) -> str:
-    """A duration such as ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"

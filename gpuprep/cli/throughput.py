@@ -17,8 +17,7 @@ import numpy as np
 from gpuprep.config.model import Config
 from gpuprep.export import write_volume
 from gpuprep.host.backend import Name
-from gpuprep.ledger.breakdown import Breakdown, break_down
-from gpuprep.ledger.report import RunReport
+from gpuprep.ledger.report import Breakdown, RunReport, break_down
 from gpuprep.running.coordinator import run
 from gpuprep.values.errors import RunStopped, UsageError
 from gpuprep.values.events import CaseDone, Event

@@ -15,13 +15,18 @@ from pathlib import Path
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.cohort.layouts.dicom import find as find_dicom
-from gpuprep.cohort.layouts.filenames import looks_like_dicom, split_path, split_suffix
 from gpuprep.cohort.layouts.found import Found, Outcome, Unmatched
 from gpuprep.cohort.layouts.listing import list_tree
 from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from gpuprep.cohort.layouts.manifest import read_manifest
 from gpuprep.cohort.layouts.msd import find_described
-from gpuprep.cohort.layouts.naming import looks_like_label, path_id
+from gpuprep.cohort.layouts.naming import (
+    looks_like_dicom,
+    looks_like_label,
+    path_id,
+    split_path,
+    split_suffix,
+)
 from gpuprep.cohort.layouts.tree import Tree, has_dicom_magic
 from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from gpuprep.config.strict import Count, Positive, Strict
-
-_PREFIXES = ("", "K", "M", "G", "T")
+from gpuprep.values.units import parse_bytes
 
 
 class Tls(Strict):
@@ -85,7 +84,7 @@ class Kubernetes(Strict):
     """NVIDIA devices per pod: a process works on one."""
 
 
-class Cluster(Strict):
+class ClusterSpec(Strict):
     """Where cases are worked on."""
 
     kind: Literal["local", "existing", "ssh", "slurm", "kubernetes"] = "local"
@@ -114,7 +113,7 @@ class Cluster(Strict):
         return parse_bytes(given)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Cluster:
+    def _consistent(self) -> ClusterSpec:
         for kind in ("ssh", "slurm", "kubernetes"):
             if (getattr(self, kind) is not None) != (self.kind == kind):
                 raise ValueError(f"kind: {kind} and a block {kind}: belong together")
@@ -130,7 +129,7 @@ class Cluster(Strict):
         return int(self.memory)
 
 
-def check_address(cluster: Cluster) -> None:
+def check_address(cluster: ClusterSpec) -> None:
     """Refuse an address that is none, that lacks its keys, or that is open to the network.
 
     Raises:
@@ -156,19 +155,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def parse_bytes(given: int | str) -> int:
-    """Bytes in ``16GiB``, ``500 MB`` or a plain number.
-
-    Raises:
-        ValueError: it is no such text.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(i?)B?", str(given), re.IGNORECASE)
-    if found is None or not float(found[1]):
-        raise ValueError("must be a number of bytes above 0, such as 16GiB or 500MB")
-    power = _PREFIXES.index(found[2].upper())
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def _seconds(walltime: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gpuprep.config.cluster import Cluster
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.model import Config
 from gpuprep.values.errors import ConfigError, UsageError
 
@@ -48,7 +48,7 @@ def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
         ) from None
 
 
-def choose_scheduler(cluster: Cluster, scheduler: str | None) -> Cluster:
+def choose_scheduler(cluster: ClusterSpec, scheduler: str | None) -> ClusterSpec:
     """The config's cluster, or the one that ``--scheduler`` names: ``local``, an address or a .json file.
 
     Keys and limits stay those of the config.
@@ -60,14 +60,14 @@ def choose_scheduler(cluster: Cluster, scheduler: str | None) -> Cluster:
         return cluster
     kept = cluster.model_dump(exclude={"kind", "address", "ssh", "slurm", "kubernetes"})
     if scheduler == "local":
-        return Cluster.model_validate(kept)
+        return ClusterSpec.model_validate(kept)
     if not (scheduler.endswith(".json") or "://" in scheduler):
         raise UsageError(
             f"scheduler {scheduler!r} is not known",
             advice="use --scheduler local, serial, tls://host:port or a scheduler file (.json)",
         )
     try:
-        return Cluster.model_validate({**kept, "kind": "existing", "address": scheduler})
+        return ClusterSpec.model_validate({**kept, "kind": "existing", "address": scheduler})
     except ValidationError as error:
         raise UsageError(f"--scheduler {scheduler}: {_explain(error.errors()[0])}") from None
 

@@ -10,132 +10,17 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from gpuprep.config.cluster import Cluster
+from gpuprep.config.cluster import ClusterSpec
+from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.resample import Resample
-from gpuprep.config.run import Run
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, Policy
 from gpuprep.values.geometry import check_orientation
 
 PIPELINE = 2
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
-
-Percent = Annotated[float, Field(ge=0, le=100)]
-Over = Literal["image", "foreground", "cohort"]
-"""Whose statistics: the image's, its foreground's, or the foreground's of the whole cohort."""
-
-
-class Clip(Strict):
-    """Limit values to ``[low, high]``."""
-
-    low: Finite
-    high: Finite
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Clip:
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
-        return self
-
-
-class Window(Strict):
-    """Keep ``level ± width / 2``, as a CT window does."""
-
-    level: Finite
-    width: Positive
-
-
-class PercentileClip(Strict):
-    """Limit values to two of their own percentiles (linear, as ``numpy.percentile``)."""
-
-    low: Percent = 0.5
-    high: Percent = 99.5
-    over: Over = "image"
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PercentileClip:
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
-        return self
-
-
-class Rescale(Strict):
-    """Map the range ``from`` (default: what the earlier steps can give) linearly onto ``to``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    to: tuple[Finite, Finite] = (0.0, 1.0)
-    source: tuple[Finite, Finite] | None = Field(default=None, alias="from")
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Rescale:
-        for name, pair in (("to", self.to), ("from", self.source)):
-            if pair is not None and pair[0] == pair[1]:
-                raise ValueError(f"{name} needs two different numbers, not {pair[0]:g} twice")
-        return self
-
-
-class ZScore(Strict):
-    """Subtract the mean, divide by the population standard deviation.
-
-    With ``mean`` and ``std`` given, these numbers are used for every case.
-    """
-
-    over: Over = "image"
-    mean: Finite | None = None
-    std: Positive | None = None
-
-    @model_validator(mode="after")
-    def _both(self) -> ZScore:
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("give both mean and std, or neither")
-        return self
-
-
-class ZeroCenter(Strict):
-    """Subtract the mean."""
-
-    over: Over = "image"
-
-
-class Multiply(Strict):
-    """Multiply by a number (a change of unit)."""
-
-    by: Finite
-
-
-class Offset(Strict):
-    """Add a number."""
-
-    by: Finite
-
-
-class IntensityStep(Strict):
-    """One step of the intensity chain: exactly one of the keys."""
-
-    clip: Clip | None = None
-    window: Window | None = None
-    percentile_clip: PercentileClip | None = None
-    rescale: Rescale | None = None
-    zscore: ZScore | None = None
-    zero_center: ZeroCenter | None = None
-    multiply: Multiply | None = None
-    offset: Offset | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> IntensityStep:
-        if len(self.model_fields_set) != 1 or self.step is None:
-            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
-        return self
-
-    @property
-    def step(self) -> Strict | None:
-        """The one step that is set."""
-        (name,) = self.model_fields_set
-        step: Strict | None = getattr(self, name)
-        return step
 
 
 class Foreground(Strict):
@@ -246,6 +131,30 @@ class Cuda(Strict):
     """A case of fewer voxels (in and out, over all arrays) is done by NumPy: the way there costs more."""
 
 
+class Run(Strict):
+    """What is done about cases that fail without being at fault, and about workers that fall silent."""
+
+    tries: Annotated[int, Field(ge=1, le=100)] = 5
+    """Attempts at a case while the disk or the network fails; the wait between them doubles."""
+    backoff: Positive = 1.0
+    """Seconds before the second attempt, up to half of it less by chance."""
+    crashes: Annotated[int, Field(ge=1, le=10)] = 2
+    """Worker or reader processes that one case may take down, all but the first alone, before it is
+    called poison."""
+    storm: Annotated[int, Field(ge=2)] = 20
+    """Cases failing alike one after the other, of anything but their files, that stop the run."""
+    drain: Positive = 10.0
+    """Seconds that running cases have to finish after a first Ctrl-C."""
+    deadline: Positive = 6 * 3600.0
+    """Seconds for one case; its worker process is killed then, which counts as a crash of the case. A run
+    without workers gives the case up as soon as native code returns."""
+    stuck: Positive = 900.0
+    """Seconds (or ten times the median case, if longer) without a finished case after which all workers
+    are replaced."""
+    silence: Positive = 300.0
+    """Seconds without a sign of life after which a worker counts as dead."""
+
+
 class Config(Strict):
     """A whole preprocessing config."""
 
@@ -256,7 +165,7 @@ class Config(Strict):
     store: Store = Store()
     cuda: Cuda = Cuda()
     run: Run = Run()
-    cluster: Cluster = Cluster()
+    cluster: ClusterSpec = ClusterSpec()
 
     def resolved(self) -> dict[str, Any]:
         """Every value with defaults filled in, as plain JSON."""

@@ -13,10 +13,10 @@ import dask
 import distributed
 import numpy
 
-import gpuprep
 from gpuprep.host.backend import cupy_missing
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import GpuprepError
+from gpuprep.values.version import __version__
 
 _DEATHS = "distributed.scheduler.allowed-failures"
 
@@ -37,7 +37,7 @@ class Terms:
 def versions() -> dict[str, str]:
     """What decides whether two processes understand one another and give the same numbers."""
     return {
-        "gpuprep": gpuprep.__version__,
+        "gpuprep": __version__,
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "numpy": numpy.__version__,
         "distributed": distributed.__version__,

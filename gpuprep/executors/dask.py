@@ -24,7 +24,8 @@ from gpuprep.executors.base import WORKER_DIED, Outcome
 from gpuprep.executors.clusters.cluster import Cluster
 from gpuprep.executors.messages import perform_and_tell, unpack
 from gpuprep.executors.roster import Roster
-from gpuprep.executors.task import explain, perform_in_slot
+from gpuprep.executors.task import perform_in_slot
+from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.task import CasePlan
 from gpuprep.values.events import CaseFailed, Listener
 

@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import raised_when_overdue
-from gpuprep.executors.task import Workplace, explain, perform
+from gpuprep.executors.task import Workplace, perform
+from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.task import CasePlan
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 _POLL_SECONDS = 0.02
+_shared = {"folder": ""}
 
 
 class Shares:
@@ -63,3 +64,13 @@ class Shares:
 
     def _open(self, name: str) -> IO[bytes]:
         return (self._folder / name).open("ab")
+
+
+def divide_memory_in(folder: str) -> None:
+    """The processes that name the same folder divide one memory; without it, nobody else takes of it."""
+    _shared["folder"] = folder
+
+
+def shared_folder() -> str:
+    """Where this process divides its memory with others; empty where it does not."""
+    return _shared["folder"]

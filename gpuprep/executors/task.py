@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -17,45 +15,25 @@ from gpuprep.config.model import Config
 from gpuprep.device.link import Link
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import killed_when_overdue
-from gpuprep.executors.shares import Shares
-from gpuprep.host.owners import make_scratch
+from gpuprep.executors.shares import Shares, shared_folder
+from gpuprep.host.scratch import make_scratch
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ledger.output import load_fingerprint, load_output_config
 from gpuprep.ops.statistics import Histogram
-from gpuprep.preprocess.footprint import shares_for, source_in_memory
-from gpuprep.preprocess.measure import Stopwatch
+from gpuprep.preprocess.failure import _BRING_BACK, _MAKE_SPACE, _STOPPING, explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
-from gpuprep.preprocess.task import CasePlan, project_case
-from gpuprep.store.files import CHECK_DISK
+from gpuprep.preprocess.projection import project_case, shares_for
+from gpuprep.preprocess.task import CasePlan, Stopwatch
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import (
-    TRANSIENT,
-    CaseError,
-    GpuprepError,
     InputError,
     RunStopped,
-    StoreError,
 )
-from gpuprep.values.events import CaseDone, CaseFailed
+from gpuprep.values.events import CaseDone
 
 Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]
 """A block in which a plan may take so many seconds."""
-
-_LOOK = (
-    "gpuprep inspect shows what the reader sees; take the file out of the input if it is not needed"
-)
-_BRING_BACK = "bring it back, then run the same command again; finished cases are kept"
-_MAKE_SPACE = "make space, then run the same command again; finished cases are kept"
-_STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
-
-
-_shared = {"folder": ""}
-
-
-def divide_memory_in(folder: str) -> None:
-    """The processes that name the same folder divide one memory; without it, nobody else takes of it."""
-    _shared["folder"] = folder
 
 
 class Workplace:
@@ -72,11 +50,11 @@ class Workplace:
         self._folder = make_scratch("gpuprep-slot-") if plan.url else ""
         plan = self.at_home(plan)
         self.link = _open_link(self.config) if plan.backend == "cupy" else None
-        self._sandbox = Sandbox(read_rules(self.config, plan, root=plan.root))
+        self._sandbox = Sandbox(_rules(self.config, plan))
 
     def reader(self, plan: CasePlan) -> Sandbox:
         """A reader that takes as much memory as the plan allows."""
-        rules = read_rules(self.config, plan, root=plan.root)
+        rules = _rules(self.config, plan)
         if rules != self._sandbox.rules:
             self._sandbox.close()
             self._sandbox = Sandbox(rules)
@@ -98,21 +76,8 @@ def _open_link(config: Config) -> Link:
     return open_link(config.cuda.memory)
 
 
-def read_rules(config: Config, plan: CasePlan | None = None, *, root: str = "") -> ReadRules:
-    """The reader's rules out of a config; voxels beyond the plan's memory go to disk in its output.
-
-    Files must lie in ``root`` or in the config's roots; with neither they may lie anywhere.
-    """
-    limits = config.input.limits
-    return ReadRules(
-        max_voxels=limits.voxels,
-        max_bytes=limits.bytes,
-        timeout_seconds=limits.seconds,
-        in_memory_bytes=source_in_memory(plan.memory) if plan else None,
-        scratch=plan.output if plan else "",
-        roots=tuple(folder for folder in (root, *config.input.roots) if folder),
-        policy=dict(config.input.policy),
-    )
+def _rules(config: Config, plan: CasePlan) -> ReadRules:
+    return ReadRules.of(config, root=plan.root, memory=plan.memory, scratch=plan.output)
 
 
 def perform(plan: CasePlan, workplace: Workplace, deadline: Deadline) -> Outcome:
@@ -146,12 +111,12 @@ def _input_has_gone(root: str) -> bool:
 @contextmanager
 def _admitted(plan: CasePlan, workplace: Workplace) -> Iterator[CasePlan]:
     """The plan with as many shares of the memory as its case needs, once they are free."""
-    if plan.shares == 1 or not plan.memory or not _shared["folder"]:
+    if plan.shares == 1 or not plan.memory or not shared_folder():
         yield plan
         return
     projection = project_case(plan.case, workplace.config, workplace.reader(plan).peek)
     number = shares_for(projection.roomy_bytes, plan.memory, plan.shares)
-    with Shares(_shared["folder"], plan.shares).taken(number):
+    with Shares(shared_folder(), plan.shares).taken(number):
         yield replace(plan, memory=plan.memory * number, threads=plan.threads * number)
 
 
@@ -162,50 +127,6 @@ def _run(plan: CasePlan, workplace: Workplace) -> Outcome:
         return Outcome(plan, histograms=measure_case(plan, workplace.config, read))
     record = run_case(plan, workplace.config, read, workplace.cohort, workplace.link, watch)
     return _done(plan, record, time.perf_counter() - start, watch)
-
-
-def explain(plan: CasePlan, error: Exception) -> CaseFailed:
-    """What went wrong, for a person: kind, code, message, advice."""
-    if isinstance(error, GpuprepError):
-        retry = error.retry if isinstance(error, CaseError | StoreError) else "never"
-        code = error.code if isinstance(error, InputError | StoreError) else error.kind.upper()
-        path, details = (str(getattr(error, name, "")) for name in ("path", "details"))
-        return CaseFailed(
-            plan.case.id,
-            error.kind,
-            code,
-            error.message,
-            error.advice or (_LOOK if isinstance(error, CaseError) else CHECK_DISK),
-            path,
-            details,
-            retry,
-        )
-    details = "".join(traceback.format_exception(error))
-    if isinstance(error, MemoryError):
-        advice = "use fewer workers or a machine with more memory"
-        return CaseFailed(
-            plan.case.id, "memory", "MEMORY", "memory ran out", advice, "", details, "memory"
-        )
-    if isinstance(error, OSError):
-        message = f"{error.filename or 'no file named'}: {error.strerror or error}"
-        return CaseFailed(
-            plan.case.id,
-            "io",
-            errno.errorcode.get(error.errno or 0, "OSERROR"),
-            message,
-            CHECK_DISK,
-            details=details,
-            retry="transient" if error.errno in TRANSIENT else "never",
-        )
-    return CaseFailed(
-        plan.case.id,
-        "bug",
-        "BUG",
-        f"{type(error).__name__}: {error}",
-        "this is a fault in gpuprep; run again with -v and report the traceback",
-        "",
-        details,
-    )
 
 
 def _done(plan: CasePlan, record: dict[str, Any], seconds: float, watch: Stopwatch) -> Outcome:

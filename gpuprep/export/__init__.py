@@ -2,9 +2,10 @@
 
 from gpuprep.export.case import Exported, export_case, find_case, find_label
 from gpuprep.export.convert import Converted, convert_cohort
-from gpuprep.export.files import SUFFIXES, suffix_of, whole_file, write_volume, write_voxels
+from gpuprep.export.files import SUFFIXES, suffix_of, write_volume, write_voxels
 from gpuprep.export.native import NativeGrid, to_native
 from gpuprep.export.prediction import Placed, export_prediction, prediction_to_native
+from gpuprep.host.atomic import whole_file
 
 __all__ = [
     "SUFFIXES",

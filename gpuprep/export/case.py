@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.export.files import check_target, portable, whole_file, write_voxels
+from gpuprep.export.files import check_target, portable, write_voxels
 from gpuprep.export.native import LabelRule, to_native
+from gpuprep.host.atomic import whole_file
 from gpuprep.store.reader import Case, Cohort, StoredArray, open_cohort
 from gpuprep.values.errors import StoreError, UsageError
 from gpuprep.values.geometry import Geometry

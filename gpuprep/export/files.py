@@ -6,9 +6,6 @@ NIfTI file, where viewers show them one by one, and the components of a MetaImag
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,24 +56,6 @@ def suffix_of(file: Path) -> Literal[".nii", ".nii.gz", ".mha"] | None:
     """The suffix that names a format we write, or None."""
     name = file.name.lower()
     return next((suffix for suffix in (".nii", ".nii.gz", ".mha") if name.endswith(suffix)), None)
-
-
-@contextmanager
-def whole_file(file: Path) -> Iterator[Path]:
-    """A name to write to, beside the file, which then appears whole or not at all.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
-    partial = file.with_name(f".{os.getpid()}-{file.name}")
-    try:
-        yield partial
-        partial.replace(file)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot write {file}: {reason}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_nifti(array: NDArray[Any], geometry: Geometry, file: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from gpuprep.export.case import write_exported
-from gpuprep.export.files import whole_file
 from gpuprep.export.labelled import Labelled, label_values
+from gpuprep.host.atomic import whole_file
 from gpuprep.values.errors import UsageError
 
 

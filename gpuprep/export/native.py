@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpuprep.ops.beyond import fill_beyond
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import fill_beyond, resample
 from gpuprep.values.errors import CorruptStoreError
 from gpuprep.values.geometry import Box, Geometry, Reorientation
 from gpuprep.values.grids import GridMapping

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.export.files import whole_file
 from gpuprep.export.labelled import Labelled, label_values
+from gpuprep.host.atomic import whole_file
 from gpuprep.store.reader import Case
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry

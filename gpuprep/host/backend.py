@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from gpuprep.host.resources import core_quota, memory_left
 from gpuprep.values.errors import BackendError
 
 Name = Literal["auto", "numpy", "cupy"]
@@ -63,24 +60,3 @@ def _visible_devices() -> tuple[str, ...]:
     import cupy
 
     return tuple(str(number) for number in range(cupy.cuda.runtime.getDeviceCount()))
-
-
-def available_memory() -> int:
-    """Bytes of memory this process may still take; the limits of its container or job included."""
-    found = re.search(r"MemAvailable:\s+(\d+)", _meminfo())
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return int(min(int(found[1]) * 1024 if found else pages, memory_left()))
-
-
-def available_cores() -> int:
-    """Processor cores this process may run on; the limits of its container or job included."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(1, int(min(cores, core_quota())))
-
-
-def _meminfo() -> str:
-    try:
-        return Path("/proc/meminfo").read_text("ascii", "replace")
-    except OSError:
-        return ""

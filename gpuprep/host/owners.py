@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import socket
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,32 +57,6 @@ def is_abandoned(folder: Path, owner: Mapping[str, Any] | None) -> bool:
         return time.time() - folder.stat().st_mtime > _FOREIGN_AGE
     except OSError:  # it is gone, or its disk does not answer
         return False
-
-
-def make_scratch(prefix: str) -> str:
-    """A new temporary folder; those that killed processes of this user left behind go first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*-*-*-*"):
-        try:
-            owner = owner_in(folder.name.removeprefix(prefix))
-            left = folder.stat(follow_symlinks=False).st_uid == os.getuid()
-            left = left and is_abandoned(folder, owner)
-        except (OSError, ValueError):
-            continue
-        if left:
-            shutil.rmtree(folder, ignore_errors=True)
-    folder = Path(tempfile.gettempdir(), prefix + mark())
-    folder.mkdir(mode=0o700)
-    return str(folder)
-
-
-@contextmanager
-def scratch_folder(prefix: str) -> Iterator[Path]:
-    """``make_scratch`` for a block, which takes the folder away at its end."""
-    folder = make_scratch(prefix)
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache

@@ -7,6 +7,8 @@ them per job and step, Docker and Kubernetes per container, systemd per service.
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -82,5 +84,26 @@ def _number(file: Path) -> float:
 def _text(file: Path) -> str:
     try:
         return file.read_text("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def available_memory() -> int:
+    """Bytes of memory this process may still take; the limits of its container or job included."""
+    found = re.search(r"MemAvailable:\s+(\d+)", _meminfo())
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(min(int(found[1]) * 1024 if found else pages, memory_left()))
+
+
+def available_cores() -> int:
+    """Processor cores this process may run on; the limits of its container or job included."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, int(min(cores, core_quota())))
+
+
+def _meminfo() -> str:
+    try:
+        return Path("/proc/meminfo").read_text("ascii", "replace")
     except OSError:
         return ""

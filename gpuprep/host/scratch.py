@@ -9,12 +9,17 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from gpuprep.host.owners import is_abandoned, mark, owner_in
 
 
 class Scratch:
@@ -59,3 +64,29 @@ def open_file(folder: Path | str, size: int) -> int:
             return os.dup(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def make_scratch(prefix: str) -> str:
+    """A new temporary folder; those that killed processes of this user left behind go first."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*-*-*-*"):
+        try:
+            owner = owner_in(folder.name.removeprefix(prefix))
+            left = folder.stat(follow_symlinks=False).st_uid == os.getuid()
+            left = left and is_abandoned(folder, owner)
+        except (OSError, ValueError):
+            continue
+        if left:
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.gettempdir(), prefix + mark())
+    folder.mkdir(mode=0o700)
+    return str(folder)
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """``make_scratch`` for a block, which takes the folder away at its end."""
+    folder = make_scratch(prefix)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -164,3 +164,15 @@ def check_grid(
             path=path,
             slices=grid.shape[0],
         )
+
+
+def placement(directions: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:
+    """The 4×4 whose columns are the steps in mm along x, y[, z]; a missing third is 1 mm at right angles."""
+    affine = np.eye(4)
+    for column, step in enumerate(directions[:3]):
+        affine[: min(3, len(step)), column] = step[:3]
+    if len(directions) == 2:
+        normal = np.cross(affine[:3, 0], affine[:3, 1])
+        affine[:3, 2] = normal / (np.linalg.norm(normal) or 1.0)
+    affine[: min(3, len(origin)), 3] = origin[:3]
+    return affine

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuprep.values.findings import Findings, Policy
 
+if TYPE_CHECKING:  # the reading process, which takes its rules as JSON, starts without pydantic
+    from gpuprep.config.model import Config
+
 GANTRY_TILT: Mapping[str, Policy] = {"W_TILT": "error"}
 """Stricter than the code's default: no grid without shear can hold a tilted series."""
+SOURCE_PARTS = 2
+"""A decoded file may take one in so many bytes of what its case is allowed."""
+
+
+def source_in_memory(allowed: int) -> int | None:
+    """Bytes of one decoded file that may be in memory where a case may take ``allowed`` in all."""
+    return allowed // SOURCE_PARTS if allowed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,24 @@ class ReadRules:
     min_slices: int = 5
     min_spacing_mm: float = 0.01
     max_spacing_mm: float = 100.0
+
+    @classmethod
+    def of(cls, config: Config, *, root: str = "", memory: int = 0, scratch: str = "") -> ReadRules:
+        """The rules of a config, for files in ``root`` or in the config's roots; with neither, anywhere.
+
+        A case may take ``memory`` bytes in all (0 for any number); voxels beyond its part of them are
+        decoded into ``scratch``.
+        """
+        limits = config.input.limits
+        return cls(
+            max_voxels=limits.voxels,
+            max_bytes=limits.bytes,
+            timeout_seconds=limits.seconds,
+            in_memory_bytes=source_in_memory(memory),
+            scratch=scratch,
+            roots=tuple(folder for folder in (root, *config.input.roots) if folder),
+            policy=dict(config.input.policy),
+        )
 
     def findings(self) -> Findings:
         """An empty collection of findings under these policies."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gpuprep.ledger.output import find_output
 from gpuprep.ledger.state import read_state
-from gpuprep.store.files import read_lines
+from gpuprep.store.files import json_line, read_lines, write_file
 from gpuprep.store.layout import FAILURES_FILE
-from gpuprep.store.places import Place
-from gpuprep.values.errors import StoreError
+from gpuprep.store.places import Place, to_place
+from gpuprep.values.case import Case
+from gpuprep.values.errors import RunStopped, StoreError, UsageError
+from gpuprep.values.events import CaseDone, CaseFailed, Event, RunStarted
 
 _NAMED = 5  # up to so many cases are named one by one in a command
 _CHOOSING = frozenset({"--only", "--only-from", "--retry-failed", "--limit"})
@@ -96,3 +101,54 @@ def _retry(base: list[str], root: Place, code: str, cases: list[str]) -> str:
         return shlex.join([*base, *chosen])
     listing = shlex.join(["gpuprep", "failures", str(root), "--code", code, "--ids"])
     return f"{listing} | {shlex.join([*base, '--only-from', '-'])}"
+
+
+def failed_cases(output: Path | str) -> set[str]:
+    """The ids of the cases that failed when they were last tried.
+
+    Raises:
+        UsageError: none did.
+    """
+    rows = read_lines(to_place(output) / FAILURES_FILE)
+    found = {str(row["case"]) for row in rows if "case" in row}
+    if not found:
+        raise UsageError(
+            f"no case of {output} is waiting to be retried",
+            advice="leave --retry-failed away to do what is not done yet",
+        )
+    return found
+
+
+class FailureList:
+    """A listener that keeps ``failures.jsonl`` in step: a case leaves it when it is done, and not before.
+
+    New failures are appended by the run as they happen, so that a crash loses none; ``close`` makes the
+    file one line a case again. Until then, what a run that died had repaired is still listed.
+    """
+
+    def __init__(self, output: Path, cohort: Sequence[Case]) -> None:
+        self._path = output / FAILURES_FILE
+        self._cohort = cohort
+        self._rows: dict[str, dict[str, Any]] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            known = {case.id for case in self._cohort}
+            rows = read_lines(self._path)
+            self._rows = {row["case"]: row for row in rows if row.get("case") in known}
+        elif self._rows is not None and isinstance(event, CaseDone):
+            self._rows.pop(event.case_id, None)
+        elif self._rows is not None and isinstance(event, CaseFailed):
+            self._rows[event.case_id] = event.to_json()
+
+    def close(self) -> None:
+        """Write the list anew; without failures there is no file."""
+        if self._rows is None:
+            return
+        rows = self._rows.values()
+        lines = (json_line(row) for row in rows)
+        with suppress(RunStopped, StoreError, OSError):  # the file stays, with lines to spare
+            if not self._rows:
+                self._path.unlink(missing_ok=True)
+                return
+            write_file(self._path, lines, fsync=True)

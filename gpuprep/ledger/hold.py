@@ -6,14 +6,16 @@ own, as every run does, and uploads those that changed: at the start, every so m
 
 from __future__ import annotations
 
+import fcntl
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpuprep.host.owners import scratch_folder
-from gpuprep.ledger.output import lock
+from gpuprep.host.scratch import scratch_folder
+from gpuprep.ledger.output import _unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
     ATTEMPTS_FILE,
@@ -146,3 +148,32 @@ def open_desk(output: str | Place) -> Iterator[Desk]:
                 yield desk
             finally:
                 desk.keep()
+
+
+@contextmanager
+def lock(root: Path) -> Iterator[None]:
+    """Hold the output folder for this run; a second run on it is refused. The kernel lets go with us.
+
+    Raises:
+        UsageError: another run holds it, or the folder may not be written.
+        StoreFault: the disk failed.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unwritable(root, error) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(
+            f"another run is working on {root}", advice="wait for it, or choose another output"
+        ) from None
+    except OSError as error:
+        os.close(handle)
+        raise _unwritable(root, error) from None
+    try:
+        yield
+    finally:
+        os.close(handle)

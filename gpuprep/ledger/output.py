@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import gpuprep
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.ops.statistics import Histogram
@@ -32,6 +30,7 @@ from gpuprep.values.errors import (
     StoreFault,
     UsageError,
 )
+from gpuprep.values.version import __version__
 
 _FINGERPRINT = "fingerprint.json"
 
@@ -70,7 +69,7 @@ def describe(root: Path, config: Config, case_digest: str) -> None:
     recipe = config.resolved()
     del recipe["cluster"]  # where the work is done is no part of the result
     document = {
-        "version": gpuprep.__version__,
+        "version": __version__,
         "digest": config.digest,
         "case_digest": case_digest,
         "config": recipe,
@@ -92,35 +91,6 @@ def _unwritable(root: Path, error: OSError) -> GpuprepError:
     if error.errno in TRANSIENT:
         return StoreFault(message, advice=CHECK_DISK, code=errno.errorcode[error.errno])
     return UsageError(message, advice="choose a folder you may write to")
-
-
-@contextmanager
-def lock(root: Path) -> Iterator[None]:
-    """Hold the output folder for this run; a second run on it is refused. The kernel lets go with us.
-
-    Raises:
-        UsageError: another run holds it, or the folder may not be written.
-        StoreFault: the disk failed.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unwritable(root, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UsageError(
-            f"another run is working on {root}", advice="wait for it, or choose another output"
-        ) from None
-    except OSError as error:
-        os.close(handle)
-        raise _unwritable(root, error) from None
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def find_output(output: str | Place) -> Place:

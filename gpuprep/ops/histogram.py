@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
-from gpuprep.ops.parallel import open_threads, split
-from gpuprep.ops.pieces import Pieces
+from gpuprep.ops.parallel import Pieces, open_threads, split
 
 Array = NDArray[Any]
 Counts = NDArray[np.int64]

@@ -16,12 +16,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops import crop
-from gpuprep.ops.axis import Interpolation
-from gpuprep.ops.band import Boundary
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.mask import fill_holes
-from gpuprep.ops.pointwise import IDENTITY, ClipAffine
-from gpuprep.ops.resample import resample
+from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.values.geometry import Box, Shape
 from gpuprep.values.grids import GridMapping
@@ -29,25 +27,6 @@ from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
 Image = Array | Chunked
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """How one channel is resampled, with every number decided; the fields are those of ``resample``."""
-
-    mapping: GridMapping
-    interpolation: Interpolation = "linear"
-    boundary: Boundary = "nearest"
-    antialias: bool = False
-    separate_axis: int | None = None
-    prologue: ClipAffine = IDENTITY
-    epilogue: ClipAffine = IDENTITY
-    clip_to: tuple[float, float] | None = None
-    value_range: tuple[float, float] | None = None
-
-    def keywords(self) -> dict[str, Any]:
-        """Every field but the mapping, by name."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"}
 
 
 @dataclass(slots=True, eq=False)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.parallel import Threads, split
-from gpuprep.ops.pieces import Pieces
+from gpuprep.ops.parallel import Pieces, Threads, split
 
 Array = NDArray[Any]
 Counts = NDArray[np.int64]

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.ops.axis import Axes, Interpolation, grid_axes, slicewise
+from gpuprep.ops.axis import Axes, Interpolation, grid_axes, slicewise, snapped
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.linear import apply_linear
@@ -149,3 +150,37 @@ def _background(array: Array, limit: ClipAffine) -> float | None:
     corners = [limit(float(value)) for value in array[z, y, x].flat]
     value, times = Counter(corners).most_common(1)[0]
     return value if 2 * times > len(corners) and math.isfinite(value) else None
+
+
+def fill_beyond(
+    array: NDArray[Any], shape: tuple[int, ...], mapping: GridMapping, value: float
+) -> None:
+    """Set the voxels of a resampled volume that lie outside a source of ``shape``, in place.
+
+    Outside is an index beyond ``[-½, n - ½)`` along any axis, as ITK has it. In an array of integers the
+    value is rounded half to even.
+    """
+    filling = round(value) if array.dtype.kind in "iu" else value
+    rows = zip(shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
+    for axis, (n, m, scale, offset) in enumerate(rows):
+        index = snapped(m, scale, offset)
+        np.moveaxis(array, axis, 0)[(index < -0.5) | (index >= n - 0.5)] = filling
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How one channel is resampled, with every number decided; the fields are those of ``resample``."""
+
+    mapping: GridMapping
+    interpolation: Interpolation = "linear"
+    boundary: Boundary = "nearest"
+    antialias: bool = False
+    separate_axis: int | None = None
+    prologue: ClipAffine = IDENTITY
+    epilogue: ClipAffine = IDENTITY
+    clip_to: tuple[float, float] | None = None
+    value_range: tuple[float, float] | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Every field but the mapping, by name."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"}

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from gpuprep.ops.distribution import NO_CLIP, SUMMARY_PERCENTILES, Clip, Distribution
 from gpuprep.ops.histogram import Histogram, count_values
-from gpuprep.ops.parallel import open_threads
-from gpuprep.ops.pieces import Pieces
+from gpuprep.ops.parallel import Pieces, open_threads
 from gpuprep.ops.radix import KeyCounts, count_keys, decode_key, select_keys
 
 __all__ = [

@@ -8,12 +8,13 @@ from typing import Any
 
 from gpuprep.cohort.discover import Unmatched, discover
 from gpuprep.config.model import Config
-from gpuprep.executors.task import explain, read_rules
-from gpuprep.host.backend import available_memory
+from gpuprep.host.resources import available_memory
+from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
-from gpuprep.preprocess.footprint import check_memory
+from gpuprep.preprocess.failure import explain
+from gpuprep.preprocess.projection import Projection, check_memory, project_case
 from gpuprep.preprocess.reference import with_reference
-from gpuprep.preprocess.task import CasePlan, Projection, project_case
+from gpuprep.preprocess.task import CasePlan
 from gpuprep.values.errors import CaseError
 from gpuprep.values.events import CaseFailed
 
@@ -58,7 +59,7 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     )
     projections, refused = [], []
     memory = available_memory()
-    with Sandbox(read_rules(config, root=found.root)) as sandbox:
+    with Sandbox(ReadRules.of(config, root=found.root)) as sandbox:
         for case in found.cases[:limit]:
             try:
                 projection = project_case(case, config, sandbox.peek)

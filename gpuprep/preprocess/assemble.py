@@ -17,7 +17,7 @@ from gpuprep.config.model import Config
 from gpuprep.io.scan import FileIdentity, Scan
 from gpuprep.ops.labels import merge_structures, place_labels
 from gpuprep.ops.shear import unshear, unshear_labels
-from gpuprep.preprocess.task import orient
+from gpuprep.preprocess.grid import orient
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings

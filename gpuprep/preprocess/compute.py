@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
-from gpuprep.ops.beyond import fill_beyond
-from gpuprep.ops.operations import Image, Operations, Resampling
+from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
-from gpuprep.preprocess.measure import Prepared, Stopwatch, prepare
+from gpuprep.preprocess.measure import Prepared, prepare
 from gpuprep.preprocess.record import describe, voxel_counts
-from gpuprep.preprocess.task import CasePlan, map_grid, separate_axis
+from gpuprep.preprocess.task import CasePlan, Stopwatch
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from gpuprep.config import model as cfg
+from gpuprep.config import intensity as config
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.errors import ConfigError, ValueRangeError
@@ -63,7 +63,7 @@ class Intensity:
 
 
 def resolve_intensity(
-    steps: Sequence[cfg.IntensityStep],
+    steps: Sequence[config.IntensityStep],
     image: Distribution,
     foreground: Callable[[], Distribution],
     cohort: Distribution | None = None,
@@ -102,7 +102,7 @@ def resolve_intensity(
 
 
 def fold_steps(
-    steps: Sequence[cfg.IntensityStep], over: Callable[[str], Distribution]
+    steps: Sequence[config.IntensityStep], over: Callable[[str], Distribution]
 ) -> ClipAffine:
     """All steps as one function of the source values."""
     chain = ClipAffine()
@@ -113,26 +113,26 @@ def fold_steps(
 
 def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distribution]) -> ClipAffine:
     match step:
-        case cfg.Clip():
+        case config.Clip():
             return clip(step.low, step.high)
-        case cfg.Window():
+        case config.Window():
             return clip(step.level - step.width / 2, step.level + step.width / 2)
-        case cfg.PercentileClip():
+        case config.PercentileClip():
             values = over(step.over)
             return clip(percentile(values, chain, step.low), percentile(values, chain, step.high))
-        case cfg.Rescale():
+        case config.Rescale():
             return _rescale(step.source or _range_after(chain, over("image")), step.to)
-        case cfg.ZScore(mean=float(mean), std=float(std)):
+        case config.ZScore(mean=float(mean), std=float(std)):
             return affine(1.0 / std, -mean / std)
-        case cfg.ZScore():
+        case config.ZScore():
             mean, std = moments(over(step.over), chain)
             std = max(std, _EPSILON)
             return affine(1.0 / std, -mean / std)
-        case cfg.ZeroCenter():
+        case config.ZeroCenter():
             return affine(1.0, -moments(over(step.over), chain)[0])
-        case cfg.Multiply():
+        case config.Multiply():
             return affine(step.by, 0.0)
-        case cfg.Offset():
+        case config.Offset():
             return affine(1.0, step.by)
     raise TypeError(f"no rule for the intensity step {step!r}")
 

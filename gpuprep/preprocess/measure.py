@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,9 +12,8 @@ from gpuprep.ops import crop as crops
 from gpuprep.ops.operations import Held, Operations
 from gpuprep.ops.statistics import Distribution
 from gpuprep.preprocess.assemble import Assembled
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CasePlan, Stopwatch
 from gpuprep.values.errors import InputError
-from gpuprep.values.events import StageSpan
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Box, Geometry
 
@@ -26,25 +21,6 @@ _ROUNDING = 1e-6  # voxels
 _BODY_FRACTION = (
     0.01  # a row belongs to the body when this share of its voxels is above the threshold
 )
-
-
-class Stopwatch:
-    """Seconds per named stage of one case, and when each stretch of it began."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.spans: list[StageSpan] = []
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        began, start = time.time(), time.perf_counter()
-        try:
-            yield
-        finally:
-            seconds = time.perf_counter() - start
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-            place = os.getpid(), threading.get_native_id()
-            self.spans.append(StageSpan(stage, began, seconds, *place))
 
 
 @dataclass(frozen=True)

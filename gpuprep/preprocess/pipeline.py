@@ -19,11 +19,12 @@ from gpuprep.ops.operations import HostOperations
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled, Reader, assemble
 from gpuprep.preprocess.compute import Computed, compute
-from gpuprep.preprocess.footprint import check_memory, footprint
-from gpuprep.preprocess.measure import Stopwatch, prepare
+from gpuprep.preprocess.grid import map_grid
+from gpuprep.preprocess.measure import prepare
+from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.preprocess.record import versions
-from gpuprep.preprocess.task import CasePlan, map_grid
+from gpuprep.preprocess.task import CasePlan, Stopwatch
 from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
 from gpuprep.store.objects.upload import upload_case

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import gpuprep
 from gpuprep.config.model import Config
 from gpuprep.ops.statistics import label_counts
 from gpuprep.preprocess.assemble import Assembled
@@ -18,6 +17,7 @@ from gpuprep.preprocess.measure import Prepared
 from gpuprep.preprocess.task import CasePlan
 from gpuprep.values.findings import Findings
 from gpuprep.values.grids import GridMapping
+from gpuprep.values.version import __version__
 
 SCHEMA = 1
 
@@ -83,7 +83,7 @@ def voxel_counts(label: NDArray[Any]) -> dict[str, int]:
 def versions() -> dict[str, str]:
     """Of what made the case."""
     return {
-        "gpuprep": gpuprep.__version__,
+        "gpuprep": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
     }

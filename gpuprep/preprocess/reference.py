@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpuprep.config.model import Config
-from gpuprep.executors.task import read_rules
+from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, ConfigError
@@ -29,7 +29,7 @@ def with_reference(config: Config) -> Config:
 
 def _read_grid(path: Path, config: Config) -> Geometry:
     try:
-        with Sandbox(read_rules(config)) as sandbox:
+        with Sandbox(ReadRules.of(config)) as sandbox:
             return sandbox.peek(Source(str(path))).straight_geometry
     except (CaseError, OSError) as error:
         reason = error.message if isinstance(error, CaseError) else error.strerror

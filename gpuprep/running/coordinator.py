@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.cohort.discover import Found, discover
-from gpuprep.cohort.selection import FailureList, choose_cases
+from gpuprep.cohort.selection import select
 from gpuprep.config.file import load_config
 from gpuprep.config.model import Config
 from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts
+from gpuprep.ledger.failures import FailureList, failed_cases
 from gpuprep.ledger.hold import Desk, open_desk
 from gpuprep.ledger.log import RunLog
 from gpuprep.ledger.output import claim, describe, save_report
@@ -175,3 +176,19 @@ def _teller(listeners: Sequence[Listener]) -> Listener:
                 listening.remove(listener)
 
     return tell
+
+
+def choose_cases(
+    cohort: Sequence[Case], output: Path | str, *, only: Sequence[str], retry_failed: bool
+) -> tuple[Case, ...]:
+    """The cases of a run: those that ``only`` names and those that failed, or else the whole cohort.
+
+    Raises:
+        UsageError: an id fits no case, or there is nothing to retry.
+    """
+    if not only and not retry_failed:
+        return tuple(cohort)
+    chosen = {case.id for case in select(cohort, only)}
+    if retry_failed:
+        chosen |= failed_cases(output)
+    return tuple(case for case in cohort if case.id in chosen)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.config.run import Run
+from gpuprep.config.model import Run
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpuprep.config.run import Run
+from gpuprep.config.model import Run
 from gpuprep.executors.base import WORKER_DIED
 from gpuprep.preprocess.task import CasePlan
 from gpuprep.store.files import append_line, read_lines

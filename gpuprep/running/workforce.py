@@ -7,17 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from gpuprep.config import cluster as config_cluster
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.file import choose_scheduler
 from gpuprep.config.model import Config
 from gpuprep.executors.base import Executor
-from gpuprep.host.backend import (
-    Backend,
-    Name,
-    available_cores,
-    available_memory,
-    choose_backend,
-)
+from gpuprep.host.backend import Backend, Name, choose_backend
+from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.preprocess.task import CasePlan
 from gpuprep.values.case import Case
 from gpuprep.values.errors import UsageError
@@ -32,7 +27,7 @@ _SCRATCH = ".cluster"
 class Workforce:
     """What a run works with, resolved; ``starter`` gets it going."""
 
-    cluster: config_cluster.Cluster
+    cluster: ClusterSpec
     silence: float
     """Seconds without a sign of life after which a worker counts as dead."""
     serial: bool
@@ -139,7 +134,7 @@ def muster(
 
 def _here(
     config: Config,
-    cluster: config_cluster.Cluster,
+    cluster: ClusterSpec,
     workers: int | None,
     chosen: Backend,
     cases: int,

@@ -8,18 +8,20 @@ attempt one case; one wins and the others learn of it.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import shutil
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.owners import is_abandoned, mark, owner_in, this_process
-from gpuprep.store.exchange import exchange
 from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
 from gpuprep.store.layout import (
     RECORD_FILE,
@@ -28,6 +30,10 @@ from gpuprep.store.layout import (
     check_case_id,
 )
 from gpuprep.values.errors import StoreError
+
+_RELATIVE_TO_CWD = -100  # AT_FDCWD
+_RENAME_EXCHANGE = 2
+_REFUSALS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOENT, errno.EPERM)
 
 __all__ = ["Staging", "append_line", "read_lines", "sweep"]
 
@@ -211,3 +217,31 @@ def _owner_of(attempt: Path) -> dict[str, Any] | None:
         return {"machine": owner["machine"], "pid": int(owner["pid"]), "started": owner["started"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths of one disk change places; False where the system cannot, or one of them is gone.
+
+    Raises:
+        OSError: the disk refuses for another reason.
+    """
+    rename = _renameat2()
+    if rename is None:
+        return False
+    paths = (_RELATIVE_TO_CWD, os.fsencode(one), _RELATIVE_TO_CWD, os.fsencode(other))
+    if rename(*paths, _RENAME_EXCHANGE) == 0:
+        return True
+    reason = ctypes.get_errno()
+    if reason in _REFUSALS:
+        return False
+    raise OSError(reason, os.strerror(reason), str(other))
+
+
+@cache
+def _renameat2() -> Any:
+    """The function of the C library, None where it has none."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is not None:
+        path, folder = ctypes.c_char_p, ctypes.c_int
+        call.argtypes = (folder, path, folder, path, ctypes.c_uint)
+    return call

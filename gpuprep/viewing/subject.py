@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.cohort.discover import discover
-from gpuprep.config import model as cfg
+from gpuprep.config import intensity
 from gpuprep.config.model import Config
-from gpuprep.executors.task import read_rules
 from gpuprep.export import find_case
+from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ops.statistics import Distribution, label_counts, measure
 from gpuprep.preprocess.assemble import assemble
@@ -152,7 +152,7 @@ def _one_case(path: Path, config: Config) -> InputCase:
 
 def _inspect_input(path: Path, case: InputCase, config: Config) -> Inspection:
     findings = Findings(config.input.policy)
-    with Sandbox(read_rules(config)) as sandbox:
+    with Sandbox(ReadRules.of(config)) as sandbox:
         try:
             assembled = assemble(case, config, sandbox.read, findings)
         except InputError as error:
@@ -246,11 +246,11 @@ def _config_window(config: Config, values: Distribution) -> Window:
     """What the first clipping step of a config keeps; some percentiles where it has none."""
     for entry in config.image.intensity:
         match entry.step:
-            case cfg.Clip() as step:
+            case intensity.Clip() as step:
                 return step.low, step.high
-            case cfg.Window() as step:
+            case intensity.Window() as step:
                 return step.level - step.width / 2, step.level + step.width / 2
-            case cfg.PercentileClip() as step:
+            case intensity.PercentileClip() as step:
                 return _percentile_window(values, (step.low, step.high))
     return _percentile_window(values, _VIEW)
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuprep.cohort.layouts.agreement import set_aside_odd_cases
-from gpuprep.cohort.layouts.filenames import split_path, split_suffix
 from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
-from gpuprep.cohort.layouts.naming import case_id
+from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import Case, LabelSource, Source

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gpuprep.cohort.layouts.filenames import join, split_path
 from gpuprep.cohort.layouts.found import Outcome
+from gpuprep.cohort.layouts.naming import join, split_path
 from gpuprep.cohort.layouts.tables import read_text
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import LabelSource, Source

@@ -11,11 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.cohort.layouts.agreement import set_aside_odd_cases
-from gpuprep.cohort.layouts.filenames import join, split_path, stem_of
 from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group
 from gpuprep.cohort.layouts.groups import Group
-from gpuprep.cohort.layouts.naming import case_id, is_label_word, role_of
+from gpuprep.cohort.layouts.naming import case_id, is_label_word, join, role_of, split_path, stem_of
 from gpuprep.cohort.layouts.pairs import add_groups
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Tree

@@ -9,8 +9,14 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gpuprep.cohort.layouts.filenames import join, split_suffix
-from gpuprep.cohort.layouts.naming import SEPARATORS, Role, looks_like_label, role_of
+from gpuprep.cohort.layouts.naming import (
+    SEPARATORS,
+    Role,
+    join,
+    looks_like_label,
+    role_of,
+    split_suffix,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gpuprep.cohort.layouts.filenames import join
 from gpuprep.cohort.layouts.found import Unmatched
+from gpuprep.cohort.layouts.naming import join
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import natural_key
 from gpuprep.values.errors import TRANSIENT

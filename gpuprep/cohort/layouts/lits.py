@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpuprep.cohort.layouts.filenames import split_path, stem_of
 from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
-from gpuprep.cohort.layouts.naming import case_id
+from gpuprep.cohort.layouts.naming import case_id, split_path, stem_of
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import Case, LabelSource, Source
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.cohort.layouts.dicom import read_series
-from gpuprep.cohort.layouts.filenames import stem_of
 from gpuprep.cohort.layouts.folders import structure_label
 from gpuprep.cohort.layouts.listing import list_tree
-from gpuprep.cohort.layouts.naming import case_id
+from gpuprep.cohort.layouts.naming import case_id, stem_of
 from gpuprep.values.case import LabelSource, Source
 from gpuprep.values.errors import TRANSIENT, UsageError
 

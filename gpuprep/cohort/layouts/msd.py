@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe, label_sources
-from gpuprep.cohort.layouts.filenames import stem_of
 from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.naming import case_id
+from gpuprep.cohort.layouts.naming import case_id, stem_of
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import UsageError

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe, label_sources
-from gpuprep.cohort.layouts.filenames import VOLUME_SUFFIXES, join, split_suffix
 from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.naming import case_id
+from gpuprep.cohort.layouts.naming import VOLUME_SUFFIXES, case_id, join, split_suffix
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import UsageError

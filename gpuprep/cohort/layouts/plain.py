@@ -10,10 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gpuprep.cohort.layouts.dicom import add_series
-from gpuprep.cohort.layouts.filenames import split_path, split_suffix, stem_of
 from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import explain_lone_labels
-from gpuprep.cohort.layouts.naming import looks_like_label, path_id
+from gpuprep.cohort.layouts.naming import (
+    looks_like_label,
+    path_id,
+    split_path,
+    split_suffix,
+    stem_of,
+)
 from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.case import Case, Source
 

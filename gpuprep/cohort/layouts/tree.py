@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gpuprep.cohort.layouts.filenames import (
+from gpuprep.cohort.layouts.found import Unmatched
+from gpuprep.cohort.layouts.groups import Group, group_folder
+from gpuprep.cohort.layouts.naming import (
     DICOM_NAME,
     HEADERS_OF_VOXELS,
     UNSUFFIXED,
@@ -16,8 +18,6 @@ from gpuprep.cohort.layouts.filenames import (
     split_path,
     split_suffix,
 )
-from gpuprep.cohort.layouts.found import Unmatched
-from gpuprep.cohort.layouts.groups import Group, group_folder
 
 _SNIFFED_PER_FOLDER = 4
 

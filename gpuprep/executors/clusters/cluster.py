@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import dask
 from distributed import Client, Security
 
-from gpuprep.config import cluster as config_cluster
-from gpuprep.config.cluster import Tls
+from gpuprep.config.cluster import ClusterSpec, Tls
 from gpuprep.executors.clusters.certificates import make_certificates
 from gpuprep.values.errors import UsageError
 
@@ -38,7 +37,7 @@ class Cluster(Protocol):
         """Let go of the client and of what ``open`` started; ``kill`` does not wait for tasks."""
 
 
-def cluster_settings(spec: config_cluster.Cluster, silence: float) -> dict[str, Any]:
+def cluster_settings(spec: ClusterSpec, silence: float) -> dict[str, Any]:
     """Dask's configuration for everything that belongs to a cluster of ours.
 
     A worker that gives no sign of life for ``silence`` seconds counts as dead. One death of a worker is
@@ -109,7 +108,7 @@ def tls_security(tls: Tls | None) -> Security:
     return Security(require_encryption=True, tls_ca_file=files["ca"], **pairs)
 
 
-def own_tls(spec: config_cluster.Cluster, folder: Path) -> config_cluster.Cluster:
+def own_tls(spec: ClusterSpec, folder: Path) -> ClusterSpec:
     """The cluster with key files: its own, or some made in a folder that all its hosts see."""
     if spec.tls is not None:
         return spec

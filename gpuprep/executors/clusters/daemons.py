@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import dask
 
-from gpuprep.config.cluster import Cluster
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.clusters.cluster import cluster_settings, inherited
 from gpuprep.values.errors import RunStopped, UsageError
 
@@ -42,7 +42,7 @@ class _Child:
         return subprocess.Popen(self.command, env=environment, start_new_session=True)
 
 
-def serve_scheduler(spec: Cluster, silence: float) -> int:
+def serve_scheduler(spec: ClusterSpec, silence: float) -> int:
     """Run the scheduler at the address of the cluster until it is told to stop; its exit code.
 
     A worker that gives no sign of life for ``silence`` seconds counts as dead.
@@ -57,7 +57,7 @@ def serve_scheduler(spec: Cluster, silence: float) -> int:
     return _supervise([_Child(command, _settings(spec, silence))], again=False)
 
 
-def serve_workers(spec: Cluster, silence: float, devices: Sequence[str] = ()) -> int:
+def serve_workers(spec: ClusterSpec, silence: float, devices: Sequence[str] = ()) -> int:
     """Run workers of this host until they are told to stop.
 
     One process for each CUDA device that is named, which sees no other; or as many as the cluster says. A
@@ -83,17 +83,17 @@ def serve_workers(spec: Cluster, silence: float, devices: Sequence[str] = ()) ->
         return _supervise(children, again=True)
 
 
-def _settings(spec: Cluster, silence: float) -> dict[str, str]:
+def _settings(spec: ClusterSpec, silence: float) -> dict[str, str]:
     """Our settings of Dask, as its processes inherit them."""
     with dask.config.set(cluster_settings(spec, silence)):
         return inherited()
 
 
-def _scheduler_file(spec: Cluster) -> list[str]:
+def _scheduler_file(spec: ClusterSpec) -> list[str]:
     return ["--scheduler-file", str(Path(spec.address).expanduser().absolute())]
 
 
-def _refuse_open(spec: Cluster) -> None:
+def _refuse_open(spec: ClusterSpec) -> None:
     if spec.kind != "existing":
         raise UsageError(
             f"the config describes a cluster of kind {spec.kind}, which gpuprep run starts itself",

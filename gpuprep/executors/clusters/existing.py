@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from distributed import Client, Security
 
-from gpuprep.config import cluster as config_cluster
-from gpuprep.config.cluster import check_address
+from gpuprep.config.cluster import ClusterSpec, check_address
 from gpuprep.executors.clusters.cluster import tls_security
 from gpuprep.executors.clusters.preparation import join, silence_tornado
 from gpuprep.values.errors import RunStopped, UsageError
@@ -24,7 +23,7 @@ _PAUSE_SECONDS = 2.0
 class ExistingScheduler:
     """Joined as a client; nothing of it is started or stopped here."""
 
-    def __init__(self, spec: config_cluster.Cluster) -> None:
+    def __init__(self, spec: ClusterSpec) -> None:
         self.patience = spec.patience
         self._spec = spec
         self._joined = False

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuprep.config import cluster as config_cluster
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.clusters.cluster import Cluster
 from gpuprep.executors.clusters.existing import ExistingScheduler
 from gpuprep.executors.clusters.local import LocalProcesses
 
 
 def cluster_of(
-    spec: config_cluster.Cluster,
+    spec: ClusterSpec,
     silence: float,
     *,
     workers: int,

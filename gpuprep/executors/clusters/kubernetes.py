@@ -12,7 +12,7 @@ from typing import Any
 import dask
 from distributed import Client
 
-from gpuprep.config import cluster as config_cluster
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.clusters.cluster import cluster_settings, inherited
 from gpuprep.executors.clusters.preparation import join, silence_tornado
 from gpuprep.values.errors import UsageError
@@ -25,7 +25,7 @@ class KubernetesPods:
     namespace, and ``cluster.insecure: true`` says that one does.
     """
 
-    def __init__(self, spec: config_cluster.Cluster, silence: float, workers: int) -> None:
+    def __init__(self, spec: ClusterSpec, silence: float, workers: int) -> None:
         self.patience = spec.patience
         self._spec = spec
         self._silence = silence
@@ -67,7 +67,7 @@ class KubernetesPods:
         self._settings.__exit__(None, None, None)
 
 
-def cluster_document(spec: config_cluster.Cluster, silence: float, workers: int) -> dict[str, Any]:
+def cluster_document(spec: ClusterSpec, silence: float, workers: int) -> dict[str, Any]:
     """The DaskCluster resource: the operator's own template, with our volume, devices and settings."""
     from dask_kubernetes.operator import make_cluster_spec
 

@@ -12,11 +12,11 @@ from multiprocessing.resource_tracker import ensure_running
 import dask
 from distributed import Client, LocalCluster, Security
 
-from gpuprep.config.cluster import Cluster
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.clusters.cluster import cluster_settings
 from gpuprep.executors.clusters.preparation import join, silence_tornado
 from gpuprep.executors.clusters.spawning import leave_script_alone
-from gpuprep.host.owners import make_scratch
+from gpuprep.host.scratch import make_scratch
 from gpuprep.host.signals import signals_blocked
 
 
@@ -38,7 +38,9 @@ class LocalProcesses:
 
     def open(self) -> Client:
         self._scratch = make_scratch("gpuprep-workers-")
-        self._settings = dask.config.set(cluster_settings(Cluster(), self._silence))  # until closed
+        self._settings = dask.config.set(
+            cluster_settings(ClusterSpec(), self._silence)
+        )  # until closed
         try:
             self._cluster, self._client = self._start()
         except BaseException:

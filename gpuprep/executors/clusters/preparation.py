@@ -11,7 +11,7 @@ from typing import Any
 
 from distributed import Client, Security, WorkerPlugin
 
-from gpuprep.executors.task import divide_memory_in
+from gpuprep.executors.shares import divide_memory_in
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
 

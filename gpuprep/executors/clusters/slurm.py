@@ -15,8 +15,7 @@ from typing import Any
 import dask
 from distributed import Client
 
-from gpuprep.config import cluster as config_cluster
-from gpuprep.config.cluster import Slurm
+from gpuprep.config.cluster import ClusterSpec, Slurm
 from gpuprep.executors.clusters.cluster import cluster_settings, inherited, own_tls, tls_security
 from gpuprep.executors.clusters.preparation import join, silence_tornado
 from gpuprep.values.errors import RunStopped, UsageError
@@ -29,9 +28,7 @@ _MOST_LOST = 5  # successors per job, with no worker up in between
 class SlurmJobs:
     """``workers`` jobs are kept in the queue, each with one worker."""
 
-    def __init__(
-        self, spec: config_cluster.Cluster, silence: float, workers: int, scratch: Path
-    ) -> None:
+    def __init__(self, spec: ClusterSpec, silence: float, workers: int, scratch: Path) -> None:
         self.patience = float("inf")  # a job may wait in the queue for as long as it takes
         self._spec = spec
         self._silence = silence
@@ -98,7 +95,7 @@ class SlurmJobs:
         shutil.rmtree(self._scratch / "tls", ignore_errors=True)
 
 
-def job_options(spec: config_cluster.Cluster, scratch: Path) -> dict[str, Any]:
+def job_options(spec: ClusterSpec, scratch: Path) -> dict[str, Any]:
     """Arguments of ``SLURMCluster``: one worker with all its slots per job, under TLS and our settings."""
     slurm = spec.slurm or Slurm()
     margin = max(60, int(slurm.seconds * _MARGIN))

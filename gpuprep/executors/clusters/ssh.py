@@ -11,8 +11,7 @@ from typing import Any
 import dask
 from distributed import Client
 
-from gpuprep.config import cluster as config_cluster
-from gpuprep.config.cluster import Ssh
+from gpuprep.config.cluster import ClusterSpec, Ssh
 from gpuprep.executors.clusters.cluster import cluster_settings, own_tls, tls_security
 from gpuprep.executors.clusters.preparation import join, silence_tornado
 from gpuprep.values.errors import UsageError
@@ -23,7 +22,7 @@ _NO_WORKER_SECONDS = 60.0  # for nannies to replace the workers that died
 class SshHosts:
     """One worker per host, the scheduler on the first. A host that is lost stays so until the next run."""
 
-    def __init__(self, spec: config_cluster.Cluster, silence: float, scratch: Path) -> None:
+    def __init__(self, spec: ClusterSpec, silence: float, scratch: Path) -> None:
         self.patience = _NO_WORKER_SECONDS
         self._spec = spec
         self._silence = silence
@@ -59,7 +58,7 @@ class SshHosts:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _start(spec: config_cluster.Cluster, ssh: Ssh) -> Any:
+def _start(spec: ClusterSpec, ssh: Ssh) -> Any:
     try:
         import asyncssh
         from distributed import SSHCluster

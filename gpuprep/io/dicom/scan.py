@@ -11,16 +11,14 @@ import numpy as np
 from gpuprep.io.dicom.audit import audit
 from gpuprep.io.dicom.length import check_length
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
-from gpuprep.io.dicom.positions import normal_of, unit
+from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
 from gpuprep.io.dicom.series import lost_slices, series_of_folder
 from gpuprep.io.dicom.slice import Slice, read_slices
-from gpuprep.io.dicom.stack import slice_heights, tilted
-from gpuprep.io.grid import check_grid, grid_of
+from gpuprep.io.grid import check_grid, grid_of, placement
 from gpuprep.io.integrity import file_identity
 from gpuprep.io.limits import check_inside, check_limits
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Allocate, Preview, Scan, Voxels, volumes_of
-from gpuprep.io.text.header import placement
 from gpuprep.io.voxels import report_not_finite
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError

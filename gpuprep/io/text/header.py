@@ -119,15 +119,3 @@ def volume_shape(path: Path, size: Sequence[int]) -> tuple[tuple[int, int, int],
         )
     x, y, z, t = [*size, 1, 1][:4]
     return (z, y, x), t
-
-
-def placement(directions: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:
-    """The 4×4 whose columns are the steps in mm along x, y[, z]; a missing third is 1 mm at right angles."""
-    affine = np.eye(4)
-    for column, step in enumerate(directions[:3]):
-        affine[: min(3, len(step)), column] = step[:3]
-    if len(directions) == 2:
-        normal = np.cross(affine[:3, 0], affine[:3, 1])
-        affine[:3, 2] = normal / (np.linalg.norm(normal) or 1.0)
-    affine[: min(3, len(origin)), 3] = origin[:3]
-    return affine

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gpuprep.io.grid import placement
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.limits import beside
 from gpuprep.io.text.header import (
     HEADER_LIMIT,
     TextHeader,
     numbers,
-    placement,
     unreadable,
     volume_shape,
     whole,

@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import SimpleITK as sitk
 
 from gpuprep.io.grid import check_grid, grid_of
 from gpuprep.io.integrity import ByteSource, file_identity
-from gpuprep.io.itk import itk_voxels
+from gpuprep.io.itk import itk_image
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Allocate, FileIdentity, Preview, Scan, Voxels, volumes_of
 from gpuprep.io.text.header import TextHeader
 from gpuprep.io.text.metaimage import read_meta_header
 from gpuprep.io.text.nrrd import read_nrrd_header
 from gpuprep.io.voxels import KEPT, likely_dtype, report_not_finite, settled
+from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
+
+_IMAGE_IO = {"metaimage": "MetaImageIO", "nrrd": "NrrdImageIO"}
+_AGREE = 1e-5  # relative to the volume's extent: what two parsers of one header may differ by
 
 _PARSERS = {"metaimage": read_meta_header, "nrrd": read_nrrd_header}
 
@@ -122,3 +127,46 @@ def _final(stored: Voxels, header: TextHeader, findings: Findings, allocate: All
     voxels = allocate(stored.shape, stored.dtype)
     np.copyto(voxels, stored)
     return voxels
+
+
+def itk_voxels(header: TextHeader) -> Voxels:
+    """The voxels of a MetaImage or NRRD file, in order c, z, y, x, as ITK reads them.
+
+    Raises:
+        InputError: E_UNREADABLE if ITK cannot, or saw another size, dtype or grid than our own parser.
+    """
+    image = itk_image(header.path, _IMAGE_IO[header.format])
+    array = sitk.GetArrayFromImage(image)
+    declared = (header.channels, *header.shape)
+    native = header.stored.newbyteorder("=")
+    if array.size != np.prod(declared) or array.dtype != native:
+        raise InputError(
+            "E_UNREADABLE",
+            f"ITK read {array.size:,} voxels of {array.dtype}, "
+            f"the header declares {np.prod(declared):,} of {native}",
+            path=str(header.path),
+            advice="Write the file again with a current tool.",
+        )
+    _check_agreement(image, header)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        return np.moveaxis(array.reshape(*header.shape, header.channels), -1, 0)
+    return array.reshape(declared)
+
+
+def _check_agreement(image: sitk.Image, header: TextHeader) -> None:
+    """Two independent parsers of one header must place the voxels alike."""
+    axes = min(3, image.GetDimension())
+    own = Geometry.from_affine(header.affine, header.shape)
+    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:axes, :axes]
+    affine = np.eye(4)
+    affine[:axes, :axes] = direction * np.array(image.GetSpacing()[:axes])
+    affine[:axes, 3] = image.GetOrigin()[:axes]
+    other = Geometry.from_affine(affine, header.shape)
+    extent = float(np.linalg.norm(own.corners()[0] - own.corners()[-1])) + 1.0
+    if own.distance(other) > _AGREE * extent:
+        raise InputError(
+            "E_UNREADABLE",
+            f"our reading of the header ({own.describe()}) and ITK's ({other.describe()}) differ",
+            path=str(header.path),
+            advice="Write the file again with a current tool.",
+        )

@@ -4,7 +4,6 @@ Arrays stay where they are: what goes in and comes out belongs to the engine's a
 ``kernels.loader``). Work is queued on the current stream; only numbers and histograms come to the host.
 """
 
-from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
 from gpuprep.ops.device.label_statistics import measure_labels_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import (
@@ -14,7 +13,13 @@ from gpuprep.ops.device.pointwise import (
     masked_device,
     nonzero_mask_device,
 )
-from gpuprep.ops.device.profiles import above_box_device, label_box_device, nonzero_box_device
+from gpuprep.ops.device.profiles import (
+    SliceRanges,
+    above_box_device,
+    label_box_device,
+    nonzero_box_device,
+    slice_ranges_device,
+)
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.sampling import Part, needed_slices
 from gpuprep.ops.device.scatter import scatter_device

@@ -19,8 +19,9 @@ from gpuprep.ops import device
 from gpuprep.ops.device.arguments import SOURCES
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
 from gpuprep.ops.device.target import chunked
-from gpuprep.ops.operations import Held, HostOperations, Image, Resampling
+from gpuprep.ops.operations import Held, HostOperations, Image
 from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.resample import Resampling
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.geometry import Box, Shape
 from gpuprep.values.grids import GridMapping

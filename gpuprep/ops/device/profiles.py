@@ -15,11 +15,17 @@ from gpuprep.ops.device.arguments import (
     lengths_of,
     row_grid,
     rule_above,
+    source_name,
     strides_of,
     voxel_name,
 )
 from gpuprep.ops.gather import memory_order
+from gpuprep.ops.radix import decode_key
 from gpuprep.values.geometry import Box
+
+SliceRanges = tuple[NDArray[Any], NDArray[Any]]
+"""Smallest and largest voxel of each slice, in the volume's dtype, on the host."""
+_THREADS = 128
 
 _THREADS = 128
 
@@ -61,3 +67,35 @@ def _counts(
         grid = row_grid(shape, _THREADS)
         engine.launch("profiles", kernel, grid, _THREADS, arguments, 4 * RUN)
     return [engine.to_host(count).astype(np.int64) for count in counts]
+
+
+def slice_ranges_device(engine: Engine, array: Any, axis: int) -> SliceRanges:
+    """The range of each slice across ``axis`` (NaN where a slice holds NaN, as NumPy has it); any strides.
+
+    Raises TypeError for dtypes that no kernel reads.
+    """
+    array = array.view(np.uint8) if array.dtype == np.bool_ else array
+    name = f"extremes_{source_name(array.dtype)}"
+    a, b, fastest = memory_order(array)
+    order = (axis, b if axis == a else a, fastest) if axis != fastest else (a, b, fastest)
+    keys = np.dtype(f"u{max(4, array.itemsize)}")
+    ends = np.zeros((2, array.shape[axis]), keys)
+    ends[0] -= keys.type(1)  # the largest key
+    lows, highs = on_device = engine.xp.asarray(ends)
+    shape = [array.shape[place] for place in order]
+    arguments = (
+        array,
+        strides_of(array, order),
+        lengths_of(shape),
+        np.int32(axis == fastest),
+        lows,
+        highs,
+    )
+    engine.launch("profiles", name, row_grid(shape, _THREADS), _THREADS, arguments)
+    kind = array.dtype if array.dtype.kind == "f" else np.dtype(np.int32)
+    values = [[decode_key(int(key), kind) for key in row] for row in engine.to_host(on_device)]
+    low, high = np.array(values).astype(array.dtype)
+    if array.dtype.kind == "f":  # keys put a NaN at one end, by its sign
+        unknown = np.isnan(low) | np.isnan(high)
+        low[unknown] = high[unknown] = np.nan
+    return low, high

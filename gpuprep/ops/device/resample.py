@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.axis import Interpolation, grid_axes, slicewise
 from gpuprep.ops.band import Boundary
-from gpuprep.ops.device.extremes import SliceRanges, slice_ranges_device
 from gpuprep.ops.device.linear import linear, pick
+from gpuprep.ops.device.profiles import SliceRanges, slice_ranges_device
 from gpuprep.ops.device.sampling import Part, Sampling
 from gpuprep.ops.device.separable import Limits, apply_axes
 from gpuprep.ops.device.statistics import value_range_device

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.device.link import Link
-from gpuprep.ops.device.extremes import SliceRanges
 from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.profiles import SliceRanges
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.sampling import Part, needed_slices
 from gpuprep.ops.gather import memory_order
-from gpuprep.ops.operations import Resampling
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.grids import GridMapping
 
 Array = NDArray[Any]

@@ -1,29 +1,99 @@
-"""What a case takes of memory, as far as it can be told before it is read, and what goes to disk instead."""
+"""What a case will need and give, told from headers alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gpuprep.config.model import Config
+from gpuprep.io.rules import SOURCE_PARTS, source_in_memory
+from gpuprep.io.scan import Preview
+from gpuprep.preprocess.grid import map_grid, orient
+from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import MemoryShortage
-from gpuprep.values.geometry import Shape
+from gpuprep.values.geometry import Geometry, Shape
 
 _WORKING_BYTES = 6
 """Bytes per output voxel the engine may hold beside its input and output, for volumes of common size …"""
-
 _WINDOW_OUTPUTS = 64
 """… and the outputs along an axis that it has in hand at one time, which bounds it for large ones."""
-
 _WINDOW_TAPS = 64
 _THREAD_BYTES = 32 << 20
-_SOURCE_PARTS = 2
-"""A decoded file may take one in so many bytes of what its case is allowed."""
-
 _MASK_BYTES = 4
 """Bytes per input voxel of a foreground mask, and of finding it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What a case will need and give; with a crop that depends on voxels, an upper bound."""
+
+    case_id: str
+    source: Geometry
+    output: Geometry
+    channels: int
+    bytes_in: int
+    bytes_out: int
+    peak_bytes: int
+    roomy_bytes: int
+    """What it may take so that nothing of it goes to disk."""
+    least_bytes: int
+    """What must be in memory where the rest goes to disk."""
+    findings: tuple[str, ...] = ()
+
+
+def project_case(case: Case, config: Config, peek: Callable[[Source], Preview]) -> Projection:
+    """What a case will need, from the headers of its images; a label counts as one more channel.
+
+    Where the images are not read (``label.only``), from those of its labels.
+
+    Raises:
+        InputError: an image is unusable, or its output would be beyond all limits.
+    """
+    labels = [source for label in case.labels for source in label.sources]
+    previews = [peek(source) for source in (config.label.only and labels) or case.images]
+    channels = sum(preview.channels for preview in previews)
+    decoded_bytes = sum(preview.straight_bytes for preview in previews)
+    return project(
+        case,
+        config,
+        previews[0].straight_geometry,
+        channels,
+        sum(preview.file_bytes for preview in previews),
+        decoded_bytes + decoded_bytes * len(case.labels) // channels,
+        [finding.code for preview in previews for finding in preview.findings],
+    )
+
+
+def project(
+    case: Case,
+    config: Config,
+    source: Geometry,
+    channels: int,
+    bytes_in: int,
+    decoded_bytes: int,
+    findings: Sequence[str] = (),
+) -> Projection:
+    """What a case will need, from the header of its image alone."""
+    oriented, _ = orient(source, config.image.orientation)
+    mapping = map_grid(oriented, config.image.resample)
+    label_bytes = len(case.labels) * math.prod(mapping.shape)
+    image_bytes = 0 if config.label.only else stored_bytes(mapping.shape, channels, config)
+    needed = footprint(decoded_bytes, oriented.shape, mapping.shape, channels, config)
+    return Projection(
+        case.id,
+        source,
+        mapping.on(oriented),
+        channels,
+        bytes_in,
+        image_bytes + label_bytes,
+        needed.peak,
+        needed.roomy + label_bytes,
+        needed.working,
+        tuple(findings),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +112,7 @@ class Footprint:
     @property
     def roomy(self) -> int:
         """The least to allow so that nothing goes to disk."""
-        return max(self.peak, _SOURCE_PARTS * self.sources)
+        return max(self.peak, SOURCE_PARTS * self.sources)
 
     def left_for_results(self, allowed: int) -> int | None:
         """Bytes of results and copies that may be in memory; None for any number."""
@@ -64,11 +134,6 @@ def check_memory(case_id: str, least: int, allowed: int) -> None:
             f"but {allowed / 2**30:.2f} GiB are allowed",
             advice="use fewer workers, a coarser spacing, or a machine with more memory",
         )
-
-
-def source_in_memory(allowed: int) -> int | None:
-    """Bytes of one decoded file that may be in memory where a case may take ``allowed`` in all."""
-    return allowed // _SOURCE_PARTS if allowed else None
 
 
 def shares_for(needed: int, share: int, most: int) -> int:

@@ -1,0 +1,124 @@
+"""The steps of ``image.intensity``, each with the numbers it takes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from gpuprep.config.strict import Finite, Positive, Strict
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Over = Literal["image", "foreground", "cohort"]
+"""Whose statistics: the image's, its foreground's, or the foreground's of the whole cohort."""
+
+
+class Clip(Strict):
+    """Limit values to ``[low, high]``."""
+
+    low: Finite
+    high: Finite
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Clip:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        return self
+
+
+class Window(Strict):
+    """Keep ``level ± width / 2``, as a CT window does."""
+
+    level: Finite
+    width: Positive
+
+
+class PercentileClip(Strict):
+    """Limit values to two of their own percentiles (linear, as ``numpy.percentile``)."""
+
+    low: Percent = 0.5
+    high: Percent = 99.5
+    over: Over = "image"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PercentileClip:
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        return self
+
+
+class Rescale(Strict):
+    """Map the range ``from`` (default: what the earlier steps can give) linearly onto ``to``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    to: tuple[Finite, Finite] = (0.0, 1.0)
+    source: tuple[Finite, Finite] | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Rescale:
+        for name, pair in (("to", self.to), ("from", self.source)):
+            if pair is not None and pair[0] == pair[1]:
+                raise ValueError(f"{name} needs two different numbers, not {pair[0]:g} twice")
+        return self
+
+
+class ZScore(Strict):
+    """Subtract the mean, divide by the population standard deviation.
+
+    With ``mean`` and ``std`` given, these numbers are used for every case.
+    """
+
+    over: Over = "image"
+    mean: Finite | None = None
+    std: Positive | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> ZScore:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give both mean and std, or neither")
+        return self
+
+
+class ZeroCenter(Strict):
+    """Subtract the mean."""
+
+    over: Over = "image"
+
+
+class Multiply(Strict):
+    """Multiply by a number (a change of unit)."""
+
+    by: Finite
+
+
+class Offset(Strict):
+    """Add a number."""
+
+    by: Finite
+
+
+class IntensityStep(Strict):
+    """One step of the intensity chain: exactly one of the keys."""
+
+    clip: Clip | None = None
+    window: Window | None = None
+    percentile_clip: PercentileClip | None = None
+    rescale: Rescale | None = None
+    zscore: ZScore | None = None
+    zero_center: ZeroCenter | None = None
+    multiply: Multiply | None = None
+    offset: Offset | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> IntensityStep:
+        if len(self.model_fields_set) != 1 or self.step is None:
+            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def step(self) -> Strict | None:
+        """The one step that is set."""
+        (name,) = self.model_fields_set
+        step: Strict | None = getattr(self, name)
+        return step
