@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-import nibabel
-import numpy as np
 import pytest
 from hypothesis import settings
+from support.cohorts import contents, write_pair
 
 settings.register_profile("gpuprep", deadline=None, max_examples=60, derandomize="CI" in os.environ)
 settings.load_profile("gpuprep")
@@ -44,26 +43,11 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def clean(some: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run that nothing disturbs makes of them: the files of their cohort."""
-    from runs import finish
-    from test_run import contents
+    from support.runs import finish
 
     output = tmp_path_factory.mktemp("clean") / "out"
     assert finish(some, output).returncode == 0
     return contents(output)
-
-
-def write_pair(folder: Path, number: int) -> None:
-    """One volume-N / segmentation-N pair: a bright ball in noise, label 1 around label 2."""
-    random = np.random.default_rng(number)
-    shape = (40 + 3 * number, 36, 20 + number)  # x, y, z as nibabel has it
-    grid = np.stack(np.indices(shape), -1) - (np.array(shape) - 1) / 2
-    radius = np.linalg.norm(grid * [0.8, 0.8, 1.6], axis=-1)
-    voxels = (random.normal(-700, 60, shape) + 760 * (radius < 11)).astype(np.int16)
-    label = (radius < 11).astype(np.uint8) + (radius < 5)
-    affine = np.diag([-0.8, -0.8, 1.6, 1.0] if number % 2 else [0.8, 0.8, 1.6, 1.0])
-    affine[:3, 3] = [number, 10, -30]
-    for name, array in (("volume", voxels), ("segmentation", label)):
-        nibabel.save(nibabel.Nifti1Image(array, affine), folder / f"{name}-{number}.nii.gz")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +55,7 @@ def proxy():
     """An S3 service on loopback, reached through a proxy that counts, fails and delays requests."""
     pytest.importorskip("obstore")
     pytest.importorskip("moto.server")
-    from s3_server import s3_behind_proxy
+    from support.s3_server import s3_behind_proxy
 
     with s3_behind_proxy() as running:
         yield running
@@ -80,6 +64,6 @@ def proxy():
 @pytest.fixture
 def url(proxy, monkeypatch):
     """The URL of an empty cohort on the service."""
-    from s3_server import fresh_prefix
+    from support.s3_server import fresh_prefix
 
     return fresh_prefix(proxy, monkeypatch)

@@ -1,4 +1,4 @@
-"""The rules of the design that a reader of the tree can check: direction of imports, size, lightness."""
+"""The rules of the house that a reader of the tree can check: who imports whom, size, lightness, names."""
 
 import ast
 import subprocess
@@ -10,45 +10,39 @@ import pytest
 import gpuprep
 
 PACKAGE = Path(gpuprep.__file__).parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
 CEILING = 300
 
-# Every room, from the bottom up. A module may import its own room and the rooms before it, except that
-# the rooms of one row do not know one another.
-ROWS: list[set[str]] = [
-    {"errors", "failpoints", "findings", "geometry", "stack", "volume", "case", "grids", "events"}
-    | {"strict", "config_resample", "config_run", "config_cluster", "config"},
-    {
-        "config_file",
-        "backend",
-        "kernels",
-        "device",
-        "interrupts",
-        "owner",
-        "scratch",
-        "certificates",
-        "cgroups",
-    },
-    {"io", "ops", "store"},
-    {"layouts", "resolve", "fingerprint"},
-    {"cohort", "plan", "footprint"},
-    {"assemble"},
-    {"prepare"},
-    {"record", "compute", "pyramid", "worker", "output", "selection"}
-    | {"run_state", "run_log", "breakdown", "metrics"},
-    {"executors"},
-    {"retries", "backlog", "watch", "crew", "desk", "tally", "passes", "workforce"}
-    | {"coordinator", "index", "reference", "preview", "training", "inference"},
-    {"progress", "inspection", "picture", "export", "terminal", "failures", "status_page"},
-    {"doctor", "demo", "bench"},
-    {"cli", "cli_cases", "cli_bench", "cli_run", "cli_outputs", "cli_cluster"},
-]
-FREE_ROWS = {0, 1, 4, 7, 9, 10, 11, 12}  # rows whose rooms may know one another
-RANK = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
-
-
-def room(module: str) -> str:
-    return module.split(".")[1] if "." in module else ""
+# Every room from the bottom up, and the rooms below it that it may import; its own files always.
+MAY_IMPORT: dict[str, str] = {
+    "values": "",
+    "config": "values",
+    "host": "values",
+    "kernels": "",
+    "device": "values kernels",
+    "ops": "values host kernels device",
+    "io": "values config host",
+    "store": "values host",
+    "cohort": "values io store",
+    "preprocess": "values config host device ops io store",
+    "planning": "values config host ops io cohort preprocess",
+    "ledger": "values config host ops store cohort",
+    "executors": "values config host device ops io store preprocess ledger",
+    "running": "values config host store cohort preprocess planning ledger executors",
+    "training": "values host device ops store",
+    "inference": "values store",
+    "export": "values host ops io store",
+    "viewing": "values config ops io store cohort preprocess export",
+    "cli": "values config host device ops io store cohort preprocess planning ledger executors running "
+    "training inference export viewing",
+}
+# What these rooms may import beside the standard library and this package.
+LIBRARIES: dict[str, set[str]] = {
+    "values": {"numpy"},
+    "host": {"numpy", "cupy"},
+    "kernels": {"numpy", "cupy"},
+    "device": {"numpy", "cupy", "nvidia"},
+    "ops": {"numpy", "cupy"},
+}
 
 
 def name_of(path: Path) -> str:
@@ -56,9 +50,10 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> set[str]:
+def imported(tree: ast.AST) -> set[str]:
+    """Modules and names, dotted, of every import below a node."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -66,76 +61,100 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_run_one_way(path: Path) -> None:
-    own = room(name_of(path))
-    if not own:
-        return
-    assert own in RANK, f"say in this test where {own} stands"
-    for module in imports(path):
-        other = room(module)
-        if not module.startswith("gpuprep.") or other in ("", own, "__version__"):
-            continue
-        assert RANK[other] <= RANK[own], f"{own} must not import {other}"
-        if RANK[other] == RANK[own]:
-            assert RANK[own] in FREE_ROWS, f"{own} and {other} must not know one another"
+TREES = {name_of(path): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
+IMPORTS = {module: imported(tree) for module, tree in TREES.items()}
+ROOMS = {
+    module: module.split(".")[1] for module in TREES if module.count(".") and "__" not in module
+}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_array_work_imports_only_numpy(path: Path) -> None:
-    if room(name_of(path)) not in ("ops", "kernels"):
-        return
-    foreign = {module.split(".")[0] for module in imports(path)} - set(sys.stdlib_module_names)
-    assert foreign <= {"numpy", "cupy", "gpuprep"}
-    assert not any(module.startswith("gpuprep.config.model") for module in imports(path))
+def test_every_room_imports_only_what_the_table_allows() -> None:
+    assert set(ROOMS.values()) == set(MAY_IMPORT), "say in MAY_IMPORT where a room stands"
+    wrong = {
+        (module, other)
+        for module, room in ROOMS.items()
+        for other in IMPORTS[module]
+        if other.startswith("gpuprep.")
+        and other.split(".")[1] not in (room, *MAY_IMPORT[room].split())
+    }
+    assert not wrong
+
+
+def test_the_table_runs_one_way() -> None:
+    order = list(MAY_IMPORT)
+    for room, others in MAY_IMPORT.items():
+        assert set(others.split()) <= set(order[: order.index(room)]), room
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    at_start = {
+        module: {
+            name if name in TREES else name.rpartition(".")[0]
+            for statement in tree.body
+            for name in imported(statement)
+            if isinstance(statement, ast.Import | ast.ImportFrom)
+        }
+        & set(TREES)
+        for module, tree in TREES.items()
+    }
+    while leaves := {module for module, others in at_start.items() if not others & set(at_start)}:
+        for module in leaves:
+            del at_start[module]
+    assert not at_start, "these modules import one another in a circle"
+
+
+def test_low_rooms_use_few_libraries() -> None:
+    wrong = {
+        (module, library)
+        for module, room in ROOMS.items()
+        for library in {name.split(".")[0] for name in IMPORTS[module]}
+        if room in LIBRARIES
+        and library not in (*sys.stdlib_module_names, "gpuprep", *LIBRARIES[room])
+    }
+    assert not wrong
 
 
 def test_dask_is_imported_by_executors_alone() -> None:
+    libraries = {"dask", "distributed", "dask_jobqueue", "dask_kubernetes"}
     users = {
-        room(name_of(path))
-        for path in MODULES
-        if {"dask", "distributed"} & {module.split(".")[0] for module in imports(path)}
+        room
+        for module, room in ROOMS.items()
+        if libraries & {name.split(".")[0] for name in IMPORTS[module]}
     }
     assert users == {"executors"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_files_stay_short(path: Path) -> None:
-    assert len(path.read_text("utf-8").splitlines()) <= CEILING
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_names_say_something(path: Path) -> None:
+def test_the_hall_is_empty_and_files_are_short_and_named_for_something() -> None:
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
+    long = {
+        path.relative_to(PACKAGE)
+        for path in PACKAGE.rglob("*.py")
+        if len(path.read_text("utf-8").splitlines()) > CEILING
+    }
+    assert not long
     banned = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
-    assert not banned & set(path.stem.split("_"))
-
-
-def loaded_by(statement: str) -> set[str]:
-    script = f"{statement}\nimport sys; print(' '.join(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    return {name.split(".")[0] for name in done.stdout.split()}
+    assert not {module for module in TREES if banned & set(module.split(".")[-1].split("_"))}
 
 
 @pytest.mark.parametrize("statement", ["import gpuprep", "import gpuprep.cli.app"])
 def test_import_is_light(statement: str) -> None:
-    heavy = {
-        "cupy",
-        "SimpleITK",
-        "dask",
-        "distributed",
-        "torch",
-        "nibabel",
-        "pydicom",
-        "zarr",
-        "scipy",
-    }
-    assert not heavy & loaded_by(statement)
+    heavy = {"cupy", "SimpleITK", "dask", "distributed", "torch", "nibabel", "pydicom", "zarr"}
+    script = f"{statement}\nimport sys; print(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not (heavy | {"scipy"}) & {name.split(".")[0] for name in done.stdout.split()}
 
 
-def test_public_names_exist_and_are_documented() -> None:
-    for name in gpuprep.__all__:
+def test_public_names_are_what_is_promised_and_documented() -> None:
+    promised = [
+        *("Case", "Cohort", "Config", "Geometry", "GpuprepError", "RunReport", "RunState"),
+        *("load_config", "open", "open_case", "run", "status"),
+    ]
+    assert gpuprep.__all__ == promised
+    for name in promised:
         assert getattr(gpuprep, name).__doc__, name
+    for name in promised:  # also once everything is loaded: no room's name hides a public one
+        assert callable(getattr(gpuprep, name)), name
     with pytest.raises(AttributeError):
         gpuprep.nothing  # noqa: B018

@@ -12,15 +12,7 @@ import yaml
 from rich.markup import escape
 
 from gpuprep.cli import bench, cases, cluster, outputs, run
-from gpuprep.cli.terminal import (
-    JsonOption,
-    SetOption,
-    VerboseOption,
-    err,
-    out,
-    print_json,
-    session,
-)
+from gpuprep.cli.terminal import JsonOption, SetOption, VerboseOption, err, out, print_json, session
 from gpuprep.values.errors import CaseError, GpuprepError, RunStopped, StoreFault, UsageError
 from gpuprep.values.version import __version__
 

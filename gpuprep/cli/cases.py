@@ -8,14 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import (
-    ConfigOption,
-    JsonOption,
-    SetOption,
-    VerboseOption,
-    out,
-    print_json,
-)
+from gpuprep.cli.terminal import ConfigOption, JsonOption, SetOption, VerboseOption, out, print_json
 
 
 def register(app: typer.Typer) -> None:

@@ -18,14 +18,7 @@ from rich.progress import (
 )
 
 from gpuprep.ledger.report import Breakdown, break_down
-from gpuprep.values.events import (
-    CaseDone,
-    CaseFailed,
-    Event,
-    Notice,
-    RunFinished,
-    RunStarted,
-)
+from gpuprep.values.events import CaseDone, CaseFailed, Event, Notice, RunFinished, RunStarted
 from gpuprep.values.units import human_bytes
 
 _EVERY_CASE = 200  # up to so many cases, plain output has a line per case

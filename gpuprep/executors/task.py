@@ -26,10 +26,7 @@ from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
 from gpuprep.preprocess.task import CasePlan, Stopwatch
 from gpuprep.store.places import to_place
-from gpuprep.values.errors import (
-    InputError,
-    RunStopped,
-)
+from gpuprep.values.errors import InputError, RunStopped
 from gpuprep.values.events import CaseDone
 
 Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]

@@ -13,14 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import (
-    CaseDone,
-    CaseFailed,
-    CaseStarted,
-    Event,
-    RunFinished,
-    RunStarted,
-)
+from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, Event, RunFinished, RunStarted
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _WRITE_SECONDS = 1.0

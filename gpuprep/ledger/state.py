@@ -20,14 +20,7 @@ from gpuprep.ledger.output import find_output
 from gpuprep.store.layout import STATUS_FILE
 from gpuprep.store.places import Place
 from gpuprep.values.errors import CorruptStoreError, StoreError
-from gpuprep.values.events import (
-    CaseDone,
-    CaseFailed,
-    CaseStarted,
-    Event,
-    RunFinished,
-    RunStarted,
-)
+from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, Event, RunFinished, RunStarted
 
 State = Literal["running", "finished", "paused", "died"]
 

@@ -23,12 +23,7 @@ from typing import Any
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.owners import is_abandoned, mark, owner_in, this_process
 from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
-from gpuprep.store.layout import (
-    RECORD_FILE,
-    STAGING_FOLDER,
-    case_folder,
-    check_case_id,
-)
+from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER, case_folder, check_case_id
 from gpuprep.values.errors import StoreError
 
 _RELATIVE_TO_CWD = -100  # AT_FDCWD

@@ -18,13 +18,7 @@ import google_crc32c
 from gpuprep.host.failpoints import failpoint
 from gpuprep.store.layout import RECORD_FILE
 from gpuprep.store.places import ObjectPath, Place
-from gpuprep.values.errors import (
-    TRANSIENT,
-    CorruptStoreError,
-    RunStopped,
-    StoreError,
-    StoreFault,
-)
+from gpuprep.values.errors import TRANSIENT, CorruptStoreError, RunStopped, StoreError, StoreFault
 
 _WRITE_BUFFER = 1 << 20
 _READ_BLOCK = 4 << 20

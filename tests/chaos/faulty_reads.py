@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from fuzz_samples import Sample, make_samples
+from chaos.fuzz_samples import Sample, make_samples
 
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules

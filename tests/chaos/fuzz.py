@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from fuzz_headers import bomb, edit_line, edit_tag, escape
-from fuzz_mutations import (
+from chaos.fuzz_headers import bomb, edit_line, edit_tag, escape
+from chaos.fuzz_mutations import (
     Mutant,
     Mutation,
     cut_out,
@@ -30,8 +30,8 @@ from fuzz_mutations import (
     trailer,
     truncate,
 )
-from fuzz_samples import Sample, make_samples
-from inotify import Watch
+from chaos.fuzz_samples import Sample, make_samples
+from chaos.inotify import Watch
 
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox

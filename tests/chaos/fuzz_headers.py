@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pydicom
-from fuzz_mutations import Mutant, Mutation
-from fuzz_samples import Sample
+from chaos.fuzz_mutations import Mutant, Mutation
+from chaos.fuzz_samples import Sample
 
 _WORDS = (
     "", "0", "-1", "1e308", "-1e-308", "nan", "inf", "65535", "4294967296", "9" * 40, "0 0 0", "7 7 7 7",

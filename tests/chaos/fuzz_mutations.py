@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fuzz_samples import Sample
+from chaos.fuzz_samples import Sample
 
 _INTEGERS = (
     0,

@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from fuzz_samples import Sample, make_samples
+from chaos.fuzz_samples import Sample, make_samples
 
 READ = """
 import json, sys

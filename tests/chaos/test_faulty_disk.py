@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faulty_disk import faulty
-from runs import end, finish, start
-from test_run import contents
+from chaos.faulty_disk import faulty
+from support.cohorts import contents
+from support.runs import end, finish, start
 
 pytestmark = pytest.mark.slow
 

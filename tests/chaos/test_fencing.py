@@ -3,8 +3,8 @@
 import multiprocessing
 
 import pytest
-from runs import end, start
-from test_run import contents
+from support.cohorts import contents
+from support.runs import end, start
 
 import gpuprep
 from gpuprep.config.file import parse_config

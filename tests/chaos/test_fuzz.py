@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from fuzz import fuzz
+from chaos.fuzz import fuzz
 
 COUNT = int(os.environ.get("GPUPREP_MUTANTS", "5000"))
 SEED = int(os.environ.get("GPUPREP_SEED", "0"))

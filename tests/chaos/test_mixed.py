@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from runs import end, start
+from support.runs import end, start
 
 import gpuprep
 

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pair
-from hosts import Hosts, hosts
-from test_run import contents
+from support.cohorts import contents, write_pair
+from support.hosts import Hosts, hosts
 
 from gpuprep.executors.clusters.certificates import make_certificates
 

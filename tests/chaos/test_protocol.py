@@ -4,9 +4,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import write_pair
-from runs import end, finish, start
-from test_run import contents
+from support.cohorts import contents, write_pair
+from support.runs import end, finish, start
 
 pytestmark = pytest.mark.slow
 

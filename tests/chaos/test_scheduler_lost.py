@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_pair
-from test_run import contents
+from support.cohorts import contents, write_pair
 
 from gpuprep.config.file import load_config
 from gpuprep.executors.clusters.certificates import make_certificates

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import command, end, finish, go_on, start, wait_for_stop
-from test_run import contents
+from support.cohorts import contents
+from support.runs import command, end, finish, go_on, start, wait_for_stop
 
 pytestmark = pytest.mark.slow
 

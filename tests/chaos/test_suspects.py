@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import end, finish, go_on, session_members, start, wait_for_stop
-from test_run import contents
+from support.cohorts import contents
+from support.runs import end, finish, go_on, session_members, start, wait_for_stop
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device.arguments import (
-    LABELS,
-    lengths_of,
-    point_grid,
-    source_name,
-    strides_of,
-)
+from gpuprep.ops.device.arguments import LABELS, lengths_of, point_grid, source_name, strides_of
 from gpuprep.ops.device.pointwise import empty_like
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.label_statistics import LabelStatistics, check_labels, collect

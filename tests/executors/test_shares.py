@@ -1,0 +1,242 @@
+"""Memory by the byte: cases take what they need of their host's, never more together than there is."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.cohorts import contents, write_pair
+
+from gpuprep import run
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Run
+from gpuprep.executors import shares, task
+from gpuprep.executors.base import Outcome
+from gpuprep.executors.shares import Shares
+from gpuprep.host.signals import Interrupts
+from gpuprep.ledger.output import claim
+from gpuprep.preprocess.projection import Footprint, project_case, shares_for
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.running import workforce
+from gpuprep.running.backlog import Backlog
+from gpuprep.running.crew import Crew
+from gpuprep.values.case import Case, Source
+from gpuprep.values.errors import MemoryShortage
+from gpuprep.values.events import CaseDone
+
+sizes = st.integers(0, 1 << 40)
+
+
+@given(sizes, st.integers(1, 1 << 36), st.integers(1, 64))
+def test_shares_hold_what_is_needed_and_are_no_more_than_that(needed, share, most):
+    number = shares_for(needed, share, most)
+    assert 1 <= number <= most
+    assert number * share >= needed or number == most
+    assert number == 1 or (number - 1) * share < needed
+
+
+@given(sizes, sizes, sizes)
+def test_nothing_goes_to_disk_where_a_footprint_has_room(sources, results, working):
+    needed = Footprint(sources, results, working)
+    left = needed.left_for_results(needed.roomy)
+    assert left is None or left >= results
+    assert needed.roomy >= needed.peak
+
+
+class Ledger:
+    """What is taken at present, and the most that ever was."""
+
+    def __init__(self) -> None:
+        self.taken = self.most = 0
+        self._lock = threading.Lock()
+
+    def add(self, number: int) -> None:
+        with self._lock:
+            self.taken += number
+            self.most = max(self.most, self.taken)
+
+
+def wishes(number: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(1, number), min_size=1, max_size=12)
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 5).flatmap(lambda n: st.tuples(st.just(n), wishes(n))))
+def test_never_more_than_all_shares_are_taken(tmp_path_factory, drawn):
+    number, wanted = drawn
+    folder, ledger = tmp_path_factory.mktemp("shares"), Ledger()
+
+    def work(wish: int) -> None:
+        with Shares(folder, number).taken(wish):
+            ledger.add(wish)
+            time.sleep(0.001)
+            ledger.add(-wish)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, wanted, timeout=60))
+    assert max(wanted) <= ledger.most <= number
+
+
+def test_shares_of_a_killed_process_come_back(tmp_path):
+    code = """
+import sys, time
+from gpuprep.executors.shares import Shares
+with Shares(sys.argv[1], 3).taken(2):
+    print("taken", flush=True)
+    time.sleep(600)
+"""
+    line = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"taken\n"
+        got = threading.Event()
+
+        def take_all() -> None:
+            with Shares(tmp_path, 3).taken(3):
+                got.set()
+
+        waiting = threading.Thread(target=take_all)
+        waiting.start()
+        assert not got.wait(0.3)
+        holder.send_signal(signal.SIGKILL)
+        waiting.join(30)
+    assert got.is_set()
+
+
+def test_more_shares_than_there_are_is_a_fault(tmp_path):
+    with pytest.raises(ValueError, match="4 of 3"), Shares(tmp_path, 3).taken(4):
+        pass
+
+
+@pytest.fixture
+def plans(tmp_path, monkeypatch):
+    """Eleven small cases and a large one among them, on a host for three small ones at a time."""
+    import nibabel
+
+    monkeypatch.setattr(shares, "_shared", {"folder": ""})
+    (tmp_path / "in").mkdir()
+    config = parse_config({})
+    claim(tmp_path / "out", config, overwrite=False)
+    write_pair(tmp_path, 0)
+    large = nibabel.Nifti1Image(np.zeros((160, 160, 80), np.int16), np.eye(4))
+    nibabel.save(large, tmp_path / "large.nii.gz")
+    cases = [Case(f"small-{n}", (Source(str(tmp_path / "volume-0.nii.gz")),)) for n in range(11)]
+    cases.insert(4, Case("large", (Source(str(tmp_path / "large.nii.gz")),)))
+    made = CasePlan(cases[0], str(tmp_path / "out"), config.digest)
+    with_shares = replace(made, shares=3, memory=3 << 20)
+    return [replace(with_shares, case=case) for case in cases]
+
+
+def test_a_large_case_takes_the_memory_of_several_and_small_ones_one_each(
+    plans, tmp_path, monkeypatch
+):
+    ledger, allowed = Ledger(), {}
+
+    def run_case(plan, config, reader, cohort, link, watch):
+        ledger.add(plan.memory)
+        needed = project_case(plan.case, config, peek_of(reader)).roomy_bytes
+        allowed[plan.case.id] = (plan.memory, plan.threads, needed)
+        assert reader.__self__.rules.in_memory_bytes == plan.memory // 2
+        time.sleep(0.02)
+        ledger.add(-plan.memory)
+        return {"source": [], "files": {}, "findings": [], "engine": {}, "timings": {}}
+
+    monkeypatch.setattr(task, "run_case", run_case)
+    monkeypatch.setattr(task, "_slot", threading.local())
+    (tmp_path / "shares").mkdir()
+    shares.divide_memory_in(str(tmp_path / "shares"))
+    with ThreadPoolExecutor(3) as slots:
+        outcomes = list(slots.map(task.perform_in_slot, [plan.to_json() for plan in plans]))
+        for _ in range(3):
+            slots.submit(close_workplace)
+    assert [outcome.plan for outcome in outcomes] == plans
+    assert all(outcome.done for outcome in outcomes), outcomes
+    share, most = 3 << 20, 9 << 20
+    assert ledger.most <= most
+    memory, threads, needed = allowed.pop("large")
+    assert share < needed
+    assert memory == min(most, -(-needed // share) * share) > share
+    assert threads == memory // share
+    assert {row[:2] for row in allowed.values()} == {(share, 1)}
+
+
+def peek_of(reader):
+    return reader.__self__.peek
+
+
+def close_workplace() -> None:
+    if workplace := getattr(task._slot, "workplace", None):
+        workplace.close()
+
+
+def test_a_run_with_a_large_case_gives_the_bytes_of_one_with_all_memory(
+    plans, tmp_path, monkeypatch
+):
+    for number in range(5):
+        write_pair(tmp_path / "in", number)
+    (tmp_path / "large.nii.gz").rename(tmp_path / "in" / "volume-5.nii.gz")
+    run(tmp_path / "in", tmp_path / "plenty", scheduler="serial", backend="numpy")
+    monkeypatch.setattr(workforce, "available_memory", lambda: 2 * (16 << 20))
+    report = run(tmp_path / "in", tmp_path / "scarce", workers=2, backend="numpy")
+    assert not report.failures
+    assert contents(tmp_path / "scarce") == contents(tmp_path / "plenty")
+
+
+class ShortOfMemory:
+    """An executor on which one case runs out of memory unless it has all of it."""
+
+    window, lost = 2, ""
+
+    def __init__(self) -> None:
+        self.waiting: list[CasePlan] = []
+        self.beside: list[tuple[CasePlan, int]] = []
+
+    @property
+    def inflight(self) -> int:
+        return len(self.waiting)
+
+    def submit(self, plan: CasePlan) -> None:
+        self.beside.append((plan, len(self.waiting)))
+        self.waiting.append(plan)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        plan = self.waiting.pop(0)
+        if plan.case.id == "large" and plan.memory < 9 << 20:
+            failure = task.explain(plan, MemoryShortage("large needs 0.01 GiB"))
+            return [Outcome(plan, failed=failure)]
+        return [Outcome(plan, done=CaseDone(plan.case.id))]
+
+    def state(self) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        self.waiting.clear()
+
+
+def test_a_case_short_of_memory_is_tried_again_alone_with_all_of_it_and_one_thread(plans, tmp_path):
+    executor, outcomes = ShortOfMemory(), []
+    crew = Crew(lambda: executor, Interrupts(1.0), tmp_path, Run(), lambda event: None)
+    crew.work([replace(plan, threads=4) for plan in plans], outcomes.append)
+    crew.finish()
+    assert len(outcomes) == len(plans)
+    assert all(outcome.done for outcome in outcomes)
+    (first, _), (again, beside) = [row for row in executor.beside if row[0].case.id == "large"]
+    assert (first.memory, first.threads, first.shares) == (3 << 20, 4, 3)
+    assert (again.memory, again.threads, again.shares) == (9 << 20, 1, 1)
+    assert beside == 0
+    assert executor.beside[-1][0] is again, "the others go first"
+
+
+def test_a_suspect_runs_alone(plans):
+    backlog = Backlog(iter(plans[:2]), lambda plan: plan is plans[0])
+    assert backlog.draw(0) is plans[1]
+    assert backlog.draw(1) is None
+    assert backlog.draw(0) is plans[0]
+    assert backlog.draw(1) is None
+    assert backlog.is_empty

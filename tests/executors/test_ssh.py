@@ -1,0 +1,76 @@
+"""SSH clusters, over an SSH server on loopback that executes on this machine."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import gpuprep
+from gpuprep.config.cluster import ClusterSpec, Ssh
+from gpuprep.executors.clusters.ssh import SshHosts, connect_options
+from gpuprep.values.errors import UsageError
+
+pytest.importorskip("asyncssh", reason="pip install 'gpuprep[ssh]'")
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The folder of a server that lets in the key ``user``."""
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    script = Path(__file__).parents[1] / "support" / "ssh_server.py"
+    process = subprocess.Popen([sys.executable, str(script), str(folder)])
+    deadline = time.monotonic() + 60
+    while not (folder / "port").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield folder
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+def spec(server) -> ClusterSpec:
+    ssh = Ssh(
+        hosts=("127.0.0.1", "127.0.0.1"),
+        port=int((server / "port").read_text()),
+        key=str(server / "user"),
+        known_hosts=str(server / "known_hosts"),
+    )
+    return ClusterSpec(kind="ssh", memory="1GiB", ssh=ssh)
+
+
+def test_a_run_on_hosts(server, spec, cohort_folder, tmp_path):
+    report = gpuprep.run(cohort_folder, tmp_path / "out", config=gpuprep.Config(cluster=spec))
+    assert report.exit_code == 0
+    assert report.finished.done == 4
+    commands = (server / "commands").read_text().splitlines()
+    started = [command for command in commands if "dask_spec" in command]
+    assert len(started) == 3, "a scheduler and two workers"
+    assert not (tmp_path / "out/.cluster").exists(), "keys outlive the run"
+
+
+def test_a_host_that_is_not_known_is_refused(server, spec, tmp_path):
+    (server / "known_hosts").write_text("")
+    with pytest.raises(UsageError, match="did not start"):
+        SshHosts(spec, 300.0, tmp_path / "scratch").open()
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_what_is_not_given_is_left_to_ssh():
+    assert connect_options(Ssh(hosts=("a",))) == {"port": 22}
+
+
+def test_workers_of_one_host_take_turns_over_its_devices(spec, tmp_path):
+    cluster = SshHosts(spec, 300.0, tmp_path / "scratch")
+    client = cluster.open()
+    try:
+        client.wait_for_workers(2, timeout=60)
+        seen = client.run(os.getenv, "CUDA_VISIBLE_DEVICES")
+    finally:
+        cluster.close(kill=True)
+    assert sorted(seen.values()) == ["0", "1"]

@@ -1,0 +1,343 @@
+"""The sandbox: the same scans as in this process, and no file, signal or deadline harms the parent."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from gpuprep.io.reader import peek, read
+from gpuprep.io.rules import ReadRules
+from gpuprep.io.sandbox import child as sandbox_child
+from gpuprep.io.sandbox import parent as module
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.shared_voxels import SharedMemory, map_voxels
+from gpuprep.io.scan import Scan
+from gpuprep.values.case import Source
+from gpuprep.values.errors import CaseError, InputError, InternalError, MemoryShortage, ReaderCrash
+
+pytestmark = pytest.mark.timeout(120)
+RULES = ReadRules()
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox() as shared:
+        yield shared
+
+
+@pytest.fixture
+def volume(tmp_path) -> Source:
+    """A compressed NIfTI file of 64×64×64 int16 voxels."""
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 64), np.int16)
+    path = tmp_path / "体积 ü.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1, 2, 3, 1])), path)
+    return Source(str(path))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_until_gone(pid: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(pid)
+
+
+HOSTILE = ["nasty_nifti", "nasty_dicom", "ge_tilt_varspacing_ct"]
+
+
+def test_every_hostile_file_ends_as_in_this_process(scans, sandbox):
+    """No crash, no hang: a scan with the same voxels, or the same error word for word."""
+    paths = [path for name in HOSTILE for path in sorted((scans / name).rglob("*"))]
+    sources = [Source(str(path)) for path in [*paths, scans / "ge_tilt_varspacing_ct"]]
+    assert len(sources) > 140
+    for source in sources:
+        here, there = told(read, source, RULES), told(sandbox.read, source)
+        assert type(here) is type(there)
+        if not isinstance(here, Scan):
+            assert (str(here), here.advice) == (str(there), there.advice)
+            continue
+        assert there.to_json() == here.to_json()
+        for volume, expected in zip(there.volumes, here.volumes, strict=True):
+            np.testing.assert_array_equal(volume.array, expected.array)
+        assert sandbox.peek(source) == peek(source, RULES)
+
+
+def told(action: Callable[..., Scan], *arguments: object) -> Scan | CaseError:
+    try:
+        return action(*arguments)
+    except CaseError as error:
+        return error
+
+
+def test_arrays_outlive_the_sandbox_and_are_private(volume):
+    with Sandbox() as short_lived:
+        first, second = short_lived.read(volume), short_lived.read(volume)
+        first.volumes[0].array[:] = 7
+    expected = read(volume, RULES).volumes[0].array
+    assert (first.volumes[0].array == 7).all()
+    np.testing.assert_array_equal(second.volumes[0].array, expected)
+
+
+def test_the_child_starts_late_and_stays(volume):
+    with Sandbox() as own:
+        assert own.pid is None
+        own.read(volume)
+        child = own.pid
+        own.read(volume)
+        assert own.pid == child
+    assert own.pid is None
+    wait_until_gone(child)
+
+
+def test_the_child_is_replaced_after_enough_reads(volume):
+    with Sandbox(recycle_after=2) as own:
+        pids = set()
+        for _ in range(4):
+            own.peek(volume)
+            pids.add(own.pid)
+        assert len(pids - {None}) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_a_dying_child_is_an_error_of_its_file_alone(sandbox, volume, number):
+    sandbox.peek(volume)
+    child = sandbox.pid
+    os.kill(child, signal.SIGSTOP)  # so that it surely dies while it has the request
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(sandbox.read, volume)
+        time.sleep(0.2)
+        os.kill(child, number)
+        os.kill(child, signal.SIGCONT)
+        with pytest.raises(ReaderCrash, match=number.name) as error:
+            reading.result(30)
+    assert error.value.path == volume.path
+    assert error.value.retry == "crash"
+    assert sandbox.read(volume).volumes[0].array.shape == (64, 64, 64)
+    wait_until_gone(child)
+
+
+def test_a_child_that_dies_idle_is_nobody_s_fault(sandbox, volume):
+    sandbox.peek(volume)
+    child = sandbox.pid
+    os.kill(child, signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # all its threads are gone, not yet reaped
+    assert sandbox.peek(volume) == peek(volume, RULES)
+    assert sandbox.pid != child
+
+
+def test_a_hanging_child_is_stopped_at_the_deadline(volume):
+    with Sandbox(ReadRules(timeout_seconds=2)) as own:
+        own.peek(volume)
+        child = own.pid
+        os.kill(child, signal.SIGSTOP)
+        start = time.monotonic()
+        with pytest.raises(ReaderCrash, match=r"exceeded 2 s"):
+            own.read(volume)
+        assert 2 <= time.monotonic() - start < 8
+        wait_until_gone(child)
+        assert own.read(volume).format == "nifti1"
+
+
+def test_an_interrupt_leaves_no_answer_for_the_next_question(volume, monkeypatch):
+    with Sandbox() as own:
+        own.peek(volume)
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module.Wire, "receive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                own.read(volume)
+        assert own.peek(volume) == peek(volume, RULES)
+
+
+def test_the_memory_of_the_child_is_capped(tmp_path):
+    path = tmp_path / "large.nii"
+    with path.open("wb") as file:
+        header = nibabel.Nifti1Image(np.zeros((8, 8, 8), np.int16), np.eye(4)).header
+        header.set_data_shape((600, 600, 600))
+        header["vox_offset"] = 352
+        file.write(header.binaryblock[:344] + b"n+1\0" + bytes(4))
+        file.truncate(352 + 2 * 600**3)  # sparse
+    with Sandbox(ReadRules(memory_bytes=200_000_000)) as own:
+        with pytest.raises(MemoryShortage, match=r"432,000,000.*200,000,000"):
+            own.read(Source(str(path)))
+        child = own.pid
+        assert own.peek(Source(str(path))).decoded_bytes == 2 * 600**3
+        assert own.pid == child
+
+
+def test_errors_of_the_file_system_stay_what_they_are(volume):
+    described = sandbox_child._described(OSError(5, "Input/output error", "x"), volume, 0)
+    error = module._error(described, volume)
+    assert isinstance(error, OSError)
+    assert (error.errno, error.filename) == (5, "x")
+    described = sandbox_child._described(ZeroDivisionError("oops"), volume, 0)
+    assert isinstance(module._error(described, volume), InternalError)
+
+
+def test_a_missing_file_is_an_input_error(sandbox, tmp_path):
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*No such file"):
+        sandbox.read(Source(str(tmp_path / "gone.nii")))
+
+
+def test_threads_take_turns(sandbox, volume):
+    expected = read(volume, RULES).volumes[0].array
+    with ThreadPoolExecutor(4) as pool:
+        for scan in pool.map(sandbox.read, [volume] * 12):
+            np.testing.assert_array_equal(scan.volumes[0].array, expected)
+
+
+def test_nothing_leaks(sandbox, volume, tmp_path):
+    (tmp_path / "bad.nii").write_bytes(b"junk")
+    sandbox.read(volume)
+
+    def descriptors(pid: int | str) -> int:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+    gc.collect()
+    before = descriptors("self"), descriptors(sandbox.pid)
+    for _ in range(20):
+        sandbox.read(volume)
+        with pytest.raises(InputError):
+            sandbox.read(Source(str(tmp_path / "bad.nii")))
+    gc.collect()
+    assert (descriptors("self"), descriptors(sandbox.pid)) == before
+    assert not list(Path("/dev/shm").glob("*gpuprep*"))
+
+
+PARENT = """
+import signal, sys
+from gpuprep.case import Source
+from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.scan import Scan
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+own = Sandbox()
+own.peek(Source(sys.argv[1]))
+print(own.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_child_goes_when_its_parent_is_gone(volume, number):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, volume.path],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    with parent:
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.send_signal(number)
+        parent.wait(20)
+    wait_until_gone(child)
+
+
+def test_the_child_survives_a_ctrl_c_at_the_terminal(sandbox, volume):
+    sandbox.peek(volume)
+    child = sandbox.pid
+    assert os.getpgid(child) != os.getpgid(0)
+    os.kill(child, signal.SIGINT)
+    sandbox.peek(volume)
+    assert sandbox.pid == child
+
+
+def test_the_child_sees_a_bare_environment(volume, monkeypatch):
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    with Sandbox() as own:
+        own.peek(volume)
+        environment = Path(f"/proc/{own.pid}/environ").read_bytes()
+        limits = Path(f"/proc/{own.pid}/limits").read_text()
+    assert b"hunter2" not in environment
+    core = next(line for line in limits.splitlines() if line.startswith("Max core"))
+    assert core.split()[4:6] == ["0", "0"]
+
+
+def _read_in_daemon(path: str, results: multiprocessing.SimpleQueue) -> None:
+    with Sandbox() as own:
+        results.put(own.read(Source(path)).volumes[0].array.shape)
+
+
+def test_it_works_inside_a_daemonic_process(volume):
+    """Dask's workers are daemonic processes, which multiprocessing forbids to have children."""
+    context = multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    worker = context.Process(target=_read_in_daemon, args=(volume.path, results), daemon=True)
+    worker.start()
+    worker.join(60)
+    assert results.get() == (64, 64, 64)
+
+
+def test_importing_it_loads_no_image_library():
+    script = "import gpuprep.io.sandbox.parent, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    heavy = {"SimpleITK", "nibabel", "pydicom", "isal", "scipy", "dask"}
+    assert not heavy & {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_a_child_that_cannot_start_says_why(volume, monkeypatch):
+    monkeypatch.setattr(
+        module, "_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
+    )
+    with (
+        Sandbox() as own,
+        pytest.raises(InternalError, match=r"before it was ready.*(encodings|PYTHONHOME)"),
+    ):
+        own.read(volume)
+
+
+@pytest.mark.parametrize("trick", ["short", "unsealed"])
+def test_voxels_that_could_be_cut_later_are_refused(trick):
+    """A mapped file that shrinks kills the process that reads it; a hostile child could do that."""
+    if trick == "short":
+        memory = SharedMemory()
+        memory.allocate((10, 10), np.dtype("i2"))
+        descriptor = os.dup(memory.take()[0])
+        memory.drop()
+    else:
+        descriptor = os.memfd_create("x")
+        os.ftruncate(descriptor, 400)
+    with pytest.raises(ReaderCrash, match="announced"):
+        map_voxels(descriptor, (10, 10, 2), "i2")
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(descriptor)
+
+
+def test_rules_survive_the_wire(volume):
+    rules = ReadRules(max_voxels=1000, policy={"W_FEW_SLICES": "error"}, gap_fraction=0.5)
+    assert ReadRules.from_json(rules.to_json()) == rules
+    with Sandbox(rules) as own, pytest.raises(InputError, match=r"E_LIMIT.*1,000"):
+        own.read(volume)
+
+
+def test_closing_waits_for_the_read_that_runs(sandbox, volume):
+    done = []
+    reader = threading.Thread(target=lambda: done.append(sandbox.read(volume)))
+    reader.start()
+    reader.join(30)
+    sandbox.close()
+    assert len(done) == 1
+    assert sandbox.pid is None

@@ -1,0 +1,291 @@
+"""Our results against arrays made by other tools' own functions (``tests/goldens``; versions in its JSON).
+
+Images, grids and boxes are compared as they are. Label maps are compared wherever the vote has one
+winner: votes are counted here in whole numbers, so exact ties are known. Ours must follow the written
+rule everywhere (in a tie the nearest label if it is among the tied, else the lowest). nnU-Net's must be
+the same voxel for voxel but in ties, where batchgenerators compares SciPy's float64 sums and their
+last bit may break a tie that is one; there its label must still be one of the tied.
+"""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config, Resample
+from gpuprep.io.scan import Scan
+from gpuprep.ops.axis import axis_weights
+from gpuprep.ops.crop import nonzero_box
+from gpuprep.ops.labels import resample_labels
+from gpuprep.ops.resample import resample
+from gpuprep.preprocess.grid import separate_axis
+from gpuprep.preprocess.pipeline import run_case
+from gpuprep.preprocess.task import CasePlan
+from gpuprep.store.reader import open_case
+from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.grids import map_shape, map_spacing
+from gpuprep.values.volume import Volume
+
+FOLDER = Path(__file__).parents[1] / "goldens"
+TOLD: dict[str, Any] = json.loads((FOLDER / "goldens.json").read_text("utf-8"))
+CASES = list(TOLD["nnunet"])
+NOISE = {
+    "doubled": None,
+    "halved": None,
+    "thirds": None,
+    "generic": None,
+    "separate_z": 0,
+    "separate_y": 1,
+    "separate_x": 2,
+}
+
+
+@lru_cache
+def goldens(name: str) -> dict[str, np.ndarray]:
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def of_case(name: str, what: str) -> np.ndarray:
+    return goldens("nnunet")[f"{name}/{what}"]
+
+
+def nnunet_config(name: str) -> Config:
+    """nnU-Net's defaults for a case, in our words."""
+    told = TOLD["nnunet"][name]
+    ct = TOLD["ct"]
+    chains = {
+        "ct": [
+            {"clip": {"low": ct["percentile_00_5"], "high": ct["percentile_99_5"]}},
+            {"zscore": {"mean": ct["mean"], "std": ct["std"]}},
+        ],
+        "zscore": [{"zscore": {}}],
+        "two": [{"zscore": {}}],
+        "masked": [{"zscore": {"over": "foreground"}}],
+    }
+    masked = {"fill_holes": True, "outside": "zero"}
+    image = {
+        "orientation": "keep",
+        "crop": {"to": "nonzero"},
+        "foreground": masked if told["chain"] == "masked" else {},
+        "intensity": chains[told["chain"]],
+        "resample": {"spacing": told["target"][::-1], "grid": "nnunet", "separate_z": "auto"},
+    }
+    return parse_config({"image": image, "store": {"dtype": "float32", "fsync": "never"}})
+
+
+def made(name: str, folder: Path) -> Any:
+    """The case as our worker stores it."""
+    geometry = Geometry(of_case(name, "label").shape, tuple(TOLD["nnunet"][name]["spacing"][::-1]))
+    arrays = {f"{k}": channel for k, channel in enumerate(of_case(name, "image"))}
+    arrays["label"] = of_case(name, "label")
+
+    def read(source: Source) -> Scan:
+        return Scan((Volume(arrays[source.path], geometry),), (), (), "golden")
+
+    images = tuple(Source(path) for path in arrays if path != "label")
+    case = Case(name, images, (LabelSource((Source("label"),)),))
+    run_case(CasePlan(case, str(folder), "digest"), nnunet_config(name), read)
+    return open_case(folder / "cases" / f"{name}.zarr")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_whole_case_equals_nnunet(name: str, tmp_path: Path) -> None:
+    case = made(name, tmp_path)
+    expected = of_case(name, "stored_image")
+    image = np.asarray(case.image).reshape((-1, *case.geometry.shape))
+    assert image.shape == expected.shape
+    assert case.record["geometry"]["crop"] == TOLD["nnunet"][name]["box"]
+    for channel, wanted in zip(image, expected, strict=True):
+        assert np.abs(channel - wanted).max() <= 1e-6 * np.ptp(wanted)
+    assert case.record["mapping"]["separate_axis"] == TOLD["nnunet"][name]["separate_axis"]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("ct")])
+def test_labels_of_a_whole_case_equal_nnunet(name: str, tmp_path: Path) -> None:
+    """Where nothing is outside the foreground; there nnU-Net has -1, which a case of ours never has."""
+    label = np.asarray(made(name, tmp_path).labels["segmentation"])
+    votes = Votes(of_case(name, "label"), label.shape, TOLD["nnunet"][name]["separate_axis"])
+    clear = ~votes.tie
+    np.testing.assert_array_equal(label[clear], of_case(name, "stored_label")[clear])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_labels_equal_nnunet_but_for_exact_ties(name: str) -> None:
+    """With the -1 outside the foreground as one more label."""
+    axis = TOLD["nnunet"][name]["separate_axis"]
+    check_labels(of_case(name, "cropped_label"), of_case(name, "stored_label"), axis)
+
+
+@pytest.mark.parametrize("name", NOISE)
+def test_labels_of_noise_equal_nnunet_but_for_exact_ties(name: str) -> None:
+    rules = goldens("nnunet_rules")
+    ties, apart = check_labels(
+        rules[f"noise/{name}/label"], rules[f"noise/{name}/result"], NOISE[name]
+    )
+    assert ties > 20
+    if name in ("doubled", "halved"):  # halves and quarters are exact in floating point, too
+        assert not apart
+
+
+class Votes:
+    """The linear vote at every output voxel, counted in whole numbers.
+
+    With edges aligned, input coordinates are whole multiples of 1 / 2m, so weights are whole numbers out
+    of 2m per axis.
+    """
+
+    def __init__(self, labels: np.ndarray, shape: tuple[int, ...], axis: int | None) -> None:
+        sizes = list(zip(labels.shape, shape, strict=True))
+        tables = [
+            np.eye(n, dtype=np.int64)[nearest(n, m)] if k == axis else linear_table(n, m)
+            for k, (n, m) in enumerate(sizes)
+        ]
+        self.values = np.unique(labels)
+        counts = [
+            np.einsum(
+                "zyx,az,by,cx->abc", (labels == value).astype(np.int64), *tables, optimize=True
+            )
+            for value in self.values
+        ]
+        self.tied = np.stack(counts) == np.max(counts, 0)
+        self.tie = self.tied.sum(0) > 1
+        self.nearest = labels[np.ix_(*[nearest(n, m) for n, m in sizes])]
+
+    def among_tied(self, label: np.ndarray) -> np.ndarray:
+        """Whether each label is a winner, or one of several."""
+        return (self.tied & (self.values[:, None, None, None] == label)).any(0)
+
+    def winner(self) -> np.ndarray:
+        """The winner; in a tie the nearest label if it is among the tied, else the lowest."""
+        lowest = self.values[self.tied.argmax(0)]
+        return np.where(self.among_tied(self.nearest), self.nearest, lowest)
+
+
+def linear_table(n: int, m: int) -> np.ndarray:
+    """Weights times 2m of linear interpolation, int64 ``(m, n)``."""
+    below, rest = np.divmod((2 * np.arange(m) + 1) * n - m, 2 * m)
+    table = np.zeros((m, n), np.int64)
+    for index, weight in ((below, 2 * m - rest), (below + 1, rest)):
+        np.add.at(table, (np.arange(m), np.clip(index, 0, n - 1)), weight)
+    return table
+
+
+def nearest(n: int, m: int) -> np.ndarray:
+    """The nearest input voxel, the upper one of two: ``floor((k + ½) n / m)``."""
+    return (2 * np.arange(m) + 1) * n // (2 * m)
+
+
+def check_labels(labels: np.ndarray, foreign: np.ndarray, axis: int | None) -> tuple[int, int]:
+    """Compare ours and nnU-Net's; returns how many ties there are, and how many it decided otherwise."""
+    votes = Votes(labels, foreign.shape, axis)
+    mapping = map_shape(Geometry(labels.shape), foreign.shape)
+    ours = resample_labels(labels, mapping, interpolation="linear", separate_axis=axis)
+    np.testing.assert_array_equal(ours, votes.winner())
+    np.testing.assert_array_equal(foreign[~votes.tie], ours[~votes.tie])
+    assert votes.among_tied(foreign).all()
+    return np.count_nonzero(votes.tie), np.count_nonzero(foreign != ours)
+
+
+def test_shapes_equal_nnunet() -> None:
+    table = [
+        goldens("nnunet_rules")[f"shape/{key}"] for key in ("length", "own", "target", "result")
+    ]
+    for length, own, target, result in zip(*(column.tolist() for column in table), strict=True):
+        mapping = map_spacing(Geometry((1, 1, length), (own, 1, 1)), (target, 1, 1), "nnunet")
+        assert mapping.shape[2] == max(1, result)  # nnU-Net may give an axis no voxel at all
+
+
+def test_the_separate_axis_is_the_one_of_nnunet() -> None:
+    table = [goldens("nnunet_rules")[f"axis/{key}"] for key in ("own", "target", "auto_always")]
+    seen = set()
+    for own, target, expected in zip(*(column.tolist() for column in table), strict=True):
+        geometry = Geometry((9, 9, 9), tuple(own[::-1]))
+        for rule, axis in zip(("auto", "always"), expected, strict=True):
+            resample_to = Resample(spacing=tuple(target[::-1]), separate_z=rule)
+            found = separate_axis(geometry, resample_to)
+            assert found == (None if axis < 0 else axis), (own, target, rule)
+            seen.add((rule, found))
+    assert len(seen) == 8  # each axis and none, by each rule
+
+
+def test_slices_are_picked_as_nnunet_does_but_halfway() -> None:
+    """SciPy's coordinate may lose the last bit halfway between two slices; we always take the upper."""
+    foreign = goldens("nnunet_rules")["slices/picks"]
+    start = apart = 0
+    for n in range(1, 49):
+        for m in range(1, 49):
+            theirs, start = foreign[start : start + m], start + m
+            ours = axis_weights(n, m, n / m, (n / m - 1) / 2, "nearest").indices
+            np.testing.assert_array_equal(ours, nearest(n, m))
+            differ = ours != theirs
+            halfway = (2 * np.arange(m) + 1) * n % (2 * m) == 0
+            assert (halfway | ~differ).all()
+            apart += np.count_nonzero(differ)
+    assert start == len(foreign)
+    assert apart < 0.001 * len(foreign)
+
+
+def test_boxes_equal_nnunet() -> None:
+    rules = goldens("nnunet_rules")
+    for image, edges in zip(rules["crop/images"], rules["crop/boxes"], strict=True):
+        whole = tuple(
+            slice(0, n) for n in image.shape[1:]
+        )  # what an empty image keeps, here and there
+        box = nonzero_box(list(image)) or whole
+        assert [[part.start, part.stop] for part in box] == edges.tolist()
+
+
+PEERS = [
+    ("monai", "", "linear", "nearest"),
+    ("torchio", "", "linear", "nearest"),
+    ("itk", "/linear", "linear", "nearest"),
+    ("itk", "/cubic", "cubic", "mirror"),
+]
+
+
+@pytest.mark.parametrize("name", list(TOLD["grids"]))
+@pytest.mark.parametrize(("tool", "kind", "interpolation", "boundary"), PEERS)
+def test_grids_and_values_equal_the_tool_of_the_convention(
+    tool, kind, interpolation, boundary, name
+) -> None:
+    image, affine, expected, expected_affine = (
+        goldens(tool)[f"{name}{kind}/{part}"]
+        for part in ("image", "affine", "result", "result_affine")
+    )
+    geometry = Geometry.from_affine_ras(affine, image.shape)
+    mapping = map_spacing(geometry, tuple(TOLD["grids"][name]["target"]), tool)
+    assert mapping.shape == expected.shape
+    np.testing.assert_allclose(mapping.on(geometry).affine_ras, expected_affine, atol=1e-12)
+    inside = expected > -9000  # beyond half a voxel past the edge ITK fills in
+    assert inside.mean() > 0.95
+    result = resample(image, mapping, interpolation=interpolation, boundary=boundary)
+    assert np.abs(result - expected)[inside].max() <= 3e-7 * np.ptp(image.astype(float))
+
+
+@pytest.mark.parametrize("code", ["LPS", "RAS", "SAR", "ILA", "PIR"])
+def test_orientations_equal_monai(code: str) -> None:
+    image, affine, expected, expected_affine = (
+        goldens("monai")[f"{code}/{part}"]
+        for part in ("image", "affine", "result", "result_affine")
+    )
+    geometry, turn = Geometry.from_affine_ras(affine, image.shape).reorient(code)
+    np.testing.assert_array_equal(turn.view(image), expected)
+    np.testing.assert_allclose(geometry.affine_ras, expected_affine, atol=1e-12)
+
+
+def test_sizes_equal_torchio_but_where_its_floor_slips() -> None:
+    """TorchIO's floor has no tolerance: ``n · s / t`` that should be whole may lose a voxel; ours never."""
+    table = [goldens("torchio")[f"sizes/{key}"] for key in ("length", "own", "target", "result")]
+    slipped = 0
+    for n, own, target, result in zip(*(column.tolist() for column in table), strict=True):
+        mapping = map_spacing(Geometry((1, 1, n), (own, 1, 1)), (target, 1, 1), "torchio")
+        whole = n * round(own * 100) % round(target * 100) == 0
+        slipped += whole and mapping.shape[2] == result + 1
+        assert mapping.shape[2] in (max(1, result), result + whole)
+    assert slipped  # the table holds such a case

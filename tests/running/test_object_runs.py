@@ -1,0 +1,248 @@
+"""Runs whose output is an object store: watched, killed and taken over, and worked on by other hosts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from dask.distributed import LocalCluster
+from support.cohorts import contents, run, write_pair
+from support.runs import call, command, end, finish, wait_for_stop
+from support.stored import store_cohort
+
+import gpuprep
+from gpuprep.config.cluster import ClusterSpec, Tls
+from gpuprep.executors.admission import examine
+from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.executors.clusters.cluster import tls_security
+from gpuprep.ledger import hold as desk
+from gpuprep.ledger.failures import group_failures
+from gpuprep.ledger.hold import open_desk
+from gpuprep.ledger.index import rebuild_manifest
+from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE, case_folder
+from gpuprep.store.objects.upload import upload_case
+from gpuprep.store.places import ObjectPath
+from gpuprep.training import Foreground, PatchDataset, PatchLoader
+from gpuprep.values.errors import StoreError, UsageError
+from gpuprep.values.events import CaseDone
+
+pytest.importorskip("obstore")
+pytest.importorskip("moto.server")
+
+
+def contents_of(url: str, folder: Path) -> dict[str, bytes]:
+    """What ``contents`` says of a copy of the output."""
+    place = ObjectPath(url)
+    for name, _ in place.walk():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((place / name).read_bytes())
+    return contents(folder)
+
+
+def versions_of_records(url: str) -> dict[str, str]:
+    place = ObjectPath(url)
+    records = [name for name, _ in place.walk() if name.endswith(RECORD_FILE)]
+    return {name: (place / name).stat().etag for name in records}
+
+
+def test_status_and_failures_are_there_during_the_run_and_after_it(tmp_path, url):
+    source = tmp_path / "in"
+    source.mkdir()
+    for number in range(2):
+        write_pair(source, number)
+    broken = source / "volume-1.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:900])
+    seen = []
+
+    def look(event):
+        if isinstance(event, CaseDone):
+            seen.append(gpuprep.status(url).state)
+
+    assert run(source, url, listeners=[look], command=f"gpuprep run in {url}").exit_code == 1
+    assert seen == ["running"]
+    state = gpuprep.status(url)
+    assert (state.state, state.done, state.failed) == ("finished", 1, 1)
+    (group,) = group_failures(url)
+    assert group.cases == ("volume-1",)
+    assert group.retry == f"gpuprep run in {url} --only=volume-1"
+    assert json.loads(call("status", url, "--json", check=1).stdout)["failed"] == 1
+    assert call("failures", url, "--ids", check=0).stdout == "volume-1\n"
+
+    write_pair(source, 1)
+    assert run(source, url, retry_failed=True).exit_code == 0
+    assert group_failures(url) == ()
+    assert call("status", url, check=0).stdout.split()[:2] == [url, "finished"]
+
+
+def test_what_changes_is_uploaded_while_the_output_is_held(url, monkeypatch):
+    monkeypatch.setattr(desk, "_RENEWED_EVERY", 0.05)
+    state = ObjectPath(url) / STATUS_FILE
+
+    def wait_for(content):
+        deadline = time.monotonic() + 20
+        while not (state.is_file() and state.read_bytes() == content):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    with open_desk(url) as held:
+        file = held.folder / STATUS_FILE
+        file.parent.mkdir()
+        for content in (b"first", b"second"):
+            file.write_bytes(content)
+            wait_for(content)
+        file.unlink()
+    assert not state.is_file()
+    assert not held.folder.exists()
+
+
+def test_the_list_of_cases_is_made_anew(cohort_folder, url):
+    run(cohort_folder, url, limit=2)
+    place = ObjectPath(url)
+    before = sorted((place / MANIFEST_FILE).read_bytes().splitlines())
+    place.delete([MANIFEST_FILE, "cases/volume-1.zarr/record.json"])
+    assert rebuild_manifest(url) == (1, ("volume-1",))
+    assert (place / MANIFEST_FILE).read_bytes().splitlines() == before[:1]
+    assert "1 cases listed" in call("index", url, check=1).stdout
+    with open_desk(url):
+        assert "another run" in call("index", url, check=2).stderr
+
+
+@pytest.mark.parametrize("ask", [gpuprep.status, group_failures, rebuild_manifest])
+def test_a_prefix_without_an_output_is_named(url, ask):
+    with pytest.raises(StoreError, match=f"{url} is no gpuprep output"):
+        ask(url)
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_taken_over_and_finished(some, clean, tmp_path, url, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    with monkeypatch.context() as armed:
+        armed.setenv("GPUPREP_FAILPOINTS", "before_manifest=stop:2")
+        process = subprocess.Popen(
+            command(some, url, "local"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    wait_for_stop(process)
+    os.kill(process.pid, signal.SIGKILL)
+    end(process)
+    assert gpuprep.status(url).state == "died"
+    survivors = versions_of_records(url)
+    assert survivors
+    assert len(survivors) < len(list(some.glob("volume-*")))
+
+    resumed = finish(some, url)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert survivors.items() <= versions_of_records(url).items(), "a case was redone"
+    assert contents_of(url, tmp_path / "copy") == clean
+    assert list((ObjectPath(url) / ".staging").walk()) == []
+    assert gpuprep.status(url).state == "finished"
+    assert not list(scratch.glob("gpuprep-desk-*"))
+    assert not list(scratch.glob("gpuprep-slot-*"))
+
+
+def test_a_run_of_another_host_is_taken_over_once_it_is_silent(cohort_folder, url, monkeypatch):
+    elsewhere = {"attempt": "0123456789ab-1-1-feed", "at": 0}
+    (ObjectPath(url) / ".staging/.run.json").write(json.dumps(elsewhere).encode())
+    with pytest.raises(UsageError, match="another run"):
+        run(cohort_folder, url, limit=1)
+    monkeypatch.setattr(desk, "_EXPIRES", -2.0)  # times of a store are whole seconds
+    assert run(cohort_folder, url, limit=1).exit_code == 0
+
+
+@pytest.fixture
+def far_worker(tmp_path, url, monkeypatch):
+    """The config of a cluster whose one worker does not see the temporary folder of this process."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    ca, cert, key = make_certificates(tmp_path / "keys")
+    tls = Tls(ca=str(ca), cert=str(cert), key=str(key))
+    with LocalCluster(
+        n_workers=0,
+        processes=False,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=tls_security(tls),
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        silence_logs=50,
+    ) as cluster:
+        address = cluster.scheduler_address
+        config = tmp_path / "cluster.yaml"
+        named = f"{{ca: {ca}, cert: {cert}, key: {key}}}"
+        config.write_text(f"cluster: {{kind: existing, address: '{address}', tls: {named}}}\n")
+        worker = [sys.executable, "-m", "gpuprep.cli.app", "worker", "-c", str(config)]
+        apart = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"']
+        if subprocess.run([*apart, "sh", "true"], capture_output=True, check=False).returncode:
+            pytest.skip("mount namespaces cannot be made here")
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen([*apart, "sh", *worker], stdout=log, stderr=log)
+        try:
+            cluster.wait_for_workers(1, timeout=60)
+            monkeypatch.setattr(tempfile, "tempdir", str(hidden))
+            yield ClusterSpec(kind="existing", address=address, tls=tls)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.mark.slow
+def test_workers_need_not_see_the_folder_of_the_run(far_worker, cohort_folder, tmp_path, url):
+    cluster_wide = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
+    config = gpuprep.Config.model_validate({**cluster_wide, "cluster": far_worker})
+    report = gpuprep.run(cohort_folder, url, config=config)
+    assert (report.exit_code, report.finished.done) == (0, 4)
+    assert run(cohort_folder, tmp_path / "plain", config=cluster_wide).exit_code == 0
+    assert contents_of(url, tmp_path / "copy") == contents(tmp_path / "plain")
+    assert not any("token" in name for name, _ in ObjectPath(url).walk())
+    with pytest.raises(UsageError, match="does not see the output"):
+        gpuprep.run(cohort_folder, Path(tempfile.gettempdir()) / "out", config=config)
+
+
+def test_a_cluster_that_needs_a_folder_is_refused(cohort_folder, url):
+    ssh = {"cluster": {"kind": "ssh", "ssh": {"hosts": ["one"]}}}
+    with pytest.raises(UsageError, match="kind ssh keeps its keys"):
+        run(cohort_folder, url, config=ssh, scheduler=None)
+
+
+def test_a_training_epoch_equals_one_over_the_folder(tmp_path, url):
+    torch = pytest.importorskip("torch")
+    root = store_cohort(tmp_path / "stored")
+    place = ObjectPath(url)
+    (place / "gpuprep.json").write(b"{}")
+    for number in range(5):
+        assert upload_case(case_folder(root, f"case_{number}"), place, f"case_{number}")
+
+    def epoch(cohort, **options):
+        dataset = PatchDataset(
+            cohort, patch=(16, 16, 16), sampler=Foreground("organ"), samples=12, seed=3
+        )
+        return list(PatchLoader(dataset, batch_size=3, **options))
+
+    near = epoch(root)
+    assert len(near) == 4
+    for far in (epoch(url), epoch(url, workers=2, start_method="forkserver")):
+        for one, other in zip(near, far, strict=True):
+            assert (one["case"], one.keys()) == (other["case"], other.keys())
+            assert torch.equal(one["labels"]["organ"], other["labels"]["organ"])
+            for name in ("image", "start"):
+                assert torch.equal(one[name], other[name])
+
+
+def test_a_worker_that_cannot_read_the_store_says_why(url):
+    token = ObjectPath(url) / ".token"
+    terms = {"inputs": (), "backend": "numpy", "output": url, "file": token.url, "token": "ours"}
+    assert f"does not see the output {url}: " in examine(terms)["lacks"][0]
+    token.write(b"theirs")
+    assert "sees another file" in examine(terms)["lacks"][0]
+    token.write(b"ours")
+    assert examine(terms)["lacks"] == []

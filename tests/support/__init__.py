@@ -1,0 +1,1 @@
+"""What several test files use: small inputs, runs, and stand-ins for devices and services."""

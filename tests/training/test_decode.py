@@ -1,0 +1,338 @@
+"""Batches decoded on a device hold what the dataset reads on the CPU, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numcodecs.zstd
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernels.cuda_on_cpu.cpu_module import missing
+from support import fake_cupy
+from support.numpy_driver import DeviceFailure, NumpyDriver
+from support.nvcomp_stand_in import Codec, nvcomp_stand_in
+from support.stored import SHAPES, store_cohort, voxels_of
+
+from gpuprep.device.cuda import CudaDriver
+from gpuprep.device.decoder import Extents
+from gpuprep.store.case import write_case, write_record
+from gpuprep.store.codecs import preset
+from gpuprep.store.layout import case_folder
+from gpuprep.store.shard import write_encoded_shard
+from gpuprep.training import Foreground, Grid, PatchDataset
+from gpuprep.training.device import DeviceBatches
+from gpuprep.training.gather import surroundings
+from gpuprep.values.errors import BackendError, CorruptStoreError, DeviceLost, UsageError
+from gpuprep.values.geometry import Geometry
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
+
+PATCH = (12, 16, 24)
+
+
+class CpuDecoder:
+    """zstd on the CPU in the decoder's place; it writes as late as a device may."""
+
+    def __init__(self, driver: NumpyDriver) -> None:
+        self._driver = driver
+
+    def decode(self, encoded: Any, frames: Extents, decoded: Any, chunks: Extents) -> None:
+        self._driver.flush()
+        pieces = zip(frames.offsets, frames.sizes, chunks.offsets, chunks.sizes, strict=True)
+        for source, length, target, size in pieces:
+            frame = encoded[source : source + length].tobytes()
+            numcodecs.zstd.decompress(frame, decoded[target : target + size])
+
+
+def device_batches(
+    dataset: PatchDataset, batch_size: int = 2, driver: NumpyDriver | None = None, **more: Any
+) -> DeviceBatches:
+    driver = driver or NumpyDriver()
+    return DeviceBatches(dataset, batch_size, driver, lambda: CpuDecoder(driver), **more)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return store_cohort(tmp_path_factory.mktemp("out"), codec="gpu")
+
+
+def assert_same(batches: Any, dataset: PatchDataset, size: int) -> None:
+    """All batches of the epoch are what the samples of the dataset are."""
+    keys = dataset.keys()
+    seen = 0
+    for batch in batches:
+        samples = [dataset[key] for key in keys[seen : seen + size]]
+        seen += len(samples)
+        assert batch["case"] == [sample["case"] for sample in samples]
+        for name in ("start", "epoch", "number"):
+            assert np.asarray(batch[name]).tolist() == [
+                np.asarray(sample[name]).tolist() for sample in samples
+            ]
+        assert_equal(batch.get("image"), [s["image"] for s in samples if "image" in s])
+        for name in dataset.labels:
+            assert_equal(batch["labels"][name], [sample["labels"][name] for sample in samples])
+    assert seen == len(keys)
+
+
+def assert_equal(made: Any, wanted: list[np.ndarray]) -> None:
+    if not wanted:
+        assert made is None
+        return
+    assert made.dtype == wanted[0].dtype
+    assert made.shape == (len(wanted), *wanted[0].shape)
+    assert made.tobytes() == np.stack(wanted).tobytes()
+
+
+@pytest.mark.parametrize("patch", [PATCH, (8, 8, 8), (40, 5, 33), (3, 50, 1)])
+@pytest.mark.parametrize("chunk_aligned", [False, True])
+def test_batches_equal_the_samples(root: Path, patch: Any, chunk_aligned: bool) -> None:
+    dataset = PatchDataset(
+        root,
+        patch=patch,
+        sampler=Foreground("organ"),
+        samples=11,
+        chunk_aligned=chunk_aligned,
+        image_padding=-7,
+        label_padding=9,
+    )
+    driver = NumpyDriver()
+    batches = device_batches(dataset, 3, driver, consumer=lambda: 42)
+    assert len(batches) == 4
+    assert_same(batches, dataset, 3)
+    assert driver.followed == [42] * 5  # once when it was opened
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u2", "f2", "i4", "u4", "f4", "i8", "u8", "f8"])
+@pytest.mark.parametrize("channels", [0, 3])
+def test_every_dtype_with_missing_chunks(tmp_path: Path, kind: str, channels: int) -> None:
+    random = np.random.default_rng(0)
+    shape = (*([channels] if channels else []), 21, 20, 19)
+    image = random.integers(0, 100, shape).astype(kind)
+    image[..., 8:16, :16, :] = 0  # whole chunks, which are not stored
+    label = np.zeros((21, 20, 19), np.int16)
+    store_one(tmp_path, image, {"organ": label})
+    dataset = PatchDataset(tmp_path, patch=(13, 17, 27), sampler=Grid(), image_padding=3)
+    assert_same(device_batches(dataset, 2), dataset, 2)
+
+
+def store_one(root: Path, image: np.ndarray | None, labels: dict[str, np.ndarray]) -> None:
+    """A cohort of one case, ``only``, in chunks of 8."""
+    geometry = Geometry(next(iter(labels.values())).shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    folder = case_folder(root, "only")
+    more = {"geometry": geometry, "chunk": 8, "codec": "gpu", "durable": False}
+    files = write_case(folder, image=image, labels=labels, **more)
+    write_record(folder, {"files": files}, durable=False)
+
+
+def test_labels_alone(tmp_path: Path) -> None:
+    labels = {"a": np.ones((9, 9, 9), np.uint8), "b": np.full((9, 9, 9), 300, np.int32)}
+    store_one(tmp_path, None, labels)
+    dataset = PatchDataset(tmp_path, patch=(4, 9, 11), samples=3, label_padding=2)
+    assert_same(device_batches(dataset), dataset, 2)
+
+
+def test_a_batch_without_any_stored_chunk(tmp_path: Path) -> None:
+    store_one(tmp_path, np.zeros((9, 9, 9), np.float32), {"a": np.zeros((9, 9, 9), np.uint8)})
+    dataset = PatchDataset(tmp_path, patch=(4, 9, 11), samples=3, image_padding=2)
+    assert_same(device_batches(dataset), dataset, 2)
+
+
+def test_epochs_go_on_and_memory_is_kept(root: Path) -> None:
+    dataset = PatchDataset(root, patch=PATCH, samples=6)
+    driver = NumpyDriver()
+    batches = device_batches(dataset, 2, driver)
+    for epoch in range(3):
+        dataset.set_epoch(epoch)
+        assert_same(batches, dataset, 2)
+    pinned = driver.pinned_bytes
+    assert_same(batches, dataset, 2)
+    assert driver.pinned_bytes == pinned
+    assert driver.arrays.live < 1 << 20
+
+
+def test_a_batch_stays_while_the_next_is_made(root: Path) -> None:
+    dataset = PatchDataset(root, patch=PATCH, samples=8)
+    kept = list(device_batches(dataset))
+    assert_same(kept, dataset, 2)
+
+
+def test_memory_is_taken_before_the_training_is_waited_for(root: Path) -> None:
+    """Otherwise it could be that of a dropped batch which the training has still to read."""
+
+    class Watched(NumpyDriver):
+        taken: ClassVar[list[int]] = []
+
+        def follow(self, stream: int) -> None:
+            assert not self._queue, "work was queued before"
+            self.taken.append(self.arrays.live)
+
+    driver = Watched()
+    sizes = []
+    for batch in device_batches(PatchDataset(root, patch=PATCH, samples=2), 2, driver):
+        sizes.append(batch["image"].nbytes + batch["labels"]["organ"].nbytes)
+    assert len(sizes) == 1
+    assert driver.taken[-1] > sizes[0]
+
+
+def test_stopping_in_mid_epoch_leaves_nothing_running(root: Path) -> None:
+    dataset = PatchDataset(root, patch=PATCH, samples=8)
+    batches = iter(device_batches(dataset))
+    next(batches)
+    batches.close()
+    assert next(batches, None) is None
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_a_damaged_chunk_is_an_error_that_names_the_file(tmp_path: Path, place: float) -> None:
+    root = store_cohort(tmp_path, codec="gpu")
+    shard = case_folder(root, "case_1") / "0" / "c" / "0" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[int(len(content) * place)] ^= 4
+    shard.write_bytes(content)
+    dataset = PatchDataset(root, patch=SHAPES[1], cases=["case_1"], samples=1)
+    with pytest.raises(CorruptStoreError, match=r"case_1\.zarr.*damaged"):
+        list(device_batches(dataset))
+
+
+def test_a_frame_of_another_size_never_reaches_the_device(tmp_path: Path) -> None:
+    store_one(tmp_path, None, {"a": np.ones((8, 8, 8), np.uint8)})
+    shard = case_folder(tmp_path, "only") / "labels" / "a" / "0" / "c" / "0" / "0" / "0"
+    frame = preset("gpu", np.dtype("u1")).encode(np.zeros(8**3 + 1, np.uint8))
+    shard.unlink()
+    write_encoded_shard(shard, [frame], count=1, fsync=False)
+    dataset = PatchDataset(tmp_path, patch=(8, 8, 8), samples=1)
+    with pytest.raises(CorruptStoreError, match="says 513 bytes, the chunk has 512"):
+        list(device_batches(dataset))
+
+
+def test_another_codec_is_refused_when_opening(tmp_path: Path) -> None:
+    dataset = PatchDataset(store_cohort(tmp_path), patch=PATCH)
+    with pytest.raises(BackendError, match="blosc, and a device decodes plain zstd") as caught:
+        device_batches(dataset)
+    assert "codec: gpu" in caught.value.advice
+
+
+def test_patches_of_unlike_dtypes_are_no_batch(tmp_path: Path) -> None:
+    label = {"a": np.ones((9, 9, 9), np.uint8)}
+    store_one(tmp_path, np.ones((9, 9, 9), np.float32), label)
+    other = case_folder(tmp_path, "other")
+    geometry = Geometry((9, 9, 9), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+    more = {"geometry": geometry, "chunk": 8, "codec": "gpu", "durable": False}
+    files = write_case(other, image=np.ones((9, 9, 9), np.int16), labels=label, **more)
+    write_record(other, {"files": files}, durable=False)
+    dataset = PatchDataset(tmp_path, patch=(4, 4, 4))
+    with pytest.raises(UsageError, match="does not go into a batch"):
+        list(device_batches(dataset))
+
+
+def test_a_padding_beyond_the_dtype_is_refused(root: Path) -> None:
+    dataset = PatchDataset(root, patch=(40, 40, 40), label_padding=-1)
+    with pytest.raises(UsageError, match="padding of -1"):
+        list(device_batches(dataset))
+
+
+def test_a_lost_device_says_so(root: Path) -> None:
+    driver = NumpyDriver()
+    batches = device_batches(PatchDataset(root, patch=PATCH), 2, driver)
+    driver.failing_after = 0
+    with pytest.raises(DeviceLost, match="stopped working") as caught:
+        list(batches)
+    assert isinstance(caught.value.__cause__, DeviceFailure)
+
+
+def test_a_decoder_that_errs_is_found_when_opening(root: Path) -> None:
+    class Wrong(CpuDecoder):
+        def decode(self, encoded: Any, frames: Extents, decoded: Any, chunks: Extents) -> None:
+            super().decode(encoded, frames, decoded, chunks)
+            decoded[chunks.offsets[-1] + (64 << 10)] ^= 1
+
+    driver = NumpyDriver()
+    with pytest.raises(RuntimeError, match="1,048,576 bytes was decoded wrongly"):
+        DeviceBatches(PatchDataset(root, patch=PATCH), 2, driver, lambda: Wrong(driver))
+
+
+@st.composite
+def boxes_inside(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[slice, ...]]:
+    shape = draw(st.tuples(*[st.integers(1, 6)] * 3))
+    ends = [sorted(draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in shape]
+    return shape, tuple(slice(*pair) for pair in ends)
+
+
+@given(boxes_inside())
+def test_a_box_and_its_surroundings_cover_the_whole_once(drawn: Any) -> None:
+    shape, box = drawn
+    counts = np.zeros(shape, int)
+    for part in (box, *surroundings(box, shape)):
+        counts[part] += 1
+    assert (counts == 1).all()
+
+
+@given(st.lists(st.integers(0, 100)))
+def test_pieces_lie_apart_at_multiples_of_16(sizes: list[int]) -> None:
+    pieces = Extents()
+    assert [pieces.add(size) for size in sizes] == pieces.offsets
+    assert not any(offset % 16 for offset in (*pieces.offsets, pieces.end))
+    ends = [offset + size for offset, size in zip(pieces.offsets, sizes, strict=True)]
+    for end, following in itertools.zip_longest(ends, pieces.offsets[1:], fillvalue=pieces.end):
+        assert end <= following < end + 16
+
+
+def test_the_way_through_cupy_and_nvcomp(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
+    dataset = PatchDataset(root, patch=PATCH, samples=5)
+    with fake_cupy.installed():
+        assert_same(DeviceBatches(dataset, 2, CudaDriver()), dataset, 2)
+
+
+def test_errors_of_nvcomp_say_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
+    with fake_cupy.installed():
+        batches = DeviceBatches(PatchDataset(root, patch=PATCH), 2, CudaDriver())
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise RuntimeError("nvcompErrorCannotDecompress")
+
+        monkeypatch.setattr(Codec, "decode", refuse)
+        with pytest.raises(DeviceLost, match=r"nvCOMP did not decode .*chunks: nvcompError"):
+            list(batches)
+
+
+def test_nvcomp_has_what_is_used() -> None:
+    nvcomp = pytest.importorskip("nvidia.nvcomp", reason="nvCOMP is not installed")
+    assert nvcomp.BitstreamKind.RAW.name == "RAW"
+    signatures = (
+        nvcomp.Codec.__init__.__doc__,
+        nvcomp.Codec.decode.__doc__,
+        nvcomp.as_arrays.__doc__,
+    )
+    words = ("algorithm", "bitstream_kind", "cuda_stream"), ("BatchArray", "out: object")
+    wanted = (*words, ("buffer: object", "offsets: list[int]", "sizes: list[int]", "cuda_stream"))
+    for text, names in zip(signatures, wanted, strict=True):
+        assert not [name for name in names if name not in text]
+
+
+@pytest.mark.gpu
+def test_a_real_device_agrees(root: Path) -> None:
+    cupy = pytest.importorskip("cupy")
+    pytest.importorskip("nvidia.nvcomp")
+    if not cupy.cuda.is_available():
+        pytest.skip("no CUDA device answers through CuPy")
+
+    def to_host(batch: dict[str, Any]) -> dict[str, Any]:
+        labels = {name: cupy.asnumpy(each) for name, each in batch["labels"].items()}
+        return batch | {"image": cupy.asnumpy(batch["image"]), "labels": labels}
+
+    dataset = PatchDataset(root, patch=(40, 17, 33), samples=9, image_padding=-7, label_padding=9)
+    assert_same(DeviceBatches(dataset, 4, CudaDriver(), deliver=to_host), dataset, 4)
+
+
+def test_the_voxels_of_the_cohort_are_unlike(root: Path) -> None:
+    """Otherwise a batch of wrong places could be equal."""
+    image, label = voxels_of(1)
+    assert len(np.unique(image)) == image.size
+    assert set(np.unique(label)) == {0, 1, 2}
