@@ -12,7 +12,7 @@ import gpuprep
 from gpuprep.config.file import parse_config
 from gpuprep.executors import dask
 from gpuprep.executors.base import Outcome
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.workforce import Workforce
 from gpuprep.values.events import CaseDone, Event, RunStarted
 from simulation import SimulatedCluster, measured_stages
@@ -93,7 +93,7 @@ def hand_to_dask(request: dict[str, Any], watch: Watch) -> dict[str, Any]:
 
 def do_nothing(fields: dict[str, Any]) -> Outcome:
     """What a worker does with a case here."""
-    plan = CasePlan.from_json(fields)
+    plan = CaseTask.from_json(fields)
     return Outcome(plan, done=CaseDone(plan.case.id))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.executors.base import Outcome
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseDone, CaseFailed
 
 Stages = Mapping[str, float]
@@ -60,7 +60,7 @@ class SimulatedCluster:
     def inflight(self) -> int:
         return len(self._running)
 
-    def submit(self, plan: CasePlan) -> None:
+    def submit(self, plan: CaseTask) -> None:
         self._tick()
         stages = self._random.choice(self._stages)
         factor = self._random.lognormvariate(0, 0.5)  # volumes of a cohort differ in size
@@ -74,7 +74,7 @@ class SimulatedCluster:
         self._submitted += 1
 
     def _outcome(
-        self, plan: CasePlan, seconds: float, stages: tuple[tuple[str, float], ...]
+        self, plan: CaseTask, seconds: float, stages: tuple[tuple[str, float], ...]
     ) -> Outcome:
         case_id = plan.case.id
         if self._random.random() < self._faults:

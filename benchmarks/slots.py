@@ -29,7 +29,7 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.executors.task import perform_in_slot
 from gpuprep.ledger.output import claim
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, LabelSource, Source
 from phantom import SPACING, ct, labels
 from timing import machine, versions
@@ -112,7 +112,7 @@ def run_slots(
         image, label = sources[number % len(sources)]
         labelled = (LabelSource((Source(label),)),)
         case = Case(f"case{number % 20}", (Source(image),), labelled)  # disk for twenty is enough
-        plan = CasePlan(
+        plan = CaseTask(
             case, str(output), config.digest, backend=backend, threads=threads, replace=True
         )  # type: ignore[arg-type]
         outcome = perform_in_slot(plan.to_json())

@@ -15,7 +15,7 @@ from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.ledger.output import claim
 from gpuprep.preprocess.pipeline import run_case
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.reader import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from paths import Stages, Task, Work
@@ -27,7 +27,7 @@ def prepare(task: Task) -> Work:
     claim(Path(task.folder), config, overwrite=False)
     label = (LabelSource((Source(task.label),)),) if task.label else ()
     case = Case("case", (Source(task.image),), label)
-    plan = CasePlan(case, task.folder, config.digest, threads=task.threads)
+    plan = CaseTask(case, task.folder, config.digest, threads=task.threads)
 
     def work() -> Stages:
         with threadpool_limits(1):

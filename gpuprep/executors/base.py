@@ -1,4 +1,4 @@
-"""The seam between deciding what to do and where it is done: plans in, outcomes out."""
+"""The seam between deciding what to do and where it is done: tasks in, outcomes out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gpuprep.ops.statistics import Histogram
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseDone, CaseFailed
 
 WORKER_DIED = "WORKER_DIED"
@@ -17,7 +17,7 @@ WORKER_DIED = "WORKER_DIED"
 class Outcome:
     """How one task ended: exactly one of ``done``, ``histograms``, ``failed`` and ``stop`` is set."""
 
-    plan: CasePlan
+    task: CaseTask
     done: CaseDone | None = None
     histograms: tuple[Histogram, ...] | None = None
     failed: CaseFailed | None = None
@@ -27,7 +27,7 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Runs plans somewhere. Not thread-safe: one coordinator drives it."""
+    """Runs tasks somewhere. Not thread-safe: one coordinator drives it."""
 
     @property
     def window(self) -> int:
@@ -41,7 +41,7 @@ class Executor(Protocol):
     def inflight(self) -> int:
         """Tasks that were submitted and have not been returned yet."""
 
-    def submit(self, plan: CasePlan) -> None:
+    def submit(self, task: CaseTask) -> None:
         """Take one task; never blocks for long."""
 
     def wait(self, seconds: float) -> list[Outcome]:

@@ -1,4 +1,4 @@
-"""Runs plans on the workers of a Dask cluster.
+"""Runs tasks on the workers of a Dask cluster.
 
 At most a window of tasks is known to the scheduler, each under a key of its own: Dask blames every task
 assigned to a worker that dies, so few may be assigned. Workers on other hosts are examined when they join,
@@ -26,7 +26,7 @@ from gpuprep.executors.messages import perform_and_tell, unpack
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import perform_in_slot
 from gpuprep.preprocess.failure import explain
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseFailed, Listener
 
 _LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
@@ -35,16 +35,16 @@ _KEYS_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """A plan handed out; ``workers`` are those it may go to, None for any."""
+class _Submitted:
+    """A task handed out; ``workers`` are those it may go to, None for any."""
 
     future: Future  # a dropped future is cancelled
-    plan: CasePlan
+    task: CaseTask
     workers: list[str] | None
 
 
 class DaskExecutor:
-    """Runs plans on as many workers as a cluster has at the moment."""
+    """Runs tasks on as many workers as a cluster has at the moment."""
 
     def __init__(
         self, cluster: Cluster, *, terms: Terms | None = None, tell: Listener = lambda event: None
@@ -54,8 +54,8 @@ class DaskExecutor:
         self._told: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         self._topic = f"gpuprep-{uuid.uuid4().hex}"
         self._reviewed = 0.0
-        self._running: dict[str, _Task] = {}
-        self._held: list[CasePlan] = []  # for want of any worker
+        self._running: dict[str, _Submitted] = {}
+        self._held: list[CaseTask] = []  # for want of any worker
         self._client = cluster.open()
         try:
             self._client.subscribe_topic(self._topic, lambda event: self._told.put(event[1]))
@@ -73,22 +73,22 @@ class DaskExecutor:
     def inflight(self) -> int:
         return len(self._running) + len(self._held)
 
-    def submit(self, plan: CasePlan) -> None:
+    def submit(self, task: CaseTask) -> None:
         if not self._roster.admitted:
-            self._held.append(plan)
+            self._held.append(task)
             return
-        key = f"{plan.task}-{uuid.uuid4().hex}"
+        key = f"{task.kind}-{uuid.uuid4().hex}"
         workers = self._roster.restriction
         future = self._client.submit(
             perform_and_tell,
             perform_in_slot,
-            plan.to_json(),
+            task.to_json(),
             self._topic,
             key=key,
             pure=False,
             workers=workers,
         )
-        self._running[key] = _Task(future, plan, workers)
+        self._running[key] = _Submitted(future, task, workers)
         if key_split.cache_info().currsize > _KEYS_REMEMBERED:  # it would keep 100,000 of our keys
             key_split.cache_clear()
 
@@ -98,15 +98,15 @@ class DaskExecutor:
         ended = self._ended()
         outcomes = []
         for message in self._messages(0 if ended else seconds):
-            task = self._running.pop(message["key"], None)  # None: done elsewhere since
-            if task is not None:
-                outcomes.append(unpack(task.plan, message["outcome"]))
-                task.future.release()
+            sent = self._running.pop(message["key"], None)  # None: done elsewhere since
+            if sent is not None:
+                outcomes.append(unpack(sent.task, message["outcome"]))
+                sent.future.release()
         for key in ended & self._running.keys():
-            task = self._running[key]
-            if task.future.status == "error":
+            sent = self._running[key]
+            if sent.future.status == "error":
                 del self._running[key]
-                outcomes.append(_failure(task.future, task.plan))
+                outcomes.append(_failure(sent.future, sent.task))
             else:
                 self.lost = "the Dask scheduler has dropped a task"
         return outcomes
@@ -125,25 +125,25 @@ class DaskExecutor:
         if time.monotonic() < self._reviewed + _REVIEW_SECONDS:
             return set()
         self._reviewed = time.monotonic()
-        return {key for key, task in self._running.items() if task.future.status != "pending"}
+        return {key for key, sent in self._running.items() if sent.future.status != "pending"}
 
     def _look_after(self) -> None:
         """Lost workers are replaced, and what waited for them goes to others; or no more will come."""
         self._cluster.tend()
         admitted = self._roster.admitted
-        for key, task in list(self._running.items()):
-            if task.workers is not None and not admitted.keys() & set(task.workers):
+        for key, sent in list(self._running.items()):
+            if sent.workers is not None and not admitted.keys() & set(sent.workers):
                 del self._running[key]
-                task.future.cancel()
-                self._held.append(task.plan)
+                sent.future.cancel()
+                self._held.append(sent.task)
         held, self._held = self._held, []
-        for plan in held:
-            self.submit(plan)
+        for task in held:
+            self.submit(task)
         if self.inflight and self._roster.empty_seconds > self._cluster.patience:
             self.lost = f"there has been no worker for {self._roster.empty_seconds:.0f} s"
 
     def state(self) -> dict[str, Any]:
-        tasks = {task.plan.case.id: task.future.status for task in self._running.values()}
+        tasks = {sent.task.case.id: sent.future.status for sent in self._running.values()}
         workers = self._roster.state()
         return {"workers": workers, "tasks": tasks, "distributed": distributed.__version__}
 
@@ -155,11 +155,11 @@ class DaskExecutor:
         self._cluster.close(kill=kill)
 
 
-def _failure(future: Future, plan: CasePlan) -> Outcome:
+def _failure(future: Future, task: CaseTask) -> Outcome:
     """What a future without a result says."""
     error = future.exception()
     if not isinstance(error, KilledWorker):
-        return Outcome(plan, failed=explain(plan, error))
+        return Outcome(task, failed=explain(task, error))
     message = "its worker process died (killed, or out of memory)"
-    failure = CaseFailed(plan.case.id, "crash", WORKER_DIED, message, retry="crash")
-    return Outcome(plan, failed=failure)
+    failure = CaseFailed(task.case.id, "crash", WORKER_DIED, message, retry="crash")
+    return Outcome(task, failed=failure)

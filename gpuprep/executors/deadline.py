@@ -11,16 +11,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.files import append_line
 from gpuprep.store.layout import ATTEMPTS_FILE
 from gpuprep.values.errors import Overdue
 
 
 @contextmanager
-def killed_when_overdue(plan: CasePlan, seconds: float) -> Iterator[None]:
+def killed_when_overdue(task: CaseTask, seconds: float) -> Iterator[None]:
     """Kills this process when the block takes longer: nothing less ends a thread that hangs."""
-    timer = threading.Timer(seconds, _die, [plan])
+    timer = threading.Timer(seconds, _die, [task])
     timer.daemon = True
     timer.start()
     try:
@@ -29,16 +29,16 @@ def killed_when_overdue(plan: CasePlan, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _die(plan: CasePlan) -> NoReturn:
+def _die(task: CaseTask) -> NoReturn:
     with suppress(Exception):  # the reason is worth having, the end is worth more
-        line = {"task": plan.task, "case": plan.case.id, "class": "deadline"}
-        append_line(Path(plan.output) / ATTEMPTS_FILE, line)
+        line = {"task": task.kind, "case": task.case.id, "class": "deadline"}
+        append_line(Path(task.output) / ATTEMPTS_FILE, line)
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("unreachable")
 
 
 @contextmanager
-def raised_when_overdue(plan: CasePlan, seconds: float) -> Iterator[None]:
+def raised_when_overdue(task: CaseTask, seconds: float) -> Iterator[None]:
     """Raises Overdue in the block when it takes longer, as soon as Python runs again in it.
 
     Native code is not interrupted. Python handles signals in the main thread only; in another one there is

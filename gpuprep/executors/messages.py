@@ -16,21 +16,21 @@ from distributed import get_worker
 
 from gpuprep.executors.base import Outcome
 from gpuprep.ops.statistics import Histogram
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
 
 def perform_and_tell(
     perform: Callable[[dict[str, Any]], Outcome], fields: dict[str, Any], topic: str
 ) -> None:
-    """On a worker: run a plan given as JSON, and tell the topic's listener under the task's key."""
+    """On a worker: run a task given as JSON, and tell the topic's listener under the task's key."""
     worker = get_worker()
     key = worker.get_current_task()
     worker.log_event(topic, {"key": key, "outcome": pack(perform(fields))})
 
 
 def pack(outcome: Outcome) -> str:
-    """An outcome as JSON in ASCII, without its plan, which the listener knows.
+    """An outcome as JSON in ASCII, without its task, which the listener knows.
 
     Names of files that are no UTF-8 come through, too.
     """
@@ -44,12 +44,12 @@ def pack(outcome: Outcome) -> str:
     return json.dumps(fields)
 
 
-def unpack(plan: CasePlan, text: str) -> Outcome:
-    """What ``pack`` gave, for its plan."""
+def unpack(task: CaseTask, text: str) -> Outcome:
+    """What ``pack`` gave, for its task."""
     fields = json.loads(text)
     histograms = fields["histograms"]
     return Outcome(
-        plan,
+        task,
         done=_done(fields["done"]) if fields["done"] else None,
         histograms=tuple(map(Histogram.from_json, histograms)) if histograms else None,
         failed=CaseFailed(**fields["failed"]) if fields["failed"] else None,

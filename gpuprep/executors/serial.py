@@ -1,4 +1,4 @@
-"""Runs plans one after another in this process; defines what every other executor must do."""
+"""Runs tasks one after another in this process; defines what every other executor must do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.executors.task import Workplace, perform
 from gpuprep.preprocess.failure import explain
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 
 
 class SerialExecutor:
@@ -21,31 +21,31 @@ class SerialExecutor:
     lost = ""
 
     def __init__(self) -> None:
-        self._waiting: deque[CasePlan] = deque()
+        self._waiting: deque[CaseTask] = deque()
         self._workplace: Workplace | None = None
 
     @property
     def inflight(self) -> int:
         return len(self._waiting)
 
-    def submit(self, plan: CasePlan) -> None:
-        self._waiting.append(plan)
+    def submit(self, task: CaseTask) -> None:
+        self._waiting.append(task)
 
     def wait(self, seconds: float) -> list[Outcome]:
         if not self._waiting:
             return []
-        plan = self._waiting.popleft()
-        if self._workplace is None or self._workplace.digest != plan.digest:
+        task = self._waiting.popleft()
+        if self._workplace is None or self._workplace.digest != task.digest:
             self._leave()
             try:
-                self._workplace = Workplace(plan)
+                self._workplace = Workplace(task)
             except Exception as error:
-                return [Outcome(plan, failed=explain(plan, error))]
+                return [Outcome(task, failed=explain(task, error))]
         with threadpool_limits(1):  # BLAS threads would fight with the engine's own
-            return [perform(plan, self._workplace, raised_when_overdue)]
+            return [perform(task, self._workplace, raised_when_overdue)]
 
     def state(self) -> dict[str, Any]:
-        return {"waiting": [plan.case.id for plan in self._waiting]}
+        return {"waiting": [task.case.id for task in self._waiting]}
 
     def close(self) -> None:
         self._waiting.clear()

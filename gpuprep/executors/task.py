@@ -1,4 +1,4 @@
-"""One task inside a worker: run the plan, and turn whatever happens into an outcome."""
+"""One task inside a worker: run the task, and turn whatever happens into an outcome."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.failure import _BRING_BACK, _MAKE_SPACE, _STOPPING, explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
-from gpuprep.preprocess.task import CasePlan, Stopwatch
+from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import InputError, RunStopped
 from gpuprep.values.events import CaseDone
 
-Deadline = Callable[[CasePlan, float], AbstractContextManager[None]]
-"""A block in which a plan may take so many seconds."""
+Deadline = Callable[[CaseTask, float], AbstractContextManager[None]]
+"""A block in which a task may take so many seconds."""
 
 
 class Workplace:
@@ -39,27 +39,27 @@ class Workplace:
     Cases for an object store are built in a local folder of the slot's own: the run's may be on another host.
     """
 
-    def __init__(self, plan: CasePlan) -> None:
-        output = to_place(plan.url or plan.output)
-        self.digest = plan.digest
+    def __init__(self, task: CaseTask) -> None:
+        output = to_place(task.url or task.output)
+        self.digest = task.digest
         self.config: Config = load_output_config(output)
         self.cohort: tuple[Histogram, ...] = load_fingerprint(output)[1]
-        self._folder = make_scratch("gpuprep-slot-") if plan.url else ""
-        plan = self.at_home(plan)
-        self.link = _open_link(self.config) if plan.backend == "cupy" else None
-        self._sandbox = Sandbox(_rules(self.config, plan))
+        self._folder = make_scratch("gpuprep-slot-") if task.url else ""
+        task = self.at_home(task)
+        self.link = _open_link(self.config) if task.backend == "cupy" else None
+        self._sandbox = Sandbox(_rules(self.config, task))
 
-    def reader(self, plan: CasePlan) -> Sandbox:
-        """A reader that takes as much memory as the plan allows."""
-        rules = _rules(self.config, plan)
+    def reader(self, task: CaseTask) -> Sandbox:
+        """A reader that takes as much memory as the task allows."""
+        rules = _rules(self.config, task)
         if rules != self._sandbox.rules:
             self._sandbox.close()
             self._sandbox = Sandbox(rules)
         return self._sandbox
 
-    def at_home(self, plan: CasePlan) -> CasePlan:
-        """The plan with a folder that this host has."""
-        return replace(plan, output=self._folder) if self._folder else plan
+    def at_home(self, task: CaseTask) -> CaseTask:
+        """The task with a folder that this host has."""
+        return replace(task, output=self._folder) if self._folder else task
 
     def close(self) -> None:
         self._sandbox.close()
@@ -73,26 +73,26 @@ def _open_link(config: Config) -> Link:
     return open_link(config.cuda.memory)
 
 
-def _rules(config: Config, plan: CasePlan) -> ReadRules:
-    return ReadRules.of(config, root=plan.root, memory=plan.memory, scratch=plan.output)
+def _rules(config: Config, task: CaseTask) -> ReadRules:
+    return ReadRules.of(config, root=task.root, memory=task.memory, scratch=task.output)
 
 
-def perform(plan: CasePlan, workplace: Workplace, deadline: Deadline) -> Outcome:
-    """Run one plan; every error of the case becomes part of the outcome."""
+def perform(task: CaseTask, workplace: Workplace, deadline: Deadline) -> Outcome:
+    """Run one task; every error of the case becomes part of the outcome."""
     patience = workplace.config.run.deadline
     try:
-        with _admitted(workplace.at_home(plan), workplace) as admitted, deadline(plan, patience):
-            return replace(_run(admitted, workplace), plan=plan)
+        with _admitted(workplace.at_home(task), workplace) as admitted, deadline(task, patience):
+            return replace(_run(admitted, workplace), task=task)
     except RunStopped as error:
-        return Outcome(plan, stop=f"{error.message}; {error.advice}")
+        return Outcome(task, stop=f"{error.message}; {error.advice}")
     except OSError as error:
         if error.errno in _STOPPING:
-            return Outcome(plan, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")
-        return Outcome(plan, failed=explain(plan, error))
+            return Outcome(task, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")
+        return Outcome(task, failed=explain(task, error))
     except Exception as error:
-        if isinstance(error, InputError) and _input_has_gone(plan.root):
-            return Outcome(plan, stop=f"nothing is left in the input {plan.root}; {_BRING_BACK}")
-        return Outcome(plan, failed=explain(plan, error))
+        if isinstance(error, InputError) and _input_has_gone(task.root):
+            return Outcome(task, stop=f"nothing is left in the input {task.root}; {_BRING_BACK}")
+        return Outcome(task, failed=explain(task, error))
 
 
 def _input_has_gone(root: str) -> bool:
@@ -106,29 +106,29 @@ def _input_has_gone(root: str) -> bool:
 
 
 @contextmanager
-def _admitted(plan: CasePlan, workplace: Workplace) -> Iterator[CasePlan]:
-    """The plan with as many shares of the memory as its case needs, once they are free."""
-    if plan.shares == 1 or not plan.memory or not shared_folder():
-        yield plan
+def _admitted(task: CaseTask, workplace: Workplace) -> Iterator[CaseTask]:
+    """The task with as many shares of the memory as its case needs, once they are free."""
+    if task.shares == 1 or not task.memory or not shared_folder():
+        yield task
         return
-    projection = project_case(plan.case, workplace.config, workplace.reader(plan).peek)
-    number = shares_for(projection.roomy_bytes, plan.memory, plan.shares)
-    with Shares(shared_folder(), plan.shares).taken(number):
-        yield replace(plan, memory=plan.memory * number, threads=plan.threads * number)
+    projection = project_case(task.case, workplace.config, workplace.reader(task).peek)
+    number = shares_for(projection.roomy_bytes, task.memory, task.shares)
+    with Shares(shared_folder(), task.shares).taken(number):
+        yield replace(task, memory=task.memory * number, threads=task.threads * number)
 
 
-def _run(plan: CasePlan, workplace: Workplace) -> Outcome:
+def _run(task: CaseTask, workplace: Workplace) -> Outcome:
     start, watch = time.perf_counter(), Stopwatch()
-    read = workplace.reader(plan).read
-    if plan.task == "measure":
-        return Outcome(plan, histograms=measure_case(plan, workplace.config, read))
-    record = run_case(plan, workplace.config, read, workplace.cohort, workplace.link, watch)
-    return _done(plan, record, time.perf_counter() - start, watch)
+    read = workplace.reader(task).read
+    if task.kind == "measure":
+        return Outcome(task, histograms=measure_case(task, workplace.config, read))
+    record = run_case(task, workplace.config, read, workplace.cohort, workplace.link, watch)
+    return _done(task, record, time.perf_counter() - start, watch)
 
 
-def _done(plan: CasePlan, record: dict[str, Any], seconds: float, watch: Stopwatch) -> Outcome:
+def _done(task: CaseTask, record: dict[str, Any], seconds: float, watch: Stopwatch) -> Outcome:
     event = CaseDone(
-        plan.case.id,
+        task.case.id,
         bytes_in=sum(entry["size"] for entry in record["source"]),
         bytes_out=sum(seal["size"] for seal in record["files"].values()),
         seconds=seconds,
@@ -136,23 +136,23 @@ def _done(plan: CasePlan, record: dict[str, Any], seconds: float, watch: Stopwat
         fallbacks=tuple(record["engine"].get("fallbacks", ())),
         stages=tuple(watch.spans),
     )
-    return Outcome(plan, done=event, stage_seconds=tuple(watch.seconds.items()))
+    return Outcome(task, done=event, stage_seconds=tuple(watch.seconds.items()))
 
 
 _slot = threading.local()
 
 
 def perform_in_slot(fields: dict[str, Any]) -> Outcome:
-    """Run a plan given as JSON, with a workplace kept by this thread between calls."""
-    plan = CasePlan.from_json(fields)
+    """Run a task given as JSON, with a workplace kept by this thread between calls."""
+    task = CaseTask.from_json(fields)
     workplace: Workplace | None = getattr(_slot, "workplace", None)
-    key = (plan.output, plan.digest)
+    key = (task.output, task.digest)
     if workplace is None or _slot.key != key:
         if workplace is not None:
             workplace.close()
         try:
-            workplace = Workplace(plan)
+            workplace = Workplace(task)
         except Exception as error:
-            return Outcome(plan, failed=explain(plan, error))
+            return Outcome(task, failed=explain(task, error))
         _slot.workplace, _slot.key = workplace, key
-    return perform(plan, workplace, killed_when_overdue)
+    return perform(task, workplace, killed_when_overdue)

@@ -14,7 +14,7 @@ from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.projection import Projection, check_memory, project_case
 from gpuprep.preprocess.reference import with_reference
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.errors import CaseError
 from gpuprep.values.events import CaseFailed
 
@@ -66,5 +66,5 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
                 check_memory(case.id, projection.least_bytes, memory)
                 projections.append(projection)
             except CaseError as error:
-                refused.append(explain(CasePlan(case, "", ""), error))
+                refused.append(explain(CaseTask(case, "", ""), error))
     return CohortPreview(found.layout, tuple(projections), tuple(refused), found.unmatched)

@@ -22,7 +22,7 @@ from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
 from gpuprep.preprocess.measure import Prepared, prepare
 from gpuprep.preprocess.record import describe, voxel_counts
-from gpuprep.preprocess.task import CasePlan, Stopwatch
+from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping
@@ -42,7 +42,7 @@ class Computed:
 
 
 def compute(
-    plan: CasePlan,
+    task: CaseTask,
     assembled: Assembled,
     config: Config,
     operations: Operations,
@@ -55,7 +55,7 @@ def compute(
     Raises:
         CaseError: the case cannot be done.
     """
-    prepared = prepare(plan, assembled, config, operations, findings, watch)
+    prepared = prepare(task, assembled, config, operations, findings, watch)
     rule = config.image.resample
     mapping, separate = map_grid(prepared.geometry, rule), separate_axis(prepared.geometry, rule)
     intensities = decide(prepared, findings, cohort)
@@ -73,7 +73,7 @@ def compute(
             for label in labels.values():
                 fill_beyond(label, prepared.geometry.shape, mapping, 0)
         counts = {name: voxel_counts(label) for name, label in labels.items()}
-    words = describe(plan, prepared, mapping, separate, intensities, findings)
+    words = describe(task, prepared, mapping, separate, intensities, findings)
     return Computed(image, labels, mapping.on(prepared.geometry), words | {"labels": counts})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.files import CHECK_DISK
 from gpuprep.values.errors import TRANSIENT, CaseError, GpuprepError, InputError, StoreError
 from gpuprep.values.events import CaseFailed
@@ -18,14 +18,14 @@ _MAKE_SPACE = "make space, then run the same command again; finished cases are k
 _STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
 
-def explain(plan: CasePlan, error: Exception) -> CaseFailed:
+def explain(task: CaseTask, error: Exception) -> CaseFailed:
     """What went wrong, for a person: kind, code, message, advice."""
     if isinstance(error, GpuprepError):
         retry = error.retry if isinstance(error, CaseError | StoreError) else "never"
         code = error.code if isinstance(error, InputError | StoreError) else error.kind.upper()
         path, details = (str(getattr(error, name, "")) for name in ("path", "details"))
         return CaseFailed(
-            plan.case.id,
+            task.case.id,
             error.kind,
             code,
             error.message,
@@ -38,12 +38,12 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
     if isinstance(error, MemoryError):
         advice = "use fewer workers or a machine with more memory"
         return CaseFailed(
-            plan.case.id, "memory", "MEMORY", "memory ran out", advice, "", details, "memory"
+            task.case.id, "memory", "MEMORY", "memory ran out", advice, "", details, "memory"
         )
     if isinstance(error, OSError):
         message = f"{error.filename or 'no file named'}: {error.strerror or error}"
         return CaseFailed(
-            plan.case.id,
+            task.case.id,
             "io",
             errno.errorcode.get(error.errno or 0, "OSERROR"),
             message,
@@ -52,7 +52,7 @@ def explain(plan: CasePlan, error: Exception) -> CaseFailed:
             retry="transient" if error.errno in TRANSIENT else "never",
         )
     return CaseFailed(
-        plan.case.id,
+        task.case.id,
         "bug",
         "BUG",
         f"{type(error).__name__}: {error}",

@@ -12,7 +12,7 @@ from gpuprep.ops import crop as crops
 from gpuprep.ops.operations import Held, Operations
 from gpuprep.ops.statistics import Distribution
 from gpuprep.preprocess.assemble import Assembled
-from gpuprep.preprocess.task import CasePlan, Stopwatch
+from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Box, Geometry
@@ -65,7 +65,7 @@ class Prepared:
 
 
 def prepare(
-    plan: CasePlan,
+    task: CaseTask,
     assembled: Assembled,
     config: Config,
     operations: Operations,
@@ -92,7 +92,7 @@ def prepare(
                 raise InputError(
                     "E_UNREADABLE",
                     f"channel {name} has no finite voxel",
-                    path=plan.case.images[0].path,
+                    path=task.case.images[0].path,
                 )
             if values.nan or values.inf:
                 low, high = values.minimum, values.maximum

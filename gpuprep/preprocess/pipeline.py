@@ -24,7 +24,7 @@ from gpuprep.preprocess.measure import prepare
 from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.preprocess.record import versions
-from gpuprep.preprocess.task import CasePlan, Stopwatch
+from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
 from gpuprep.store.objects.upload import upload_case
@@ -35,7 +35,7 @@ from gpuprep.values.findings import Findings
 
 
 def run_case(
-    plan: CasePlan,
+    task: CaseTask,
     config: Config,
     reader: Reader,
     cohort: tuple[Histogram, ...] = (),
@@ -45,7 +45,7 @@ def run_case(
     """Do one case and commit it; returns its record. ``watch`` is told the time of every stage.
 
     Doing a case twice is harmless: the second commit finds the first and discards itself, or replaces
-    it when the plan says so. A device that fails costs the case time, and nothing else: NumPy does it
+    it when the task says so. A device that fails costs the case time, and nothing else: NumPy does it
     again.
 
     Raises:
@@ -54,10 +54,10 @@ def run_case(
     """
     watch = watch or Stopwatch()
     findings = Findings(config.input.policy)
-    failpoint("before_read", plan.case.id)
+    failpoint("before_read", task.case.id)
     with watch("read"):
-        assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
-    host = HostOperations(plan.threads, make_room(plan, assembled, config))
+        assembled = assemble(task.case, config, reader, findings, threads=task.threads)
+    host = HostOperations(task.threads, make_room(task, assembled, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     computed = None
     if link is not None and link.lost:
@@ -67,36 +67,36 @@ def run_case(
             with link.session(bytes_on_device(assembled, config)):
                 operations = DeviceOperations(link, host)
                 computed = compute(
-                    plan, assembled, config, operations, findings.copy(), cohort, watch
+                    task, assembled, config, operations, findings.copy(), cohort, watch
                 )
             engine = {"backend": "cupy", "device": link.device, "fallbacks": operations.fallbacks}
         except DeviceLost as error:
             engine["fallbacks"] = [error.message]
     if computed is None:
-        computed = compute(plan, assembled, config, host, findings, cohort, watch)
-    return commit(plan, assembled, config, computed, engine, watch)
+        computed = compute(task, assembled, config, host, findings, cohort, watch)
+    return commit(task, assembled, config, computed, engine, watch)
 
 
-def measure_case(plan: CasePlan, config: Config, reader: Reader) -> tuple[Histogram, ...]:
+def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histogram, ...]:
     """The foreground histogram of every channel: one case's share of the cohort's statistics."""
     findings = Findings(config.input.policy)
-    assembled = assemble(plan.case, config, reader, findings, threads=plan.threads)
-    host = HostOperations(plan.threads)
-    prepared = prepare(plan, assembled, config, host, findings, Stopwatch())
+    assembled = assemble(task.case, config, reader, findings, threads=task.threads)
+    host = HostOperations(task.threads)
+    prepared = prepare(task, assembled, config, host, findings, Stopwatch())
     measured = [prepared.foreground_of(n, findings) for n in range(len(prepared.channels))]
     histograms = [values for values in measured if isinstance(values, Histogram)]
     if len(histograms) != len(measured):
         raise InputError(
             "E_PIXEL_TYPE",
             "cohort statistics are exact and need whole-number intensities; this case has fractions",
-            path=plan.case.images[0].path,
+            path=task.case.images[0].path,
             advice="use over: image or over: foreground, or give mean and std",
         )
     return tuple(histograms)
 
 
-def make_room(plan: CasePlan, assembled: Assembled, config: Config) -> Scratch:
-    """Memory for the case's results; what is beyond the plan's goes to disk.
+def make_room(task: CaseTask, assembled: Assembled, config: Config) -> Scratch:
+    """Memory for the case's results; what is beyond the task's goes to disk.
 
     Raises:
         MemoryShortage: the case does not fit slab by slab either.
@@ -104,8 +104,8 @@ def make_room(plan: CasePlan, assembled: Assembled, config: Config) -> Scratch:
     target = map_grid(assembled.geometry, config.image.resample).shape
     source, channels = assembled.geometry.shape, len(assembled.channels)
     needed = footprint(assembled.decoded_bytes, source, target, channels, config)
-    check_memory(plan.case.id, needed.working, plan.memory)
-    return Scratch(plan.output, needed.left_for_results(plan.memory))
+    check_memory(task.case.id, needed.working, task.memory)
+    return Scratch(task.output, needed.left_for_results(task.memory))
 
 
 def is_worth_it(assembled: Assembled, config: Config) -> bool:
@@ -123,7 +123,7 @@ def bytes_on_device(assembled: Assembled, config: Config) -> int:
 
 
 def commit(
-    plan: CasePlan,
+    task: CaseTask,
     assembled: Assembled,
     config: Config,
     computed: Computed,
@@ -132,7 +132,7 @@ def commit(
 ) -> dict[str, Any]:
     """Write the case into staging, its record last, and publish it with one rename or one upload."""
     store = config.store
-    with Staging(plan.output, plan.case.id) as staging:
+    with Staging(task.output, task.case.id) as staging:
         with watch("store"):
             files = write_case(
                 staging.folder,
@@ -144,16 +144,16 @@ def commit(
                     computed.labels,
                     computed.geometry,
                     count=store.pyramid,
-                    threads=plan.threads,
+                    threads=task.threads,
                 ),
                 chunk=store.chunk,
                 codec=store.codec,
-                threads=plan.threads,
+                threads=task.threads,
                 channel_names=assembled.channel_names,
                 label_names=assembled.label_names,
                 durable=store.fsync == "always",
             )
-        failpoint("after_shards", plan.case.id)
+        failpoint("after_shards", task.case.id)
         record = {
             **computed.record,
             "files": files,
@@ -164,11 +164,11 @@ def commit(
         }
         with watch("commit"):
             write_record(staging.folder, record, durable=store.fsync == "always")
-            failpoint("after_record", plan.case.id)
-            if plan.url:
+            failpoint("after_record", task.case.id)
+            if task.url:
                 upload_case(
-                    staging.folder, ObjectPath(plan.url), plan.case.id, replace=plan.replace
+                    staging.folder, ObjectPath(task.url), task.case.id, replace=task.replace
                 )
             else:
-                staging.publish(replace=plan.replace, durable=store.fsync != "never")
+                staging.publish(replace=task.replace, durable=store.fsync != "never")
     return record

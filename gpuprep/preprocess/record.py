@@ -14,7 +14,7 @@ from gpuprep.ops.statistics import label_counts
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.preprocess.measure import Prepared
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.findings import Findings
 from gpuprep.values.grids import GridMapping
 from gpuprep.values.version import __version__
@@ -23,7 +23,7 @@ SCHEMA = 1
 
 
 def describe(
-    plan: CasePlan,
+    task: CaseTask,
     prepared: Prepared,
     mapping: GridMapping,
     separate: int | None,
@@ -34,9 +34,9 @@ def describe(
     assembled = prepared.assembled
     return {
         "schema": SCHEMA,
-        "case": plan.case.id,
-        "digest": plan.digest,
-        "attributes": plan.case.attributes,
+        "case": task.case.id,
+        "digest": task.digest,
+        "attributes": task.case.attributes,
         "source": [asdict(entry) for entry in assembled.identity],
         "headers": list(assembled.headers),
         "channels": list(assembled.channel_names),

@@ -15,13 +15,13 @@ from gpuprep.values.events import StageSpan
 
 
 @dataclass(frozen=True, slots=True)
-class CasePlan:
+class CaseTask:
     """One task for a worker, small and picklable. ``digest`` names config and cohort statistics."""
 
     case: Case
     output: str
     digest: str
-    task: Literal["prepare", "measure"] = "prepare"
+    kind: Literal["prepare", "measure"] = "prepare"
     backend: Literal["numpy", "cupy"] = "numpy"
     threads: int = 1
     memory: int = 0
@@ -38,7 +38,7 @@ class CasePlan:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> CasePlan:
+    def from_json(cls, fields: Mapping[str, Any]) -> CaseTask:
         return cls(**{**fields, "case": Case.from_json(fields["case"])})
 
 

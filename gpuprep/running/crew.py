@@ -1,4 +1,4 @@
-"""Feeding plans to an executor through a window, until all are done or the run must stop."""
+"""Feeding tasks to an executor through a window, until all are done or the run must stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpuprep.config.model import Run
 from gpuprep.executors.base import Executor, Outcome
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.backlog import Backlog
 from gpuprep.running.retries import Retries
 from gpuprep.running.watch import Storm, Watchdog
@@ -47,23 +47,23 @@ class Crew:
         self._storm = Storm(run.storm)
         self._watchdog = Watchdog(run.stuck)
         self._executor: Executor | None = None
-        self._inflight: dict[str, CasePlan] = {}
+        self._inflight: dict[str, CaseTask] = {}
         self._attempts: Counter[str] = Counter()  # of the cases that are not settled
         self._rebuilds = 0
         self.stopped = ""
 
     @property
     def halted(self) -> bool:
-        """Whether the run ended before its plans did."""
+        """Whether the run ended before its tasks did."""
         return bool(self.stopped) or self._interrupts.requested
 
-    def work(self, plans: Iterable[CasePlan], note: Callable[[Outcome], None]) -> None:
-        """Run plans and pass on how each one ended, after as many attempts as it deserves.
+    def work(self, tasks: Iterable[CaseTask], note: Callable[[Outcome], None]) -> None:
+        """Run tasks and pass on how each one ended, after as many attempts as it deserves.
 
-        ``plans`` is drawn from only as slots come free. After a first interrupt nothing new is handed
+        ``tasks`` is drawn from only as slots come free. After a first interrupt nothing new is handed
         out and running cases get their time to finish.
         """
-        backlog = Backlog(plans, self._retries.is_suspect)
+        backlog = Backlog(tasks, self._retries.is_suspect)
         while not self._interrupts.drained:
             if not self.halted:
                 self._hand_out(backlog)
@@ -75,18 +75,18 @@ class Crew:
     def _hand_out(self, backlog: Backlog) -> None:
         """Fill the window with what may start now."""
         while self._has_room() and not self._interrupts.requested:
-            plan = backlog.draw(len(self._inflight))
-            if plan is None:
+            task = backlog.draw(len(self._inflight))
+            if task is None:
                 return
             if self._executor is None:
                 self._executor = self._start()
             if not self._inflight:
                 self._watchdog.rest()
-            self._executor.submit(plan)
-            self._inflight[plan.case.id] = plan
-            if plan.task == "prepare":
-                self._attempts[plan.case.id] += 1
-                self._tell(CaseStarted(plan.case.id, self._attempts[plan.case.id]))
+            self._executor.submit(task)
+            self._inflight[task.case.id] = task
+            if task.kind == "prepare":
+                self._attempts[task.case.id] += 1
+                self._tell(CaseStarted(task.case.id, self._attempts[task.case.id]))
 
     def _has_room(self) -> bool:
         if self._executor is None:
@@ -106,30 +106,30 @@ class Crew:
 
     def _settle(self, outcome: Outcome, backlog: Backlog, note: Callable[[Outcome], None]) -> None:
         """Pass an outcome on, unless its case gets another attempt."""
-        del self._inflight[outcome.plan.case.id]
+        del self._inflight[outcome.task.case.id]
         self._rebuilds = 0
         self._watchdog.feed(outcome.done.seconds if outcome.done else None)
         self.stopped = self.stopped or outcome.stop
-        if outcome.failed and self._try_again(outcome.plan, outcome.failed, backlog):
+        if outcome.failed and self._try_again(outcome.task, outcome.failed, backlog):
             return
-        del self._attempts[outcome.plan.case.id]
+        del self._attempts[outcome.task.case.id]
         if outcome.failed:
-            outcome = replace(outcome, failed=self._retries.verdict(outcome.plan, outcome.failed))
+            outcome = replace(outcome, failed=self._retries.verdict(outcome.task, outcome.failed))
         elif not outcome.stop:
             self._storm.calm()
         note(outcome)
 
-    def _try_again(self, plan: CasePlan, failure: CaseFailed, backlog: Backlog) -> bool:
+    def _try_again(self, task: CaseTask, failure: CaseFailed, backlog: Backlog) -> bool:
         self.stopped = self.stopped or self._storm.add(failure)
-        again = self._retries.after(plan, failure)
+        again = self._retries.after(task, failure)
         if again is None:
             return False
         if failure.retry == "memory":
-            plan = replace(plan, memory=plan.memory * plan.shares, shares=1, threads=1)
+            task = replace(task, memory=task.memory * task.shares, shares=1, threads=1)
         if again.alone:
-            backlog.add_suspect(plan)
+            backlog.add_suspect(task)
         else:
-            backlog.add(plan, again.delay)
+            backlog.add(task, again.delay)
         return True
 
     def _rebuild(self, reason: str, backlog: Backlog) -> None:
@@ -142,8 +142,8 @@ class Crew:
         self._tell(Notice(f"{reason}; all workers are replaced"))
         self._write_state(reason)
         self.close()
-        for plan in self._inflight.values():
-            backlog.add(plan)
+        for task in self._inflight.values():
+            backlog.add(task)
         self._inflight.clear()
 
     def _write_state(self, reason: str) -> None:
@@ -164,7 +164,7 @@ class Crew:
             self._executor = None
 
     def finish(self) -> None:
-        """Close after the last plan: attempts are forgotten unless the run is to be resumed."""
+        """Close after the last task: attempts are forgotten unless the run is to be resumed."""
         failpoint("before_close", str(self._root))
         self.close()
         if not self.halted:

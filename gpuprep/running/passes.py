@@ -17,7 +17,7 @@ from gpuprep.ledger.output import (
 )
 from gpuprep.ledger.report import Tally
 from gpuprep.planning.statistics import CohortHistograms, cohort_digest
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.crew import Crew
 from gpuprep.store.files import append_line, read_lines, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
@@ -35,7 +35,7 @@ class Passes:
     tally: Tally
     tell: Listener
 
-    def measure(self, cohort: Sequence[Case], base: CasePlan) -> str:
+    def measure(self, cohort: Sequence[Case], base: CaseTask) -> str:
         """Sum up the foreground histograms of the whole cohort; returns the digest that covers them.
 
         A case of this run that cannot be measured has failed, and is not prepared with statistics that
@@ -50,11 +50,11 @@ class Passes:
 
             def note(outcome: Outcome) -> None:
                 if outcome.histograms is not None:
-                    sums.add(outcome.plan.case.id, outcome.histograms)
+                    sums.add(outcome.task.case.id, outcome.histograms)
                 elif outcome.failed and outcome.failed.case_id in wanted:
                     self._note_failure(outcome.failed, root)
 
-            self.crew.work((replace(base, case=case, task="measure") for case in cohort), note)
+            self.crew.work((replace(base, case=case, kind="measure") for case in cohort), note)
             if self.crew.halted or not sums.cases:
                 return base.digest
             channels = sums.channels
@@ -63,7 +63,7 @@ class Passes:
             failpoint("after_statistics", str(root))
         return cohort_digest(base.digest, channels)
 
-    def prepare(self, base: CasePlan, *, overwrite: bool) -> None:
+    def prepare(self, base: CaseTask, *, overwrite: bool) -> None:
         """Do every case that is not done yet, and keep manifest and failures in step."""
         root = Path(base.output)
 
@@ -79,8 +79,8 @@ class Passes:
 
         self.crew.work(self._to_prepare(base, overwrite=overwrite), note)
 
-    def _to_prepare(self, base: CasePlan, *, overwrite: bool) -> Iterable[CasePlan]:
-        """A plan for each case that is not done yet; the others are counted."""
+    def _to_prepare(self, base: CaseTask, *, overwrite: bool) -> Iterable[CaseTask]:
+        """A task for each case that is not done yet; the others are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
         listed = {line.get("case") for line in read_lines(root / MANIFEST_FILE)}

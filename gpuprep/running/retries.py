@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gpuprep.config.model import Run
 from gpuprep.executors.base import WORKER_DIED
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import ATTEMPTS_FILE
 from gpuprep.values.errors import Retry
@@ -54,20 +54,20 @@ class Retries:
         self._failed = Counter(_key(*_names(line)) for line in lines)
         self._suspects = {_names(line)[:2] for line in lines if line.get("code") in _IN_DOUBT}
 
-    def is_suspect(self, plan: CasePlan) -> bool:
-        """Whether a worker has died of the plan or beside it, or the plan was overdue."""
-        return (plan.task, plan.case.id) in self._suspects
+    def is_suspect(self, task: CaseTask) -> bool:
+        """Whether a worker has died of the task or beside it, or the task was overdue."""
+        return (task.kind, task.case.id) in self._suspects
 
-    def after(self, plan: CasePlan, failure: CaseFailed) -> Again | None:
+    def after(self, task: CaseTask, failure: CaseFailed) -> Again | None:
         """Count a failed attempt; None when it was the last one."""
-        key = _key(plan.task, plan.case.id, failure.retry)
+        key = _key(task.kind, task.case.id, failure.retry)
         if failure.retry == "never":
             return None
         names = dict(zip(("task", "case", "class"), key, strict=True))
         append_line(self._path, {**names, "code": failure.code, "message": failure.message})
         self._failed[key] += 1
         if failure.code in _IN_DOUBT:
-            self._suspects.add((plan.task, plan.case.id))
+            self._suspects.add((task.kind, task.case.id))
         if self._failed[key] >= self._most[failure.retry]:
             return None
         if failure.retry == "transient":
@@ -75,11 +75,11 @@ class Retries:
             return Again(delay=longest * random.uniform(0.5, 1))
         return Again(alone=failure.retry == "memory" or failure.code in _IN_DOUBT)
 
-    def verdict(self, plan: CasePlan, failure: CaseFailed) -> CaseFailed:
+    def verdict(self, task: CaseTask, failure: CaseFailed) -> CaseFailed:
         """The failure as it is told when no attempt is left."""
-        times = self._failed[_key(plan.task, plan.case.id, failure.retry)]
+        times = self._failed[_key(task.kind, task.case.id, failure.retry)]
         if failure.retry == "crash":
-            overdue = failure.code == WORKER_DIED and self._was_overdue(plan)
+            overdue = failure.code == WORKER_DIED and self._was_overdue(task)
             overdue = overdue or failure.code == "DEADLINE"
             return replace(
                 failure,
@@ -96,19 +96,19 @@ class Retries:
         with suppress(OSError):  # the next run may then give up a little sooner
             self._path.unlink(missing_ok=True)
 
-    def _was_overdue(self, plan: CasePlan) -> bool:
+    def _was_overdue(self, task: CaseTask) -> bool:
         """Whether the worker said so before it killed itself."""
-        overdue = _key(plan.task, plan.case.id, "deadline")
+        overdue = _key(task.kind, task.case.id, "deadline")
         return any(_key(*_names(line)) == overdue for line in read_lines(self._path))
 
     def _deadline(self) -> str:
         return f"the case was not done within {self._run.deadline:g} s (run.deadline)"
 
 
-def _key(task: str, case_id: str, kind: str) -> tuple[str, str, str]:
-    return task, case_id, kind
+def _key(work: str, case_id: str, kind: str) -> tuple[str, str, str]:
+    return work, case_id, kind
 
 
 def _names(line: dict[str, object]) -> tuple[str, str, str]:
-    task, case_id, kind = (str(line.get(name, "")) for name in ("task", "case", "class"))
-    return task, case_id, kind
+    work, case_id, kind = (str(line.get(name, "")) for name in ("task", "case", "class"))
+    return work, case_id, kind

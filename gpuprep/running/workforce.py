@@ -13,7 +13,7 @@ from gpuprep.config.model import Config
 from gpuprep.executors.base import Executor
 from gpuprep.host.backend import Backend, Name, choose_backend
 from gpuprep.host.resources import available_cores, available_memory
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
@@ -45,11 +45,11 @@ class Workforce:
         """How many cases divide one memory: this machine's, or that of a worker elsewhere."""
         return self.workers * self.per_worker if self.cluster.kind == "local" else self.per_worker
 
-    def plan(
+    def task(
         self, case: Case, output: Path, digest: str, *, sources: str = "", url: str = ""
-    ) -> CasePlan:
+    ) -> CaseTask:
         """What a worker does with a case, whose files must lie in ``sources``; to be published at ``url``."""
-        return CasePlan(
+        return CaseTask(
             case,
             str(output),
             digest,

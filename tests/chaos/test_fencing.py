@@ -11,7 +11,7 @@ from gpuprep.config.file import parse_config
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.task import perform_in_slot
 from gpuprep.ledger.output import claim
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.case import Case, LabelSource, Source
 
@@ -25,7 +25,7 @@ def test_twenty_executions_of_one_case_have_one_winner(some, tmp_path):
     claim(tmp_path, config, overwrite=False)
     label = LabelSource((Source(str(some / "segmentation-0.nii.gz")),))
     case = Case("a", (Source(str(some / "volume-0.nii.gz")),), (label,))
-    plan = CasePlan(case, str(tmp_path), config.digest).to_json()
+    plan = CaseTask(case, str(tmp_path), config.digest).to_json()
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         outcomes: list[Outcome] = pool.map(perform_in_slot, [plan] * 20, chunksize=1)
     assert all(outcome.done for outcome in outcomes)

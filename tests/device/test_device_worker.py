@@ -15,7 +15,7 @@ from gpuprep.config.model import Config
 from gpuprep.device.link import Gate, Link
 from gpuprep.io.scan import Scan
 from gpuprep.preprocess.pipeline import run_case
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.reader import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.geometry import Geometry
@@ -86,7 +86,7 @@ def make(
 ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """One case's record, image and label."""
     case = Case("a", tuple(map(Source, kinds)), (LabelSource((Source("label"),)),))
-    record = run_case(CasePlan(case, str(folder), "digest"), config, read, link=link)
+    record = run_case(CaseTask(case, str(folder), "digest"), config, read, link=link)
     stored = open_case(folder / "cases" / "a.zarr")
     return record, np.asarray(stored.image), np.asarray(stored.labels["segmentation"])
 

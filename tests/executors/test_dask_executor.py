@@ -13,7 +13,7 @@ from gpuprep.config.model import Config
 from gpuprep.executors.clusters.local import LocalProcesses
 from gpuprep.executors.dask import DaskExecutor
 from gpuprep.ledger.output import claim
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, LabelSource, Source
 
 
@@ -25,7 +25,7 @@ def executor():
 
 
 @pytest.fixture
-def plans(tmp_path) -> list[CasePlan]:
+def plans(tmp_path) -> list[CaseTask]:
     config: Config = parse_config({"image": {"resample": {"spacing": [0.4, 0.4, 0.5]}}})
     claim(tmp_path / "out", config, overwrite=False)
     made = []
@@ -36,7 +36,7 @@ def plans(tmp_path) -> list[CasePlan]:
             (Source(str(tmp_path / f"volume-{number}.nii.gz")),),
             (LabelSource((Source(str(tmp_path / f"segmentation-{number}.nii.gz")),)),),
         )
-        made.append(CasePlan(case, str(tmp_path / "out"), config.digest))
+        made.append(CaseTask(case, str(tmp_path / "out"), config.digest))
     return made
 
 

@@ -9,11 +9,11 @@ import pytest
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.messages import pack, unpack
 from gpuprep.ops.statistics import Histogram
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, Source
 from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
-PLAN = CasePlan(Case("liver-1", (Source("/data/liver-1.nii.gz"),)), "/out", "digest")
+PLAN = CaseTask(Case("liver-1", (Source("/data/liver-1.nii.gz"),)), "/out", "digest")
 DONE = CaseDone(
     "liver-1",
     bytes_in=10,

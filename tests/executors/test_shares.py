@@ -23,7 +23,7 @@ from gpuprep.executors.shares import Shares
 from gpuprep.host.signals import Interrupts
 from gpuprep.ledger.output import claim
 from gpuprep.preprocess.projection import Footprint, project_case, shares_for
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.running import workforce
 from gpuprep.running.backlog import Backlog
 from gpuprep.running.crew import Crew
@@ -128,7 +128,7 @@ def plans(tmp_path, monkeypatch):
     nibabel.save(large, tmp_path / "large.nii.gz")
     cases = [Case(f"small-{n}", (Source(str(tmp_path / "volume-0.nii.gz")),)) for n in range(11)]
     cases.insert(4, Case("large", (Source(str(tmp_path / "large.nii.gz")),)))
-    made = CasePlan(cases[0], str(tmp_path / "out"), config.digest)
+    made = CaseTask(cases[0], str(tmp_path / "out"), config.digest)
     with_shares = replace(made, shares=3, memory=3 << 20)
     return [replace(with_shares, case=case) for case in cases]
 
@@ -155,7 +155,7 @@ def test_a_large_case_takes_the_memory_of_several_and_small_ones_one_each(
         outcomes = list(slots.map(task.perform_in_slot, [plan.to_json() for plan in plans]))
         for _ in range(3):
             slots.submit(close_workplace)
-    assert [outcome.plan for outcome in outcomes] == plans
+    assert [outcome.task for outcome in outcomes] == plans
     assert all(outcome.done for outcome in outcomes), outcomes
     share, most = 3 << 20, 9 << 20
     assert ledger.most <= most
@@ -194,14 +194,14 @@ class ShortOfMemory:
     window, lost = 2, ""
 
     def __init__(self) -> None:
-        self.waiting: list[CasePlan] = []
-        self.beside: list[tuple[CasePlan, int]] = []
+        self.waiting: list[CaseTask] = []
+        self.beside: list[tuple[CaseTask, int]] = []
 
     @property
     def inflight(self) -> int:
         return len(self.waiting)
 
-    def submit(self, plan: CasePlan) -> None:
+    def submit(self, plan: CaseTask) -> None:
         self.beside.append((plan, len(self.waiting)))
         self.waiting.append(plan)
 

@@ -24,7 +24,7 @@ from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.preprocess.grid import separate_axis
 from gpuprep.preprocess.pipeline import run_case
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.reader import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.geometry import Geometry
@@ -90,7 +90,7 @@ def made(name: str, folder: Path) -> Any:
 
     images = tuple(Source(path) for path in arrays if path != "label")
     case = Case(name, images, (LabelSource((Source("label"),)),))
-    run_case(CasePlan(case, str(folder), "digest"), nnunet_config(name), read)
+    run_case(CaseTask(case, str(folder), "digest"), nnunet_config(name), read)
     return open_case(folder / "cases" / f"{name}.zarr")
 
 

@@ -16,7 +16,7 @@ from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.io.sandbox.shared_voxels import SharedMemory
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.projection import check_memory, footprint
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.reader import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import MemoryShortage
@@ -95,7 +95,7 @@ def test_a_case_larger_than_its_memory_has_the_same_bytes(tmp_path, megabytes):
     for name, memory in (("whole", 0), ("tight", megabytes * MIB)):
         folder = tmp_path / name
         folder.mkdir()
-        plan = CasePlan(case, str(folder), "digest", memory=memory)
+        plan = CaseTask(case, str(folder), "digest", memory=memory)
         with Sandbox(ReadRules.of(CONFIG, memory=plan.memory, scratch=plan.output)) as sandbox:
             record = run_case(plan, CONFIG, sandbox.read)
         assert {path.name for path in folder.iterdir()} <= {"cases", ".staging"}

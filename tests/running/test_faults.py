@@ -19,7 +19,7 @@ from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.io.sandbox import parent as sandbox
 from gpuprep.ledger import output
 from gpuprep.preprocess.failure import explain
-from gpuprep.preprocess.task import CasePlan
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.retries import Again, Retries
 from gpuprep.running.watch import Storm
 from gpuprep.store.files import storage_faults
@@ -28,7 +28,7 @@ from gpuprep.values.errors import Overdue, ReaderCrash, StoreFault
 from gpuprep.values.events import CaseDone, CaseFailed
 
 SOURCE = Source("/scans/a.nii.gz")
-PLAN = CasePlan(Case("a", (SOURCE,)), "/out", "digest")
+PLAN = CaseTask(Case("a", (SOURCE,)), "/out", "digest")
 
 
 def reading(number: int) -> CaseFailed:
