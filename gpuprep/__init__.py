@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from gpuprep.ledger.state import RunState
     from gpuprep.ledger.state import read_state as status
     from gpuprep.running.coordinator import run
-    from gpuprep.store.reader import Case, Cohort, open_case
+    from gpuprep.store.reader import Cohort, open_case
+    from gpuprep.store.reader import StoredCase as Case
     from gpuprep.store.reader import open_cohort as open
     from gpuprep.values.errors import GpuprepError
     from gpuprep.values.geometry import Geometry
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Case": ("gpuprep.store.reader", "Case"),
+    "Case": ("gpuprep.store.reader", "StoredCase"),
     "Cohort": ("gpuprep.store.reader", "Cohort"),
     "Config": ("gpuprep.config.model", "Config"),
     "Geometry": ("gpuprep.values.geometry", "Geometry"),

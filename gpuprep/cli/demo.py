@@ -23,7 +23,7 @@ from gpuprep.config.file import load_config
 from gpuprep.export import whole_file, write_volume
 from gpuprep.host.resources import available_cores
 from gpuprep.running.coordinator import run
-from gpuprep.store.reader import Case, open_cohort
+from gpuprep.store.reader import StoredCase, open_cohort
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseFailed
 from gpuprep.values.findings import CODES
@@ -246,7 +246,7 @@ def _show_result(console: Console, folder: Path, output: Path) -> None:
         console.print(f"   {line}", highlight=False)
 
 
-def _read_patch(console: Console, output: Path, case: Case) -> None:
+def _read_patch(console: Console, output: Path, case: StoredCase) -> None:
     assert case.image is not None
     z, y, x = (n // 2 for n in case.geometry.shape)
     box = (slice(z - 24, z + 24), slice(y - 24, y + 24), slice(x - 24, x + 24))

@@ -9,7 +9,6 @@ from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseDone, CaseFailed
 
-WORKER_DIED = "WORKER_DIED"
 """The code of a case whose worker died: of it, or of another case that the worker had in hand."""
 
 

@@ -20,7 +20,7 @@ from distributed import Future
 from distributed.scheduler import KilledWorker
 
 from gpuprep.executors.admission import Terms
-from gpuprep.executors.base import WORKER_DIED, Outcome
+from gpuprep.executors.base import Outcome
 from gpuprep.executors.clusters.cluster import Cluster
 from gpuprep.executors.messages import perform_and_tell, unpack
 from gpuprep.executors.roster import Roster
@@ -28,6 +28,7 @@ from gpuprep.executors.task import perform_in_slot
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseFailed, Listener
+from gpuprep.values.findings import FailureCode
 
 _LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
 _REVIEW_SECONDS = 0.5  # between looks for tasks that ended without an outcome
@@ -161,5 +162,5 @@ def _failure(future: Future, task: CaseTask) -> Outcome:
     if not isinstance(error, KilledWorker):
         return Outcome(task, failed=explain(task, error))
     message = "its worker process died (killed, or out of memory)"
-    failure = CaseFailed(task.case.id, "crash", WORKER_DIED, message, retry="crash")
+    failure = CaseFailed(task.case.id, "crash", FailureCode.WORKER_DIED, message, retry="crash")
     return Outcome(task, failed=failure)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuprep.export.files import check_target, portable, write_voxels
 from gpuprep.export.native import LabelRule, to_native
 from gpuprep.host.atomic import whole_file
-from gpuprep.store.reader import Case, Cohort, StoredArray, open_cohort
+from gpuprep.store.reader import Cohort, StoredArray, StoredCase, open_cohort
 from gpuprep.values.errors import StoreError, UsageError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume
@@ -96,7 +96,7 @@ def all_cases(output: Path) -> tuple[str, ...]:
     return ids
 
 
-def find_case(output: Path, case_id: str) -> Case:
+def find_case(output: Path, case_id: str) -> StoredCase:
     """A case of a cohort; UsageError lists the cases there are."""
     cohort = _find_cohort(output)
     if case_id not in cohort:
@@ -111,7 +111,7 @@ def _find_cohort(output: Path) -> Cohort:
         raise UsageError(error.message, advice=error.advice) from error
 
 
-def find_label(case: Case, name: str) -> StoredArray:
+def find_label(case: StoredCase, name: str) -> StoredArray:
     """A label map of a case; UsageError lists those there are."""
     if name not in case.labels:
         raise UsageError(
@@ -120,7 +120,7 @@ def find_label(case: Case, name: str) -> StoredArray:
     return case.labels[name]
 
 
-def _read(case: Case, label: str | None, channel: int | None) -> NDArray[Any]:
+def _read(case: StoredCase, label: str | None, channel: int | None) -> NDArray[Any]:
     if label is not None:
         if channel is not None:
             raise UsageError("--label and --channel exclude one another: a label has no channels")

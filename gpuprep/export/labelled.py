@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.case import find_label
-from gpuprep.store.reader import Case
+from gpuprep.store.reader import StoredCase
 from gpuprep.values.errors import UsageError
 
 
 class Labelled(NamedTuple):
     """A case and the name of its label map, None where it has none."""
 
-    case: Case
+    case: StoredCase
     label: str | None
 
     @classmethod
-    def of(cls, case: Case, label: str | None) -> Labelled:
+    def of(cls, case: StoredCase, label: str | None) -> Labelled:
         """With the label map of that name, or its only one; UsageError where that is not clear."""
         if label is not None:
             find_label(case, label)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gpuprep.export.labelled import Labelled, label_values
 from gpuprep.host.atomic import whole_file
-from gpuprep.store.reader import Case
+from gpuprep.store.reader import StoredCase
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 
@@ -71,7 +71,7 @@ def class_locations(
     return found
 
 
-def _properties(case: Case) -> dict[str, Any]:
+def _properties(case: StoredCase) -> dict[str, Any]:
     """Where the case comes from, in nnU-Net's words; shapes and spacings are ``z, y, x``."""
     grids = case.record["geometry"]
     oriented = Geometry.from_json(grids["oriented"])

@@ -20,7 +20,7 @@ from gpuprep.store.array import StoredArray
 from gpuprep.store.files import read_document
 from gpuprep.store.layout import GROUP_FILE
 from gpuprep.store.metadata import parse_document
-from gpuprep.store.reader import Case
+from gpuprep.store.reader import StoredCase
 from gpuprep.values.case import Source
 from gpuprep.values.errors import GpuprepError, UsageError
 from gpuprep.values.geometry import Geometry
@@ -75,7 +75,7 @@ def export_prediction(
 
 
 def prediction_to_native(
-    case: Case,
+    case: StoredCase,
     array: NDArray[Any],
     *,
     interpolation: LabelRule = "linear",
@@ -151,7 +151,7 @@ def _load_scan(file: Path) -> Placed:
     return Placed(arrays[0] if len(arrays) == 1 else np.stack(arrays), scan.geometry)
 
 
-def _on_grid(placed: Placed, case: Case, path: Path) -> NDArray[Any]:
+def _on_grid(placed: Placed, case: StoredCase, path: Path) -> NDArray[Any]:
     """The voxels in the axis order of the case, if their grid is the case's."""
     array, geometry = placed
     if geometry is not None:
@@ -167,7 +167,7 @@ def _on_grid(placed: Placed, case: Case, path: Path) -> NDArray[Any]:
     return array
 
 
-def _check_voxels(array: NDArray[Any], case: Case, name: str) -> None:
+def _check_voxels(array: NDArray[Any], case: StoredCase, name: str) -> None:
     if array.ndim not in (3, 4) or array.shape[-3:] != case.geometry.shape:
         raise UsageError(
             f"{name} has shape {array.shape}, case {case.id} has {case.geometry.shape} (z, y, x)",

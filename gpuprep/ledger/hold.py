@@ -49,7 +49,7 @@ _EXPIRES = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Hold:
     """The folder a run works in, held by this run alone."""
 
     folder: Path
@@ -121,7 +121,7 @@ class Desk:
 
 
 @contextmanager
-def open_desk(output: str | Place) -> Iterator[Desk]:
+def hold(output: str | Place) -> Iterator[Hold]:
     """Hold an output, a folder or the URL of a store, for one run.
 
     Raises:
@@ -132,7 +132,7 @@ def open_desk(output: str | Place) -> Iterator[Desk]:
     if isinstance(place, Path):
         folder = place.resolve()
         with lock(folder):
-            yield Desk(folder)
+            yield Hold(folder)
         return
     claim = Claim(place / STAGING_FOLDER / RUN_CLAIM, _EXPIRES)
     if not claim.take():
@@ -140,14 +140,14 @@ def open_desk(output: str | Place) -> Iterator[Desk]:
             f"another run is working on {place}",
             advice=f"wait for it; a run that died elsewhere is forgotten after {_EXPIRES:.0f} s",
         )
-    with scratch_folder("gpuprep-desk-") as folder:
-        desk = Desk(folder, place, claim)
-        with Lease(claim, _RENEWED_EVERY, desk.keep):
-            desk.fetch()
+    with scratch_folder("gpuprep-hold-") as folder:
+        held = Hold(folder, place, claim)
+        with Lease(claim, _RENEWED_EVERY, held.keep):
+            held.fetch()
             try:
-                yield desk
+                yield held
             finally:
-                desk.keep()
+                held.keep()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuprep.ledger.hold import open_desk
+from gpuprep.ledger.hold import hold
 from gpuprep.ledger.output import find_output
 from gpuprep.store.files import json_line, write_file
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, MANIFEST_FILE
@@ -23,7 +23,7 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
     """
     cases = find_output(output) / CASES_FOLDER
     rows, broken = [], []
-    with open_desk(output) as desk:
+    with hold(output) as held:
         for case_id in _case_ids(cases):
             try:
                 record = read_record(cases / f"{case_id}{CASE_SUFFIX}")
@@ -31,7 +31,7 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
             except StoreError:
                 broken.append(case_id)
         lines = (json_line(row) for row in rows)
-        write_file(desk.folder / MANIFEST_FILE, lines, fsync=True)
+        write_file(held.folder / MANIFEST_FILE, lines, fsync=True)
     return len(rows), tuple(broken)
 
 

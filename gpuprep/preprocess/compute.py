@@ -20,7 +20,7 @@ from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
-from gpuprep.preprocess.measure import Prepared, prepare
+from gpuprep.preprocess.measure import Measured, measure
 from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.findings import Findings
@@ -55,43 +55,43 @@ def compute(
     Raises:
         CaseError: the case cannot be done.
     """
-    prepared = prepare(task, assembled, config, operations, findings, watch)
+    measured = measure(task, assembled, config, operations, findings, watch)
     rule = config.image.resample
-    mapping, separate = map_grid(prepared.geometry, rule), separate_axis(prepared.geometry, rule)
-    intensities = decide(prepared, findings, cohort)
+    mapping, separate = map_grid(measured.geometry, rule), separate_axis(measured.geometry, rule)
+    intensities = decide(measured, findings, cohort)
     with watch("resample"):
-        image = apply_image(prepared, mapping, separate, intensities, operations)
+        image = apply_image(measured, mapping, separate, intensities, operations)
     with watch("labels"):
         labels = {
             name: operations.resample_labels(
                 label, mapping, interpolation=config.label.interpolation, separate_axis=separate
             )
-            for name, label in prepared.labels.items()
+            for name, label in measured.labels.items()
         }
         operations.wait()
         if rule.reference is not None:
             for label in labels.values():
-                fill_beyond(label, prepared.geometry.shape, mapping, 0)
+                fill_beyond(label, measured.geometry.shape, mapping, 0)
         counts = {name: voxel_counts(label) for name, label in labels.items()}
-    words = describe(task, prepared, mapping, separate, intensities, findings)
-    return Computed(image, labels, mapping.on(prepared.geometry), words | {"labels": counts})
+    words = describe(task, measured, mapping, separate, intensities, findings)
+    return Computed(image, labels, mapping.on(measured.geometry), words | {"labels": counts})
 
 
 def decide(
-    prepared: Prepared, findings: Findings, cohort: tuple[Histogram, ...]
+    measured: Measured, findings: Findings, cohort: tuple[Histogram, ...]
 ) -> tuple[Intensity, ...]:
     """The resolved intensity chain of every channel, checked against the stored dtype."""
-    config = prepared.config
+    config = measured.config
     resolved = []
-    for number, values in enumerate(prepared.distributions):
+    for number, values in enumerate(measured.distributions):
         intensity = resolve_intensity(
             config.image.intensity,
             values,
-            partial(prepared.foreground_of, number, findings),
+            partial(measured.foreground_of, number, findings),
             cohort[number] if number < len(cohort) else None,
             outside=config.image.foreground.outside,
         )
-        name = prepared.assembled.channel_names[number]
+        name = measured.assembled.channel_names[number]
         whole = isinstance(values, Histogram)
         check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
         resolved.append(intensity)
@@ -99,25 +99,25 @@ def decide(
 
 
 def apply_image(
-    prepared: Prepared,
+    measured: Measured,
     mapping: GridMapping,
     separate: int | None,
     intensities: tuple[Intensity, ...],
     operations: Operations,
 ) -> Image | None:
     """The stored image: ``z, y, x``, or channels first when there are several; None for labels only."""
-    if not prepared.channels:
+    if not measured.channels:
         return None
-    store, rule = prepared.config.store, prepared.config.image.resample
+    store, rule = measured.config.store, measured.config.image.resample
     whole = rule.reference is None  # else voxels beyond the source are set afterwards
     edge = store.chunk if whole else 0
-    image = operations.empty(len(prepared.channels), mapping.shape, store.dtype, edge)
-    rows = zip(prepared.channels, prepared.distributions, intensities, strict=True)
+    image = operations.empty(len(measured.channels), mapping.shape, store.dtype, edge)
+    rows = zip(measured.channels, measured.distributions, intensities, strict=True)
     for number, (held, values, intensity) in enumerate(rows):
         prologue, ends = intensity.prologue, (values.minimum, values.maximum)
-        if prepared.config.image.foreground.outside == "zero":
+        if measured.config.image.foreground.outside == "zero":
             intensity = intensity.about_zero()
-            held = operations.masked(held, prepared.foreground, intensity.prologue)
+            held = operations.masked(held, measured.foreground, intensity.prologue)
             prologue, ends = IDENTITY, intensity.limits
         how = Resampling(
             mapping,
@@ -133,8 +133,8 @@ def apply_image(
         operations.resample(held, how, image[number])
     operations.wait()
     if isinstance(image, np.ndarray) and not whole:
-        zeroed = prepared.config.image.foreground.outside == "zero"
+        zeroed = measured.config.image.foreground.outside == "zero"
         for target, intensity in zip(image, intensities, strict=True):
             lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
-            fill_beyond(target, prepared.geometry.shape, mapping, lowest)
-    return image[0] if len(prepared.channels) == 1 else image
+            fill_beyond(target, measured.geometry.shape, mapping, lowest)
+    return image[0] if len(measured.channels) == 1 else image

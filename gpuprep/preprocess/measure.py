@@ -24,7 +24,7 @@ _BODY_FRACTION = (
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Measured:
     """A case cropped and measured, before anything is decided."""
 
     assembled: Assembled
@@ -64,14 +64,14 @@ class Prepared:
         return values
 
 
-def prepare(
+def measure(
     task: CaseTask,
     assembled: Assembled,
     config: Config,
     operations: Operations,
     findings: Findings,
     watch: Stopwatch,
-) -> Prepared:
+) -> Measured:
     """Bring a case to the array engine, crop it (as views), and measure it."""
     with watch("measure"):
         labels = {name: operations.hold(label) for name, label in assembled.labels.items()}
@@ -98,7 +98,7 @@ def prepare(
                 low, high = values.minimum, values.maximum
                 channels[number] = operations.cleaned(channels[number], low, high)
     cropped = {name: label.crop(box) for name, label in labels.items()}
-    return Prepared(
+    return Measured(
         assembled, box, tuple(channels), cropped, tuple(distributions), operations, config
     )
 

@@ -20,7 +20,7 @@ from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled, Reader, assemble
 from gpuprep.preprocess.compute import Computed, compute
 from gpuprep.preprocess.grid import map_grid
-from gpuprep.preprocess.measure import prepare
+from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.preprocess.record import versions
@@ -82,10 +82,10 @@ def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histog
     findings = Findings(config.input.policy)
     assembled = assemble(task.case, config, reader, findings, threads=task.threads)
     host = HostOperations(task.threads)
-    prepared = prepare(task, assembled, config, host, findings, Stopwatch())
-    measured = [prepared.foreground_of(n, findings) for n in range(len(prepared.channels))]
-    histograms = [values for values in measured if isinstance(values, Histogram)]
-    if len(histograms) != len(measured):
+    measured = measure(task, assembled, config, host, findings, Stopwatch())
+    values = [measured.foreground_of(n, findings) for n in range(len(measured.channels))]
+    histograms = [each for each in values if isinstance(each, Histogram)]
+    if len(histograms) != len(values):
         raise InputError(
             "E_PIXEL_TYPE",
             "cohort statistics are exact and need whole-number intensities; this case has fractions",

@@ -13,7 +13,7 @@ from gpuprep.config.model import Config
 from gpuprep.ops.statistics import label_counts
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.intensity import Intensity
-from gpuprep.preprocess.measure import Prepared
+from gpuprep.preprocess.measure import Measured
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.findings import Findings
 from gpuprep.values.grids import GridMapping
@@ -24,14 +24,14 @@ SCHEMA = 1
 
 def describe(
     task: CaseTask,
-    prepared: Prepared,
+    measured: Measured,
     mapping: GridMapping,
     separate: int | None,
     intensities: tuple[Intensity, ...],
     findings: Findings,
 ) -> dict[str, Any]:
     """Everything a person or a replay needs to know about how a case was made."""
-    assembled = prepared.assembled
+    assembled = measured.assembled
     return {
         "schema": SCHEMA,
         "case": task.case.id,
@@ -44,9 +44,9 @@ def describe(
             "source": assembled.source_geometry.to_json(),
             **_straightening(assembled),
             "oriented": assembled.geometry.to_json(),
-            "crop": [[part.start, part.stop] for part in prepared.box],
-            "output": mapping.on(prepared.geometry).to_json(),
-            **_reference(prepared.config),
+            "crop": [[part.start, part.stop] for part in measured.box],
+            "output": mapping.on(measured.geometry).to_json(),
+            **_reference(measured.config),
         },
         "mapping": {
             "scale": list(mapping.scale),
@@ -54,7 +54,7 @@ def describe(
             "separate_axis": separate,
         },
         "intensity": [intensity.to_json() for intensity in intensities],
-        "statistics": [values.summary() for values in prepared.distributions],
+        "statistics": [values.summary() for values in measured.distributions],
         "findings": [finding.to_json() for finding in findings.items],
     }
 

@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuprep.config.model import Run
-from gpuprep.executors.base import WORKER_DIED
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.files import append_line, read_lines
 from gpuprep.store.layout import ATTEMPTS_FILE
 from gpuprep.values.errors import Retry
 from gpuprep.values.events import CaseFailed
+from gpuprep.values.findings import FailureCode
 
 _LONGEST_WAIT = 60.0
 _NOT_CHARGED = 20  # attempts lost to machines rather than to the case
-_IN_DOUBT = (WORKER_DIED, "DEADLINE")  # a reader's process is its case's own: its death tells whose
+_IN_DOUBT = (FailureCode.WORKER_DIED, FailureCode.DEADLINE)
+"""Codes that do not tell whose fault it was; a reader's process is its case's own."""
 _POISON = (
     "leave the file out, or look at it with gpuprep inspect; more memory helps where that ran out"
 )
@@ -79,11 +80,11 @@ class Retries:
         """The failure as it is told when no attempt is left."""
         times = self._failed[_key(task.kind, task.case.id, failure.retry)]
         if failure.retry == "crash":
-            overdue = failure.code == WORKER_DIED and self._was_overdue(task)
-            overdue = overdue or failure.code == "DEADLINE"
+            overdue = failure.code == FailureCode.WORKER_DIED and self._was_overdue(task)
+            overdue = overdue or failure.code == FailureCode.DEADLINE
             return replace(
                 failure,
-                code="DEADLINE" if overdue else "POISON",
+                code=FailureCode.DEADLINE if overdue else FailureCode.POISON,
                 message=self._deadline() if overdue else f"{failure.message} ({times} times)",
                 advice="raise run.deadline, or leave the case out" if overdue else _POISON,
             )

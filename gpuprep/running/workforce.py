@@ -82,7 +82,7 @@ class Workforce:
 
             return SerialExecutor
         from gpuprep.executors.admission import Terms
-        from gpuprep.executors.clusters.kinds import cluster_of
+        from gpuprep.executors.clusters.choose import cluster_of
         from gpuprep.executors.dask import DaskExecutor
 
         cluster = cluster_of(

@@ -34,11 +34,11 @@ from gpuprep.values.geometry import Geometry
 
 __all__ = [
     "Access",
-    "Case",
     "Cohort",
     "CrcPolicy",
     "ReadPolicy",
     "StoredArray",
+    "StoredCase",
     "open_case",
     "open_cohort",
 ]
@@ -47,7 +47,7 @@ _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageErr
 _CASES_KEPT = 1024  # open cases a cohort remembers
 
 
-class Case:
+class StoredCase:
     """One stored case. Arrays read from disk when they are indexed.
 
     All that it gives comes from the case that was there when it was opened; once another one has taken its
@@ -98,9 +98,9 @@ class Case:
         self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Case, (self.path, self._policy)
+        return StoredCase, (self.path, self._policy)
 
-    def __enter__(self) -> Case:
+    def __enter__(self) -> StoredCase:
         return self
 
     def __exit__(
@@ -147,7 +147,7 @@ class Case:
 
 def open_case(
     path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
-) -> Case:
+) -> StoredCase:
     """Open the folder (or URL) of one finished case; the arguments are those of ``open_cohort``.
 
     Raises:
@@ -155,10 +155,10 @@ def open_case(
         CorruptStoreError: one of its documents is missing or damaged.
         UsageError: an argument is out of range.
     """
-    return Case(path, ReadPolicy(crc, access, threads))
+    return StoredCase(path, ReadPolicy(crc, access, threads))
 
 
-class Cohort(Mapping[str, Case]):
+class Cohort(Mapping[str, StoredCase]):
     """All finished cases of an output folder, in natural order; a case is opened when asked for.
 
     Folders without a record are no cases and are passed over. The list of ids is read once, at first need.
@@ -169,7 +169,7 @@ class Cohort(Mapping[str, Case]):
         self.path = to_place(path)
         self._policy = policy or ReadPolicy()
         self._ids: tuple[str, ...] | None = None
-        self._cases: dict[str, Case] = {}
+        self._cases: dict[str, StoredCase] = {}
         if not _is_cohort(self.path):
             raise StoreError(
                 f"{self.path}: not a cohort, it has no folder {CASES_FOLDER}/",
@@ -182,12 +182,12 @@ class Cohort(Mapping[str, Case]):
     def __repr__(self) -> str:
         return f"<Cohort {self.path}>"
 
-    def __getitem__(self, case_id: str) -> Case:
+    def __getitem__(self, case_id: str) -> StoredCase:
         case = self._cases.get(case_id)
         if case is None:
             if case_id not in self:
                 raise KeyError(case_id)
-            case = self._cases[case_id] = Case(case_place(self.path, case_id), self._policy)
+            case = self._cases[case_id] = StoredCase(case_place(self.path, case_id), self._policy)
             if len(self._cases) > _CASES_KEPT:
                 with suppress(RuntimeError):  # another thread is at it
                     self._cases.pop(next(iter(self._cases)), None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.store.reader import Case, Cohort, open_cohort
+from gpuprep.store.reader import Cohort, StoredCase, open_cohort
 from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch
@@ -104,7 +104,7 @@ class PatchDataset:
         case, start = self.place((epoch, number))
         return self._read(case, start) | {"epoch": epoch, "number": number}
 
-    def place(self, key: Key) -> tuple[Case, Position]:
+    def place(self, key: Key) -> tuple[StoredCase, Position]:
         """Where a sample lies: its case, and the first voxel of the patch; no voxel is read."""
         draw = self.sampler.draw(self.pool, self.plan.turn(*key))
         case = self.cohort[draw.case]
@@ -165,7 +165,7 @@ class PatchDataset:
                     yield waiting.popleft().result()
             yield from (future.result() for future in waiting)
 
-    def _read(self, case: Case, start: Position) -> Sample:
+    def _read(self, case: StoredCase, start: Position) -> Sample:
         patch = self.pool.patch
         labels = {
             name: read_patch(find_label(case, name), start, patch, self.label_padding)
@@ -178,7 +178,7 @@ class PatchDataset:
         return sample
 
 
-def _chunk(case: Case) -> Position:
+def _chunk(case: StoredCase) -> Position:
     images = () if case.image is None else (case.image,)
     z, y, x = next(chain(images, case.labels.values())).chunks[-3:]
     return z, y, x

@@ -19,7 +19,7 @@ from gpuprep.ops.device.scatter import PADDING, ZEROS
 from gpuprep.store.array import StoredArray
 from gpuprep.store.codecs import Bytes
 from gpuprep.store.indexing import cut_range
-from gpuprep.store.reader import Case
+from gpuprep.store.reader import StoredCase
 from gpuprep.training.dataset import Key, PatchDataset
 from gpuprep.training.patch import Position, find_label, padding_of, part_inside
 from gpuprep.values.errors import BackendError, UsageError
@@ -133,7 +133,7 @@ class Gathered:
         chunks: What they are made of.
     """
 
-    places: tuple[tuple[Case, Position], ...]
+    places: tuple[tuple[StoredCase, Position], ...]
     image: Tensor | None
     labels: dict[str, Tensor]
     chunks: Chunks

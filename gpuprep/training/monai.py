@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.store.reader import Case, Cohort, open_cohort
+from gpuprep.store.reader import Cohort, StoredCase, open_cohort
 from gpuprep.training.dataset import Key, PatchDataset, Sample
 from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, find_label
@@ -126,7 +126,7 @@ class MonaiPatches(PatchDataset):
 
 
 def _as_tensors(
-    arrays: dict[str, NDArray[Any]], case: Case, geometry: Geometry
+    arrays: dict[str, NDArray[Any]], case: StoredCase, geometry: Geometry
 ) -> dict[str, object]:
     """Arrays ``z, y, x`` or ``c, z, y, x`` on one grid as tensors that know where they lie."""
     monai = _import_monai()

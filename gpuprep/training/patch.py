@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.array import StoredArray
-from gpuprep.store.reader import Case
+from gpuprep.store.reader import StoredCase
 from gpuprep.values.errors import UsageError
 
 Position = tuple[int, int, int]
@@ -36,7 +36,7 @@ def align(start: Position, shape: Position, patch: Position, chunk: Position) ->
     return z, y, x
 
 
-def find_label(case: Case, name: str) -> StoredArray:
+def find_label(case: StoredCase, name: str) -> StoredArray:
     """A label map of a case; raises UsageError where it has no such."""
     if name not in case.labels:
         raise UsageError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.locations import Locations, case_locations
-from gpuprep.store.reader import Case, Cohort
+from gpuprep.store.reader import Cohort, StoredCase
 from gpuprep.training.patch import Position, find_label, place_within
 from gpuprep.training.plan import Turn
 from gpuprep.values.errors import UsageError
@@ -167,18 +167,18 @@ class Grid:
         return -(-rest // self._step(pool)) + 1
 
 
-def _anywhere(case: Case, patch: Position, random: np.random.Generator) -> Position:
+def _anywhere(case: StoredCase, patch: Position, random: np.random.Generator) -> Position:
     room = np.maximum(np.subtract(case.geometry.shape, patch), 0)
     return place_within(random.integers(0, room + 1), case.geometry.shape, patch)
 
 
 def _around(
-    voxels: NDArray[np.integer], case: Case, patch: Position, random: np.random.Generator
+    voxels: NDArray[np.integer], case: StoredCase, patch: Position, random: np.random.Generator
 ) -> Position:
     centre = voxels[random.integers(len(voxels))].astype(np.int64)
     return place_within(centre - np.array(patch) // 2, case.geometry.shape, patch)
 
 
-def _locations(case: Case, label: str) -> Locations:
+def _locations(case: StoredCase, label: str) -> Locations:
     find_label(case, label)
     return case_locations(case.path, label)

@@ -22,8 +22,8 @@ from gpuprep.ops.statistics import Distribution, label_counts, measure
 from gpuprep.preprocess.assemble import assemble
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
 from gpuprep.store.places import ObjectPath
-from gpuprep.store.reader import Case, open_case
-from gpuprep.values.case import Case as InputCase
+from gpuprep.store.reader import StoredCase, open_case
+from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError, InputError, UsageError
 from gpuprep.values.findings import Finding, Findings
 from gpuprep.values.geometry import Geometry
@@ -138,7 +138,7 @@ def inspect_path(path: Path, config: Config) -> Inspection:
     return _inspect_input(path, _one_case(path, config), config)
 
 
-def _one_case(path: Path, config: Config) -> InputCase:
+def _one_case(path: Path, config: Config) -> Case:
     found = discover(path, layout=config.input.layout)
     if len(found.cases) != 1:
         ids = [case.id for case in found.cases[:_SHOWN]]
@@ -150,7 +150,7 @@ def _one_case(path: Path, config: Config) -> InputCase:
     return found.cases[0]
 
 
-def _inspect_input(path: Path, case: InputCase, config: Config) -> Inspection:
+def _inspect_input(path: Path, case: Case, config: Config) -> Inspection:
     findings = Findings(config.input.policy)
     with Sandbox(ReadRules.of(config)) as sandbox:
         try:
@@ -184,7 +184,7 @@ def _inspect_input(path: Path, case: InputCase, config: Config) -> Inspection:
     )
 
 
-def _header_geometry(case: InputCase, sandbox: Sandbox) -> Geometry | None:
+def _header_geometry(case: Case, sandbox: Sandbox) -> Geometry | None:
     """The grid that the header of a damaged file promises, if even that can be read."""
     try:
         return sandbox.peek(case.images[0]).geometry
@@ -196,7 +196,7 @@ def _as_finding(error: InputError) -> Finding:
     return Finding(error.code, error.message, error.path, error.advice, "error")
 
 
-def _inspect_stored(case: Case) -> Inspection:
+def _inspect_stored(case: StoredCase) -> Inspection:
     record = case.record
     image = None if case.image is None else np.asarray(case.image)
     stack = () if image is None else (image,) if image.ndim == 3 else tuple(image)

@@ -16,7 +16,7 @@ from gpuprep.inference import GridPatches, stitch_into
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.running.coordinator import run
-from gpuprep.store.reader import Case, open_cohort
+from gpuprep.store.reader import StoredCase, open_cohort
 from gpuprep.values.case import Source
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
@@ -49,7 +49,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def case(cohort: Path) -> Case:
+def case(cohort: Path) -> StoredCase:
     return open_cohort(cohort)["kim"]
 
 
@@ -58,7 +58,7 @@ def world_ramp(geometry: Geometry, direction: list[float]) -> np.ndarray:
     return np.asarray(world @ direction)
 
 
-def cropped(case: Case) -> np.ndarray:
+def cropped(case: StoredCase) -> np.ndarray:
     """Which voxels of the source lie well inside the crop."""
     oriented, turn = SOURCE.reorient("LPS")
     inside = np.zeros(oriented.shape, bool)
@@ -67,7 +67,7 @@ def cropped(case: Case) -> np.ndarray:
     return turn.inverse.view(inside)
 
 
-def test_channels_return_to_the_source(case: Case) -> None:
+def test_channels_return_to_the_source(case: StoredCase) -> None:
     directions = [[1.0, 0.0, 0.0], [0.2, -1.0, 0.5]]
     maps = np.stack([world_ramp(case.geometry, way) for way in directions])
     back, geometry = prediction_to_native(case, maps, outside=-1000)
@@ -81,7 +81,7 @@ def test_channels_return_to_the_source(case: Case) -> None:
 
 @pytest.mark.parametrize("interpolation", ["nearest", "linear"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.bool_])
-def test_labels_return_to_the_source(case: Case, dtype: type, interpolation) -> None:
+def test_labels_return_to_the_source(case: StoredCase, dtype: type, interpolation) -> None:
     label = np.asarray(case.labels["segmentation"]).astype(dtype)
     back, _ = prediction_to_native(case, label, interpolation=interpolation)
     truth = np.zeros(SOURCE.shape, bool)
@@ -119,7 +119,7 @@ def save(array: np.ndarray, geometry: Geometry, kind: str, folder: Path) -> Path
 @pytest.mark.parametrize("kind", [".npy", ".nii.gz", ".mha", ".zarr"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_kind_of_file_lands_alike(
-    cohort: Path, case: Case, tmp_path: Path, kind: str, channels: int
+    cohort: Path, case: StoredCase, tmp_path: Path, kind: str, channels: int
 ) -> None:
     maps = np.random.default_rng(0).random((channels, *case.geometry.shape), np.float32)
     array = maps if channels > 1 else maps[0]
@@ -135,7 +135,7 @@ def test_every_kind_of_file_lands_alike(
 
 
 def test_channels_are_the_fourth_axis_for_foreign_readers(
-    cohort: Path, case: Case, tmp_path: Path
+    cohort: Path, case: StoredCase, tmp_path: Path
 ) -> None:
     maps = np.random.default_rng(1).random((3, *case.geometry.shape), np.float32)
     path = save(maps, case.geometry, ".npy", tmp_path)
@@ -147,7 +147,9 @@ def test_channels_are_the_fourth_axis_for_foreign_readers(
     np.testing.assert_array_equal(np.moveaxis(vector, -1, 0), maps)
 
 
-def test_a_file_in_another_axis_order_is_turned(cohort: Path, case: Case, tmp_path: Path) -> None:
+def test_a_file_in_another_axis_order_is_turned(
+    cohort: Path, case: StoredCase, tmp_path: Path
+) -> None:
     label = np.asarray(case.labels["segmentation"])
     turned, turn = case.geometry.reorient("RPI")
     path = save(np.ascontiguousarray(turn.view(label)), turned, ".nii.gz", tmp_path)
@@ -156,7 +158,7 @@ def test_a_file_in_another_axis_order_is_turned(cohort: Path, case: Case, tmp_pa
     np.testing.assert_array_equal(written, label)
 
 
-def test_predictions_elsewhere_are_refused(cohort: Path, case: Case, tmp_path: Path) -> None:
+def test_predictions_elsewhere_are_refused(cohort: Path, case: StoredCase, tmp_path: Path) -> None:
     shape, target = case.geometry.shape, tmp_path / "x.mha"
     moved = Geometry(shape, case.geometry.spacing, (0.0, 0.0, 0.0), case.geometry.direction)
     (tmp_path / "t.txt").touch()
@@ -181,7 +183,9 @@ def test_predictions_elsewhere_are_refused(cohort: Path, case: Case, tmp_path: P
     assert not target.exists()
 
 
-def test_the_command_brings_a_prediction_back(cohort: Path, case: Case, tmp_path: Path) -> None:
+def test_the_command_brings_a_prediction_back(
+    cohort: Path, case: StoredCase, tmp_path: Path
+) -> None:
     path = save(np.asarray(case.labels["segmentation"]), case.geometry, ".npy", tmp_path)
     words = ["export", str(cohort), "kim", str(tmp_path / "x.nii.gz"), "--array", str(path)]
     done = CliRunner().invoke(app, [*words, "--native", "--interpolation", "nearest"])

@@ -14,7 +14,6 @@ from gpuprep import run
 from gpuprep.cli.app import _exit_code
 from gpuprep.cohort.discover import discover
 from gpuprep.config.model import Run
-from gpuprep.executors.base import WORKER_DIED
 from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.io.sandbox import parent as sandbox
 from gpuprep.ledger import output
@@ -26,6 +25,7 @@ from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import Overdue, ReaderCrash, StoreFault
 from gpuprep.values.events import CaseDone, CaseFailed
+from gpuprep.values.findings import FailureCode
 
 SOURCE = Source("/scans/a.nii.gz")
 PLAN = CaseTask(Case("a", (SOURCE,)), "/out", "digest")
@@ -157,7 +157,7 @@ def test_a_reader_that_died_leaves_no_suspect_to_the_next_run_and_a_worker_does(
     crash = explain(PLAN, ReaderCrash("the reader died"))
     assert Retries(tmp_path, Run(crashes=3)).after(PLAN, crash) == Again()
     assert not Retries(tmp_path, Run(crashes=3)).is_suspect(PLAN)
-    died = CaseFailed("a", "crash", WORKER_DIED, "its worker died", retry="crash")
+    died = CaseFailed("a", "crash", FailureCode.WORKER_DIED, "its worker died", retry="crash")
     assert Retries(tmp_path, Run(crashes=3)).after(PLAN, died) == Again(alone=True)
     resumed = Retries(tmp_path, Run(crashes=3))
     assert resumed.is_suspect(PLAN)

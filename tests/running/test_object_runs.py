@@ -20,9 +20,8 @@ from gpuprep.config.cluster import ClusterSpec, Tls
 from gpuprep.executors.admission import examine
 from gpuprep.executors.clusters.certificates import make_certificates
 from gpuprep.executors.clusters.cluster import tls_security
-from gpuprep.ledger import hold as desk
 from gpuprep.ledger.failures import group_failures
-from gpuprep.ledger.hold import open_desk
+from gpuprep.ledger.hold import hold
 from gpuprep.ledger.index import rebuild_manifest
 from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE, case_folder
 from gpuprep.store.objects.upload import upload_case
@@ -80,7 +79,7 @@ def test_status_and_failures_are_there_during_the_run_and_after_it(tmp_path, url
 
 
 def test_what_changes_is_uploaded_while_the_output_is_held(url, monkeypatch):
-    monkeypatch.setattr(desk, "_RENEWED_EVERY", 0.05)
+    monkeypatch.setattr("gpuprep.ledger.hold._RENEWED_EVERY", 0.05)
     state = ObjectPath(url) / STATUS_FILE
 
     def wait_for(content):
@@ -89,7 +88,7 @@ def test_what_changes_is_uploaded_while_the_output_is_held(url, monkeypatch):
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    with open_desk(url) as held:
+    with hold(url) as held:
         file = held.folder / STATUS_FILE
         file.parent.mkdir()
         for content in (b"first", b"second"):
@@ -108,7 +107,7 @@ def test_the_list_of_cases_is_made_anew(cohort_folder, url):
     assert rebuild_manifest(url) == (1, ("volume-1",))
     assert (place / MANIFEST_FILE).read_bytes().splitlines() == before[:1]
     assert "1 cases listed" in call("index", url, check=1).stdout
-    with open_desk(url):
+    with hold(url):
         assert "another run" in call("index", url, check=2).stderr
 
 
@@ -146,7 +145,7 @@ def test_a_killed_run_is_taken_over_and_finished(some, clean, tmp_path, url, mon
     assert contents_of(url, tmp_path / "copy") == clean
     assert list((ObjectPath(url) / ".staging").walk()) == []
     assert gpuprep.status(url).state == "finished"
-    assert not list(scratch.glob("gpuprep-desk-*"))
+    assert not list(scratch.glob("gpuprep-hold-*"))
     assert not list(scratch.glob("gpuprep-slot-*"))
 
 
@@ -155,7 +154,7 @@ def test_a_run_of_another_host_is_taken_over_once_it_is_silent(cohort_folder, ur
     (ObjectPath(url) / ".staging/.run.json").write(json.dumps(elsewhere).encode())
     with pytest.raises(UsageError, match="another run"):
         run(cohort_folder, url, limit=1)
-    monkeypatch.setattr(desk, "_EXPIRES", -2.0)  # times of a store are whole seconds
+    monkeypatch.setattr("gpuprep.ledger.hold._EXPIRES", -2.0)  # times of a store are whole seconds
     assert run(cohort_folder, url, limit=1).exit_code == 0
 
 

@@ -21,7 +21,7 @@ from gpuprep.store import layout
 from gpuprep.store.case import write_case, write_record
 from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
-from gpuprep.store.reader import Case, ReadPolicy
+from gpuprep.store.reader import ReadPolicy, StoredCase
 from gpuprep.values.errors import StoreError
 from gpuprep.values.geometry import Geometry
 
@@ -74,7 +74,7 @@ def boxes(seed: int) -> Iterator[tuple[slice, ...]]:
             yield tuple(slice(*pair) for pair in ends.T.tolist())
 
 
-def read_until(end: float, cases: list[Case], seed: int, found: dict[str, list[int]]) -> None:
+def read_until(end: float, cases: list[StoredCase], seed: int, found: dict[str, list[int]]) -> None:
     """Read patches of image and label; the image and the label of an open case have one version."""
     for number, box in enumerate(boxes(seed)):
         if time.monotonic() > end:
@@ -98,17 +98,17 @@ def was_replaced(error: StoreError) -> bool:
     return type(error) is StoreError and "replaced" in str(error)
 
 
-def reopened(case: Case) -> Case:
+def reopened(case: StoredCase) -> StoredCase:
     """The case that has the place now; it may be replaced again while it is opened."""
     while True:
         try:
-            return Case(case.path, case._policy)
+            return StoredCase(case.path, case._policy)
         except StoreError as error:
             if not was_replaced(error):
                 raise
 
 
-def hammer(end: float, cases: list[Case], number: int, report: Path) -> None:
+def hammer(end: float, cases: list[StoredCase], number: int, report: Path) -> None:
     """One process of readers: half of them with cases that were open before the fork."""
     found: dict[str, list[int]] = {}
     faults: list[str] = []
@@ -141,7 +141,8 @@ def test_no_wrong_voxel_and_no_mix_of_two_cases(tmp_path, monkeypatch):
     processes = []
     for number in range(PROCESSES):
         cases = [
-            Case(case_folder(tmp_path, name), POLICIES[number]) for name in ("still", "moving")
+            StoredCase(case_folder(tmp_path, name), POLICIES[number])
+            for name in ("still", "moving")
         ]
         report = tmp_path / f"{number}.json"
         processes.append(

@@ -213,9 +213,9 @@ def test_absent_bucket_is_named(cohort_folder, url):
 
 
 def test_second_run_is_refused(cohort_folder, url):
-    from gpuprep.ledger.hold import open_desk
+    from gpuprep.ledger.hold import hold
 
-    with open_desk(url), pytest.raises(UsageError, match="another run"):
+    with hold(url), pytest.raises(UsageError, match="another run"):
         run(cohort_folder, url, limit=1)
 
 

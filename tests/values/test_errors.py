@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from gpuprep.values import errors
-from gpuprep.values.findings import CODES, Finding, Findings, default_policy
+from gpuprep.values.findings import CODES, FailureCode, Finding, Findings, default_policy
 
 
 def tree(cls):
@@ -46,3 +46,10 @@ def test_defaults_follow_the_prefix_and_unknown_codes_are_bugs():
     }
     with pytest.raises(KeyError):
         Findings().report("E_NOPE", "")
+
+
+def test_every_kind_of_error_has_a_failure_code():
+    told_by_findings = {errors.GpuprepError, errors.InputError}
+    kinds = {each.kind for each in tree(errors.GpuprepError) if each not in told_by_findings}
+    assert {kind.upper() for kind in kinds} <= set(FailureCode.__members__)
+    assert not set(FailureCode) & set(CODES)
