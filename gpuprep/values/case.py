@@ -13,7 +13,11 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 def natural_key(name: str) -> NaturalKey:
-    """Sort key of ids and names: ``volume-2`` before ``volume-10``, in any case; ties follow the text."""
+    """Sort key of ids and names: ``volume-2`` before ``volume-10``, in any case; ties follow the text.
+
+    >>> sorted(["volume-10", "Volume-2", "volume-1"], key=natural_key)
+    ['volume-1', 'Volume-2', 'volume-10']
+    """
     parts: list[str | int] = list(_DIGITS.split(name.casefold()))
     parts[1::2] = [int(digits) for digits in parts[1::2]]
     return tuple(parts), name

@@ -148,6 +148,12 @@ class Findings:
     ) -> Policy:
         """Note a finding; returns what the policy asks for, so that the caller can ``fix``.
 
+        >>> findings = Findings({"E_SHEAR": "fix"})
+        >>> findings.report("E_SHEAR", "axes meet at 87°", path="scan.nii.gz", degrees=3.0)
+        'fix'
+        >>> findings.report("W_NAN", "12 voxels are NaN", voxels=12)
+        'warn'
+
         Raises:
             InputError: the policy for this code is ``error``.
         """

@@ -54,7 +54,14 @@ class Reorientation:
 
 @dataclass(frozen=True)
 class Geometry:
-    """A grid of voxels in the patient's frame (see the module's terms for orders and units)."""
+    """A grid of voxels in the patient's frame (see the module's terms for orders and units).
+
+    >>> grid = Geometry(shape=(40, 512, 512), spacing=(0.75, 0.75, 2.5), origin=(-192.0, -192.0, 10.0))
+    >>> grid.size, grid.spacing_zyx, grid.orientation
+    ((512, 512, 40), (2.5, 0.75, 0.75), 'LPS')
+    >>> grid.index_to_physical([1, 0, 0]).tolist()
+    [-192.0, -192.0, 12.5]
+    """
 
     shape: Shape
     spacing: Triple = (1.0, 1.0, 1.0)
@@ -140,7 +147,14 @@ class Geometry:
         return math.degrees(math.acos(min(1.0, min(cosines))))
 
     def reorient(self, code: str) -> tuple[Geometry, Reorientation]:
-        """The same voxels with axes that follow ``code`` (three letters, x first, such as ``RAS``)."""
+        """The same voxels with axes that follow ``code`` (three letters, x first, such as ``RAS``).
+
+        >>> turned, move = Geometry((2, 3, 4), origin=(0.0, 0.0, 0.0)).reorient("RAS")
+        >>> turned.orientation, turned.origin
+        ('RAS', (3.0, 2.0, 0.0))
+        >>> move  # reverse y and x
+        Reorientation(axes=(0, 1, 2), flips=(False, True, True))
+        """
         target_axes, target_signs = _parse_orientation(code)
         own_axes, own_signs = _closest_axes(self.matrix)
         columns = [own_axes.index(axis) for axis in target_axes]  # new x,y,z from old x,y,z
@@ -166,7 +180,11 @@ class Geometry:
         return geometry, Reorientation(_three(axes), _three(tuple(reversed(flips))))
 
     def crop(self, box: Box) -> Geometry:
-        """The grid of ``array[box]``; slices are in array order with step 1."""
+        """The grid of ``array[box]``; slices are in array order with step 1.
+
+        >>> Geometry((9, 9, 9), spacing=(1.0, 1.0, 2.0)).crop((slice(3, 9), slice(0, 9), slice(0, 9))).origin
+        (0.0, 0.0, 6.0)
+        """
         bounds = [part.indices(length) for part, length in zip(box, self.shape, strict=True)]
         shape = _three(tuple(stop - start for start, stop, _ in bounds))
         origin = self.index_to_physical([start for start, _, _ in bounds])
@@ -219,7 +237,11 @@ class Geometry:
 
 
 def shear_degrees(affine: Affine) -> float:
-    """How far the columns of an affine are from orthogonal: the largest deviation from 90°."""
+    """How far the columns of an affine are from orthogonal: the largest deviation from 90°.
+
+    >>> shear_degrees(np.diag([0.5, 0.5, 3.0, 1.0]))
+    0.0
+    """
     columns = np.asarray(affine, np.float64)[:3, :3]
     unit = columns / np.sqrt((columns**2).sum(0))
     cosines = np.abs(np.array([unit[:, a] @ unit[:, b] for a, b in ((0, 1), (0, 2), (1, 2))]))
@@ -227,7 +249,11 @@ def shear_degrees(affine: Affine) -> float:
 
 
 def check_orientation(code: str) -> str:
-    """Returns the upper-case code; raises ValueError unless it names each patient axis once."""
+    """Returns the upper-case code; raises ValueError unless it names each patient axis once.
+
+    >>> check_orientation("ras")
+    'RAS'
+    """
     _parse_orientation(code)
     return code.upper()
 

@@ -42,7 +42,14 @@ class GridMapping:
 def map_spacing(
     geometry: Geometry, spacing: Triple, convention: Convention = "centered"
 ) -> GridMapping:
-    """The grid of the given spacing (x, y, z in mm) under a convention; every axis keeps ≥ 1 voxel."""
+    """The grid of the given spacing (x, y, z in mm) under a convention; every axis keeps ≥ 1 voxel.
+
+    >>> ct = Geometry(shape=(40, 512, 512), spacing=(0.75, 0.75, 2.5))
+    >>> map_spacing(ct, (1.5, 1.5, 3.0))
+    GridMapping(shape=(33, 256, 256), scale=(1.2, 2.0, 2.0), offset=(0.3000000000000007, 0.5, 0.5))
+    >>> map_spacing(ct, (1.5, 1.5, 3.0), "itk").shape
+    (34, 256, 256)
+    """
     rows = [
         _map_axis(length, own, target, convention)
         for length, own, target in zip(
@@ -53,7 +60,11 @@ def map_spacing(
 
 
 def map_shape(geometry: Geometry, shape: Shape) -> GridMapping:
-    """The grid of the given shape (z, y, x) over the same field of view, edges aligned."""
+    """The grid of the given shape (z, y, x) over the same field of view, edges aligned.
+
+    >>> map_shape(Geometry((40, 512, 512)), (20, 256, 128))
+    GridMapping(shape=(20, 256, 128), scale=(2.0, 2.0, 4.0), offset=(0.5, 0.5, 1.5))
+    """
     return _collect(
         [(m, n / m, (n / m - 1) / 2) for n, m in zip(geometry.shape, shape, strict=True)]
     )
@@ -61,6 +72,10 @@ def map_shape(geometry: Geometry, shape: Shape) -> GridMapping:
 
 def map_onto(geometry: Geometry, reference: Geometry) -> GridMapping:
     """The voxels of another grid, in the axis order and directions of this one.
+
+    >>> atlas = Geometry((10, 10, 10), spacing=(2.0, 2.0, 2.0), origin=(4.0, 4.0, 4.0))
+    >>> map_onto(Geometry((32, 32, 32)), atlas)
+    GridMapping(shape=(10, 10, 10), scale=(2.0, 2.0, 2.0), offset=(4.0, 4.0, 4.0))
 
     Raises:
         InputError: E_REFERENCE if the axes of the two are not parallel, or the grids lie apart.

@@ -52,6 +52,12 @@ def stack_of(geometry: Geometry, heights: Sequence[float] = ()) -> Stack | None:
     Axes within a slice and the spacing along them are kept; slices stand on their normal. Uneven slices
     are taken at even steps near the smallest gap, as many as bring first and last to where they are.
 
+    >>> stack_of(Geometry((3, 8, 8))) is None  # straight and even already
+    True
+    >>> stack = stack_of(Geometry((3, 8, 8)), heights=[0.0, 1.0, 3.0])  # a slice is missing
+    >>> stack.numbers.tolist(), stack.geometry.shape
+    ([0.0, 1.0, 1.5, 2.0], (4, 8, 8))
+
     Args:
         geometry: the source's grid, whose axes may be sheared.
         heights: where its slices along ``z`` lie, increasing, in steps of the geometry, from 0 to the

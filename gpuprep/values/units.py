@@ -8,7 +8,11 @@ _PREFIXES = ("", "K", "M", "G", "T")
 
 
 def human_bytes(number: float) -> str:
-    """A byte count with a decimal unit, such as ``1.3 MB``."""
+    """A byte count with a decimal unit.
+
+    >>> human_bytes(1_300_000)
+    '1.3 MB'
+    """
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
@@ -17,7 +21,11 @@ def human_bytes(number: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """A duration such as ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    """A duration as a person says it.
+
+    >>> human_seconds(4.2), human_seconds(200), human_seconds(7500)
+    ('4.2 s', '3 min 20 s', '2 h 5 min')
+    """
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -28,7 +36,10 @@ def human_seconds(seconds: float) -> str:
 
 
 def parse_bytes(given: int | str) -> int:
-    """Bytes in ``16GiB``, ``500 MB`` or a plain number.
+    """Bytes in a text with a unit or a plain number.
+
+    >>> parse_bytes("16GiB"), parse_bytes("500 MB"), parse_bytes(4096)
+    (17179869184, 500000000, 4096)
 
     Raises:
         ValueError: it is no such text.

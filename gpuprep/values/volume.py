@@ -30,6 +30,10 @@ class Volume:
 class Chunked:
     """An array of ``z, y, x`` or ``c, z, y, x`` cut into cubes, each contiguous, as a shard stores them.
 
+    >>> cubes = np.arange(16).reshape(2, 1, 1, 2, 2, 2)  # two cubes of edge 2, one above the other
+    >>> np.asarray(Chunked(cubes, shape=(3, 2, 2)))[:, 0, 0].tolist()
+    [0, 4, 8]
+
     Attributes:
         blocks: ``([c,] ⌈z/e⌉, ⌈y/e⌉, ⌈x/e⌉, e, e, e)``, zero beyond the border.
         shape: of the array.
