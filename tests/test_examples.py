@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("name", filter(has_examples, MODULES))
+@pytest.mark.parametrize("name", [name for name in MODULES if has_examples(name)])
 def test_examples_give_what_they_say(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
