@@ -237,11 +237,7 @@ class Geometry:
 
 
 def shear_degrees(affine: Affine) -> float:
-    """How far the columns of an affine are from orthogonal: the largest deviation from 90°.
-
-    >>> shear_degrees(np.diag([0.5, 0.5, 3.0, 1.0]))
-    0.0
-    """
+    """How far the columns of an affine are from orthogonal: the largest deviation from 90°."""
     columns = np.asarray(affine, np.float64)[:3, :3]
     unit = columns / np.sqrt((columns**2).sum(0))
     cosines = np.abs(np.array([unit[:, a] @ unit[:, b] for a, b in ((0, 1), (0, 2), (1, 2))]))
@@ -249,11 +245,7 @@ def shear_degrees(affine: Affine) -> float:
 
 
 def check_orientation(code: str) -> str:
-    """Returns the upper-case code; raises ValueError unless it names each patient axis once.
-
-    >>> check_orientation("ras")
-    'RAS'
-    """
+    """Returns the upper-case code; raises ValueError unless it names each patient axis once."""
     _parse_orientation(code)
     return code.upper()
 
