@@ -22,7 +22,7 @@ from gpuprep.io.dicom.audit import audit
 from gpuprep.io.dicom.series import series_in, series_of_folder
 from gpuprep.io.dicom.slice import Slice, read_slices
 from gpuprep.io.reader import peek, read
-from gpuprep.io.rules import ReadRules
+from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import Scan
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, InputError
@@ -329,7 +329,7 @@ def test_rounding_is_no_gap_and_a_missing_slice_always_is(count, spacing, noise,
         for h, w in zip(heights, wobble, strict=True)
     ]
     random.shuffle(slices)
-    kept = audit(slices, RULES, RULES.findings(), "x")
+    kept = audit(slices, Reading("x", RULES, RULES.findings()))
     along = [float(np.dot(one.position, normal)) for one in kept]
     assert along == sorted(along)
     assert len(kept) == count
@@ -339,7 +339,7 @@ def test_rounding_is_no_gap_and_a_missing_slice_always_is(count, spacing, noise,
     holed = [slices[i] for i in inner if i != inner[count // 2]]
     if count > 3:
         with pytest.raises(InputError, match="E_SLICE_GAP"):
-            audit(holed, RULES, RULES.findings(), "x")
+            audit(holed, Reading("x", RULES, RULES.findings()))
 
 
 def test_a_tree_is_grouped_by_series_wherever_files_lie(tmp_path):
