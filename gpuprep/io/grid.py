@@ -9,21 +9,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.io.rules import ReadRules
-from gpuprep.values.errors import InputError
-from gpuprep.values.findings import Findings
+from gpuprep.io.limits import MAX_AXIS
+from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Affine, Geometry, shear_degrees
 from gpuprep.values.stack import stack_of
 
 _RESOLUTION = 1e-12
+_ORTHONORMAL = 1e-4  # largest cosine between two axes that counts as rounding (ITK's value)
+_OBLIQUE_DEGREES = 0.1  # largest angle to the patient's axes that is not called oblique
+_SPACING_MM = (0.01, 100.0)  # spacings below and above are outliers
+_FEW_SLICES = 5  # fewer than this are worth a finding
 
 
-def grid_of(
-    affine: Affine, shape: Sequence[int], rules: ReadRules, findings: Findings, path: object
-) -> Geometry:
+def grid_of(affine: Affine, shape: Sequence[int], reading: Reading) -> Geometry:
     """The grid of an LPS affine, its direction made exactly orthonormal.
 
-    Cosines between axes up to ``orthonormal_tolerance`` are rounding. Beyond it the axes are sheared,
+    Cosines between axes up to 1e-4 are rounding. Beyond it the axes are sheared,
     E_SHEAR. Under the policy ``fix`` the sheared geometry itself is given, for its voxels to be brought
     onto a straight grid; where the policy goes on otherwise, the nearest orthonormal axes are taken (polar
     decomposition) and the finding has the distance in mm by which the outermost voxels move.
@@ -31,24 +32,28 @@ def grid_of(
     Raises:
         InputError: E_NO_GEOMETRY if the affine has no usable spacing.
     """
-    check_affine(affine, path)
+    if not places_voxels(affine):
+        rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in affine[:3])
+        raise reading.error(
+            "E_NO_GEOMETRY",
+            f"the affine [{rows}] is not a placement of voxels",
+            "Repair the header, or give the case a spacing.",
+        )
     raw = Geometry.from_affine(affine, shape)
     shear = shear_degrees(affine)
-    direction = nearest_orthonormal(raw.matrix)
+    direction = _nearest_orthonormal(raw.matrix)
     grid = replace(raw, direction=tuple(float(value) for value in direction.ravel()))
-    if math.sin(math.radians(shear)) <= rules.orthonormal_tolerance:
+    if math.sin(math.radians(shear)) <= _ORTHONORMAL:
         return grid
     told = f"the axes are {shear:.3g}° from orthogonal"
-    if findings.policy("E_SHEAR") == "fix":
-        text = f"{told}; slices are shifted onto a straight grid"
-        findings.report("E_SHEAR", text, path=path, degrees=shear)
+    if reading.findings.policy("E_SHEAR") == "fix":
+        reading.report("E_SHEAR", f"{told}; slices are shifted onto a straight grid", degrees=shear)
         return raw
     grid = _same_centre(grid, raw)
     moved = raw.distance(grid)
-    findings.report(
+    reading.report(
         "E_SHEAR",
         f"{told}; the nearest orthogonal grid moves voxels by up to {moved:.3g} mm",
-        path=path,
         advice="Set the policy of E_SHEAR to fix to resample the voxels onto a straight grid, "
         "or to warn to take the nearest one.",
         degrees=shear,
@@ -57,31 +62,23 @@ def grid_of(
     return grid
 
 
-def straight_grid(
-    grid: Geometry, heights: Sequence[float], rules: ReadRules, path: object
-) -> Geometry:
-    """The grid onto which a sheared or uneven volume will be brought; ``grid`` itself for any other.
-
-    Raises:
-        InputError: E_SHEAR or E_SLICE_GAP if there is none, E_LIMIT if it is larger than the limits.
-    """
+def _straight_grid(grid: Geometry, heights: Sequence[float], reading: Reading) -> Geometry:
+    """The grid onto which a sheared or uneven volume will be brought; ``grid`` itself for any other."""
     try:
         stack = stack_of(grid, heights)
     except ValueError as error:
-        raise InputError(
+        raise reading.error(
             "E_SLICE_GAP" if heights else "E_SHEAR",
             f"the volume cannot be resampled onto a straight grid: {error}",
-            path=str(path),
-            advice="Resample the file with a registration tool, or leave it out.",
+            "Resample the file with a registration tool, or leave it out.",
         ) from None
     straight = grid if stack is None else stack.geometry
-    if max(straight.shape) > rules.max_axis or straight.voxels > rules.max_voxels:
-        raise InputError(
+    if max(straight.shape) > MAX_AXIS or straight.voxels > reading.rules.max_voxels:
+        raise reading.error(
             "E_LIMIT",
             f"the straight grid, {straight.describe()}, is larger than the limits "
-            f"({rules.max_axis:,} voxels along an axis, {rules.max_voxels:,} in all)",
-            path=str(path),
-            advice="Look at the file's geometry, or raise input.limits.voxels.",
+            f"({MAX_AXIS:,} voxels along an axis, {reading.rules.max_voxels:,} in all)",
+            "Look at the file's geometry, or raise input.limits.voxels.",
         )
     return straight
 
@@ -94,26 +91,16 @@ def _same_centre(grid: Geometry, raw: Geometry) -> Geometry:
     return replace(grid, origin=(x, y, z))
 
 
-def check_affine(affine: Affine, path: object) -> None:
-    """Refuse an affine that no grid has.
-
-    Raises:
-        InputError: E_NO_GEOMETRY for NaN, a zero spacing, or axes that lie in one plane.
-    """
-    columns = np.asarray(affine)[:3, :3]
+def places_voxels(affine: Affine) -> bool:
+    """Whether an affine can be a grid's: no NaN, no zero spacing, and axes that do not lie in one plane."""
+    columns = affine[:3, :3]
     spacing = np.sqrt((columns**2).sum(0))
-    flat = not np.isfinite(affine).all() or bool((spacing <= 0).any())
-    if flat or abs(np.linalg.det(columns / spacing)) < 1e-3:
-        rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in affine[:3])
-        raise InputError(
-            "E_NO_GEOMETRY",
-            f"the affine [{rows}] is not a placement of voxels",
-            path=str(path),
-            advice="Repair the header, or give the case a spacing.",
-        )
+    if not np.isfinite(affine).all() or not (spacing > 0).all():
+        return False
+    return bool(abs(np.linalg.det(columns / spacing)) > 1e-3)
 
 
-def nearest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _nearest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The orthonormal matrix nearest to ``matrix`` (least squares; the polar factor), handedness kept."""
     if np.abs(matrix.T @ matrix - np.eye(3)).max() < _RESOLUTION:
         return matrix
@@ -122,48 +109,38 @@ def nearest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_grid(
-    grid: Geometry,
-    rules: ReadRules,
-    findings: Findings,
-    path: object,
-    *,
-    heights: Sequence[float] = (),
+    grid: Geometry, reading: Reading, *, heights: Sequence[float] = (), channels: int = 1
 ) -> None:
-    """Report a grid that is legal but odd: spacing, lost geometry, obliqueness, few slices.
+    """Report a grid that is legal but odd: spacing, lost geometry, obliqueness, few slices, volumes in a row.
 
     Raises:
-        InputError: as ``straight_grid``.
+        InputError: E_SHEAR or E_SLICE_GAP if there is no straight grid onto which its sheared or uneven
+            voxels can be brought, E_LIMIT if that grid is larger than the limits.
     """
-    straight = straight_grid(grid, heights, rules, path)
-    low, high = rules.min_spacing_mm, rules.max_spacing_mm
+    straight = _straight_grid(grid, heights, reading)
+    low, high = _SPACING_MM
     if any(not low <= spacing <= high for spacing in grid.spacing):
         text = "×".join(f"{spacing:.4g}" for spacing in grid.spacing)
-        findings.report(
+        reading.report(
             "W_SPACING_OUTLIER",
             f"spacing {text} mm (x×y×z) is outside {low:g} to {high:g} mm",
-            path=path,
             advice="Check the unit and the header.",
             spacing=list(grid.spacing),
         )
     plain = np.array_equal(np.abs(grid.matrix), np.eye(3))
     if plain and grid.spacing == (1.0, 1.0, 1.0) and grid.origin == (0.0, 0.0, 0.0):
-        findings.report(
+        reading.report(
             "W_IDENTITY_AFFINE",
             "spacing is 1×1×1 mm with an identity direction and origin 0, 0, 0",
-            path=path,
             advice="The geometry was probably lost on the way; compare with the original scan.",
         )
-    if (angle := straight.oblique_degrees) > rules.oblique_tolerance_degrees:
-        findings.report(
-            "W_OBLIQUE", f"the axes are {angle:.2f}° off the patient's", path=path, degrees=angle
-        )
-    if grid.shape[0] < rules.min_slices:
-        findings.report(
-            "W_FEW_SLICES",
-            f"{grid.shape[0]} slices, fewer than {rules.min_slices}",
-            path=path,
-            slices=grid.shape[0],
-        )
+    if (angle := straight.oblique_degrees) > _OBLIQUE_DEGREES:
+        reading.report("W_OBLIQUE", f"the axes are {angle:.2f}° off the patient's", degrees=angle)
+    if (slices := grid.shape[0]) < _FEW_SLICES:
+        reading.report("W_FEW_SLICES", f"{slices} slices, fewer than {_FEW_SLICES}", slices=slices)
+    if channels > 1:
+        text = f"{channels} volumes in one file; each became a channel"
+        reading.report("W_4D", text, channels=channels)
 
 
 def placement(directions: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:

@@ -12,7 +12,6 @@ import io
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import numpy as np
@@ -149,12 +148,7 @@ class ByteSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bytes.close()
         self._file.close()
 
@@ -179,12 +173,9 @@ class ByteSource:
         view = memoryview(voxels.reshape(-1).view(np.uint8).data)
         start = self.position
         if (got := self._into(view)) < len(view):
-            raise InputError(
-                "E_TRUNCATED",
-                f"the contents end after {start + got:,} bytes, "
-                f"but the header declares {start + len(view):,}",
-                path=str(self.path),
-                advice="Copy or download the file again.",
+            text = f"the contents end after {start + got:,} bytes"
+            raise self._damaged(
+                "E_TRUNCATED", f"{text}, but the header declares {start + len(view):,}"
             )
 
     def finish(self, rules: ReadRules) -> FileIdentity:
@@ -196,11 +187,9 @@ class ByteSource:
         step = memoryview(bytearray(_STEP))
         while self._into(step):
             if self.position > 2 * rules.max_bytes:
-                raise InputError(
-                    "E_LIMIT",
-                    f"more than {self.position:,} bytes, where {rules.max_bytes:,} voxel bytes are allowed",
-                    path=str(self.path),
-                )
+                text = f"where {rules.max_bytes:,} voxel bytes are allowed"
+                text = f"more than {self.position:,} bytes, {text}"
+                raise InputError("E_LIMIT", text, path=str(self.path))
         return self._file.identity()
 
     def _into(self, view: memoryview) -> int:
@@ -214,17 +203,14 @@ class ByteSource:
                 done += got
                 self.position += got
         except EOFError as error:
-            raise InputError(
-                "E_TRUNCATED",
-                f"the compressed stream has no end in all {self.size:,} bytes of the file",
-                path=str(self.path),
-                advice="Copy or download the file again.",
-            ) from error
+            text = f"the compressed stream has no end in all {self.size:,} bytes of the file"
+            raise self._damaged("E_TRUNCATED", text) from error
         except (igzip.BadGzipFile, isal_zlib.error) as error:  # type: ignore[misc]
-            raise InputError(
-                "E_UNREADABLE",
-                f"the compressed stream is damaged: {error}",
-                path=str(self.path),
-                advice="Copy or download the file again.",
-            ) from error
+            text = f"the compressed stream is damaged: {error}"
+            raise self._damaged("E_UNREADABLE", text) from error
         return done
+
+    def _damaged(self, code: str, text: str) -> InputError:
+        return InputError(
+            code, text, path=str(self.path), advice="Copy or download the file again."
+        )

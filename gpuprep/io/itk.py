@@ -23,7 +23,7 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
     try:
-        image = _executed(reader)
+        return _executed(reader)
     except RuntimeError as error:
         file_identity(path)  # ITK tells a disk that fails and a damaged file not apart; this does
         reason = _reason(str(error))
@@ -35,7 +35,6 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
             path=str(path),
             advice="Copy or download the file again, or write it anew.",
         ) from error
-    return image
 
 
 def _executed(reader: sitk.ImageFileReader) -> sitk.Image:

@@ -12,37 +12,27 @@ from gpuprep.values.errors import InputError
 
 DEFLATE_RATIO = 1032
 """No deflate stream expands by more (258 bytes from 2 bits, RFC 1951)."""
+MAX_AXIS = 65_535
+"""Most voxels along one axis; no scanner makes more."""
+_RAISE_LIMIT = "Raise input.limits.{} if the file really is that large."
+_LONG_AXIS = "Look at the file: no scanner makes such an axis."
 
 
-def check_limits(path: object, shape: Sequence[int], itemsize: int, rules: ReadRules) -> int:
-    """The bytes that voxels of ``shape`` (channels first) take.
+def check_limits(path: object, shape: Sequence[int], itemsize: int, rules: ReadRules) -> None:
+    """Refuse voxels of ``shape`` (channels first) that are too many.
 
     Raises:
         InputError: E_LIMIT if an axis, the voxels or the bytes are more than the rules allow.
     """
     voxels = math.prod(shape)
     for what, count, limit, advice in (
-        (
-            "voxels along one axis",
-            max(shape),
-            rules.max_axis,
-            "Look at the file: no scanner makes such an axis.",
-        ),
-        ("voxels", voxels, rules.max_voxels, _raise_limit("voxels")),
-        ("bytes of voxels", voxels * itemsize, rules.max_bytes, _raise_limit("bytes")),
+        ("voxels along one axis", max(shape), MAX_AXIS, _LONG_AXIS),
+        ("voxels", voxels, rules.max_voxels, _RAISE_LIMIT.format("voxels")),
+        ("bytes of voxels", voxels * itemsize, rules.max_bytes, _RAISE_LIMIT.format("bytes")),
     ):
         if count > limit:
-            raise InputError(
-                "E_LIMIT",
-                f"the header declares {count:,} {what}, more than the allowed {limit:,}",
-                path=str(path),
-                advice=advice,
-            )
-    return voxels * itemsize
-
-
-def _raise_limit(key: str) -> str:
-    return f"Raise input.limits.{key} if the file really is that large."
+            text = f"the header declares {count:,} {what}, more than the allowed {limit:,}"
+            raise InputError("E_LIMIT", text, path=str(path), advice=advice)
 
 
 def check_capacity(path: object, needed: int, available: int, *, deflated: bool = False) -> None:
@@ -101,11 +91,8 @@ def beside(header: Path, name: str) -> Path:
     if not any(target.is_relative_to(home) for home in homes) or target == header.resolve():
         raise unsafe
     if not _is_file(target):
-        raise InputError(
-            "E_UNREADABLE",
-            f"the voxel file {name!r} that the header names is missing",
-            path=str(header),
-        )
+        text = f"the voxel file {name!r} that the header names is missing"
+        raise InputError("E_UNREADABLE", text, path=str(header))
     return header.parent / name
 
 

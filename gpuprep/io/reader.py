@@ -10,7 +10,7 @@ from gpuprep.io.integrity import ByteSource, open_regular
 from gpuprep.io.limits import check_inside
 from gpuprep.io.nifti.header import looks_like_nifti
 from gpuprep.io.nifti.scan import header_path, peek_nifti, read_nifti
-from gpuprep.io.rules import ReadRules
+from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import Allocate, Preview, Scan, own_memory
 from gpuprep.io.text.metaimage import looks_like_meta
 from gpuprep.io.text.nrrd import looks_like_nrrd
@@ -30,13 +30,11 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
         MemoryShortage: its voxels do not fit the memory.
         OSError: the file system failed, not the file.
     """
-    path, kind = Path(source.path), sniff(source, rules)
-    findings = rules.findings()
+    kind = _sniff(source, rules)
+    reading = Reading(source.path, rules, rules.findings(), allocate)
     if kind == "dicom":
-        return read_dicom(source, rules, findings, allocate)
-    if kind == "nifti":
-        return read_nifti(path, rules, findings, allocate)
-    return read_text_volume(path, kind, rules, findings, allocate)
+        return read_dicom(source.files, reading)
+    return read_nifti(reading) if kind == "nifti" else read_text_volume(kind, reading)
 
 
 def peek(source: Source, rules: ReadRules) -> Preview:
@@ -46,16 +44,14 @@ def peek(source: Source, rules: ReadRules) -> Preview:
         InputError: what headers and file sizes can tell of the errors of ``read``.
         OSError: the file system failed, not the file.
     """
-    path, kind = Path(source.path), sniff(source, rules)
-    findings = rules.findings()
+    kind = _sniff(source, rules)
+    reading = Reading(source.path, rules, rules.findings())
     if kind == "dicom":
-        return peek_dicom(source, rules, findings)
-    if kind == "nifti":
-        return peek_nifti(path, rules, findings)
-    return peek_text_volume(path, kind, rules, findings)
+        return peek_dicom(source.files, reading)
+    return peek_nifti(reading) if kind == "nifti" else peek_text_volume(kind, reading)
 
 
-def sniff(source: Source, rules: ReadRules) -> str:
+def _sniff(source: Source, rules: ReadRules) -> str:
     """``dicom``, ``nifti``, ``metaimage`` or ``nrrd``, by the first bytes and never by the name.
 
     Raises:

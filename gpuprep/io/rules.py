@@ -1,4 +1,4 @@
-"""What a reader may accept: limits, tolerances and the policy per finding, as one frozen value."""
+"""What a reader may accept, limits and the policy per finding; and one read under these rules."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuprep.io.scan import Allocate, own_memory
+from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings, Policy
 
 if TYPE_CHECKING:  # the reading process, which takes its rules as JSON, starts without pydantic
     from gpuprep.config.model import Config
 
-GANTRY_TILT: Mapping[str, Policy] = {"W_TILT": "error"}
-"""Stricter than the code's default: no grid without shear can hold a tilted series."""
 SOURCE_PARTS = 2
 """A decoded file may take one in so many bytes of what its case is allowed."""
+AFFINE_TOLERANCE_MM = 0.1
+"""Largest distance at which two placements of one file still agree."""
 
 
 def source_in_memory(allowed: int) -> int | None:
@@ -24,12 +26,11 @@ def source_in_memory(allowed: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Limits, tolerances and policies of reading.
+    """Limits and policies of reading.
 
     Attributes:
         max_voxels: Most voxels one file or series may declare, all channels together.
         max_bytes: Most bytes its decoded voxels may take.
-        max_axis: Most voxels along any one axis.
         timeout_seconds: How long a sandboxed read may take before its process is killed.
         memory_bytes: Address space the reading process may add to what it has after start-up; None
             takes three times ``max_bytes``, at least 256 MiB, at most three quarters of the machine's memory.
@@ -37,37 +38,16 @@ class ReadRules:
         scratch: The folder of such files.
         roots: Folders that files must lie in, links followed; none for anywhere.
         policy: What to do per finding code; codes not named keep their defaults.
-        gap_fraction: Deviation of one slice gap from the median gap that counts as even, relative …
-        gap_mm: … and absolute; the larger of the two holds.
-        tilt_tolerance_degrees: Gantry tilt below this is rounding.
-        direction_tolerance: Largest difference of direction cosines within one DICOM group.
-        orthonormal_tolerance: Largest cosine between two axes that counts as rounding (ITK's value).
-        affine_tolerance_mm: Largest distance at which two affines of one file still agree.
-        oblique_tolerance_degrees: Largest angle to the patient's axes that is not called oblique.
-        min_slices: Fewer slices than this are worth a finding.
-        min_spacing_mm: Spacings below this are outliers …
-        max_spacing_mm: … and those above this.
     """
 
     max_voxels: int = 4_000_000_000
     max_bytes: int = 17_179_869_184
-    max_axis: int = 65_535
     timeout_seconds: float = 600.0
     memory_bytes: int | None = None
     in_memory_bytes: int | None = None
     scratch: str = ""
     roots: tuple[str, ...] = ()
     policy: Mapping[str, Policy] = field(default_factory=dict)
-    gap_fraction: float = 0.01
-    gap_mm: float = 0.01
-    tilt_tolerance_degrees: float = 0.1
-    direction_tolerance: float = 1e-3
-    orthonormal_tolerance: float = 1e-4
-    affine_tolerance_mm: float = 0.1
-    oblique_tolerance_degrees: float = 0.1
-    min_slices: int = 5
-    min_spacing_mm: float = 0.01
-    max_spacing_mm: float = 100.0
 
     @classmethod
     def of(cls, config: Config, *, root: str = "", memory: int = 0, scratch: str = "") -> ReadRules:
@@ -88,8 +68,11 @@ class ReadRules:
         )
 
     def findings(self) -> Findings:
-        """An empty collection of findings under these policies."""
-        return Findings({**GANTRY_TILT, **self.policy})
+        """An empty collection of findings under these policies.
+
+        W_TILT is an error unless the policy says otherwise: no grid without shear can hold a tilted series.
+        """
+        return Findings({"W_TILT": "error", **self.policy})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,3 +80,28 @@ class ReadRules:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ReadRules:
         return cls(**{**fields, "roots": tuple(fields["roots"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One read of one source: its rules, what was found so far, and who gives the memory for its voxels.
+
+    ``path`` is what findings and errors name: the source, or the header of a pair of files.
+    """
+
+    path: str
+    rules: ReadRules
+    findings: Findings
+    allocate: Allocate = own_memory
+
+    def report(self, code: str, message: str, *, advice: str = "", **values: Any) -> None:
+        """Note a finding about the source.
+
+        Raises:
+            InputError: its policy is ``error``.
+        """
+        self.findings.report(code, message, path=self.path, advice=advice, **values)
+
+    def error(self, code: str, message: str, advice: str = "") -> InputError:
+        """An error of the source that no policy allows."""
+        return InputError(code, message, path=self.path, advice=advice)

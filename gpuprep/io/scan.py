@@ -50,9 +50,9 @@ class Scan:
     """One read source: its channels as volumes on one grid, and all there is to say about the files.
 
     ``header`` holds a few plain facts (stored dtype, modality, rescale, compression) and never anything
-    about the patient. ``padding_value`` is what DICOM voxels outside the field of view hold, if declared.
-    Under the policy ``fix`` the geometry may be sheared and ``heights`` says where uneven slices lie (see
-    ``stack.stack_of``): voxels are as the file has them, and whoever asked straightens them.
+    about the patient. Under the policy ``fix`` the geometry may be sheared and ``heights`` says where
+    uneven slices lie (see ``stack.stack_of``): voxels are as the file has them, and whoever asked
+    straightens them.
     """
 
     volumes: tuple[Volume, ...]
@@ -60,7 +60,6 @@ class Scan:
     identity: tuple[FileIdentity, ...]
     format: str
     header: dict[str, Any] = field(default_factory=dict)
-    padding_value: int | None = None
     heights: tuple[float, ...] = ()
 
     @property
@@ -82,7 +81,6 @@ class Scan:
             "identity": [asdict(identity) for identity in self.identity],
             "format": self.format,
             "header": self.header,
-            "padding_value": self.padding_value,
             "heights": list(self.heights),
         }
 
@@ -95,7 +93,6 @@ class Scan:
             tuple(FileIdentity(**row) for row in fields["identity"]),
             fields["format"],
             dict(fields["header"]),
-            fields["padding_value"],
             tuple(fields["heights"]),
         )
 
@@ -132,27 +129,16 @@ class Preview:
         return self.decoded_bytes + self.decoded_bytes * straight.voxels // self.geometry.voxels
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "geometry": self.geometry.to_json(),
-            "channels": self.channels,
-            "dtype": self.dtype,
-            "decoded_bytes": self.decoded_bytes,
-            "file_bytes": self.file_bytes,
-            "findings": [finding.to_json() for finding in self.findings],
-            "heights": list(self.heights),
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Preview:
-        return cls(
-            Geometry.from_json(fields["geometry"]),
-            fields["channels"],
-            fields["dtype"],
-            fields["decoded_bytes"],
-            fields["file_bytes"],
-            tuple(Finding.from_json(row) for row in fields["findings"]),
-            tuple(fields["heights"]),
-        )
+        known = {
+            "geometry": Geometry.from_json(fields["geometry"]),
+            "findings": tuple(Finding.from_json(row) for row in fields["findings"]),
+            "heights": tuple(fields["heights"]),
+        }
+        return cls(**{**fields, **known})
 
 
 def volumes_of(voxels: Voxels, geometry: Geometry) -> tuple[Volume, ...]:

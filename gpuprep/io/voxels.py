@@ -1,52 +1,127 @@
-"""From stored numbers to voxels: the rescale line, the dtypes that are kept, and what is not finite."""
+"""From stored numbers to voxels: how a file holds them, the rescale line, the dtypes that are kept."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gpuprep.io.scan import Allocate, Voxels
-from gpuprep.values.findings import Findings
+from gpuprep.io.integrity import ByteSource
+from gpuprep.io.rules import Reading
+from gpuprep.io.scan import FileIdentity, Preview, Voxels
+from gpuprep.values.geometry import Geometry, Shape
 
 KEPT = tuple(np.dtype(code) for code in ("u1", "i1", "u2", "i2", "u4", "i4", "f4"))
 """Dtypes that voxels keep as they are stored; wider ones are narrowed where that is exact."""
 _EXACT_IN_FLOAT32 = 2**24
 
 
-def settled(stored: Voxels, allocate: Allocate, findings: Findings, path: object) -> Voxels:
+@dataclass(frozen=True, kw_only=True)
+class StoredVoxels:
+    """How a file holds the voxels of a volume or of several, as its header says.
+
+    Attributes:
+        shape: Of one volume, ``z, y, x``.
+        layout: The stored array's shape, slowest axis first.
+        channel_axis: The one of its axes that is no axis of the volume, if there is one.
+        stored: The dtype in the file's byte order.
+        offset: Where the voxels begin, in bytes.
+        line: Slope and intercept: voxels are ``stored * slope + intercept``.
+    """
+
+    shape: Shape
+    layout: tuple[int, ...]
+    channel_axis: int | None
+    stored: np.dtype[Any]
+    offset: int
+    line: tuple[float, float] = (1.0, 0.0)
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.channel_axis is None else self.layout[self.channel_axis]
+
+    @property
+    def native(self) -> np.dtype[Any]:
+        """The stored dtype in the byte order of this machine."""
+        return self.stored.newbyteorder("=")
+
+    @property
+    def stored_bytes(self) -> int:
+        return math.prod(self.layout) * self.stored.itemsize
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the header of a ``Scan`` says of it."""
+        order = "little" if self.stored.str[0] in "<|" else "big"
+        return {"stored_dtype": str(self.native), "byte_order": order}
+
+    def preview(self, geometry: Geometry, file_bytes: int, reading: Reading) -> Preview:
+        """What these voxels will be once they are read, on the grid that the header gives."""
+        dtype = _likely_dtype(self.native, *self.line)
+        decoded = geometry.voxels * self.channels * dtype.itemsize
+        items = tuple(reading.findings.items)
+        return Preview(geometry, self.channels, str(dtype), decoded, file_bytes, items)
+
+    def read(self, source: ByteSource, reading: Reading) -> tuple[Voxels, FileIdentity]:
+        """The voxels ``c, z, y, x``, which ``source`` stands before, and the identity of their file.
+
+        Stored numbers that can stay as they are go straight into the array that the caller gets.
+        """
+        shape, native = (self.channels, *self.shape), self.native
+        scaled = self.line != (1.0, 0.0)
+        direct = native in KEPT and not scaled and self.channel_axis in (None, 0)
+        stored = reading.allocate(shape, native) if direct else np.empty(self.layout, native)
+        source.fill(stored)
+        identity = source.finish(reading.rules)
+        if not self.stored.isnative:
+            stored.byteswap(inplace=True)
+        if direct:
+            return stored, identity
+        stored = np.moveaxis(stored, self.channel_axis or 0, 0).reshape(shape)
+        if scaled:
+            return _rescaled(stored, *self.line, reading), identity
+        return settled(stored, reading), identity
+
+
+def settled(stored: Voxels, reading: Reading) -> Voxels:
     """A copy in one of the ``KEPT`` dtypes: 64-bit integers become 32-bit where they fit.
 
     Everything else becomes float32; W_PRECISION tells when whole numbers above 2²⁴ are rounded by it.
     """
-    dtype = _narrowest(stored)
-    if dtype.kind == "f" and (top := _magnitude(stored)) > _EXACT_IN_FLOAT32:
-        findings.report(
-            "W_PRECISION",
-            f"{stored.dtype} voxels up to {top:.6g} become float32, exact only up to {_EXACT_IN_FLOAT32:,}",
-            path=path,
-            largest=top,
-        )
-    voxels = allocate(stored.shape, dtype)
+    dtype = stored.dtype
+    if dtype not in KEPT:
+        dtype = np.dtype("f4")
+        if stored.dtype.kind in "iu" and stored.size:
+            dtype = fitting(int(stored.min()), int(stored.max()), "i4", "u4")
+        if dtype.kind == "f" and (top := _magnitude(stored)) > _EXACT_IN_FLOAT32:
+            told = f"{stored.dtype} voxels up to {top:.6g} become float32"
+            text = f"{told}, exact only up to {_EXACT_IN_FLOAT32:,}"
+            reading.report("W_PRECISION", text, largest=top)
+    voxels = reading.allocate(stored.shape, dtype)
     with np.errstate(over="ignore"):
         np.copyto(voxels, stored, casting="unsafe")
     return voxels
 
 
-def rescaled(stored: Voxels, slope: float, intercept: float, allocate: Allocate) -> Voxels:
+def _rescaled(stored: Voxels, slope: float, intercept: float, reading: Reading) -> Voxels:
     """``stored * slope + intercept``, computed in float64 and rounded once.
 
     The result is int16 or int32 if the line maps integers to integers that fit, else float32.
     """
-    dtype = _rescaled_dtype(stored, slope, intercept)
-    voxels = allocate(stored.shape, dtype)
+    dtype = np.dtype("f4")
+    if stored.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
+        ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
+        dtype = fitting(min(ends), max(ends), "i2", "i4")
+    voxels = reading.allocate(stored.shape, dtype)
     planes = stored.reshape(-1, *stored.shape[-2:])
     for target, plane in zip(voxels.reshape(planes.shape), planes, strict=True):
         np.copyto(target, plane.astype(np.float64) * slope + intercept, casting="unsafe")
     return voxels
 
 
-def report_not_finite(voxels: Voxels, findings: Findings, path: object) -> None:
+def report_not_finite(voxels: Voxels, reading: Reading) -> None:
     """W_NAN if any voxel is NaN or infinite; the voxels are left as they are."""
     if voxels.dtype.kind != "f":
         return
@@ -56,16 +131,11 @@ def report_not_finite(voxels: Voxels, findings: Findings, path: object) -> None:
             nan += int(np.isnan(plane).sum())
             infinite += int(np.isinf(plane).sum())
     if nan or infinite:
-        findings.report(
-            "W_NAN",
-            f"{nan:,} voxels are NaN and {infinite:,} infinite, of {voxels.size:,}",
-            path=path,
-            nan=nan,
-            infinite=infinite,
-        )
+        text = f"{nan:,} voxels are NaN and {infinite:,} infinite, of {voxels.size:,}"
+        reading.report("W_NAN", text, nan=nan, infinite=infinite)
 
 
-def likely_dtype(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
+def _likely_dtype(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any]:
     """The dtype that voxels will have, as far as headers alone can tell."""
     if (slope, intercept) == (1.0, 0.0):
         return stored if stored in KEPT else np.dtype("i4" if stored.kind in "iu" else "f4")
@@ -74,23 +144,10 @@ def likely_dtype(stored: np.dtype[Any], slope: float, intercept: float) -> np.dt
     return np.dtype("i2" if stored.itemsize <= 2 else "i4")
 
 
-def _narrowest(stored: Voxels) -> np.dtype[Any]:
-    if stored.dtype in KEPT:
-        return stored.dtype
-    if stored.dtype.kind in "iu" and stored.size:
-        low, high = int(stored.min()), int(stored.max())
-        for code in ("i4", "u4"):
-            if np.iinfo(code).min <= low and high <= np.iinfo(code).max:
-                return np.dtype(code)
-    return np.dtype("f4")
-
-
-def _rescaled_dtype(stored: Voxels, slope: float, intercept: float) -> np.dtype[Any]:
-    if stored.dtype.kind not in "iu" or not (slope.is_integer() and intercept.is_integer()):
-        return np.dtype("f4")
-    ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
-    for code in ("i2", "i4"):
-        if np.iinfo(code).min <= min(ends) and max(ends) <= np.iinfo(code).max:
+def fitting(low: int, high: int, *codes: str) -> np.dtype[Any]:
+    """The first of these integer dtypes that holds ``low`` and ``high``; float32 if none does."""
+    for code in codes:
+        if np.iinfo(code).min <= low and high <= np.iinfo(code).max:
             return np.dtype(code)
     return np.dtype("f4")
 

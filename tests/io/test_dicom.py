@@ -19,10 +19,10 @@ from pydicom.uid import MRImageStorage, SegmentationStorage
 from support.dicom_series import dataset, enhanced, write_series
 
 from gpuprep.io.dicom.audit import audit
-from gpuprep.io.dicom.series import find_series, series_in
+from gpuprep.io.dicom.series import series_in, series_of_folder
 from gpuprep.io.dicom.slice import Slice, read_slices
 from gpuprep.io.reader import peek, read
-from gpuprep.io.rules import ReadRules
+from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import Scan
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, InputError
@@ -87,7 +87,9 @@ def test_outcome_of_every_hostile_series(scans, name):
 
 def test_no_hostile_folder_is_left_out(scans):
     folders = {path.parent for path in (scans / "nasty_dicom").rglob("*") if path.is_file()}
-    with_dicom = {str(folder.relative_to(scans)) for folder in folders if series_in(folder)}
+    with_dicom = {
+        str(folder.relative_to(scans)) for folder in folders if series_of_folder(folder)[0]
+    }
     assert with_dicom <= set(OUTCOMES)
 
 
@@ -113,7 +115,7 @@ def test_rescale_is_applied_once_as_pydicom_has_it(scans):
         index = scan.geometry.physical_to_index([float(v) for v in header.ImagePositionPatient])
         plane = header.pixel_array * float(header.RescaleSlope) + float(header.RescaleIntercept)
         np.testing.assert_array_equal(scan.volumes[0].array[round(index[0])], plane)
-    assert scan.padding_value == -2000 - 1024
+    assert scan.header["padding_value"] == -2000 - 1024
     finding = next(item for item in scan.findings if item.code == PADDING)
     assert finding.values["voxels"] == np.count_nonzero(scan.volumes[0].array == -3024)
     assert scan.geometry.spacing[2] == pytest.approx(1.0)  # slices are 1.25 mm thick
@@ -327,7 +329,7 @@ def test_rounding_is_no_gap_and_a_missing_slice_always_is(count, spacing, noise,
         for h, w in zip(heights, wobble, strict=True)
     ]
     random.shuffle(slices)
-    kept = audit(slices, RULES, RULES.findings(), "x")
+    kept = audit(slices, Reading("x", RULES, RULES.findings()))
     along = [float(np.dot(one.position, normal)) for one in kept]
     assert along == sorted(along)
     assert len(kept) == count
@@ -337,7 +339,7 @@ def test_rounding_is_no_gap_and_a_missing_slice_always_is(count, spacing, noise,
     holed = [slices[i] for i in inner if i != inner[count // 2]]
     if count > 3:
         with pytest.raises(InputError, match="E_SLICE_GAP"):
-            audit(holed, RULES, RULES.findings(), "x")
+            audit(holed, Reading("x", RULES, RULES.findings()))
 
 
 def test_a_tree_is_grouped_by_series_wherever_files_lie(tmp_path):
@@ -349,28 +351,18 @@ def test_a_tree_is_grouped_by_series_wherever_files_lie(tmp_path):
     write_series(tree / "d", [0, 1], SeriesInstanceUID="")
     dataset(SegmentationStorage).save_as(tree / "seg.dcm", enforce_file_format=True)
     (tree / "readme.txt").write_text("hello")
-    (tree / "._0.dcm").write_bytes(b"junk")
-    (tree / "out").symlink_to(tmp_path, target_is_directory=True)
-    series, others = find_series(tree)
+    files = [path for path in tree.rglob("*") if path.is_file()]
+    series = series_in(files)
     told = {Path(one.folder).name: len(one.files) for one in series}
     assert told == {tree.name: 5, "b": 2, "c": 2, "d": 2}
     assert [one.description for one in series if one.uid == "1.2.3.5"] == ["thin"]
-    assert {Path(path).name: reason.split(" ")[-1] for path, reason in others} == {
-        "seg.dcm": "image",
-        "readme.txt": "file",
-    }
-    assert find_series(tree) == (series, others)
+    assert series_in(files[::-1]) == series
+    (tree / "._0.dcm").write_bytes(b"junk")
+    others = series_of_folder(tree)[1]
+    assert [Path(path).name for path in others] == ["readme.txt", "seg.dcm"]
     whole = next(one for one in series if len(one.files) == 5)
     scan = read(Source(whole.folder, whole.files), RULES)
     assert scan.geometry.shape[0] == 5
-
-
-def test_links_are_followed_on_request_only(tmp_path):
-    write_series(tmp_path / "real", [0, 1])
-    (tmp_path / "tree").mkdir()
-    (tmp_path / "tree/linked").symlink_to(tmp_path / "real", target_is_directory=True)
-    assert find_series(tmp_path / "tree")[0] == []
-    assert len(find_series(tmp_path / "tree", follow_symlinks=True)[0]) == 1
 
 
 def test_a_file_without_the_preamble_is_still_dicom(tmp_path):

@@ -167,6 +167,6 @@ def test_padding_is_found_after_rescaling(tmp_path, signed, stored, told):
     }  # fmt: skip
     folder = write_series(tmp_path / "s", [0, 1, 2, 3, 4], **tags)
     scan = read(Source(str(folder)), ReadRules())
-    assert scan.padding_value == told
+    assert scan.header["padding_value"] == told
     (padding,) = (item for item in scan.findings if item.code == "W_PADDING")
     assert padding.values == {"voxels": 35, "value": told}

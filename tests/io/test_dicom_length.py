@@ -21,7 +21,7 @@ from pydicom.uid import (
 from support.dicom_series import dataset, enhanced, write_series
 
 from gpuprep.io.dicom import header as dicom_header
-from gpuprep.io.dicom.series import find_series
+from gpuprep.io.dicom.series import series_in, series_of_folder
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.case import Source
@@ -134,10 +134,10 @@ def test_every_cut_of_an_enhanced_header_is_a_case_error(tmp_path):
 
 
 HUGE_ELEMENT = """
-import resource, sys
-from gpuprep.io.dicom import find_series
+import pathlib, resource, sys
+from gpuprep.io.dicom.series import series_of_folder
 resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
-print(len(find_series(sys.argv[1])[1]))
+print(len(series_of_folder(pathlib.Path(sys.argv[1]))[1]))
 """
 
 
@@ -168,14 +168,13 @@ def test_a_file_that_the_disk_does_not_give_costs_its_series_alone(tmp_path, mon
         return opened(path)
 
     monkeypatch.setattr(dicom_header, "open_regular", failing)
-    series, others = find_series(tmp_path)
+    series = series_in(tmp_path.rglob("*.dcm"))
     assert [len(one.files) for one in series] == [3, 2]
-    assert others == []
+    assert series_of_folder(folder) == (series[:1], [])
     with pytest.raises(OSError, match=r"98\.dcm"):
         read(Source(str(folder), series[0].files), RULES)
     (folder / "98.dcm").rename(tmp_path / "98.dcm")
-    reason = "the file cannot be read: Input/output error"
-    assert find_series(tmp_path)[1] == [(str(tmp_path / "98.dcm"), reason)]
+    assert series_of_folder(tmp_path) == ([], [str(tmp_path / "98.dcm")])
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", bytes(900)])

@@ -229,9 +229,8 @@ def test_nothing_leaks(sandbox, volume, tmp_path):
 
 PARENT = """
 import signal, sys
-from gpuprep.case import Source
-from gpuprep.io.sandbox import Sandbox
-from gpuprep.io.scan import Scan
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.values.case import Source
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 own = Sandbox()
 own.peek(Source(sys.argv[1]))
@@ -327,7 +326,7 @@ def test_voxels_that_could_be_cut_later_are_refused(trick):
 
 
 def test_rules_survive_the_wire(volume):
-    rules = ReadRules(max_voxels=1000, policy={"W_FEW_SLICES": "error"}, gap_fraction=0.5)
+    rules = ReadRules(max_voxels=1000, policy={"W_FEW_SLICES": "error"}, roots=("/",))
     assert ReadRules.from_json(rules.to_json()) == rules
     with Sandbox(rules) as own, pytest.raises(InputError, match=r"E_LIMIT.*1,000"):
         own.read(volume)

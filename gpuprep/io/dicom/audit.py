@@ -14,10 +14,11 @@ import numpy as np
 
 from gpuprep.io.dicom.positions import Problem, along_normal, normal_of
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.rules import ReadRules
+from gpuprep.io.rules import Reading
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import Findings
 
+_TURNED = 1e-3  # largest difference of direction cosines between slices of one volume
+_SCALED = 1e-3  # relative, and of their pixel spacing
 _ADVICE = {
     "E_MIXED_SERIES": "Select one of the images, or set the policy to fix to keep the largest.",
     "E_MIXED_RESCALE": "Set the policy to fix to rescale every slice by its own line.",
@@ -29,9 +30,7 @@ _ADVICE = {
 }
 
 
-def audit(
-    slices: Sequence[Slice], rules: ReadRules, findings: Findings, path: object
-) -> list[Slice]:
+def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     """The slices of one volume, sorted along their normal.
 
     Findings are reported; where the policy of a problem goes on, it is repaired as its advice says.
@@ -40,19 +39,19 @@ def audit(
         InputError: the first problem that the policy makes an error, its message naming them all.
     """
     problems: list[Problem] = []
-    groups = _groups(slices, rules)
+    groups = _groups(slices)
     _check_kind(groups[0])
     _check_placed(groups[0])
     kept = list(slices)
     if len(groups) > 1:
         problems.append(_mixed(groups))
-        if findings.policy("E_MIXED_SERIES") != "error":
+        if reading.findings.policy("E_MIXED_SERIES") != "error":
             kept = groups[0]
     lines = Counter(one.line for one in kept)
     if len(lines) > 1 and not _scaled_by_slice(kept):
         problems.insert(0, _mixed_rescale(lines))
     if len(groups) == 1 or len(kept) < len(slices):
-        kept, more = along_normal(kept, rules)
+        kept, more = along_normal(kept)
         problems.extend(more)
     if kept[0].photometric == "MONOCHROME1":
         text = "the pixels are MONOCHROME1, low values to be shown white; they are not inverted"
@@ -61,26 +60,26 @@ def audit(
     if lossy:
         text = f"{lossy} of {len(kept)} slices were compressed with loss"
         problems.append(Problem("W_LOSSY", text, {"slices": lossy}))
-    _judge(problems, findings, path)
+    _judge(problems, reading)
     return kept
 
 
-def _judge(problems: Sequence[Problem], findings: Findings, path: object) -> None:
+def _judge(problems: Sequence[Problem], reading: Reading) -> None:
     errors = [
         problem
         for problem in problems
-        if findings.policy(problem.code) in ("error", "error" if problem.repairable else "fix")
+        if reading.findings.policy(problem.code)
+        in ("error", "error" if problem.repairable else "fix")
     ]
     if errors:
-        raise InputError(
+        raise reading.error(
             errors[0].code,
             "; ".join(problem.text for problem in problems),
-            path=str(path),
-            advice=" ".join(_ADVICE[problem.code] for problem in errors if problem.code in _ADVICE),
+            " ".join(_ADVICE[problem.code] for problem in errors if problem.code in _ADVICE),
         )
     for problem in problems:
         advice = _ADVICE.get(problem.code, "")
-        findings.report(problem.code, problem.text, path=path, advice=advice, **problem.values)
+        reading.report(problem.code, problem.text, advice=advice, **problem.values)
 
 
 def _check_kind(slices: Sequence[Slice]) -> None:
@@ -94,12 +93,8 @@ def _check_kind(slices: Sequence[Slice]) -> None:
                 advice="Convert the series with dcm2niix, which takes mosaics apart.",
             )
         if reason := _no_intensity(one):
-            raise InputError(
-                "E_PIXEL_TYPE",
-                reason,
-                path=one.path,
-                advice="Leave the series out, or convert it.",
-            )
+            advice = "Leave the series out, or convert it."
+            raise InputError("E_PIXEL_TYPE", reason, path=one.path, advice=advice)
 
 
 def _no_intensity(one: Slice) -> str:
@@ -137,12 +132,12 @@ def _check_placed(slices: Sequence[Slice]) -> None:
             raise InputError("E_NO_GEOMETRY", text, path=one.path)
 
 
-def _groups(slices: Sequence[Slice], rules: ReadRules) -> list[list[Slice]]:
+def _groups(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Slices that could be one volume, the largest group first."""
     groups: list[list[Slice]] = []
     for one in slices:
         for group in groups:
-            if _alike(one, group[0], rules):
+            if _alike(one, group[0]):
                 group.append(one)
                 break
         else:
@@ -150,12 +145,12 @@ def _groups(slices: Sequence[Slice], rules: ReadRules) -> list[list[Slice]]:
     return sorted(groups, key=len, reverse=True)
 
 
-def _alike(one: Slice, other: Slice, rules: ReadRules) -> bool:
+def _alike(one: Slice, other: Slice) -> bool:
     if _character(one) != _character(other):
         return False
     turned = np.abs(np.subtract(one.orientation, other.orientation)).max(initial=0.0)
-    scaled = np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=rules.gap_fraction / 10)
-    return bool(turned <= rules.direction_tolerance and scaled)
+    scaled = np.allclose(one.pixel_spacing, other.pixel_spacing, rtol=_SCALED)
+    return bool(turned <= _TURNED and scaled)
 
 
 def _character(one: Slice) -> tuple[object, ...]:

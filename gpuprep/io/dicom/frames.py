@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -25,25 +24,29 @@ _SETTINGS = (
 
 
 class Frame:
-    """One frame's view of the tags: its own group, then the shared group, then the file's top level."""
+    """One frame's view of the tags: of ``groups``, the first that has one, then the file's top level."""
 
-    def __init__(self, dataset: Dataset, group: Dataset, shared: Dataset) -> None:
-        self._levels = (group, shared)
+    def __init__(self, dataset: Dataset, *groups: Dataset) -> None:
+        self._levels = groups
         self._dataset = dataset
 
     def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
         """The ``count`` numbers of a tag; none where it is missing or empty."""
-        return self._numbers(self._levels, macro, keyword, count)
+        value = self._find(macro, keyword)
+        if value is None or value == "":
+            return ()
+        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+            raise ValueError(f"{keyword} is {value}")
+        return numbers
 
     @property
     def line(self) -> tuple[float, float]:
         """Rescale slope and intercept; 1 and 0 where there are none."""
-        return self._line(self._levels)
-
-    @property
-    def first_line(self) -> tuple[float, float]:
-        """The line as GDCM looks for it: in the shared group before the frame's own."""
-        return self._line(self._levels[::-1])
+        macro = "PixelValueTransformationSequence"
+        slope = self.numbers(macro, "RescaleSlope", 1) or (1.0,)
+        intercept = self.numbers(macro, "RescaleIntercept", 1) or (0.0,)
+        return (slope[0], intercept[0])
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ class Frame:
             if isinstance(value, float)
             else f"{keyword} {value}"
             for macro, keyword in _SETTINGS
-            if (value := self._find(self._levels, macro, keyword)) not in (None, "")
+            if (value := self._find(macro, keyword)) not in (None, "")
         )
 
     @property
@@ -87,23 +90,8 @@ class Frame:
                     words = element.value[0].get("FrameType") or words
         return [str(word).upper() for word in ([words] if isinstance(words, str) else words)]
 
-    def _line(self, levels: Sequence[Dataset]) -> tuple[float, float]:
-        macro = "PixelValueTransformationSequence"
-        slope = self._numbers(levels, macro, "RescaleSlope", 1) or (1.0,)
-        intercept = self._numbers(levels, macro, "RescaleIntercept", 1) or (0.0,)
-        return (slope[0], intercept[0])
-
-    def _numbers(self, levels: Sequence[Dataset], macro: str, keyword: str, count: int) -> Numbers:
-        value = self._find(levels, macro, keyword)
-        if value is None or value == "":
-            return ()
-        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
-        if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-            raise ValueError(f"{keyword} is {value}")
-        return numbers
-
-    def _find(self, levels: Sequence[Dataset], macro: str, keyword: str) -> Any:
-        for level in levels:
+    def _find(self, macro: str, keyword: str) -> Any:
+        for level in self._levels:
             for item in level.get(macro) or []:
                 if (value := item.get(keyword)) is not None:
                     return value

@@ -101,17 +101,15 @@ def parsing(path: Path) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # a MemoryError, too: no header needs much, but a length can ask for 4 GiB
+    except Exception as error:  # MemoryError, too: a header's length can ask for 4 GiB
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; pydicom's own for a cut sequence has no number
-        raise InputError(
-            "E_UNREADABLE",
-            f"the DICOM header is damaged ({type(error).__name__})",
-            path=str(path),
-            advice="Export the file again.",
-        ) from error
+        raise damaged(path, f"the DICOM header is damaged ({type(error).__name__})") from error
+
+
+def damaged(path: object, text: str) -> InputError:
+    """E_UNREADABLE for a file that contradicts itself, or breaks off."""
+    return InputError("E_UNREADABLE", text, path=str(path), advice="Export the file again.")
 
 
 def parsed(path: Path, tags: Sequence[str | int]) -> tuple[FileDataset, int]:
@@ -121,9 +119,8 @@ def parsed(path: Path, tags: Sequence[str | int]) -> tuple[FileDataset, int]:
         if not looks_like_dicom(start):
             raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))
         if _DEFLATED in start:  # pydicom would inflate it whole, however large
-            raise InputError(
-                "E_UNREADABLE", "the deflated transfer syntax is not supported", path=str(path)
-            )
+            text = "the deflated transfer syntax is not supported"
+            raise InputError("E_UNREADABLE", text, path=str(path))
         file.seek(0)
         bare = start[128:132] != b"DICM"
         dataset = pydicom.dcmread(

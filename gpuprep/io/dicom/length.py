@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydicom.uid import RLELossless
 
+from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.limits import check_capacity
@@ -37,7 +38,8 @@ def check_length(one: Slice) -> None:
 
     Raises:
         InputError: E_TRUNCATED if it ends early, or holds fewer compressed items than frames, or too few
-            bytes for the pixels that the header declares; E_UNREADABLE if it is no chain of elements.
+            bytes for the pixels that the header declares; E_UNREADABLE if it is no chain of elements,
+            or a compressed frame is of another size.
     """
     needed = one.frames * one.rows * one.columns * one.samples * one.bits_allocated // 8
     with open_regular(Path(one.path)) as file:
@@ -64,7 +66,7 @@ def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
         if (group, element) != (0xFFFE, _ITEM):
             raise _damaged("E_UNREADABLE", one, f"there is no item at byte {at:,}")
         if items and length:  # the first item is a table of offsets
-            check_stream(file, at, one)
+            _check_stream(file, at, one)
         at += length
         items += 1
     if items <= one.frames:
@@ -130,20 +132,12 @@ def _element(head: bytes, one: Slice) -> tuple[int, int]:
 
 
 def _damaged(code: str, one: Slice, reason: str) -> InputError:
-    return InputError(
-        code,
-        f"the pixels ({one.syntax}) are damaged: {reason}",
-        path=one.path,
-        advice="Copy or export the file again.",
-    )
+    text = f"the pixels ({one.syntax}) are damaged: {reason}"
+    return InputError(code, text, path=one.path, advice="Copy or export the file again.")
 
 
-def check_stream(file: io.BufferedReader, at: int, one: Slice) -> None:
-    """Check the frame, or piece of one, that begins at byte ``at``; other pieces than first are passed.
-
-    Raises:
-        InputError: E_UNREADABLE if it declares another size than the file's header.
-    """
+def _check_stream(file: io.BufferedReader, at: int, one: Slice) -> None:
+    """Compare the size that the frame at byte ``at`` declares; pieces of one other than first are passed."""
     file.seek(at)
     start = file.read(26)
     if one.syntax == RLELossless.name:
@@ -180,9 +174,5 @@ def _compare(one: Slice, rows: int, columns: int) -> None:
 
 
 def _differs(one: Slice, found: str, declared: str) -> InputError:
-    return InputError(
-        "E_UNREADABLE",
-        f"a frame compressed as {one.syntax} has {found}, the header declares {declared}",
-        path=one.path,
-        advice="Export the file again.",
-    )
+    text = f"a frame compressed as {one.syntax} has {found}, the header declares {declared}"
+    return damaged(one.path, text)

@@ -1,7 +1,8 @@
 """DICOM pixels, slice by slice in the audited order, rescaled exactly once by each slice's own line.
 
-Plain pixels are read here; compressed ones are decoded by GDCM, which applies a rescale line: one to all
-frames of a file. Where a frame has another, GDCM's is taken back (exactly, as stored pixels are integers).
+Plain pixels are read straight out of the file: no decoder has a say in what they mean. Compressed ones are
+decoded by GDCM, which applies a rescale line: one to all frames of a file. Where a frame has another, GDCM's
+is taken back (exactly, as stored pixels are integers).
 """
 
 from __future__ import annotations
@@ -14,20 +15,21 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from gpuprep.io.dicom.native import is_native, native_pixels
+from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.integrity import open_regular
 from gpuprep.io.itk import itk_image
-from gpuprep.io.scan import Allocate, Voxels
-from gpuprep.io.voxels import KEPT
+from gpuprep.io.rules import Reading
+from gpuprep.io.scan import Voxels
+from gpuprep.io.voxels import KEPT, fitting
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import Findings
 
 Plane = NDArray[Any]
 
 _LARGEST = 2**30  # a slope with which pixels of 32 bits are still exact in int64
 
 
-def read_pixels(slices: Sequence[Slice], allocate: Allocate, findings: Findings) -> Voxels:
+def read_pixels(slices: Sequence[Slice], reading: Reading) -> Voxels:
     """The voxels of sorted slices, ``1, z, y, x``; int16 where the rescaled values allow it.
 
     Raises:
@@ -39,7 +41,7 @@ def read_pixels(slices: Sequence[Slice], allocate: Allocate, findings: Findings)
     overfull = 0
     for one in slices:
         if is_native(one):
-            stored, odd = native_pixels(one)
+            stored, odd = _native_pixels(one)
             planes.append(_narrow(_rescaled(stored, one)))
             overfull += 0 if one.overlay else odd
             continue
@@ -47,10 +49,10 @@ def read_pixels(slices: Sequence[Slice], allocate: Allocate, findings: Findings)
             opened = (one.path, _decoded(one))
         planes.append(_narrow(_own_line(opened[1][one.frame], one)))
     if overfull:
-        _report_overfull(overfull, slices[0], findings)
+        _report_overfull(overfull, slices[0], reading)
     dtype = np.result_type(*{plane.dtype for plane in planes})
     dtype = dtype if dtype in KEPT else np.dtype("f4")
-    voxels = allocate((1, len(planes), slices[0].rows, slices[0].columns), dtype)
+    voxels = reading.allocate((1, len(planes), slices[0].rows, slices[0].columns), dtype)
     for target, plane in zip(voxels[0], planes, strict=True):
         np.copyto(target, plane, casting="same_kind")
     return voxels
@@ -66,8 +68,50 @@ def likely_pixels(slices: Sequence[Slice]) -> np.dtype[Any]:
     return np.dtype("i2" if one.bits_allocated <= 16 else "i4")
 
 
-def _report_overfull(count: int, one: Slice, findings: Findings) -> None:
-    findings.report(
+def is_native(one: Slice) -> bool:
+    """Whether pixels are plain words; those of 8 bits may be swapped in pairs where words are big-endian."""
+    return not one.compressed and not (one.big_endian and one.bits_allocated == 8)
+
+
+def native_bytes(one: Slice) -> bytes:
+    """The pixels of a native slice as they lie in the file.
+
+    Raises:
+        InputError: E_TRUNCATED if the file ends before them.
+    """
+    needed = one.rows * one.columns * one.samples * one.bits_allocated // 8
+    with open_regular(Path(one.path)) as file:
+        file.seek(one.header_bytes + one.frame * needed)
+        held = file.read(needed)
+    if len(held) != needed:
+        text = f"frame {one.frame} has {len(held):,} of {needed:,} bytes"
+        raise InputError("E_TRUNCATED", text, path=one.path, advice="Copy the file again.")
+    return held
+
+
+def _native_pixels(one: Slice) -> tuple[Plane, int]:
+    """Stored pixels ``y, x`` of a native slice, and how many of them use bits that are declared unused.
+
+    A pixel is the ``bits_stored`` bits that end at ``high_bit`` (PS3.5, 8.1.1). The bits above are
+    zeros, or copies of the sign.
+    """
+    order = ">" if one.big_endian else "<"
+    stored = np.dtype(f"{order}{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
+    words = np.frombuffer(native_bytes(one), stored).reshape(one.rows, one.columns)
+    words = words.astype(stored.newbyteorder("="), copy=False)
+    above = one.bits_allocated - 1 - one.high_bit
+    below = one.high_bit + 1 - one.bits_stored
+    if above == below == 0:
+        return words, 0
+    pixels = (words << above) >> (above + below)
+    used = words != pixels << below
+    if one.signed:
+        used &= words >> (one.high_bit + 1) != 0
+    return pixels, int(np.count_nonzero(used))
+
+
+def _report_overfull(count: int, one: Slice, reading: Reading) -> None:
+    reading.findings.report(
         "E_PIXEL_TYPE",
         f"{count:,} pixels use bits outside of the {one.bits_stored} up to bit {one.high_bit} that the "
         "header declares, and no overlay is declared there",
@@ -93,12 +137,8 @@ def _decoded(one: Slice) -> Plane:
     array = sitk.GetArrayFromImage(itk_image(Path(one.path), "GDCMImageIO"))
     expected = (one.frames, one.rows, one.columns)
     if array.size != np.prod(expected):
-        raise InputError(
-            "E_UNREADABLE",
-            f"decoding gave an array of shape {array.shape}, the header declares {expected}",
-            path=one.path,
-            advice="Export the file again.",
-        )
+        text = f"decoding gave an array of shape {array.shape}, the header declares {expected}"
+        raise damaged(one.path, text)
     return np.asarray(array.reshape(expected))
 
 
@@ -115,9 +155,8 @@ def _narrow(plane: Plane) -> Plane:
     if plane.dtype.kind != "f" and plane.dtype.itemsize <= 2:
         return plane
     if plane.dtype.kind != "f":
-        for dtype in (np.int16, np.int32):
-            bounds = np.iinfo(dtype)
-            if bounds.min <= plane.min() and plane.max() <= bounds.max:
-                return plane.astype(dtype)
+        dtype = fitting(int(plane.min()), int(plane.max()), "i2", "i4")
+        if dtype.kind != "f":
+            return plane.astype(dtype)
     with np.errstate(over="ignore"):  # infinite voxels are reported
         return plane if plane.dtype in KEPT else plane.astype(np.float32)

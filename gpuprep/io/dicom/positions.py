@@ -13,14 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.io.dicom.native import is_native, native_bytes
+from gpuprep.io.dicom.pixels import is_native, native_bytes
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.integrity import open_regular
-from gpuprep.io.rules import ReadRules
-from gpuprep.values.errors import InputError
+from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
 from gpuprep.values.geometry import Geometry
 
-_DRIFT = 0.1  # of the median gap
+Vectors = NDArray[np.float64]
+
+_EVEN = 0.01  # of the median gap: by this a gap may deviate from it …
+_EVEN_MM = 0.01  # … or by this, if it is more; slices no further apart lie at one position
+_DRIFT = 0.1  # of the median gap: by this a slice may lie off even steps
+_TILT_DEGREES = 0.1  # a smaller tilt of the gantry is rounding
 _COPIES = "copies of one another"
 _TOLD = 4  # places named in a message; all of them are in its values
 
@@ -38,31 +42,31 @@ class Problem:
     repairable: bool = True
 
 
-def along_normal(slices: Sequence[Slice], rules: ReadRules) -> tuple[list[Slice], list[Problem]]:
+def along_normal(slices: Sequence[Slice]) -> tuple[list[Slice], list[Problem]]:
     """Slices sorted, one per position, and what is wrong with the positions."""
     normal = normal_of(slices[0])
     heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
     ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.frame))
     places = [[ordered[0]]]
     for one in ordered[1:]:
-        if heights[id(one)] - heights[id(places[-1][0])] > rules.gap_mm:
+        if heights[id(one)] - heights[id(places[-1][0])] > _EVEN_MM:
             places.append([one])
         else:
             places[-1].append(one)
     kept = [place[0] for place in places]
     problems = []
     if len(kept) < len(ordered):
-        problems.append(_duplicates(places, rules))
+        problems.append(_duplicates(places))
     positions = np.array([one.position for one in kept])
-    problems += _uneven(positions, normal, rules)
-    problems += _tilted(positions, normal, rules)
+    problems += _uneven(positions, normal)
+    problems += _tilted(positions, normal)
     return kept, problems
 
 
-def _duplicates(places: Sequence[Sequence[Slice]], rules: ReadRules) -> Problem:
+def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
     """Copies; or several volumes where every place has as many slices; or slices too many."""
     crowded = [place for place in places if len(place) > 1]
-    likeness = [_likeness(place, rules) for place in crowded]
+    likeness = [_likeness(place) for place in crowded]
     copied = set(likeness) == {_COPIES}
     each = len(places[0])
     if not copied and len(places) > 1 and all(len(place) == each for place in places):
@@ -95,10 +99,10 @@ def _one_after_another(runs: Sequence[Sequence[tuple[int, int]]]) -> bool:
     return distinct and all(max(run) < min(after) for run, after in pairwise(runs))
 
 
-def _likeness(place: Sequence[Slice], rules: ReadRules) -> str:
+def _likeness(place: Sequence[Slice]) -> str:
     first = place[0]
     apart = [np.linalg.norm(np.subtract(one.position, first.position)) for one in place]
-    if max(apart) > rules.gap_mm:
+    if max(apart) > _EVEN_MM:
         return f"up to {max(apart):.2f} mm beside one another"
     stored = _stored(first)
     copies = all(_meaning(one) == _meaning(first) and _stored(one) == stored for one in place[1:])
@@ -122,16 +126,14 @@ def _stored(one: Slice) -> bytes | None:
         return file.read()
 
 
-def _uneven(
-    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
-) -> list[Problem]:
+def _uneven(positions: Vectors, normal: Vectors) -> list[Problem]:
     gaps = np.diff(positions @ normal)
     if len(gaps) < 2:
         return []
     middle = float(np.median(gaps))
-    odd = np.abs(gaps - middle) > max(rules.gap_mm, rules.gap_fraction * middle)
+    odd = np.abs(gaps - middle) > max(_EVEN_MM, _EVEN * middle)
     if not odd.any():
-        return _drifted(positions @ normal, middle, rules)
+        return _drifted(positions @ normal, middle)
     counts = Counter(f"{gap:.2f}" for gap in gaps).most_common()
     shown = ", ".join(gap for gap, _ in counts[:6]) + (" …" if len(counts) > 6 else "")
     often = ", ".join(f"{count}×" for _, count in counts[:6])
@@ -139,7 +141,7 @@ def _uneven(
         {
             "after_mm": positions[index].tolist(),
             "before_mm": positions[index + 1].tolist(),
-            "missing": _missing(float(gaps[index]), middle, rules),
+            "missing": _missing(float(gaps[index]), middle),
         }
         for index in np.flatnonzero(odd)
     ]
@@ -148,20 +150,20 @@ def _uneven(
     return [Problem("E_SLICE_GAP", text, values)]
 
 
-def _drifted(heights: NDArray[np.float64], middle: float, rules: ReadRules) -> list[Problem]:
+def _drifted(heights: Vectors, middle: float) -> list[Problem]:
     """Gaps that are all nearly alike can add up: half a series at 1 mm, the other half at 1.01 mm."""
     even = np.linspace(heights[0], heights[-1], len(heights))
     drift = float(np.abs(heights - even).max())
-    if drift <= max(rules.gap_mm, _DRIFT * middle):
+    if drift <= max(_EVEN_MM, _DRIFT * middle):
         return []
     text = f"slices are uneven: at even steps some would lie {drift:.2f} mm from where they are"
     return [Problem("E_SLICE_GAP", text, {"largest_mm": drift})]
 
 
-def _missing(gap: float, middle: float, rules: ReadRules) -> int:
+def _missing(gap: float, middle: float) -> int:
     """How many slices a gap is short of; 0 if it is no multiple of the others."""
     steps = round(gap / middle)
-    return steps - 1 if abs(gap - steps * middle) <= rules.gap_fraction * gap else 0
+    return steps - 1 if abs(gap - steps * middle) <= _EVEN * gap else 0
 
 
 def _told(places: Sequence[dict[str, Any]]) -> str:
@@ -180,15 +182,13 @@ def _more(places: Sequence[Any]) -> str:
     return f"; and {len(places) - _TOLD} more places" if len(places) > _TOLD else ""
 
 
-def _tilted(
-    positions: NDArray[np.float64], normal: NDArray[np.float64], rules: ReadRules
-) -> list[Problem]:
+def _tilted(positions: Vectors, normal: Vectors) -> list[Problem]:
     steps = positions - positions[0]
     along = steps @ normal
     aside = np.linalg.norm(steps - along[:, None] * normal, axis=1)
     worst = int(aside.argmax())
-    allowed = math.tan(math.radians(rules.tilt_tolerance_degrees)) * float(along[-1])
-    if aside[worst] <= allowed + rules.gap_mm:
+    allowed = math.tan(math.radians(_TILT_DEGREES)) * float(along[-1])
+    if aside[worst] <= allowed + _EVEN_MM:
         return []
     degrees = math.degrees(math.atan2(float(aside[worst]), float(along[worst])))
     text = (
@@ -197,18 +197,18 @@ def _tilted(
     return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
 
 
-def normal_of(one: Slice) -> NDArray[np.float64]:
+def normal_of(one: Slice) -> Vectors:
     """The unit normal of a slice: of its row and its column direction."""
     return unit(np.cross(one.orientation[:3], one.orientation[3:]))
 
 
-def unit(vector: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def unit(vector: Sequence[float] | Vectors) -> Vectors:
     """A direction of length one: cosines of few digits are up to 1 % longer or shorter."""
     direction = np.asarray(vector, np.float64)
     return np.asarray(direction / np.linalg.norm(direction))
 
 
-def tilted(grid: Geometry, slices: Sequence[Slice], rules: ReadRules, path: object) -> Geometry:
+def tilted(grid: Geometry, slices: Sequence[Slice], reading: Reading) -> Geometry:
     """``grid`` with its slice axis along the line on which the slices lie: a sheared geometry.
 
     Raises:
@@ -218,12 +218,11 @@ def tilted(grid: Geometry, slices: Sequence[Slice], rules: ReadRules, path: obje
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
     along = (positions - positions[0]) @ step / (step @ step)
     crooked = float(np.linalg.norm(positions - positions[0] - along[:, None] * step, axis=1).max())
-    if crooked > rules.affine_tolerance_mm:
-        raise InputError(
+    if crooked > AFFINE_TOLERANCE_MM:
+        raise reading.error(
             "W_TILT",
             f"slices lie up to {crooked:.2f} mm off a straight line, so their shifts are no tilt",
-            path=str(path),
-            advice="Leave the series out; with the policy warn the shifts are ignored.",
+            "Leave the series out; with the policy warn the shifts are ignored.",
         )
     affine = grid.affine.copy()
     affine[:3, 2] = step

@@ -17,88 +17,75 @@ from gpuprep.io.dicom.slice import Slice, read_slices
 from gpuprep.io.grid import check_grid, grid_of, placement
 from gpuprep.io.integrity import file_identity
 from gpuprep.io.limits import check_inside, check_limits
-from gpuprep.io.rules import ReadRules
-from gpuprep.io.scan import Allocate, Preview, Scan, Voxels, volumes_of
+from gpuprep.io.rules import Reading
+from gpuprep.io.scan import Preview, Scan, Voxels, volumes_of
 from gpuprep.io.voxels import report_not_finite
-from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
 
 
-def read_dicom(source: Source, rules: ReadRules, findings: Findings, allocate: Allocate) -> Scan:
+def read_dicom(files: Sequence[str], reading: Reading) -> Scan:
     """One series, or one enhanced multi-frame file, as a scan.
 
-    ``source.files`` may be absolute or relative to ``source.path``; without them the folder must hold
-    one series. Spacing between slices comes from their positions, never from the slice thickness.
+    ``files`` may be absolute or relative to the folder that is read; without them it must hold one
+    series. Spacing between slices comes from their positions, never from the slice thickness.
 
     Raises:
-        InputError: the series is no volume (see ``dicom_audit``), a limit is passed, or a file is bad.
+        InputError: the series is no volume (see ``audit``), a limit is passed, or a file is bad.
     """
-    slices, geometry, heights = _checked(source, rules, findings)
+    slices, geometry, heights = _checked(files, reading)
     paths = dict.fromkeys(one.path for one in slices)
     identity = tuple(file_identity(Path(path)) for path in paths)
-    voxels = read_pixels(slices, allocate, findings)
-    report_not_finite(voxels, findings, source.path)
-    padding = _padding(slices, voxels, findings, source)
+    voxels = read_pixels(slices, reading)
+    report_not_finite(voxels, reading)
+    low, high = _padding(slices, voxels, reading)
     return Scan(
         volumes_of(voxels, geometry),
-        tuple(findings.items),
+        tuple(reading.findings.items),
         identity,
         "dicom",
-        {
-            **_facts(slices),
-            "padding_value": padding and padding[0],
-            "padding_limit": padding and padding[1],
-        },
-        padding and padding[0],
+        {**_facts(slices), "padding_value": low, "padding_limit": high},
         heights,
     )
 
 
-def peek_dicom(source: Source, rules: ReadRules, findings: Findings) -> Preview:
+def peek_dicom(files: Sequence[str], reading: Reading) -> Preview:
     """What the headers of a series promise, after the full audit."""
-    slices, geometry, heights = _checked(source, rules, findings)
+    slices, geometry, heights = _checked(files, reading)
     dtype = likely_pixels(slices)
     paths = {one.path for one in slices}
-    return Preview(
-        geometry,
-        1,
-        str(dtype),
-        geometry.voxels * dtype.itemsize,
-        sum(Path(path).stat().st_size for path in paths),
-        tuple(findings.items),
-        heights,
-    )
+    decoded, items = geometry.voxels * dtype.itemsize, tuple(reading.findings.items)
+    size = sum(Path(path).stat().st_size for path in paths)
+    return Preview(geometry, 1, str(dtype), decoded, size, items, heights)
 
 
 def _checked(
-    source: Source, rules: ReadRules, findings: Findings
+    names: Sequence[str], reading: Reading
 ) -> tuple[list[Slice], Geometry, tuple[float, ...]]:
     """Sorted slices, their grid and, where it has to be evened out, their heights; nothing is decoded."""
-    files = _files(source, rules, findings)
-    check_limits(source.path, (len(files),), 1, rules)
+    files, rules = _files(names, reading), reading.rules
+    check_limits(reading.path, (len(files),), 1, rules)
     found = [one for file in files for one in read_slices(file, rules)]
     shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
-    check_limits(source.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
+    check_limits(reading.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
     for one in found:
         if one.frame == 0:
             check_length(one)
-    slices = audit(found, rules, findings, source.path)
-    geometry = _grid(slices, rules, findings, source)
-    if findings.fixes("W_TILT"):
-        geometry = tilted(geometry, slices, rules, source.path)
-    heights = slice_heights(slices) if findings.fixes("E_SLICE_GAP") else ()
-    check_grid(geometry, rules, findings, source.path, heights=heights)
+    slices = audit(found, reading)
+    geometry = _grid(slices, reading)
+    if reading.findings.fixes("W_TILT"):
+        geometry = tilted(geometry, slices, reading)
+    heights = slice_heights(slices) if reading.findings.fixes("E_SLICE_GAP") else ()
+    check_grid(geometry, reading, heights=heights)
     return slices, geometry, heights
 
 
-def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
-    path = Path(source.path)
-    named = [path / file for file in source.files] or [path]
-    files = sorted(path.iterdir()) if path.is_dir() and not source.files else named
+def _files(names: Sequence[str], reading: Reading) -> list[Path]:
+    path = Path(reading.path)
+    named = [path / name for name in names] or [path]
+    files = sorted(path.iterdir()) if path.is_dir() and not names else named
     for file in files:
-        check_inside(file, rules)
+        check_inside(file, reading.rules)
     if files is named:
         return files
     found, others = series_of_folder(path)
@@ -111,21 +98,18 @@ def _files(source: Source, rules: ReadRules, findings: Findings) -> list[Path]:
             advice="Copy the series again, or take the files away if they are no part of it.",
         )
     if not series:
-        raise InputError("E_UNREADABLE", "the folder holds no DICOM images", path=str(path))
+        raise reading.error("E_UNREADABLE", "the folder holds no DICOM images")
     if len(series) > 1:
         counts = ", ".join(str(len(one.files)) for one in series)
-        findings.report(
+        reading.report(
             "E_MIXED_SERIES",
             f"the folder holds {len(series)} series (of {counts} files)",
-            path=path,
             advice="Name the files of one series, or set the policy to fix to take the largest.",
         )
     return [Path(file) for file in series[0].files]
 
 
-def _grid(
-    slices: Sequence[Slice], rules: ReadRules, findings: Findings, source: Source
-) -> Geometry:
+def _grid(slices: Sequence[Slice], reading: Reading) -> Geometry:
     """Rows, columns and the slice normal as axes; the step between slices is the mean one along it."""
     first, last = slices[0], slices[-1]
     row, column = unit(first.orientation[:3]), unit(first.orientation[3:])
@@ -135,25 +119,20 @@ def _grid(
         extent = np.subtract(last.position, first.position) @ normal
         between = float(extent / (len(slices) - 1))
     if between is None:
-        findings.report(
+        reading.report(
             "E_NO_GEOMETRY",
             "a single slice without thickness has no spacing along z",
-            path=source.path,
             advice="Set the policy of E_NO_GEOMETRY to warn to take 1 mm.",
         )
-    steps = [
-        row * first.pixel_spacing[1],
-        column * first.pixel_spacing[0],
-        normal * (between or 1.0),
-    ]
+    down, right = first.pixel_spacing
+    steps = (row * right, column * down, normal * (between or 1.0))
     affine = placement([step.tolist() for step in steps], first.position)
-    shape = (len(slices), first.rows, first.columns)
-    return grid_of(affine, shape, rules, findings, source.path)
+    return grid_of(affine, (len(slices), first.rows, first.columns), reading)
 
 
 def _padding(
-    slices: Sequence[Slice], voxels: Voxels, findings: Findings, source: Source
-) -> tuple[int, int] | None:
+    slices: Sequence[Slice], voxels: Voxels, reading: Reading
+) -> tuple[int, int] | tuple[None, None]:
     """The range of padding voxels after rescaling, if all slices declare one such range of integers."""
     ranges = [_rescaled_padding(one) for one in slices]
     count = sum(
@@ -165,17 +144,16 @@ def _padding(
     if count:
         low, high = declared[0][0], max(high for _, high in declared)
         told = f"value {low:g}" if low == high else f"values {low:g} to {high:g}"
-        findings.report(
+        reading.report(
             "W_PADDING",
             f"{count:,} of {voxels.size:,} voxels hold the padding {told}",
-            path=source.path,
             advice="Clip it away before statistics, or measure inside a mask.",
             voxels=count,
             value=_whole(low),
             **({} if low == high else {"limit": _whole(high)}),
         )
     if len(declared) != 1 or not all(end.is_integer() for end in declared[0]):
-        return None
+        return None, None
     return int(declared[0][0]), int(declared[0][1])
 
 

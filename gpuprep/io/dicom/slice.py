@@ -6,7 +6,6 @@ shared. Both become a list of ``Slice``, so that everything after this file know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,21 +106,19 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
         check_limits(path, (1, frames, int(dataset.Rows), int(dataset.Columns)), 1, rules)
         groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
         if groups and len(groups) != frames:
-            raise InputError(
-                "E_UNREADABLE",
-                f"{len(groups)} frame descriptions for {frames} frames",
-                path=str(path),
-            )
+            text = f"{len(groups)} frame descriptions for {frames} frames"
+            raise InputError("E_UNREADABLE", text, path=str(path))
         syntax = _syntax(path, dataset)
         shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
-        described = [Frame(dataset, group, shared) for group in groups or [Dataset()]]
+        own = groups or [Dataset()]
+        first = Frame(dataset, shared, own[0])  # as GDCM looks for the line of all frames
         slices = [
-            _slice(path, dataset, syntax, length, index, described)
-            for index in range(len(described))
+            _slice(path, dataset, syntax, length, Frame(dataset, group, shared), first)
+            for group in own
         ]
-        if groups:
-            return slices
-        return [replace(slices[0], frame=index, frames=frames) for index in range(frames)]
+        if len(slices) < frames:
+            slices *= frames
+        return [replace(one, frame=at, frames=frames) for at, one in enumerate(slices)]
 
 
 def _syntax(path: Path, dataset: FileDataset) -> UID:
@@ -143,24 +140,22 @@ def _slice(
     dataset: FileDataset,
     syntax: UID,
     header_bytes: int,
-    index: int,
-    frames: Sequence[Frame],
+    frame: Frame,
+    first: Frame,
 ) -> Slice:
-    frame = frames[index]
     modality = str(dataset.get("Modality") or "")
     bits_allocated = int(dataset.get("BitsAllocated") or 16)
     bits_stored = int(dataset.get("BitsStored") or bits_allocated)
     signed = bool(dataset.get("PixelRepresentation"))
     high_bit = dataset.get("HighBit")
-    if 0 in (frame.line[0], frames[0].first_line[0]):
+    if 0 in (frame.line[0], first.line[0]):
         text = "the rescale slope is 0, which makes all voxels equal"
-        raise InputError(
-            "E_UNREADABLE", text, path=str(path), advice="Repair the tag RescaleSlope."
-        )
+        advice = "Repair the tag RescaleSlope."
+        raise InputError("E_UNREADABLE", text, path=str(path), advice=advice)
     return Slice(
         path=str(path),
-        frame=index,
-        frames=len(frames),
+        frame=0,
+        frames=1,
         header_bytes=header_bytes + (8 if syntax.is_implicit_VR else 12),
         series=str(dataset.get("SeriesInstanceUID") or ""),
         modality=modality,
@@ -171,7 +166,7 @@ def _slice(
         pixel_spacing=frame.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
         claimed_step=frame.claimed_step,
         line=frame.line,
-        file_line=frames[0].first_line,
+        file_line=first.line,
         table=bool(dataset.get("ModalityLUTSequence")),
         kind=frame.kind(modality),
         settings=frame.settings,

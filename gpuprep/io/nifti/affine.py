@@ -6,14 +6,15 @@ The two are compared in mm at the corners of the volume, so that whoever looks k
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from gpuprep.io.grid import grid_of
+from gpuprep.io.grid import grid_of, places_voxels
 from gpuprep.io.nifti.header import NiftiHeader
-from gpuprep.io.rules import ReadRules
-from gpuprep.values.findings import Findings
+from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
 from gpuprep.values.geometry import Affine, Geometry
 
 Spacing = NDArray[np.float64]
@@ -24,25 +25,25 @@ _UNITS = {1: "metre", 3: "micron"}
 _FLOAT32 = 1e-5  # relative; how well two float32 spacings of one file agree
 
 
-def nifti_geometry(header: NiftiHeader, rules: ReadRules, findings: Findings) -> Geometry:
+def nifti_geometry(header: NiftiHeader, reading: Reading) -> Geometry:
     """The grid of a NIfTI header in LPS mm.
 
     Findings: E_NO_GEOMETRY (a zero or NaN pixdim; Analyze), W_NO_AFFINE, W_SFORM_QFORM, W_UNITS, and
     E_SHEAR from ``grid_of``.
     """
-    spacing = _pixdim(header, findings)
-    sform, qform = _sform(header), _qform(header)
+    spacing = _pixdim(header, reading)
+    sform, qform = _form(header, "sform"), _form(header, "qform")
     if sform is not None and qform is not None:
-        _compare_forms(header, sform, qform, rules, findings)
+        _compare_forms(header, sform, qform, reading)
     affine = sform if sform is not None else qform
     if affine is None:
-        affine = _spacing_only(header, spacing, findings)
+        affine = _spacing_only(header, spacing, reading)
     elif sform is not None:
-        affine = _agreed_spacing(header, sform, spacing, rules, findings)
-    return grid_of(_in_mm(header, affine, findings), header.shape, rules, findings, header.path)
+        affine = _agreed_spacing(header, sform, spacing, reading)
+    return grid_of(_in_mm(header, affine, reading), header.shape, reading)
 
 
-def _pixdim(header: NiftiHeader, findings: Findings) -> Spacing:
+def _pixdim(header: NiftiHeader, reading: Reading) -> Spacing:
     """The stored spacing x, y, z; impossible ones become 1."""
     used = min(3, int(header.fields["dim"][0]))
     spacing = np.ones(3)
@@ -50,62 +51,41 @@ def _pixdim(header: NiftiHeader, findings: Findings) -> Spacing:
     good = np.isfinite(spacing) & (spacing > 0)
     if not good.all():
         text = "×".join(f"{value:g}" for value in spacing)
-        findings.report(
+        reading.report(
             "E_NO_GEOMETRY",
             f"the header's spacing is {text} (x×y×z), which cannot be",
-            path=header.path,
             advice="Repair pixdim, or set the policy of E_NO_GEOMETRY to warn to trust the affine, "
             "or 1 mm without one.",
         )
     return np.where(good, spacing, 1.0)
 
 
-def _sform(header: NiftiHeader) -> Affine | None:
-    if header.kind == "analyze" or int(header.fields["sform_code"]) <= 0:
-        return None
-    with np.errstate(invalid="ignore"):  # a damaged header may hold signalling NaN
-        return _valid(header.fields.get_sform())
-
-
-def _qform(header: NiftiHeader) -> Affine | None:
-    if header.kind == "analyze" or int(header.fields["qform_code"]) <= 0:
+def _form(header: NiftiHeader, name: Literal["sform", "qform"]) -> Affine | None:
+    """One of the header's two affines; None where it has none, or one that places no voxels."""
+    if header.kind == "analyze" or int(header.fields[f"{name}_code"]) <= 0:
         return None
     try:
-        return _valid(header.fields.get_qform())
+        with np.errstate(invalid="ignore"):  # a damaged header may hold signalling NaN
+            affine = getattr(header.fields, f"get_{name}")()
+            return affine if places_voxels(affine) else None
     except (HeaderDataError, ValueError):
         return None
 
 
-def _valid(affine: Affine) -> Affine | None:
-    """The affine, or None if it is no placement of voxels (all zero, NaN, flat)."""
-    columns = affine[:3, :3]
-    lengths = np.sqrt((columns**2).sum(0))
-    if not np.isfinite(affine).all() or not (lengths > 0).all():
-        return None
-    return affine if abs(np.linalg.det(columns / lengths)) > 1e-3 else None
-
-
-def _compare_forms(
-    header: NiftiHeader, sform: Affine, qform: Affine, rules: ReadRules, findings: Findings
-) -> None:
+def _compare_forms(header: NiftiHeader, sform: Affine, qform: Affine, reading: Reading) -> None:
     apart = _distance(header, sform, qform)
-    if apart > rules.affine_tolerance_mm:
+    if apart > AFFINE_TOLERANCE_MM:
         codes = f"{int(header.fields['sform_code'])} and {int(header.fields['qform_code'])}"
-        findings.report(
+        reading.report(
             "W_SFORM_QFORM",
             f"sform and qform (codes {codes}) lie up to {apart:.4g} mm apart; the sform was used",
-            path=header.path,
             advice="Find out which one is right; SimpleITK and nibabel may choose differently.",
             largest_mm=apart,
         )
 
 
 def _agreed_spacing(
-    header: NiftiHeader,
-    sform: Affine,
-    spacing: Spacing,
-    rules: ReadRules,
-    findings: Findings,
+    header: NiftiHeader, sform: Affine, spacing: Spacing, reading: Reading
 ) -> Affine:
     """The sform with the stored spacing where both mean the same number, as ITK has it."""
     lengths = np.sqrt((sform[:3, :3] ** 2).sum(0))
@@ -113,13 +93,12 @@ def _agreed_spacing(
     scaled[:3, :3] *= spacing / lengths
     if np.allclose(spacing, lengths, rtol=_FLOAT32, atol=0):
         return scaled
-    if (apart := _distance(header, sform, scaled)) > rules.affine_tolerance_mm:
+    if (apart := _distance(header, sform, scaled)) > AFFINE_TOLERANCE_MM:
         own, other = ("×".join(f"{value:.4g}" for value in row) for row in (lengths, spacing))
-        findings.report(
+        reading.report(
             "W_SFORM_QFORM",
             f"the sform's spacing is {own} mm and pixdim {other} (up to {apart:.4g} mm apart); "
             "the sform was used",
-            path=header.path,
             advice="Find out which one is right; SimpleITK takes pixdim.",
             largest_mm=apart,
         )
@@ -131,33 +110,27 @@ def _distance(header: NiftiHeader, first: Affine, second: Affine) -> float:
     return Geometry.from_affine(first, shape).distance(Geometry.from_affine(second, shape))
 
 
-def _spacing_only(
-    header: NiftiHeader,
-    spacing: Spacing,
-    findings: Findings,
-) -> Affine:
+def _spacing_only(header: NiftiHeader, spacing: Spacing, reading: Reading) -> Affine:
     """Axes taken as L, P, S from origin 0, as ITK does."""
     code = "E_NO_GEOMETRY" if header.kind == "analyze" else "W_NO_AFFINE"
     what = "Analyze files have" if header.kind == "analyze" else "the header has"
     text = "×".join(f"{value:.4g}" for value in spacing)
-    findings.report(
+    reading.report(
         code,
         f"{what} no valid affine; only the spacing {text} mm (x×y×z) is known",
-        path=header.path,
         advice=f"The orientation is a guess (LPS). The policy of {code} accepts or refuses it.",
     )
     return _RAS_TO_LPS @ np.diag([*spacing, 1.0])
 
 
-def _in_mm(header: NiftiHeader, affine: Affine, findings: Findings) -> Affine:
+def _in_mm(header: NiftiHeader, affine: Affine, reading: Reading) -> Affine:
     """The affine in LPS mm; the header may count in metres or microns."""
     unit = 0 if header.kind == "analyze" else int(header.fields["xyzt_units"]) & 7
     factor = _MM_PER_UNIT.get(unit, 1.0)
     if unit not in (0, 2):
-        findings.report(
+        reading.report(
             "W_UNITS",
             f"lengths are in {_UNITS.get(unit, f'unknown unit {unit}')}s; multiplied by {factor:g} to mm",
-            path=header.path,
             advice="Check the spacing.",
             factor=factor,
         )

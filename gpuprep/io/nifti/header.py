@@ -14,6 +14,7 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from gpuprep.io.integrity import ByteSource
+from gpuprep.io.voxels import StoredVoxels
 from gpuprep.values.errors import InputError
 
 Kind = Literal["single", "pair", "analyze"]
@@ -35,28 +36,16 @@ _MAGIC: dict[bytes, tuple[Kind, int]] = {
 }
 
 
-@dataclass(frozen=True)
-class NiftiHeader:
-    """A header whose voxels can be found: where they lie, how many, and how they are stored."""
+@dataclass(frozen=True, kw_only=True)
+class NiftiHeader(StoredVoxels):
+    """A header whose voxels can be found; ``fields`` is nibabel's."""
 
     kind: Kind
-    fields: Any  # the nibabel header
-    path: str
-    shape: tuple[int, int, int]
-    channels: int
-    stored: np.dtype[Any]
-    offset: int
-    slope: float
-    intercept: float
+    fields: Any
 
     @property
     def version(self) -> int:
         return 2 if isinstance(self.fields, Nifti2Header) else 1
-
-    @property
-    def scaled(self) -> bool:
-        """True if voxels are ``stored * slope + intercept`` with anything but 1 and 0."""
-        return (self.slope, self.intercept) != (1.0, 0.0)
 
 
 def looks_like_nifti(start: bytes) -> bool:
@@ -85,10 +74,16 @@ def read_header(source: ByteSource) -> NiftiHeader:
     fields = layout(block, endianness=order, check=False)
     kind, least = _kind(fields, path)
     shape, channels = _shape(fields, path)
-    slope, intercept = _line(fields, path)
-    stored = _stored_dtype(fields, path).newbyteorder(order)
-    offset = _offset(fields, kind, least, path)
-    return NiftiHeader(kind, fields, path, shape, channels, stored, offset, slope, intercept)
+    return NiftiHeader(
+        kind=kind,
+        fields=fields,
+        shape=shape,
+        layout=(channels, *shape),
+        channel_axis=0,
+        line=_line(fields, path),
+        stored=_stored_dtype(fields, path).newbyteorder(order),
+        offset=_offset(fields, kind, least, path),
+    )
 
 
 def _kind(fields: Any, path: str) -> tuple[Kind, int]:

@@ -11,7 +11,6 @@ import math
 import mmap
 import os
 import resource
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from gpuprep.values.errors import MemoryShortage, ReaderCrash
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
-_AT_ONCE = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+_AT_ONCE = mmap.MAP_SHARED | mmap.MAP_POPULATE
 """All pages are made in one call, which is faster than one by one as they are touched."""
 
 
@@ -110,10 +109,6 @@ def map_voxels(
 
 
 def _anonymous_file(length: int) -> int:
-    if not hasattr(os, "memfd_create"):
-        with tempfile.TemporaryFile(prefix="gpuprep-") as file:
-            file.truncate(length)
-            return os.dup(file.fileno())
     descriptor = os.memfd_create("gpuprep-voxels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, length)
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
@@ -121,8 +116,6 @@ def _anonymous_file(length: int) -> int:
 
 
 def _is_sealed(descriptor: int) -> bool:
-    if not hasattr(os, "memfd_create"):
-        return True
     try:
         return fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS == _SEALS
     except OSError:  # not a memfd

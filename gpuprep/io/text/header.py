@@ -11,50 +11,32 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from gpuprep.io.limits import check_capacity, check_inside, check_limits
+from gpuprep.io.integrity import open_regular
+from gpuprep.io.limits import beside, check_capacity, check_inside, check_limits
 from gpuprep.io.rules import ReadRules
+from gpuprep.io.voxels import StoredVoxels
 from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Affine
 
-HEADER_LIMIT = 1 << 20
-"""Headers longer than this are refused."""
+_LIMIT = 1 << 20  # bytes; longer headers are refused
 
 
-@dataclass(frozen=True)
-class TextHeader:
+@dataclass(frozen=True, kw_only=True)
+class TextHeader(StoredVoxels):
     """A parsed header: the voxels it declares and where they lie.
 
-    ``stored`` is the dtype in the file's byte order and ``layout`` the stored array's shape, slowest axis
-    first; ``channel_axis`` is the one of its axes that is no axis of the volume, if there is one.
     ``affine`` is LPS mm; ``placed`` is False where the header does not say so and it is a guess.
-    ``encoding`` is ``raw``, ``deflate`` or what else the header says; ``offset`` is where the voxel bytes
-    begin, and ``compressed`` how many there are if the header says so.
+    ``encoding`` is ``raw``, ``deflate`` or what else the header says, and ``compressed`` how many voxel
+    bytes there are if the header says so.
     """
 
-    format: str
     path: Path
     voxel_path: Path
-    shape: tuple[int, int, int]
-    layout: tuple[int, ...]
-    channel_axis: int | None
-    stored: np.dtype[Any]
     affine: Affine
     placed: bool
     encoding: str
-    offset: int
     compressed: int | None = None
-
-    @property
-    def channels(self) -> int:
-        return 1 if self.channel_axis is None else self.layout[self.channel_axis]
-
-    @property
-    def stored_bytes(self) -> int:
-        return math.prod(self.layout) * self.stored.itemsize
 
     def check(self, rules: ReadRules) -> None:
         """Roots, limits and lengths; no memory is taken.
@@ -81,6 +63,12 @@ def unreadable(path: Path, reason: str) -> InputError:
     )
 
 
+def read_start(path: Path) -> bytes:
+    """The beginning of a file, as much of it as a header may take."""
+    with open_regular(path) as file:
+        return file.read(_LIMIT)
+
+
 def numbers(path: Path, key: str, text: str, count: int | None = None) -> list[float]:
     """The numbers of a field; exactly ``count`` of them if given.
 
@@ -104,6 +92,17 @@ def whole(path: Path, key: str, text: str, count: int | None = None) -> list[int
     return [int(value) for value in values]
 
 
+def voxel_file(path: Path, name: str) -> Path:
+    """The one file with the voxels that a detached header names; see ``limits.beside``.
+
+    Raises:
+        InputError: E_UNSAFE_PATH, E_UNREADABLE.
+    """
+    if name.upper().startswith("LIST") or "%" in name or not name:
+        raise unreadable(path, "voxels spread over several files are not supported")
+    return beside(path, name)
+
+
 def volume_shape(path: Path, size: Sequence[int]) -> tuple[tuple[int, int, int], int]:
     """Shape z, y, x and the number of volumes of a size x, y[, z[, t]].
 
@@ -112,10 +111,7 @@ def volume_shape(path: Path, size: Sequence[int]) -> tuple[tuple[int, int, int],
     """
     if not 2 <= len(size) <= 4 or min(size) < 1:
         text = "×".join(map(str, size))
-        raise InputError(
-            "E_NOT_VOLUME",
-            f"{text} voxels are neither a volume nor a row of volumes",
-            path=str(path),
-        )
+        problem = f"{text} voxels are neither a volume nor a row of volumes"
+        raise InputError("E_NOT_VOLUME", problem, path=str(path))
     x, y, z, t = [*size, 1, 1][:4]
     return (z, y, x), t

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from gpuprep.io.grid import placement
-from gpuprep.io.integrity import open_regular
-from gpuprep.io.limits import beside
 from gpuprep.io.text.header import (
-    HEADER_LIMIT,
     TextHeader,
     numbers,
+    read_start,
     unreadable,
     volume_shape,
+    voxel_file,
     whole,
 )
 from gpuprep.values.errors import InputError
@@ -27,6 +26,7 @@ _DTYPES = {
     "MET_INT": "i4", "MET_UINT": "u4", "MET_LONG": "i4", "MET_ULONG": "u4",
     "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
+_SPACING = ("ElementSpacing", "ElementSize")
 _ORIGIN = ("Offset", "Origin", "Position")
 _BYTE_ORDER = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
@@ -47,8 +47,7 @@ def read_meta_header(path: Path) -> TextHeader:
     Raises:
         InputError: E_UNREADABLE, E_PIXEL_TYPE, E_NOT_VOLUME, E_UNSAFE_PATH.
     """
-    with open_regular(path) as file:
-        start = file.read(HEADER_LIMIT)
+    start = read_start(path)
     last = _LAST.search(start)
     if last is None or start.count(b"ElementDataFile", 0, last.end()) != 1:
         raise unreadable(path, "the MetaImage header has no ElementDataFile line of its own")
@@ -57,15 +56,13 @@ def read_meta_header(path: Path) -> TextHeader:
     shape, volumes = volume_shape(path, whole(path, "DimSize", fields.get("DimSize", ""), axes))
     components = whole(path, "channels", fields.get("ElementNumberOfChannels", "1"), 1)[0]
     if components < 1 or (components > 1 and volumes > 1):
-        raise InputError(
-            "E_NOT_VOLUME", f"{volumes} volumes of {components} components each", path=str(path)
-        )
+        text = f"{volumes} volumes of {components} components each"
+        raise InputError("E_NOT_VOLUME", text, path=str(path))
     layout, stored = (volumes, *shape, components), _stored(path, fields)
     voxel_path, offset = _voxels(path, last[1].decode("utf-8", "replace"), last.end(), fields)
     if offset == _AT_END:
         offset = max(0, voxel_path.stat().st_size - math.prod(layout) * stored.itemsize)
     return TextHeader(
-        format="metaimage",
         path=path,
         voxel_path=voxel_path,
         shape=shape,
@@ -73,7 +70,7 @@ def read_meta_header(path: Path) -> TextHeader:
         channel_axis=0 if components == 1 else 4,
         stored=stored,
         affine=_affine(path, fields, axes),
-        placed=any(key in fields for key in ("ElementSpacing", "ElementSize")),
+        placed=any(key in fields for key in _SPACING),
         encoding=_encoding(fields),
         offset=offset,
         compressed=_compressed(path, fields),
@@ -97,21 +94,16 @@ def _fields(path: Path, text: bytes) -> dict[str, str]:
 def _stored(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     name = fields.get("ElementType", "")
     if name not in _DTYPES:
-        raise InputError(
-            "E_PIXEL_TYPE", f"the ElementType {name!r} is not one number per voxel", path=str(path)
-        )
+        text = f"the ElementType {name!r} is not one number per voxel"
+        raise InputError("E_PIXEL_TYPE", text, path=str(path))
     order = _first(fields, _BYTE_ORDER, "False").lower()
     return np.dtype(_DTYPES[name]).newbyteorder(">" if order == "true" else "<")
 
 
 def _affine(path: Path, fields: dict[str, str], axes: int) -> Affine:
     """MetaImage writes one row per index axis; the rows are the directions."""
-    spacing = numbers(
-        path,
-        "ElementSpacing",
-        fields.get("ElementSpacing", fields.get("ElementSize", " ".join(["1"] * axes))),
-        axes,
-    )
+    size = _first(fields, _SPACING, " ".join(["1"] * axes))
+    spacing = numbers(path, "ElementSpacing", size, axes)
     origin = numbers(path, "Offset", _first(fields, _ORIGIN, " ".join(["0"] * axes)), axes)
     identity = " ".join(str(value) for value in np.eye(axes).ravel())
     matrix = numbers(path, "TransformMatrix", _first(fields, _MATRIX, identity), axes * axes)
@@ -140,8 +132,4 @@ def _voxels(path: Path, name: str, end: int, fields: dict[str, str]) -> tuple[Pa
     local = name.upper() == "LOCAL"
     if skip < _AT_END or (skip != 0 and (local or _encoding(fields) != "raw")):
         raise unreadable(path, f"HeaderSize is {skip}, which cannot be for these voxels")
-    if local:
-        return path, end
-    if name.upper().startswith("LIST") or "%" in name or not name:
-        raise unreadable(path, "voxels spread over several files are not supported")
-    return beside(path, name), skip
+    return (path, end) if local else (voxel_file(path, name), skip)

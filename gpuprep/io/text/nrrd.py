@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from gpuprep.io.grid import placement
-from gpuprep.io.integrity import open_regular
-from gpuprep.io.limits import beside
 from gpuprep.io.text.header import (
-    HEADER_LIMIT,
     TextHeader,
     numbers,
+    read_start,
     unreadable,
     volume_shape,
+    voxel_file,
     whole,
 )
 from gpuprep.values.errors import InputError
@@ -60,8 +59,7 @@ def read_nrrd_header(path: Path) -> TextHeader:
     Raises:
         InputError: E_UNREADABLE, E_PIXEL_TYPE, E_NOT_VOLUME, E_UNSAFE_PATH.
     """
-    with open_regular(path) as file:
-        start = file.read(HEADER_LIMIT)
+    start = read_start(path)
     blank = _BLANK.search(start)
     text, offset = (start[: blank.start()], blank.end()) if blank else (start, 0)
     fields = _fields(path, text)
@@ -82,7 +80,6 @@ def read_nrrd_header(path: Path) -> TextHeader:
     affine, placed = _affine(path, fields, axes)
     voxel_path, offset = _voxels(path, fields, offset)
     return TextHeader(
-        format="nrrd",
         path=path,
         voxel_path=voxel_path,
         shape=shape,
@@ -122,9 +119,8 @@ def _spatial_axes(path: Path, fields: dict[str, str], count: int) -> list[int]:
     if len(kinds) != count:
         raise unreadable(path, f"{len(kinds)} kinds for {count} axes")
     if bad := next((kind for kind in kinds if any(word in kind for word in _REFUSED)), None):
-        raise InputError(
-            "E_PIXEL_TYPE", f"voxels are of kind {bad!r}, not one intensity each", path=str(path)
-        )
+        text = f"voxels are of kind {bad!r}, not one intensity each"
+        raise InputError("E_PIXEL_TYPE", text, path=str(path))
     return [axis for axis, kind in enumerate(kinds) if kind in _SPATIAL]
 
 
@@ -139,9 +135,8 @@ def _channel_axis(axes: list[int], count: int) -> int | None:
 def _stored(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     name = " ".join(fields.get("type", "").lower().split())
     if name not in _CODE:
-        raise InputError(
-            "E_PIXEL_TYPE", f"the type {name!r} is not one number per voxel", path=str(path)
-        )
+        text = f"the type {name!r} is not one number per voxel"
+        raise InputError("E_PIXEL_TYPE", text, path=str(path))
     dtype, endian = np.dtype(_CODE[name]), fields.get("endian", "").lower()
     if dtype.itemsize > 1 and endian not in ("little", "big"):
         raise unreadable(path, f"the endian of {dtype} voxels is {endian!r}")
@@ -180,8 +175,4 @@ def _voxels(path: Path, fields: dict[str, str], offset: int) -> tuple[Path, int]
     if skip != 0 or whole(path, "line skip", fields.get("lineskip", "0"), 1)[0] != 0:
         raise unreadable(path, "byte skip and line skip are not supported")
     name = fields.get("datafile")
-    if name is None:
-        return path, offset
-    if name.upper().startswith("LIST") or "%" in name or not name:
-        raise unreadable(path, "voxels spread over several files are not supported")
-    return beside(path, name), 0
+    return (path, offset) if name is None else (voxel_file(path, name), 0)
