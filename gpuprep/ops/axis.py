@@ -85,13 +85,6 @@ class AxisWeights:
         matrix[np.arange(len(start))[:, None], columns] = weights
         return Block(out_start, out_stop, low, high, matrix)
 
-    def dense(self) -> Table:
-        """The whole matrix, float64 ``(m, n)``; for tests."""
-        matrix = np.zeros((self.m, self.n))
-        columns = self.start[:, None] + np.arange(self.weights.shape[1])
-        np.put_along_axis(matrix, columns.astype(np.int64), self.weights, axis=1)
-        return matrix
-
 
 @lru_cache(maxsize=256)
 def axis_weights(

@@ -15,7 +15,6 @@ from gpuprep.ops.device import (
     label_mask_device,
     masked_device,
     measure_device,
-    measure_labels_device,
     resample_device,
     resample_labels_device,
     slice_ranges_device,
@@ -34,9 +33,6 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     if source == "statistics":
         measure_device(engine, volume)
         measure_device(engine, volume.astype(np.float32)).percentiles([50])
-    elif source == "label_statistics":
-        measure_labels_device(engine, volume, labels, (2, 3, 5))
-        measure_labels_device(engine, volume.astype(np.float32), volume)
     elif source == "profiles":
         narrow = volume[:, :, :100]  # neighbouring blocks share columns
         for axis in range(3):

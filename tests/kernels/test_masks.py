@@ -1,4 +1,4 @@
-"""Foreground masks, crop boxes, cleaning and per-label statistics against the NumPy engine."""
+"""Foreground masks, crop boxes and cleaning against the NumPy engine."""
 
 import math
 
@@ -15,14 +15,12 @@ from gpuprep.ops.device import (
     label_box_device,
     label_mask_device,
     masked_device,
-    measure_labels_device,
     nonzero_box_device,
     nonzero_mask_device,
     resample_device,
     resample_labels_device,
     slice_ranges_device,
 )
-from gpuprep.ops.label_statistics import measure_labels
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
@@ -136,7 +134,6 @@ def test_axes_beyond_the_largest_grid_are_looped_over(
     assert label_box_device(engine, [marks]) == crop.label_box([labels])
     assert (engine.to_host(above_mask_device(engine, view, 900)) == (array > 900)).all()
     assert (slice_ranges_device(engine, marks, 0)[1] == labels.max((1, 2))).all()
-    assert_same_statistics(engine, engine.xp.asarray(labels.astype("f4")), marks, (1, 5))
     mapping = GridMapping((7, 9, 40), (0.7, 0.8, 0.8))
     for interpolation in ("nearest", "linear"):
         result = resample_device(engine, view, mapping, interpolation=interpolation)
@@ -147,69 +144,10 @@ def test_axes_beyond_the_largest_grid_are_looped_over(
         assert (engine.to_host(result) == expected).all()
 
 
-def assert_same_statistics(engine: Engine, array, labels, names=None) -> None:
-    expected = measure_labels(engine.to_host(array), engine.to_host(labels), names)
-    result = measure_labels_device(engine, array, labels, names)
-    assert result == measure_labels_device(engine, array, labels, names)
-    assert list(result) == list(expected)
-    for name, own in expected.items():
-        other = result[name]
-        assert (other.count, other.excluded) == (own.count, own.excluded)
-        assert (other.minimum, other.maximum) == (own.minimum, own.maximum)
-        assert type(other.sum) is type(own.sum)
-        assert other.sum == pytest.approx(own.sum, rel=1e-12, abs=1e-9 * own.count)
-        assert other.squares == pytest.approx(own.squares, rel=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("turned", TURNED, ids=["plain", "turned"])
-def test_statistics_per_label(engine: Engine, kind: str, turned: Reorientation) -> None:
-    random = np.random.default_rng(2)
-    labels = label_map((9, 14, 130), "u1", seed=4)
-    labels[7:] = random.integers(0, 256, labels[7:].shape)
-    array = turned.view(engine.xp.asarray(voxels(labels.shape, kind)))
-    labels = engine.xp.asarray(turned.view(labels))
-    assert_same_statistics(engine, array, labels)
-    assert_same_statistics(engine, array, labels, (5, 1, 2, 254))
-    assert_same_statistics(engine, array, labels, (1, 2))
-    assert_same_statistics(engine, array, labels, ())
-
-
-@pytest.mark.parametrize("kind", LABEL_KINDS)
-def test_labels_of_every_type(engine: Engine, kind: str) -> None:
-    labels = engine.xp.asarray(label_map((5, 6, 70), kind))
-    array = engine.xp.asarray(voxels((5, 6, 70)))
-    limits = np.iinfo(kind)
-    assert_same_statistics(engine, array, labels)
-    assert_same_statistics(engine, array, labels, (0, 5, limits.min, min(limits.max, 2**63 - 1)))
-    assert_same_statistics(engine, array, labels, tuple(range(-100, 155)))
-
-
-def test_statistics_of_every_length(engine: Engine) -> None:
-    for size in (*SIZES, 4095, 4097):
-        labels = engine.xp.asarray(label_map((3, 2, size)))
-        assert_same_statistics(engine, engine.xp.asarray(voxels((3, 2, size))), labels)
-
-
-def test_voxels_that_are_not_finite_are_counted_apart(engine: Engine) -> None:
-    array, labels = voxels((5, 6, 70), "f4"), label_map((5, 6, 70))
-    array[0, 0, :9], array[1, 2, 3:6], array[4, :, 6] = np.nan, np.inf, -np.inf
-    labels[0, 0, :9] = 77
-    assert_same_statistics(engine, engine.xp.asarray(array), engine.xp.asarray(labels))
-    found = measure_labels_device(engine, engine.xp.asarray(array), engine.xp.asarray(labels))
-    assert (found[77].count, found[77].excluded, found[77].minimum) == (0, 9, None)
-
-
 def test_wrong_questions_are_refused(engine: Engine) -> None:
     array, labels = engine.xp.zeros((3, 4, 5), np.int16), engine.xp.zeros((3, 4, 5), np.uint8)
     with pytest.raises(ValueError, match="mask of shape"):
         masked_device(engine, array, labels[1:], IDENTITY)
-    with pytest.raises(ValueError, match="labels of shape"):
-        measure_labels_device(engine, array, labels[1:])
-    with pytest.raises(ValueError, match="256 labels are more"):
-        measure_labels_device(engine, array, labels, range(256))
-    with pytest.raises(TypeError, match="labels are integers"):
-        measure_labels_device(engine, labels, labels.astype(np.float32))
     with pytest.raises(TypeError, match="kernels read"):
         nonzero_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
     with pytest.raises(TypeError, match="only float32"):

@@ -16,14 +16,12 @@ from gpuprep.ops.device import (
     cleaned_device,
     masked_device,
     measure_device,
-    measure_labels_device,
     nonzero_box_device,
     nonzero_mask_device,
     resample_device,
     resample_labels_device,
     slice_ranges_device,
 )
-from gpuprep.ops.label_statistics import measure_labels
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
@@ -147,17 +145,6 @@ def check_pointwise(engine: Engine) -> None:
     assert cleaned.ravel().tolist() == [5, 6, 7, 2]
 
 
-def check_label_statistics(engine: Engine) -> None:
-    random = np.random.default_rng(4)
-    labels = random.integers(0, 4, (9, 40, 5)).repeat(70, 2).astype(np.uint8)
-    labels[0] = random.integers(0, 9, labels[0].shape)
-    array = random.integers(-999, 999, labels.shape).astype(np.int16)
-    on_device = engine.xp.asarray(array), engine.xp.asarray(labels)
-    for names in (None, (1, 2), (0, 3, 8)):
-        expected = measure_labels(array, labels, names)
-        assert measure_labels_device(engine, *on_device, names) == expected
-
-
 def check_banded(engine: Engine) -> None:
     check_resample(engine)
     check_separate(engine)
@@ -175,7 +162,6 @@ CHECKS: dict[str, Callable[[Engine], None]] = {
     "linear": check_linear,
     "labels": check_labels,
     "statistics": check_statistics,
-    "label_statistics": check_label_statistics,
     "profiles": check_profiles,
     "pointwise": check_pointwise,
     "scatter": check_scatter,

@@ -7,7 +7,7 @@ import pytest
 
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import resample_device
-from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip, rescale
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.resample import resample
 from gpuprep.values.grids import GridMapping
 
@@ -77,7 +77,9 @@ def test_every_type_with_steps(engine: Engine, kind: str, interpolation: str, dt
     high = float(array.max())
     prologue = ClipAffine(0.1 * high, 0.9 * high, 1.5, -20)
     ends = prologue.bounds()
-    epilogue = rescale(ends, (-700, 900) if dtype == "i2" else (-1, 1))
+    first, last = (-700, 900) if dtype == "i2" else (-1, 1)
+    scale = (last - first) / (ends[1] - ends[0])
+    epilogue = ClipAffine(*ends, scale, first - ends[0] * scale)
     mapping = GridMapping((7, 19, 20), (1.3, 0.7, 1.9), (0.2, 0.1, -0.3))
     options = {"mapping": mapping, "interpolation": interpolation, "dtype": dtype}
     steps = {"prologue": prologue, "epilogue": epilogue, "clip_to": ends}

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprep.ops.pointwise import ClipAffine, affine, clip, rescale
+from gpuprep.ops.pointwise import ClipAffine, affine, clip
 from gpuprep.ops.resample import resample
 from gpuprep.values.geometry import Geometry, Reorientation
 from gpuprep.values.grids import Convention, GridMapping, map_shape, map_spacing
@@ -210,8 +210,9 @@ def test_the_background_stays_what_it_is(background) -> None:
     assert (linear[~touched] == np.float32(background)).all()
     cubic = resample(array, mapping, interpolation="cubic")  # rings near the block, not far from it
     assert np.abs(cubic[:, -1:, :1] - np.float32(background)).max() == 0
-    limits = (background, 900.0)
-    unit = {"prologue": rescale(limits, (0, 1)), "clip_to": (0, 1), "dtype": np.float16}
+    scale = 1 / (900.0 - background)
+    unit = ClipAffine(background, 900.0, scale, -background * scale)
+    unit = {"prologue": unit, "clip_to": (0, 1), "dtype": np.float16}
     stored = resample(array, mapping, interpolation="linear", **unit)
     assert (stored[~touched] == 0).all()
 
@@ -230,7 +231,7 @@ def test_intensity_steps_are_folded_in() -> None:
     array = ct((21, 33, 29))
     mapping = map_shape(Geometry(array.shape), (30, 20, 31))
     prologue = clip(-1000, 400).then(affine(1 / 300, -50 / 300))
-    epilogue = rescale((-3, 1), (0, 255))
+    epilogue = ClipAffine(-3, 1, 255 / 4, 3 * 255 / 4)
     limits = prologue.bounds(-1000, 400)
     resampled = scipy_grid(prologue.apply(array, np.float64), mapping, 3, "nearest")
     expected = epilogue.apply(np.clip(resampled, *limits), np.float64)

@@ -4,7 +4,6 @@ Arrays stay where they are: what goes in and comes out belongs to the engine's a
 ``kernels.loader``). Work is queued on the current stream; only numbers and histograms come to the host.
 """
 
-from gpuprep.ops.device.label_statistics import measure_labels_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import (
     above_mask_device,
@@ -35,7 +34,6 @@ __all__ = [
     "label_mask_device",
     "masked_device",
     "measure_device",
-    "measure_labels_device",
     "needed_slices",
     "nonzero_box_device",
     "nonzero_mask_device",
