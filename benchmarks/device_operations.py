@@ -13,7 +13,9 @@ import numpy as np
 from cpu_operations import OURS, summary
 from cpu_peers import Peers, optional, scipy_resample
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import measure_device, resample_device, resample_labels_device
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.statistics import measure_device
 from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
 from timing import Spent, spent
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.host.scratch import Scratch
-from gpuprep.ops import crop
+from gpuprep.ops.crop import find_box
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.mask import fill_holes
+from gpuprep.ops.mask import fill_holes, find_mask
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
@@ -55,23 +55,13 @@ class Operations(Protocol):
     def hold(self, array: Array) -> Held:
         """Bring an array to where the engine works."""
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
-        """``ops.crop.nonzero_box``; None where nothing is found, as for the next two."""
+    def box(
+        self, arrays: Sequence[Held], above: float | None = None, fraction: float = 0.0
+    ) -> Box | None:
+        """``ops.crop.find_box``; None where nothing is found."""
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
-        """``ops.crop.above_box``."""
-
-    def label_box(self, labels: Sequence[Held]) -> Box | None:
-        """``ops.crop.label_box``."""
-
-    def nonzero(self, channels: Sequence[Held]) -> Held:
-        """Where any channel differs from zero."""
-
-    def above(self, channel: Held, threshold: float) -> Held:
-        """Where a channel is above a threshold."""
-
-    def labelled(self, labels: Sequence[Held]) -> Held:
-        """Where any label map is above zero."""
+    def mask(self, arrays: Sequence[Held], above: float | None = None) -> Held:
+        """``ops.mask.find_mask``."""
 
     def filled(self, mask: Held) -> Held:
         """A mask with its holes filled (``ops.mask.fill_holes``)."""
@@ -123,23 +113,13 @@ class HostOperations:
     def hold(self, array: Array) -> Held:
         return Held(array)
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
-        return crop.nonzero_box([self.fetch(channel) for channel in channels])
+    def box(
+        self, arrays: Sequence[Held], above: float | None = None, fraction: float = 0.0
+    ) -> Box | None:
+        return find_box([self.fetch(array) for array in arrays], above, fraction)
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
-        return crop.above_box(self.fetch(channel), threshold, minimum_fraction)
-
-    def label_box(self, labels: Sequence[Held]) -> Box | None:
-        return crop.label_box([self.fetch(label) for label in labels])
-
-    def nonzero(self, channels: Sequence[Held]) -> Held:
-        return Held(np.logical_or.reduce([self.fetch(channel) != 0 for channel in channels]))
-
-    def above(self, channel: Held, threshold: float) -> Held:
-        return Held(np.asarray(self.fetch(channel) > threshold))
-
-    def labelled(self, labels: Sequence[Held]) -> Held:
-        return Held(np.logical_or.reduce([self.fetch(label) > 0 for label in labels]))
+    def mask(self, arrays: Sequence[Held], above: float | None = None) -> Held:
+        return Held(find_mask([self.fetch(array) for array in arrays], above))
 
     def filled(self, mask: Held) -> Held:
         return Held(fill_holes(self.fetch(mask)))

@@ -9,16 +9,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.loader import Engine, read_source
-from gpuprep.ops.device import (
-    above_box_device,
-    arguments,
-    label_mask_device,
-    masked_device,
-    measure_device,
-    resample_device,
-    resample_labels_device,
-    slice_ranges_device,
-)
+from gpuprep.ops.device import arguments
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import CpuModule
@@ -37,11 +33,11 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
         narrow = volume[:, :, :100]  # neighbouring blocks share columns
         for axis in range(3):
             slice_ranges_device(engine, narrow, axis)
-        above_box_device(engine, narrow, 3)
+        find_box_device(engine, [narrow], 3)
         arguments.MOST_GRID = 1  # one block goes over all slices
-        above_box_device(engine, narrow, 3)
+        find_box_device(engine, [narrow], 3)
     elif source == "pointwise":
-        masked_device(engine, volume, label_mask_device(engine, [labels, labels]), IDENTITY)
+        masked_device(engine, volume, find_mask_device(engine, [labels, labels], 0), IDENTITY)
     elif source == "labels":
         resample_labels_device(engine, labels, mapping, interpolation="linear", chunk=16)
     elif source == "scatter":

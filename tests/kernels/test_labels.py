@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import resample_labels_device
+from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.values.grids import GridMapping
 

@@ -6,21 +6,12 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops import crop
-from gpuprep.ops.device import (
-    above_box_device,
-    above_mask_device,
-    arguments,
-    cleaned_device,
-    label_box_device,
-    label_mask_device,
-    masked_device,
-    nonzero_box_device,
-    nonzero_mask_device,
-    resample_device,
-    resample_labels_device,
-    slice_ranges_device,
-)
+from gpuprep.ops.crop import find_box
+from gpuprep.ops.device import arguments
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import resample
@@ -51,12 +42,12 @@ def test_boxes_and_masks_of_every_type(engine: Engine, kind: str) -> None:
         arrays = [sparse((9, 12, 40), kind, seed + 5 * k) for k in range(2)]
         hosts = [turned.view(array) for array in arrays]
         views = [engine.xp.asarray(hosts[0]), turned.view(engine.xp.asarray(arrays[1]))]
-        assert nonzero_box_device(engine, views) == crop.nonzero_box(hosts)
-        assert label_box_device(engine, views) == crop.label_box(hosts)
-        mask = engine.to_host(nonzero_mask_device(engine, views))
+        assert find_box_device(engine, views) == find_box(hosts)
+        assert find_box_device(engine, views, 0) == find_box(hosts, 0)
+        mask = engine.to_host(find_mask_device(engine, views))
         assert mask.dtype == np.uint8
         assert (mask == ((hosts[0] != 0) | (hosts[1] != 0))).all()
-        mask = engine.to_host(label_mask_device(engine, views))
+        mask = engine.to_host(find_mask_device(engine, views, 0))
         assert (mask == ((hosts[0] > 0) | (hosts[1] > 0))).all()
 
 
@@ -69,9 +60,9 @@ def test_the_body_of_every_type(engine: Engine, kind: str) -> None:
         host = engine.to_host(view)
         for threshold in (0, 0.5, float(host.max()) * 0.61):
             for fraction in (0.02, 0.9):
-                box = crop.above_box(host, threshold, fraction)
-                assert above_box_device(engine, view, threshold, fraction) == box
-            mask = engine.to_host(above_mask_device(engine, view, threshold))
+                box = find_box([host], threshold, fraction)
+                assert find_box_device(engine, [view], threshold, fraction) == box
+            mask = engine.to_host(find_mask_device(engine, [view], threshold))
             assert (mask == (host > threshold)).all()
 
 
@@ -82,18 +73,18 @@ def test_boxes_of_every_length(engine: Engine, size: int) -> None:
         shape[axis] = size
         array = sparse(tuple(shape), "i2", seed=size)
         view = engine.xp.asarray(array)
-        assert nonzero_box_device(engine, [view]) == crop.nonzero_box([array])
-        assert nonzero_box_device(engine, [view[..., ::-1]]) == crop.nonzero_box([array[..., ::-1]])
-        assert (engine.to_host(nonzero_mask_device(engine, [view])) == (array != 0)).all()
+        assert find_box_device(engine, [view]) == find_box([array])
+        assert find_box_device(engine, [view[..., ::-1]]) == find_box([array[..., ::-1]])
+        assert (engine.to_host(find_mask_device(engine, [view])) == (array != 0)).all()
 
 
 def test_nan_differs_from_zero_and_is_above_nothing(engine: Engine) -> None:
     array = np.zeros((3, 4, 5), np.float32)
     array[1, 2, 3] = np.nan
     view = engine.xp.asarray(array)
-    assert nonzero_box_device(engine, [view]) == crop.nonzero_box([array])
-    assert above_box_device(engine, view, -1.0) == crop.above_box(array, -1.0)
-    assert engine.to_host(above_mask_device(engine, view, -1.0)).sum() == 59
+    assert find_box_device(engine, [view]) == find_box([array])
+    assert find_box_device(engine, [view], -1.0, 0.02) == find_box([array], -1.0, 0.02)
+    assert engine.to_host(find_mask_device(engine, [view], -1.0)).sum() == 59
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,9 +121,9 @@ def test_axes_beyond_the_largest_grid_are_looped_over(
     array[:2] = 0
     labels = label_map((5, 700, 5))
     view, marks = engine.xp.asarray(array), engine.xp.asarray(labels)
-    assert above_box_device(engine, view, 900) == crop.above_box(array, 900)
-    assert label_box_device(engine, [marks]) == crop.label_box([labels])
-    assert (engine.to_host(above_mask_device(engine, view, 900)) == (array > 900)).all()
+    assert find_box_device(engine, [view], 900, 0.02) == find_box([array], 900, 0.02)
+    assert find_box_device(engine, [marks], 0) == find_box([labels], 0)
+    assert (engine.to_host(find_mask_device(engine, [view], 900)) == (array > 900)).all()
     assert (slice_ranges_device(engine, marks, 0)[1] == labels.max((1, 2))).all()
     mapping = GridMapping((7, 9, 40), (0.7, 0.8, 0.8))
     for interpolation in ("nearest", "linear"):
@@ -149,6 +140,6 @@ def test_wrong_questions_are_refused(engine: Engine) -> None:
     with pytest.raises(ValueError, match="mask of shape"):
         masked_device(engine, array, labels[1:], IDENTITY)
     with pytest.raises(TypeError, match="kernels read"):
-        nonzero_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
+        find_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
     with pytest.raises(TypeError, match="only float32"):
         cleaned_device(engine, array, 0, 0, 0)

@@ -9,19 +9,12 @@ import pytest
 
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.loader import SOURCES, Engine, read_source
-from gpuprep.ops.crop import above_box, nonzero_box
-from gpuprep.ops.device import (
-    above_box_device,
-    above_mask_device,
-    cleaned_device,
-    masked_device,
-    measure_device,
-    nonzero_box_device,
-    nonzero_mask_device,
-    resample_device,
-    resample_labels_device,
-    slice_ranges_device,
-)
+from gpuprep.ops.crop import find_box
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample
@@ -122,8 +115,8 @@ def check_profiles(engine: Engine) -> None:
     array[1:3, 20:280, 30:170] = np.random.default_rng(2).integers(0, 1000, (2, 260, 140))
     view = engine.xp.asarray(array)
     for fraction in (0.3, 0.9, 0.97):
-        assert above_box_device(engine, view, 700, fraction) == above_box(array, 700, fraction)
-    assert nonzero_box_device(engine, [view]) == nonzero_box([array])
+        assert find_box_device(engine, [view], 700, fraction) == find_box([array], 700, fraction)
+    assert find_box_device(engine, [view]) == find_box([array])
     noise = np.random.default_rng(3).integers(-9999, 9999, (4, 5, 300)).astype(np.int16)
     for axis, others in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
         low, high = slice_ranges_device(engine, engine.xp.asarray(noise), axis)
@@ -134,9 +127,9 @@ def check_profiles(engine: Engine) -> None:
 def check_pointwise(engine: Engine) -> None:
     first, second = volume(), volume()[::-1].copy()
     views = engine.xp.asarray(first), engine.xp.asarray(second)
-    mask = above_mask_device(engine, views[0], 1500)
+    mask = find_mask_device(engine, [views[0]], 1500)
     assert (mask == (first > 1500)).all()
-    both = nonzero_mask_device(engine, [view * (view > 1500) for view in views])
+    both = find_mask_device(engine, [view * (view > 1500) for view in views])
     assert (both == ((first > 1500) | (second > 1500))).all()
     masked = masked_device(engine, views[0], mask, LINE)
     assert (masked == LINE.apply(first) * (first > 1500)).all()

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import Part, needed_slices, resample_device, resample_labels_device
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.sampling import Part, needed_slices
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.pointwise import ClipAffine

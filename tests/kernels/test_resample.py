@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import resample_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.resample import resample
 from gpuprep.values.grids import GridMapping

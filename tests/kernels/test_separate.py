@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import resample_device, resample_labels_device, slice_ranges_device
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.profiles import slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import resample

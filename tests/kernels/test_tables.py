@@ -7,7 +7,8 @@ import pytest
 
 from gpuprep.kernels.loader import Engine
 from gpuprep.kernels.tables import Tables
-from gpuprep.ops.device import resample_device, resample_labels_device
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.values.grids import GridMapping
 from kernels.test_resample import voxels
 

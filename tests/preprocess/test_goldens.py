@@ -19,7 +19,7 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config, Resample
 from gpuprep.io.scan import Scan
 from gpuprep.ops.axis import axis_weights
-from gpuprep.ops.crop import nonzero_box
+from gpuprep.ops.crop import find_box
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import resample
 from gpuprep.preprocess.grid import separate_axis
@@ -237,7 +237,7 @@ def test_boxes_equal_nnunet() -> None:
         whole = tuple(
             slice(0, n) for n in image.shape[1:]
         )  # what an empty image keeps, here and there
-        box = nonzero_box(list(image)) or whole
+        box = find_box(list(image)) or whole
         assert [[part.start, part.stop] for part in box] == edges.tolist()
 
 

@@ -24,19 +24,14 @@ from gpuprep.ops.pointwise import ClipAffine
 _THREADS = 128
 
 
-def nonzero_mask_device(engine: Engine, arrays: Sequence[Any]) -> Any:
-    """uint8, 1 where any of the channels differs from zero."""
-    return _marked(engine, arrays, None)
-
-
-def above_mask_device(engine: Engine, array: Any, threshold: float) -> Any:
-    """uint8, 1 where voxels are above a threshold."""
-    return _marked(engine, [array], threshold)
-
-
-def label_mask_device(engine: Engine, labels: Sequence[Any]) -> Any:
-    """uint8, 1 where any of the label maps is above zero."""
-    return _marked(engine, labels, 0.0)
+def find_mask_device(engine: Engine, arrays: Sequence[Any], above: float | None = None) -> Any:
+    """``ops.mask.find_mask`` on the engine's arrays, as uint8; they are read one after another."""
+    out = empty_like(engine, arrays[0], np.uint8)
+    order = memory_order(arrays[0])
+    for number, array in enumerate(map(_bits, arrays)):
+        rule = rule_above(above, array.dtype), np.int32(number)
+        _each(engine, f"marked_{voxel_name(array.dtype)}", array, order, rule, out)
+    return out
 
 
 def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> Any:
@@ -71,16 +66,6 @@ def empty_like(engine: Engine, array: Any, dtype: DTypeLike) -> Any:
     order = memory_order(array)
     memory = engine.xp.empty(tuple(array.shape[axis] for axis in order), dtype)
     return memory.transpose([order.index(axis) for axis in range(3)])
-
-
-def _marked(engine: Engine, arrays: Sequence[Any], threshold: float | None) -> Any:
-    """1 where the rule holds in any of the arrays; they are read one after another."""
-    out = empty_like(engine, arrays[0], np.uint8)
-    order = memory_order(arrays[0])
-    for number, array in enumerate(map(_bits, arrays)):
-        rule = rule_above(threshold, array.dtype), np.int32(number)
-        _each(engine, f"marked_{voxel_name(array.dtype)}", array, order, rule, out)
-    return out
 
 
 def _each(

@@ -25,31 +25,18 @@ from gpuprep.values.geometry import Box
 
 SliceRanges = tuple[NDArray[Any], NDArray[Any]]
 """Smallest and largest voxel of each slice, in the volume's dtype, on the host."""
-_THREADS = 128
 
 _THREADS = 128
 
 
-def nonzero_box_device(engine: Engine, arrays: Sequence[Any]) -> Box | None:
-    """``ops.crop.nonzero_box``: the tight box of voxels that differ from zero in any channel."""
-    return box_of_counts(_counts(engine, arrays, None))
-
-
-def label_box_device(engine: Engine, labels: Sequence[Any]) -> Box | None:
-    """``ops.crop.label_box``: the tight box of voxels above zero in any label map."""
-    return box_of_counts(_counts(engine, labels, 0.0))
-
-
-def above_box_device(
-    engine: Engine, array: Any, threshold: float, minimum_fraction: float = 0.02
+def find_box_device(
+    engine: Engine, arrays: Sequence[Any], above: float | None = None, fraction: float = 0.0
 ) -> Box | None:
-    """``ops.crop.above_box``: from the first to the last plane with enough voxels above a threshold."""
-    return box_of_counts(_counts(engine, [array], threshold), minimum_fraction)
+    """``ops.crop.find_box`` on the engine's arrays."""
+    return box_of_counts(_counts(engine, arrays, above), fraction)
 
 
-def _counts(
-    engine: Engine, arrays: Sequence[Any], threshold: float | None
-) -> list[NDArray[np.int64]]:
+def _counts(engine: Engine, arrays: Sequence[Any], above: float | None) -> list[NDArray[np.int64]]:
     """Per axis z, y, x how many voxels of each plane count, over all arrays together."""
     counts = [engine.xp.zeros(length, np.uint64) for length in arrays[0].shape]
     for array in arrays:
@@ -60,7 +47,7 @@ def _counts(
             voxels,
             strides_of(voxels, order),
             lengths_of(shape),
-            rule_above(threshold, voxels.dtype),
+            rule_above(above, voxels.dtype),
             *(counts[axis] for axis in order),
         )
         kernel = f"profiles_{voxel_name(voxels.dtype)}"
