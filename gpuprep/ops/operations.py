@@ -22,7 +22,6 @@ from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.values.geometry import Box, Shape
-from gpuprep.values.grids import GridMapping
 from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
@@ -81,14 +80,7 @@ class Operations(Protocol):
     def resample(self, channel: Held, how: Resampling, out: Image) -> None:
         """Write the resampled channel into one of an image from ``empty``, in its dtype."""
 
-    def resample_labels(
-        self,
-        label: Held,
-        mapping: GridMapping,
-        *,
-        interpolation: Literal["nearest", "linear"],
-        separate_axis: int | None,
-    ) -> Array:
+    def resample_labels(self, label: Held, how: Resampling) -> Array:
         """A label map on another grid, in host memory and its own dtype."""
 
     def wait(self) -> None:
@@ -148,26 +140,12 @@ class HostOperations:
             self.resample(channel, how, plain)
             out.fill(plain)
             return
-        words = how.keywords()
-        resample(self.fetch(channel), how.mapping, **words, threads=self.threads, out=out)
+        resample(self.fetch(channel), how, threads=self.threads, out=out)
 
-    def resample_labels(
-        self,
-        label: Held,
-        mapping: GridMapping,
-        *,
-        interpolation: Literal["nearest", "linear"],
-        separate_axis: int | None,
-    ) -> Array:
+    def resample_labels(self, label: Held, how: Resampling) -> Array:
         array = self.fetch(label)
-        return resample_labels(
-            array,
-            mapping,
-            interpolation=interpolation,
-            separate_axis=separate_axis,
-            threads=self.threads,
-            out=self.scratch.empty(mapping.shape, array.dtype),
-        )
+        out = self.scratch.empty(how.mapping.shape, array.dtype)
+        return resample_labels(array, how, threads=self.threads, out=out)
 
     def wait(self) -> None:
         """NumPy is never behind."""

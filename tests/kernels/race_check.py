@@ -16,6 +16,7 @@ from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 from kernels.mutants import narrowed
@@ -39,13 +40,13 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     elif source == "pointwise":
         masked_device(engine, volume, find_mask_device(engine, [labels, labels], 0), IDENTITY)
     elif source == "labels":
-        resample_labels_device(engine, labels, mapping, interpolation="linear", chunk=16)
+        resample_labels_device(engine, labels, Resampling(mapping))
     elif source == "scatter":
         scatter.MOST_GRID = 2  # for all boxes
         assert_scattered(engine, "i2", chunk=(4, 9, 40), patch=(7, 8, 50))
     else:
         kind = "cubic" if source == "resample" else "linear"
-        resample_device(engine, volume, mapping, interpolation=kind, chunk=16)
+        resample_device(engine, volume, Resampling(mapping, kind), chunk=16)
 
 
 def main(source: str, right: str, wrong: str) -> None:

@@ -14,7 +14,7 @@ from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.values.geometry import Reorientation
 from gpuprep.values.grids import GridMapping
 from kernels.test_labels import KINDS as LABEL_KINDS
@@ -127,11 +127,11 @@ def test_axes_beyond_the_largest_grid_are_looped_over(
     assert (slice_ranges_device(engine, marks, 0)[1] == labels.max((1, 2))).all()
     mapping = GridMapping((7, 9, 40), (0.7, 0.8, 0.8))
     for interpolation in ("nearest", "linear"):
-        result = resample_device(engine, view, mapping, interpolation=interpolation)
-        expected = resample(array, mapping, interpolation=interpolation)
+        result = resample_device(engine, view, Resampling(mapping, interpolation))
+        expected = resample(array, Resampling(mapping, interpolation))
         assert np.abs(engine.to_host(result) - expected).max() < 0.01
-        result = resample_labels_device(engine, marks, mapping, interpolation=interpolation)
-        expected = resample_labels(labels, mapping, interpolation=interpolation)
+        result = resample_labels_device(engine, marks, Resampling(mapping, interpolation))
+        expected = resample_labels(labels, Resampling(mapping, interpolation))
         assert (engine.to_host(result) == expected).all()
 
 

@@ -17,7 +17,7 @@ from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import measure
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
@@ -44,10 +44,10 @@ LINE = ClipAffine(-800, 1400, 0.013, 0.7)
 def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
     """Three passes to float16, whose last places would show a sum out of order or rounded wrongly."""
     array = volume()
+    how = Resampling(MAPPING, interpolation, epilogue=LINE)
     for dtype in ("f2", "f4"):
-        options = {"interpolation": interpolation, "epilogue": LINE, "dtype": dtype}
-        result = resample_device(engine, engine.xp.asarray(array), MAPPING, **options)
-        expected = resample(array, MAPPING, **options)
+        result = resample_device(engine, engine.xp.asarray(array), how, dtype=dtype)
+        expected = resample(array, how, dtype=dtype)
         allowed = 2e-6 * 2500 * 0.013
         differ = np.abs(result.astype(np.float64) - expected) > allowed
         assert differ.mean() < (0.005 if dtype == "f2" else 1e-9)
@@ -55,12 +55,14 @@ def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
 
 def check_linear(engine: Engine) -> None:
     array = volume()
-    chunks = resample_device(engine, engine.xp.asarray(array), MAPPING, chunk=3)
-    assert_chunks(chunks, resample(array, MAPPING), 2e-6 * 2600)
+    chunks = resample_device(engine, engine.xp.asarray(array), Resampling(MAPPING), chunk=3)
+    assert_chunks(chunks, resample(array, Resampling(MAPPING)), 2e-6 * 2600)
     ties = np.arange(2049, 3000, 2, np.int16).reshape(1, 1, -1)  # between two float16 each
     same = GridMapping(ties.shape)
     for values in (ties, ties * (1 + 1e-9)):  # float32 would not see the difference
-        result = resample_device(engine, engine.xp.asarray(values), same, dtype=np.float16)
+        result = resample_device(
+            engine, engine.xp.asarray(values), Resampling(same), dtype=np.float16
+        )
         assert (result == values.astype(np.float16)).all()
 
 
@@ -69,9 +71,9 @@ def check_labels(engine: Engine) -> None:
     for scale in (0.5, 2 / 3, 0.1):
         labels = random.integers(0, 4, (6, 7, 8)).astype(np.uint8)
         mapping = GridMapping((9, 9, 40), (scale,) * 3, (0.25, 0.5, 1 / 6))
-        expected = resample_labels(labels, mapping, interpolation="linear")
-        arguments = engine, engine.xp.asarray(labels), mapping
-        assert (resample_labels_device(*arguments, interpolation="linear") == expected).all()
+        how = Resampling(mapping)
+        result = resample_labels_device(engine, engine.xp.asarray(labels), how)
+        assert (result == resample_labels(labels, how)).all()
 
 
 def check_statistics(engine: Engine) -> None:
@@ -96,11 +98,10 @@ def check_separate(engine: Engine) -> None:
     for axis in (0, 1):
         view = array.swapaxes(0, axis)
         mapping = GridMapping((4, 7, 170), (1.2, 1.3, 1.77), (0.2, -0.3, 0.4))
-        options = {"interpolation": "cubic", "separate_axis": axis}
-        expected = resample(view, mapping, **options)
+        how = Resampling(mapping, "cubic", separate_axis=axis)
         device = engine.xp.asarray(array).swapaxes(0, axis)
-        chunks = resample_device(engine, device, mapping, **options, chunk=3)
-        assert_chunks(chunks, expected, 2e-6 * 16000)
+        chunks = resample_device(engine, device, how, chunk=3)
+        assert_chunks(chunks, resample(view, how), 2e-6 * 16000)
 
 
 def assert_chunks(chunks: np.ndarray, expected: np.ndarray, tolerance: float) -> None:

@@ -28,7 +28,6 @@ from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.geometry import Box, Shape
-from gpuprep.values.grids import GridMapping
 from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
@@ -120,10 +119,7 @@ class DeviceOperations:
         array, chunk = (out.blocks, out.blocks.shape[-1]) if isinstance(out, Chunked) else (out, 0)
 
         def whole() -> bool:
-            words = how.keywords()
-            done = resample_device(
-                self._engine, channel.device, how.mapping, **words, dtype=out.dtype, chunk=chunk
-            )
+            done = resample_device(self._engine, channel.device, how, dtype=out.dtype, chunk=chunk)
             self._link.download(done, array)
             return True
 
@@ -138,30 +134,20 @@ class DeviceOperations:
         if not self._in_slabs([channel], whole, slabs):
             self._host.resample(channel, how, out)
 
-    def resample_labels(
-        self,
-        label: Held,
-        mapping: GridMapping,
-        *,
-        interpolation: Literal["nearest", "linear"],
-        separate_axis: int | None,
-    ) -> Array:
-        words: dict[str, Any] = {"interpolation": interpolation, "separate_axis": separate_axis}
-        out = self._host.landing(mapping.shape, self._host.fetch(label).dtype)
+    def resample_labels(self, label: Held, how: Resampling) -> Array:
+        out = self._host.landing(how.mapping.shape, self._host.fetch(label).dtype)
 
         def whole() -> bool:
-            done = resample_labels_device(self._engine, label.device, mapping, **words)
-            self._link.download(done, out)
+            self._link.download(resample_labels_device(self._engine, label.device, how), out)
             return True
 
         def slabs(count: int) -> bool:
-            array = self._host.fetch(label)
-            resample_labels_in_slabs(self._link, array, mapping, out, count, **words)
+            resample_labels_in_slabs(self._link, self._host.fetch(label), how, out, count)
             return True
 
         if self._in_slabs([label], whole, slabs):
             return out
-        return self._host.resample_labels(label, mapping, **words)
+        return self._host.resample_labels(label, how)
 
     def wait(self) -> None:
         self._link.wait()
