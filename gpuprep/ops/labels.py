@@ -11,7 +11,7 @@ among the tied, else the lowest. Sums within 1e-9 are tied, which exact halves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling
+from gpuprep.values.grids import GridMapping
 
 Array = NDArray[Any]
 
@@ -201,21 +202,15 @@ def _winners_of_several(voters: Array, weights: NDArray[np.float64], nearest: Ar
     return np.where(among, nearest, lowest)
 
 
-def place_labels(
-    array: Array,
-    shape: Sequence[int],
-    scale: Sequence[float],
-    offset: Sequence[float],
-    fill: int = 0,
-) -> Array:
-    """Labels looked up on another grid, nearest voxel, ``fill`` beyond the map's own extent.
+def place_labels(array: Array, mapping: GridMapping) -> Array:
+    """Labels looked up on another grid, nearest voxel, 0 beyond the map's own extent.
 
-    Output index ``o`` lies at input index ``o * scale + offset`` (``z, y, x``); the extent of ``n``
-    voxels is ``[-½, n - ½)``.
+    The extent of ``n`` voxels is ``[-½, n - ½)``.
     """
-    out = np.full(shape, fill, array.dtype)
+    out = np.zeros(mapping.shape, array.dtype)
     inside, picks = [], []
-    for n, m, step, start in zip(array.shape, shape, scale, offset, strict=True):
+    rows = zip(array.shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
+    for n, m, step, start in rows:
         coordinates = snapped(m, step, start)
         inside.append(np.flatnonzero((coordinates >= -0.5) & (coordinates < n - 0.5)))
         table = axis_weights(n, m, step, start, "nearest").indices

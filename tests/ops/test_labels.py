@@ -121,13 +121,13 @@ def test_a_coinciding_grid_keeps_the_map() -> None:
 
 def test_placing_fills_beyond_the_extent() -> None:
     array = np.arange(1, 28, dtype=np.uint8).reshape(3, 3, 3)
-    placed = place_labels(array, (5, 5, 5), (1.0, 1.0, 1.0), (-1.0, -1.0, -1.0), fill=99)
+    placed = place_labels(array, GridMapping((5, 5, 5), offset=(-1.0, -1.0, -1.0)))
     assert (placed[1:4, 1:4, 1:4] == array).all()
-    assert (placed == 99).sum() == 125 - 27
+    assert (placed == 0).sum() == 125 - 27
     line = array[:1, :1]  # 1 2 3; the extent is [-0.5, 2.5)
-    edges = place_labels(line, (1, 1, 4), (1.0, 1.0, 1.0), (0.0, 0.0, -0.5))
+    edges = place_labels(line, GridMapping((1, 1, 4), offset=(0.0, 0.0, -0.5)))
     assert edges.ravel().tolist() == [1, 2, 3, 0]
-    assert not place_labels(array, (2, 2, 2), (1.0, 1.0, 1.0), (50.0, 0.0, 0.0)).any()
+    assert not place_labels(array, GridMapping((2, 2, 2), offset=(50.0, 0.0, 0.0))).any()
 
 
 def test_merging_structures() -> None:

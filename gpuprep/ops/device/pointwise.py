@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device.arguments import (
+    as_numbers,
     lengths_of,
     point_grid,
     rule_above,
@@ -28,7 +29,7 @@ def find_mask_device(engine: Engine, arrays: Sequence[Any], above: float | None 
     """``ops.mask.find_mask`` on the engine's arrays, as uint8; they are read one after another."""
     out = empty_like(engine, arrays[0], np.uint8)
     order = memory_order(arrays[0])
-    for number, array in enumerate(map(_bits, arrays)):
+    for number, array in enumerate(map(as_numbers, arrays)):
         rule = rule_above(above, array.dtype), np.int32(number)
         _each(engine, f"marked_{voxel_name(array.dtype)}", array, order, rule, out)
     return out
@@ -43,10 +44,10 @@ def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> An
     """
     if mask.shape != array.shape:
         raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
-    voxels = _bits(array)
+    voxels = as_numbers(array)
     order = memory_order(voxels)
     name = f"masked_{source_name(voxels.dtype)}"
-    flags = _bits(mask)
+    flags = as_numbers(mask)
     inside = step_for(step, voxels.dtype), flags, strides_of(flags, order)
     return _each(engine, name, voxels, order, inside, empty_like(engine, voxels, np.float32))
 
@@ -77,7 +78,3 @@ def _each(
     arguments = (*given, *between, out, strides_of(out, order))
     engine.launch("pointwise", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
     return out
-
-
-def _bits(array: Any) -> Any:
-    return array.view(np.uint8) if array.dtype == np.bool_ else array

@@ -12,6 +12,7 @@ from gpuprep.kernels.loader import Engine
 from gpuprep.ops.crop import box_of_counts
 from gpuprep.ops.device.arguments import (
     RUN,
+    as_numbers,
     lengths_of,
     row_grid,
     rule_above,
@@ -40,7 +41,7 @@ def _counts(engine: Engine, arrays: Sequence[Any], above: float | None) -> list[
     """Per axis z, y, x how many voxels of each plane count, over all arrays together."""
     counts = [engine.xp.zeros(length, np.uint64) for length in arrays[0].shape]
     for array in arrays:
-        voxels = array.view(np.uint8) if array.dtype == np.bool_ else array
+        voxels = as_numbers(array)
         order = memory_order(voxels)
         shape = [voxels.shape[axis] for axis in order]
         arguments = (
@@ -61,7 +62,7 @@ def slice_ranges_device(engine: Engine, array: Any, axis: int) -> SliceRanges:
 
     Raises TypeError for dtypes that no kernel reads.
     """
-    array = array.view(np.uint8) if array.dtype == np.bool_ else array
+    array = as_numbers(array)
     name = f"extremes_{source_name(array.dtype)}"
     a, b, fastest = memory_order(array)
     order = (axis, b if axis == a else a, fastest) if axis != fastest else (a, b, fastest)
