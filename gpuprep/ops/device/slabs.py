@@ -61,8 +61,9 @@ def _each_part(
     z, y, x = array.shape
     for start in range(0, length, step):
         part = Part((z, y, x), axis, start, min(start + step, length))
-        slab = link.upload(_along(array, axis, part.inputs(how)))
-        link.download(resampled(slab, part), _along(out, axis, slice(part.start, part.stop)))
+        needed = _along(array, axis, part.inputs(how))
+        done = resampled(link.upload(needed), part)
+        link.download(done, _along(out, axis, slice(part.start, part.stop)))
 
 
 def _along(array: Array, axis: int, part: slice) -> Array:
