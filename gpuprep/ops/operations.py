@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -49,18 +49,16 @@ class Held:
 class Operations(Protocol):
     """An array engine, for one case at a time. Volumes are 3-D, ``z, y, x``, of any strides."""
 
-    backend: Literal["numpy", "cupy"]
-
     def hold(self, array: Array) -> Held:
         """Bring an array to where the engine works."""
 
     def box(
         self, arrays: Sequence[Held], above: float | None = None, fraction: float = 0.0
     ) -> Box | None:
-        """``ops.crop.find_box``; None where nothing is found."""
+        """The box of what is above a number, or differs from zero (``ops.crop.find_box``), if anything is."""
 
     def mask(self, arrays: Sequence[Held], above: float | None = None) -> Held:
-        """``ops.mask.find_mask``."""
+        """Where any array is above a number, or differs from zero (``ops.mask.find_mask``)."""
 
     def filled(self, mask: Held) -> Held:
         """A mask with its holes filled (``ops.mask.fill_holes``)."""
@@ -89,8 +87,6 @@ class Operations(Protocol):
 
 class HostOperations:
     """NumPy, with a number of threads; ``scratch`` gives the memory of results and copies."""
-
-    backend: Literal["numpy", "cupy"] = "numpy"
 
     def __init__(self, threads: int = 1, scratch: Scratch | None = None) -> None:
         self.threads = threads

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -46,8 +46,6 @@ def device_bytes(shape: Shape, target: Shape, itemsizes: Sequence[int]) -> int:
 
 class DeviceOperations:
     """CUDA kernels over a slot's link, inside one of its sessions; ``host`` does what they cannot."""
-
-    backend: Literal["numpy", "cupy"] = "cupy"
 
     def __init__(self, link: Link, host: HostOperations) -> None:
         self._link = link
