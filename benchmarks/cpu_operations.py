@@ -17,9 +17,9 @@ from cpu_peers import (
     scipy_resample,
 )
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
-from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
+from operations import PERCENTILES, RESAMPLINGS, Array, Row, Variant, Volume, difference
 from timing import fastest
 
 OURS = "gpuprep"
@@ -36,11 +36,11 @@ def cpu_rows(volumes: Sequence[Volume], *, threads: int, rounds: int) -> Iterato
             yield from _statistics(volume, mask, threads, rounds)
 
 
-def _resampling(volume: Volume, how: Resampling, threads: int, rounds: int) -> Iterator[Row]:
-    settings = {**how.settings, "threads": threads, "value_range": volume.ends}
+def _resampling(volume: Volume, how: Variant, threads: int, rounds: int) -> Iterator[Row]:
+    chosen = how.of(volume)
 
     def ours(dtype: Any = np.float16) -> Array:
-        return resample(volume.image, volume.mapping, dtype=dtype, **settings)
+        return resample(volume.image, chosen, dtype=dtype, threads=threads)
 
     result_bytes = 2 * int(np.prod(volume.mapping.shape))
     yield from rows(
@@ -58,10 +58,10 @@ def _resampling(volume: Volume, how: Resampling, threads: int, rounds: int) -> I
 
 def _labels(volume: Volume, kind: Any, threads: int, rounds: int) -> Iterator[Row]:
     def ours() -> Array:
-        return resample_labels(volume.labels, volume.mapping, interpolation=kind, threads=threads)
+        return resample_labels(volume.labels, Resampling(volume.mapping, kind), threads=threads)
 
     def by_scipy() -> Array:
-        return scipy_resample(ndimage, np, volume.labels, volume, Resampling("nearest", "nearest"))
+        return scipy_resample(ndimage, np, volume.labels, volume, Variant("nearest", "nearest"))
 
     reference = ours()
     yield from rows(

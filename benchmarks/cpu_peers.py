@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from gpuprep.ops.axis import antialias_sigma
-from operations import BOUNDARY, PERCENTILES, Array, Resampling, Volume
+from operations import BOUNDARY, PERCENTILES, Array, Variant, Volume
 
 Peers = dict[str, Callable[[], Any]]
 
@@ -40,7 +40,7 @@ def as_array(result: Any) -> Array:
     )
 
 
-def resampling_peers(volume: Volume, how: Resampling, threads: int) -> Peers:
+def resampling_peers(volume: Volume, how: Variant, threads: int) -> Peers:
     """An image on the volume's grid, as float32 in ``z, y, x``."""
     peers: Peers = {"scipy": lambda: scipy_resample(ndimage, np, volume.image, volume, how)}
     if how.antialias or how.separate_axis is not None:
@@ -48,7 +48,7 @@ def resampling_peers(volume: Volume, how: Resampling, threads: int) -> Peers:
     return {**peers, **_itk(volume, how, threads), **_torch(volume, how, threads)}
 
 
-def scipy_resample(ndimage: Any, xp: Any, image: Any, volume: Volume, how: Resampling) -> Any:
+def scipy_resample(ndimage: Any, xp: Any, image: Any, volume: Volume, how: Variant) -> Any:
     """By ``scipy.ndimage`` or ``cupyx.scipy.ndimage``."""
     mapping, order = volume.mapping, _ORDERS[how.interpolation]
     mode = BOUNDARY[how.interpolation]
@@ -73,7 +73,7 @@ def scipy_resample(ndimage: Any, xp: Any, image: Any, volume: Volume, how: Resam
     return result
 
 
-def _itk(volume: Volume, how: Resampling, threads: int) -> Peers:
+def _itk(volume: Volume, how: Variant, threads: int) -> Peers:
     sitk = optional("SimpleITK")
     if sitk is None:
         return {}
@@ -93,7 +93,7 @@ def _itk(volume: Volume, how: Resampling, threads: int) -> Peers:
     return {"SimpleITK": run}
 
 
-def _torch(volume: Volume, how: Resampling, threads: int) -> Peers:
+def _torch(volume: Volume, how: Variant, threads: int) -> Peers:
     torch = optional("torch") if how.interpolation != "cubic" else None
     if torch is None:
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,8 +12,11 @@ import numpy as np
 from cpu_operations import OURS, summary
 from cpu_peers import Peers, optional, scipy_resample
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import measure_device, resample_device, resample_labels_device
-from operations import PERCENTILES, RESAMPLINGS, Array, Resampling, Row, Volume, difference
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.statistics import measure_device
+from gpuprep.ops.resample import Resampling
+from operations import PERCENTILES, RESAMPLINGS, Array, Row, Variant, Volume, difference
 from timing import Spent, spent
 
 _COPY_BYTES = 1 << 30
@@ -158,16 +160,11 @@ def device_rows(
         yield from _statistics(bench, volume, image, mask)
 
 
-def _resampling(bench: Bench, volume: Volume, image: Any, how: Resampling) -> Iterator[Row]:
-    known = inspect.signature(resample_device).parameters
-    missing = [name for name in how.settings if name not in known]
-    if missing:
-        print(f"resample {how.name} is left out: resample_device has no {missing[0]}")
-        return
-    settings = {**how.settings, "value_range": volume.ends}
+def _resampling(bench: Bench, volume: Volume, image: Any, how: Variant) -> Iterator[Row]:
+    chosen = how.of(volume)
 
     def ours(dtype: Any = np.float16) -> Any:
-        return resample_device(bench.engine, image, volume.mapping, dtype=dtype, **settings)
+        return resample_device(bench.engine, image, chosen, dtype=dtype)
 
     yield from bench.rows(
         f"resample {how.name}",
@@ -180,7 +177,7 @@ def _resampling(bench: Bench, volume: Volume, image: Any, how: Resampling) -> It
     )
 
 
-def _cupyx(volume: Volume, image: Any, how: Resampling) -> Peers:
+def _cupyx(volume: Volume, image: Any, how: Variant) -> Peers:
     cupy = None if isinstance(image, np.ndarray) else optional("cupy")
     if cupy is None:
         return {}
@@ -192,9 +189,9 @@ def _labels(bench: Bench, volume: Volume, labels: Any) -> Iterator[Row]:
     for kind in ("linear", "nearest"):
 
         def ours(kind: Any = kind) -> Any:
-            return resample_labels_device(bench.engine, labels, volume.mapping, interpolation=kind)
+            return resample_labels_device(bench.engine, labels, Resampling(volume.mapping, kind))
 
-        peers = _cupyx(volume, labels, Resampling("nearest", "nearest"))
+        peers = _cupyx(volume, labels, Variant("nearest", "nearest"))
         reference = bench.engine.to_host(ours())
         yield from bench.rows(
             f"labels {kind}",

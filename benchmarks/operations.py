@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import phantom
+from gpuprep.ops.axis import Interpolation
+from gpuprep.ops.band import Boundary
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping, map_shape
 from phantom import Shape
@@ -16,7 +19,11 @@ from phantom import Shape
 Array = NDArray[Any]
 
 PERCENTILES = (0.5, 50.0, 99.5)
-BOUNDARY = {"linear": "nearest", "cubic": "mirror", "nearest": "nearest"}
+BOUNDARY: dict[Interpolation, Boundary] = {
+    "linear": "nearest",
+    "cubic": "mirror",
+    "nearest": "nearest",
+}
 """Beyond the edge, where all tools agree: ITK's B-spline mirrors."""
 
 
@@ -34,31 +41,32 @@ class Volume:
         return float(self.image.min()), float(self.image.max())
 
 
-class Resampling(NamedTuple):
+class Variant(NamedTuple):
     """One way to resample an image."""
 
     name: str
-    interpolation: str
+    interpolation: Interpolation
     antialias: bool = False
     separate_axis: int | None = None
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Keyword arguments of ``resample``."""
-        chosen = {"interpolation": self.interpolation, "boundary": BOUNDARY[self.interpolation]}
-        if self.antialias:
-            chosen["antialias"] = True
-        if self.separate_axis is not None:
-            chosen["separate_axis"] = self.separate_axis
-        return chosen
+    def of(self, volume: Volume) -> Resampling:
+        """How gpuprep resamples a volume so; it is told the range of the voxels."""
+        return Resampling(
+            volume.mapping,
+            self.interpolation,
+            BOUNDARY[self.interpolation],
+            self.antialias,
+            self.separate_axis,
+            value_range=volume.ends,
+        )
 
 
 RESAMPLINGS = (
-    Resampling("linear", "linear"),
-    Resampling("cubic", "cubic"),
-    Resampling("linear antialias", "linear", antialias=True),
-    Resampling("cubic separate z", "cubic", separate_axis=0),
-    Resampling("nearest", "nearest"),
+    Variant("linear", "linear"),
+    Variant("cubic", "cubic"),
+    Variant("linear antialias", "linear", antialias=True),
+    Variant("cubic separate z", "cubic", separate_axis=0),
+    Variant("nearest", "nearest"),
 )
 
 

@@ -89,7 +89,7 @@ def test_array_engine_needs_only_numpy() -> None:
     """So that ``engine.py`` and the GPU tests run on a bare GPU machine."""
     code = """
 import sys
-import gpuprep.kernels.loader, gpuprep.ops.device, gpuprep.ops.labels, gpuprep.ops.resample
+import gpuprep.kernels.loader, gpuprep.ops.labels, gpuprep.ops.resample, gpuprep.ops.device.operations
 names = {name.split(".")[0] for name in sys.modules} - set(sys.stdlib_module_names)
 print(sorted(name for name in names if not name.startswith(("_", "sitecustomize"))))
 """

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.resample import fill_beyond, resample
+from gpuprep.ops.resample import Resampling, fill_beyond, resample
 from gpuprep.values.errors import CorruptStoreError
 from gpuprep.values.geometry import Box, Geometry, Reorientation
 from gpuprep.values.grids import GridMapping
@@ -95,11 +95,11 @@ def to_native(
     grid = NativeGrid.of(record, stored.geometry)
     array = stored.array
     if label:
-        inside = resample_labels(array, grid.back, interpolation=interpolation)
+        inside = resample_labels(array, Resampling(grid.back, interpolation))
         fill = inside.dtype.type(outside or 0)
     else:
         kept = array.dtype if array.dtype.kind in "iu" else np.float32
-        inside = resample(array, grid.back, interpolation="linear", dtype=kept)
+        inside = resample(array, Resampling(grid.back), dtype=kept)
         fill = inside.dtype.type(array.min() if outside is None else outside)
     if grid.bounded:
         fill_beyond(inside, array.shape, grid.back, fill)

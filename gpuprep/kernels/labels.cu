@@ -28,7 +28,7 @@ __device__ __forceinline__ L elected(const L *labels, const double *weights, L n
     return among ? nearest : lowest;
 }
 
-// vote_L: L out[outputs], of any strides or chunks, from in, of any strides; axes in in's memory order.
+// vote_L: L out[outputs], from in, both of any strides; axes in in's memory order.
 //   index_*   per axis of m outputs: m indices below, m above, m nearest (int32, inside the axis)
 //   weight_*  per axis m float64 weights of the voxel above
 //   grid      (ceil(columns / 128), rows, slices), the last two at most 65,535 (larger ones loop); block 128
@@ -38,7 +38,7 @@ __device__ __forceinline__ void vote(
     const int32 *__restrict__ index_z, const double *__restrict__ weight_z,
     const int32 *__restrict__ index_y, const double *__restrict__ weight_y,
     const int32 *__restrict__ index_x, const double *__restrict__ weight_x,
-    const Lengths &outputs, L *__restrict__ out, const Places &places)
+    const Lengths &outputs, L *__restrict__ out, const Strides &out_strides)
 {
     const int64 x = (int64)blockIdx.x * blockDim.x + threadIdx.x;
     if (x >= outputs.columns) return;
@@ -66,7 +66,7 @@ __device__ __forceinline__ void vote(
                                                index_x[2 * outputs.columns + x])];
                 winner = elected(labels, weights, nearest);
             }
-            out[place_of(places, z, y, x)] = winner;
+            out[offset_of(out_strides, z, y, x)] = winner;
         }
 }
 
@@ -76,8 +76,8 @@ __device__ __forceinline__ void vote(
         const int32 *__restrict__ index_z, const double *__restrict__ weight_z, \
         const int32 *__restrict__ index_y, const double *__restrict__ weight_y, \
         const int32 *__restrict__ index_x, const double *__restrict__ weight_x, \
-        Lengths outputs, L *__restrict__ out, Places places) \
-    { vote<L>(in, strides, index_z, weight_z, index_y, weight_y, index_x, weight_x, outputs, out, places); }
+        Lengths outputs, L *__restrict__ out, Strides out_strides) \
+    { vote<L>(in, strides, index_z, weight_z, index_y, weight_y, index_x, weight_x, outputs, out, out_strides); }
 EACH_LABEL(VOTE)
 
 // copy_L: L out[outputs] = in[index_z][index_y][index_x]; signed labels go by their bits. Grid as above.
@@ -85,19 +85,19 @@ template <class L>
 __device__ __forceinline__ void copy(
     const L *__restrict__ in, const Strides &strides, const int32 *__restrict__ index_z,
     const int32 *__restrict__ index_y, const int32 *__restrict__ index_x, const Lengths &outputs,
-    L *__restrict__ out, const Places &places)
+    L *__restrict__ out, const Strides &out_strides)
 {
     const int64 x = (int64)blockIdx.x * blockDim.x + threadIdx.x;
     if (x >= outputs.columns) return;
     for (int64 z = blockIdx.z; z < outputs.slices; z += gridDim.z)
         for (int64 y = blockIdx.y; y < outputs.rows; y += gridDim.y)
-            out[place_of(places, z, y, x)] = in[offset_of(strides, index_z[z], index_y[y], index_x[x])];
+            out[offset_of(out_strides, z, y, x)] = in[offset_of(strides, index_z[z], index_y[y], index_x[x])];
 }
 
 #define COPY(L) \
     extern "C" __global__ void __launch_bounds__(128, 8) copy_##L( \
         const L *__restrict__ in, Strides strides, const int32 *__restrict__ index_z, \
         const int32 *__restrict__ index_y, const int32 *__restrict__ index_x, Lengths outputs, \
-        L *__restrict__ out, Places places) \
-    { copy<L>(in, strides, index_z, index_y, index_x, outputs, out, places); }
+        L *__restrict__ out, Strides out_strides) \
+    { copy<L>(in, strides, index_z, index_y, index_x, outputs, out, out_strides); }
 COPY(uint8) COPY(uint16) COPY(uint32) COPY(uint64)

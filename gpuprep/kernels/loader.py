@@ -16,13 +16,9 @@ import numpy as np
 
 from gpuprep.kernels.tables import Tables
 
-SOURCES = (
-    *("resample", "linear", "labels"),
-    *("statistics", "label_statistics", "profiles", "pointwise"),
-    "scatter",
-)
+SOURCES = ("resample", "linear", "labels", "statistics", "profiles", "pointwise", "scatter")
 
-_PREAMBLE = ("voxel.cuh", "walk.cuh")
+_PREAMBLE = "voxel.cuh"
 
 OPTIONS = ("--std=c++17", "--fmad=false")
 """For NVRTC: no product and sum are joined unless the source says so (``fmaf``)."""
@@ -87,7 +83,7 @@ def read_source(name: str) -> str:
     """The text of a kernel file with what every file begins with in front; line numbers are kept."""
     return "".join(
         f'#line 1 "{part}"\n{(_FOLDER / part).read_text("utf-8")}'
-        for part in (*_PREAMBLE, f"{name}.cu")
+        for part in (_PREAMBLE, f"{name}.cu")
     )
 
 

@@ -13,7 +13,6 @@ those meant to be whole or tied are.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
@@ -22,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.band import Band, Boundary, Table, floor, fold, interpolate, smooth, trim
-from gpuprep.values.grids import GridMapping
 
 Interpolation = Literal["nearest", "linear", "cubic"]
 
@@ -85,13 +83,6 @@ class AxisWeights:
         matrix[np.arange(len(start))[:, None], columns] = weights
         return Block(out_start, out_stop, low, high, matrix)
 
-    def dense(self) -> Table:
-        """The whole matrix, float64 ``(m, n)``; for tests."""
-        matrix = np.zeros((self.m, self.n))
-        columns = self.start[:, None] + np.arange(self.weights.shape[1])
-        np.put_along_axis(matrix, columns.astype(np.int64), self.weights, axis=1)
-        return matrix
-
 
 @lru_cache(maxsize=256)
 def axis_weights(
@@ -141,33 +132,3 @@ def snapped(m: int, scale: float, offset: float) -> Table:
     if not np.isfinite(coordinates).all() or np.abs(coordinates).max() > 2**30:
         raise ValueError(f"scale {scale} and offset {offset} lead out of any grid")
     return np.asarray(np.round(coordinates * _SNAP) / _SNAP)
-
-
-def slicewise(
-    interpolation: Interpolation | Sequence[Interpolation], separate_axis: int | None
-) -> tuple[Interpolation, Interpolation, Interpolation]:
-    """The interpolation per axis, with the nearest slice taken along ``separate_axis``."""
-    kinds = [interpolation] * 3 if isinstance(interpolation, str) else list(interpolation)
-    if separate_axis is not None:
-        kinds[separate_axis] = "nearest"
-    z, y, x = kinds
-    return z, y, x
-
-
-def grid_axes(
-    shape: tuple[int, ...],
-    mapping: GridMapping,
-    interpolation: Interpolation | Sequence[Interpolation],
-    boundary: Boundary = "nearest",
-    *,
-    antialias: bool = False,
-) -> Axes:
-    """The weights of the three axes of a mapping over an input of the given shape."""
-    kinds = slicewise(interpolation, None)
-    z, y, x = (
-        axis_weights(n, m, scale, offset, kind, boundary, antialias_sigma(scale) * antialias)
-        for n, m, scale, offset, kind in zip(
-            shape, mapping.shape, mapping.scale, mapping.offset, kinds, strict=True
-        )
-    )
-    return z, y, x

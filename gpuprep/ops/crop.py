@@ -12,41 +12,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.mask import hits
 from gpuprep.values.geometry import Box, Shape
 
 Array = NDArray[Any]
 
 
-def nonzero_box(arrays: Sequence[Array]) -> Box | None:
-    """The tight box of voxels that differ from zero in any of the arrays (channels of one shape).
+def find_box(
+    arrays: Sequence[Array], above: float | None = None, fraction: float = 0.0
+) -> Box | None:
+    """The box of the voxels that differ from zero, or are above a number, in any array (of one shape).
 
-    This is nnU-Net's ``crop_to_nonzero``; it fills holes first, which cannot move a tight box.
+    With a ``fraction``, the box of a body: along each axis it runs from the first to the last plane that
+    holds at least that fraction of the fullest plane's voxels. Single bright voxels (noise, wires, edges
+    of the table) then do not stretch it; the body's own tapering ends may lose planes below that fraction,
+    so grow the box by a margin. For CT, -300 HU separates skin from air.
+
+    Different from zero without a fraction is nnU-Net's ``crop_to_nonzero``; it fills holes first, which
+    cannot move a tight box.
     """
-    return _union([tight_box(array, lambda part: part != 0) for array in arrays])
+    if fraction:
+        return box_of_counts(_count_planes(arrays, above), fraction)
+    return _union([tight_box(array, lambda part: hits(part, above)) for array in arrays])
 
 
-def label_box(labels: Sequence[Array]) -> Box | None:
-    """The tight box of voxels above zero in any of the label maps (of one shape)."""
-    return _union([tight_box(label, lambda part: part > 0) for label in labels])
-
-
-def above_box(array: Array, threshold: float, minimum_fraction: float = 0.02) -> Box | None:
-    """The box of a body: planes that hold enough voxels above a threshold.
-
-    Along each axis, the box runs from the first to the last plane whose number of voxels above
-    ``threshold`` is at least ``minimum_fraction`` of the fullest plane's. Single bright voxels (noise,
-    wires, edges of the table) therefore do not stretch it; the body's own tapering ends may lose
-    planes below that fraction, so grow the box by a margin. For CT, -300 HU separates skin from air.
-    """
-    counts = [np.zeros(length, np.int64) for length in array.shape]
-    for z, plane in enumerate(array):
-        above = (plane > threshold).view(np.uint8)
-        if above.any():
-            counts[1] += above.sum(1, dtype=np.int64)
-            across = above.sum(0, dtype=np.int64)
-            counts[2] += across
-            counts[0][z] = across.sum()
-    return box_of_counts(counts, minimum_fraction)
+def _count_planes(arrays: Sequence[Array], above: float | None) -> list[NDArray[np.int64]]:
+    """Per axis ``z, y, x`` how many voxels of each plane count, over all arrays together."""
+    counts = [np.zeros(length, np.int64) for length in arrays[0].shape]
+    for array in arrays:
+        for z, plane in enumerate(array):
+            found = hits(plane, above).view(np.uint8)
+            if found.any():
+                counts[1] += found.sum(1, dtype=np.int64)
+                across = found.sum(0, dtype=np.int64)
+                counts[2] += across
+                counts[0][z] += across.sum()
+    return counts
 
 
 def box_of_counts(counts: Sequence[NDArray[np.int64]], minimum_fraction: float = 0.0) -> Box | None:

@@ -62,7 +62,7 @@ class Distribution(ABC):
         ranks = sorted({*below, *(min(rank + 1, last) for rank in below)})
         value = dict(zip(ranks, self.order_statistics(ranks), strict=True))
         return [
-            _between(value[rank], value[min(rank + 1, last)], position - rank)
+            between(value[rank], value[min(rank + 1, last)], position - rank)
             for position, rank in zip(positions, below, strict=True)
         ]
 
@@ -97,8 +97,8 @@ class Distribution(ABC):
             raise ValueError(f"ranks {list(ranks)} are not all in 0 … {count - 1}")
 
 
-def _between(a: float, b: float, t: float) -> float:
-    """numpy's own interpolation, from the nearer end."""
+def between(a: float, b: float, t: float) -> float:
+    """NumPy's own linear interpolation, from the nearer end."""
     return b - (b - a) * (1 - t) if t >= 0.5 else a + (b - a) * t
 
 

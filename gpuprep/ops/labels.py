@@ -11,21 +11,20 @@ among the tied, else the lowest. Sums within 1e-9 are tied, which exact halves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import AxisWeights, axis_weights, grid_axes, slicewise, snapped
+from gpuprep.ops.axis import Axes, AxisWeights, axis_weights, snapped
 from gpuprep.ops.crop import tight_box
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.pointwise import IDENTITY
-from gpuprep.ops.statistics import label_counts
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.grids import GridMapping
-
-__all__ = ["label_counts", "merge_structures", "place_labels", "resample_labels"]
 
 Array = NDArray[Any]
 
@@ -36,29 +35,25 @@ _CORNERS = [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)]
 
 
 def resample_labels(
-    array: Array,
-    mapping: GridMapping,
-    *,
-    interpolation: Literal["nearest", "linear"] = "nearest",
-    separate_axis: int | None = None,
-    threads: int = 1,
-    out: Array | None = None,
+    array: Array, how: Resampling, *, threads: int = 1, out: Array | None = None
 ) -> Array:
     """A label map on another grid, in its own integer dtype (TypeError for other dtypes), or in ``out``.
 
     ``array`` is 3-D, ``z, y, x``, of any strides; beyond its edges the outermost labels continue. Across
-    ``separate_axis`` each slice is voted on by itself, and the nearest taken along it.
+    ``how.separate_axis`` each slice is voted on by itself, and the nearest taken along it. Intensity
+    steps do not count. ValueError for an interpolation that is neither nearest nor linear.
     """
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels are integers, not {array.dtype}")
-    out = np.empty(mapping.shape, array.dtype) if out is None else out
-    axes = grid_axes(array.shape, mapping, slicewise(interpolation, separate_axis))
+    out = np.empty(how.mapping.shape, array.dtype) if out is None else out
+    axes = how.axes(array.shape)
+    check_votes(axes)
     with open_threads(threads) as pool:
         if all(axis.indices is not None for axis in axes):
             gather(array, axes, out, IDENTITY, pool)
             return out
         order = memory_order(array)
-        nearest = grid_axes(array.shape, mapping, "nearest")
+        nearest = replace(how, interpolation="nearest").axes(array.shape)
         vote = _Vote(
             array.transpose(order),
             [_Taps.of(axes[axis], nearest[axis]) for axis in order],
@@ -66,6 +61,12 @@ def resample_labels(
         target = out.transpose(order)
         pool.map(lambda first: vote.slab(target, first), range(0, len(target), _SLAB))
     return out
+
+
+def check_votes(axes: Axes) -> None:
+    """ValueError where more than two voxels along an axis would vote: there is no rule for that."""
+    if any(axis.weights.shape[1] > 2 for axis in axes):
+        raise ValueError("labels are resampled by nearest or linear, without anti-aliasing")
 
 
 class _Taps(NamedTuple):
@@ -201,21 +202,15 @@ def _winners_of_several(voters: Array, weights: NDArray[np.float64], nearest: Ar
     return np.where(among, nearest, lowest)
 
 
-def place_labels(
-    array: Array,
-    shape: Sequence[int],
-    scale: Sequence[float],
-    offset: Sequence[float],
-    fill: int = 0,
-) -> Array:
-    """Labels looked up on another grid, nearest voxel, ``fill`` beyond the map's own extent.
+def place_labels(array: Array, mapping: GridMapping) -> Array:
+    """Labels looked up on another grid, nearest voxel, 0 beyond the map's own extent.
 
-    Output index ``o`` lies at input index ``o * scale + offset`` (``z, y, x``); the extent of ``n``
-    voxels is ``[-½, n - ½)``.
+    The extent of ``n`` voxels is ``[-½, n - ½)``.
     """
-    out = np.full(shape, fill, array.dtype)
+    out = np.zeros(mapping.shape, array.dtype)
     inside, picks = [], []
-    for n, m, step, start in zip(array.shape, shape, scale, offset, strict=True):
+    rows = zip(array.shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
+    for n, m, step, start in rows:
         coordinates = snapped(m, step, start)
         inside.append(np.flatnonzero((coordinates >= -0.5) & (coordinates < n - 0.5)))
         table = axis_weights(n, m, step, start, "nearest").indices

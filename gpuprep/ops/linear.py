@@ -20,7 +20,6 @@ from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.plane import (
     Chain,
-    Finish,
     Form,
     PickRows,
     Step,
@@ -53,7 +52,6 @@ def apply_linear(
     target = out.transpose(order)
     source, tables = _needed(array.transpose(order), [axes[axis] for axis in order])
     ahead, behind = _steps(tables, source.dtype, before)
-    finish = Finish(after)
     in_order = memory_order(target)[0] == 0
 
     def run(outputs: Sequence[int]) -> None:
@@ -70,7 +68,8 @@ def apply_linear(
                     pair.between(k, plane)
                 else:
                     turn(pair.between(k, pair.mixed), plane)
-            finish(tile[: len(ks)], planes[first : first + len(ks)])
+            finished = tile[: len(ks)]
+            after.apply(finished, out=planes[first : first + len(ks)], scratch=finished)
         if not in_order:
             part[...] = planes
 

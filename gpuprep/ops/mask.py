@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,20 @@ Bits = NDArray[np.uint8]
 """A mask with eight voxels of a row in a byte, the first in the lowest bit; rows end with an empty bit."""
 
 _MIRRORED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(256, 8)[:, ::-1])
+
+
+def hits(array: NDArray[Any], above: float | None) -> Mask:
+    """Where voxels are above a number; None: where they differ from zero."""
+    return np.asarray(array != 0 if above is None else array > above)
+
+
+def find_mask(arrays: Sequence[NDArray[Any]], above: float | None = None) -> Mask:
+    """Where voxels differ from zero, or are above a number, in any of the arrays (of one shape)."""
+    first, *others = arrays
+    found = hits(first, above)
+    for array in others:
+        found |= hits(array, above)
+    return found
 
 
 def fill_holes(mask: Mask) -> Mask:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.host.scratch import Scratch
-from gpuprep.ops import crop
+from gpuprep.ops.crop import find_box
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.mask import fill_holes
+from gpuprep.ops.mask import fill_holes, find_mask
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
 from gpuprep.values.geometry import Box, Shape
-from gpuprep.values.grids import GridMapping
 from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
@@ -50,28 +49,16 @@ class Held:
 class Operations(Protocol):
     """An array engine, for one case at a time. Volumes are 3-D, ``z, y, x``, of any strides."""
 
-    backend: Literal["numpy", "cupy"]
-
     def hold(self, array: Array) -> Held:
         """Bring an array to where the engine works."""
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
-        """``ops.crop.nonzero_box``; None where nothing is found, as for the next two."""
+    def box(
+        self, arrays: Sequence[Held], above: float | None = None, fraction: float = 0.0
+    ) -> Box | None:
+        """The box of what is above a number, or differs from zero (``ops.crop.find_box``), if anything is."""
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
-        """``ops.crop.above_box``."""
-
-    def label_box(self, labels: Sequence[Held]) -> Box | None:
-        """``ops.crop.label_box``."""
-
-    def nonzero(self, channels: Sequence[Held]) -> Held:
-        """Where any channel differs from zero."""
-
-    def above(self, channel: Held, threshold: float) -> Held:
-        """Where a channel is above a threshold."""
-
-    def labelled(self, labels: Sequence[Held]) -> Held:
-        """Where any label map is above zero."""
+    def mask(self, arrays: Sequence[Held], above: float | None = None) -> Held:
+        """Where any array is above a number, or differs from zero (``ops.mask.find_mask``)."""
 
     def filled(self, mask: Held) -> Held:
         """A mask with its holes filled (``ops.mask.fill_holes``)."""
@@ -91,14 +78,7 @@ class Operations(Protocol):
     def resample(self, channel: Held, how: Resampling, out: Image) -> None:
         """Write the resampled channel into one of an image from ``empty``, in its dtype."""
 
-    def resample_labels(
-        self,
-        label: Held,
-        mapping: GridMapping,
-        *,
-        interpolation: Literal["nearest", "linear"],
-        separate_axis: int | None,
-    ) -> Array:
+    def resample_labels(self, label: Held, how: Resampling) -> Array:
         """A label map on another grid, in host memory and its own dtype."""
 
     def wait(self) -> None:
@@ -107,8 +87,6 @@ class Operations(Protocol):
 
 class HostOperations:
     """NumPy, with a number of threads; ``scratch`` gives the memory of results and copies."""
-
-    backend: Literal["numpy", "cupy"] = "numpy"
 
     def __init__(self, threads: int = 1, scratch: Scratch | None = None) -> None:
         self.threads = threads
@@ -123,23 +101,13 @@ class HostOperations:
     def hold(self, array: Array) -> Held:
         return Held(array)
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
-        return crop.nonzero_box([self.fetch(channel) for channel in channels])
+    def box(
+        self, arrays: Sequence[Held], above: float | None = None, fraction: float = 0.0
+    ) -> Box | None:
+        return find_box([self.fetch(array) for array in arrays], above, fraction)
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
-        return crop.above_box(self.fetch(channel), threshold, minimum_fraction)
-
-    def label_box(self, labels: Sequence[Held]) -> Box | None:
-        return crop.label_box([self.fetch(label) for label in labels])
-
-    def nonzero(self, channels: Sequence[Held]) -> Held:
-        return Held(np.logical_or.reduce([self.fetch(channel) != 0 for channel in channels]))
-
-    def above(self, channel: Held, threshold: float) -> Held:
-        return Held(np.asarray(self.fetch(channel) > threshold))
-
-    def labelled(self, labels: Sequence[Held]) -> Held:
-        return Held(np.logical_or.reduce([self.fetch(label) > 0 for label in labels]))
+    def mask(self, arrays: Sequence[Held], above: float | None = None) -> Held:
+        return Held(find_mask([self.fetch(array) for array in arrays], above))
 
     def filled(self, mask: Held) -> Held:
         return Held(fill_holes(self.fetch(mask)))
@@ -168,26 +136,12 @@ class HostOperations:
             self.resample(channel, how, plain)
             out.fill(plain)
             return
-        words = how.keywords()
-        resample(self.fetch(channel), how.mapping, **words, threads=self.threads, out=out)
+        resample(self.fetch(channel), how, threads=self.threads, out=out)
 
-    def resample_labels(
-        self,
-        label: Held,
-        mapping: GridMapping,
-        *,
-        interpolation: Literal["nearest", "linear"],
-        separate_axis: int | None,
-    ) -> Array:
+    def resample_labels(self, label: Held, how: Resampling) -> Array:
         array = self.fetch(label)
-        return resample_labels(
-            array,
-            mapping,
-            interpolation=interpolation,
-            separate_axis=separate_axis,
-            threads=self.threads,
-            out=self.scratch.empty(mapping.shape, array.dtype),
-        )
+        out = self.scratch.empty(how.mapping.shape, array.dtype)
+        return resample_labels(array, how, threads=self.threads, out=out)
 
     def wait(self) -> None:
         """NumPy is never behind."""

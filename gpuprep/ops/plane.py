@@ -167,18 +167,3 @@ class _Columns:
 
     def __call__(self, plane: Array, out: Array) -> None:
         self._columns(plane, out)
-
-
-class Finish:
-    """A pointwise step from float32 to any dtype; comes last and uses the slice up."""
-
-    in_place = True
-
-    def __init__(self, after: ClipAffine) -> None:
-        self._after = after
-
-    def form(self, given: Form) -> Form:
-        return given
-
-    def __call__(self, plane: Array, out: Array) -> None:
-        self._after.apply(plane, out=out, scratch=plane)

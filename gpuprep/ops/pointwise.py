@@ -7,9 +7,7 @@ closed under composition: a chain of any length folds into one ``ClipAffine`` be
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -62,19 +60,11 @@ class ClipAffine:
             return _constant(following(self(0.0)))
         ends = [(bound - self.offset) / self.scale for bound in (following.low, following.high)]
         low, high = max(self.low, min(ends)), min(self.high, max(ends))
-        if low > high or math.inf in (
-            low,
-            -high,
-        ):  # the second interval is out of the first's reach
+        # the second interval is out of the first's reach
+        if low > high or math.inf in (low, -high):
             return _constant(following(self(min(max(0.0, self.low), self.high))))
         scale = self.scale * following.scale
         return ClipAffine(low, high, scale, self.offset * following.scale + following.offset)
-
-    def inverse_affine(self) -> ClipAffine:
-        """Undoes scale and offset (what was clipped stays clipped); ValueError for scale 0."""
-        if self.scale == 0:
-            raise ValueError("a constant step (scale 0) cannot be undone")
-        return affine(1 / self.scale, -self.offset / self.scale)
 
     def apply(
         self,
@@ -169,33 +159,9 @@ def clip(low: float = -math.inf, high: float = math.inf) -> ClipAffine:
     return ClipAffine(low, high)
 
 
-def window(level: float, width: float) -> ClipAffine:
-    """Limit values to ``level ± width / 2``; ValueError unless the width is positive."""
-    if not width > 0:
-        raise ValueError(f"window width {width} must be positive")
-    return clip(level - width / 2, level + width / 2)
-
-
 def affine(scale: float = 1.0, offset: float = 0.0) -> ClipAffine:
     """``x * scale + offset``."""
     return ClipAffine(scale=scale, offset=offset)
-
-
-def rescale(source: tuple[float, float], target: tuple[float, float]) -> ClipAffine:
-    """Clip to ``source`` and map it linearly onto ``target`` (which may run downwards).
-
-    An empty source interval (a constant volume) maps to the lower end of the target.
-    """
-    (low, high), (first, last) = source, target
-    if not high > low:
-        return ClipAffine(low, high, 0.0, first)
-    scale = (last - first) / (high - low)
-    return ClipAffine(low, high, scale, first - low * scale)
-
-
-def fold(steps: Iterable[ClipAffine]) -> ClipAffine:
-    """All steps in order as one."""
-    return reduce(ClipAffine.then, steps, IDENTITY)
 
 
 def _constant(value: float) -> ClipAffine:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.ops.axis import Axes, Interpolation, grid_axes, slicewise, snapped
+from gpuprep.ops.axis import Axes, Interpolation, antialias_sigma, axis_weights, snapped
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.linear import apply_linear
@@ -33,36 +33,78 @@ from gpuprep.values.grids import GridMapping
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """How a volume is put on another grid, with every number decided.
+
+    Attributes:
+        mapping: output shape, and input index = output index · scale + offset per axis.
+        interpolation: one for all axes, or three for ``z, y, x``.
+        boundary: what lies beyond the outermost voxels (see ``axis``).
+        antialias: smooth axes that lose resolution before they are sampled.
+        separate_axis: resample each slice across this axis by itself, take the nearest along it, and
+            hold results within the range of their slice after the prologue.
+        prologue, epilogue: intensity steps before and after.
+        clip_to: limits, in units after the prologue, for what the interpolation may overshoot.
+        value_range: the smallest and largest voxel where already measured; saves a pass over the input.
+    """
+
+    mapping: GridMapping
+    interpolation: Interpolation | Sequence[Interpolation] = "linear"
+    boundary: Boundary = "nearest"
+    antialias: bool = False
+    separate_axis: int | None = None
+    prologue: ClipAffine = IDENTITY
+    epilogue: ClipAffine = IDENTITY
+    clip_to: tuple[float, float] | None = None
+    value_range: tuple[float, float] | None = None
+
+    @property
+    def interpolations(self) -> list[Interpolation]:
+        """The interpolation along ``z``, ``y`` and ``x``."""
+        given = self.interpolation
+        each: list[Interpolation] = [given] * 3 if isinstance(given, str) else list(given)
+        if self.separate_axis is not None:
+            each[self.separate_axis] = "nearest"
+        return each
+
+    @property
+    def bounded_axis(self) -> int | None:
+        """The axis across which slices are held within their own range; None where none overshoots."""
+        return self.separate_axis if "cubic" in self.interpolations else None
+
+    @property
+    def after(self) -> ClipAffine:
+        """What comes after the interpolation: its limits, then the epilogue."""
+        return clip(*(self.clip_to or (-math.inf, math.inf))).then(self.epilogue)
+
+    def axes(self, shape: Sequence[int]) -> Axes:
+        """The weights of the three axes over an input of the given shape."""
+        grid = self.mapping
+        rows = zip(shape, grid.shape, grid.scale, grid.offset, self.interpolations, strict=True)
+        z, y, x = (
+            axis_weights(
+                n, m, scale, offset, kind, self.boundary, antialias_sigma(scale) * self.antialias
+            )
+            for n, m, scale, offset, kind in rows
+        )
+        return z, y, x
+
+
 def resample(
     array: Array,
-    mapping: GridMapping,
+    how: Resampling,
     *,
-    interpolation: Interpolation | Sequence[Interpolation] = "linear",
-    boundary: Boundary = "nearest",
-    antialias: bool = False,
-    prologue: ClipAffine = IDENTITY,
-    epilogue: ClipAffine = IDENTITY,
-    clip_to: tuple[float, float] | None = None,
-    separate_axis: int | None = None,
     dtype: DTypeLike = np.float32,
     threads: int = 1,
-    value_range: tuple[float, float] | None = None,
     out: Array | None = None,
 ) -> Array:
     """Evaluate ``epilogue(clip(resample(prologue(array)), clip_to))`` on another grid.
 
     Args:
         array: 3-D, ``z, y, x``, any integer or floating dtype and any strides (views are welcome).
-        mapping: output shape, and input index = output index · scale + offset per axis.
-        interpolation: one for all axes, or three for ``z, y, x``.
-        boundary: what lies beyond the outermost voxels (see ``axis``).
-        antialias: smooth axes that lose resolution before they are sampled.
-        clip_to: limits, in units after the prologue, for what the interpolation may overshoot.
-        separate_axis: resample each slice across this axis by itself, take the nearest along it, and
-            hold results within the range of their slice after the prologue.
         dtype: of the result; integers are rounded half to even and held in range, never wrapped.
         threads: does not change the result.
-        value_range: the smallest and largest voxel where already measured; saves a pass over the input.
         out: where to write; its dtype and strides then count and ``dtype`` does not.
 
     Raises:
@@ -73,30 +115,33 @@ def resample(
         A C-contiguous array of ``mapping.shape``, or ``out``. Where every axis only picks voxels
         (nearest, or a grid that coincides), values are moved, not computed.
     """
-    if array.ndim != 3 or 0 in array.shape:
-        raise ValueError(f"expected a 3-D array with voxels, got shape {array.shape}")
-    if array.dtype == np.bool_:
-        array = array.view(np.uint8)
-    target = np.empty(mapping.shape, dtype) if out is None else out
-    if target.shape != mapping.shape:
-        raise ValueError(f"out has shape {target.shape}, the grid has {mapping.shape}")
-    kinds = slicewise(interpolation, separate_axis)
-    axes = grid_axes(array.shape, mapping, kinds, boundary, antialias=antialias)
-    after = clip(*(clip_to or (-math.inf, math.inf))).then(epilogue)
+    array = check_volume(array)
+    shape = how.mapping.shape
+    target = np.empty(shape, dtype) if out is None else out
+    if target.shape != shape:
+        raise ValueError(f"out has shape {target.shape}, the grid has {shape}")
+    axes = how.axes(array.shape)
     with open_threads(threads) as pool:
         if all(axis.indices is not None for axis in axes):
-            gather(array, axes, target, prologue.then(after), pool)
+            gather(array, axes, target, how.prologue.then(how.after), pool)
+            return target
+        ends = how.value_range or _value_range(array, pool)
+        before, after = about_origin(how.prologue, how.after, array, ends)
+        if how.bounded_axis is not None:
+            limits = _slice_limits(array, axes, how.bounded_axis, before, pool)
+            apply_axes(array, axes, target, before, after, pool, limits)
+        elif all(axis.weights.shape[1] <= 2 for axis in axes):
+            apply_linear(array, axes, target, before, after, pool)
         else:
-            ends = value_range or _value_range(array, pool)
-            before, after = about_origin(prologue, after, array, ends)
-            limits = None
-            if separate_axis is not None and "cubic" in kinds:
-                limits = _slice_limits(array, axes, separate_axis, before, pool)
-            if limits is None and all(axis.weights.shape[1] <= 2 for axis in axes):
-                apply_linear(array, axes, target, before, after, pool)
-            else:
-                apply_axes(array, axes, target, before, after, pool, limits)
+            apply_axes(array, axes, target, before, after, pool)
     return target
+
+
+def check_volume(array: Any) -> Any:
+    """The array with booleans as 0 and 1; ValueError unless it is 3-D and holds voxels."""
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(f"expected a 3-D array with voxels, got shape {array.shape}")
+    return array.view(np.uint8) if array.dtype == np.bool_ else array
 
 
 def _value_range(array: Array, pool: Threads) -> tuple[float, float]:
@@ -165,22 +210,3 @@ def fill_beyond(
     for axis, (n, m, scale, offset) in enumerate(rows):
         index = snapped(m, scale, offset)
         np.moveaxis(array, axis, 0)[(index < -0.5) | (index >= n - 0.5)] = filling
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """How one channel is resampled, with every number decided; the fields are those of ``resample``."""
-
-    mapping: GridMapping
-    interpolation: Interpolation = "linear"
-    boundary: Boundary = "nearest"
-    antialias: bool = False
-    separate_axis: int | None = None
-    prologue: ClipAffine = IDENTITY
-    epilogue: ClipAffine = IDENTITY
-    clip_to: tuple[float, float] | None = None
-    value_range: tuple[float, float] | None = None
-
-    def keywords(self) -> dict[str, Any]:
-        """Every field but the mapping, by name."""
-        return {name: getattr(self, name) for name in self.__slots__ if name != "mapping"}

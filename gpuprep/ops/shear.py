@@ -18,7 +18,7 @@ from gpuprep.ops.axis import Interpolation
 from gpuprep.ops.band import Boundary
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.parallel import open_threads
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.values.grids import GridMapping
 from gpuprep.values.stack import Stack
 
@@ -47,15 +47,9 @@ def unshear(
     def shift(part: Array, mapping: GridMapping) -> Array:
         kinds: list[Interpolation] = [interpolation] * 3
         kinds[stack.axis] = "nearest" if interpolation == "nearest" else "linear"
-        return resample(
-            part,
-            mapping,
-            interpolation=kinds,
-            boundary=boundary,
-            clip_to=(low, high),
-            dtype=array.dtype,
-            value_range=(low, high),
-        )
+        ends = low, high
+        how = Resampling(mapping, kinds, boundary, clip_to=ends, value_range=ends)
+        return resample(part, how, dtype=array.dtype)
 
     return _straighten(finite, stack, out, shift, threads)
 
@@ -70,7 +64,7 @@ def unshear_labels(
     """A label map on the straight grid of its stack, by the rules of ``resample_labels``; outside 0."""
 
     def shift(part: Array, mapping: GridMapping) -> Array:
-        return resample_labels(part, mapping, interpolation=interpolation)
+        return resample_labels(part, Resampling(mapping, interpolation))
 
     out = np.zeros(stack.geometry.shape, array.dtype)
     return _straighten(array, stack, out, shift, threads)

@@ -22,6 +22,7 @@ from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry, Reorientation
+from gpuprep.values.grids import GridMapping
 from gpuprep.values.stack import Stack
 from gpuprep.values.volume import Volume
 
@@ -254,7 +255,8 @@ def _align_label(
         return array
     (a, b, c), (p, q, r) = geometry.spacing_zyx, own.spacing_zyx
     z, y, x = (float(index) for index in own.physical_to_index(geometry.origin))
-    placed = place_labels(array, geometry.shape, (a / p, b / q, c / r), (z, y, x))
+    mapping = GridMapping(geometry.shape, (a / p, b / q, c / r), (z, y, x))
+    placed = place_labels(array, mapping)
     if array.any() and not placed.any():
         raise _mismatch(f"label {name}", own, geometry)
     findings.report(

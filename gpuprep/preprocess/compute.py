@@ -62,11 +62,9 @@ def compute(
     with watch("resample"):
         image = apply_image(measured, mapping, separate, intensities, operations)
     with watch("labels"):
+        how = Resampling(mapping, config.label.interpolation, separate_axis=separate)
         labels = {
-            name: operations.resample_labels(
-                label, mapping, interpolation=config.label.interpolation, separate_axis=separate
-            )
-            for name, label in measured.labels.items()
+            name: operations.resample_labels(label, how) for name, label in measured.labels.items()
         }
         operations.wait()
         if rule.reference is not None:

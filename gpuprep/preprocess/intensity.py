@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gpuprep.config import intensity as config
+from gpuprep.ops.distribution import between
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.errors import ConfigError, ValueRangeError
@@ -170,10 +171,7 @@ def percentile(values: Distribution, chain: ClipAffine, q: float) -> float:
         min(max(value, chain.low), chain.high) * chain.scale + chain.offset
         for value in values.order_statistics(ranks)
     )
-    fraction = position - lower
-    if fraction >= 0.5:
-        return high - (high - low) * (1 - fraction)
-    return low + (high - low) * fraction
+    return between(low, high, position - lower)
 
 
 def check_dtype(

@@ -50,10 +50,10 @@ class Measured:
     def _found_foreground(self) -> Held:
         rule = self.config.image.foreground
         if rule.where == "label" and self.labels:
-            return self.operations.labelled(list(self.labels.values()))
+            return self.operations.mask(list(self.labels.values()), above=0)
         if rule.where == "body":
-            return self.operations.above(self.channels[0], rule.threshold)
-        return self.operations.nonzero(self.channels)
+            return self.operations.mask(self.channels[:1], rule.threshold)
+        return self.operations.mask(self.channels)
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""
@@ -116,11 +116,11 @@ def _crop_box(
     if rule.to == "none" or not (labels if rule.to == "label" else channels):
         return _whole(geometry)
     if rule.to == "label":
-        box = operations.label_box(labels)
+        box = operations.box(labels, above=0)
     elif rule.to == "body":
-        box = operations.above_box(channels[0], threshold, _BODY_FRACTION)
+        box = operations.box(channels[:1], threshold, _BODY_FRACTION)
     else:
-        box = operations.nonzero_box(channels)
+        box = operations.box(channels)
     if box is None:
         return None
     margin = tuple(math.ceil(rule.margin / step - _ROUNDING) for step in geometry.spacing_zyx)

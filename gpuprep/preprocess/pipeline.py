@@ -7,6 +7,7 @@ there, NumPy otherwise.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -32,6 +33,7 @@ from gpuprep.store.places import ObjectPath
 from gpuprep.store.record import write_record
 from gpuprep.values.errors import DeviceLost, InputError
 from gpuprep.values.findings import Findings
+from gpuprep.values.geometry import Shape
 
 
 def run_case(
@@ -57,14 +59,15 @@ def run_case(
     failpoint("before_read", task.case.id)
     with watch("read"):
         assembled = assemble(task.case, config, reader, findings, threads=task.threads)
-    host = HostOperations(task.threads, make_room(task, assembled, config))
+    target = map_grid(assembled.geometry, config.image.resample).shape
+    host = HostOperations(task.threads, make_room(task, assembled, target, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     computed = None
     if link is not None and link.lost:
         engine["fallbacks"] = [f"{link.device} stopped working in an earlier case"]
-    elif link is not None and is_worth_it(assembled, config):
+    elif link is not None and is_worth_it(assembled, target, config):
         try:
-            with link.session(bytes_on_device(assembled, config)):
+            with link.session(bytes_on_device(assembled, target)):
                 operations = DeviceOperations(link, host)
                 computed = compute(
                     task, assembled, config, operations, findings.copy(), cohort, watch
@@ -95,29 +98,26 @@ def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histog
     return tuple(histograms)
 
 
-def make_room(task: CaseTask, assembled: Assembled, config: Config) -> Scratch:
-    """Memory for the case's results; what is beyond the task's goes to disk.
+def make_room(task: CaseTask, assembled: Assembled, target: Shape, config: Config) -> Scratch:
+    """Memory for the results of a case on a grid of ``target``; what is beyond the task's goes to disk.
 
     Raises:
         MemoryShortage: the case does not fit slab by slab either.
     """
-    target = map_grid(assembled.geometry, config.image.resample).shape
     source, channels = assembled.geometry.shape, len(assembled.channels)
     needed = footprint(assembled.decoded_bytes, source, target, channels, config)
     check_memory(task.case.id, needed.working, task.memory)
     return Scratch(task.output, needed.left_for_results(task.memory))
 
 
-def is_worth_it(assembled: Assembled, config: Config) -> bool:
+def is_worth_it(assembled: Assembled, target: Shape, config: Config) -> bool:
     """Whether a case has voxels enough for the way to a device and back."""
-    mapping = map_grid(assembled.geometry, config.image.resample)
-    voxels = assembled.geometry.voxels + mapping.on(assembled.geometry).voxels
+    voxels = assembled.geometry.voxels + math.prod(target)
     return voxels * (len(assembled.channels) + len(assembled.labels)) >= config.cuda.voxels
 
 
-def bytes_on_device(assembled: Assembled, config: Config) -> int:
+def bytes_on_device(assembled: Assembled, target: Shape) -> int:
     """Device memory to ask for: all channels and labels, and the work on one of them."""
-    target = map_grid(assembled.geometry, config.image.resample).shape
     arrays = [*assembled.channels, *assembled.labels.values()]
     return device_bytes(assembled.geometry.shape, target, [array.itemsize for array in arrays])
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.operations import Image
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.store.case import Level
 from gpuprep.values.geometry import Geometry, Shape
 from gpuprep.values.grids import GridMapping
@@ -40,7 +40,7 @@ def coarser_levels(
     while len(levels) < count and max(geometry.shape) > 1:
         mapping = halved(geometry.shape)
         labels = {
-            name: resample_labels(label, mapping, interpolation="linear", threads=threads)
+            name: resample_labels(label, Resampling(mapping), threads=threads)
             for name, label in labels.items()
         }
         image = None if image is None else _means(image, mapping, threads)
@@ -58,7 +58,7 @@ def halved(shape: Shape) -> GridMapping:
 def _means(image: Image, mapping: GridMapping, threads: int) -> NDArray[Any]:
     channels = [image] if image.ndim == 3 else [image[n] for n in range(image.shape[0])]
     means = [
-        resample(np.asarray(channel), mapping, dtype=image.dtype, threads=threads)
+        resample(np.asarray(channel), Resampling(mapping), dtype=image.dtype, threads=threads)
         for channel in channels
     ]
     return means[0] if image.ndim == 3 else np.stack(means)

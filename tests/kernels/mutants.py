@@ -99,26 +99,6 @@ MUTANTS = {
     "the other channel is forgotten": Mutant("pointwise", "join && mark", "mark && false"),
     "voxels outside the mask": Mutant("pointwise", "inside ? prepared", "true ? prepared"),
     "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
-    "a run goes to the next label": Mutant(
-        "label_statistics", "if (common != current) add_lanes(own, current, run);", ""
-    ),
-    "the last run is lost": Mutant(
-        "label_statistics",
-        "    add_lanes(own, current, run);\n    __syncthreads();",
-        "    __syncthreads();",
-    ),
-    "the last warp's table is not merged": Mutant(
-        "label_statistics", "w = 1; w < WARPS", "w = 1; w < WARPS - 1"
-    ),
-    "tables merged before they are done": Mutant(
-        "label_statistics",
-        "    add_lanes(own, current, run);\n    __syncthreads();",
-        "    add_lanes(own, current, run);",
-    ),
-    "ranks beyond the table": Mutant("label_statistics", "if (rank > ranks) rank = 0;", ""),
-    "the last name is not found": Mutant(
-        "label_statistics", "below < count &&", "below + 1 < count &&"
-    ),
     "a vote that not all lanes reach": Mutant(
         "statistics",
         "        tally(own, present && bin",

@@ -9,18 +9,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.loader import Engine, read_source
-from gpuprep.ops.device import (
-    above_box_device,
-    arguments,
-    label_mask_device,
-    masked_device,
-    measure_device,
-    measure_labels_device,
-    resample_device,
-    resample_labels_device,
-    slice_ranges_device,
-)
+from gpuprep.ops.device import arguments
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 from kernels.mutants import narrowed
@@ -34,26 +30,23 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     if source == "statistics":
         measure_device(engine, volume)
         measure_device(engine, volume.astype(np.float32)).percentiles([50])
-    elif source == "label_statistics":
-        measure_labels_device(engine, volume, labels, (2, 3, 5))
-        measure_labels_device(engine, volume.astype(np.float32), volume)
     elif source == "profiles":
         narrow = volume[:, :, :100]  # neighbouring blocks share columns
         for axis in range(3):
             slice_ranges_device(engine, narrow, axis)
-        above_box_device(engine, narrow, 3)
+        find_box_device(engine, [narrow], 3)
         arguments.MOST_GRID = 1  # one block goes over all slices
-        above_box_device(engine, narrow, 3)
+        find_box_device(engine, [narrow], 3)
     elif source == "pointwise":
-        masked_device(engine, volume, label_mask_device(engine, [labels, labels]), IDENTITY)
+        masked_device(engine, volume, find_mask_device(engine, [labels, labels], 0), IDENTITY)
     elif source == "labels":
-        resample_labels_device(engine, labels, mapping, interpolation="linear", chunk=16)
+        resample_labels_device(engine, labels, Resampling(mapping))
     elif source == "scatter":
         scatter.MOST_GRID = 2  # for all boxes
         assert_scattered(engine, "i2", chunk=(4, 9, 40), patch=(7, 8, 50))
     else:
         kind = "cubic" if source == "resample" else "linear"
-        resample_device(engine, volume, mapping, interpolation=kind, chunk=16)
+        resample_device(engine, volume, Resampling(mapping, kind), chunk=16)
 
 
 def main(source: str, right: str, wrong: str) -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import resample_labels_device
+from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.labels import resample_labels
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.grids import GridMapping
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
@@ -23,9 +24,9 @@ def label_map(shape: tuple[int, ...], kind: str = "u1", seed: int = 0) -> np.nda
 
 
 def assert_equal(engine: Engine, view, mapping: GridMapping, interpolation: str) -> None:
-    expected = resample_labels(engine.to_host(view), mapping, interpolation=interpolation)
+    expected = resample_labels(engine.to_host(view), Resampling(mapping, interpolation))
     result = engine.to_host(
-        resample_labels_device(engine, view, mapping, interpolation=interpolation)
+        resample_labels_device(engine, view, Resampling(mapping, interpolation))
     )
     assert result.dtype == expected.dtype
     assert (result == expected).all()
@@ -52,4 +53,6 @@ def test_every_length_of_every_axis(engine: Engine, size: int, interpolation: st
 def test_only_native_integers_are_labels(engine: Engine) -> None:
     for kind in ("f4", ">i2", "?"):
         with pytest.raises(TypeError, match="native integers"):
-            resample_labels_device(engine, np.zeros((2, 2, 2), kind), GridMapping((2, 2, 2)))
+            resample_labels_device(
+                engine, np.zeros((2, 2, 2), kind), Resampling(GridMapping((2, 2, 2)), "nearest")
+            )

@@ -1,4 +1,4 @@
-"""Foreground masks, crop boxes, cleaning and per-label statistics against the NumPy engine."""
+"""Foreground masks, crop boxes and cleaning against the NumPy engine."""
 
 import math
 
@@ -6,26 +6,15 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops import crop
-from gpuprep.ops.device import (
-    above_box_device,
-    above_mask_device,
-    arguments,
-    cleaned_device,
-    label_box_device,
-    label_mask_device,
-    masked_device,
-    measure_labels_device,
-    nonzero_box_device,
-    nonzero_mask_device,
-    resample_device,
-    resample_labels_device,
-    slice_ranges_device,
-)
-from gpuprep.ops.label_statistics import measure_labels
+from gpuprep.ops.crop import find_box
+from gpuprep.ops.device import arguments
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.values.geometry import Reorientation
 from gpuprep.values.grids import GridMapping
 from kernels.test_labels import KINDS as LABEL_KINDS
@@ -53,12 +42,12 @@ def test_boxes_and_masks_of_every_type(engine: Engine, kind: str) -> None:
         arrays = [sparse((9, 12, 40), kind, seed + 5 * k) for k in range(2)]
         hosts = [turned.view(array) for array in arrays]
         views = [engine.xp.asarray(hosts[0]), turned.view(engine.xp.asarray(arrays[1]))]
-        assert nonzero_box_device(engine, views) == crop.nonzero_box(hosts)
-        assert label_box_device(engine, views) == crop.label_box(hosts)
-        mask = engine.to_host(nonzero_mask_device(engine, views))
+        assert find_box_device(engine, views) == find_box(hosts)
+        assert find_box_device(engine, views, 0) == find_box(hosts, 0)
+        mask = engine.to_host(find_mask_device(engine, views))
         assert mask.dtype == np.uint8
         assert (mask == ((hosts[0] != 0) | (hosts[1] != 0))).all()
-        mask = engine.to_host(label_mask_device(engine, views))
+        mask = engine.to_host(find_mask_device(engine, views, 0))
         assert (mask == ((hosts[0] > 0) | (hosts[1] > 0))).all()
 
 
@@ -71,9 +60,9 @@ def test_the_body_of_every_type(engine: Engine, kind: str) -> None:
         host = engine.to_host(view)
         for threshold in (0, 0.5, float(host.max()) * 0.61):
             for fraction in (0.02, 0.9):
-                box = crop.above_box(host, threshold, fraction)
-                assert above_box_device(engine, view, threshold, fraction) == box
-            mask = engine.to_host(above_mask_device(engine, view, threshold))
+                box = find_box([host], threshold, fraction)
+                assert find_box_device(engine, [view], threshold, fraction) == box
+            mask = engine.to_host(find_mask_device(engine, [view], threshold))
             assert (mask == (host > threshold)).all()
 
 
@@ -84,18 +73,18 @@ def test_boxes_of_every_length(engine: Engine, size: int) -> None:
         shape[axis] = size
         array = sparse(tuple(shape), "i2", seed=size)
         view = engine.xp.asarray(array)
-        assert nonzero_box_device(engine, [view]) == crop.nonzero_box([array])
-        assert nonzero_box_device(engine, [view[..., ::-1]]) == crop.nonzero_box([array[..., ::-1]])
-        assert (engine.to_host(nonzero_mask_device(engine, [view])) == (array != 0)).all()
+        assert find_box_device(engine, [view]) == find_box([array])
+        assert find_box_device(engine, [view[..., ::-1]]) == find_box([array[..., ::-1]])
+        assert (engine.to_host(find_mask_device(engine, [view])) == (array != 0)).all()
 
 
 def test_nan_differs_from_zero_and_is_above_nothing(engine: Engine) -> None:
     array = np.zeros((3, 4, 5), np.float32)
     array[1, 2, 3] = np.nan
     view = engine.xp.asarray(array)
-    assert nonzero_box_device(engine, [view]) == crop.nonzero_box([array])
-    assert above_box_device(engine, view, -1.0) == crop.above_box(array, -1.0)
-    assert engine.to_host(above_mask_device(engine, view, -1.0)).sum() == 59
+    assert find_box_device(engine, [view]) == find_box([array])
+    assert find_box_device(engine, [view], -1.0, 0.02) == find_box([array], -1.0, 0.02)
+    assert engine.to_host(find_mask_device(engine, [view], -1.0)).sum() == 59
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,85 +121,25 @@ def test_axes_beyond_the_largest_grid_are_looped_over(
     array[:2] = 0
     labels = label_map((5, 700, 5))
     view, marks = engine.xp.asarray(array), engine.xp.asarray(labels)
-    assert above_box_device(engine, view, 900) == crop.above_box(array, 900)
-    assert label_box_device(engine, [marks]) == crop.label_box([labels])
-    assert (engine.to_host(above_mask_device(engine, view, 900)) == (array > 900)).all()
+    assert find_box_device(engine, [view], 900, 0.02) == find_box([array], 900, 0.02)
+    assert find_box_device(engine, [marks], 0) == find_box([labels], 0)
+    assert (engine.to_host(find_mask_device(engine, [view], 900)) == (array > 900)).all()
     assert (slice_ranges_device(engine, marks, 0)[1] == labels.max((1, 2))).all()
-    assert_same_statistics(engine, engine.xp.asarray(labels.astype("f4")), marks, (1, 5))
     mapping = GridMapping((7, 9, 40), (0.7, 0.8, 0.8))
     for interpolation in ("nearest", "linear"):
-        result = resample_device(engine, view, mapping, interpolation=interpolation)
-        expected = resample(array, mapping, interpolation=interpolation)
+        result = resample_device(engine, view, Resampling(mapping, interpolation))
+        expected = resample(array, Resampling(mapping, interpolation))
         assert np.abs(engine.to_host(result) - expected).max() < 0.01
-        result = resample_labels_device(engine, marks, mapping, interpolation=interpolation)
-        expected = resample_labels(labels, mapping, interpolation=interpolation)
+        result = resample_labels_device(engine, marks, Resampling(mapping, interpolation))
+        expected = resample_labels(labels, Resampling(mapping, interpolation))
         assert (engine.to_host(result) == expected).all()
-
-
-def assert_same_statistics(engine: Engine, array, labels, names=None) -> None:
-    expected = measure_labels(engine.to_host(array), engine.to_host(labels), names)
-    result = measure_labels_device(engine, array, labels, names)
-    assert result == measure_labels_device(engine, array, labels, names)
-    assert list(result) == list(expected)
-    for name, own in expected.items():
-        other = result[name]
-        assert (other.count, other.excluded) == (own.count, own.excluded)
-        assert (other.minimum, other.maximum) == (own.minimum, own.maximum)
-        assert type(other.sum) is type(own.sum)
-        assert other.sum == pytest.approx(own.sum, rel=1e-12, abs=1e-9 * own.count)
-        assert other.squares == pytest.approx(own.squares, rel=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("turned", TURNED, ids=["plain", "turned"])
-def test_statistics_per_label(engine: Engine, kind: str, turned: Reorientation) -> None:
-    random = np.random.default_rng(2)
-    labels = label_map((9, 14, 130), "u1", seed=4)
-    labels[7:] = random.integers(0, 256, labels[7:].shape)
-    array = turned.view(engine.xp.asarray(voxels(labels.shape, kind)))
-    labels = engine.xp.asarray(turned.view(labels))
-    assert_same_statistics(engine, array, labels)
-    assert_same_statistics(engine, array, labels, (5, 1, 2, 254))
-    assert_same_statistics(engine, array, labels, (1, 2))
-    assert_same_statistics(engine, array, labels, ())
-
-
-@pytest.mark.parametrize("kind", LABEL_KINDS)
-def test_labels_of_every_type(engine: Engine, kind: str) -> None:
-    labels = engine.xp.asarray(label_map((5, 6, 70), kind))
-    array = engine.xp.asarray(voxels((5, 6, 70)))
-    limits = np.iinfo(kind)
-    assert_same_statistics(engine, array, labels)
-    assert_same_statistics(engine, array, labels, (0, 5, limits.min, min(limits.max, 2**63 - 1)))
-    assert_same_statistics(engine, array, labels, tuple(range(-100, 155)))
-
-
-def test_statistics_of_every_length(engine: Engine) -> None:
-    for size in (*SIZES, 4095, 4097):
-        labels = engine.xp.asarray(label_map((3, 2, size)))
-        assert_same_statistics(engine, engine.xp.asarray(voxels((3, 2, size))), labels)
-
-
-def test_voxels_that_are_not_finite_are_counted_apart(engine: Engine) -> None:
-    array, labels = voxels((5, 6, 70), "f4"), label_map((5, 6, 70))
-    array[0, 0, :9], array[1, 2, 3:6], array[4, :, 6] = np.nan, np.inf, -np.inf
-    labels[0, 0, :9] = 77
-    assert_same_statistics(engine, engine.xp.asarray(array), engine.xp.asarray(labels))
-    found = measure_labels_device(engine, engine.xp.asarray(array), engine.xp.asarray(labels))
-    assert (found[77].count, found[77].excluded, found[77].minimum) == (0, 9, None)
 
 
 def test_wrong_questions_are_refused(engine: Engine) -> None:
     array, labels = engine.xp.zeros((3, 4, 5), np.int16), engine.xp.zeros((3, 4, 5), np.uint8)
     with pytest.raises(ValueError, match="mask of shape"):
         masked_device(engine, array, labels[1:], IDENTITY)
-    with pytest.raises(ValueError, match="labels of shape"):
-        measure_labels_device(engine, array, labels[1:])
-    with pytest.raises(ValueError, match="256 labels are more"):
-        measure_labels_device(engine, array, labels, range(256))
-    with pytest.raises(TypeError, match="labels are integers"):
-        measure_labels_device(engine, labels, labels.astype(np.float32))
     with pytest.raises(TypeError, match="kernels read"):
-        nonzero_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
+        find_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
     with pytest.raises(TypeError, match="only float32"):
         cleaned_device(engine, array, 0, 0, 0)

@@ -9,24 +9,15 @@ import pytest
 
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.loader import SOURCES, Engine, read_source
-from gpuprep.ops.crop import above_box, nonzero_box
-from gpuprep.ops.device import (
-    above_box_device,
-    above_mask_device,
-    cleaned_device,
-    masked_device,
-    measure_device,
-    measure_labels_device,
-    nonzero_box_device,
-    nonzero_mask_device,
-    resample_device,
-    resample_labels_device,
-    slice_ranges_device,
-)
-from gpuprep.ops.label_statistics import measure_labels
+from gpuprep.ops.crop import find_box
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import measure
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
@@ -53,10 +44,10 @@ LINE = ClipAffine(-800, 1400, 0.013, 0.7)
 def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
     """Three passes to float16, whose last places would show a sum out of order or rounded wrongly."""
     array = volume()
+    how = Resampling(MAPPING, interpolation, epilogue=LINE)
     for dtype in ("f2", "f4"):
-        options = {"interpolation": interpolation, "epilogue": LINE, "dtype": dtype}
-        result = resample_device(engine, engine.xp.asarray(array), MAPPING, **options)
-        expected = resample(array, MAPPING, **options)
+        result = resample_device(engine, engine.xp.asarray(array), how, dtype=dtype)
+        expected = resample(array, how, dtype=dtype)
         allowed = 2e-6 * 2500 * 0.013
         differ = np.abs(result.astype(np.float64) - expected) > allowed
         assert differ.mean() < (0.005 if dtype == "f2" else 1e-9)
@@ -64,12 +55,14 @@ def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
 
 def check_linear(engine: Engine) -> None:
     array = volume()
-    chunks = resample_device(engine, engine.xp.asarray(array), MAPPING, chunk=3)
-    assert_chunks(chunks, resample(array, MAPPING), 2e-6 * 2600)
+    chunks = resample_device(engine, engine.xp.asarray(array), Resampling(MAPPING), chunk=3)
+    assert_chunks(chunks, resample(array, Resampling(MAPPING)), 2e-6 * 2600)
     ties = np.arange(2049, 3000, 2, np.int16).reshape(1, 1, -1)  # between two float16 each
     same = GridMapping(ties.shape)
     for values in (ties, ties * (1 + 1e-9)):  # float32 would not see the difference
-        result = resample_device(engine, engine.xp.asarray(values), same, dtype=np.float16)
+        result = resample_device(
+            engine, engine.xp.asarray(values), Resampling(same), dtype=np.float16
+        )
         assert (result == values.astype(np.float16)).all()
 
 
@@ -78,9 +71,9 @@ def check_labels(engine: Engine) -> None:
     for scale in (0.5, 2 / 3, 0.1):
         labels = random.integers(0, 4, (6, 7, 8)).astype(np.uint8)
         mapping = GridMapping((9, 9, 40), (scale,) * 3, (0.25, 0.5, 1 / 6))
-        expected = resample_labels(labels, mapping, interpolation="linear")
-        arguments = engine, engine.xp.asarray(labels), mapping
-        assert (resample_labels_device(*arguments, interpolation="linear") == expected).all()
+        how = Resampling(mapping)
+        result = resample_labels_device(engine, engine.xp.asarray(labels), how)
+        assert (result == resample_labels(labels, how)).all()
 
 
 def check_statistics(engine: Engine) -> None:
@@ -105,11 +98,10 @@ def check_separate(engine: Engine) -> None:
     for axis in (0, 1):
         view = array.swapaxes(0, axis)
         mapping = GridMapping((4, 7, 170), (1.2, 1.3, 1.77), (0.2, -0.3, 0.4))
-        options = {"interpolation": "cubic", "separate_axis": axis}
-        expected = resample(view, mapping, **options)
+        how = Resampling(mapping, "cubic", separate_axis=axis)
         device = engine.xp.asarray(array).swapaxes(0, axis)
-        chunks = resample_device(engine, device, mapping, **options, chunk=3)
-        assert_chunks(chunks, expected, 2e-6 * 16000)
+        chunks = resample_device(engine, device, how, chunk=3)
+        assert_chunks(chunks, resample(view, how), 2e-6 * 16000)
 
 
 def assert_chunks(chunks: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
@@ -124,8 +116,8 @@ def check_profiles(engine: Engine) -> None:
     array[1:3, 20:280, 30:170] = np.random.default_rng(2).integers(0, 1000, (2, 260, 140))
     view = engine.xp.asarray(array)
     for fraction in (0.3, 0.9, 0.97):
-        assert above_box_device(engine, view, 700, fraction) == above_box(array, 700, fraction)
-    assert nonzero_box_device(engine, [view]) == nonzero_box([array])
+        assert find_box_device(engine, [view], 700, fraction) == find_box([array], 700, fraction)
+    assert find_box_device(engine, [view]) == find_box([array])
     noise = np.random.default_rng(3).integers(-9999, 9999, (4, 5, 300)).astype(np.int16)
     for axis, others in ((0, (1, 2)), (1, (0, 2)), (2, (0, 1))):
         low, high = slice_ranges_device(engine, engine.xp.asarray(noise), axis)
@@ -136,26 +128,15 @@ def check_profiles(engine: Engine) -> None:
 def check_pointwise(engine: Engine) -> None:
     first, second = volume(), volume()[::-1].copy()
     views = engine.xp.asarray(first), engine.xp.asarray(second)
-    mask = above_mask_device(engine, views[0], 1500)
+    mask = find_mask_device(engine, [views[0]], 1500)
     assert (mask == (first > 1500)).all()
-    both = nonzero_mask_device(engine, [view * (view > 1500) for view in views])
+    both = find_mask_device(engine, [view * (view > 1500) for view in views])
     assert (both == ((first > 1500) | (second > 1500))).all()
     masked = masked_device(engine, views[0], mask, LINE)
     assert (masked == LINE.apply(first) * (first > 1500)).all()
     broken = np.float32([[[np.nan, np.inf, -np.inf, 2]]])
     cleaned = cleaned_device(engine, engine.xp.asarray(broken), 5, 6, 7)
     assert cleaned.ravel().tolist() == [5, 6, 7, 2]
-
-
-def check_label_statistics(engine: Engine) -> None:
-    random = np.random.default_rng(4)
-    labels = random.integers(0, 4, (9, 40, 5)).repeat(70, 2).astype(np.uint8)
-    labels[0] = random.integers(0, 9, labels[0].shape)
-    array = random.integers(-999, 999, labels.shape).astype(np.int16)
-    on_device = engine.xp.asarray(array), engine.xp.asarray(labels)
-    for names in (None, (1, 2), (0, 3, 8)):
-        expected = measure_labels(array, labels, names)
-        assert measure_labels_device(engine, *on_device, names) == expected
 
 
 def check_banded(engine: Engine) -> None:
@@ -175,7 +156,6 @@ CHECKS: dict[str, Callable[[Engine], None]] = {
     "linear": check_linear,
     "labels": check_labels,
     "statistics": check_statistics,
-    "label_statistics": check_label_statistics,
     "profiles": check_profiles,
     "pointwise": check_pointwise,
     "scatter": check_scatter,

@@ -46,12 +46,6 @@ RACES = {
         "atomicAdd(&columns[x], (uint64)column);\n            __syncthreads();",
         "atomicAdd(&columns[x], (uint64)column);",
     ),
-    "tables of labels used before they are empty": (
-        "block",
-        "label_statistics",
-        "tables[i] = no_voxels<T>();\n    __syncthreads();",
-        "tables[i] = no_voxels<T>();",
-    ),
     "rows of a profile are not atomic": (
         "block",
         "profiles",
@@ -63,12 +57,6 @@ RACES = {
         "profiles",
         "atomicAdd(&columns[x], (uint64)column)",
         "columns[x] += (uint64)column",
-    ),
-    "warps share a table of labels": (
-        "block",
-        "label_statistics",
-        "tables + threadIdx.x / 32 * ranks",
-        "tables",
     ),
     "every block copies all boxes": (
         "blocks",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import resample_device
-from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip, rescale
-from gpuprep.ops.resample import resample
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.values.grids import GridMapping
 
 SIZES = (1, 2, 3, 31, 32, 33, 255, 256, 257)
@@ -34,14 +34,14 @@ def along(axis: int, size: int, others: tuple[int, int] = (5, 7)) -> tuple[int, 
     return shape[0], shape[1], shape[2]
 
 
-def assert_equal(engine: Engine, view: Any, expected: np.ndarray, **options: Any) -> None:
-    """The kernels' result on the engine's copy of an array is the NumPy engine's."""
-    result = engine.to_host(resample_device(engine, view, **options))
+def assert_equal(engine: Engine, view: Any, how: Resampling, dtype: str = "f4") -> None:
+    """The kernels' result on an engine's array is the NumPy engine's."""
+    expected = resample(engine.to_host(view), how, dtype=dtype)
+    result = engine.to_host(resample_device(engine, view, how, dtype=dtype))
     assert result.dtype == expected.dtype
     assert result.shape == expected.shape
     values = engine.to_host(view).astype(np.float64)
-    step = options.get("prologue", IDENTITY).then(options.get("epilogue", IDENTITY))
-    low, high = step.bounds(values.min(), values.max())
+    low, high = how.prologue.then(how.epilogue).bounds(values.min(), values.max())
     allowed = TOLERANCE * (high - low)
     if expected.dtype == np.float16:  # a rounding that falls the other way
         allowed += float(np.spacing(np.float16(max(abs(low), abs(high)))))
@@ -58,15 +58,13 @@ def assert_equal(engine: Engine, view: Any, expected: np.ndarray, **options: Any
 def test_every_length_of_every_axis(engine: Engine, interpolation: str, size: int) -> None:
     for axis in range(3):
         shape = along(axis, size)
-        array = voxels(shape)
+        array = engine.xp.asarray(voxels(shape))
         for m in (1, max(1, size // 2), size + size // 3 + 1):
             scale = size / m
             offset = (scale - 1) / 2
             scales, offsets = along(axis, scale, (1.3, 0.8)), along(axis, offset, (-0.4, 0.3))
             mapping = GridMapping(along(axis, m, (4, 9)), scales, offsets)
-            options = {"mapping": mapping, "interpolation": interpolation}
-            expected = resample(array, **options)
-            assert_equal(engine, engine.xp.asarray(array), expected, **options)
+            assert_equal(engine, array, Resampling(mapping, interpolation))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,20 +75,21 @@ def test_every_type_with_steps(engine: Engine, kind: str, interpolation: str, dt
     high = float(array.max())
     prologue = ClipAffine(0.1 * high, 0.9 * high, 1.5, -20)
     ends = prologue.bounds()
-    epilogue = rescale(ends, (-700, 900) if dtype == "i2" else (-1, 1))
+    first, last = (-700, 900) if dtype == "i2" else (-1, 1)
+    scale = (last - first) / (ends[1] - ends[0])
+    epilogue = ClipAffine(*ends, scale, first - ends[0] * scale)
     mapping = GridMapping((7, 19, 20), (1.3, 0.7, 1.9), (0.2, 0.1, -0.3))
-    options = {"mapping": mapping, "interpolation": interpolation, "dtype": dtype}
     steps = {"prologue": prologue, "epilogue": epilogue, "clip_to": ends}
-    expected = resample(array, **options, **steps)
-    assert_equal(engine, engine.xp.asarray(array), expected, **options, **steps)
+    how = Resampling(mapping, interpolation, **steps)
+    assert_equal(engine, engine.xp.asarray(array), how, dtype)
 
 
 @pytest.mark.parametrize("factor", [6.0, 40.0])
 def test_far_apart_outputs_need_several_tiles(engine: Engine, factor: float) -> None:
     array = voxels((3, 4, 700))
     mapping = GridMapping((3, 4, 17), (1, 1, factor), (0, 0, 3.3))
-    options = {"mapping": mapping, "interpolation": "cubic", "antialias": True}
-    assert_equal(engine, engine.xp.asarray(array), resample(array, **options), **options)
+    how = Resampling(mapping, "cubic", antialias=True)
+    assert_equal(engine, engine.xp.asarray(array), how)
 
 
 def test_every_single_axis_and_pair_of_axes(engine: Engine) -> None:
@@ -98,8 +97,8 @@ def test_every_single_axis_and_pair_of_axes(engine: Engine) -> None:
     for kept in range(1, 7):
         scale = [1.4 if kept >> axis & 1 else 1.0 for axis in range(3)]
         shape = tuple(8 if step > 1 else n for step, n in zip(scale, array.shape, strict=True))
-        options = {"mapping": GridMapping(shape, tuple(scale)), "interpolation": "cubic"}
-        assert_equal(engine, engine.xp.asarray(array), resample(array, **options), **options)
+        how = Resampling(GridMapping(shape, tuple(scale)), "cubic")
+        assert_equal(engine, engine.xp.asarray(array), how)
 
 
 def test_float16_rounds_as_numpy_does(engine: Engine) -> None:
@@ -113,7 +112,7 @@ def test_float16_rounds_as_numpy_does(engine: Engine) -> None:
     values = np.concatenate([*parts, special, random]).reshape(1, 1, -1)
     mapping = GridMapping(values.shape)
     result = engine.to_host(
-        resample_device(engine, engine.xp.asarray(values), mapping, dtype=np.float16)
+        resample_device(engine, engine.xp.asarray(values), Resampling(mapping), dtype=np.float16)
     )
     with np.errstate(over="ignore"):
         expected = values.astype(np.float16)
@@ -132,7 +131,7 @@ def test_float64_is_rounded_once(engine: Engine) -> None:
     view = engine.xp.asarray(values)
     for dtype in (np.float16, np.float32):
         result = engine.to_host(
-            resample_device(engine, view, GridMapping(values.shape), dtype=dtype)
+            resample_device(engine, view, Resampling(GridMapping(values.shape)), dtype=dtype)
         )
         with np.errstate(over="ignore"):
             expected = values.astype(dtype)
@@ -145,11 +144,9 @@ def test_picks_move_values_exactly(engine: Engine, kind: str, dtype: str) -> Non
     array = (voxels((6, 5, 40), "i4") * 17 - 20_000).astype(kind)
     mapping = GridMapping((4, 7, 61), (1.4, 0.7, 0.6), (0, 0.2, -0.3))
     for step in (IDENTITY, clip(-1000, 400), affine(0.01, -3), ClipAffine(scale=0.0, offset=2.5)):
-        options = {"interpolation": "nearest", "prologue": step, "dtype": dtype}
-        expected = resample(array, mapping, **options)
-        result = engine.to_host(
-            resample_device(engine, engine.xp.asarray(array), mapping, **options)
-        )
+        how = Resampling(mapping, "nearest", prologue=step)
+        expected = resample(array, how, dtype=dtype)
+        result = engine.to_host(resample_device(engine, engine.xp.asarray(array), how, dtype=dtype))
         assert (result == expected).all()
 
 
@@ -158,7 +155,7 @@ def test_background_and_constants_stay_exact(engine: Engine) -> None:
     mapping = GridMapping((5, 6, 7), (1.7, 1.4, 1.2), (0.1, 0.2, 0.3))
     for interpolation in ("linear", "cubic"):
         result = resample_device(
-            engine, engine.xp.asarray(array), mapping, interpolation=interpolation
+            engine, engine.xp.asarray(array), Resampling(mapping, interpolation)
         )
         assert (engine.to_host(result) == -1024).all()
 
@@ -168,14 +165,13 @@ def test_what_cannot_be_done_is_refused(engine: Engine) -> None:
     volume = voxels((4, 4, 4), "f4")
     volume[1, 2, 3] = np.nan
     with pytest.raises(ValueError, match="not all finite"):
-        resample_device(engine, engine.xp.asarray(volume), mapping)
+        resample_device(engine, engine.xp.asarray(volume), Resampling(mapping))
     for kind in ("i8", "f2", "u4"):
         with pytest.raises(TypeError, match="kernels read"):
-            resample_device(engine, engine.xp.asarray(voxels((4, 4, 4), kind)), mapping)
+            resample_device(engine, engine.xp.asarray(voxels((4, 4, 4), kind)), Resampling(mapping))
     with pytest.raises(TypeError, match="kernels write"):
-        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))), mapping, dtype=np.uint8)
+        resample_device(
+            engine, engine.xp.asarray(voxels((4, 4, 4))), Resampling(mapping), dtype=np.uint8
+        )
     with pytest.raises(ValueError, match="3-D"):
-        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))[0]), mapping)
-    out = engine.xp.empty((2, 2, 3), np.float32)
-    with pytest.raises(ValueError, match="out has shape"):
-        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))), mapping, out=out)
+        resample_device(engine, engine.xp.asarray(voxels((4, 4, 4))[0]), Resampling(mapping))

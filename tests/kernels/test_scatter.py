@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import scatter_device
-from gpuprep.ops.device.scatter import BOX_FIELDS, PADDING, ZEROS
+from gpuprep.ops.device.scatter import BOX_FIELDS, PADDING, ZEROS, scatter_device
 
 KINDS = ["i1", "u1", "i2", "f2", "u4", "f4", "i8", "f8"]
 GAP = 3  # voxels between one chunk and the next

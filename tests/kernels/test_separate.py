@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import resample_device, resample_labels_device, slice_ranges_device
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.profiles import slice_ranges_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import ClipAffine
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.geometry import Reorientation
 from gpuprep.values.grids import GridMapping
 from kernels.test_labels import label_map
@@ -31,9 +33,8 @@ def test_every_axis_type_and_order(
     high = float(engine.to_host(view).max())
     for steps in ({}, {"prologue": ClipAffine(0.1 * high, 0.8 * high, 1.5, -20)}):
         for interpolation in ("cubic", "linear"):
-            options = {"mapping": MAPPING, "interpolation": interpolation, "separate_axis": axis}
-            expected = resample(engine.to_host(view), **options, **steps)
-            assert_equal(engine, view, expected, **options, **steps)
+            how = Resampling(MAPPING, interpolation, separate_axis=axis, **steps)
+            assert_equal(engine, view, how)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -52,9 +53,7 @@ def test_results_stay_within_their_slice(engine: Engine, size: int) -> None:
             resample_device(
                 engine,
                 engine.xp.asarray(turned),
-                turned_mapping,
-                interpolation="cubic",
-                separate_axis=axis,
+                Resampling(turned_mapping, "cubic", separate_axis=axis),
             )
         )
         for k, plane in enumerate(np.moveaxis(result, axis, 0)):
@@ -85,9 +84,7 @@ def test_a_slice_with_nan_is_refused(engine: Engine) -> None:
             resample_device(
                 engine,
                 engine.xp.asarray(array),
-                GridMapping((4, 3, 3), (1, 1.3, 1.4)),
-                interpolation="cubic",
-                separate_axis=0,
+                Resampling(GridMapping((4, 3, 3), (1, 1.3, 1.4)), "cubic", separate_axis=0),
             )
 
 
@@ -95,8 +92,6 @@ def test_a_slice_with_nan_is_refused(engine: Engine) -> None:
 @pytest.mark.parametrize("turned", TURNED, ids=["plain", "turned"])
 def test_labels_slice_by_slice(engine: Engine, axis: int, turned: Reorientation) -> None:
     view = turned.view(engine.xp.asarray(label_map((9, 14, 33))))
-    options = {"interpolation": "linear", "separate_axis": axis}
-    expected = resample_labels(engine.to_host(view), MAPPING, **options)
-    assert (
-        engine.to_host(resample_labels_device(engine, view, MAPPING, **options)) == expected
-    ).all()
+    how = Resampling(MAPPING, separate_axis=axis)
+    expected = resample_labels(engine.to_host(view), how)
+    assert (engine.to_host(resample_labels_device(engine, view, how)) == expected).all()

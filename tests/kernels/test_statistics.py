@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device import measure_device
-from gpuprep.ops.device.statistics import DeviceDistribution, value_range_device
+from gpuprep.ops.device.statistics import DeviceDistribution, measure_device, value_range_device
 from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.statistics import measure
 from gpuprep.values.geometry import Reorientation

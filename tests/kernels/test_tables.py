@@ -7,7 +7,9 @@ import pytest
 
 from gpuprep.kernels.loader import Engine
 from gpuprep.kernels.tables import Tables
-from gpuprep.ops.device import resample_device, resample_labels_device
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.resample import resample_device
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.grids import GridMapping
 from kernels.test_resample import voxels
 
@@ -30,8 +32,8 @@ def test_a_geometry_is_uploaded_once(engine: Engine, monkeypatch: pytest.MonkeyP
 
     def run(case: GridMapping) -> int:
         for interpolation in ("nearest", "linear", "cubic"):
-            resample_device(engine, array, case, interpolation=interpolation)
-        resample_labels_device(engine, labels, case, interpolation="linear")
+            resample_device(engine, array, Resampling(case, interpolation))
+        resample_labels_device(engine, labels, Resampling(case))
         return engine.tables.bytes
 
     used = run(mapping)

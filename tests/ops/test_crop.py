@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.ops.crop import above_box, grow, label_box, nonzero_box
+from gpuprep.ops.crop import find_box, grow
 
 
 def plain_box(hits: np.ndarray) -> tuple[slice, ...] | None:
@@ -24,16 +24,16 @@ def test_boxes_are_tight(shape, voxels, axes) -> None:
     for z, y, x, value in voxels:
         array[z % shape[0], y % shape[1], x % shape[2]] = value
     view = array.transpose(axes)[:, ::-1]
-    assert nonzero_box([view]) == plain_box(view != 0)
-    assert label_box([view]) == plain_box(view > 0)
+    assert find_box([view]) == plain_box(view != 0)
+    assert find_box([view], 0) == plain_box(view > 0)
 
 
 def test_channels_are_joined() -> None:
     first, second = np.zeros((2, 6, 7, 8), np.float32)
     first[1, 2, 3] = 1e-6
     second[4, 5, 6] = -3
-    assert nonzero_box([first, second]) == (slice(1, 5), slice(2, 6), slice(3, 7))
-    assert nonzero_box([first * 0, second]) == (slice(4, 5), slice(5, 6), slice(6, 7))
+    assert find_box([first, second]) == (slice(1, 5), slice(2, 6), slice(3, 7))
+    assert find_box([first * 0, second]) == (slice(4, 5), slice(5, 6), slice(6, 7))
 
 
 @pytest.mark.parametrize("hole", [0, 5])
@@ -41,7 +41,7 @@ def test_holes_change_nothing(hole: int) -> None:
     array = np.zeros((12, 12, 12), np.int16)
     array[2:10, 3:11, 1:9] = 1
     array[5:7, 5:7, 5:7] = hole
-    assert nonzero_box([array]) == (slice(2, 10), slice(3, 11), slice(1, 9))
+    assert find_box([array]) == (slice(2, 10), slice(3, 11), slice(1, 9))
 
 
 def test_a_body_box_ignores_stray_voxels() -> None:
@@ -51,16 +51,16 @@ def test_a_body_box_ignores_stray_voxels() -> None:
     stray = rng.integers(0, (40, 60, 70), (12, 3))
     array[tuple(stray.T)] = 900
     body = (slice(4, 36), slice(10, 40), slice(12, 60))
-    assert above_box(array, -300) == body
-    assert above_box(array.transpose(2, 0, 1), -300) == (body[2], body[0], body[1])
-    assert above_box(array, -300, 0.0) == plain_box(array > -300)
+    assert find_box([array], -300, 0.02) == body
+    assert find_box([array.transpose(2, 0, 1)], -300, 0.02) == (body[2], body[0], body[1])
+    assert find_box([array], -300, 0.0) == plain_box(array > -300)
 
 
 def test_an_empty_volume_has_no_box() -> None:
     array = np.full((3, 4, 5), -1000.0)
-    assert above_box(array, -300) is None
-    assert label_box([array]) is None
-    assert nonzero_box([array * 0]) is None
+    assert find_box([array], -300, 0.02) is None
+    assert find_box([array], 0) is None
+    assert find_box([array * 0]) is None
 
 
 def test_growing_stays_inside() -> None:

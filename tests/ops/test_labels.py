@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuprep.ops.labels import merge_structures, place_labels, resample_labels
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping, map_shape
 
@@ -63,10 +64,10 @@ def test_any_map_equals_the_long_way(shape, out, labels, kind, axes, seed, threa
     base = np.random.default_rng(seed).integers(low, low + labels, shape).astype(kind)
     array = base.transpose(axes)[::-1]
     mapping = map_shape(Geometry(array.shape), out)
-    result = resample_labels(array, mapping, interpolation="linear", threads=threads)
+    result = resample_labels(array, Resampling(mapping), threads=threads)
     assert result.dtype == array.dtype
     np.testing.assert_array_equal(result, linear_oracle(array, mapping))
-    nearest = resample_labels(array, mapping, threads=threads)
+    nearest = resample_labels(array, Resampling(mapping, "nearest"), threads=threads)
     assert nearest.dtype == array.dtype
     np.testing.assert_array_equal(nearest, nearest_oracle(array, mapping))
 
@@ -75,7 +76,7 @@ def test_any_map_equals_the_long_way(shape, out, labels, kind, axes, seed, threa
 def test_exact_ties_follow_the_rule(factor: float) -> None:
     array = np.random.default_rng(1).integers(-1, 4, (12, 16, 20)).astype(np.int8)
     mapping = map_shape(Geometry(array.shape), tuple(int(n * factor) for n in array.shape))
-    result = resample_labels(array, mapping, interpolation="linear")
+    result = resample_labels(array, Resampling(mapping))
     np.testing.assert_array_equal(result, linear_oracle(array, mapping))
 
 
@@ -83,7 +84,7 @@ def test_a_tie_that_the_nearest_label_lost_goes_to_the_lowest() -> None:
     array = np.array([3, 1, 1, 1, 2, 2, 2, 3], np.uint8).reshape(2, 2, 2)
     mapping = map_shape(Geometry((2, 2, 2)), (1, 1, 1))
     assert nearest_oracle(array, mapping).item() == 3
-    assert resample_labels(array, mapping, interpolation="linear").item() == 1
+    assert resample_labels(array, Resampling(mapping)).item() == 1
 
 
 @pytest.mark.parametrize("shape", [(40, 70, 75), (25, 90, 61)])
@@ -94,7 +95,7 @@ def test_organs_on_real_grids(shape: tuple[int, int, int]) -> None:
         out = tuple(int(n / k) for n, k in zip(shape, scale, strict=True))
         mapping = GridMapping(out, scale, offset)
         for view in (array, np.asfortranarray(array), array[:, ::-1]):
-            result = resample_labels(view, mapping, interpolation="linear", threads=2)
+            result = resample_labels(view, Resampling(mapping), threads=2)
             np.testing.assert_array_equal(result, linear_oracle(view, mapping))
             assert set(np.unique(result)) <= set(np.unique(array))
 
@@ -103,30 +104,30 @@ def test_empty_maps_and_other_backgrounds() -> None:
     mapping = map_shape(Geometry((6, 7, 8)), (9, 5, 11))
     for value in (0, -1, 7):
         array = np.full((6, 7, 8), value, np.int16)
-        assert (resample_labels(array, mapping, interpolation="linear") == value).all()
+        assert (resample_labels(array, Resampling(mapping)) == value).all()
     array = np.full((6, 7, 8), -1, np.int16)
     array[2:4, 3, 1:7] = 0
     np.testing.assert_array_equal(
-        resample_labels(array, mapping, interpolation="linear"), linear_oracle(array, mapping)
+        resample_labels(array, Resampling(mapping)), linear_oracle(array, mapping)
     )
 
 
 def test_a_coinciding_grid_keeps_the_map() -> None:
     array = blobs((20, 21, 22))
     for interpolation in ("nearest", "linear"):
-        result = resample_labels(array, GridMapping(array.shape), interpolation=interpolation)
+        result = resample_labels(array, Resampling(GridMapping(array.shape), interpolation))
         np.testing.assert_array_equal(result, array)
 
 
 def test_placing_fills_beyond_the_extent() -> None:
     array = np.arange(1, 28, dtype=np.uint8).reshape(3, 3, 3)
-    placed = place_labels(array, (5, 5, 5), (1.0, 1.0, 1.0), (-1.0, -1.0, -1.0), fill=99)
+    placed = place_labels(array, GridMapping((5, 5, 5), offset=(-1.0, -1.0, -1.0)))
     assert (placed[1:4, 1:4, 1:4] == array).all()
-    assert (placed == 99).sum() == 125 - 27
+    assert (placed == 0).sum() == 125 - 27
     line = array[:1, :1]  # 1 2 3; the extent is [-0.5, 2.5)
-    edges = place_labels(line, (1, 1, 4), (1.0, 1.0, 1.0), (0.0, 0.0, -0.5))
+    edges = place_labels(line, GridMapping((1, 1, 4), offset=(0.0, 0.0, -0.5)))
     assert edges.ravel().tolist() == [1, 2, 3, 0]
-    assert not place_labels(array, (2, 2, 2), (1.0, 1.0, 1.0), (50.0, 0.0, 0.0)).any()
+    assert not place_labels(array, GridMapping((2, 2, 2), offset=(50.0, 0.0, 0.0))).any()
 
 
 def test_merging_structures() -> None:
@@ -151,7 +152,11 @@ def test_many_structures_need_16_bits() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(TypeError, match="labels are integers"):
-        resample_labels(np.zeros((2, 2, 2)), GridMapping((2, 2, 2)))
+        resample_labels(np.zeros((2, 2, 2)), Resampling(GridMapping((2, 2, 2)), "nearest"))
+    mapping = GridMapping((7, 3, 3), (1.3, 1.3, 1.3))
+    for wrong in (Resampling(mapping, "cubic"), Resampling(mapping, antialias=True)):
+        with pytest.raises(ValueError, match="by nearest or linear"):
+            resample_labels(np.zeros((9, 9, 9), np.uint8), wrong)
     with pytest.raises(ValueError, match="no masks"):
         merge_structures([])
     with pytest.raises(ValueError, match="mask 2 has shape"):

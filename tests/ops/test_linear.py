@@ -7,11 +7,12 @@ import pytest
 import scipy.ndimage as ndimage
 from hypothesis import given
 from hypothesis import strategies as st
+from support.axes import dense
 
 from gpuprep.ops.axis import AxisWeights, axis_weights
 from gpuprep.ops.half import write_half
 from gpuprep.ops.pointwise import ClipAffine, affine, clip
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.windows import Columns
 from gpuprep.values.grids import GridMapping
 
@@ -39,7 +40,7 @@ def test_whatever_shrinks_or_grows_equals_scipy(out, kind) -> None:
     mapping = GridMapping(shape, scale, tuple((s - 1) / 2 for s in scale))
     for source in (array, array[::-1, :, ::-1], np.asfortranarray(array)):
         expected = scipy_grid(np.clip(source, -500, 700), mapping)
-        result = resample(source, mapping, prologue=clip(-500, 700), threads=2)
+        result = resample(source, Resampling(mapping, prologue=clip(-500, 700)), threads=2)
         assert np.abs(result - expected).max() < 1e-6 * 1200
 
 
@@ -57,7 +58,7 @@ def test_clips_are_exact_at_both_ends_of_any_dtype(kind, low, high) -> None:
         mapping = GridMapping((5, 7, 12), (1.2, 1.25, 0.65), (0.1, 0.3, 0.05))
         clipped = np.clip(array.astype(np.float64), low, high)
         expected = scipy_grid(clipped, mapping)
-        result = resample(array, mapping, prologue=clip(low, high))
+        result = resample(array, Resampling(mapping, prologue=clip(low, high)))
         assert np.abs(result - expected).max() <= 1e-6 * max(np.ptp(clipped), 1e-6)
         assert result[-1, -1, -1] == np.float32(clipped[0, 0, 0])
 
@@ -115,7 +116,7 @@ def test_columns_are_the_dense_product(n, m, scale, offset, kind, boundary, rows
     values = np.random.default_rng(n).uniform(-1, 1, (*rows, n)).astype(np.float32)
     out = np.full((*rows, m + 3), np.nan, np.float32)[..., 2:-1]
     Columns(axis)(values, out)
-    np.testing.assert_allclose(out, values @ axis.dense().T, atol=2e-6)
+    np.testing.assert_allclose(out, values @ dense(axis).T, atol=2e-6)
 
 
 def test_columns_read_only_their_own_row() -> None:
@@ -168,7 +169,7 @@ def test_nothing_but_the_needed_part_is_read() -> None:
     array = np.full((20, 30, 40), np.inf, np.float32)
     array[5:9, 10:20, 12:30] = np.random.default_rng(2).uniform(0, 1, (4, 10, 18))
     mapping = GridMapping((3, 5, 9), (1.1, 1.5, 1.9), (5.2, 10.6, 12.3))
-    result = resample(array, mapping, value_range=(0, 1))
+    result = resample(array, Resampling(mapping, value_range=(0, 1)))
     finite = np.where(np.isfinite(array), array, 0)
     assert np.abs(result - scipy_grid(finite, mapping)).max() < 1e-6
 
@@ -178,7 +179,7 @@ def test_a_table_of_an_axis_is_not_changed_by_turning() -> None:
     start, weights = axis.start.copy(), axis.weights.copy()
     mapping = GridMapping((11, 11, 11), (24 / 11,) * 3, (0.6,) * 3)
     array = np.random.default_rng(0).normal(size=(24, 24, 24)).astype(np.float32)[::-1, ::-1, ::-1]
-    assert np.abs(resample(array, mapping) - scipy_grid(array, mapping)).max() < 1e-5
+    assert np.abs(resample(array, Resampling(mapping)) - scipy_grid(array, mapping)).max() < 1e-5
     assert isinstance(axis, AxisWeights)
     np.testing.assert_array_equal(axis.start, start)
     np.testing.assert_array_equal(axis.weights, weights)

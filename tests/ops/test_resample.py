@@ -1,6 +1,7 @@
 """Resampling against SciPy and SimpleITK, and what must hold for any input."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprep.ops.pointwise import ClipAffine, affine, clip, rescale
-from gpuprep.ops.resample import resample
+from gpuprep.ops.pointwise import ClipAffine, affine, clip
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.values.geometry import Geometry, Reorientation
 from gpuprep.values.grids import Convention, GridMapping, map_shape, map_spacing
 
@@ -48,7 +49,7 @@ def error(result: np.ndarray, expected: np.ndarray, array: np.ndarray) -> float:
 def test_every_grid_equals_scipy(interpolation, boundary, order, spacing, convention) -> None:
     array = ct((33, 47, 52))
     mapping = map_spacing(Geometry(array.shape, (0.8, 0.8, 2.5)), spacing, convention)
-    result = resample(array, mapping, interpolation=interpolation, boundary=boundary)
+    result = resample(array, Resampling(mapping, interpolation, boundary=boundary))
     assert result.dtype == np.float32
     assert result.flags.c_contiguous
     assert error(result, scipy_grid(array, mapping, order, boundary), array) < 1e-6
@@ -74,7 +75,7 @@ def test_any_shape_dtype_and_strides_equal_scipy(
     mapping = GridMapping(out, scale, offset)
     target = np.empty(out[::-1], np.float32).transpose(2, 1, 0)
     result = resample(
-        array, mapping, interpolation=interpolation, boundary=boundary, threads=threads, out=target
+        array, Resampling(mapping, interpolation, boundary=boundary), threads=threads, out=target
     )
     assert result is target
     expected = scipy_grid(array, mapping, order, boundary)
@@ -86,7 +87,7 @@ def test_large_and_flat_volumes_equal_scipy(shape) -> None:
     array = ct(shape)
     mapping = map_shape(Geometry(shape), tuple(max(1, round(n * 0.77)) for n in shape))
     for interpolation, boundary, order in ORDERS:
-        result = resample(array, mapping, interpolation=interpolation, boundary=boundary, threads=2)
+        result = resample(array, Resampling(mapping, interpolation, boundary=boundary), threads=2)
         assert error(result, scipy_grid(array, mapping, order, boundary), array) < 1e-6
 
 
@@ -110,7 +111,7 @@ def test_equals_simpleitk_on_an_oblique_grid(interpolation, boundary, foreign, c
     expected = sitk.GetArrayFromImage(sitk.Resample(image, *target, -9999.0, sitk.sitkFloat64))
     inside = expected > -9000  # beyond half a voxel past the edge ITK fills in
     assert inside.mean() > 0.85
-    result = resample(array, mapping, interpolation=interpolation, boundary=boundary)
+    result = resample(array, Resampling(mapping, interpolation, boundary=boundary))
     assert error(result[inside], expected[inside], array) < 1e-6
 
 
@@ -121,7 +122,7 @@ def test_equals_the_image_path_of_nnunet(spacing) -> None:
     zoom = [m / n for m, n in zip(mapping.shape, array.shape, strict=True)]
     expected = ndimage.zoom(array.astype(float), zoom, order=3, mode="nearest", grid_mode=True)
     low, high = float(array.min()), float(array.max())
-    result = resample(array, mapping, interpolation="cubic", clip_to=(low, high))
+    result = resample(array, Resampling(mapping, "cubic", clip_to=(low, high)))
     assert (expected < low).any()  # the clip has something to do
     assert error(result, np.clip(expected, low, high), array) < 1e-5
     assert (result.min(), result.max()) == (low, high)
@@ -133,7 +134,7 @@ def test_antialias_equals_smoothing_first() -> None:
     sigma = [np.sqrt(max(0, k * k - 1)) / (2 * np.sqrt(2 * np.log(2))) for k in mapping.scale]
     smooth = ndimage.gaussian_filter(array.astype(np.float64), sigma, mode="nearest")
     for interpolation, order in (("linear", 1), ("cubic", 3)):
-        result = resample(array, mapping, interpolation=interpolation, antialias=True)
+        result = resample(array, Resampling(mapping, interpolation, antialias=True))
         assert error(result, scipy_grid(smooth, mapping, order, "nearest"), array) < 1e-6
 
 
@@ -143,7 +144,7 @@ def test_axes_may_differ_in_interpolation() -> None:
     picks = np.floor((np.arange(15) + 0.5) * 9 / 15).astype(int)
     inplane = GridMapping((9, 31, 39), (1.0, *mapping.scale[1:]), (0.0, *mapping.offset[1:]))
     expected = scipy_grid(array, inplane, 3, "nearest")[picks]
-    result = resample(array, mapping, interpolation=("nearest", "cubic", "cubic"))
+    result = resample(array, Resampling(mapping, ("nearest", "cubic", "cubic")))
     assert error(result, expected, array) < 1e-6
 
 
@@ -153,7 +154,7 @@ def test_the_same_spacing_keeps_every_voxel(convention: Convention) -> None:
         array = np.arange(4 * n, dtype=np.int16).reshape(2, 2, n)
         geometry = Geometry(array.shape, (float(np.float32(0.7)), 0.7, 2.5))
         mapping = map_spacing(geometry, (0.7, 0.7, 2.5), convention)
-        result = resample(array, mapping, interpolation="cubic", dtype=np.int16)
+        result = resample(array, Resampling(mapping, "cubic"), dtype=np.int16)
         assert result.tobytes() == array.tobytes()
 
 
@@ -163,13 +164,11 @@ def test_identical_grids_keep_every_bit_of_any_dtype() -> None:
         array = rng.integers(0, 255, (5, 6, 7)).astype(kind) * kind(3)
         same = GridMapping(array.shape)
         turned = array.transpose(2, 0, 1)[::-1]
-        assert resample(array, same, dtype=kind).tobytes() == array.tobytes()
-        result = resample(turned, GridMapping(turned.shape), dtype=kind, threads=2)
+        assert resample(array, Resampling(same), dtype=kind).tobytes() == array.tobytes()
+        result = resample(turned, Resampling(GridMapping(turned.shape)), dtype=kind, threads=2)
         assert result.tobytes() == turned.tobytes()
     wide = np.array([[[2**24 + 1, -(2**30) - 1]]], np.int32)
-    picked = resample(
-        wide, GridMapping((1, 1, 4), (1, 1, 0.5)), interpolation="nearest", dtype="i4"
-    )
+    picked = resample(wide, Resampling(GridMapping((1, 1, 4), (1, 1, 0.5)), "nearest"), dtype="i4")
     assert picked.tolist() == [[[2**24 + 1, -(2**30) - 1, -(2**30) - 1, -(2**30) - 1]]]
 
 
@@ -184,7 +183,7 @@ def test_nearest_takes_the_half_up_voxel() -> None:
     ]
     expected = array[np.ix_(*[table.astype(int) for table in tables])]
     for view in (array, np.asfortranarray(array)):
-        result = resample(view, mapping, interpolation="nearest", dtype=np.int16, threads=2)
+        result = resample(view, Resampling(mapping, "nearest"), dtype=np.int16, threads=2)
         np.testing.assert_array_equal(result, expected)
 
 
@@ -194,7 +193,7 @@ def test_a_constant_stays_exactly_constant(interpolation, value) -> None:
     array = np.full((5, 14, 23), value, np.float64 if abs(value) > 1e38 else np.float32)
     mapping = map_shape(Geometry(array.shape), (9, 7, 40))
     kind = np.float64 if abs(value) > 3.5e38 else np.float32
-    result = resample(array, mapping, interpolation=interpolation, antialias=True, dtype=kind)
+    result = resample(array, Resampling(mapping, interpolation, antialias=True), dtype=kind)
     assert np.unique(result).tolist() == [kind(array[0, 0, 0])]
 
 
@@ -204,15 +203,16 @@ def test_the_background_stays_what_it_is(background) -> None:
     array[6:14, 32:48, 34:50] = np.random.default_rng(1).uniform(200, 900, (8, 16, 16))
     array[0, 0, 0] = 50  # one corner is not background
     mapping = map_spacing(Geometry(array.shape), (0.7, 1.3, 0.8))
-    linear = resample(array, mapping)
+    linear = resample(array, Resampling(mapping))
     touched = scipy_grid(array != background, mapping, 1, "nearest") > 0
     assert 0.02 < touched.mean() < 0.2
     assert (linear[~touched] == np.float32(background)).all()
-    cubic = resample(array, mapping, interpolation="cubic")  # rings near the block, not far from it
+    cubic = resample(array, Resampling(mapping, "cubic"))  # rings near the block, not far from it
     assert np.abs(cubic[:, -1:, :1] - np.float32(background)).max() == 0
-    limits = (background, 900.0)
-    unit = {"prologue": rescale(limits, (0, 1)), "clip_to": (0, 1), "dtype": np.float16}
-    stored = resample(array, mapping, interpolation="linear", **unit)
+    scale = 1 / (900.0 - background)
+    unit = ClipAffine(background, 900.0, scale, -background * scale)
+    how = Resampling(mapping, prologue=unit, clip_to=(0, 1))
+    stored = resample(array, how, dtype=np.float16)
     assert (stored[~touched] == 0).all()
 
 
@@ -222,7 +222,7 @@ def test_extreme_ranges_stay_accurate(span) -> None:
     array = span[0] * (1 - array) + span[1] * array
     mapping = map_shape(Geometry(array.shape), (9, 11, 23))
     expected = scipy_grid(array, mapping, 1, "nearest")
-    result = resample(array, mapping, dtype=np.float64)
+    result = resample(array, Resampling(mapping), dtype=np.float64)
     assert np.abs(result - expected).max() <= 1e-6 * (array.max() - array.min())
 
 
@@ -230,18 +230,18 @@ def test_intensity_steps_are_folded_in() -> None:
     array = ct((21, 33, 29))
     mapping = map_shape(Geometry(array.shape), (30, 20, 31))
     prologue = clip(-1000, 400).then(affine(1 / 300, -50 / 300))
-    epilogue = rescale((-3, 1), (0, 255))
+    epilogue = ClipAffine(-3, 1, 255 / 4, 3 * 255 / 4)
     limits = prologue.bounds(-1000, 400)
     resampled = scipy_grid(prologue.apply(array, np.float64), mapping, 3, "nearest")
     expected = epilogue.apply(np.clip(resampled, *limits), np.float64)
-    steps = {"prologue": prologue, "epilogue": epilogue, "clip_to": limits}
-    result = resample(array, mapping, interpolation="cubic", **steps)
+    how = Resampling(mapping, "cubic", prologue=prologue, epilogue=epilogue, clip_to=limits)
+    result = resample(array, how)
     assert np.abs(result - expected).max() < 1e-6 * 255
-    hinted = resample(array, mapping, interpolation="cubic", value_range=(-1024, 3071), **steps)
+    hinted = resample(array, replace(how, value_range=(-1024, 3071)))
     assert np.abs(hinted - expected).max() < 1e-6 * 255
-    rounded = resample(array, mapping, interpolation="cubic", dtype=np.uint8, **steps)
+    rounded = resample(array, how, dtype=np.uint8)
     assert np.abs(rounded - expected).max() < 0.5001
-    half = resample(array, mapping, interpolation="cubic", dtype=np.float16, **steps)
+    half = resample(array, how, dtype=np.float16)
     assert half.dtype == np.float16
     assert np.abs(half - expected).max() < 0.07
 
@@ -253,7 +253,7 @@ def test_integer_results_never_wrap() -> None:
     assert overshoot.min() < -100  # a wrapped result would be far off
     for kind in (np.uint16, np.int16, np.uint8):
         limits = np.iinfo(kind)
-        result = resample(array, mapping, interpolation="cubic", dtype=kind)
+        result = resample(array, Resampling(mapping, "cubic"), dtype=kind)
         expected = np.clip(np.rint(overshoot), limits.min, limits.max)
         assert np.abs(result.astype(float) - expected).max() <= 1
 
@@ -263,12 +263,12 @@ def test_results_do_not_depend_on_threads_or_memory_order() -> None:
     mapping = map_shape(Geometry(array.shape), (61, 80, 44))
     for interpolation in ("nearest", "linear", "cubic"):
         results = [
-            resample(array, mapping, interpolation=interpolation, threads=threads).tobytes()
+            resample(array, Resampling(mapping, interpolation), threads=threads).tobytes()
             for threads in (1, 2, 5)
         ]
         assert len(set(results)) == 1
         one = np.frombuffer(results[0], np.float32).reshape(mapping.shape)
-        other = resample(np.asfortranarray(array), mapping, interpolation=interpolation)
+        other = resample(np.asfortranarray(array), Resampling(mapping, interpolation))
         assert error(other, one, array) < 1e-6
 
 
@@ -285,7 +285,7 @@ def test_a_ramp_in_space_stays_a_ramp() -> None:
         source = inner * mapping.scale + mapping.offset
         inside = ((source >= 0) & (source <= np.array(geometry.shape) - 1)).all(-1)
         assert inside.mean() > 0.7
-        result = resample(array, mapping)
+        result = resample(array, Resampling(mapping))
         assert np.abs(result - expected)[inside].max() < 1e-4
 
 
@@ -293,15 +293,15 @@ def test_unusable_input_is_refused() -> None:
     array = ct((4, 5, 6)).astype(np.float32)
     mapping = map_shape(Geometry(array.shape), (3, 3, 3))
     with pytest.raises(ValueError, match="3-D"):
-        resample(array[0], mapping)
+        resample(array[0], Resampling(mapping))
     with pytest.raises(ValueError, match="out has shape"):
-        resample(array, mapping, out=np.empty((2, 2, 2), np.float32))
+        resample(array, Resampling(mapping), out=np.empty((2, 2, 2), np.float32))
     for bad in (np.nan, np.inf):
         array[1, 2, 3] = bad
         with pytest.raises(ValueError, match="replace NaN"):
-            resample(array, mapping)
+            resample(array, Resampling(mapping))
     array[1, 2, 3] = np.inf  # clipped before it can spread
-    assert resample(array, mapping, prologue=ClipAffine(-100, 100)).max() <= 100.0001
+    assert resample(array, Resampling(mapping, prologue=ClipAffine(-100, 100))).max() <= 100.0001
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "cubic"])
@@ -309,10 +309,10 @@ def test_unusable_input_is_refused() -> None:
 def test_memory_is_bounded_by_the_output(shape, interpolation) -> None:
     array = np.resize(ct((20, 20, 20)), shape)
     mapping = map_shape(Geometry(shape), tuple(int(n * 0.9) for n in shape))
-    steps = {"interpolation": interpolation, "dtype": np.float16, "prologue": clip(-1000, 900)}
-    resample(array, mapping, **steps)  # fills the table cache
+    how = Resampling(mapping, interpolation, prologue=clip(-1000, 900))
+    resample(array, how, dtype=np.float16)  # fills the table cache
     tracemalloc.start()
-    result = resample(array, mapping, threads=2, **steps)
+    result = resample(array, how, dtype=np.float16, threads=2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * result.size + 2**24  # the output's own 2 bytes included; 16 MiB for strips

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gpuprep.config.model import Resample
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import affine, clip
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.preprocess.grid import separate_axis
 from gpuprep.values.geometry import Geometry, Reorientation
 from gpuprep.values.grids import map_shape, map_spacing
@@ -53,7 +53,7 @@ def test_any_shape_axis_and_strides_equal_scipy(
     mapping = map_shape(Geometry(array.shape), out)
     interpolation = "cubic" if order == 3 else "linear"
     result = resample(
-        array, mapping, interpolation=interpolation, separate_axis=axis, threads=threads
+        array, Resampling(mapping, interpolation, separate_axis=axis), threads=threads
     )
     expected = slicewise_zoom(array, out, axis, order)
     assert np.abs(result - expected).max() <= 1e-6 * max(1.0, np.ptp(array.astype(float)))
@@ -66,7 +66,7 @@ def test_each_slice_stays_within_its_own_range(axis: int) -> None:
     array = (array * gain).astype(np.float32)
     out = tuple(13 if k == axis else 61 for k in range(3))
     mapping = map_shape(Geometry(array.shape), out)
-    result = resample(array, mapping, interpolation="cubic", separate_axis=axis)
+    result = resample(array, Resampling(mapping, "cubic", separate_axis=axis))
     ends = np.moveaxis(result, axis, 0).reshape(13, -1)
     picks = (2 * np.arange(13) + 1) * 6 // 26
     source = np.moveaxis(array, axis, 0).reshape(6, -1)[picks]
@@ -79,7 +79,7 @@ def test_steps_before_come_first_and_steps_after_last() -> None:
     before, after = clip(-200, 300).then(affine(-2.0, 30.0)), affine(0.01, -1.0)
     mapping = map_shape(Geometry(array.shape), (12, 40, 20))
     result = resample(
-        array, mapping, interpolation="cubic", separate_axis=0, prologue=before, epilogue=after
+        array, Resampling(mapping, "cubic", separate_axis=0, prologue=before, epilogue=after)
     )
     clipped = before.apply(array, np.float64)
     expected = slicewise_zoom(clipped, mapping.shape, 0, 3) * 0.01 - 1.0
@@ -92,7 +92,7 @@ def test_bytes_do_not_depend_on_threads(axis: int) -> None:
     mapping = map_shape(Geometry(array.shape), (61, 90, 44))
     results = [
         resample(
-            array, mapping, interpolation="cubic", separate_axis=axis, dtype="f2", threads=threads
+            array, Resampling(mapping, "cubic", separate_axis=axis), dtype="f2", threads=threads
         ).tobytes()
         for threads in (1, 2, 5)
     ]
@@ -104,14 +104,12 @@ def test_labels_are_voted_on_slice_by_slice(axis: int) -> None:
     labels = np.random.default_rng(2).integers(0, 4, (9, 11, 10)).astype(np.uint8)
     out = (14, 7, 23)
     mapping = map_shape(Geometry(labels.shape), out)
-    result = resample_labels(labels, mapping, interpolation="linear", separate_axis=axis)
+    result = resample_labels(labels, Resampling(mapping, separate_axis=axis))
     picks = (2 * np.arange(out[axis]) + 1) * labels.shape[axis] // (2 * out[axis])
     for k, pick in enumerate(picks):
         plane = labels.take([pick], axis)
         inner = tuple(1 if a == axis else length for a, length in enumerate(out))
-        alone = resample_labels(
-            plane, map_shape(Geometry(plane.shape), inner), interpolation="linear"
-        )
+        alone = resample_labels(plane, Resampling(map_shape(Geometry(plane.shape), inner)))
         np.testing.assert_array_equal(result.take([k], axis), alone)
 
 
@@ -145,12 +143,14 @@ def test_a_shape_decides_by_the_spacing_it_gives_and_no_target_by_nothing() -> N
 def test_without_a_change_along_the_axis_slices_stay_apart() -> None:
     array = volume((5, 20, 21))
     mapping = map_spacing(Geometry(array.shape, (1, 1, 4)), (1.5, 1.5, 4), "nnunet")
-    whole = resample(array, mapping, interpolation="cubic", separate_axis=0)
+    whole = resample(array, Resampling(mapping, "cubic", separate_axis=0))
     for k in range(5):
         alone = resample(
             array[k : k + 1],
-            map_shape(Geometry((1, 20, 21)), (1, *mapping.shape[1:])),
-            interpolation="cubic",
-            clip_to=(array[k].min(), array[k].max()),
+            Resampling(
+                map_shape(Geometry((1, 20, 21)), (1, *mapping.shape[1:])),
+                "cubic",
+                clip_to=(array[k].min(), array[k].max()),
+            ),
         )
         np.testing.assert_allclose(whole[k], alone[0], atol=1e-6 * np.ptp(array))

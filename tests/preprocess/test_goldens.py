@@ -19,9 +19,9 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config, Resample
 from gpuprep.io.scan import Scan
 from gpuprep.ops.axis import axis_weights
-from gpuprep.ops.crop import nonzero_box
+from gpuprep.ops.crop import find_box
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.resample import resample
+from gpuprep.ops.resample import Resampling, resample
 from gpuprep.preprocess.grid import separate_axis
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
@@ -185,7 +185,7 @@ def check_labels(labels: np.ndarray, foreign: np.ndarray, axis: int | None) -> t
     """Compare ours and nnU-Net's; returns how many ties there are, and how many it decided otherwise."""
     votes = Votes(labels, foreign.shape, axis)
     mapping = map_shape(Geometry(labels.shape), foreign.shape)
-    ours = resample_labels(labels, mapping, interpolation="linear", separate_axis=axis)
+    ours = resample_labels(labels, Resampling(mapping, separate_axis=axis))
     np.testing.assert_array_equal(ours, votes.winner())
     np.testing.assert_array_equal(foreign[~votes.tie], ours[~votes.tie])
     assert votes.among_tied(foreign).all()
@@ -237,7 +237,7 @@ def test_boxes_equal_nnunet() -> None:
         whole = tuple(
             slice(0, n) for n in image.shape[1:]
         )  # what an empty image keeps, here and there
-        box = nonzero_box(list(image)) or whole
+        box = find_box(list(image)) or whole
         assert [[part.start, part.stop] for part in box] == edges.tolist()
 
 
@@ -264,7 +264,7 @@ def test_grids_and_values_equal_the_tool_of_the_convention(
     np.testing.assert_allclose(mapping.on(geometry).affine_ras, expected_affine, atol=1e-12)
     inside = expected > -9000  # beyond half a voxel past the edge ITK fills in
     assert inside.mean() > 0.95
-    result = resample(image, mapping, interpolation=interpolation, boundary=boundary)
+    result = resample(image, Resampling(mapping, interpolation, boundary=boundary))
     assert np.abs(result - expected)[inside].max() <= 3e-7 * np.ptp(image.astype(float))
 
 

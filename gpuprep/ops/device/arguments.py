@@ -33,6 +33,11 @@ _RULE = np.dtype([("threshold", "f8"), ("above", "i4")], align=True)
 _STEP_FIELDS = ("zero", "scale", "rest", "low", "high")
 
 
+def as_numbers(array: Any) -> Any:
+    """Booleans as the bytes 0 and 1; anything else as it is."""
+    return array.view(np.uint8) if array.dtype == np.bool_ else array
+
+
 def strides_of(array: Any, order: Sequence[int] = (0, 1, 2)) -> Struct:
     """Element strides of an array along three of its axes, in the given order."""
     if any(stride % array.itemsize for stride in array.strides):

@@ -3,77 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.axis import AxisWeights, grid_axes, slicewise
+from gpuprep.ops.axis import AxisWeights
 from gpuprep.ops.device.arguments import LABELS, lengths_of, point_grid, strides_of
 from gpuprep.ops.device.linear import pick_tables
 from gpuprep.ops.device.sampling import Part, Sampling
-from gpuprep.ops.device.target import Target
-from gpuprep.values.grids import GridMapping
+from gpuprep.ops.labels import check_votes
+from gpuprep.ops.resample import Resampling
 
 _THREADS = 128
 
 
 def resample_labels_device(
-    engine: Engine,
-    array: Any,
-    mapping: GridMapping,
-    *,
-    interpolation: Literal["nearest", "linear"] = "nearest",
-    separate_axis: int | None = None,
-    part: Part | None = None,
-    chunk: int = 0,
-    out: Any = None,
+    engine: Engine, array: Any, how: Resampling, *, part: Part | None = None
 ) -> Any:
     """``ops.labels.resample_labels`` on the engine's arrays: the same labels, voxel for voxel.
 
     ``array`` is 3-D, of any strides and any integer dtype in native byte order (TypeError for others);
-    ``part``, ``chunk`` and ``out`` as for ``resample_device``.
+    ``part`` as for ``resample_device``.
     """
     if array.dtype not in LABELS:
         raise TypeError(f"labels are native integers, not {array.dtype}")
-    shape = array.shape if part is None else part.shape
-    axes = grid_axes(shape, mapping, slicewise(interpolation, separate_axis))
-    sampling = Sampling.of(array, axes, part)
-    target = Target.of(engine, sampling.shape, array.dtype, chunk, out)
-    if sampling.reach() == 1:
-        _copy(engine, array, sampling, target)
-        return target.array
-    nearest = grid_axes(shape, mapping, "nearest")
+    sampling = Sampling.of(array, how, part)
+    check_votes(sampling.axes)
+    out = engine.xp.empty(sampling.shape, array.dtype)
+    if sampling.reach() == 1:  # labels are moved, whatever their type, by their bits
+        bits = np.dtype(f"u{array.itemsize}")
+        tables = pick_tables(engine, sampling)
+        _launch(engine, f"copy_{bits.name}", array.view(bits), sampling, tables, out.view(bits))
+        return out
+    nearest = replace(how, interpolation="nearest").axes(part.shape if part else array.shape)
     if part is not None:
-        nearest = part.cut(nearest, part.inputs(axes))
+        nearest = part.cut(nearest, part.inputs(how))
     tables = [
         table
         for axis in sampling.order
         for table in _tap_tables(engine, sampling.axes[axis], nearest[axis])
     ]
-    _launch(engine, f"vote_{array.dtype.name}", array, sampling, tables, target)
-    return target.array
-
-
-def _copy(engine: Engine, array: Any, sampling: Sampling, target: Target) -> None:
-    """Write the labels that the axes pick, whatever their type, by their bits."""
-    unsigned = np.dtype(f"u{array.itemsize}")
-    bits = Target(target.array.view(unsigned), target.shape, target.chunk)
-    tables = pick_tables(engine, sampling)
-    _launch(engine, f"copy_{unsigned.name}", array.view(unsigned), sampling, tables, bits)
+    _launch(engine, f"vote_{array.dtype.name}", array, sampling, tables, out)
+    return out
 
 
 def _launch(
-    engine: Engine,
-    kernel: str,
-    array: Any,
-    sampling: Sampling,
-    tables: Sequence[Any],
-    target: Target,
+    engine: Engine, kernel: str, array: Any, sampling: Sampling, tables: Sequence[Any], out: Any
 ) -> None:
     order, shape = sampling.order, [axis.m for axis in sampling.ordered]
     source = array, strides_of(array, order)
-    arguments = (*source, *tables, lengths_of(shape), target.array, target.places(order))
+    arguments = (*source, *tables, lengths_of(shape), out, strides_of(out, order))
     engine.launch("labels", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
 
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.device.link import Link
-from gpuprep.ops import device
 from gpuprep.ops.device.arguments import SOURCES
+from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.profiles import find_box_device
+from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
+from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.operations import Held, HostOperations, Image
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.geometry import Box, Shape
-from gpuprep.values.grids import GridMapping
 from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
@@ -44,8 +47,6 @@ def device_bytes(shape: Shape, target: Shape, itemsizes: Sequence[int]) -> int:
 class DeviceOperations:
     """CUDA kernels over a slot's link, inside one of its sessions; ``host`` does what they cannot."""
 
-    backend: Literal["numpy", "cupy"] = "cupy"
-
     def __init__(self, link: Link, host: HostOperations) -> None:
         self._link = link
         self._engine = link.engine
@@ -62,75 +63,46 @@ class DeviceOperations:
             return Held(array)
         return uploaded[0]
 
-    def nonzero_box(self, channels: Sequence[Held]) -> Box | None:
+    def box(
+        self, arrays: Sequence[Held], above: float | None = None, fraction: float = 0.0
+    ) -> Box | None:
+        on_device = [held.device for held in arrays]
         return self._step(
-            channels,
-            lambda: device.nonzero_box_device(self._engine, [held.device for held in channels]),
-            lambda: self._host.nonzero_box(channels),
+            arrays,
+            lambda: find_box_device(self._engine, on_device, above, fraction),
+            lambda: self._host.box(arrays, above, fraction),
         )
 
-    def above_box(self, channel: Held, threshold: float, minimum_fraction: float) -> Box | None:
-        rule = threshold, minimum_fraction
-        return self._step(
-            [channel],
-            lambda: device.above_box_device(self._engine, channel.device, *rule),
-            lambda: self._host.above_box(channel, *rule),
-        )
-
-    def label_box(self, labels: Sequence[Held]) -> Box | None:
-        return self._step(
-            labels,
-            lambda: device.label_box_device(self._engine, [held.device for held in labels]),
-            lambda: self._host.label_box(labels),
-        )
-
-    def nonzero(self, channels: Sequence[Held]) -> Held:
-        arrays = [held.device for held in channels]
-        return self._step(
-            channels,
-            lambda: Held(None, device.nonzero_mask_device(self._engine, arrays)),
-            lambda: self.hold(self._host.fetch(self._host.nonzero(channels))),
-        )
-
-    def above(self, channel: Held, threshold: float) -> Held:
-        return self._step(
-            [channel],
-            lambda: Held(None, device.above_mask_device(self._engine, channel.device, threshold)),
-            lambda: self.hold(self._host.fetch(self._host.above(channel, threshold))),
-        )
-
-    def labelled(self, labels: Sequence[Held]) -> Held:
-        arrays = [held.device for held in labels]
-        return self._step(
-            labels,
-            lambda: Held(None, device.label_mask_device(self._engine, arrays)),
-            lambda: self.hold(self._host.fetch(self._host.labelled(labels))),
+    def mask(self, arrays: Sequence[Held], above: float | None = None) -> Held:
+        on_device = [held.device for held in arrays]
+        return self._made(
+            arrays,
+            lambda: find_mask_device(self._engine, on_device, above),
+            lambda: self._host.mask(arrays, above),
         )
 
     def filled(self, mask: Held) -> Held:
         return self.hold(self._host.fetch(self._host.filled(mask)))
 
     def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
-        return self._step(
+        return self._made(
             [channel, mask],
-            lambda: Held(
-                None, device.masked_device(self._engine, channel.device, mask.device, step)
-            ),
-            lambda: self.hold(self._host.fetch(self._host.masked(channel, mask, step))),
+            lambda: masked_device(self._engine, channel.device, mask.device, step),
+            lambda: self._host.masked(channel, mask, step),
         )
 
     def cleaned(self, channel: Held, low: float, high: float) -> Held:
-        return self._step(
+        return self._made(
             [channel],
-            lambda: Held(None, device.cleaned_device(self._engine, channel.device, low, high, low)),
-            lambda: self.hold(self._host.fetch(self._host.cleaned(channel, low, high))),
+            lambda: cleaned_device(self._engine, channel.device, low, high, low),
+            lambda: self._host.cleaned(channel, low, high),
         )
 
     def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
         flags = None if mask is None else mask.device
         return self._step(
             [channel] if mask is None else [channel, mask],
-            lambda: device.measure_device(self._engine, channel.device, flags),
+            lambda: measure_device(self._engine, channel.device, flags),
             lambda: self._host.measure(channel, mask),
         )
 
@@ -145,10 +117,7 @@ class DeviceOperations:
         array, chunk = (out.blocks, out.blocks.shape[-1]) if isinstance(out, Chunked) else (out, 0)
 
         def whole() -> bool:
-            words = how.keywords()
-            done = device.resample_device(
-                self._engine, channel.device, how.mapping, **words, dtype=out.dtype, chunk=chunk
-            )
+            done = resample_device(self._engine, channel.device, how, dtype=out.dtype, chunk=chunk)
             self._link.download(done, array)
             return True
 
@@ -163,30 +132,20 @@ class DeviceOperations:
         if not self._in_slabs([channel], whole, slabs):
             self._host.resample(channel, how, out)
 
-    def resample_labels(
-        self,
-        label: Held,
-        mapping: GridMapping,
-        *,
-        interpolation: Literal["nearest", "linear"],
-        separate_axis: int | None,
-    ) -> Array:
-        words: dict[str, Any] = {"interpolation": interpolation, "separate_axis": separate_axis}
-        out = self._host.landing(mapping.shape, self._host.fetch(label).dtype)
+    def resample_labels(self, label: Held, how: Resampling) -> Array:
+        out = self._host.landing(how.mapping.shape, self._host.fetch(label).dtype)
 
         def whole() -> bool:
-            done = device.resample_labels_device(self._engine, label.device, mapping, **words)
-            self._link.download(done, out)
+            self._link.download(resample_labels_device(self._engine, label.device, how), out)
             return True
 
         def slabs(count: int) -> bool:
-            array = self._host.fetch(label)
-            resample_labels_in_slabs(self._link, array, mapping, out, count, **words)
+            resample_labels_in_slabs(self._link, self._host.fetch(label), how, out, count)
             return True
 
         if self._in_slabs([label], whole, slabs):
             return out
-        return self._host.resample_labels(label, mapping, **words)
+        return self._host.resample_labels(label, how)
 
     def wait(self) -> None:
         self._link.wait()
@@ -208,6 +167,16 @@ class DeviceOperations:
                 return True
         self._fall_back("the device has no room for a slab of a volume")
         return False
+
+    def _made(
+        self, held: Iterable[Held], work: Callable[[], Any], instead: Callable[[], Held]
+    ) -> Held:
+        """An array that ``work`` makes on the device, or that is brought there."""
+        return self._step(
+            held,
+            lambda: Held(None, work()),
+            lambda: self.hold(self._host.fetch(instead())),
+        )
 
     def _step(
         self, held: Iterable[Held], work: Callable[[], Result], instead: Callable[[], Result]

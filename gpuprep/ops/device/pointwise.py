@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device.arguments import (
+    as_numbers,
     lengths_of,
     point_grid,
     rule_above,
@@ -24,19 +25,14 @@ from gpuprep.ops.pointwise import ClipAffine
 _THREADS = 128
 
 
-def nonzero_mask_device(engine: Engine, arrays: Sequence[Any]) -> Any:
-    """uint8, 1 where any of the channels differs from zero."""
-    return _marked(engine, arrays, None)
-
-
-def above_mask_device(engine: Engine, array: Any, threshold: float) -> Any:
-    """uint8, 1 where voxels are above a threshold."""
-    return _marked(engine, [array], threshold)
-
-
-def label_mask_device(engine: Engine, labels: Sequence[Any]) -> Any:
-    """uint8, 1 where any of the label maps is above zero."""
-    return _marked(engine, labels, 0.0)
+def find_mask_device(engine: Engine, arrays: Sequence[Any], above: float | None = None) -> Any:
+    """``ops.mask.find_mask`` on the engine's arrays, as uint8; they are read one after another."""
+    out = empty_like(engine, arrays[0], np.uint8)
+    order = memory_order(arrays[0])
+    for number, array in enumerate(map(as_numbers, arrays)):
+        rule = rule_above(above, array.dtype), np.int32(number)
+        _each(engine, f"marked_{voxel_name(array.dtype)}", array, order, rule, out)
+    return out
 
 
 def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> Any:
@@ -48,10 +44,10 @@ def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> An
     """
     if mask.shape != array.shape:
         raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
-    voxels = _bits(array)
+    voxels = as_numbers(array)
     order = memory_order(voxels)
     name = f"masked_{source_name(voxels.dtype)}"
-    flags = _bits(mask)
+    flags = as_numbers(mask)
     inside = step_for(step, voxels.dtype), flags, strides_of(flags, order)
     return _each(engine, name, voxels, order, inside, empty_like(engine, voxels, np.float32))
 
@@ -73,16 +69,6 @@ def empty_like(engine: Engine, array: Any, dtype: DTypeLike) -> Any:
     return memory.transpose([order.index(axis) for axis in range(3)])
 
 
-def _marked(engine: Engine, arrays: Sequence[Any], threshold: float | None) -> Any:
-    """1 where the rule holds in any of the arrays; they are read one after another."""
-    out = empty_like(engine, arrays[0], np.uint8)
-    order = memory_order(arrays[0])
-    for number, array in enumerate(map(_bits, arrays)):
-        rule = rule_above(threshold, array.dtype), np.int32(number)
-        _each(engine, f"marked_{voxel_name(array.dtype)}", array, order, rule, out)
-    return out
-
-
 def _each(
     engine: Engine, kernel: str, array: Any, order: Sequence[int], between: Sequence[Any], out: Any
 ) -> Any:
@@ -92,7 +78,3 @@ def _each(
     arguments = (*given, *between, out, strides_of(out, order))
     engine.launch("pointwise", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
     return out
-
-
-def _bits(array: Any) -> Any:
-    return array.view(np.uint8) if array.dtype == np.bool_ else array

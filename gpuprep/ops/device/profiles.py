@@ -12,6 +12,7 @@ from gpuprep.kernels.loader import Engine
 from gpuprep.ops.crop import box_of_counts
 from gpuprep.ops.device.arguments import (
     RUN,
+    as_numbers,
     lengths_of,
     row_grid,
     rule_above,
@@ -25,42 +26,29 @@ from gpuprep.values.geometry import Box
 
 SliceRanges = tuple[NDArray[Any], NDArray[Any]]
 """Smallest and largest voxel of each slice, in the volume's dtype, on the host."""
-_THREADS = 128
 
 _THREADS = 128
 
 
-def nonzero_box_device(engine: Engine, arrays: Sequence[Any]) -> Box | None:
-    """``ops.crop.nonzero_box``: the tight box of voxels that differ from zero in any channel."""
-    return box_of_counts(_counts(engine, arrays, None))
-
-
-def label_box_device(engine: Engine, labels: Sequence[Any]) -> Box | None:
-    """``ops.crop.label_box``: the tight box of voxels above zero in any label map."""
-    return box_of_counts(_counts(engine, labels, 0.0))
-
-
-def above_box_device(
-    engine: Engine, array: Any, threshold: float, minimum_fraction: float = 0.02
+def find_box_device(
+    engine: Engine, arrays: Sequence[Any], above: float | None = None, fraction: float = 0.0
 ) -> Box | None:
-    """``ops.crop.above_box``: from the first to the last plane with enough voxels above a threshold."""
-    return box_of_counts(_counts(engine, [array], threshold), minimum_fraction)
+    """``ops.crop.find_box`` on the engine's arrays."""
+    return box_of_counts(_counts(engine, arrays, above), fraction)
 
 
-def _counts(
-    engine: Engine, arrays: Sequence[Any], threshold: float | None
-) -> list[NDArray[np.int64]]:
+def _counts(engine: Engine, arrays: Sequence[Any], above: float | None) -> list[NDArray[np.int64]]:
     """Per axis z, y, x how many voxels of each plane count, over all arrays together."""
     counts = [engine.xp.zeros(length, np.uint64) for length in arrays[0].shape]
     for array in arrays:
-        voxels = array.view(np.uint8) if array.dtype == np.bool_ else array
+        voxels = as_numbers(array)
         order = memory_order(voxels)
         shape = [voxels.shape[axis] for axis in order]
         arguments = (
             voxels,
             strides_of(voxels, order),
             lengths_of(shape),
-            rule_above(threshold, voxels.dtype),
+            rule_above(above, voxels.dtype),
             *(counts[axis] for axis in order),
         )
         kernel = f"profiles_{voxel_name(voxels.dtype)}"
@@ -74,7 +62,7 @@ def slice_ranges_device(engine: Engine, array: Any, axis: int) -> SliceRanges:
 
     Raises TypeError for dtypes that no kernel reads.
     """
-    array = array.view(np.uint8) if array.dtype == np.bool_ else array
+    array = as_numbers(array)
     name = f"extremes_{source_name(array.dtype)}"
     a, b, fastest = memory_order(array)
     order = (axis, b if axis == a else a, fastest) if axis != fastest else (a, b, fastest)

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import Axes, AxisWeights, Interpolation, grid_axes, slicewise
-from gpuprep.ops.band import Boundary
+from gpuprep.ops.axis import Axes, AxisWeights
 from gpuprep.ops.gather import memory_order
+from gpuprep.ops.resample import Resampling
 from gpuprep.values.geometry import Shape
-from gpuprep.values.grids import GridMapping
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ class Part:
     start: int
     stop: int
 
-    def inputs(self, axes: Axes) -> slice:
-        """The input indices along the axis that the outputs need."""
-        axis = axes[self.axis]
+    def inputs(self, how: Resampling) -> slice:
+        """The input slices along the axis that the outputs need."""
+        axis = how.axes(self.shape)[self.axis]
         return slice(*_rows(axis, self.start, self.stop, 0, axis.n).used)
 
     def cut(self, axes: Axes, inputs: slice) -> Axes:
@@ -57,21 +56,6 @@ def _rows(axis: AxisWeights, start: int, stop: int, first: int, length: int) -> 
     return AxisWeights(length, stop - start, axis.start[rows] - first, axis.weights[rows])
 
 
-def needed_slices(
-    part: Part,
-    mapping: GridMapping,
-    *,
-    interpolation: Interpolation | Sequence[Interpolation] = "linear",
-    boundary: Boundary = "nearest",
-    antialias: bool = False,
-    separate_axis: int | None = None,
-) -> slice:
-    """The slices along ``part.axis`` from which ``resample_device`` computes the part."""
-    kinds = slicewise(interpolation, separate_axis)
-    axes = grid_axes(part.shape, mapping, kinds, boundary, antialias=antialias)
-    return part.inputs(axes)
-
-
 @dataclass(frozen=True, eq=False)
 class Sampling:
     """The weights of a volume's axes, and the order in which they are used.
@@ -89,15 +73,16 @@ class Sampling:
     origin: tuple[int, ...] = (0, 0, 0)
 
     @classmethod
-    def of(cls, array: Any, axes: Axes, part: Part | None) -> Sampling:
+    def of(cls, array: Any, how: Resampling, part: Part | None) -> Sampling:
         """For all outputs, or those of a part of which ``array`` holds the needed slices.
 
         Raises ValueError where it holds others.
         """
         order = memory_order(array)
+        axes = how.axes(array.shape if part is None else part.shape)
         if part is None:
             return cls(axes, order, _pass_order([axes[axis] for axis in order]))
-        inputs = part.inputs(axes)
+        inputs = part.inputs(how)
         needed = list(part.shape)
         needed[part.axis] = inputs.stop - inputs.start
         if array.shape != tuple(needed):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.kernels.loader import NULL, Engine
-from gpuprep.ops.device.arguments import SOURCES, Struct, lengths_of, source_name
+from gpuprep.ops.device.arguments import SOURCES, Struct, as_numbers, lengths_of, source_name
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.radix import decode_key
@@ -53,7 +53,7 @@ class Voxels:
         """Raises ValueError where the mask has another shape, TypeError for dtypes no kernel reads."""
         if mask is not None and mask.shape != array.shape:
             raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
-        array = array.view(np.uint8) if array.dtype == np.bool_ else array
+        array = as_numbers(array)
         source_name(array.dtype)
         flags = None if mask is None else _bytes(mask)
         shape, read, flag = _collapsed(array, flags)

@@ -28,16 +28,11 @@ class Target:
     chunk: int
 
     @classmethod
-    def of(
-        cls, engine: Engine, shape: Sequence[int], dtype: DTypeLike, chunk: int, out: Any
-    ) -> Target:
-        """A new array, or ``out``; ValueError where that has another shape, or the chunk is 1 or huge."""
+    def of(cls, engine: Engine, shape: Sequence[int], dtype: DTypeLike, chunk: int = 0) -> Target:
+        """A new array; ValueError where the chunk is 1 or huge."""
         if chunk and (chunk < 2 or max(shape) * chunk >= 1 << 32):
             raise ValueError(f"a grid of {tuple(shape)} cannot be cut in chunks of {chunk} voxels")
-        wanted = chunked(shape, chunk) if chunk else tuple(shape)
-        array = engine.xp.empty(wanted, dtype) if out is None else out
-        if array.shape != wanted:
-            raise ValueError(f"out has shape {array.shape}, the grid has {wanted}")
+        array = engine.xp.empty(chunked(shape, chunk) if chunk else tuple(shape), dtype)
         target = cls(array, tuple(shape), chunk)
         target._clear_border()
         return target
