@@ -182,7 +182,7 @@ def _copy_slice(name: str, target: Path) -> None:
 
 
 def _heading(console: Console, text: str) -> None:
-    console.print(f"\n[bold]{escape(text)}[/]", highlight=False)
+    console.print(f"\n[bold]{escape(text)}[/]")
 
 
 def _show_input(console: Console, manifest: Path) -> None:
@@ -235,7 +235,7 @@ def _show_result(console: Console, folder: Path, output: Path) -> None:
     picture = folder / f"{BRAIN}.png"
     save_picture(draw(inspect_path(output / BRAIN, load_config(None))), picture)
     case = open_cohort(output)[BRAIN]
-    console.print(f"a picture to look at: {picture}", highlight=False)
+    console.print(f"a picture to look at: {picture}")
     _read_patch(console, output, case)
     _heading(console, "Try next")
     for line in (
@@ -243,7 +243,7 @@ def _show_result(console: Console, folder: Path, output: Path) -> None:
         f"gpuprep export {output} {BRAIN} {folder / 'tissue.nii.gz'} --label segmentation --native",
         f"gpuprep verify {output} --full",
     ):
-        console.print(f"   {line}", highlight=False)
+        console.print(f"   {line}")
 
 
 def _read_patch(console: Console, output: Path, case: StoredCase) -> None:
@@ -260,6 +260,5 @@ def _read_patch(console: Console, output: Path, case: StoredCase) -> None:
         f">>> patch = cohort[{BRAIN!r}].image[{text}]\n"
         f"shape {patch.shape}, {patch.dtype}, mean {patch.mean(dtype=np.float64):.4f}, "
         f"read in {spent:.1f} ms",
-        highlight=False,
         markup=False,
     )

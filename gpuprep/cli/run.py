@@ -17,13 +17,14 @@ from gpuprep.cli.terminal import (
     ConfigOption,
     JsonOption,
     SetOption,
-    VerboseOption,
+    command,
     err,
     one_of,
     out,
     print_json,
     session,
 )
+from gpuprep.config.file import load_config
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
 
@@ -49,12 +50,10 @@ MetricsPortOption = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to an application."""
-    for command in (run, plan):
-        app.command()(command)
+app = typer.Typer()
 
 
+@command(app)
 def run(
     input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
     output: Annotated[str, typer.Argument(help="Folder or s3:// URL of the cohort to make.")],
@@ -82,11 +81,9 @@ def run(
     ] = False,
     metrics: MetricsOption = None,
     metrics_port: MetricsPortOption = None,
-    verbose: VerboseOption = False,
 ) -> None:
     """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
     from gpuprep.cli.progress import ProgressView
-    from gpuprep.config.file import load_config
     from gpuprep.running.coordinator import run as run_cohort
 
     parsed = load_config(config, overrides or ())
@@ -116,21 +113,19 @@ def run(
         print_json(report.to_json())
     elif report.failures:
         again = f"gpuprep failures {shlex.quote(output)}"
-        out.print(f"reasons, and how to retry: {escape(again)}", highlight=False)
+        out.print(f"reasons, and how to retry: {escape(again)}")
     raise typer.Exit(report.exit_code)
 
 
+@command(app)
 def plan(
     input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
     config: ConfigOption = None,
     overrides: SetOption = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Show what a run would do: cases, grids, bytes, refusals. Nothing is written."""
-    from gpuprep.config.file import load_config
-
     _plan(input, load_config(config, overrides or ()), limit, as_json=as_json)
 
 
@@ -147,7 +142,7 @@ def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
         yield listeners
         return
     with closing(MetricsServer(counters, port)) as server:
-        err.print(f"metrics: http://127.0.0.1:{server.port}/metrics", highlight=False)
+        err.print(f"metrics: http://127.0.0.1:{server.port}/metrics")
         yield listeners
 
 
@@ -186,16 +181,14 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
     out.print(table)
     for failure in preview.refused:
         out.print(
-            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}",
-            highlight=False,
+            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}"
         )
     for entry in preview.unmatched:
-        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}", highlight=False)
+        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}")
     out.print(
         f"layout {preview.layout}: {len(preview.projections)} cases to do, "
         f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
         f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed",
-        highlight=False,
     )
     raise typer.Exit(1 if preview.refused else 0)
 

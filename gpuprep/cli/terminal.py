@@ -1,20 +1,25 @@
-"""What all commands share: the two consoles, the options that look alike everywhere, JSON on stdout."""
+"""What all commands share: how they are made, the two consoles, options, JSON on stdout."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
 from gpuprep.values.errors import UsageError
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+Work = TypeVar("Work", bound=Callable[..., None])
 
 
 @dataclass
@@ -52,6 +57,27 @@ VerboseOption = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Tracebacks with errors.", callback=_set_verbose),
 ]
+
+
+def command(app: typer.Typer) -> Callable[[Work], Work]:
+    """Make a function a command of its name, with ``--verbose`` as its last option."""
+
+    def register(work: Work) -> Work:
+        @wraps(work)
+        def with_verbose(*, verbose: bool, **options: Any) -> None:
+            work(**options)  # the option's callback has taken note of it
+
+        signature = inspect.signature(work, eval_str=True)
+        last = inspect.Parameter(
+            "verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=VerboseOption
+        )
+        with_verbose.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), last]
+        )
+        app.command()(with_verbose)
+        return work
+
+    return register
 
 
 def print_json(tree: Any) -> None:
