@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from gpuprep.cli.terminal import (
     JsonOption,
     SetOption,
     command,
+    describe_grid,
     err,
     one_of,
     out,
@@ -36,8 +37,6 @@ OnlyFromOption = Annotated[
     Path | None,
     typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
 ]
-
-
 MetricsOption = Annotated[
     Path | None,
     typer.Option(help="Keep Prometheus' text file here, for node_exporter's textfile collector."),
@@ -48,7 +47,6 @@ MetricsPortOption = Annotated[
         help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
     ),
 ]
-
 
 app = typer.Typer()
 
@@ -132,7 +130,7 @@ def plan(
 @contextmanager
 def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
     """The listeners of --metrics and --metrics-port."""
-    from gpuprep.ledger.metrics import Metrics, MetricsFile, MetricsServer
+    from gpuprep.ledger.metrics import Metrics, MetricsFile, served
 
     counters = Metrics()
     listeners: list[Listener] = [counters] if path or port is not None else []
@@ -141,8 +139,8 @@ def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
     if port is None:
         yield listeners
         return
-    with closing(MetricsServer(counters, port)) as server:
-        err.print(f"metrics: http://127.0.0.1:{server.port}/metrics")
+    with served(counters, port) as own_port:
+        err.print(f"metrics: http://127.0.0.1:{own_port}/metrics")
         yield listeners
 
 
@@ -172,8 +170,8 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
     for row in preview.projections:
         table.add_row(
             escape(row.case_id),
-            _grid(row.source),
-            _grid(row.output),
+            describe_grid(row.source),
+            describe_grid(row.output),
             human_bytes(row.bytes_in),
             human_bytes(row.bytes_out),
             human_bytes(row.peak_bytes),
@@ -191,9 +189,3 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
         f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed",
     )
     raise typer.Exit(1 if preview.refused else 0)
-
-
-def _grid(geometry: Any) -> str:
-    size = "×".join(str(n) for n in geometry.size)
-    spacing = "×".join(f"{s:.3g}" for s in geometry.spacing)
-    return f"{size} ({spacing})"

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -84,6 +85,12 @@ def print_json(tree: Any) -> None:
     """One JSON value on stdout, for machines."""
     text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+
+
+def describe_grid(geometry: Geometry) -> str:
+    """A grid as ``512×512×90 (0.8×0.8×2.5)``: voxels and mm along x, y and z."""
+    size = "×".join(str(n) for n in geometry.size)
+    return f"{size} ({'×'.join(f'{s:.3g}' for s in geometry.spacing)})"
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:
