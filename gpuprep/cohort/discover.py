@@ -16,7 +16,6 @@ from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.cohort.layouts.dicom import find as find_dicom
 from gpuprep.cohort.layouts.found import Found, Outcome, Unmatched
-from gpuprep.cohort.layouts.listing import list_tree
 from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from gpuprep.cohort.layouts.manifest import read_manifest
 from gpuprep.cohort.layouts.msd import find_described
@@ -27,7 +26,7 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
-from gpuprep.cohort.layouts.tree import Tree, has_dicom_magic
+from gpuprep.cohort.layouts.tree import Tree, has_dicom_magic, list_tree
 from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key
 from gpuprep.values.errors import UsageError
@@ -92,7 +91,8 @@ def _discover_file(file: Path, layout: str, *, follow_symlinks: bool) -> Found:
         return Found("plain", (Case(path_id("", stem), (Source(str(file)),)),))
     if looks_like_dicom(file.name) or has_dicom_magic(str(file)):
         return _series_of(file)
-    raise UsageError(f"{file} is no volume, DICOM file or manifest; {_known_formats()}")
+    known = f"{LOOKS_FOR['plain']}, {LOOKS_FOR['dicom']} and {LOOKS_FOR[MANIFEST]}"
+    raise UsageError(f"{file} is no volume, DICOM file or manifest; known are {known}")
 
 
 def _series_of(file: Path) -> Found:
@@ -143,7 +143,7 @@ def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
     """Cases in natural order of their ids; UsageError where two have one id."""
     ordered = tuple(sorted(cases, key=lambda case: natural_key(case.id)))
     repeated = [
-        f"{first.id!r} for both {_first_file(first)} and {_first_file(second)}"
+        f"{first.id!r} for both {first.files[0]} and {second.files[0]}"
         for first, second in itertools.pairwise(ordered)
         if first.id == second.id
     ]
@@ -154,10 +154,6 @@ def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
             advice="rename one of each, or give ids in a manifest",
         )
     return ordered
-
-
-def _first_file(case: Case) -> str:
-    return case.files[0]
 
 
 def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
@@ -172,7 +168,3 @@ def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
         first = tree.refused[0]
         told += f", {len(tree.refused)} refused ({first.path}: {first.reason})"
     return f"no cohort found in {tree.root}. Looked for {wanted}. Found {told}"
-
-
-def _known_formats() -> str:
-    return f"known are {LOOKS_FOR['plain']}, {LOOKS_FOR['dicom']} and {LOOKS_FOR[MANIFEST]}"
