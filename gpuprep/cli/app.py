@@ -40,6 +40,7 @@ def _root(
     verbose: VerboseOption = False,
 ) -> None:
     """Options that stand before the command."""
+    session.verbose |= verbose
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands about single cases: inspect, export, demo. Parse, call, print; the work is done elsewhere."""
+"""The commands about stored cases, and the demo. Parse, call, print; the work is done elsewhere."""
 
 from __future__ import annotations
 

@@ -33,17 +33,6 @@ class Session:
 
 session = Session()
 
-
-def _set_verbose(value: bool) -> bool:
-    session.verbose = session.verbose or value
-    return value
-
-
-def _set_json(value: bool) -> bool:
-    session.json = session.json or value
-    return value
-
-
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML config; without it, all defaults.")
 ]
@@ -51,13 +40,8 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one value: image.resample.spacing=[1,1,2]"),
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout.", callback=_set_json)
-]
-VerboseOption = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", help="Tracebacks with errors.", callback=_set_verbose),
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks with errors.")]
 
 
 def command(app: typer.Typer) -> Callable[[Work], Work]:
@@ -66,7 +50,9 @@ def command(app: typer.Typer) -> Callable[[Work], Work]:
     def register(work: Work) -> Work:
         @wraps(work)
         def with_verbose(*, verbose: bool, **options: Any) -> None:
-            work(**options)  # the option's callback has taken note of it
+            session.verbose |= verbose
+            session.json |= options.get("as_json", False)
+            work(**options)
 
         signature = inspect.signature(work, eval_str=True)
         last = inspect.Parameter(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuprep.host.scratch import scratch_folder
-from gpuprep.ledger.output import _unwritable
+from gpuprep.ledger.output import FINGERPRINT_FILE, unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
     ATTEMPTS_FILE,
@@ -35,7 +35,7 @@ from gpuprep.values.errors import RunStopped, UsageError
 
 _DOCUMENTS = (
     CONFIG_FILE,
-    "fingerprint.json",
+    FINGERPRINT_FILE,
     MANIFEST_FILE,
     FAILURES_FILE,
     ATTEMPTS_FILE,
@@ -162,7 +162,7 @@ def lock(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -172,7 +172,7 @@ def lock(root: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         os.close(handle)
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
     try:
         yield
     finally:

@@ -14,9 +14,6 @@ from gpuprep.values.findings import FailureCode
 _LOOK = (
     "gpuprep inspect shows what the reader sees; take the file out of the input if it is not needed"
 )
-_BRING_BACK = "bring it back, then run the same command again; finished cases are kept"
-_MAKE_SPACE = "make space, then run the same command again; finished cases are kept"
-_STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
 
 def explain(task: CaseTask, error: Exception) -> CaseFailed:

@@ -52,7 +52,7 @@ class Retries:
             "infrastructure": _NOT_CHARGED,
         }
         lines = list(read_lines(self._path))
-        self._failed = Counter(_key(*_names(line)) for line in lines)
+        self._failed = Counter(_names(line) for line in lines)
         self._suspects = {_names(line)[:2] for line in lines if line.get("code") in _IN_DOUBT}
 
     def is_suspect(self, task: CaseTask) -> bool:
@@ -61,7 +61,7 @@ class Retries:
 
     def after(self, task: CaseTask, failure: CaseFailed) -> Again | None:
         """Count a failed attempt; None when it was the last one."""
-        key = _key(task.kind, task.case.id, failure.retry)
+        key = (task.kind, task.case.id, failure.retry)
         if failure.retry == "never":
             return None
         names = dict(zip(("task", "case", "class"), key, strict=True))
@@ -78,7 +78,7 @@ class Retries:
 
     def verdict(self, task: CaseTask, failure: CaseFailed) -> CaseFailed:
         """The failure as it is told when no attempt is left."""
-        times = self._failed[_key(task.kind, task.case.id, failure.retry)]
+        times = self._failed[task.kind, task.case.id, failure.retry]
         if failure.retry == "crash":
             overdue = failure.code == FailureCode.WORKER_DIED and self._was_overdue(task)
             overdue = overdue or failure.code == FailureCode.DEADLINE
@@ -99,17 +99,14 @@ class Retries:
 
     def _was_overdue(self, task: CaseTask) -> bool:
         """Whether the worker said so before it killed itself."""
-        overdue = _key(task.kind, task.case.id, "deadline")
-        return any(_key(*_names(line)) == overdue for line in read_lines(self._path))
+        overdue = (task.kind, task.case.id, "deadline")
+        return any(_names(line) == overdue for line in read_lines(self._path))
 
     def _deadline(self) -> str:
         return f"the case was not done within {self._run.deadline:g} s (run.deadline)"
 
 
-def _key(work: str, case_id: str, kind: str) -> tuple[str, str, str]:
-    return work, case_id, kind
-
-
 def _names(line: dict[str, object]) -> tuple[str, str, str]:
+    """What a failed attempt is counted by: the kind of task, the case, the class of the error."""
     work, case_id, kind = (str(line.get(name, "")) for name in ("task", "case", "class"))
     return work, case_id, kind

@@ -12,11 +12,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, set_aside_odd_cases
 from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
 from gpuprep.cohort.layouts.tables import attributes_by
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, LabelSource
 
 _CHANNELS = ("T1w", "T2w", "FLAIR", "PDw", "CT", "ct")

@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.naming import case_id, join, split_path
 from gpuprep.cohort.layouts.tables import read_text
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, LabelSource
 from gpuprep.values.errors import UsageError
 

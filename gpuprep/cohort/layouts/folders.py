@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group, set_aside_odd_cases
 from gpuprep.cohort.layouts.groups import Group
 from gpuprep.cohort.layouts.naming import case_id, is_label_word, join, role_of, split_path, stem_of
 from gpuprep.cohort.layouts.pairs import add_groups
 from gpuprep.cohort.layouts.tables import attributes_by
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import LabelSource, Source
 
 _META = "meta.csv"  # TotalSegmentator's table of cases

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.groups import Group, Member
 from gpuprep.cohort.layouts.naming import path_id
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, LabelSource, Source
 
 Names = tuple[str, ...]

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.cohort.layouts.naming import case_id, split_path, stem_of
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case
 
 _IMAGE = re.compile(r"(?P<set>test[-_])?(?:volume|image|img)[-_]?(?P<number>[0-9]+)", re.IGNORECASE)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.naming import stem_of
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.errors import UsageError
 
 LISTS = {"training": "train", "validation": "validation", "test": "test"}

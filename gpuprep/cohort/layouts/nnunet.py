@@ -10,9 +10,8 @@ import re
 from typing import Any
 
 from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.naming import VOLUME_SUFFIXES, join, split_suffix
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.errors import UsageError
 
 _SETS = {"Tr": "train", "Ts": "test", "Va": "validation"}

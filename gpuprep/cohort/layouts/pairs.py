@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterable
 
 from gpuprep.cohort.layouts.dicom import add_series
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group, set_aside_odd_cases
 from gpuprep.cohort.layouts.groups import Group
 from gpuprep.cohort.layouts.naming import join, path_id, role_of, split_path, split_suffix
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case
 
 _SETS = {"tr": "train", "ts": "test", "va": "validation", "": ""}

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gpuprep.cohort.layouts.dicom import add_series
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import explain_lone_labels
 from gpuprep.cohort.layouts.naming import (
     looks_like_label,
@@ -19,7 +18,7 @@ from gpuprep.cohort.layouts.naming import (
     split_suffix,
     stem_of,
 )
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case
 
 

@@ -1,13 +1,12 @@
-"""The files under a root, listed in natural order, with the views of them that layouts ask for."""
+"""The files under a root, listed in natural order, and what a layout makes of them: cases, and reasons."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from gpuprep.cohort.layouts.found import Unmatched
 from gpuprep.cohort.layouts.groups import Group, group_folder
 from gpuprep.cohort.layouts.naming import (
     DICOM_NAME,
@@ -19,11 +18,19 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
-from gpuprep.values.case import LabelSource, Source, natural_key
+from gpuprep.values.case import Case, LabelSource, Source, natural_key
 from gpuprep.values.errors import TRANSIENT
 
 _SNIFFED_PER_FOLDER = 4
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A file that belongs to no case; ``reason`` is one sentence a user can act on."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,3 +217,29 @@ def _is_utf8(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The cohort under a root: ``cases`` in natural order of their ids, ``unmatched`` in order of path.
+
+    All files of the cases lie in ``root``; it is empty where links and manifests may lead anywhere.
+    """
+
+    layout: str
+    cases: tuple[Case, ...]
+    unmatched: tuple[Unmatched, ...] = ()
+    root: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one layout makes of a tree, before the files left over are accounted for.
+
+    ``reasons`` says of files (relative to the root) why they are in no case. ``own`` names the files the
+    layout itself consists of (``dataset.json``, sidecars): they are neither cases nor unmatched.
+    """
+
+    cases: list[Case] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)

@@ -93,7 +93,7 @@ def cluster_settings(spec: ClusterSpec, silence: float) -> dict[str, Any]:
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
-        "distributed.admin.low-level-log-length": 100,  # whole messages, with the plans in them
+        "distributed.admin.low-level-log-length": 100,  # whole messages, with the tasks in them
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.diagnostics.nvml": False,
         "distributed.comm.timeouts.connect": "15 seconds",
@@ -137,13 +137,8 @@ def tls_security(tls: Tls | None) -> Security:
     """
     if tls is None:
         return Security(require_encryption=False)
-    files = _existing_files(tls)
-    pairs = {
-        f"tls_{role}_{part}": files[part]
-        for role in ("client", "scheduler", "worker")
-        for part in ("cert", "key")
-    }
-    return Security(require_encryption=True, tls_ca_file=files["ca"], **pairs)
+    with dask.config.set(_tls_settings(tls)):
+        return Security()
 
 
 def own_tls(spec: ClusterSpec, folder: Path) -> ClusterSpec:
