@@ -29,25 +29,6 @@ from gpuprep.config.file import load_config
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
 
-OnlyOption = Annotated[
-    list[str] | None,
-    typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
-]
-OnlyFromOption = Annotated[
-    Path | None,
-    typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
-]
-MetricsOption = Annotated[
-    Path | None,
-    typer.Option(help="Keep Prometheus' text file here, for node_exporter's textfile collector."),
-]
-MetricsPortOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
-    ),
-]
-
 app = typer.Typer()
 
 
@@ -60,8 +41,7 @@ def run(
     backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
     scheduler: Annotated[
-        str | None,
-        typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
+        str | None, typer.Option(help="local, serial, tls://host:port or a scheduler file (.json).")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
     dry_run: Annotated[
@@ -72,13 +52,29 @@ def run(
         bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")] = False,
-    only: OnlyOption = None,
-    only_from: OnlyFromOption = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
+    ] = None,
+    only_from: Annotated[
+        Path | None,
+        typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only the cases that failed the last time.")
     ] = False,
-    metrics: MetricsOption = None,
-    metrics_port: MetricsPortOption = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep Prometheus' text file here, for node_exporter's textfile collector."
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
+        ),
+    ] = None,
 ) -> None:
     """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
     from gpuprep.cli.progress import ProgressView
@@ -186,6 +182,6 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
     out.print(
         f"layout {preview.layout}: {len(preview.projections)} cases to do, "
         f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
-        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed",
+        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed"
     )
     raise typer.Exit(1 if preview.refused else 0)

@@ -68,7 +68,7 @@ class DaskExecutor:
 
     @property
     def window(self) -> int:
-        slots = self._roster.slots
+        slots = sum(self._roster.admitted.values())
         return slots + max(_LEAST_AHEAD, slots // 4)
 
     @property

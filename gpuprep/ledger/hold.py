@@ -28,7 +28,7 @@ from gpuprep.store.layout import (
     STAGING_FOLDER,
     STATUS_FILE,
 )
-from gpuprep.store.objects.claims import Claim, Lease
+from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
 from gpuprep.store.places import ObjectPath, Place, to_place
 from gpuprep.values.errors import RunStopped, UsageError
@@ -142,7 +142,7 @@ def hold(output: str | Place) -> Iterator[Hold]:
         )
     with scratch_folder("gpuprep-hold-") as folder:
         held = Hold(folder, place, claim)
-        with Lease(claim, _RENEWED_EVERY, held.keep):
+        with renewed(claim, _RENEWED_EVERY, held.keep):
             held.fetch()
             try:
                 yield held

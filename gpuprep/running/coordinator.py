@@ -72,9 +72,7 @@ def run(
     """
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
     found = discover(
-        Path(input),
-        layout=parsed.input.layout,
-        follow_symlinks=parsed.input.follow_symlinks,
+        Path(input), layout=parsed.input.layout, follow_symlinks=parsed.input.follow_symlinks
     )
     cohort = found.cases[:limit]
     if not cohort:

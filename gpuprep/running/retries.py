@@ -81,13 +81,12 @@ class Retries:
         times = self._failed[task.kind, task.case.id, failure.retry]
         if failure.retry == "crash":
             overdue = failure.code == FailureCode.WORKER_DIED and self._was_overdue(task)
-            overdue = overdue or failure.code == FailureCode.DEADLINE
-            return replace(
-                failure,
-                code=FailureCode.DEADLINE if overdue else FailureCode.POISON,
-                message=self._deadline() if overdue else f"{failure.message} ({times} times)",
-                advice="raise run.deadline, or leave the case out" if overdue else _POISON,
-            )
+            if overdue or failure.code == FailureCode.DEADLINE:
+                message = f"the case was not done within {self._run.deadline:g} s (run.deadline)"
+                advice = "raise run.deadline, or leave the case out"
+                return replace(failure, code=FailureCode.DEADLINE, message=message, advice=advice)
+            message = f"{failure.message} ({times} times)"
+            return replace(failure, code=FailureCode.POISON, message=message, advice=_POISON)
         if times > 1:
             return replace(failure, message=f"{failure.message} ({times} attempts)")
         return failure
@@ -101,9 +100,6 @@ class Retries:
         """Whether the worker said so before it killed itself."""
         overdue = (task.kind, task.case.id, "deadline")
         return any(_names(line) == overdue for line in read_lines(self._path))
-
-    def _deadline(self) -> str:
-        return f"the case was not done within {self._run.deadline:g} s (run.deadline)"
 
 
 def _names(line: dict[str, object]) -> tuple[str, str, str]:

@@ -104,10 +104,7 @@ class Workforce:
 
         if self.cluster.kind == "local":
             return LocalProcesses(
-                self.silence,
-                self.workers,
-                per_worker=self.per_worker,
-                devices=self.backend.devices,
+                self.silence, self.workers, per_worker=self.per_worker, devices=self.backend.devices
             )
         kinds: dict[str, type[Cluster]] = {
             "existing": ExistingScheduler,

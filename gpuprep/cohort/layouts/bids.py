@@ -56,7 +56,9 @@ def find(tree: Tree) -> Outcome | None:
     if not images:
         return None
     outcome = Outcome(own=_own_files(tree, images))
-    people = _participants(tree)
+    people = {}
+    if _PARTICIPANTS in tree.known:
+        people = attributes_by(Path(tree.path(_PARTICIPANTS)), "participant_id")
     groups = _grouped(images)
     labels = _owned(outcome, groups, [one for one in named if one.suffix in _LABELS])
     for key, channels in groups.items():
@@ -126,7 +128,8 @@ def _label_sources(outcome: Outcome, tree: Tree, labels: list[_Named]) -> tuple[
         return (tree.label(labels[0].file),)
     by_name: dict[str, list[_Named]] = {}
     for label in labels:
-        by_name.setdefault(_label_name(label), []).append(label)
+        named = label.entities.get("label") or label.entities.get("desc") or label.suffix
+        by_name.setdefault(case_id(named), []).append(label)
     for same in by_name.values():
         if len(same) > 1:
             reason = f"one of {len(same)} label maps of one name; {MANIFEST_ADVICE}"
@@ -143,11 +146,6 @@ def _belongs(label: _Named, image: _Named) -> bool:
         return False
     told = {key: value for key, value in label.entities.items() if key not in _LABEL_ENTITIES}
     return all(image.entities.get(key) == value for key, value in told.items())
-
-
-def _label_name(label: _Named) -> str:
-    told = label.entities.get("label") or label.entities.get("desc") or label.suffix
-    return case_id(told)
 
 
 def _explain_others(outcome: Outcome, named: list[_Named]) -> None:
@@ -167,12 +165,6 @@ def _own_files(tree: Tree, images: list[_Named]) -> set[str]:
     """The files that describe the dataset, and the sidecars of its images."""
     sidecars = {f"{split_path(one.file)[0]}/{one.stem}.json" for one in images}
     return {file for file in tree.files if file in sidecars or _OWN.fullmatch(file)}
-
-
-def _participants(tree: Tree) -> dict[str, _Entities]:
-    if _PARTICIPANTS not in tree.known:
-        return {}
-    return attributes_by(Path(tree.path(_PARTICIPANTS)), "participant_id")
 
 
 def _attributes(image: _Named, people: dict[str, _Entities]) -> _Entities:

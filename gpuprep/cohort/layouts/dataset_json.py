@@ -55,12 +55,7 @@ class Description:
         return {value: "+".join(names[value]) for value in sorted(names)}
 
     def case(
-        self,
-        tree: Tree,
-        name: str,
-        files: list[str],
-        label: str | None,
-        attributes: dict[str, str],
+        self, tree: Tree, name: str, files: list[str], label: str | None, attributes: dict[str, str]
     ) -> Case:
         """A case of these files; channels and label values are called as it is described."""
         channels = self.channel_names
@@ -92,15 +87,11 @@ def describe(tree: Tree) -> Description | None:
         raise UsageError(
             f"{tree.root} holds {len(found)} datasets ({', '.join(found[:4])}); give one of them"
         )
-    return Description(found[0], read_object(Path(tree.path(found[0]))))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; UsageError where there is none."""
-    fields = read_json(path)
+    path = tree.path(found[0])
+    fields = read_json(Path(path))
     if not isinstance(fields, dict):
         raise UsageError(f"{path} holds a JSON {type(fields).__name__}, not an object")
-    return fields
+    return Description(found[0], fields)
 
 
 def read_json(path: Path) -> Any:

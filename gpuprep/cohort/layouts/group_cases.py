@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gpuprep.cohort.layouts.groups import Group, Member
 from gpuprep.cohort.layouts.naming import path_id
 from gpuprep.cohort.layouts.tree import Outcome, Tree
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.case import Case, LabelSource
 
 Names = tuple[str, ...]
 
@@ -28,7 +28,11 @@ def add_group(outcome: Outcome, tree: Tree, group: Group, case_id: str) -> None:
     """
     if group.images and (group.is_channels or len(group.images) == 1):
         labels = _choose_labels(outcome, tree, group, group.labels)
-        outcome.cases.append(Case(case_id, _channels(tree, group), labels))
+        images = group.images
+        if group.is_channels:
+            images = sorted(images, key=lambda member: member.role.rank)
+        channels = tuple(tree.source(image.file, _channel_name(image)) for image in images)
+        outcome.cases.append(Case(case_id, channels, labels))
         return
     taken: set[str] = set()
     for image in group.images:
@@ -50,13 +54,6 @@ def explain_lone_labels(outcome: Outcome, tree: Tree) -> None:
                 paired = f"label map that this layout leaves aside; {MANIFEST_ADVICE}"
                 reason = paired if group.is_pair else _no_image(label.role.prefix, group)
                 outcome.reasons[label.file] = reason
-
-
-def _channels(tree: Tree, group: Group) -> tuple[Source, ...]:
-    images = group.images
-    if group.is_channels:
-        images = sorted(images, key=lambda member: member.role.rank)
-    return tuple(tree.source(image.file, _channel_name(image)) for image in images)
 
 
 def _channel_name(image: Member) -> str:

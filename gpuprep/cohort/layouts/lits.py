@@ -40,8 +40,9 @@ def find(tree: Tree) -> Outcome | None:
     for image in images:
         chosen = _label_of(image, labels.get(image.key, []))
         sources = (tree.label(chosen.file),) if chosen else ()
-        stem = stem_of(image.file)
-        outcome.cases.append(Case(case_id(stem), (tree.source(image.file),), sources))
+        outcome.cases.append(
+            Case(case_id(stem_of(image.file)), (tree.source(image.file),), sources)
+        )
     _explain_labels(outcome, labels, {image.key for image in images})
     return outcome
 

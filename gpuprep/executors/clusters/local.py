@@ -69,14 +69,11 @@ class LocalProcesses(Cluster):
 
     def close(self, *, kill: bool) -> None:
         if kill:  # closing politely would wait for tasks
-            self._kill_workers()
+            for nanny in self._cluster.workers.values():
+                self._cluster.loop.add_callback(nanny.close_gracefully)  # it starts no other one
+                with suppress(ProcessLookupError, TypeError):
+                    os.kill(nanny.pid, signal.SIGKILL)
         super().close(kill=kill)
-
-    def _kill_workers(self) -> None:
-        for nanny in self._cluster.workers.values():
-            self._cluster.loop.add_callback(nanny.close_gracefully)  # it starts no other one
-            with suppress(ProcessLookupError, TypeError):
-                os.kill(nanny.pid, signal.SIGKILL)
 
 
 _prepare = spawn.get_preparation_data
