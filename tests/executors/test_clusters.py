@@ -158,7 +158,7 @@ def test_fit_workers_are_admitted_with_all_their_slots(spec, terms):
         found = Roster(client, terms, lambda event: None)
         tokens = list(Path(terms.output).iterdir())
         found.close()
-    assert found.slots == 4
+    assert sum(found.admitted.values()) == 4
     assert len(tokens) == 1
     assert not list(Path(terms.output).iterdir())
 
@@ -215,14 +215,14 @@ def test_workers_that_come_and_go_are_counted(scheduler, spec, terms, monkeypatc
     monkeypatch.setattr(roster, "_EVERY_SECONDS", 0.0)
     with joined(spec) as client:
         found = Roster(client, terms, lambda event: None)
-        assert found.slots == 4
+        assert sum(found.admitted.values()) == 4
         try:
             for number in (3, 1, 2):
                 scheduler.scale(number)
                 deadline = time.monotonic() + 30
-                while found.slots != 2 * number and time.monotonic() < deadline:
+                while sum(found.admitted.values()) != 2 * number and time.monotonic() < deadline:
                     found.refresh()
-                assert found.slots == 2 * number
+                assert sum(found.admitted.values()) == 2 * number
         finally:
             scheduler.scale(2)
             scheduler.sync(scheduler._correct_state)
