@@ -12,20 +12,19 @@ from gpuprep.cli.terminal import (
     ConfigOption,
     JsonOption,
     SetOption,
-    VerboseOption,
+    command,
     err,
     one_of,
     out,
     print_json,
 )
+from gpuprep.config.file import load_config
 from gpuprep.values.errors import UsageError
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to an application."""
-    app.command()(bench)
+app = typer.Typer()
 
 
+@command(app)
 def bench(
     input: Annotated[
         Path | None, typer.Argument(help="A cohort to measure; without it, one is generated.")
@@ -44,7 +43,6 @@ def bench(
     ] = Path(),
     keep: Annotated[bool, typer.Option("--keep", help="Keep the cohorts that were made.")] = False,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Measure whole runs: cases/s, MB/s, seconds per stage, memory, for several worker counts.
 
@@ -54,7 +52,6 @@ def bench(
     the whole cohort.
     """
     from gpuprep.cli.throughput import bench_folder, measure_runs, save_trace, write_cohort
-    from gpuprep.config.file import load_config
 
     parsed = load_config(config, overrides or ())
     counts = _numbers("workers", workers)
@@ -68,9 +65,9 @@ def bench(
         runs = []
         for measured in rounds:
             runs.append(measured)
-            err.print(f"measured: {_workers(measured.workers)}", highlight=False)
+            err.print(f"measured: {_workers(measured.workers)}")
         if keep:
-            err.print(f"kept: {folder}", highlight=False)
+            err.print(f"kept: {folder}")
     if trace is not None:
         save_trace(runs, trace)
     if as_json:

@@ -1,4 +1,4 @@
-"""The commands about single cases: inspect, export, demo. Parse, call, print; the work is done elsewhere."""
+"""The commands about stored cases, and the demo. Parse, call, print; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import ConfigOption, JsonOption, SetOption, VerboseOption, out, print_json
+from gpuprep.cli.terminal import ConfigOption, JsonOption, SetOption, command, out, print_json
+from gpuprep.config.file import load_config
+
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to an application."""
-    for command in (inspect, export, convert, index, demo):
-        app.command()(command)
-
-
+@command(app)
 def inspect(
     path: Annotated[Path, typer.Argument(help="File, DICOM folder, stored case or OUTPUT/case.")],
     config: ConfigOption = None,
@@ -25,10 +23,8 @@ def inspect(
     label: Annotated[str | None, typer.Option(help="Label map to draw; else the first.")] = None,
     channel: Annotated[int, typer.Option(help="Channel to draw, from 0.", min=0)] = 0,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Say everything about an input or a stored case: grid, values, labels, findings, provenance."""
-    from gpuprep.config.file import load_config
     from gpuprep.viewing import inspect_path
     from gpuprep.viewing.page import draw, page
     from gpuprep.viewing.picture import save_picture
@@ -43,10 +39,11 @@ def inspect(
         out.print(page(found))
         if png is not None:
             told = escape(str(png)) if drawn else "none, the voxels cannot be read"
-            out.print(f"picture: {told}", highlight=False)
+            out.print(f"picture: {told}")
     raise typer.Exit(1 if found.failure else 0)
 
 
+@command(app)
 def export(
     output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
     case: Annotated[str, typer.Argument(help="Case id.")],
@@ -73,7 +70,6 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Write a stored array, or a prediction on its grid, to a file that every medical viewer opens."""
     from functools import partial
@@ -100,11 +96,11 @@ def export(
         print_json(written.to_json())
         return
     out.print(
-        f"[green]written[/] {escape(str(file))}: {written.geometry.describe()}, {written.dtype}",
-        highlight=False,
+        f"[green]written[/] {escape(str(file))}: {written.geometry.describe()}, {written.dtype}"
     )
 
 
+@command(app)
 def convert(
     output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
     folder: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
@@ -117,7 +113,6 @@ def convert(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Label map, where cases have several.")] = None,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Write a cohort, on its own grids, as other training software wants it."""
     from gpuprep.export import convert_cohort
@@ -126,15 +121,13 @@ def convert(
     if as_json:
         print_json(written.to_json())
         return
-    out.print(
-        f"[green]written[/] {escape(str(folder))}: {len(written.cases)} cases", highlight=False
-    )
+    out.print(f"[green]written[/] {escape(str(folder))}: {len(written.cases)} cases")
 
 
+@command(app)
 def index(
     output: Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")],
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Make the list of cases, manifest.jsonl, anew from the cases that are there."""
     from gpuprep.ledger.index import rebuild_manifest
@@ -144,14 +137,14 @@ def index(
         print_json({"cases": number, "broken": list(broken)})
     else:
         for case in broken:
-            out.print(f"[red]damaged[/] {escape(case)}: not listed", highlight=False)
-        out.print(f"{number} cases listed", highlight=False)
+            out.print(f"[red]damaged[/] {escape(case)}: not listed")
+        out.print(f"{number} cases listed")
     raise typer.Exit(1 if broken else 0)
 
 
+@command(app)
 def demo(
     folder: Annotated[Path, typer.Argument(help="Folder to make; run again to resume.")],
-    verbose: VerboseOption = False,
 ) -> None:
     """Make a small cohort of real volumes from installed packages, run it, say what to look at."""
     from gpuprep.cli.demo import run_demo

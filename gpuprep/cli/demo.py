@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpuprep.cli.progress import ProgressView
+from gpuprep.cli.terminal import describe_grid
 from gpuprep.config.file import load_config
 from gpuprep.export import whole_file, write_volume
 from gpuprep.host.resources import available_cores
@@ -182,37 +183,31 @@ def _copy_slice(name: str, target: Path) -> None:
 
 
 def _heading(console: Console, text: str) -> None:
-    console.print(f"\n[bold]{escape(text)}[/]", highlight=False)
+    console.print(f"\n[bold]{escape(text)}[/]")
 
 
 def _show_input(console: Console, manifest: Path) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    for line in manifest.read_text("utf-8").splitlines():
-        cells = [escape(cell) for cell in line.split(",")]
-        table.add_row(*cells) if table.columns else _add_columns(table, *cells)
+    heads, *rows = (line.split(",") for line in manifest.read_text("utf-8").splitlines())
+    table = _table(*heads)
+    for cells in rows:
+        table.add_row(*map(escape, cells))
     console.print(table)
 
 
-def _add_columns(table: Table, *heads: str) -> None:
-    for head in heads:
-        table.add_column(head)
+def _table(*heads: str) -> Table:
+    return Table(*heads, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
 
 
 def _show_cases(console: Console, output: Path) -> None:
     """What became of every case: grids in voxels and mm, bytes, findings."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    _add_columns(table, "case", "source x×y×z (mm)", "stored x×y×z (mm)", "stored", "findings")
+    table = _table("case", "source x×y×z (mm)", "stored x×y×z (mm)", "stored", "findings")
     for case in open_cohort(output).values():
         source = Geometry.from_json(case.record["geometry"]["source"])
         size = sum(seal["size"] for seal in case.record["files"].values())
         codes = " ".join(sorted({finding.code for finding in case.findings})) or "none"
-        table.add_row(case.id, _grid(source), _grid(case.geometry), human_bytes(size), codes)
+        grids = describe_grid(source), describe_grid(case.geometry)
+        table.add_row(case.id, *grids, human_bytes(size), codes)
     console.print(table)
-
-
-def _grid(geometry: Geometry) -> str:
-    size = "×".join(str(n) for n in geometry.size)
-    return f"{size} ({'×'.join(f'{s:.3g}' for s in geometry.spacing)})"
 
 
 def _explain(console: Console, failure: CaseFailed) -> None:
@@ -235,7 +230,7 @@ def _show_result(console: Console, folder: Path, output: Path) -> None:
     picture = folder / f"{BRAIN}.png"
     save_picture(draw(inspect_path(output / BRAIN, load_config(None))), picture)
     case = open_cohort(output)[BRAIN]
-    console.print(f"a picture to look at: {picture}", highlight=False)
+    console.print(f"a picture to look at: {picture}")
     _read_patch(console, output, case)
     _heading(console, "Try next")
     for line in (
@@ -243,7 +238,7 @@ def _show_result(console: Console, folder: Path, output: Path) -> None:
         f"gpuprep export {output} {BRAIN} {folder / 'tissue.nii.gz'} --label segmentation --native",
         f"gpuprep verify {output} --full",
     ):
-        console.print(f"   {line}", highlight=False)
+        console.print(f"   {line}")
 
 
 def _read_patch(console: Console, output: Path, case: StoredCase) -> None:
@@ -260,6 +255,5 @@ def _read_patch(console: Console, output: Path, case: StoredCase) -> None:
         f">>> patch = cohort[{BRAIN!r}].image[{text}]\n"
         f"shape {patch.shape}, {patch.dtype}, mean {patch.mean(dtype=np.float64):.4f}, "
         f"read in {spent:.1f} ms",
-        highlight=False,
         markup=False,
     )

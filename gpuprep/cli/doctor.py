@@ -7,16 +7,22 @@ import platform
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import typer
+from rich.markup import escape
+
+from gpuprep.cli.terminal import JsonOption, command, out, print_json
 from gpuprep.device.link import Link
 from gpuprep.host.backend import cupy_missing
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.values.errors import GpuprepError
 from gpuprep.values.units import human_bytes
 from gpuprep.values.version import __version__
+
+app = typer.Typer()
 
 _TOLERANCE = 2e-6
 _NEEDED = ("numpy", "SimpleITK", "nibabel", "pydicom", "isal", "zarr", "numcodecs", "distributed")
@@ -29,6 +35,19 @@ class Check:
     name: str
     state: Literal["ok", "note", "bad"]
     text: str
+
+
+@command(app)
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what is installed, what will be used and what is missing."""
+    checks = examine()
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        mark = {"ok": "[green]ok[/]  ", "note": "[yellow]note[/]", "bad": "[red]bad[/] "}
+        for check in checks:
+            out.print(f"{mark[check.state]} {check.name}: {escape(check.text)}")
+    raise typer.Exit(1 if any(check.state == "bad" for check in checks) else 0)
 
 
 def examine() -> list[Check]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import JsonOption, VerboseOption, out, print_json
+from gpuprep.cli.terminal import JsonOption, command, out, print_json
 from gpuprep.ledger.failures import FailureGroup, group_failures
 
 _SHOWN_CASES = 5
@@ -16,19 +16,16 @@ _SHOWN_CASES = 5
 OutputArgument = Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to an application."""
-    for command in (status, failures, verify):
-        app.command()(command)
+app = typer.Typer()
 
 
+@command(app)
 def status(
     output: OutputArgument,
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it anew every second, until the run ends.")
     ] = False,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Say how the last run on OUTPUT stands, and what to do next.
 
@@ -43,10 +40,11 @@ def status(
     if as_json:
         print_json({**state.to_json(), "exit_code": state.exit_code})
     elif not watch:
-        out.print(status_page(output, state), highlight=False)
+        out.print(status_page(output, state))
     raise typer.Exit(state.exit_code)
 
 
+@command(app)
 def failures(
     output: OutputArgument,
     code: Annotated[str | None, typer.Option(help="Only failures with this code.")] = None,
@@ -54,7 +52,6 @@ def failures(
         bool, typer.Option("--ids", help="Print case ids only, one a line, for --only-from.")
     ] = False,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """List what failed, grouped by reason, with the command that retries just those cases.
 
@@ -71,7 +68,7 @@ def failures(
         for group in groups:
             _print_group(group)
         if not groups:
-            out.print("nothing failed", highlight=False)
+            out.print("nothing failed")
     raise typer.Exit(1 if groups else 0)
 
 
@@ -87,14 +84,14 @@ def _print_group(group: FailureGroup) -> None:
         f"     try: {escape(group.advice)}" if group.advice else "",
         f"     then: {escape(group.retry)}",
     ]
-    out.print("\n".join(line for line in lines if line), highlight=False)
+    out.print("\n".join(line for line in lines if line))
 
 
+@command(app)
 def verify(
     output: OutputArgument,
     full: Annotated[bool, typer.Option("--full", help="Check every checksum.")] = False,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Check every case against its record: sizes, and with --full every checksum."""
     from gpuprep.store.reader import open_cohort
@@ -107,9 +104,7 @@ def verify(
         print_json({"cases": len(cases), "problems": [entry.to_json() for entry in problems]})
     else:
         for problem in problems:
-            out.print(f"[red]damaged[/] {escape(str(problem))}", highlight=False)
+            out.print(f"[red]damaged[/] {escape(str(problem))}")
         checked = "every checksum" if full else "sizes"
-        out.print(
-            f"{len(cases)} cases checked ({checked}): {len(problems)} problems", highlight=False
-        )
+        out.print(f"{len(cases)} cases checked ({checked}): {len(problems)} problems")
     raise typer.Exit(1 if problems else 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
@@ -44,12 +43,7 @@ class ProgressView:
     def __enter__(self) -> ProgressView:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -60,14 +54,14 @@ class ProgressView:
             case CaseDone():
                 self._advance(event.bytes_in)
                 if not event.skipped and not self._live and self._total <= _EVERY_CASE:
-                    self._console.print(self._done_line(event), highlight=False)
+                    self._console.print(self._done_line(event))
             case CaseFailed():
                 self._advance(0)
-                self._console.print(_failed_line(event, verbose=self._verbose), highlight=False)
+                self._console.print(_failed_line(event, verbose=self._verbose))
             case Notice():
-                self._console.print(f"[yellow]note[/] {escape(event.message)}", highlight=False)
+                self._console.print(f"[yellow]note[/] {escape(event.message)}")
                 for path in event.paths[:_SHOWN_PATHS]:
-                    self._console.print(f"     {escape(path)}", highlight=False)
+                    self._console.print(f"     {escape(path)}")
                 if len(event.paths) > _SHOWN_PATHS:
                     self._console.print(f"     … and {len(event.paths) - _SHOWN_PATHS} more")
             case RunFinished():
@@ -78,21 +72,20 @@ class ProgressView:
             self._bar.stop()
         for reason, cases in event.fallbacks.items():
             text = f"NumPy did (parts of) {cases} case{'s' * (cases > 1)}: {reason}"
-            self._console.print(f"[yellow]note[/] {escape(text)}", highlight=False)
+            self._console.print(f"[yellow]note[/] {escape(text)}")
         for line in breakdown_lines(break_down(event)):
-            self._console.print(line, highlight=False)
-        self._console.print(summary_line(event), highlight=False)
+            self._console.print(line)
+        self._console.print(summary_line(event))
 
     def _start(self, event: RunStarted) -> None:
         self._total = event.cases
         self._started = time.monotonic()
         workers = f"{event.workers} worker{'s' if event.workers > 1 else ''}"
         self._console.print(
-            f"{event.cases} case{'s' if event.cases != 1 else ''}, {workers}, backend {event.backend}",
-            highlight=False,
+            f"{event.cases} case{'s' if event.cases != 1 else ''}, {workers}, backend {event.backend}"
         )
         if event.note:
-            self._console.print(f"[yellow]note[/] {escape(event.note)}", highlight=False)
+            self._console.print(f"[yellow]note[/] {escape(event.note)}")
         if self._live:
             self._bar = Progress(
                 TextColumn("[bold]cases"),
@@ -120,7 +113,7 @@ class ProgressView:
             self._said = time.monotonic()
             left = (self._total - self._seen) * seconds / self._seen
             line = f"{self._seen}/{self._total} cases, {rate}, about {left:.0f} s left"
-            self._console.print(line, highlight=False)
+            self._console.print(line)
 
     def _done_line(self, event: CaseDone) -> str:
         found = f"  [yellow]{' '.join(sorted(set(event.findings)))}[/]" if event.findings else ""

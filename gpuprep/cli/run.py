@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,44 +17,22 @@ from gpuprep.cli.terminal import (
     ConfigOption,
     JsonOption,
     SetOption,
-    VerboseOption,
+    command,
+    describe_grid,
     err,
     one_of,
     out,
     print_json,
     session,
 )
+from gpuprep.config.file import load_config
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
 
-OnlyOption = Annotated[
-    list[str] | None,
-    typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
-]
-OnlyFromOption = Annotated[
-    Path | None,
-    typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
-]
+app = typer.Typer()
 
 
-MetricsOption = Annotated[
-    Path | None,
-    typer.Option(help="Keep Prometheus' text file here, for node_exporter's textfile collector."),
-]
-MetricsPortOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
-    ),
-]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to an application."""
-    for command in (run, plan):
-        app.command()(command)
-
-
+@command(app)
 def run(
     input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
     output: Annotated[str, typer.Argument(help="Folder or s3:// URL of the cohort to make.")],
@@ -63,8 +41,7 @@ def run(
     backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
     workers: Annotated[int | None, typer.Option(help="Worker processes.")] = None,
     scheduler: Annotated[
-        str | None,
-        typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
+        str | None, typer.Option(help="local, serial, tls://host:port or a scheduler file (.json).")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
     dry_run: Annotated[
@@ -75,18 +52,32 @@ def run(
         bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")] = False,
-    only: OnlyOption = None,
-    only_from: OnlyFromOption = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
+    ] = None,
+    only_from: Annotated[
+        Path | None,
+        typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only the cases that failed the last time.")
     ] = False,
-    metrics: MetricsOption = None,
-    metrics_port: MetricsPortOption = None,
-    verbose: VerboseOption = False,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep Prometheus' text file here, for node_exporter's textfile collector."
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Answer http://127.0.0.1:PORT/metrics; 0 takes a free one.", min=0, max=65535
+        ),
+    ] = None,
 ) -> None:
     """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
     from gpuprep.cli.progress import ProgressView
-    from gpuprep.config.file import load_config
     from gpuprep.running.coordinator import run as run_cohort
 
     parsed = load_config(config, overrides or ())
@@ -116,28 +107,26 @@ def run(
         print_json(report.to_json())
     elif report.failures:
         again = f"gpuprep failures {shlex.quote(output)}"
-        out.print(f"reasons, and how to retry: {escape(again)}", highlight=False)
+        out.print(f"reasons, and how to retry: {escape(again)}")
     raise typer.Exit(report.exit_code)
 
 
+@command(app)
 def plan(
     input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
     config: ConfigOption = None,
     overrides: SetOption = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
     as_json: JsonOption = False,
-    verbose: VerboseOption = False,
 ) -> None:
     """Show what a run would do: cases, grids, bytes, refusals. Nothing is written."""
-    from gpuprep.config.file import load_config
-
     _plan(input, load_config(config, overrides or ()), limit, as_json=as_json)
 
 
 @contextmanager
 def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
     """The listeners of --metrics and --metrics-port."""
-    from gpuprep.ledger.metrics import Metrics, MetricsFile, MetricsServer
+    from gpuprep.ledger.metrics import Metrics, MetricsFile, served
 
     counters = Metrics()
     listeners: list[Listener] = [counters] if path or port is not None else []
@@ -146,8 +135,8 @@ def _published(path: Path | None, port: int | None) -> Iterator[list[Listener]]:
     if port is None:
         yield listeners
         return
-    with closing(MetricsServer(counters, port)) as server:
-        err.print(f"metrics: http://127.0.0.1:{server.port}/metrics", highlight=False)
+    with served(counters, port) as own_port:
+        err.print(f"metrics: http://127.0.0.1:{own_port}/metrics")
         yield listeners
 
 
@@ -177,8 +166,8 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
     for row in preview.projections:
         table.add_row(
             escape(row.case_id),
-            _grid(row.source),
-            _grid(row.output),
+            describe_grid(row.source),
+            describe_grid(row.output),
             human_bytes(row.bytes_in),
             human_bytes(row.bytes_out),
             human_bytes(row.peak_bytes),
@@ -186,21 +175,13 @@ def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> Non
     out.print(table)
     for failure in preview.refused:
         out.print(
-            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}",
-            highlight=False,
+            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}"
         )
     for entry in preview.unmatched:
-        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}", highlight=False)
+        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}")
     out.print(
         f"layout {preview.layout}: {len(preview.projections)} cases to do, "
         f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
-        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed",
-        highlight=False,
+        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed"
     )
     raise typer.Exit(1 if preview.refused else 0)
-
-
-def _grid(geometry: Any) -> str:
-    size = "×".join(str(n) for n in geometry.size)
-    spacing = "×".join(f"{s:.3g}" for s in geometry.spacing)
-    return f"{size} ({spacing})"

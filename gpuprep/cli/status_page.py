@@ -114,7 +114,7 @@ def _watch_lines(output: str | Place, console: Console, state: RunState) -> RunS
     while state.state == "running":
         if time.monotonic() - said >= _PLAIN_SECONDS:
             said = time.monotonic()
-            console.print(status_line(state), highlight=False)
+            console.print(status_line(state))
         time.sleep(_REFRESH_SECONDS)
         state = read_state(output)
     console.print(status_page(output, state))

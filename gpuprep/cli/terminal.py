@@ -1,20 +1,26 @@
-"""What all commands share: the two consoles, the options that look alike everywhere, JSON on stdout."""
+"""What all commands share: how they are made, the two consoles, options, JSON on stdout."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
 from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+Work = TypeVar("Work", bound=Callable[..., None])
 
 
 @dataclass
@@ -27,17 +33,6 @@ class Session:
 
 session = Session()
 
-
-def _set_verbose(value: bool) -> bool:
-    session.verbose = session.verbose or value
-    return value
-
-
-def _set_json(value: bool) -> bool:
-    session.json = session.json or value
-    return value
-
-
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML config; without it, all defaults.")
 ]
@@ -45,19 +40,43 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one value: image.resample.spacing=[1,1,2]"),
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout.", callback=_set_json)
-]
-VerboseOption = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", help="Tracebacks with errors.", callback=_set_verbose),
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks with errors.")]
+
+
+def command(app: typer.Typer) -> Callable[[Work], Work]:
+    """Make a function a command of its name, with ``--verbose`` as its last option."""
+
+    def register(work: Work) -> Work:
+        @wraps(work)
+        def with_verbose(*, verbose: bool, **options: Any) -> None:
+            session.verbose |= verbose
+            session.json |= options.get("as_json", False)
+            work(**options)
+
+        signature = inspect.signature(work, eval_str=True)
+        last = inspect.Parameter(
+            "verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=VerboseOption
+        )
+        with_verbose.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), last]
+        )
+        app.command()(with_verbose)
+        return work
+
+    return register
 
 
 def print_json(tree: Any) -> None:
     """One JSON value on stdout, for machines."""
     text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+
+
+def describe_grid(geometry: Geometry) -> str:
+    """A grid as ``512×512×90 (0.8×0.8×2.5)``: voxels and mm along x, y and z."""
+    size = "×".join(str(n) for n in geometry.size)
+    return f"{size} ({'×'.join(f'{s:.3g}' for s in geometry.spacing)})"
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Discovery: which cases lie under a folder, by the layouts people keep cohorts in.
+"""Discovery: which cases lie under a folder, by the layouts people keep cohorts in; and a choice of them.
 
 No image is opened. Every file ends up in a case, in the layout's own files, or in the list of unmatched
 files with a reason; nothing is dropped in silence.
@@ -6,17 +6,17 @@ files with a reason; nothing is dropped in silence.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.cohort.layouts.dicom import find as find_dicom
-from gpuprep.cohort.layouts.found import Found, Outcome, Unmatched
-from gpuprep.cohort.layouts.listing import list_tree
 from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from gpuprep.cohort.layouts.manifest import read_manifest
 from gpuprep.cohort.layouts.msd import find_described
@@ -27,14 +27,15 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
-from gpuprep.cohort.layouts.tree import Tree, has_dicom_magic
+from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dicom_magic, list_tree
 from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key
 from gpuprep.values.errors import UsageError
 
-__all__ = ["Found", "Unmatched", "discover"]
+__all__ = ["Found", "Unmatched", "discover", "select"]
 
 _MOST_TOLD = 5
+_GLOB = frozenset("*?[")
 
 
 def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False) -> Found:
@@ -92,7 +93,8 @@ def _discover_file(file: Path, layout: str, *, follow_symlinks: bool) -> Found:
         return Found("plain", (Case(path_id("", stem), (Source(str(file)),)),))
     if looks_like_dicom(file.name) or has_dicom_magic(str(file)):
         return _series_of(file)
-    raise UsageError(f"{file} is no volume, DICOM file or manifest; {_known_formats()}")
+    known = f"{LOOKS_FOR['plain']}, {LOOKS_FOR['dicom']} and {LOOKS_FOR[MANIFEST]}"
+    raise UsageError(f"{file} is no volume, DICOM file or manifest; known are {known}")
 
 
 def _series_of(file: Path) -> Found:
@@ -143,7 +145,7 @@ def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
     """Cases in natural order of their ids; UsageError where two have one id."""
     ordered = tuple(sorted(cases, key=lambda case: natural_key(case.id)))
     repeated = [
-        f"{first.id!r} for both {_first_file(first)} and {_first_file(second)}"
+        f"{first.id!r} for both {first.files[0]} and {second.files[0]}"
         for first, second in itertools.pairwise(ordered)
         if first.id == second.id
     ]
@@ -154,10 +156,6 @@ def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
             advice="rename one of each, or give ids in a manifest",
         )
     return ordered
-
-
-def _first_file(case: Case) -> str:
-    return case.files[0]
 
 
 def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
@@ -174,5 +172,25 @@ def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
     return f"no cohort found in {tree.root}. Looked for {wanted}. Found {told}"
 
 
-def _known_formats() -> str:
-    return f"known are {LOOKS_FOR['plain']}, {LOOKS_FOR['dicom']} and {LOOKS_FOR[MANIFEST]}"
+def select(cases: Sequence[Case], only: Iterable[str]) -> tuple[Case, ...]:
+    """The cases with one of these ids, or that one of these patterns (``liver_*``) takes in; in cohort order.
+
+    Raises:
+        UsageError: an id or pattern fits no case; the message names the nearest ids.
+    """
+    known = {case.id for case in cases}
+    wanted: set[str] = set()
+    for pattern in only:
+        found = {pattern} & known
+        if not found and _GLOB & set(pattern):
+            found = {case_id for case_id in known if fnmatchcase(case_id, pattern)}
+        if not found:
+            raise _no_such_case(pattern, known)
+        wanted |= found
+    return tuple(case for case in cases if case.id in wanted)
+
+
+def _no_such_case(pattern: str, known: set[str]) -> UsageError:
+    near = difflib.get_close_matches(pattern, sorted(known), 3, 0.5)
+    advice = f"did you mean {', '.join(near)}?" if near else "gpuprep plan lists the case ids"
+    return UsageError(f"no case {pattern!r} among the {len(known)} of the input", advice=advice)

@@ -16,6 +16,8 @@ from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.model import Config
 from gpuprep.values.errors import ConfigError, UsageError
 
+_MOST_BYTES = 1 << 20  # of a config file
+
 
 def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Config:
     """The config of a YAML file (or all defaults) with ``key.path=value`` overrides applied.
@@ -70,9 +72,6 @@ def choose_scheduler(cluster: ClusterSpec, scheduler: str | None) -> ClusterSpec
         return ClusterSpec.model_validate({**kept, "kind": "existing", "address": scheduler})
     except ValidationError as error:
         raise UsageError(f"--scheduler {scheduler}: {_explain(error.errors()[0])}") from None
-
-
-_MOST_BYTES = 1 << 20
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -1,1 +1,1 @@
-"""Where plans are carried out: in this process, or on Dask workers."""
+"""Where tasks are carried out: in this process, or on Dask workers."""

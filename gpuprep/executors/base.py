@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.values.events import CaseDone, CaseFailed
-
-"""The code of a case whose worker died: of it, or of another case that the worker had in hand."""
+from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,38 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop everything now; running tasks are killed where the executor can."""
+
+
+def pack(outcome: Outcome) -> str:
+    """An outcome as JSON in ASCII, without its task, which the one who unpacks it knows.
+
+    Names of files that are no UTF-8 come through, too.
+    """
+    fields = {
+        "done": asdict(outcome.done) if outcome.done else None,
+        "failed": asdict(outcome.failed) if outcome.failed else None,
+        "stop": outcome.stop,
+        "stage_seconds": outcome.stage_seconds,
+        "histograms": outcome.histograms and [each.to_json() for each in outcome.histograms],
+    }
+    return json.dumps(fields)
+
+
+def unpack(task: CaseTask, text: str) -> Outcome:
+    """What ``pack`` gave, for its task. Nothing but strings, numbers and lists is unpacked."""
+    fields = json.loads(text)
+    histograms = fields["histograms"]
+    return Outcome(
+        task,
+        done=_done(fields["done"]) if fields["done"] else None,
+        histograms=tuple(map(Histogram.from_json, histograms)) if histograms else None,
+        failed=CaseFailed(**fields["failed"]) if fields["failed"] else None,
+        stop=fields["stop"],
+        stage_seconds=tuple((name, seconds) for name, seconds in fields["stage_seconds"]),
+    )
+
+
+def _done(fields: Mapping[str, Any]) -> CaseDone:
+    lists = {name: tuple(fields[name]) for name in ("findings", "fallbacks")}
+    stages = tuple(StageSpan(**span) for span in fields["stages"])
+    return CaseDone(**{**fields, **lists, "stages": stages})

@@ -2,7 +2,8 @@
 
 At most a window of tasks is known to the scheduler, each under a key of its own: Dask blames every task
 assigned to a worker that dies, so few may be assigned. Workers on other hosts are examined when they join,
-and tasks go to those that passed. A task returns nothing: its outcome comes as a message (``messages``).
+and tasks go to those that passed. A task returns nothing: its outcome comes as a message, with the word that
+the task has ended and not by a fetch after it.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from __future__ import annotations
 import queue
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import distributed
 from dask.utils import key_split
-from distributed import Future
+from distributed import Future, get_worker
 from distributed.scheduler import KilledWorker
 
 from gpuprep.executors.admission import Terms
-from gpuprep.executors.base import Outcome
+from gpuprep.executors.base import Outcome, pack, unpack
 from gpuprep.executors.clusters.cluster import Cluster
-from gpuprep.executors.messages import perform_and_tell, unpack
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import perform_in_slot
 from gpuprep.preprocess.failure import explain
@@ -67,7 +68,7 @@ class DaskExecutor:
 
     @property
     def window(self) -> int:
-        slots = self._roster.slots
+        slots = sum(self._roster.admitted.values())
         return slots + max(_LEAST_AHEAD, slots // 4)
 
     @property
@@ -164,3 +165,17 @@ def _failure(future: Future, task: CaseTask) -> Outcome:
     message = "its worker process died (killed, or out of memory)"
     failure = CaseFailed(task.case.id, "crash", FailureCode.WORKER_DIED, message, retry="crash")
     return Outcome(task, failed=failure)
+
+
+def perform_and_tell(
+    perform: Callable[[dict[str, Any]], Outcome], fields: dict[str, Any], topic: str
+) -> None:
+    """On a worker: run a task given as JSON, and tell the topic's listener under the task's key.
+
+    The outcome goes to the scheduler on the connection on which the worker says, next, that the task is
+    finished; the scheduler passes both on in that order. So whoever hears the end of a task has its outcome,
+    also where the worker's host is cut off a moment later.
+    """
+    worker = get_worker()
+    key = worker.get_current_task()
+    worker.log_event(topic, {"key": key, "outcome": pack(perform(fields))})

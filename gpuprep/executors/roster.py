@@ -57,10 +57,6 @@ class Roster:
             raise
 
     @property
-    def slots(self) -> int:
-        return sum(self.admitted.values())
-
-    @property
     def empty_seconds(self) -> float:
         """How long there has been no worker."""
         return 0.0 if self.admitted else time.monotonic() - self._last_seen

@@ -1,7 +1,8 @@
-"""One task inside a worker: run the task, and turn whatever happens into an outcome."""
+"""One task inside a worker: run it, and turn whatever happens into an outcome."""
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 import time
@@ -21,13 +22,17 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ledger.output import load_fingerprint, load_output_config
 from gpuprep.ops.statistics import Histogram
-from gpuprep.preprocess.failure import _BRING_BACK, _MAKE_SPACE, _STOPPING, explain
+from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import InputError, RunStopped
 from gpuprep.values.events import CaseDone
+
+_BRING_BACK = "bring it back, then run the same command again; finished cases are kept"
+_MAKE_SPACE = "make space, then run the same command again; finished cases are kept"
+_STOPPING = {errno.ENOSPC: "the disk of the output is full", errno.EDQUOT: "the quota is used up"}
 
 Deadline = Callable[[CaseTask, float], AbstractContextManager[None]]
 """A block in which a task may take so many seconds."""

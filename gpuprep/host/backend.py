@@ -1,4 +1,4 @@
-"""Which array engine runs, and how much memory there is for it."""
+"""Which array engine runs, and on which devices."""
 
 from __future__ import annotations
 

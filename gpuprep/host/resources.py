@@ -1,7 +1,7 @@
-"""What a container, a batch job or a service may take of its machine: Linux control groups, of both versions.
+"""Memory and cores that this process may take: of the machine, less what control groups keep it from.
 
 A limit may be set on the process' own group or on any group around it; the smallest counts. SLURM sets
-them per job and step, Docker and Kubernetes per container, systemd per service.
+them per job and step, Docker and Kubernetes per container, systemd per service. Both versions are read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from pathlib import Path, PurePosixPath
 _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _MOST_BYTES = 1 << 60  # version 1 writes "no limit" as a number near 2⁶³
+_MEMORY_FILES = {  # by version: the limit, what is used, and the field of what the kernel may drop
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def memory_left(root: Path = _ROOT, own: Path = _OWN) -> float:
@@ -38,12 +42,6 @@ def core_quota(root: Path = _ROOT, own: Path = _OWN) -> float:
         for version, group in _groups("cpu", root, own)
     ]
     return min(quotas, default=math.inf)
-
-
-_MEMORY_FILES = {
-    2: ("memory.max", "memory.current", "inactive_file"),
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
 
 
 def _groups(controller: str, root: Path, own: Path) -> Iterator[tuple[int, Path]]:

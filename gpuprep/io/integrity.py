@@ -148,7 +148,7 @@ class ByteSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bytes.close()
         self._file.close()
 

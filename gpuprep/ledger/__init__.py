@@ -1,1 +1,1 @@
-"""What a run leaves about itself: output, state, log, failures, report, metrics, index."""
+"""What a run leaves about itself: output, hold, state, log, failures, report, metrics, index."""

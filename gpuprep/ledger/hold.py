@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuprep.host.scratch import scratch_folder
-from gpuprep.ledger.output import _unwritable
+from gpuprep.ledger.output import FINGERPRINT_FILE, unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
     ATTEMPTS_FILE,
@@ -28,14 +28,14 @@ from gpuprep.store.layout import (
     STAGING_FOLDER,
     STATUS_FILE,
 )
-from gpuprep.store.objects.claims import Claim, Lease
+from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
 from gpuprep.store.places import ObjectPath, Place, to_place
 from gpuprep.values.errors import RunStopped, UsageError
 
 _DOCUMENTS = (
     CONFIG_FILE,
-    "fingerprint.json",
+    FINGERPRINT_FILE,
     MANIFEST_FILE,
     FAILURES_FILE,
     ATTEMPTS_FILE,
@@ -142,7 +142,7 @@ def hold(output: str | Place) -> Iterator[Hold]:
         )
     with scratch_folder("gpuprep-hold-") as folder:
         held = Hold(folder, place, claim)
-        with Lease(claim, _RENEWED_EVERY, held.keep):
+        with renewed(claim, _RENEWED_EVERY, held.keep):
             held.fetch()
             try:
                 yield held
@@ -162,7 +162,7 @@ def lock(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -172,7 +172,7 @@ def lock(root: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         os.close(handle)
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
     try:
         yield
     finally:

@@ -8,9 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from prometheus_client import generate_latest, write_to_textfile
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, Event, RunFinished, RunStarted
@@ -19,25 +24,14 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _WRITE_SECONDS = 1.0
 _LOOPBACK = "127.0.0.1"
 
-_FAMILIES = {
-    "gpuprep_cases": ("gauge", "Cases of the run."),
-    "gpuprep_workers": ("gauge", "Worker processes."),
-    "gpuprep_inflight": ("gauge", "Cases handed to workers and not finished."),
-    "gpuprep_running": ("gauge", "1 while the run goes on."),
-    "gpuprep_updated_timestamp_seconds": ("gauge", "When these numbers were written."),
-    "gpuprep_items_total": ("counter", "Cases by how they ended; class is the kind of a failure."),
-    "gpuprep_bytes_total": ("counter", "Bytes of source files read and of stored files written."),
-    "gpuprep_stage_seconds_total": ("counter", "Seconds of work per stage, over all workers."),
-    "gpuprep_retries_total": ("counter", "Cases handed out once more."),
-}
 
-
-class Metrics:
-    """A listener that counts; ``text`` is what Prometheus reads."""
+class Metrics(Collector):
+    """A listener that counts, and what Prometheus' own functions write out."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: defaultdict[str, float] = defaultdict(float)
+        self._values: defaultdict[tuple[str, ...], float] = defaultdict(float)
+        """By the name of a family and the values of its labels."""
         self._inflight: set[str] = set()
 
     def __call__(self, event: Event) -> None:
@@ -48,40 +42,59 @@ class Metrics:
         values = self._values
         match event:
             case RunStarted():
-                values["gpuprep_cases"] = event.cases
-                values["gpuprep_workers"] = event.workers
-                values["gpuprep_running"] = 1
+                values["gpuprep_cases",] = event.cases
+                values["gpuprep_workers",] = event.workers
+                values["gpuprep_running",] = 1
             case CaseStarted():
                 self._inflight.add(event.case_id)
-                values["gpuprep_retries_total"] += event.attempt > 1
+                values["gpuprep_retries",] += event.attempt > 1
             case CaseDone():
                 self._inflight.discard(event.case_id)
-                state = "skipped" if event.skipped else "done"
-                values[f'gpuprep_items_total{{state="{state}",class=""}}'] += 1
-                values['gpuprep_bytes_total{dir="in"}'] += event.bytes_in
-                values['gpuprep_bytes_total{dir="out"}'] += event.bytes_out
+                values["gpuprep_items", "skipped" if event.skipped else "done", ""] += 1
+                values["gpuprep_bytes", "in"] += event.bytes_in
+                values["gpuprep_bytes", "out"] += event.bytes_out
                 for span in event.stages:
-                    name = f'gpuprep_stage_seconds_total{{stage="{span.stage}"}}'
-                    values[name] += span.seconds
+                    values["gpuprep_stage_seconds", span.stage] += span.seconds
             case CaseFailed():
                 self._inflight.discard(event.case_id)
-                values[f'gpuprep_items_total{{state="failed",class="{event.kind}"}}'] += 1
+                values["gpuprep_items", "failed", event.kind] += 1
             case RunFinished():
                 self._inflight.clear()
-                values["gpuprep_running"] = 0
-        values["gpuprep_inflight"] = len(self._inflight)
+                values["gpuprep_running",] = 0
+        values["gpuprep_inflight",] = len(self._inflight)
 
-    def text(self) -> str:
-        """All counters in Prometheus' text exposition format."""
+    def collect(self) -> Iterator[Metric]:
+        """The families that have a value, all of one moment."""
         with self._lock:
-            values = {**self._values, "gpuprep_updated_timestamp_seconds": round(time.time(), 3)}
-        lines = []
-        for family, (kind, meaning) in _FAMILIES.items():
-            samples = [name for name in values if name.partition("{")[0] == family]
-            if samples:
-                lines += [f"# HELP {family} {meaning}", f"# TYPE {family} {kind}"]
-                lines += [f"{name} {values[name]}" for name in sorted(samples)]
-        return "\n".join(lines) + "\n"
+            values = {**self._values, ("gpuprep_updated_timestamp_seconds",): round(time.time(), 3)}
+        for family in _families():
+            for (name, *labels), value in values.items():
+                if name == family.name:
+                    family.add_metric(labels, value)
+            if family.samples:
+                yield family
+
+
+def _families() -> list[GaugeMetricFamily | CounterMetricFamily]:
+    """Every family, empty; ``_total`` is put behind the names of counters."""
+    gauge, counter = GaugeMetricFamily, CounterMetricFamily
+    ended = "Cases by how they ended; class is the kind of a failure."
+    moved = "Bytes of source files read and of stored files written."
+    return [
+        gauge("gpuprep_cases", "Cases of the run."),
+        gauge("gpuprep_workers", "Worker processes."),
+        gauge("gpuprep_inflight", "Cases handed to workers and not finished."),
+        gauge("gpuprep_running", "1 while the run goes on."),
+        gauge("gpuprep_updated_timestamp_seconds", "When these numbers were written."),
+        counter("gpuprep_items", ended, labels=["state", "class"]),
+        counter("gpuprep_bytes", moved, labels=["dir"]),
+        counter(
+            "gpuprep_stage_seconds",
+            "Seconds of work per stage, over all workers.",
+            labels=["stage"],
+        ),
+        counter("gpuprep_retries", "Cases handed out once more."),
+    ]
 
 
 class MetricsFile:
@@ -100,51 +113,47 @@ class MetricsFile:
         due = time.monotonic() - self._written >= _WRITE_SECONDS
         if due or isinstance(event, RunStarted | RunFinished):
             self._written = time.monotonic()
-            partial = self._path.with_name(f".{self._path.name}.partial")
             with suppress(OSError):  # a disk that refuses costs the metrics, never the run
-                partial.write_text(self._metrics.text(), "utf-8")
-                partial.replace(self._path)
+                write_to_textfile(str(self._path), self._metrics)
 
 
-class MetricsServer:
-    """Answers ``GET /metrics`` on the loopback address, until it is closed.
+@contextmanager
+def served(metrics: Metrics, port: int) -> Iterator[int]:
+    """Answer ``GET /metrics`` on the loopback address inside the block; gives the port.
 
-    Attributes:
-        port: where it listens; the system chooses where 0 was asked for.
+    The system chooses one where 0 is asked for.
 
     Raises:
         UsageError: the port is taken.
     """
 
-    def __init__(self, metrics: Metrics, port: int) -> None:
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path != "/metrics":
-                    self.send_error(404)
-                    return
-                body = metrics.text().encode()
-                self.send_response(200)
-                self.send_header("Content-Type", CONTENT_TYPE)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/metrics":
+                self.send_error(404)
+                return
+            body = generate_latest(metrics)
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing: standard error belongs to the run."""
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: standard error belongs to the run."""
 
-        try:
-            self._server = ThreadingHTTPServer((_LOOPBACK, port), Answer)
-        except OSError as error:
-            raise UsageError(
-                f"--metrics-port {port} on {_LOOPBACK}: {error.strerror}",
-                advice="choose another port; 0 takes a free one",
-            ) from None
-        self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering and give the port back."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    try:
+        server = ThreadingHTTPServer((_LOOPBACK, port), Answer)
+    except OSError as error:
+        raise UsageError(
+            f"--metrics-port {port} on {_LOOPBACK}: {error.strerror}",
+            advice="choose another port; 0 takes a free one",
+        ) from None
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,4 +1,4 @@
-"""The output folder as a run sees it: its config, its lock, and which cases are already there."""
+"""The output folder as a run sees it: its config, its statistics, and which cases are already there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gpuprep.values.errors import (
 )
 from gpuprep.values.version import __version__
 
-_FINGERPRINT = "fingerprint.json"
+FINGERPRINT_FILE = "fingerprint.json"
 
 
 def claim(root: Path, config: Config, *, overwrite: bool) -> None:
@@ -61,7 +61,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
         (root / CASES_FOLDER).mkdir(exist_ok=True)
         _describe_groups(root)
     except OSError as error:
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
 
 
 def describe(root: Path, config: Config, case_digest: str) -> None:
@@ -84,7 +84,8 @@ def _describe_groups(root: Path) -> None:
             _write_json(folder / GROUP_FILE, group_document({}))
 
 
-def _unwritable(root: Path, error: OSError) -> GpuprepError:
+def unwritable(root: Path, error: OSError) -> GpuprepError:
+    """What to raise where the output cannot be written: a full disk stops the run, others may pass."""
     message = f"cannot write to output {root}: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunStopped(message, advice="make space on its disk, then run the same command again")
@@ -145,7 +146,7 @@ def is_published(root: Place, case: Case) -> bool:
 def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
     """Store the cohort's statistics under the key of what they were made from."""
     tree = {"key": key, "channels": [histogram.to_json() for histogram in channels]}
-    _write_json(root / _FINGERPRINT, tree)
+    _write_json(root / FINGERPRINT_FILE, tree)
 
 
 def save_report(root: Path, report: Mapping[str, Any]) -> None:
@@ -156,10 +157,10 @@ def save_report(root: Path, report: Mapping[str, Any]) -> None:
 
 def load_fingerprint(root: Place) -> tuple[str, tuple[Histogram, ...]]:
     """The key and the cohort's statistics; empty when there are none."""
-    with storage_faults(root / _FINGERPRINT, what="read"):
-        if not (root / _FINGERPRINT).is_file():
+    with storage_faults(root / FINGERPRINT_FILE, what="read"):
+        if not (root / FINGERPRINT_FILE).is_file():
             return "", ()
-    tree = _read_json(root / _FINGERPRINT)
+    tree = _read_json(root / FINGERPRINT_FILE)
     return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
 
 

@@ -18,9 +18,7 @@ from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Box, Geometry
 
 _ROUNDING = 1e-6  # voxels
-_BODY_FRACTION = (
-    0.01  # a row belongs to the body when this share of its voxels is above the threshold
-)
+_BODY_FRACTION = 0.01  # of a row's voxels above the threshold, from which on it belongs to the body
 
 
 @dataclass(frozen=True)

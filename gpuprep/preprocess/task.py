@@ -1,4 +1,4 @@
-"""Everything that can be said about a case before its voxels are read: grids, bytes, refusals."""
+"""What a worker is handed to do with a case, and how long each stage of it takes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from gpuprep.preprocess.task import CaseTask
 
 
 class Backlog:
-    """Plans in the order they come; those to be tried again when their time has come; suspects last.
+    """Tasks in the order they come; those to be tried again when their time has come; suspects last.
 
     A suspect is handed out only when nothing is in flight, and nothing else until it is back: whatever
     dies then died of it.

@@ -1,4 +1,4 @@
-"""A whole run: discover, task, hand out, record, resume, report.
+"""A whole run: find the cases, hand out tasks, record, resume, report.
 
 Nothing that matters lives only here: a case counts as done when its folder is there with a record of
 the same config and the same source files. The same command after a crash does the rest.
@@ -12,8 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.cohort.discover import Found, discover
-from gpuprep.cohort.selection import select
+from gpuprep.cohort.discover import Found, discover, select
 from gpuprep.config.file import load_config
 from gpuprep.config.model import Config
 from gpuprep.host.backend import Name
@@ -73,9 +72,7 @@ def run(
     """
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
     found = discover(
-        Path(input),
-        layout=parsed.input.layout,
-        follow_symlinks=parsed.input.follow_symlinks,
+        Path(input), layout=parsed.input.layout, follow_symlinks=parsed.input.follow_symlinks
     )
     cohort = found.cases[:limit]
     if not cohort:

@@ -52,7 +52,7 @@ class Retries:
             "infrastructure": _NOT_CHARGED,
         }
         lines = list(read_lines(self._path))
-        self._failed = Counter(_key(*_names(line)) for line in lines)
+        self._failed = Counter(_names(line) for line in lines)
         self._suspects = {_names(line)[:2] for line in lines if line.get("code") in _IN_DOUBT}
 
     def is_suspect(self, task: CaseTask) -> bool:
@@ -61,7 +61,7 @@ class Retries:
 
     def after(self, task: CaseTask, failure: CaseFailed) -> Again | None:
         """Count a failed attempt; None when it was the last one."""
-        key = _key(task.kind, task.case.id, failure.retry)
+        key = (task.kind, task.case.id, failure.retry)
         if failure.retry == "never":
             return None
         names = dict(zip(("task", "case", "class"), key, strict=True))
@@ -78,16 +78,15 @@ class Retries:
 
     def verdict(self, task: CaseTask, failure: CaseFailed) -> CaseFailed:
         """The failure as it is told when no attempt is left."""
-        times = self._failed[_key(task.kind, task.case.id, failure.retry)]
+        times = self._failed[task.kind, task.case.id, failure.retry]
         if failure.retry == "crash":
             overdue = failure.code == FailureCode.WORKER_DIED and self._was_overdue(task)
-            overdue = overdue or failure.code == FailureCode.DEADLINE
-            return replace(
-                failure,
-                code=FailureCode.DEADLINE if overdue else FailureCode.POISON,
-                message=self._deadline() if overdue else f"{failure.message} ({times} times)",
-                advice="raise run.deadline, or leave the case out" if overdue else _POISON,
-            )
+            if overdue or failure.code == FailureCode.DEADLINE:
+                message = f"the case was not done within {self._run.deadline:g} s (run.deadline)"
+                advice = "raise run.deadline, or leave the case out"
+                return replace(failure, code=FailureCode.DEADLINE, message=message, advice=advice)
+            message = f"{failure.message} ({times} times)"
+            return replace(failure, code=FailureCode.POISON, message=message, advice=_POISON)
         if times > 1:
             return replace(failure, message=f"{failure.message} ({times} attempts)")
         return failure
@@ -99,17 +98,11 @@ class Retries:
 
     def _was_overdue(self, task: CaseTask) -> bool:
         """Whether the worker said so before it killed itself."""
-        overdue = _key(task.kind, task.case.id, "deadline")
-        return any(_key(*_names(line)) == overdue for line in read_lines(self._path))
-
-    def _deadline(self) -> str:
-        return f"the case was not done within {self._run.deadline:g} s (run.deadline)"
-
-
-def _key(work: str, case_id: str, kind: str) -> tuple[str, str, str]:
-    return work, case_id, kind
+        overdue = (task.kind, task.case.id, "deadline")
+        return any(_names(line) == overdue for line in read_lines(self._path))
 
 
 def _names(line: dict[str, object]) -> tuple[str, str, str]:
+    """What a failed attempt is counted by: the kind of task, the case, the class of the error."""
     work, case_id, kind = (str(line.get(name, "")) for name in ("task", "case", "class"))
     return work, case_id, kind

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.file import choose_scheduler
@@ -17,6 +18,9 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
+
+if TYPE_CHECKING:  # Dask takes its time
+    from gpuprep.executors.clusters.cluster import Cluster
 
 _MOST_PER_CORE = 16
 _SAMPLED_CASES = 3
@@ -82,21 +86,34 @@ class Workforce:
 
             return SerialExecutor
         from gpuprep.executors.admission import Terms
-        from gpuprep.executors.clusters.choose import cluster_of
         from gpuprep.executors.dask import DaskExecutor
 
-        cluster = cluster_of(
-            self.cluster,
-            self.silence,
-            workers=self.workers,
-            per_worker=self.per_worker,
-            devices=self.backend.devices,
-            scratch=output / _SCRATCH,
-        )
         sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
         terms = Terms(url or str(output), tuple(sampled), self.backend.name, self.memory)
         local = self.cluster.kind == "local"
+        cluster = self._dask_cluster(output / _SCRATCH)
         return partial(DaskExecutor, cluster, terms=None if local else terms, tell=tell)
+
+    def _dask_cluster(self, scratch: Path) -> Cluster:
+        """The cluster that the config describes, not opened yet; its keys and job logs go to ``scratch``."""
+        from gpuprep.executors.clusters.existing import ExistingScheduler
+        from gpuprep.executors.clusters.kubernetes import KubernetesPods
+        from gpuprep.executors.clusters.local import LocalProcesses
+        from gpuprep.executors.clusters.slurm import SlurmJobs
+        from gpuprep.executors.clusters.ssh import SshHosts
+
+        if self.cluster.kind == "local":
+            return LocalProcesses(
+                self.silence, self.workers, per_worker=self.per_worker, devices=self.backend.devices
+            )
+        kinds: dict[str, type[Cluster]] = {
+            "existing": ExistingScheduler,
+            "ssh": SshHosts,
+            "slurm": SlurmJobs,
+            "kubernetes": KubernetesPods,
+        }
+        chosen = kinds[self.cluster.kind]
+        return chosen(self.cluster, self.silence, workers=self.workers, scratch=scratch)
 
 
 def muster(

@@ -17,7 +17,6 @@ import uuid
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from gpuprep.host.failpoints import failpoint
@@ -74,12 +73,7 @@ class Staging:
         self.folder.mkdir()
         failpoint("after_stage", self.case_id)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._remove()
 
     def _remove(self) -> None:

@@ -13,9 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.host.ordered import ordered_map
 from gpuprep.store.codecs import CRC_BYTES, Encode
 from gpuprep.store.files import FileSeal, write_file
 from gpuprep.store.indexing import rows_of
@@ -35,7 +34,6 @@ MISSING = -1  # the all-ones offset and length of an absent chunk, read as int64
 Row = list[bytes | None]  # compressed chunks along the last axis, None for one of zeros only
 
 _CRC = struct.Struct("<I")
-_ROWS_AHEAD = 2  # rows of chunks in flight per thread: bounds memory, keeps every thread busy
 
 
 def write_shard(
@@ -67,7 +65,9 @@ def write_shard(
         return [_encode_chunk(region, corner, chunk, dtype, encode) for corner in corners]
 
     rows = itertools.product(*map(range, grid[:-1]))
-    chunks = itertools.chain.from_iterable(_map_ordered(encode_row, rows, threads))
+    chunks = itertools.chain.from_iterable(
+        ordered_map(encode_row, rows, threads if threads > 1 else 0)
+    )
     return write_encoded_shard(path, chunks, count=math.prod(grid), fsync=fsync)
 
 
@@ -147,20 +147,3 @@ def _chunk_of(
     else:
         place[...] = inside
     return block
-
-
-def _map_ordered(
-    encode_row: Callable[[Index], Row], rows: Iterable[Index], threads: int
-) -> Iterator[Row]:
-    """``map`` over threads, in order, with few results waiting."""
-    if threads <= 1:
-        yield from map(encode_row, rows)
-        return
-    waiting: deque[Future[Row]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="gpuprep-encode") as pool:
-        for row in rows:
-            waiting.append(pool.submit(encode_row, row))
-            if len(waiting) > _ROWS_AHEAD * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gpuprep.host.ordered import ordered_map
 from gpuprep.store.reader import Cohort, StoredCase, open_cohort
 from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, align, find_label, read_patch
@@ -118,9 +117,7 @@ class PatchDataset:
 
     def prefetched(self, threads: int = 1) -> Iterator[Sample]:
         """As iterating, with samples read ahead by threads of this process; the order stays."""
-        keys = self.keys()
-        samples = map(self.__getitem__, keys) if threads < 1 else self._ahead(keys, threads)
-        for sample in samples:
+        for sample in ordered_map(self.__getitem__, self.keys(), threads):
             self.done += 1
             yield sample
         self.set_epoch(self.epoch + 1)
@@ -155,15 +152,6 @@ class PatchDataset:
                     advice=f"make the dataset with {name} {state[name]}, or begin a new training",
                 )
         self.epoch, self.done = state["epoch"], state["done"]
-
-    def _ahead(self, keys: Sequence[Key], threads: int) -> Iterator[Sample]:
-        waiting: deque[Future[Sample]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
-            for key in keys:
-                waiting.append(pool.submit(self.__getitem__, key))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            yield from (future.result() for future in waiting)
 
     def _read(self, case: StoredCase, start: Position) -> Sample:
         patch = self.pool.patch

@@ -72,7 +72,7 @@ def terms(tmp_path) -> Terms:
 
 @contextmanager
 def joined(spec: ClusterSpec):
-    cluster = ExistingScheduler(spec)
+    cluster = ExistingScheduler(spec, 300.0)
     client = cluster.open()
     try:
         yield client
@@ -158,7 +158,7 @@ def test_fit_workers_are_admitted_with_all_their_slots(spec, terms):
         found = Roster(client, terms, lambda event: None)
         tokens = list(Path(terms.output).iterdir())
         found.close()
-    assert found.slots == 4
+    assert sum(found.admitted.values()) == 4
     assert len(tokens) == 1
     assert not list(Path(terms.output).iterdir())
 
@@ -215,14 +215,14 @@ def test_workers_that_come_and_go_are_counted(scheduler, spec, terms, monkeypatc
     monkeypatch.setattr(roster, "_EVERY_SECONDS", 0.0)
     with joined(spec) as client:
         found = Roster(client, terms, lambda event: None)
-        assert found.slots == 4
+        assert sum(found.admitted.values()) == 4
         try:
             for number in (3, 1, 2):
                 scheduler.scale(number)
                 deadline = time.monotonic() + 30
-                while found.slots != 2 * number and time.monotonic() < deadline:
+                while sum(found.admitted.values()) != 2 * number and time.monotonic() < deadline:
                     found.refresh()
-                assert found.slots == 2 * number
+                assert sum(found.admitted.values()) == 2 * number
         finally:
             scheduler.scale(2)
             scheduler.sync(scheduler._correct_state)
@@ -274,14 +274,14 @@ def test_a_scheduler_file_that_is_none_is_refused(tmp_path, text):
     file = tmp_path / "scheduler.json"
     file.write_text(text)
     with pytest.raises(UsageError, match=r"no scheduler file|plain text"):
-        ExistingScheduler(ClusterSpec(kind="existing", address=str(file))).open()
+        ExistingScheduler(ClusterSpec(kind="existing", address=str(file)), 300.0).open()
 
 
 def test_other_keys_are_turned_away(spec, tmp_path):
     ca, cert, key = make_certificates(tmp_path / "others")
     stranger = spec.model_copy(update={"tls": Tls(ca=str(ca), cert=str(cert), key=str(key))})
     with pytest.raises(UsageError, match=r"lets us in.*certificate"):
-        ExistingScheduler(stranger).open()
+        ExistingScheduler(stranger, 300.0).open()
 
 
 def test_a_client_without_a_certificate_is_turned_away(spec, tls):
@@ -301,7 +301,7 @@ def test_something_else_that_listens_is_no_scheduler(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UsageError, match=r"lets us in.*timed out"):
-            ExistingScheduler(ClusterSpec(kind="existing", address=address)).open()
+            ExistingScheduler(ClusterSpec(kind="existing", address=address), 300.0).open()
 
 
 def test_a_missing_key_file_is_named(tls):

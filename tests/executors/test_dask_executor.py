@@ -41,7 +41,7 @@ def plans(tmp_path) -> list[CaseTask]:
 
 
 def workers(executor: DaskExecutor) -> list[int]:
-    return executor._cluster.pids()
+    return list(executor._client.run(os.getpid).values())
 
 
 def listening(pids: list[int]) -> set[str]:

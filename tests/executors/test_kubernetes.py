@@ -43,4 +43,4 @@ def test_the_document_has_image_volume_devices_and_settings(spec):
 def test_plain_text_between_pods_must_be_wanted(spec):
     closed = spec.model_copy(update={"insecure": False})
     with pytest.raises(UsageError, match="plain TCP"):
-        KubernetesPods(closed, 300.0, 1).open()
+        KubernetesPods(closed, 300.0).open()

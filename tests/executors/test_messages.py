@@ -6,8 +6,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from gpuprep.executors.base import Outcome
-from gpuprep.executors.messages import pack, unpack
+from gpuprep.executors.base import Outcome, pack, unpack
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, Source

@@ -60,7 +60,7 @@ def spec() -> ClusterSpec:
 
 
 def test_the_job_script_asks_for_what_the_config_says(jobs, spec, tmp_path):
-    cluster = slurm.SlurmJobs(spec, 300.0, 1, tmp_path / "scratch")
+    cluster = slurm.SlurmJobs(spec, 300.0, scratch=tmp_path / "scratch")
     client = cluster.open()
     try:
         client.wait_for_workers(1, timeout=60)
@@ -91,7 +91,7 @@ def test_a_run_as_jobs(jobs, spec, cohort_folder, tmp_path):
 
 def test_a_job_that_is_gone_gets_a_successor(jobs, spec, tmp_path, monkeypatch):
     monkeypatch.setattr(slurm, "_EVERY_SECONDS", 0.0)
-    cluster = slurm.SlurmJobs(spec, 300.0, 1, tmp_path / "scratch")
+    cluster = slurm.SlurmJobs(spec, 300.0, scratch=tmp_path / "scratch")
     client = cluster.open()
     try:
         client.wait_for_workers(1, timeout=60)
@@ -119,7 +119,7 @@ def tend_for(cluster: slurm.SlurmJobs, *, seconds: float) -> None:
 def test_jobs_that_end_at_once_stop_the_run(jobs, spec, tmp_path, monkeypatch):
     monkeypatch.setattr(slurm, "_EVERY_SECONDS", 0.0)
     broken = spec.model_copy(update={"slurm": Slurm(interface="lo", prologue=("exit 1",))})
-    cluster = slurm.SlurmJobs(broken, 300.0, 1, tmp_path / "scratch")
+    cluster = slurm.SlurmJobs(broken, 300.0, scratch=tmp_path / "scratch")
     cluster.open()
     try:
         with pytest.raises(RunStopped, match="no worker came up"):
@@ -131,4 +131,4 @@ def test_jobs_that_end_at_once_stop_the_run(jobs, spec, tmp_path, monkeypatch):
 def test_a_host_without_slurm_says_so(spec, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match="no sbatch"):
-        slurm.SlurmJobs(spec, 300.0, 1, tmp_path / "scratch").open()
+        slurm.SlurmJobs(spec, 300.0, scratch=tmp_path / "scratch").open()

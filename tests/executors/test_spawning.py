@@ -35,7 +35,7 @@ def test_a_script_without_a_guard_runs_once(cohort_folder, tmp_path):
 def test_other_processes_still_import_their_script():
     from multiprocessing import spawn
 
-    from gpuprep.executors.clusters.spawning import leave_script_alone
+    from gpuprep.executors.clusters.local import leave_script_alone
 
     before = {k: v for k, v in spawn.get_preparation_data("Process-1").items() if "main" in k}
     leave_script_alone()

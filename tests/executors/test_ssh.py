@@ -57,7 +57,7 @@ def test_a_run_on_hosts(server, spec, cohort_folder, tmp_path):
 def test_a_host_that_is_not_known_is_refused(server, spec, tmp_path):
     (server / "known_hosts").write_text("")
     with pytest.raises(UsageError, match="did not start"):
-        SshHosts(spec, 300.0, tmp_path / "scratch").open()
+        SshHosts(spec, 300.0, scratch=tmp_path / "scratch").open()
     assert not (tmp_path / "scratch").exists()
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_given_is_left_to_ssh():
 
 
 def test_workers_of_one_host_take_turns_over_its_devices(spec, tmp_path):
-    cluster = SshHosts(spec, 300.0, tmp_path / "scratch")
+    cluster = SshHosts(spec, 300.0, scratch=tmp_path / "scratch")
     client = cluster.open()
     try:
         client.wait_for_workers(2, timeout=60)

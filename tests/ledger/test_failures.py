@@ -8,7 +8,7 @@ from support.cohorts import write_pair
 from support.runs import call
 
 import gpuprep
-from gpuprep.cohort.selection import select
+from gpuprep.cohort.discover import select
 from gpuprep.values.case import Case
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseDone

@@ -6,9 +6,10 @@ import urllib.error
 import urllib.request
 
 import pytest
+from prometheus_client import generate_latest
 from support.runs import call
 
-from gpuprep.ledger.metrics import CONTENT_TYPE, Metrics, MetricsServer
+from gpuprep.ledger.metrics import CONTENT_TYPE, Metrics, served
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import (
     CaseDone,
@@ -58,33 +59,32 @@ def test_events_are_counted():
         CaseFailed("d", "input", "E_X", "broken"),
     ):
         metrics(event)
-    samples = parse(metrics.text())
+    samples = parse(generate_latest(metrics).decode())
     assert samples["gpuprep_cases", None] == 5
     assert samples["gpuprep_inflight", None] == 1
     assert samples["gpuprep_retries_total", None] == 1
-    assert samples["gpuprep_items_total", 'state="failed",class="input"'] == 1
-    assert samples["gpuprep_items_total", 'state="done",class=""'] == 1
+    assert samples["gpuprep_items_total", 'class="input",state="failed"'] == 1
+    assert samples["gpuprep_items_total", 'class="",state="done"'] == 1
     assert samples["gpuprep_bytes_total", 'dir="in"'] == 10
     assert samples["gpuprep_stage_seconds_total", 'stage="read"'] == 0.75
     metrics(RunFinished(1, 1, 1, 2, 1.0, 10, 4))
-    assert parse(metrics.text())["gpuprep_running", None] == 0
+    assert parse(generate_latest(metrics).decode())["gpuprep_running", None] == 0
 
 
 def test_a_run_keeps_its_file(cohort_folder, tmp_path):
     words = ("run", cohort_folder, tmp_path / "out", "--scheduler", "serial", "--metrics")
     call(*words, tmp_path / "gpuprep.prom", "--metrics-port", 0, check=0)
     samples = parse((tmp_path / "gpuprep.prom").read_text())
-    assert samples["gpuprep_items_total", 'state="done",class=""'] == 4
-    assert [path.name for path in tmp_path.glob(".*")] == []
+    assert samples["gpuprep_items_total", 'class="",state="done"'] == 4
+    assert [path.name for path in tmp_path.glob("*.prom*")] == ["gpuprep.prom"]
     call(*words, tmp_path / "absent" / "gpuprep.prom", check=2)
 
 
 def test_the_endpoint_answers_on_loopback_only():
     metrics = Metrics()
     metrics(RunStarted(3, 1, "numpy"))
-    server = MetricsServer(metrics, 0)
-    address = f"http://127.0.0.1:{server.port}"
-    try:
+    with served(metrics, 0) as port:
+        address = f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
             assert answer.headers["Content-Type"] == CONTENT_TYPE
             assert parse(answer.read().decode())["gpuprep_cases", None] == 3
@@ -92,8 +92,6 @@ def test_the_endpoint_answers_on_loopback_only():
             urllib.request.urlopen(f"{address}/etc/passwd", timeout=10)
         caught.value.close()
         with socket.socket() as other:
-            assert other.connect_ex(("127.0.0.2", server.port)) != 0
-        with pytest.raises(UsageError, match="in use"):
-            MetricsServer(metrics, server.port)
-    finally:
-        server.close()
+            assert other.connect_ex(("127.0.0.2", port)) != 0
+        with pytest.raises(UsageError, match="in use"), served(metrics, port):
+            raise AssertionError("one port has two servers")

@@ -6,11 +6,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gpuprep.cli.cases import register
+from gpuprep.cli.cases import app
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.running.coordinator import run
@@ -69,8 +68,6 @@ def text_of(found: Inspection) -> str:
 
 
 def call(*words: object) -> tuple[int, str, BaseException | None]:
-    app = typer.Typer()
-    register(app)
     done = CliRunner().invoke(app, [str(word) for word in words])
     error = None if isinstance(done.exception, SystemExit) else done.exception
     return done.exit_code, done.stdout, error

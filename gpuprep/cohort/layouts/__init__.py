@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpuprep.cohort.layouts import bids, dicom, folders, lits, msd, nnunet, pairs, plain
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 
 Find = Callable[[Tree], Outcome | None]
 

@@ -12,13 +12,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuprep.cohort.layouts.agreement import set_aside_odd_cases
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
+from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, set_aside_odd_cases
 from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
 from gpuprep.cohort.layouts.tables import attributes_by
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.values.case import Case, LabelSource
 
 _CHANNELS = ("T1w", "T2w", "FLAIR", "PDw", "CT", "ct")
 _LABELS = frozenset({"dseg", "mask", "msk", "seg", "roi"})
@@ -58,12 +56,14 @@ def find(tree: Tree) -> Outcome | None:
     if not images:
         return None
     outcome = Outcome(own=_own_files(tree, images))
-    people = _participants(tree)
+    people = {}
+    if _PARTICIPANTS in tree.known:
+        people = attributes_by(Path(tree.path(_PARTICIPANTS)), "participant_id")
     groups = _grouped(images)
     labels = _owned(outcome, groups, [one for one in named if one.suffix in _LABELS])
     for key, channels in groups.items():
         channels.sort(key=lambda one: _CHANNELS.index(one.suffix))
-        files = tuple(Source(tree.path(one.file), name=one.suffix) for one in channels)
+        files = tuple(tree.source(one.file, one.suffix) for one in channels)
         sources = _label_sources(outcome, tree, labels.get(key, []))
         attributes = _attributes(channels[0], people)
         outcome.cases.append(Case(case_id(key[0]), files, sources, attributes))
@@ -125,19 +125,16 @@ def _owned(
 def _label_sources(outcome: Outcome, tree: Tree, labels: list[_Named]) -> tuple[LabelSource, ...]:
     """The label maps of a case by name; those that share a name are reported instead."""
     if len(labels) == 1:
-        return (LabelSource((Source(tree.path(labels[0].file)),)),)
+        return (tree.label(labels[0].file),)
     by_name: dict[str, list[_Named]] = {}
     for label in labels:
-        by_name.setdefault(_label_name(label), []).append(label)
+        named = label.entities.get("label") or label.entities.get("desc") or label.suffix
+        by_name.setdefault(case_id(named), []).append(label)
     for same in by_name.values():
         if len(same) > 1:
             reason = f"one of {len(same)} label maps of one name; {MANIFEST_ADVICE}"
             outcome.reasons.update((label.file, reason) for label in same)
-    return tuple(
-        LabelSource((Source(tree.path(same[0].file)),), name)
-        for name, same in by_name.items()
-        if len(same) == 1
-    )
+    return tuple(tree.label(same[0].file, name) for name, same in by_name.items() if len(same) == 1)
 
 
 def _belongs(label: _Named, image: _Named) -> bool:
@@ -149,11 +146,6 @@ def _belongs(label: _Named, image: _Named) -> bool:
         return False
     told = {key: value for key, value in label.entities.items() if key not in _LABEL_ENTITIES}
     return all(image.entities.get(key) == value for key, value in told.items())
-
-
-def _label_name(label: _Named) -> str:
-    told = label.entities.get("label") or label.entities.get("desc") or label.suffix
-    return case_id(told)
 
 
 def _explain_others(outcome: Outcome, named: list[_Named]) -> None:
@@ -173,12 +165,6 @@ def _own_files(tree: Tree, images: list[_Named]) -> set[str]:
     """The files that describe the dataset, and the sidecars of its images."""
     sidecars = {f"{split_path(one.file)[0]}/{one.stem}.json" for one in images}
     return {file for file in tree.files if file in sidecars or _OWN.fullmatch(file)}
-
-
-def _participants(tree: Tree) -> dict[str, _Entities]:
-    if _PARTICIPANTS not in tree.known:
-        return {}
-    return attributes_by(Path(tree.path(_PARTICIPANTS)), "participant_id")
 
 
 def _attributes(image: _Named, people: dict[str, _Entities]) -> _Entities:

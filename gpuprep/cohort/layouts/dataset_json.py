@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.naming import join, split_path
+from gpuprep.cohort.layouts.naming import case_id, join, split_path
 from gpuprep.cohort.layouts.tables import read_text
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import LabelSource, Source
+from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.values.case import Case, LabelSource
 from gpuprep.values.errors import UsageError
 
 FILE_NAME = "dataset.json"
@@ -56,6 +54,17 @@ class Description:
                 names.setdefault(_whole(value), []).append(str(key))
         return {value: "+".join(names[value]) for value in sorted(names)}
 
+    def case(
+        self, tree: Tree, name: str, files: list[str], label: str | None, attributes: dict[str, str]
+    ) -> Case:
+        """A case of these files; channels and label values are called as it is described."""
+        channels = self.channel_names
+        names = channels if len(channels) == len(files) else [""] * len(files)
+        images = tuple(map(tree.source, files, names))
+        meanings = dict(self.label_names)
+        labels = (LabelSource((tree.source(label),), names=meanings),) if label else ()
+        return Case(case_id(name), images, labels, attributes)
+
     def locate(self, tree: Tree, path: str) -> str:
         """A path as the description gives it, as a file of the tree; absolute where it lies outside."""
         absolute = os.path.normpath(os.path.join(tree.root, self.folder, path))  # noqa: PTH118
@@ -78,15 +87,11 @@ def describe(tree: Tree) -> Description | None:
         raise UsageError(
             f"{tree.root} holds {len(found)} datasets ({', '.join(found[:4])}); give one of them"
         )
-    return Description(found[0], read_object(Path(tree.path(found[0]))))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; UsageError where there is none."""
-    fields = read_json(path)
+    path = tree.path(found[0])
+    fields = read_json(Path(path))
     if not isinstance(fields, dict):
         raise UsageError(f"{path} holds a JSON {type(fields).__name__}, not an object")
-    return fields
+    return Description(found[0], fields)
 
 
 def read_json(path: Path) -> Any:
@@ -100,9 +105,8 @@ def read_json(path: Path) -> Any:
         raise UsageError(f"{path} is nested too deeply to be a description of a dataset") from error
 
 
-def all_present(outcome: Outcome, tree: Tree, images: Iterable[str], labels: Iterable[str]) -> bool:
+def all_present(outcome: Outcome, tree: Tree, wanted: list[str]) -> bool:
     """Whether every file a case is described with exists inside the tree; each gets a reason if not."""
-    wanted = [*images, *labels]
     missing = [file for file in wanted if not _is_usable(tree, file)]
     for file in missing:
         outside = posixpath.isabs(file) and os.path.exists(file)  # noqa: PTH110
@@ -115,11 +119,6 @@ def all_present(outcome: Outcome, tree: Tree, images: Iterable[str], labels: Ite
         reason = f"its case also needs {missing[0]}, which is missing or not allowed"
         outcome.reasons.update((file, reason) for file in wanted if file not in missing)
     return not missing
-
-
-def label_sources(tree: Tree, file: str | None, names: dict[int, str]) -> tuple[LabelSource, ...]:
-    """The label of a case, or none."""
-    return (LabelSource((Source(tree.path(file)),), names=dict(names)),) if file else ()
 
 
 def _is_usable(tree: Tree, file: str) -> bool:

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.naming import case_id, path_id, split_path
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import InputError
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.cohort.layouts.agreement import set_aside_odd_cases
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group
+from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group, set_aside_odd_cases
 from gpuprep.cohort.layouts.groups import Group
 from gpuprep.cohort.layouts.naming import case_id, is_label_word, join, role_of, split_path, stem_of
 from gpuprep.cohort.layouts.pairs import add_groups
 from gpuprep.cohort.layouts.tables import attributes_by
-from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import LabelSource, Source
 
 _META = "meta.csv"  # TotalSegmentator's table of cases
@@ -103,7 +101,7 @@ def _add_case(outcome: Outcome, tree: Tree, group: Group, structures: str | None
     if structures is None or len(outcome.cases) != before + 1:
         return
     files = [join(structures, name) for name in tree.folders[structures]]
-    sources = tuple(Source(tree.path(file), name=stem_of(file)) for file in files)
+    sources = tuple(tree.source(file, stem_of(file)) for file in files)
     label = structure_label(sources, image=group.images[0].stem)
     outcome.cases[-1] = replace(outcome.cases[-1], labels=(label,))
 

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.cohort.layouts.naming import case_id, split_path, stem_of
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.values.case import Case
 
 _IMAGE = re.compile(r"(?P<set>test[-_])?(?:volume|image|img)[-_]?(?P<number>[0-9]+)", re.IGNORECASE)
 _LABEL = re.compile(
@@ -40,9 +39,10 @@ def find(tree: Tree) -> Outcome | None:
     outcome = Outcome()
     for image in images:
         chosen = _label_of(image, labels.get(image.key, []))
-        sources = (LabelSource((Source(tree.path(chosen.file)),)),) if chosen else ()
-        stem = stem_of(image.file)
-        outcome.cases.append(Case(case_id(stem), (Source(tree.path(image.file)),), sources))
+        sources = (tree.label(chosen.file),) if chosen else ()
+        outcome.cases.append(
+            Case(case_id(stem_of(image.file)), (tree.source(image.file),), sources)
+        )
     _explain_labels(outcome, labels, {image.key for image in images})
     return outcome
 

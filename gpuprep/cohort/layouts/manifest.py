@@ -10,28 +10,29 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gpuprep.cohort.layouts.dataset_json import read_json
-from gpuprep.cohort.layouts.manifest_paths import Paths
-from gpuprep.cohort.layouts.naming import case_id
+from gpuprep.cohort.layouts.dicom import read_series
+from gpuprep.cohort.layouts.folders import structure_label
+from gpuprep.cohort.layouts.naming import case_id, stem_of
 from gpuprep.cohort.layouts.tables import read_rows, read_text
-from gpuprep.values.case import Case
-from gpuprep.values.errors import UsageError
+from gpuprep.cohort.layouts.tree import list_tree
+from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.errors import TRANSIENT, UsageError
 
 SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl"})
 _FILE_COLUMN = re.compile(r"(?P<kind>image|label)(?:_(?P<name>.+))?")
 _MOST_ERRORS = 10
+_LISTED_FOLDERS = 4096
 
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    where: str
-    fields: dict[str, Any]
+_Row = tuple[str, dict[str, Any]]  # where it stands, and its fields
 
 
 def read_manifest(path: Path) -> list[Case]:
@@ -41,19 +42,19 @@ def read_manifest(path: Path) -> list[Case]:
         UsageError: up to ten faults at once, each with its line: a missing file, an id that is empty or
             used twice, an unknown, empty or misspelt column, a cell too many.
     """
-    paths = Paths(path.parent)
+    paths = _Paths(path.parent)
     cases: list[Case] = []
     lines: dict[str, str] = {}
     faults: list[str] = []
-    for row in _rows(path):
+    for where, fields in _rows(path):
         try:
-            case = _case(row, paths)
+            case = _case(fields, paths)
             if case.id in lines:
                 raise UsageError(f"case_id {case.id!r} is already used at {lines[case.id]}")
-            lines[case.id] = row.where
+            lines[case.id] = where
             cases.append(case)
         except UsageError as error:
-            faults.append(f"{path.name}, {row.where}: {error}")
+            faults.append(f"{path.name}, {where}: {error}")
             if len(faults) == _MOST_ERRORS:
                 break
     if faults:
@@ -79,7 +80,7 @@ def _table_rows(path: Path) -> Iterator[_Row]:
             raise UsageError(
                 f"{path.name}, line {line}: {len(cells)} cells, but the header has {len(columns)}"
             )
-        yield _Row(f"line {line}", dict(zip(columns, cells, strict=False)))
+        yield f"line {line}", dict(zip(columns, cells, strict=False))
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
@@ -129,37 +130,114 @@ def _json_rows(path: Path) -> Iterator[_Row]:
 def _json_row(path: Path, where: str, fields: Any) -> _Row:
     if not isinstance(fields, dict):
         raise UsageError(f"{path.name}, {where}: must be an object, not {fields!r:.40}")
-    return _Row(where, fields)
+    return where, fields
 
 
-def _case(row: _Row, paths: Paths) -> Case:
+def _case(fields: dict[str, Any], paths: _Paths) -> Case:
     """The case of one row; UsageError says what is wrong with it."""
-    identifier = str(row.fields.get("case_id") or "")
+    identifier = str(fields.get("case_id") or "")
     if not identifier:
         raise UsageError("case_id is empty")
     images, labels, attributes = [], [], {}
-    for key, content in row.fields.items():
+    for key, content in fields.items():
         _check_key(key)
         column = _FILE_COLUMN.fullmatch(key)
         if column is None:
             attributes[key] = "" if content is None else str(content)
         elif column["kind"] == "image":
-            images += paths.images(content, key, _channel(column["name"]))
+            name = column["name"] or ""
+            images += paths.images(content, key, "" if name.isdecimal() else name)
         elif content:
             labels.append(paths.label(content, key, column["name"] or "segmentation"))
     if not images:
         raise UsageError("there is no image")
-    attributes.pop("case_id", None)
-    return Case(_safe(identifier), tuple(images), tuple(labels), attributes)
-
-
-def _channel(name: str | None) -> str:
-    return "" if name is None or name.isdecimal() else name
-
-
-def _safe(identifier: str) -> str:
     if case_id(identifier) != identifier:
         raise UsageError(
             f"case_id {identifier!r} cannot name a folder; {case_id(identifier)!r} could"
         )
-    return identifier
+    attributes.pop("case_id", None)
+    return Case(identifier, tuple(images), tuple(labels), attributes)
+
+
+class _Paths:
+    """Resolves cells against the manifest's folder; a folder is listed once instead of many stats."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._entries = lru_cache(maxsize=_LISTED_FOLDERS)(_entries)
+
+    def images(self, cell: Any, column: str, name: str) -> list[Source]:
+        """The channels of one cell: a path, or in JSON also a list of paths or an object by name.
+
+        Raises:
+            UsageError: the cell is empty or a path leads nowhere or to several DICOM series.
+        """
+        if isinstance(cell, dict):
+            return [self._image(path, column, str(key)) for key, path in cell.items()]
+        if isinstance(cell, list):
+            return [self._image(path, column, name) for path in cell]
+        return [self._image(cell, column, name)]
+
+    def label(self, cell: Any, column: str, name: str) -> LabelSource:
+        """The label map of one cell: a file, a folder of structures, or several paths.
+
+        Raises:
+            UsageError: a path leads nowhere, or a folder holds no volume file.
+        """
+        paths = cell if isinstance(cell, list) else str(cell).split(";")
+        paths = [str(path).strip() for path in paths if str(path).strip()]
+        if len(paths) != 1:
+            found = [self._existing(path, column) for path in paths]
+            return structure_label(_structures(found), name=case_id(name))
+        path = self._existing(paths[0], column)
+        if not self._is_folder(path):
+            return LabelSource((Source(path),), case_id(name))
+        tree = list_tree(Path(path))
+        files = [tree.path(file) for file in tree.folders.get("", ())]
+        if not files:
+            raise UsageError(f"{column} {path} is a folder without volume files")
+        return structure_label(_structures(files), name=case_id(name))
+
+    def _image(self, cell: Any, column: str, name: str) -> Source:
+        if not isinstance(cell, str) or not cell:
+            raise UsageError(f"{column} is empty" if not cell else f"{column} is no path: {cell!r}")
+        path = self._existing(cell, column)
+        if not self._is_folder(path):
+            return Source(path, name=name)
+        cases, _ = read_series(list_tree(Path(path)))
+        if len(cases) != 1:
+            told = (
+                "; ".join(case.attributes.get("description", "?") for case in cases[:4]) or "none"
+            )
+            raise UsageError(
+                f"{column} {path} holds {len(cases)} DICOM series ({told}), one is needed"
+            )
+        return replace(cases[0].images[0], name=name)
+
+    def _existing(self, cell: str, column: str) -> str:
+        path = os.path.normpath(self._base / cell)
+        folder, name = os.path.split(path)
+        if name not in self._entries(folder):
+            raise UsageError(f"{column} {path} does not exist")
+        return path
+
+    def _is_folder(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        return self._entries(folder)[name]
+
+
+def _entries(folder: str) -> dict[str, bool]:
+    """The names in a folder, and whether each is a folder; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_dir() for entry in entries}
+    except ValueError:  # a NUL in the path
+        return {}
+    except OSError as error:
+        if error.errno in TRANSIENT:
+            raise
+        return {}
+
+
+def _structures(files: list[str]) -> tuple[Source, ...]:
+    return tuple(Source(file, name=stem_of(file)) for file in files)

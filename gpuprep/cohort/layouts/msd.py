@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe, label_sources
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.naming import case_id, stem_of
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import Case, Source
+from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe
+from gpuprep.cohort.layouts.naming import stem_of
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.errors import UsageError
 
 LISTS = {"training": "train", "validation": "validation", "test": "test"}
@@ -59,17 +57,10 @@ def _add_entry(
 ) -> None:
     images = [description.locate(tree, path) for path in fields["image"]]
     label = description.locate(tree, fields["label"]) if fields["label"] else None
-    if not all_present(outcome, tree, images, [label] if label else []):
+    if not all_present(outcome, tree, [*images, label] if label else images):
         return
-    channels = description.channel_names
-    named = channels if len(channels) == len(images) else [""] * len(images)
-    sources = tuple(
-        Source(tree.path(file), name=name) for file, name in zip(images, named, strict=True)
-    )
     told = {key: str(value) for key, value in fields.items() if key not in ("image", "label")}
-    if len(channels) > len(images):
-        told["channels"] = ";".join(channels)
-    labels = label_sources(tree, label, description.label_names)
-    outcome.cases.append(
-        Case(case_id(stem_of(images[0])), sources, labels, {"split": split, **told})
-    )
+    if len(description.channel_names) > len(images):
+        told["channels"] = ";".join(description.channel_names)
+    case = description.case(tree, stem_of(images[0]), images, label, {"split": split, **told})
+    outcome.cases.append(case)

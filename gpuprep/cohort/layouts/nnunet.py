@@ -7,30 +7,17 @@ version 1 lists images without their channel number. Folders of that form alone 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
-from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe, label_sources
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.naming import VOLUME_SUFFIXES, case_id, join, split_suffix
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import Case, Source
+from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe
+from gpuprep.cohort.layouts.naming import VOLUME_SUFFIXES, join, split_suffix
+from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.errors import UsageError
 
 _SETS = {"Tr": "train", "Ts": "test", "Va": "validation"}
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>[0-9]{4})")
 
 _Channels = dict[int, str]  # channel number → file
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One complete case: its channel files in order and its label's."""
-
-    case: str
-    files: list[str]
-    label: str | None
-    split: str
 
 
 def find(tree: Tree) -> Outcome | None:
@@ -108,8 +95,8 @@ def _add_set(
             reason = f"case {case} has no label in {folder}"
         else:
             files = [channels[number] for number in wanted]
-            row = _Row(case, files, labels.get(case), split)
-            outcome.cases.append(_case(tree, description, row))
+            attributes = {"split": split}
+            outcome.cases.append(description.case(tree, case, files, labels.get(case), attributes))
             continue
         outcome.reasons.update((file, reason) for file in channels.values())
     for case, file in labels.items():
@@ -134,17 +121,6 @@ def _add_listed(
         label = entry.get("label")
         files = [description.locate(tree, path) for path in images]
         label_file = description.locate(tree, label) if isinstance(label, str) else None
-        if all_present(outcome, tree, files, [label_file] if label_file else []):
-            row = _Row(case, files, label_file, "train")
-            outcome.cases.append(_case(tree, description, row))
-
-
-def _case(tree: Tree, description: Description, row: _Row) -> Case:
-    names = description.channel_names
-    if len(names) != len(row.files):
-        names = [""] * len(row.files)
-    images = tuple(
-        Source(tree.path(file), name=name) for file, name in zip(row.files, names, strict=True)
-    )
-    labels = label_sources(tree, row.label, description.label_names)
-    return Case(case_id(row.case), images, labels, {"split": row.split})
+        if all_present(outcome, tree, [*files, label_file] if label_file else files):
+            attributes = {"split": "train"}
+            outcome.cases.append(description.case(tree, case, files, label_file, attributes))

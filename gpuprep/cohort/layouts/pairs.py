@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from gpuprep.cohort.layouts.agreement import set_aside_odd_cases
 from gpuprep.cohort.layouts.dicom import add_series
-from gpuprep.cohort.layouts.found import Outcome
-from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group
+from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group, set_aside_odd_cases
 from gpuprep.cohort.layouts.groups import Group
 from gpuprep.cohort.layouts.naming import join, path_id, role_of, split_path, split_suffix
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.values.case import Case
 
 _SETS = {"tr": "train", "ts": "test", "va": "validation", "": ""}
 _IMAGES = re.compile(
@@ -104,6 +102,6 @@ def _add_cases(
         channel = _CHANNEL.fullmatch(stem)
         shorter = channel["case"] if channel and channel["case"] not in stems else stem
         label = labels.get(stem) or labels.get(shorter)
-        sources = (LabelSource((Source(tree.path(label)),)),) if label else ()
-        image = Source(tree.path(join(folder, name)))
+        sources = (tree.label(label),) if label else ()
+        image = tree.source(join(folder, name))
         outcome.cases.append(Case(path_id(parent, stem), (image,), sources, dict(attributes)))

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from gpuprep.cohort.layouts.dicom import add_series
-from gpuprep.cohort.layouts.found import Outcome
 from gpuprep.cohort.layouts.group_cases import explain_lone_labels
 from gpuprep.cohort.layouts.naming import (
     looks_like_label,
@@ -19,8 +18,8 @@ from gpuprep.cohort.layouts.naming import (
     split_suffix,
     stem_of,
 )
-from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.values.case import Case, Source
+from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.values.case import Case
 
 
 def find(tree: Tree) -> Outcome | None:
@@ -48,6 +47,6 @@ def _cases(tree: Tree, files: Sequence[str]) -> list[Case]:
     ids = [path_id(split_path(file)[0], stem_of(file)) for file in files]
     shared = {name for name, count in Counter(ids).items() if count > 1}
     return [
-        Case(path_id(*split_path(file)) if name in shared else name, (Source(tree.path(file)),))
+        Case(path_id(*split_path(file)) if name in shared else name, (tree.source(file),))
         for file, name in zip(files, ids, strict=True)
     ]

@@ -1,13 +1,12 @@
-"""The files under a root as one value, with the views of them that layouts ask for."""
+"""The files under a root, listed in natural order, and what a layout makes of them: cases, and reasons."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from gpuprep.cohort.layouts.found import Unmatched
 from gpuprep.cohort.layouts.groups import Group, group_folder
 from gpuprep.cohort.layouts.naming import (
     DICOM_NAME,
@@ -15,11 +14,23 @@ from gpuprep.cohort.layouts.naming import (
     UNSUFFIXED,
     VOLUME_SUFFIXES,
     VOXELS_OF_HEADER,
+    join,
     split_path,
     split_suffix,
 )
+from gpuprep.values.case import Case, LabelSource, Source, natural_key
+from gpuprep.values.errors import TRANSIENT
 
 _SNIFFED_PER_FOLDER = 4
+_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A file that belongs to no case; ``reason`` is one sentence a user can act on."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +84,14 @@ class Tree:
         """The absolute path of a file of the tree (an absolute one is returned as it is)."""
         return os.path.join(self.root, file)  # noqa: PTH118  a Path per file costs seconds per million
 
+    def source(self, file: str, name: str = "") -> Source:
+        """An image file of the tree, as the channel of that name."""
+        return Source(self.path(file), name=name)
+
+    def label(self, file: str, name: str = "segmentation") -> LabelSource:
+        """A label map that is one file of the tree."""
+        return LabelSource((self.source(file),), name)
+
     def relative(self, path: str) -> str:
         """The inverse of ``path``; a path outside the root stays absolute."""
         prefix = os.path.join(self.root, "")  # noqa: PTH118
@@ -98,3 +117,129 @@ def has_dicom_magic(path: str) -> bool:
             return stream.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def list_tree(root: Path, *, follow_symlinks: bool = False) -> Tree:
+    """List every file under ``root`` once; hidden files and the litter of desktops are ignored.
+
+    Links to files inside the root are kept. Links that leave the root, links to folders, broken links,
+    names that are not UTF-8 and unreadable folders are refused with a reason; with ``follow_symlinks``
+    links are followed wherever they lead, each folder once. A tree of a million files costs one ``scandir``
+    per folder and no ``stat`` per file; only symbolic links are looked at more closely.
+
+    Raises:
+        OSError: the disk failed, and may work again.
+    """
+    walk = _Walk(Path(os.path.abspath(root)), follow_symlinks=follow_symlinks)  # noqa: PTH100
+    pending = [""]
+    while pending:
+        pending.extend(reversed(walk.enter(pending.pop())))
+    return Tree(walk.root, tuple(walk.files), tuple(walk.refused), follow_symlinks)
+
+
+class _Walk:
+    """One pass over a tree; ``enter`` reads one folder and returns the folders inside it."""
+
+    def __init__(self, root: Path, *, follow_symlinks: bool) -> None:
+        self.root = root
+        self.files: list[str] = []
+        self.refused: list[Unmatched] = []
+        self._follow = follow_symlinks
+        self._inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118
+        self._visited: set[tuple[int, int]] = set()
+
+    def enter(self, folder: str) -> list[str]:
+        path = self.root / folder
+        try:
+            if self._follow and self._is_visited(path):
+                self._refuse(folder, "link to a folder that is already listed")
+                return []
+            with os.scandir(path) as entries:
+                kept = [entry for entry in entries if not _is_ignored(entry.name)]
+        except OSError as error:
+            if error.errno in TRANSIENT:
+                raise  # its cases are not gone
+            self._refuse(folder, f"folder cannot be read: {error.strerror}")
+            return []
+        kept.sort(key=lambda entry: natural_key(entry.name))
+        return [join(folder, entry.name) for entry in kept if self._is_folder(folder, entry)]
+
+    def _is_folder(self, folder: str, entry: os.DirEntry[str]) -> bool:
+        """Keep or refuse the entry; true for a folder to go into."""
+        file = join(folder, entry.name)
+        if not _is_utf8(entry.name):
+            self._refuse(file, "name is not valid UTF-8; rename it")
+        elif entry.is_symlink():
+            return self._is_folder_link(file, entry)
+        elif entry.is_dir(follow_symlinks=False):
+            return True
+        elif entry.is_file(follow_symlinks=False):
+            self.files.append(file)
+        else:
+            self._refuse(file, "neither a file nor a folder")
+        return False
+
+    def _is_folder_link(self, file: str, entry: os.DirEntry[str]) -> bool:
+        target = os.path.realpath(entry.path)
+        if not os.path.exists(target):  # noqa: PTH110
+            self._refuse(file, f"broken link to {target} (git-annex content not fetched?)")
+        elif entry.is_dir():
+            if self._follow:
+                return True
+            self._refuse(file, "link to a folder; allow it with input.follow_symlinks: true")
+        elif self._follow or target.startswith(self._inside):
+            self.files.append(file)
+        else:
+            self._refuse(
+                file, "link out of the input folder; allow it with input.follow_symlinks: true"
+            )
+        return False
+
+    def _is_visited(self, path: Path) -> bool:
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        known = identity in self._visited
+        self._visited.add(identity)
+        return known
+
+    def _refuse(self, file: str, reason: str) -> None:
+        path = os.fsencode(self.root / file).decode("utf-8", "backslashreplace")
+        self.refused.append(Unmatched(path, reason))
+
+
+def _is_ignored(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The cohort under a root: ``cases`` in natural order of their ids, ``unmatched`` in order of path.
+
+    All files of the cases lie in ``root``; it is empty where links and manifests may lead anywhere.
+    """
+
+    layout: str
+    cases: tuple[Case, ...]
+    unmatched: tuple[Unmatched, ...] = ()
+    root: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one layout makes of a tree, before the files left over are accounted for.
+
+    ``reasons`` says of files (relative to the root) why they are in no case. ``own`` names the files the
+    layout itself consists of (``dataset.json``, sidecars): they are neither cases nor unmatched.
+    """
+
+    cases: list[Case] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)

@@ -1,27 +1,54 @@
 """Where Dask workers come from: one small file per kind of cluster behind one seam.
 
 What is common to all kinds is here: how the coordinator's side sees a cluster, the settings that scheduler
-and workers run under, and the keys by which they know one another.
+and workers run under, the keys by which they know one another, and what a worker does before its first task.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import dask
-from distributed import Client, Security
+from distributed import Client, Security, WorkerPlugin
 
 from gpuprep.config.cluster import ClusterSpec, Tls
 from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.executors.shares import divide_memory_in
 from gpuprep.values.errors import UsageError
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
 
-class Cluster(Protocol):
+
+class Cluster(ABC):
     """Opened, tended while it works, closed. A closed one can be opened again, and starts afresh."""
 
-    patience: float
-    """Seconds without any worker after which nothing more is to be expected."""
+    def __init__(
+        self, spec: ClusterSpec, silence: float, *, workers: int = 1, scratch: Path | None = None
+    ) -> None:
+        """Describe a cluster; nothing is started yet.
+
+        Args:
+            silence: Seconds without a sign of life after which a worker counts as dead.
+            workers: Workers to keep up, where that is for this kind to do.
+            scratch: A folder that all hosts see, for keys and job logs; made when needed.
+        """
+        self._spec = spec
+        self._silence = silence
+        self._workers = workers
+        self._scratch = scratch or Path()
+
+    @property
+    def patience(self) -> float:
+        """Seconds without any worker after which nothing more is to be expected."""
+        return self._spec.patience
 
     def open(self) -> Client:
         """A client of the cluster's scheduler. Workers may join later, and come and go.
@@ -29,12 +56,23 @@ class Cluster(Protocol):
         Raises:
             UsageError: the cluster cannot be reached or started as it is described.
         """
+        silence_tornado()
+        with ExitStack() as started:
+            client = self._start(started)
+            started.callback(client.close, timeout=5)
+            self._started = started.pop_all()
+        return client
 
-    def tend(self) -> None:
-        """Put workers in the place of lost ones, where this kind can; called every few seconds."""
+    @abstractmethod
+    def _start(self, started: ExitStack) -> Client:
+        """Start what is needed and join it; ``started`` takes down what is up, also after an error."""
+
+    def tend(self) -> None:  # noqa: B027  most kinds have nothing to do
+        """Put workers in the place of lost ones, where nothing else does; called every few seconds."""
 
     def close(self, *, kill: bool) -> None:
         """Let go of the client and of what ``open`` started; ``kill`` does not wait for tasks."""
+        self._started.close()
 
 
 def cluster_settings(spec: ClusterSpec, silence: float) -> dict[str, Any]:
@@ -55,7 +93,7 @@ def cluster_settings(spec: ClusterSpec, silence: float) -> dict[str, Any]:
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
-        "distributed.admin.low-level-log-length": 100,  # whole messages, with the plans in them
+        "distributed.admin.low-level-log-length": 100,  # whole messages, with the tasks in them
         "distributed.admin.system-monitor.gil.enabled": False,
         "distributed.diagnostics.nvml": False,
         "distributed.comm.timeouts.connect": "15 seconds",
@@ -99,13 +137,8 @@ def tls_security(tls: Tls | None) -> Security:
     """
     if tls is None:
         return Security(require_encryption=False)
-    files = _existing_files(tls)
-    pairs = {
-        f"tls_{role}_{part}": files[part]
-        for role in ("client", "scheduler", "worker")
-        for part in ("cert", "key")
-    }
-    return Security(require_encryption=True, tls_ca_file=files["ca"], **pairs)
+    with dask.config.set(_tls_settings(tls)):
+        return Security()
 
 
 def own_tls(spec: ClusterSpec, folder: Path) -> ClusterSpec:
@@ -125,3 +158,49 @@ def _existing_files(tls: Tls) -> dict[str, str]:
                 advice="gpuprep certificates FOLDER makes all three; copy them to every host",
             )
     return {name: str(path) for name, path in paths.items()}
+
+
+def join(
+    where: Any,
+    security: Security | None = None,
+    *,
+    devices: Mapping[str, str] | None = None,
+    folder: str = "",
+    seconds: float = 30.0,
+) -> Client:
+    """A client of a scheduler, given by its address or Dask's cluster object, whose workers are prepared.
+
+    ``devices`` are by the names of workers, as ``CUDA_VISIBLE_DEVICES`` has them. Those on one
+    host that divide its memory do so in ``folder``; without it, each has its own.
+    """
+    client = Client(where, security=security, timeout=seconds, set_as_default=False)
+    client.register_plugin(_Preparation(devices or {}, folder))
+    return client
+
+
+class _Preparation(WorkerPlugin):  # type: ignore[misc]
+    """Take a CUDA device where some are given, meet the others that divide the memory, and leave
+    Ctrl-C and the closed terminal to the coordinator, which drains; a worker that died of them would lose
+    its cases."""
+
+    name = "gpuprep-preparation"
+
+    def __init__(self, devices: Mapping[str, str], folder: str) -> None:
+        self._devices = dict(devices)
+        self._folder = folder
+
+    def setup(self, worker: Any) -> None:
+        own = self._devices.get(str(worker.name))
+        if own is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = own
+        divide_memory_in(self._folder or worker.local_directory)
+        silence_tornado()
+        if threading.current_thread() is threading.main_thread():
+            for number in _INTERRUPTS:
+                signal.signal(number, signal.SIG_IGN)
+
+
+def silence_tornado() -> None:
+    """Heartbeats that meet a closed connection while a cluster shuts down are logged with tracebacks."""
+    for name in ("tornado.application", "asyncio", "distributed.batched"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

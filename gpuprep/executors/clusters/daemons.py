@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -29,17 +28,9 @@ _QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
 _POLL_SECONDS = 0.5
 _LEAVING_SECONDS = 30
 
-
-@dataclass(frozen=True, slots=True)
-class _Child:
-    """One of Dask's commands and the environment it runs in."""
-
-    command: list[str]
-    environment: dict[str, str]
-
-    def start(self) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self.environment}
-        return subprocess.Popen(self.command, env=environment, start_new_session=True)
+_Child = tuple[
+    list[str], dict[str, str]
+]  # one of Dask's commands, and the environment it adds to ours
 
 
 def serve_scheduler(spec: ClusterSpec, silence: float) -> int:
@@ -54,7 +45,7 @@ def serve_scheduler(spec: ClusterSpec, silence: float) -> int:
         parts = urlsplit(spec.address)
         where = ["--host", f"{parts.scheme}://{parts.hostname}", "--port", str(parts.port)]
     command = _command("dask_scheduler", *where, *_QUIET)
-    return _supervise([_Child(command, _settings(spec, silence))], again=False)
+    return _supervise([(command, _settings(spec, silence))], again=False)
 
 
 def serve_workers(spec: ClusterSpec, silence: float, devices: Sequence[str] = ()) -> int:
@@ -79,7 +70,7 @@ def serve_workers(spec: ClusterSpec, silence: float, devices: Sequence[str] = ()
         settings = _settings(spec, silence)
         own = [{"CUDA_VISIBLE_DEVICES": device} for device in devices] or [{}]
         number = spec.workers or len(own)
-        children = [_Child(command, settings | own[index % len(own)]) for index in range(number)]
+        children = [(command, settings | own[index % len(own)]) for index in range(number)]
         return _supervise(children, again=True)
 
 
@@ -114,7 +105,7 @@ def _command(module: str, *options: str) -> list[str]:
 def _supervise(children: list[_Child], *, again: bool) -> int:
     """Keep the children up until a signal asks to stop, or one of them gives up."""
     with _stop_requests() as requests:
-        running = [child.start() for child in children]
+        running = [_start(*child) for child in children]
         try:
             while not requests:
                 time.sleep(_POLL_SECONDS)
@@ -125,10 +116,14 @@ def _supervise(children: list[_Child], *, again: bool) -> int:
                     if code is not None and code > 0:  # no scheduler in time, or no start
                         raise RunStopped(f"a worker gave up (exit code {code}); its log says why")
                     if code is not None:
-                        running[index] = children[index].start()
+                        running[index] = _start(*children[index])
             return 0
         finally:
             _end(running)
+
+
+def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, env={**os.environ, **environment}, start_new_session=True)
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

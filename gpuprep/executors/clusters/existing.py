@@ -11,31 +11,29 @@ from urllib.parse import urlsplit
 
 from distributed import Client, Security
 
-from gpuprep.config.cluster import ClusterSpec, check_address
-from gpuprep.executors.clusters.cluster import tls_security
-from gpuprep.executors.clusters.preparation import join, silence_tornado
+from gpuprep.config.cluster import check_address
+from gpuprep.executors.clusters.cluster import Cluster, join, tls_security
 from gpuprep.values.errors import RunStopped, UsageError
 
 _ANSWER_SECONDS = 20.0
 _PAUSE_SECONDS = 2.0
 
 
-class ExistingScheduler:
-    """Joined as a client; nothing of it is started or stopped here."""
+class ExistingScheduler(Cluster):
+    """Joined as a client; nothing of it is started or stopped here.
 
-    def __init__(self, spec: ClusterSpec) -> None:
-        self.patience = spec.patience
-        self._spec = spec
-        self._joined = False
+    Whoever runs it keeps its workers. Closing drops the tasks that wait; running ones come to their end.
+    """
 
-    def open(self) -> Client:
+    _joined = False
+
+    def _start(self, started: ExitStack) -> Client:
         """Connect. A scheduler that was lost is given ``patience`` seconds to come back.
 
         Raises:
             UsageError: there is none that lets us in.
             RunStopped: it did not come back.
         """
-        silence_tornado()
         security = tls_security(self._spec.tls)
         deadline = time.monotonic() + (self.patience if self._joined else 0.0)
         while True:
@@ -51,9 +49,9 @@ class ExistingScheduler:
                         " its keys",
                     ) from None
             time.sleep(_PAUSE_SECONDS)
-        self._client = join(address, security, seconds=_ANSWER_SECONDS)
+        client = join(address, security, seconds=_ANSWER_SECONDS)
         self._joined = True
-        return self._client
+        return client
 
     def _address(self) -> str:
         if not self._spec.address.endswith(".json"):
@@ -64,12 +62,6 @@ class ExistingScheduler:
         except ValueError as error:
             raise UsageError(f"{self._spec.address}: {error}") from None
         return named.address
-
-    def tend(self) -> None:
-        """Whoever runs the cluster keeps its workers."""
-
-    def close(self, *, kill: bool) -> None:
-        self._client.close(timeout=5)  # drops the tasks that wait; running ones come to their end
 
 
 def knock(address: str, security: Security) -> None:

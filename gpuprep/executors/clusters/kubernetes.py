@@ -7,31 +7,25 @@ without one is deleted and made anew when the run opens it again.
 from __future__ import annotations
 
 import uuid
+from contextlib import ExitStack
 from typing import Any
 
 import dask
 from distributed import Client
 
 from gpuprep.config.cluster import ClusterSpec
-from gpuprep.executors.clusters.cluster import cluster_settings, inherited
-from gpuprep.executors.clusters.preparation import join, silence_tornado
+from gpuprep.executors.clusters.cluster import Cluster, cluster_settings, inherited, join
 from gpuprep.values.errors import UsageError
 
 
-class KubernetesPods:
-    """``workers`` pods are kept up, each with one worker.
+class KubernetesPods(Cluster):
+    """The operator keeps ``workers`` pods up, each with one worker.
 
     Between pods Dask speaks plain TCP: the operator has no keys for them. A NetworkPolicy has to close the
     namespace, and ``cluster.insecure: true`` says that one does.
     """
 
-    def __init__(self, spec: ClusterSpec, silence: float, workers: int) -> None:
-        self.patience = spec.patience
-        self._spec = spec
-        self._silence = silence
-        self._workers = workers
-
-    def open(self) -> Client:
+    def _start(self, started: ExitStack) -> Client:
         try:
             from dask_kubernetes.operator import KubeCluster
         except ImportError:
@@ -44,27 +38,14 @@ class KubernetesPods:
                 "pods of Dask's operator speak plain TCP to one another",
                 advice="close the namespace by a NetworkPolicy, then set cluster.insecure: true",
             )
-        self._settings = dask.config.set(cluster_settings(self._spec, self._silence))
-        silence_tornado()
-        try:
-            self._cluster = KubeCluster(
-                custom_cluster_spec=cluster_document(self._spec, self._silence, self._workers),
-                namespace=self._spec.kubernetes.namespace if self._spec.kubernetes else None,
-                quiet=True,
-            )
-        except BaseException:
-            self._settings.__exit__(None, None, None)
-            raise
-        self._client = join(self._cluster)
-        return self._client
-
-    def tend(self) -> None:
-        """The operator keeps up the number of pods that its document asks for."""
-
-    def close(self, *, kill: bool) -> None:
-        self._client.close(timeout=5)
-        self._cluster.close(timeout=60)
-        self._settings.__exit__(None, None, None)
+        started.enter_context(dask.config.set(cluster_settings(self._spec, self._silence)))
+        cluster = KubeCluster(
+            custom_cluster_spec=cluster_document(self._spec, self._silence, self._workers),
+            namespace=self._spec.kubernetes.namespace if self._spec.kubernetes else None,
+            quiet=True,
+        )
+        started.callback(cluster.close, timeout=60)
+        return join(cluster)
 
 
 def cluster_document(spec: ClusterSpec, silence: float, workers: int) -> dict[str, Any]:

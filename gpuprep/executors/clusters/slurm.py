@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ import dask
 from distributed import Client
 
 from gpuprep.config.cluster import ClusterSpec, Slurm
-from gpuprep.executors.clusters.cluster import cluster_settings, inherited, own_tls, tls_security
-from gpuprep.executors.clusters.preparation import join, silence_tornado
+from gpuprep.executors.clusters.cluster import (
+    Cluster,
+    cluster_settings,
+    inherited,
+    join,
+    own_tls,
+    tls_security,
+)
 from gpuprep.values.errors import RunStopped, UsageError
 
 _EVERY_SECONDS = 15.0
@@ -25,19 +32,14 @@ _MARGIN = 0.1  # of the walltime, for the last case and the way out
 _MOST_LOST = 5  # successors per job, with no worker up in between
 
 
-class SlurmJobs:
+class SlurmJobs(Cluster):
     """``workers`` jobs are kept in the queue, each with one worker."""
 
-    def __init__(self, spec: ClusterSpec, silence: float, workers: int, scratch: Path) -> None:
-        self.patience = float("inf")  # a job may wait in the queue for as long as it takes
-        self._spec = spec
-        self._silence = silence
-        self._workers = workers
-        self._scratch = scratch
-        self._due = 0.0
-        self._lost = 0
+    patience = float("inf")  # a job may wait in the queue for as long as it takes
+    _due = 0.0
+    _lost = 0
 
-    def open(self) -> Client:
+    def _start(self, started: ExitStack) -> Client:
         try:
             from dask_jobqueue import SLURMCluster
         except ImportError:
@@ -49,17 +51,13 @@ class SlurmJobs:
                 "there is no sbatch on this host", advice="start the run on a login node"
             )
         shutil.rmtree(self._scratch, ignore_errors=True)
+        started.callback(shutil.rmtree, self._scratch / "tls", ignore_errors=True)
         spec = own_tls(self._spec, self._scratch / "tls")
-        self._settings = dask.config.set(cluster_settings(spec, self._silence))
-        silence_tornado()
-        try:
-            self._cluster = SLURMCluster(**job_options(spec, self._scratch))
-        except BaseException:
-            self._settings.__exit__(None, None, None)
-            raise
+        started.enter_context(dask.config.set(cluster_settings(spec, self._silence)))
+        self._cluster = SLURMCluster(**job_options(spec, self._scratch))
+        started.callback(self._cluster.close, timeout=20)
         self._cluster.scale(jobs=self._workers)
-        self._client = join(self._cluster, tls_security(spec.tls))
-        return self._client
+        return join(self._cluster, tls_security(spec.tls))
 
     def tend(self) -> None:
         """Put a job in the place of every one that is no longer in the queue.
@@ -87,12 +85,6 @@ class SlurmJobs:
         if gone:
             self._cluster.sync(self._cluster.scale_down, gone)
             self._cluster.scale(jobs=self._workers)
-
-    def close(self, *, kill: bool) -> None:
-        self._client.close(timeout=5)
-        self._cluster.close(timeout=20)
-        self._settings.__exit__(None, None, None)
-        shutil.rmtree(self._scratch / "tls", ignore_errors=True)
 
 
 def job_options(spec: ClusterSpec, scratch: Path) -> dict[str, Any]:

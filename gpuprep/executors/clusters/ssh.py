@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +13,36 @@ import dask
 from distributed import Client
 
 from gpuprep.config.cluster import ClusterSpec, Ssh
-from gpuprep.executors.clusters.cluster import cluster_settings, own_tls, tls_security
-from gpuprep.executors.clusters.preparation import join, silence_tornado
+from gpuprep.executors.clusters.cluster import (
+    Cluster,
+    cluster_settings,
+    join,
+    own_tls,
+    tls_security,
+)
 from gpuprep.values.errors import UsageError
 
-_NO_WORKER_SECONDS = 60.0  # for nannies to replace the workers that died
 
-
-class SshHosts:
+class SshHosts(Cluster):
     """One worker per host, the scheduler on the first. A host that is lost stays so until the next run."""
 
-    def __init__(self, spec: ClusterSpec, silence: float, scratch: Path) -> None:
-        self.patience = _NO_WORKER_SECONDS
-        self._spec = spec
-        self._silence = silence
-        self._scratch = scratch
+    patience = 60.0  # for nannies to replace the workers that died
 
-    def open(self) -> Client:
+    def _start(self, started: ExitStack) -> Client:
         ssh = self._spec.ssh
         if ssh is None:
             raise UsageError("cluster.kind ssh needs cluster.ssh.hosts")
         shutil.rmtree(self._scratch, ignore_errors=True)
+        started.callback(shutil.rmtree, self._scratch, ignore_errors=True)
         spec = own_tls(self._spec, self._scratch)
         # SSHCluster hands these to the hosts
-        self._settings = dask.config.set(cluster_settings(spec, self._silence))
-        silence_tornado()
-        try:
-            self._cluster = _start(spec, ssh)
-        except BaseException:
-            self._clear()
-            raise
-        self._client = join(self._cluster, tls_security(spec.tls))
-        return self._client
-
-    def tend(self) -> None:
-        """Nothing is put back: the other hosts take over."""
-
-    def close(self, *, kill: bool) -> None:
-        self._client.close(timeout=5)
-        self._cluster.close(timeout=10)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._settings.__exit__(None, None, None)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        started.enter_context(dask.config.set(cluster_settings(spec, self._silence)))
+        cluster = _start_hosts(spec, ssh)
+        started.callback(cluster.close, timeout=10)
+        return join(cluster, tls_security(spec.tls))
 
 
-def _start(spec: ClusterSpec, ssh: Ssh) -> Any:
+def _start_hosts(spec: ClusterSpec, ssh: Ssh) -> Any:
     try:
         import asyncssh
         from distributed import SSHCluster

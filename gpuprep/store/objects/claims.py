@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import TracebackType
 
 from gpuprep.host.owners import is_gone, mark, owner_in
 from gpuprep.store.places import ObjectPath, Stored
@@ -75,35 +75,27 @@ class Claim:
         return (datetime.now(UTC) - found.modified).total_seconds() > self._expires
 
 
-class Lease:
-    """A claim renewed by a thread as long as the block runs, and what is to be done as often."""
+@contextmanager
+def renewed(claim: Claim, every: float, meanwhile: Callable[[], None]) -> Iterator[None]:
+    """Renew a claim every so many seconds as long as the block runs, then release it.
 
-    def __init__(self, claim: Claim, every: float, meanwhile: Callable[[], None]) -> None:
-        """Name what to renew, how often (seconds), and what to call after each renewal."""
-        self._claim = claim
-        self._every = every
-        self._meanwhile = meanwhile
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="gpuprep-lease", daemon=True)
+    ``meanwhile`` is called after each renewal.
+    """
+    over = threading.Event()
 
-    def __enter__(self) -> Lease:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._claim.release()
-
-    def _renew(self) -> None:
-        while not self._over.wait(self._every) and not self._claim.lost:
+    def renew() -> None:
+        while not over.wait(every) and not claim.lost:
             try:
-                if self._claim.renew():
-                    self._meanwhile()
+                if claim.renew():
+                    meanwhile()
             except (GpuprepError, OSError):
                 continue  # the store did not answer; the next try may still come in time
+
+    thread = threading.Thread(target=renew, name="gpuprep-lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        claim.release()
