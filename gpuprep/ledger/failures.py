@@ -12,9 +12,9 @@ from typing import Any
 
 from gpuprep.ledger.output import find_output
 from gpuprep.ledger.state import read_state
-from gpuprep.store.files import json_line, read_lines, write_file
+from gpuprep.store.files import json_line, write_file
 from gpuprep.store.layout import FAILURES_FILE
-from gpuprep.store.places import Place, to_place
+from gpuprep.store.places import Place, read_lines, to_place
 from gpuprep.values.case import Case
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
 from gpuprep.values.events import CaseDone, CaseFailed, Event, RunStarted

@@ -60,7 +60,6 @@ def write_case(
     threads: int = 1,
     channel_names: Sequence[str] = (),
     label_names: Mapping[str, Mapping[int, str]] | None = None,
-    attributes: Mapping[str, Any] | None = None,
     durable: bool = True,
 ) -> dict[str, dict[str, int]]:
     """Write everything of a case except its record, as an OME-Zarr 0.5 group.
@@ -76,7 +75,6 @@ def write_case(
         threads: Threads that compress.
         channel_names: One name per channel of a 4-D image.
         label_names: Per label, the names of its voxel values.
-        attributes: JSON values kept with the case under ``attributes.gpuprep.attributes``.
         durable: Wait for the disk after each file.
 
     Returns:
@@ -105,7 +103,7 @@ def write_case(
         )
         for path, (_, layout) in arrays.items()
     }
-    documents |= _group_documents(levels, channel_names, label_names or {}, attributes or {})
+    documents |= _group_documents(levels, channel_names, label_names or {})
     texts = {path: to_text(document, f"{folder / path}") for path, document in documents.items()}
     seals: dict[str, FileSeal] = {}
     for path, (array, layout) in arrays.items():
@@ -149,7 +147,6 @@ def _group_documents(
     levels: Sequence[Level],
     channel_names: Sequence[str],
     label_names: Mapping[str, Mapping[int, str]],
-    attributes: Mapping[str, Any],
 ) -> dict[str, dict[str, Any]]:
     """``zarr.json`` of every group by its path inside the case."""
     image, labels = levels[0].image, list(levels[0].labels)
@@ -160,7 +157,6 @@ def _group_documents(
         name="image",
         channel_names=channel_names,
         label_names=labels,
-        attributes=attributes,
     )
     groups = {GROUP_FILE: case}
     if labels:

@@ -20,17 +20,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gpuprep.host.atomic import fsync_path
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.owners import is_abandoned, mark, owner_in, this_process
-from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
+from gpuprep.store.files import storage_faults, write_file
 from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER, case_folder, check_case_id
 from gpuprep.values.errors import StoreError
 
 _RELATIVE_TO_CWD = -100  # AT_FDCWD
 _RENAME_EXCHANGE = 2
 _REFUSALS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOENT, errno.EPERM)
-
-__all__ = ["Staging", "append_line", "read_lines", "sweep"]
 
 _OWNER_FILE = "owner.json"
 _CASE = "case"

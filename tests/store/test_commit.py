@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from gpuprep.store import commit
-from gpuprep.store.commit import Staging, append_line, read_lines, sweep
+from gpuprep.store.commit import Staging, sweep
+from gpuprep.store.files import append_line
+from gpuprep.store.places import read_lines
 from gpuprep.store.record import read_record, write_record
 from gpuprep.values.errors import RunStopped, StoreError, StoreFault, UsageError
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gpuprep.store.case import write_case, write_record
-from gpuprep.store.commit import append_line
+from gpuprep.store.files import append_line
 from gpuprep.store.layout import case_folder
 from gpuprep.store.record import read_record
 from gpuprep.store.shard import write_encoded_shard

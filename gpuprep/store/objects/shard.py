@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.codecs import Bytes
-from gpuprep.store.files import CaseVersion, case_version, replaced
+from gpuprep.store.files import CaseVersion, replaced_meanwhile
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.open_shard import OpenShard, ReadPolicy, index_bytes, parse_index
-from gpuprep.store.places import ObjectPath
 
 _GAP = 256 << 10  # bytes that cost less to fetch along than another request
 _REQUESTS = 8  # at once
@@ -38,8 +38,8 @@ def open_object_shard(
         StoreError: another case took the place of this one.
     """
     shard = ObjectShard(case / name, grid, policy)
-    if version is not None and case_version(case) != version:
-        raise replaced(case)
+    if version is not None and case.version() != version:
+        raise replaced_meanwhile(case)
     return shard
 
 
