@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.case import Exported, find_case, write_exported
-from gpuprep.export.files import SUFFIXES, check_target, suffix_of
+from gpuprep.export.files import SUFFIXES, check_target
 from gpuprep.export.native import LabelRule, to_native
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.store.array import StoredArray
@@ -124,7 +124,7 @@ def load_prediction(path: Path) -> Placed:
             return _load_zarr(path)
         if path.suffix.lower() == ".npy":
             return Placed(np.load(path, mmap_mode="r", allow_pickle=False), None)
-        if suffix_of(path) is not None:
+        if path.name.lower().endswith(SUFFIXES):
             return _load_scan(path)
     except GpuprepError as error:
         raise UsageError(f"{path}: {error.message}", advice=error.advice) from error

@@ -6,7 +6,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,7 @@ class FailureGroup:
     """The command that retries just these cases."""
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "code": self.code,
-            "count": len(self.cases),
-            "cases": list(self.cases),
-            "example": self.example,
-            "advice": self.advice,
-            "path": self.path,
-            "retry": self.retry,
-        }
+        return {**asdict(self), "count": len(self.cases)}
 
 
 def group_failures(output: str | Place) -> tuple[FailureGroup, ...]:

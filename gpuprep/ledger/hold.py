@@ -10,12 +10,12 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuprep.host.scratch import scratch_folder
-from gpuprep.ledger.output import _unwritable
+from gpuprep.ledger.output import unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
     ATTEMPTS_FILE,
@@ -159,22 +159,16 @@ def lock(root: Path) -> Iterator[None]:
         UsageError: another run holds it, or the folder may not be written.
         StoreFault: the disk failed.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _unwritable(root, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UsageError(
-            f"another run is working on {root}", advice="wait for it, or choose another output"
-        ) from None
-    except OSError as error:
-        os.close(handle)
-        raise _unwritable(root, error) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another run is working on {root}", advice="wait for it, or choose another output"
+            ) from None
+        except OSError as error:
+            raise unwritable(root, error) from None
         yield
-    finally:
-        os.close(handle)

@@ -14,12 +14,12 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.host.atomic import replaced
 from gpuprep.ops.statistics import Histogram
-from gpuprep.store.case import read_record
 from gpuprep.store.files import CHECK_DISK, storage_faults
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE, case_path
 from gpuprep.store.metadata import group_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
+from gpuprep.store.record import read_record
 from gpuprep.values.case import Case
 from gpuprep.values.errors import (
     TRANSIENT,
@@ -61,7 +61,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
         (root / CASES_FOLDER).mkdir(exist_ok=True)
         _describe_groups(root)
     except OSError as error:
-        raise _unwritable(root, error) from None
+        raise unwritable(root, error) from None
 
 
 def describe(root: Path, config: Config, case_digest: str) -> None:
@@ -84,7 +84,7 @@ def _describe_groups(root: Path) -> None:
             _write_json(folder / GROUP_FILE, group_document({}))
 
 
-def _unwritable(root: Path, error: OSError) -> GpuprepError:
+def unwritable(root: Path, error: OSError) -> GpuprepError:
     message = f"cannot write to output {root}: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunStopped(message, advice="make space on its disk, then run the same command again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,10 @@ from gpuprep.store.layout import (
 )
 from gpuprep.store.locations import index_label, locations_file, to_npy
 from gpuprep.store.metadata import array_document, group_document, to_text
-from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import sample_chunks, write_shard
 from gpuprep.values.errors import StoreError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Chunked
-
-__all__ = ["Level", "read_record", "write_case", "write_record"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +110,7 @@ def write_case(
     texts |= {locations_file(name): to_npy(index_label(label)) for name, label in labels.items()}
     for path, text in texts.items():
         seals[path] = write_file(folder / path, [text], fsync=durable)
-    return {path: seal.to_json() for path, seal in sorted(seals.items())}
+    return {path: asdict(seal) for path, seal in sorted(seals.items())}
 
 
 def _plan_arrays(

@@ -30,9 +30,6 @@ class FileSeal:
     size: int
     crc32c: int
 
-    def to_json(self) -> dict[str, int]:
-        return {"size": self.size, "crc32c": self.crc32c}
-
 
 @contextmanager
 def storage_faults(path: object, *, what: str = "written") -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any
 
 from gpuprep.store.array import StoredArray
@@ -30,17 +30,6 @@ from gpuprep.values.case import natural_key
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
-
-__all__ = [
-    "Access",
-    "Cohort",
-    "CrcPolicy",
-    "ReadPolicy",
-    "StoredArray",
-    "StoredCase",
-    "open_case",
-    "open_cohort",
-]
 
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
 _CASES_KEPT = 1024  # open cases a cohort remembers
@@ -100,12 +89,7 @@ class StoredCase:
     def __enter__(self) -> StoredCase:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -198,12 +182,7 @@ class Cohort(Mapping[str, StoredCase]):
     def __enter__(self) -> Cohort:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -69,14 +68,9 @@ class SlabWriter:
     def __enter__(self) -> SlabWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if error is None:
+            if kind is None:
                 self._publish()
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)

@@ -111,7 +111,8 @@ def test_patches_equal_local_ones(stored, threads):
 
 
 def test_a_patch_asks_for_its_chunks_only(url, proxy, tmp_path):
-    from gpuprep.store.case import write_case, write_record
+    from gpuprep.store.case import write_case
+    from gpuprep.store.record import write_record
     from gpuprep.values.geometry import Geometry
 
     shape = (128, 128, 256)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from gpuprep.store.case import read_record, write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.codecs import PRESETS
 from gpuprep.store.layout import case_folder, check_case_id, check_label_name
+from gpuprep.store.record import read_record, write_record
 from gpuprep.values.case import natural_key
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.geometry import Geometry
