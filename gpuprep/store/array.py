@@ -28,7 +28,7 @@ from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
 from gpuprep.store.objects.path import ObjectPath
-from gpuprep.store.objects.shard import open_object_shard
+from gpuprep.store.objects.shard import ObjectShard
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import CorruptStoreError
@@ -237,8 +237,8 @@ class StoredArray:
         name = f"{self._name}/{shard_file(key)}"
         grid, policy, version = self._layout.grid, self._policy, self._version
         if isinstance(self._case, ObjectPath):
-            self._shards[key] = open_object_shard(self._case, name, grid, policy, version=version)
-            return self._shards[key]
+            remote = self._shards[key] = ObjectShard(self._case, name, grid, policy, version)
+            return remote
         descriptor = self._case.open_inside(name, version=version)
         shard = OpenShard(descriptor, self._case / name, grid, policy)
         self._shards[key] = shard

@@ -69,13 +69,12 @@ def _problems(folder: Place, case: str, *, full: bool) -> list[Problem]:
         expected = read_record(folder)["files"]
     except GpuprepError as error:
         return [Problem(case, RECORD_FILE, error.message, error.advice or _REMAKE)]
-    problems = [Problem(case, name, text) for name, text in _compare_names(folder, expected)]
+    found = list(_compare_names(folder, expected))
     if full:
-        faulty = {problem.file for problem in problems}
+        faulty = {name for name, _ in found}
         intact = {name: seal for name, seal in expected.items() if name not in faulty}
-        problems += [Problem(case, name, text) for name, text in _compare_bytes(folder, intact)]
-        problems += [Problem(case, name, text) for name, text in _decode_arrays(folder, expected)]
-    return problems
+        found += [*_compare_bytes(folder, intact), *_decode_arrays(folder, expected)]
+    return [Problem(case, name, text) for name, text in found]
 
 
 def verify_cohort(
