@@ -85,6 +85,7 @@ def _describe_groups(root: Path) -> None:
 
 
 def unwritable(root: Path, error: OSError) -> GpuprepError:
+    """The error of an output that the disk does not let us write."""
     message = f"cannot write to output {root}: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunStopped(message, advice="make space on its disk, then run the same command again")
