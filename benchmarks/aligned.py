@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
 from gpuprep.store.reader import open_cohort
+from gpuprep.store.record import write_record
 from gpuprep.training import PatchDataset
 from gpuprep.values.geometry import Geometry
 from scans import scans

@@ -19,7 +19,8 @@ from gpuprep.executors.admission import (
     objections,
     shortage,
 )
-from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.places import Place, to_place
 from gpuprep.values.errors import GpuprepError, UsageError
 from gpuprep.values.events import Listener, Notice
 

@@ -1,10 +1,11 @@
-"""One array of a stored case to a file, on its own grid or on the source's. Intensities stay as stored."""
+"""Stored cases of a cohort, and one array of a case to a file, on its own grid or on the source's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from gpuprep.export.files import check_target, portable, write_voxels
 from gpuprep.export.native import LabelRule, to_native
 from gpuprep.host.atomic import whole_file
-from gpuprep.store.reader import Cohort, StoredArray, StoredCase, open_cohort
+from gpuprep.store.array import StoredArray
+from gpuprep.store.reader import Cohort, StoredCase, open_cohort
 from gpuprep.values.errors import StoreError, UsageError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume
@@ -48,7 +50,7 @@ def export_case(
     outside: float | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Write one array of a stored case to a file; returns what was written.
+    """Write one array of a stored case to a file, intensities as stored; returns what was written.
 
     Args:
         output: the cohort's folder.
@@ -148,3 +150,43 @@ def _choose(names: tuple[str, ...], what: str) -> str:
         return f"there are no {what}"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{what}: {', '.join(names[:_SHOWN])}{more}"
+
+
+class Labelled(NamedTuple):
+    """A case and the name of its label map, None where it has none."""
+
+    case: StoredCase
+    label: str | None
+
+    @classmethod
+    def of(cls, case: StoredCase, label: str | None) -> Labelled:
+        """With the label map of that name, or its only one; UsageError where that is not clear."""
+        if label is not None:
+            find_label(case, label)
+            return cls(case, label)
+        if len(case.labels) > 1:
+            raise UsageError(
+                f"case {case.id} has several label maps: {', '.join(case.labels)}",
+                advice="choose one with --label",
+            )
+        return cls(case, next(iter(case.labels), None))
+
+    def channels(self) -> NDArray[Any]:
+        """The image as ``c, z, y, x``; UsageError where the case has none."""
+        if self.case.image is None:
+            raise UsageError(
+                f"case {self.case.id} holds labels only", advice="leave it out with --case"
+            )
+        image = np.asarray(self.case.image)
+        return image.reshape(-1, *image.shape[-3:])
+
+
+def label_values(labelled: Sequence[Labelled]) -> dict[int, str]:
+    """Every label value of some cases but the background, with its name, as their records tell."""
+    names: dict[int, str] = {}
+    for case, label in labelled:
+        if label is not None:
+            for value in map(int, case.record["labels"][label]):
+                names.setdefault(value, case.label_names[label].get(value, f"label_{value}"))
+    names.pop(0, None)
+    return dict(sorted(names.items()))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gpuprep.export.case import all_cases, find_case
-from gpuprep.export.labelled import Labelled
+from gpuprep.export.case import Labelled, all_cases, find_case
 from gpuprep.export.msd import write_msd
 from gpuprep.export.nnunet import write_nnunet
 from gpuprep.values.errors import UsageError

@@ -7,7 +7,7 @@ NIfTI file, where viewers show them one by one, and the components of a MetaImag
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def portable(array: NDArray[Any]) -> NDArray[Any]:
 
 def check_target(file: Path, *, overwrite: bool) -> None:
     """Raises UsageError where a file cannot be written, or is there and must not be replaced."""
-    if suffix_of(file) is None:
+    if not file.name.lower().endswith(SUFFIXES):
         raise UsageError(
             f"{file}: no format is known by that suffix", advice=f"use {', '.join(SUFFIXES)}"
         )
@@ -50,12 +50,6 @@ def check_target(file: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{file} is a folder")
     if file.exists() and not overwrite:
         raise UsageError(f"{file} exists already", advice="choose another name, or --overwrite")
-
-
-def suffix_of(file: Path) -> Literal[".nii", ".nii.gz", ".mha"] | None:
-    """The suffix that names a format we write, or None."""
-    name = file.name.lower()
-    return next((suffix for suffix in (".nii", ".nii.gz", ".mha") if name.endswith(suffix)), None)
 
 
 def _write_nifti(array: NDArray[Any], geometry: Geometry, file: Path) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpuprep.export.case import write_exported
-from gpuprep.export.labelled import Labelled, label_values
+from gpuprep.export.case import Labelled, label_values, write_exported
 from gpuprep.host.atomic import whole_file
 from gpuprep.values.errors import UsageError
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.export.labelled import Labelled, label_values
+from gpuprep.export.case import Labelled, label_values
 from gpuprep.host.atomic import whole_file
 from gpuprep.store.reader import StoredCase
 from gpuprep.values.errors import UsageError

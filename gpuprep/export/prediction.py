@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.case import Exported, find_case, write_exported
-from gpuprep.export.files import SUFFIXES, check_target, suffix_of
+from gpuprep.export.files import SUFFIXES, check_target
 from gpuprep.export.native import LabelRule, to_native
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import read_document
 from gpuprep.store.layout import GROUP_FILE
 from gpuprep.store.metadata import parse_document
+from gpuprep.store.places import to_place
 from gpuprep.store.reader import StoredCase
 from gpuprep.values.case import Source
 from gpuprep.values.errors import GpuprepError, UsageError
@@ -124,7 +124,7 @@ def load_prediction(path: Path) -> Placed:
             return _load_zarr(path)
         if path.suffix.lower() == ".npy":
             return Placed(np.load(path, mmap_mode="r", allow_pickle=False), None)
-        if suffix_of(path) is not None:
+        if path.name.lower().endswith(SUFFIXES):
             return _load_scan(path)
     except GpuprepError as error:
         raise UsageError(f"{path}: {error.message}", advice=error.advice) from error
@@ -139,7 +139,7 @@ def load_prediction(path: Path) -> Placed:
 def _load_zarr(folder: Path) -> Placed:
     folder = folder.absolute()
     array = StoredArray(folder.parent, folder.name)
-    document = parse_document(read_document(folder, GROUP_FILE), str(folder))
+    document = parse_document(to_place(folder).document(GROUP_FILE), str(folder))
     words = document.get("attributes", {}).get("gpuprep", {}).get("geometry")
     return Placed(np.asarray(array), None if words is None else Geometry.from_json(words))
 

@@ -4,25 +4,54 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpuprep.values.errors import UsageError
 
 
 @contextmanager
+def replaced(path: Path, *, partial: str = "", fsync: bool = False) -> Iterator[Path]:
+    """A file to write beside ``path``, which takes its place in one step at the end of the block.
+
+    Where the block or the system fails, ``path`` stays as it was and the other file goes.
+
+    Args:
+        path: The file to replace; it need not exist.
+        partial: The name of the file to write; a hidden one by default.
+        fsync: Wait until its bytes are on the disk before it takes the place.
+    """
+    written = path.with_name(partial or f".{path.name}.partial")
+    try:
+        yield written
+        if fsync:
+            fsync_path(written)
+        written.replace(path)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            written.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def whole_file(file: Path) -> Iterator[Path]:
-    """A name to write to, beside the file, which then appears whole or not at all.
+    """``replaced`` for a file that the user asked for; its suffix stays, and processes do not meet.
 
     Raises:
         UsageError: it cannot be written there.
     """
-    partial = file.with_name(f".{os.getpid()}-{file.name}")
     try:
-        yield partial
-        partial.replace(file)
+        with replaced(file, partial=f".{os.getpid()}-{file.name}") as partial:
+            yield partial
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot write {file}: {reason}") from error
+
+
+def fsync_path(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(descriptor)

@@ -88,7 +88,7 @@ def _text(file: Path) -> str:
 
 def available_memory() -> int:
     """Bytes of memory this process may still take; the limits of its container or job included."""
-    found = re.search(r"MemAvailable:\s+(\d+)", _meminfo())
+    found = re.search(r"MemAvailable:\s+(\d+)", _text(Path("/proc/meminfo")))
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return int(min(int(found[1]) * 1024 if found else pages, memory_left()))
 
@@ -98,10 +98,3 @@ def available_cores() -> int:
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, int(min(cores, core_quota())))
-
-
-def _meminfo() -> str:
-    try:
-        return Path("/proc/meminfo").read_text("ascii", "replace")
-    except OSError:
-        return ""

@@ -6,15 +6,15 @@ import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gpuprep.ledger.output import find_output
 from gpuprep.ledger.state import read_state
-from gpuprep.store.files import json_line, read_lines, write_file
+from gpuprep.store.files import json_line, write_file
 from gpuprep.store.layout import FAILURES_FILE
-from gpuprep.store.places import Place, to_place
+from gpuprep.store.places import Place, read_lines, to_place
 from gpuprep.values.case import Case
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
 from gpuprep.values.events import CaseDone, CaseFailed, Event, RunStarted
@@ -37,16 +37,7 @@ class FailureGroup:
     """The command that retries just these cases."""
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "code": self.code,
-            "count": len(self.cases),
-            "cases": list(self.cases),
-            "example": self.example,
-            "advice": self.advice,
-            "path": self.path,
-            "retry": self.retry,
-        }
+        return {**asdict(self), "count": len(self.cases)}
 
 
 def group_failures(output: str | Place) -> tuple[FailureGroup, ...]:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,8 +29,9 @@ from gpuprep.store.layout import (
     STATUS_FILE,
 )
 from gpuprep.store.objects.claims import Claim, renewed
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
-from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.store.places import to_place
 from gpuprep.values.errors import RunStopped, UsageError
 
 _DOCUMENTS = (
@@ -102,7 +103,7 @@ class Hold:
         if self.remote is None:
             return
         present = [name for name in _DOCUMENTS if (self.remote / name).is_file()]
-        if CONFIG_FILE not in present and any(name[0] != "." for name, _ in self.remote.walk()):
+        if CONFIG_FILE not in present and any(name[0] != "." for name, _ in self.remote.files()):
             raise UsageError(
                 f"{self.remote} is not empty and holds no gpuprep cohort",
                 advice="choose a new prefix",
@@ -121,7 +122,7 @@ class Hold:
 
 
 @contextmanager
-def hold(output: str | Place) -> Iterator[Hold]:
+def hold(output: str | Path | ObjectPath) -> Iterator[Hold]:
     """Hold an output, a folder or the URL of a store, for one run.
 
     Raises:
@@ -130,9 +131,9 @@ def hold(output: str | Place) -> Iterator[Hold]:
     """
     place = to_place(output)
     if isinstance(place, Path):
-        folder = place.resolve()
-        with lock(folder):
-            yield Hold(folder)
+        root = place.resolve()
+        with lock(root):
+            yield Hold(root)
         return
     claim = Claim(place / STAGING_FOLDER / RUN_CLAIM, _EXPIRES)
     if not claim.take():
@@ -158,22 +159,16 @@ def lock(root: Path) -> Iterator[None]:
         UsageError: another run holds it, or the folder may not be written.
         StoreFault: the disk failed.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise unwritable(root, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UsageError(
-            f"another run is working on {root}", advice="wait for it, or choose another output"
-        ) from None
-    except OSError as error:
-        os.close(handle)
-        raise unwritable(root, error) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another run is working on {root}", advice="wait for it, or choose another output"
+            ) from None
+        except OSError as error:
+            raise unwritable(root, error) from None
         yield
-    finally:
-        os.close(handle)

@@ -6,7 +6,7 @@ from gpuprep.ledger.hold import hold
 from gpuprep.ledger.output import find_output
 from gpuprep.store.files import json_line, write_file
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, MANIFEST_FILE
-from gpuprep.store.places import ObjectPath, Place
+from gpuprep.store.places import Place, case_ids
 from gpuprep.store.record import read_record
 from gpuprep.values.errors import StoreError
 
@@ -21,24 +21,15 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
         StoreError: this is no gpuprep output.
         UsageError: a run is working on it.
     """
-    cases = find_output(output) / CASES_FOLDER
+    root = find_output(output)
     rows, broken = [], []
     with hold(output) as held:
-        for case_id in _case_ids(cases):
+        for case_id in sorted(case_ids(root)) if root.is_cohort() else ():
             try:
-                record = read_record(cases / f"{case_id}{CASE_SUFFIX}")
+                record = read_record(root / CASES_FOLDER / f"{case_id}{CASE_SUFFIX}")
                 rows.append({"case": case_id, "digest": record.get("digest")})
             except StoreError:
                 broken.append(case_id)
         lines = (json_line(row) for row in rows)
         write_file(held.folder / MANIFEST_FILE, lines, fsync=True)
     return len(rows), tuple(broken)
-
-
-def _case_ids(cases: Place) -> list[str]:
-    """Of every folder that may be a case, in order of names."""
-    if isinstance(cases, ObjectPath):
-        names = {name.partition("/")[0] for name, _ in cases.walk()}
-    else:
-        names = {folder.name for folder in cases.glob("*")}
-    return sorted(name.removesuffix(CASE_SUFFIX) for name in names if name.endswith(CASE_SUFFIX))

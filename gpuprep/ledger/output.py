@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,12 +12,14 @@ from typing import Any
 
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
+from gpuprep.host.atomic import replaced
 from gpuprep.ops.statistics import Histogram
-from gpuprep.store.case import read_record
-from gpuprep.store.files import CHECK_DISK, case_version, file_sizes, storage_faults
-from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE
+from gpuprep.store.files import CHECK_DISK, storage_faults
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE, case_path
 from gpuprep.store.metadata import group_document
-from gpuprep.store.places import ObjectPath, Place, case_place, to_place
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.places import Place, to_place
+from gpuprep.store.record import read_record
 from gpuprep.values.case import Case
 from gpuprep.values.errors import (
     TRANSIENT,
@@ -119,10 +119,10 @@ def load_output_config(output: str | Place) -> Config:
 
 def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | None:
     """The record of a case that is there, whole, from the same config and the same source files."""
-    folder = case_place(root, case.id)
+    folder = root / case_path(case.id)
     try:
         record = read_record(folder)
-        sizes = file_sizes(folder, record["files"])
+        sizes = folder.sizes(record["files"])
     except (CorruptStoreError, StoreError, OSError):
         return None
     sealed = {name: seal["size"] for name, seal in record["files"].items()}
@@ -135,12 +135,10 @@ def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | Non
 
 
 def is_published(root: Place, case: Case) -> bool:
-    """Whether a case of that id is there at all, made from whatever; StoreError if the disk does not tell."""
-    folder = case_place(root, case.id)
-    if isinstance(folder, ObjectPath):
-        return case_version(folder) is not None
+    """Whether a case of that id is there, made from whatever; StoreError if the disk does not tell."""
+    folder = root / case_path(case.id)
     with storage_faults(folder, what="read"):
-        return folder.exists()
+        return folder.version() is not None
 
 
 def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
@@ -155,7 +153,7 @@ def save_report(root: Path, report: Mapping[str, Any]) -> None:
         _write_json(root / REPORT_FILE, report)
 
 
-def load_fingerprint(root: Place) -> tuple[str, tuple[Histogram, ...]]:
+def load_fingerprint(root: Path | ObjectPath) -> tuple[str, tuple[Histogram, ...]]:
     """The key and the cohort's statistics; empty when there are none."""
     with storage_faults(root / FINGERPRINT_FILE, what="read"):
         if not (root / FINGERPRINT_FILE).is_file():
@@ -183,7 +181,7 @@ def _unchanged(entry: Mapping[str, Any]) -> bool:
     return found.st_size == entry["size"] and found.st_mtime_ns == entry["mtime_ns"]
 
 
-def _read_json(path: Place) -> dict[str, Any]:
+def _read_json(path: Path | ObjectPath) -> dict[str, Any]:
     try:
         with storage_faults(path, what="read"):
             tree = json.loads(path.read_bytes())
@@ -196,14 +194,5 @@ def _read_json(path: Place) -> dict[str, Any]:
 
 def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Replace a small JSON file in one step."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    try:
-        with partial.open("w", encoding="utf-8") as handle:
-            json.dump(tree, handle, indent=1, sort_keys=True)
-            handle.flush()
-            os.fsync(handle.fileno())
-        partial.replace(path)
-    except BaseException:
-        with suppress(OSError):  # the first error is the one to tell
-            partial.unlink(missing_ok=True)
-        raise
+    with replaced(path, fsync=True) as partial:
+        partial.write_text(json.dumps(tree, indent=1, sort_keys=True), "utf-8")

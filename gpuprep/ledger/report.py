@@ -11,8 +11,7 @@ from gpuprep.cohort.discover import Found
 from gpuprep.values.events import CaseDone, CaseFailed, RunFinished
 
 Limit = Literal["reading", "computing", "writing"]
-_READING = frozenset({"read"})
-_WRITING = frozenset({"store", "commit"})
+_KINDS: dict[str, Limit] = {"read": "reading", "store": "writing", "commit": "writing"}
 
 _SLOWEST = 5
 
@@ -124,7 +123,7 @@ def break_down(finished: RunFinished) -> Breakdown:
     )
     kinds: dict[Limit, float] = {"reading": 0.0, "computing": 0.0, "writing": 0.0}
     for stage in stages:
-        kinds[_kind(stage.name)] += stage.share
+        kinds[_KINDS.get(stage.name, "computing")] += stage.share
     limit, share = max(kinds.items(), key=lambda entry: entry[1])
     return Breakdown(
         stages,
@@ -133,12 +132,6 @@ def break_down(finished: RunFinished) -> Breakdown:
         finished.done / finished.seconds if finished.seconds else 0.0,
         finished.slowest,
     )
-
-
-def _kind(stage: str) -> Limit:
-    if stage in _READING:
-        return "reading"
-    return "writing" if stage in _WRITING else "computing"
 
 
 def _speed(stage: str, seconds: float, finished: RunFinished) -> float | None:

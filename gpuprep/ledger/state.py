@@ -7,7 +7,6 @@ of the run. It names the process, so that a reader tells a run that works from o
 from __future__ import annotations
 
 import json
-import os
 import platform
 import threading
 import time
@@ -16,6 +15,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gpuprep.host.atomic import replaced
+from gpuprep.host.owners import is_gone, this_process
 from gpuprep.ledger.output import find_output
 from gpuprep.store.layout import STATUS_FILE
 from gpuprep.store.places import Place
@@ -26,7 +27,7 @@ State = Literal["running", "finished", "paused", "died"]
 
 _WRITE_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
-_SILENT_SECONDS = 60.0  # after so long without a heartbeat a run on another machine counts as dead
+_SILENT_SECONDS = 60.0  # after so long without a heartbeat a run out of sight counts as dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class RunState:
     pid: int = 0
     process_started: int = 0
     """Clock ticks from boot to the start of the process; tells it from a later one of that pid."""
+    machine: str = ""
+    """Host, boot and process namespace, in which the pid means something; older versions left it out."""
     started: float = 0.0
     updated: float = 0.0
     backend: str = ""
@@ -161,19 +164,9 @@ def read_state(output: str | Place) -> RunState:
 
 
 def _lives(state: RunState, now: float) -> bool:
-    if state.host != platform.node():
-        return now - state.updated < _SILENT_SECONDS
-    return state.process_started == _process_start(state.pid)
-
-
-def _process_start(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 when there is none of that id."""
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2]
-    except OSError:
-        return 0
-    state, *rest = after_name.split()
-    return 0 if state in "ZX" else int(rest[18])
+    started = str(state.process_started)
+    gone = is_gone({"machine": state.machine, "pid": state.pid, "started": started})
+    return now - state.updated < _SILENT_SECONDS if gone is None else not gone
 
 
 class StateFile:
@@ -181,13 +174,14 @@ class StateFile:
 
     def __init__(self, output: Path, command: str) -> None:
         self._path = output / STATUS_FILE
-        now = time.time()
+        now, owner = time.time(), this_process()
         self._state = RunState(
             command=command,
             folder=str(Path.cwd()),
             host=platform.node(),
-            pid=os.getpid(),
-            process_started=_process_start(os.getpid()),
+            pid=owner["pid"],
+            process_started=int(owner["started"]),
+            machine=owner["machine"],
             started=now,
             updated=now,
         )
@@ -221,11 +215,10 @@ class StateFile:
 
     def _write(self) -> None:
         """Replace the file in one step. A disk that refuses costs the state, never the run."""
-        partial = self._path.with_suffix(".partial")
         state = self._state
         if state.state == "running":
             state = replace(state, updated=time.time())
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
-            partial.write_text(json.dumps(state.to_json(), indent=1), "utf-8")
-            partial.replace(self._path)
+            with replaced(self._path) as partial:
+                partial.write_text(json.dumps(state.to_json(), indent=1), "utf-8")

@@ -28,8 +28,8 @@ from gpuprep.preprocess.record import versions
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
-from gpuprep.store.places import ObjectPath
 from gpuprep.store.record import write_record
 from gpuprep.values.errors import DeviceLost, InputError
 from gpuprep.values.findings import Findings

@@ -19,9 +19,9 @@ from gpuprep.ledger.report import Tally
 from gpuprep.planning.statistics import CohortHistograms, cohort_digest
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.crew import Crew
-from gpuprep.store.files import append_line, read_lines, storage_faults
+from gpuprep.store.files import append_line, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
-from gpuprep.store.places import to_place
+from gpuprep.store.places import read_lines, to_place
 from gpuprep.values.case import Case
 from gpuprep.values.events import CaseDone, CaseFailed, Listener
 

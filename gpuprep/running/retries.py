@@ -15,8 +15,9 @@ from pathlib import Path
 
 from gpuprep.config.model import Run
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.store.files import append_line, read_lines
+from gpuprep.store.files import append_line
 from gpuprep.store.layout import ATTEMPTS_FILE
+from gpuprep.store.places import read_lines
 from gpuprep.values.errors import Retry
 from gpuprep.values.events import CaseFailed
 from gpuprep.values.findings import FailureCode

@@ -23,13 +23,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.store.codecs import Bytes, check_frame
-from gpuprep.store.files import CaseVersion, case_version, open_inside, read_document
+from gpuprep.store.files import CaseVersion
 from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
 from gpuprep.store.layout import GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
-from gpuprep.store.objects.shard import open_object_shard
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.objects.shard import ObjectShard
 from gpuprep.store.open_shard import OpenShard, ReadPolicy
-from gpuprep.store.places import ObjectPath, to_place
+from gpuprep.store.places import to_place
 from gpuprep.values.errors import CorruptStoreError
 
 _OPEN_LIMIT = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 16) // 4)
@@ -73,9 +74,9 @@ class StoredArray:
         self._case = to_place(case)
         self._name = name
         self._policy = policy or ReadPolicy()
-        self._version = version or case_version(self._case)
+        self._version = version or self._case.version()
         document = f"{name}/{GROUP_FILE}"
-        text = read_document(self._case, document, version=self._version)
+        text = self._case.document(document, version=self._version)
         stored = parse_array(text, f"{self._case / document}")
         self._layout = stored.layout
         self._decode = stored.decode
@@ -236,9 +237,9 @@ class StoredArray:
         name = f"{self._name}/{shard_file(key)}"
         grid, policy, version = self._layout.grid, self._policy, self._version
         if isinstance(self._case, ObjectPath):
-            self._shards[key] = open_object_shard(self._case, name, grid, policy, version=version)
-            return self._shards[key]
-        descriptor = open_inside(self._case, name, version=version)
+            remote = self._shards[key] = ObjectShard(self._case, name, grid, policy, version)
+            return remote
+        descriptor = self._case.open_inside(name, version=version)
         shard = OpenShard(descriptor, self._case / name, grid, policy)
         self._shards[key] = shard
         _opened.append((weakref.ref(self), key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,10 @@ from gpuprep.store.layout import (
 )
 from gpuprep.store.locations import index_label, locations_file, to_npy
 from gpuprep.store.metadata import array_document, group_document, to_text
-from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import sample_chunks, write_shard
 from gpuprep.values.errors import StoreError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Chunked
-
-__all__ = ["Level", "read_record", "write_case", "write_record"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +57,6 @@ def write_case(
     threads: int = 1,
     channel_names: Sequence[str] = (),
     label_names: Mapping[str, Mapping[int, str]] | None = None,
-    attributes: Mapping[str, Any] | None = None,
     durable: bool = True,
 ) -> dict[str, dict[str, int]]:
     """Write everything of a case except its record, as an OME-Zarr 0.5 group.
@@ -76,7 +72,6 @@ def write_case(
         threads: Threads that compress.
         channel_names: One name per channel of a 4-D image.
         label_names: Per label, the names of its voxel values.
-        attributes: JSON values kept with the case under ``attributes.gpuprep.attributes``.
         durable: Wait for the disk after each file.
 
     Returns:
@@ -105,7 +100,7 @@ def write_case(
         )
         for path, (_, layout) in arrays.items()
     }
-    documents |= _group_documents(levels, channel_names, label_names or {}, attributes or {})
+    documents |= _group_documents(levels, channel_names, label_names or {})
     texts = {path: to_text(document, f"{folder / path}") for path, document in documents.items()}
     seals: dict[str, FileSeal] = {}
     for path, (array, layout) in arrays.items():
@@ -115,7 +110,7 @@ def write_case(
     texts |= {locations_file(name): to_npy(index_label(label)) for name, label in labels.items()}
     for path, text in texts.items():
         seals[path] = write_file(folder / path, [text], fsync=durable)
-    return {path: seal.to_json() for path, seal in sorted(seals.items())}
+    return {path: asdict(seal) for path, seal in sorted(seals.items())}
 
 
 def _plan_arrays(
@@ -149,7 +144,6 @@ def _group_documents(
     levels: Sequence[Level],
     channel_names: Sequence[str],
     label_names: Mapping[str, Mapping[int, str]],
-    attributes: Mapping[str, Any],
 ) -> dict[str, dict[str, Any]]:
     """``zarr.json`` of every group by its path inside the case."""
     image, labels = levels[0].image, list(levels[0].labels)
@@ -160,7 +154,6 @@ def _group_documents(
         name="image",
         channel_names=channel_names,
         label_names=labels,
-        attributes=attributes,
     )
     groups = {GROUP_FILE: case}
     if labels:

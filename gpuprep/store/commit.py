@@ -1,16 +1,14 @@
 """Publishing a case: built in a hidden folder, made visible by one rename, or not at all.
 
-An attempt lives in ``.staging/<case id>.<attempt>/``: ``owner.json`` says which process builds it, and
-``case/`` is the case; publishing renames that to ``cases/<case id>.zarr``. The attempt's own name says who
-builds it, too, for the moments when that file is not there yet or no longer. Any number of processes may
-attempt one case; one wins and the others learn of it.
+An attempt lives in ``.staging/<case id>.<attempt>/``, whose name says which process builds it: ``case/`` is
+the case, and publishing renames that to ``cases/<case id>.zarr``. Any number of processes may attempt one
+case; one wins and the others learn of it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import shutil
 import uuid
@@ -19,9 +17,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gpuprep.host.atomic import fsync_path
 from gpuprep.host.failpoints import failpoint
-from gpuprep.host.owners import is_abandoned, mark, owner_in, this_process
-from gpuprep.store.files import append_line, fsync_path, read_lines, storage_faults, write_file
+from gpuprep.host.owners import is_abandoned, mark, owner_in
+from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER, case_folder, check_case_id
 from gpuprep.values.errors import StoreError
 
@@ -29,9 +28,6 @@ _RELATIVE_TO_CWD = -100  # AT_FDCWD
 _RENAME_EXCHANGE = 2
 _REFUSALS = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.ENOENT, errno.EPERM)
 
-__all__ = ["Staging", "append_line", "read_lines", "sweep"]
-
-_OWNER_FILE = "owner.json"
 _CASE = "case"
 _REPLACED = "replaced"
 _RENAME_TRIES = 8
@@ -69,7 +65,6 @@ class Staging:
     def _begin(self) -> None:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self._attempt.mkdir(parents=True)
-        write_file(self._attempt / _OWNER_FILE, [json.dumps(this_process()).encode()], fsync=False)
         self.folder.mkdir()
         failpoint("after_stage", self.case_id)
 
@@ -197,14 +192,10 @@ def _fsync_tree(folder: Path) -> None:
 
 
 def _owner_of(attempt: Path) -> dict[str, Any] | None:
-    """Who builds an attempt, by its file, or by its name where it has none (any more)."""
+    """Who builds an attempt; None where its name does not say so."""
     try:
-        try:
-            owner = json.loads((attempt / _OWNER_FILE).read_bytes())
-        except FileNotFoundError:
-            return owner_in(attempt.name.rpartition(".")[2])
-        return {"machine": owner["machine"], "pid": int(owner["pid"]), "started": owner["started"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        return owner_in(attempt.name.rpartition(".")[2])
+    except ValueError:
         return None
 
 

@@ -56,9 +56,14 @@ NUMBER_KINDS = "iuf"
 Index = tuple[int, ...]
 
 
+def case_path(case_id: str) -> str:
+    """Where a finished case lies below its cohort; raises UsageError for an id that is no safe name."""
+    return f"{CASES_FOLDER}/{check_case_id(case_id)}{CASE_SUFFIX}"
+
+
 def case_folder(root: str | Path, case_id: str) -> Path:
     """The folder of a finished case; raises UsageError for an id that is not a safe name."""
-    return Path(root) / CASES_FOLDER / f"{check_case_id(case_id)}{CASE_SUFFIX}"
+    return Path(root) / case_path(case_id)
 
 
 def image_array(level: int = 0) -> str:

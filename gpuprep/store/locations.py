@@ -14,6 +14,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import read_document
 from gpuprep.store.layout import label_array
-from gpuprep.store.places import Place
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.places import to_place
 from gpuprep.store.record import read_record
 from gpuprep.values.errors import CorruptStoreError
 
@@ -83,7 +84,7 @@ def to_npy(rows: NDArray[Any]) -> bytes:
 
 
 @lru_cache(maxsize=_INDICES_KEPT)
-def case_locations(folder: Place, label: str) -> Locations:
+def case_locations(folder: Path | ObjectPath, label: str) -> Locations:
     """Sampled positions ``z, y, x`` by class of a stored case's label map; remembered by this process.
 
     They are read from the case's index, or found in the label map where the case was stored without one.
@@ -99,7 +100,7 @@ def case_locations(folder: Place, label: str) -> Locations:
     seal = read_record(folder)["files"].get(name)
     if seal is None:
         return by_class(index_label(np.asarray(StoredArray(folder, label_array(label)))))
-    text = read_document(folder, name)
+    text = to_place(folder).document(name)
     if len(text) != seal["size"] or google_crc32c.value(text) != seal["crc32c"]:
         raise CorruptStoreError(
             f"{folder / name}: the {len(text):,} bytes read are not those its record says "

@@ -45,7 +45,6 @@ def image_attributes(
     name: str,
     channel_names: Sequence[str],
     label_names: Sequence[str],
-    attributes: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Attributes of a case's group: for OME readers, and the geometry as SimpleITK has it.
 
@@ -59,7 +58,7 @@ def image_attributes(
         "oblique": is_oblique(geometry),
         "channels": list(channel_names),
         "labels": list(label_names),
-        "attributes": dict(attributes),
+        "attributes": {},  # they are in the record
     }
     if ndim == 0:
         return {"gpuprep": own}

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.codecs import CRC_BYTES, Bytes
-from gpuprep.store.places import Place
 from gpuprep.store.shard import MISSING
 from gpuprep.values.errors import CorruptStoreError, UsageError
 
@@ -149,7 +148,7 @@ def _read_index(descriptor: int, size: int, path: Path, grid: Sequence[int]) -> 
     return parse_index(_pread(descriptor, length, end), end, path, grid)
 
 
-def parse_index(sealed: bytes, end: int, path: Place, grid: Sequence[int]) -> NDArray[np.int64]:
+def parse_index(sealed: bytes, end: int, path: object, grid: Sequence[int]) -> NDArray[np.int64]:
     """The index out of its bytes and CRC, which lie from byte ``end`` of a shard on."""
     if google_crc32c.value(sealed) == _RESIDUE and len(sealed) == index_bytes(grid):
         pairs = np.frombuffer(sealed[:-CRC_BYTES], "<i8").reshape(-1, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,38 +9,27 @@ from types import MappingProxyType
 from typing import Any
 
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import case_version, read_document
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
-    CONFIG_FILE,
     GROUP_FILE,
     IMAGE_ARRAY,
     LABELS_GROUP,
     RECORD_FILE,
+    case_path,
     check_label_name,
     label_array,
 )
 from gpuprep.store.metadata import parse_document
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
-from gpuprep.store.places import ObjectPath, Place, case_place, to_place
+from gpuprep.store.places import case_ids, to_place
 from gpuprep.store.record import check_documents, read_record
 from gpuprep.values.case import natural_key
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
-
-__all__ = [
-    "Access",
-    "Cohort",
-    "CrcPolicy",
-    "ReadPolicy",
-    "StoredArray",
-    "StoredCase",
-    "open_case",
-    "open_cohort",
-]
 
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
 _CASES_KEPT = 1024  # open cases a cohort remembers
@@ -61,7 +49,6 @@ class StoredCase:
         label_names: Per label, the names of its voxel values.
         geometry: The grid of all arrays.
         channel_names: One name per channel where the channels are named.
-        attributes: What the writer kept with the case.
     """
 
     def __init__(self, path: str | Path | ObjectPath, policy: ReadPolicy | None = None) -> None:
@@ -70,7 +57,7 @@ class StoredCase:
         self.id = self.path.name.removesuffix(CASE_SUFFIX)
         self._policy = policy or ReadPolicy()
         self._record: dict[str, Any] | None = None
-        self._version = case_version(self.path)
+        self._version = self.path.version()
         if self._version is None:
             raise StoreError(
                 f"{self.path}: not a finished case, it has no {RECORD_FILE}",
@@ -83,7 +70,6 @@ class StoredCase:
             own = attributes["gpuprep"]
             self.geometry = Geometry.from_json(own["geometry"])
             self.channel_names = tuple(str(name) for name in own["channels"])
-            self.attributes: dict[str, Any] = dict(own["attributes"])
             has_image, names = "ome" in attributes, list(own["labels"])
             named = {check_label_name(name): self._value_names(name) for name in names}
         except _FAULTS as error:
@@ -124,13 +110,18 @@ class StoredCase:
         return self._record
 
     @property
+    def attributes(self) -> dict[str, Any]:
+        """What the input says about the case beside its files, such as further columns of a manifest."""
+        return dict(self.record.get("attributes", {}))
+
+    @property
     def findings(self) -> list[Finding]:
         """What was odd about the case's input, from its record."""
         return [Finding.from_json(row) for row in self.record.get("findings", [])]
 
     def _attributes(self, group: str) -> dict[str, Any]:
         name = f"{group}/{GROUP_FILE}".lstrip("/")
-        text = read_document(self.path, name, version=self._version)
+        text = self.path.document(name, version=self._version)
         return dict(parse_document(text, f"{self.path / name}")["attributes"])
 
     def _array(self, name: str) -> StoredArray:
@@ -165,7 +156,7 @@ class Cohort(Mapping[str, StoredCase]):
         self._policy = policy or ReadPolicy()
         self._ids: tuple[str, ...] | None = None
         self._cases: dict[str, StoredCase] = {}
-        if not _is_cohort(self.path):
+        if not self.path.is_cohort():
             raise StoreError(
                 f"{self.path}: not a cohort, it has no folder {CASES_FOLDER}/",
                 advice="give the output folder of a run",
@@ -182,7 +173,7 @@ class Cohort(Mapping[str, StoredCase]):
         if case is None:
             if case_id not in self:
                 raise KeyError(case_id)
-            case = self._cases[case_id] = StoredCase(case_place(self.path, case_id), self._policy)
+            case = self._cases[case_id] = StoredCase(self.path / case_path(case_id), self._policy)
             if len(self._cases) > _CASES_KEPT:
                 with suppress(RuntimeError):  # another thread is at it
                     self._cases.pop(next(iter(self._cases)), None)
@@ -202,7 +193,7 @@ class Cohort(Mapping[str, StoredCase]):
 
     def __contains__(self, case_id: object) -> bool:
         try:
-            return case_version(case_place(self.path, str(case_id))) is not None
+            return (self.path / case_path(str(case_id))).version() is not None
         except UsageError:
             return False
 
@@ -216,29 +207,8 @@ class Cohort(Mapping[str, StoredCase]):
     def ids(self) -> tuple[str, ...]:
         """Every case id, ``case_2`` before ``case_10``."""
         if self._ids is None:
-            self._ids = tuple(sorted(finished_cases(self.path), key=natural_key))
+            self._ids = tuple(sorted(case_ids(self.path, finished=True), key=natural_key))
         return self._ids
-
-
-def _is_cohort(place: Place) -> bool:
-    if isinstance(place, ObjectPath):
-        return (place / CONFIG_FILE).stat() is not None
-    return (place / CASES_FOLDER).is_dir()
-
-
-def finished_cases(root: str | Path | ObjectPath) -> Iterator[str]:
-    """The ids of all folders below ``cases/`` that hold a record, in no order."""
-    if isinstance(root, ObjectPath):
-        ending = f"{CASE_SUFFIX}/{RECORD_FILE}"
-        for name, _ in (root / CASES_FOLDER).walk():
-            if name.endswith(ending) and name.count("/") == 1:
-                yield name.removesuffix(ending)
-        return
-    with os.scandir(Path(root) / CASES_FOLDER) as entries:
-        for entry in entries:
-            visible = entry.name.endswith(CASE_SUFFIX) and not entry.name.startswith(".")
-            if visible and Path(entry.path, RECORD_FILE).is_file():
-                yield entry.name.removesuffix(CASE_SUFFIX)
 
 
 def open_cohort(

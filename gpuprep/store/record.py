@@ -9,9 +9,10 @@ from typing import Any
 
 import google_crc32c
 
-from gpuprep.store.files import CaseVersion, read_document, write_file
+from gpuprep.store.files import CaseVersion, write_file
 from gpuprep.store.layout import GROUP_FILE, RECORD_FILE
-from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.places import Place, to_place
 from gpuprep.values.errors import CorruptStoreError, StoreError
 
 _SEAL = "record_crc32c"
@@ -53,7 +54,7 @@ def read_record(
         StoreError: the folder holds another case by now.
     """
     folder = to_place(folder)
-    text = read_document(folder, RECORD_FILE, version=version)
+    text = folder.document(RECORD_FILE, version=version)
     try:
         record = json.loads(text)
         del record[_SEAL]
@@ -79,7 +80,7 @@ def check_documents(folder: Place, *, version: CaseVersion | None = None) -> Non
     for name, seal in read_record(folder, version=version)["files"].items():
         if not name.endswith(GROUP_FILE):
             continue
-        crc = google_crc32c.value(read_document(folder, name, version=version))
+        crc = google_crc32c.value(folder.document(name, version=version))
         if crc != seal["crc32c"]:
             raise CorruptStoreError(
                 f"{folder / name}: its CRC32C is {crc:08x}, the record says {seal['crc32c']:08x}",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
+
 from gpuprep.store.array import StoredArray
-from gpuprep.store.files import parse_lines, read_document, read_lines, seal_file, storage_faults
+from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
@@ -20,7 +21,8 @@ from gpuprep.store.layout import (
     RECORD_FILE,
 )
 from gpuprep.store.metadata import parse_document
-from gpuprep.store.places import ObjectPath, Place, to_place
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.places import Place, read_lines, to_place
 from gpuprep.store.record import read_record
 from gpuprep.values.case import natural_key
 from gpuprep.values.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
@@ -67,13 +69,12 @@ def _problems(folder: Place, case: str, *, full: bool) -> list[Problem]:
         expected = read_record(folder)["files"]
     except GpuprepError as error:
         return [Problem(case, RECORD_FILE, error.message, error.advice or _REMAKE)]
-    problems = [Problem(case, name, text) for name, text in _compare_names(folder, expected)]
+    found = list(_compare_names(folder, expected))
     if full:
-        faulty = {problem.file for problem in problems}
+        faulty = {name for name, _ in found}
         intact = {name: seal for name, seal in expected.items() if name not in faulty}
-        problems += [Problem(case, name, text) for name, text in _compare_bytes(folder, intact)]
-        problems += [Problem(case, name, text) for name, text in _decode_arrays(folder, expected)]
-    return problems
+        found += [*_compare_bytes(folder, intact), *_decode_arrays(folder, expected)]
+    return [Problem(case, name, text) for name, text in found]
 
 
 def verify_cohort(
@@ -90,7 +91,8 @@ def verify_cohort(
         on_case: Called after each case with its id and its problems.
     """
     root = to_place(root)
-    folders = sorted(_case_places(root), key=lambda folder: natural_key(folder.name))
+    names = (root / CASES_FOLDER).folders() - {GROUP_FILE}
+    folders = [root / CASES_FOLDER / name for name in sorted(names, key=natural_key)]
     wanted = _wanted_digest(root)
     problems = []
     for folder in folders:
@@ -99,26 +101,11 @@ def verify_cohort(
         if on_case is not None:
             on_case(folder.name.removesuffix(CASE_SUFFIX), found)
     present = {folder.name.removesuffix(CASE_SUFFIX) for folder in folders}
-    listed = {str(row["case"]) for row in _manifest(root) if "case" in row}
+    listed = {str(row["case"]) for row in read_lines(root / MANIFEST_FILE) if "case" in row}
     return problems + [
         Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
         for case in sorted(listed - present, key=natural_key)
     ]
-
-
-def _case_places(root: Place) -> list[Place]:
-    """Whatever lies where a cohort keeps its cases."""
-    if isinstance(root, ObjectPath):
-        names = {name.partition("/")[0] for name, _ in (root / CASES_FOLDER).walk() if "/" in name}
-        return [root / CASES_FOLDER / name for name in names]
-    return [entry for entry in (root / CASES_FOLDER).iterdir() if entry.name != GROUP_FILE]
-
-
-def _manifest(root: Place) -> Iterator[dict[str, Any]]:
-    if isinstance(root, ObjectPath):
-        manifest = root / MANIFEST_FILE
-        return parse_lines(manifest.read_bytes().splitlines() if manifest.is_file() else [])
-    return read_lines(root / MANIFEST_FILE)
 
 
 def _wanted_digest(root: Place) -> str | None:
@@ -141,7 +128,7 @@ def _compare_digest(folder: Place, wanted: str | None) -> list[Problem]:
 def _compare_names(
     folder: Place, expected: Mapping[str, Mapping[str, int]]
 ) -> Iterator[tuple[str, str]]:
-    found = dict(_walk(folder))
+    found = dict(folder.files())
     for name, seal in expected.items():
         if name not in found:
             yield name, "the file is missing"
@@ -151,31 +138,12 @@ def _compare_names(
         yield name, "the file is not in the record"
 
 
-def _walk(folder: Place) -> Iterator[tuple[str, int]]:
-    """Every file below a folder with its size; links are not followed and have size -1."""
-    if isinstance(folder, ObjectPath):
-        yield from folder.walk()
-        return
-    for path, folders, names in os.walk(folder, onerror=_raise):
-        links = [name for name in folders if Path(path, name).is_symlink()]
-        for name in names + links:
-            file = Path(path, name)
-            yield (
-                file.relative_to(folder).as_posix(),
-                -1 if file.is_symlink() else file.stat().st_size,
-            )
-
-
-def _raise(error: OSError) -> None:
-    raise error
-
-
 def _compare_bytes(
     folder: Place, expected: Mapping[str, Mapping[str, int]]
 ) -> Iterator[tuple[str, str]]:
     for name, seal in expected.items():
         try:
-            crc = seal_file(folder / name).crc32c
+            crc = _crc32c(folder / name)
         except OSError as error:
             if error.errno in TRANSIENT:
                 raise
@@ -183,6 +151,13 @@ def _compare_bytes(
             continue
         if crc != seal["crc32c"]:
             yield name, f"CRC32C is {crc:08x}, the record says {seal['crc32c']:08x}: bytes changed"
+
+
+def _crc32c(file: Place) -> int:
+    crc = 0
+    for block in file.blocks():
+        crc = google_crc32c.extend(crc, block)
+    return crc
 
 
 def _decode_arrays(
@@ -193,7 +168,7 @@ def _decode_arrays(
         if not name.endswith(f"/{GROUP_FILE}") or not (folder / name).is_file():
             continue
         try:
-            document = parse_document(read_document(folder, name), name)
+            document = parse_document(folder.document(name), name)
             if document.get("node_type") != "array":
                 continue
             array = StoredArray(folder, name.removesuffix(f"/{GROUP_FILE}"))

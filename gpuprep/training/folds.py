@@ -42,7 +42,7 @@ def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]
 def filter_cases(cohort: Cohort, wanted: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
     """Ids of the cases whose record pleases ``wanted``.
 
-    The columns of the manifest a case came from are in ``record["attributes"]``.
+    ``cohort[case_id].attributes`` are the columns of the manifest a case came from.
     """
     return tuple(case_id for case_id in cohort if wanted(cohort[case_id].record))
 

@@ -21,7 +21,7 @@ from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ops.statistics import Distribution, label_counts, measure
 from gpuprep.preprocess.assemble import assemble
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
-from gpuprep.store.places import ObjectPath
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.reader import StoredCase, open_case
 from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError, InputError, UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gpuprep.host import backend
+from gpuprep.host import resources
 from gpuprep.host.resources import core_quota, memory_left
 
 GIB = 1 << 30
@@ -91,11 +91,11 @@ def test_a_full_group_leaves_nothing(machine):
 
 @pytest.mark.parametrize(("quota", "cores"), [(0.5, 1), (1.9, 1), (1e9, None), (math.inf, None)])
 def test_a_run_takes_whole_cores_and_at_least_one(quota, cores, monkeypatch):
-    unlimited = backend.available_cores()
-    monkeypatch.setattr(backend, "core_quota", lambda: quota)
-    assert backend.available_cores() == (cores or unlimited)
+    unlimited = resources.available_cores()
+    monkeypatch.setattr(resources, "core_quota", lambda: quota)
+    assert resources.available_cores() == (cores or unlimited)
 
 
 def test_a_run_takes_no_more_memory_than_its_group_has(monkeypatch):
-    monkeypatch.setattr(backend, "memory_left", lambda: 1.5 * GIB)
-    assert backend.available_memory() <= 1.5 * GIB
+    monkeypatch.setattr(resources, "memory_left", lambda: 1.5 * GIB)
+    assert resources.available_memory() <= 1.5 * GIB

@@ -110,9 +110,20 @@ def test_a_run_on_another_machine_lives_while_it_is_heard_of(cohort_folder, tmp_
     gpuprep.run(cohort_folder, out, scheduler="serial", limit=1)
     state = gpuprep.status(out)
     for age, expected in ((5, "running"), (500, "died")):
-        heard = replace(state, state="running", host="elsewhere", updated=time.time() - age)
+        heard = replace(state, state="running", machine="elsewhere", updated=time.time() - age)
         (out / STATUS_FILE).write_text(json.dumps(heard.to_json()))
         assert gpuprep.status(out).state == expected
+
+
+@pytest.mark.parametrize(("age", "expected"), [(5, "running"), (500, "died")])
+def test_the_state_of_an_older_version_tells_by_its_silence(cohort_folder, tmp_path, age, expected):
+    out = tmp_path / "out"
+    gpuprep.run(cohort_folder, out, scheduler="serial", limit=1)
+    tree = json.loads((out / STATUS_FILE).read_text())
+    del tree["machine"]
+    tree |= {"state": "running", "process_started": 1, "updated": time.time() - age}
+    (out / STATUS_FILE).write_text(json.dumps(tree))
+    assert gpuprep.status(out).state == expected
 
 
 def test_an_error_that_ends_a_run_is_no_running_run(cohort_folder, tmp_path):

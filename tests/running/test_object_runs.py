@@ -37,7 +37,7 @@ pytest.importorskip("moto.server")
 def contents_of(url: str, folder: Path) -> dict[str, bytes]:
     """What ``contents`` says of a copy of the output."""
     place = ObjectPath(url)
-    for name, _ in place.walk():
+    for name, _ in place.files():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes((place / name).read_bytes())
     return contents(folder)
@@ -45,7 +45,7 @@ def contents_of(url: str, folder: Path) -> dict[str, bytes]:
 
 def versions_of_records(url: str) -> dict[str, str]:
     place = ObjectPath(url)
-    records = [name for name, _ in place.walk() if name.endswith(RECORD_FILE)]
+    records = [name for name, _ in place.files() if name.endswith(RECORD_FILE)]
     return {name: (place / name).stat().etag for name in records}
 
 
@@ -143,7 +143,7 @@ def test_a_killed_run_is_taken_over_and_finished(some, clean, tmp_path, url, mon
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert survivors.items() <= versions_of_records(url).items(), "a case was redone"
     assert contents_of(url, tmp_path / "copy") == clean
-    assert list((ObjectPath(url) / ".staging").walk()) == []
+    assert list((ObjectPath(url) / ".staging").files()) == []
     assert gpuprep.status(url).state == "finished"
     assert not list(scratch.glob("gpuprep-hold-*"))
     assert not list(scratch.glob("gpuprep-slot-*"))
@@ -202,7 +202,7 @@ def test_workers_need_not_see_the_folder_of_the_run(far_worker, cohort_folder, t
     assert (report.exit_code, report.finished.done) == (0, 4)
     assert run(cohort_folder, tmp_path / "plain", config=cluster_wide).exit_code == 0
     assert contents_of(url, tmp_path / "copy") == contents(tmp_path / "plain")
-    assert not any("token" in name for name, _ in ObjectPath(url).walk())
+    assert not any("token" in name for name, _ in ObjectPath(url).files())
     with pytest.raises(UsageError, match="does not see the output"):
         gpuprep.run(cohort_folder, Path(tempfile.gettempdir()) / "out", config=config)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import multiprocessing
 import os
 import subprocess
@@ -13,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from gpuprep.host import owners
 from gpuprep.store import commit
-from gpuprep.store.commit import Staging, append_line, read_lines, sweep
+from gpuprep.store.commit import Staging, sweep
+from gpuprep.store.files import append_line
+from gpuprep.store.places import read_lines
 from gpuprep.store.record import read_record, write_record
 from gpuprep.values.errors import RunStopped, StoreError, StoreFault, UsageError
 
@@ -218,7 +220,7 @@ def test_an_attempt_that_could_not_begin_leaves_nothing(tmp_path, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(commit, "write_file", refuse)
+    monkeypatch.setattr(commit, "failpoint", refuse)
     with pytest.raises(StoreFault), Staging(tmp_path, "a"):
         pass
     assert is_clean(tmp_path)
@@ -270,18 +272,10 @@ def test_case_whose_replacer_died_is_put_back(tmp_path):
     assert is_clean(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "owner",
-    [
-        b"",
-        b"{}",
-        json.dumps({"machine": "elsewhere", "pid": 1, "started": "5"}).encode(),
-    ],
-)
+@pytest.mark.parametrize("owner", ["0123", "a-b-c-d", "0123456789ab-1-5-feed"])
 def test_other_machines_have_a_day(tmp_path, owner):
-    attempt = tmp_path / ".staging" / "a.0123"
+    attempt = tmp_path / ".staging" / f"a.{owner}"
     attempt.mkdir(parents=True)
-    (attempt / "owner.json").write_bytes(owner)
     assert sweep(tmp_path) == 0
     yesterday = time.time() - 25 * 3600
     os.utime(attempt, (yesterday, yesterday))
@@ -289,11 +283,9 @@ def test_other_machines_have_a_day(tmp_path, owner):
 
 
 def test_reused_process_id_is_not_the_owner(tmp_path):
-    with Staging(tmp_path, "a") as staging:
-        path = staging.folder.parent / "owner.json"
-        owner = json.loads(path.read_text())
-        path.write_text(json.dumps(owner | {"started": "1"}))
-        assert sweep(tmp_path) == 1
+    machine, pid, _, number = owners.mark().split("-")
+    (tmp_path / ".staging" / f"a.{machine}-{pid}-1-{number}").mkdir(parents=True)
+    assert sweep(tmp_path) == 1
 
 
 def test_lines(tmp_path):
@@ -335,24 +327,3 @@ def test_writers_do_not_tear_each_other(tmp_path):
         pool.starmap(append_many, [(path, writer) for writer in range(3)])
     rows = [(row["writer"], row["number"]) for row in read_lines(path)]
     assert sorted(rows) == [(writer, number) for writer in range(3) for number in range(200)]
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_an_attempt_without_its_owners_file_goes_with_its_process(tmp_path, moment):
-    """A process can be killed after making an attempt's folder and before saying whose it is."""
-    script = """
-import os, sys
-from gpuprep.store import commit
-staging = commit.Staging(sys.argv[1], "a")
-if sys.argv[2] == "before":
-    commit.write_file = lambda *_, **__: os._exit(0)
-staging.__enter__()
-(staging.folder.parent / "owner.json").unlink()  # as while it is being removed
-os._exit(0)
-"""
-    subprocess.run([sys.executable, "-c", script, str(tmp_path), moment], check=True, timeout=60)
-    with Staging(tmp_path, "b") as living:
-        (living.folder.parent / "owner.json").unlink()
-        assert len(list((tmp_path / ".staging").iterdir())) == 2
-        assert sweep(tmp_path) == 1
-        assert living.folder.is_dir()

@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 
 from gpuprep.store import layout
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
-from gpuprep.store.reader import ReadPolicy, StoredCase
+from gpuprep.store.open_shard import ReadPolicy
+from gpuprep.store.reader import StoredCase
+from gpuprep.store.record import write_record
 from gpuprep.values.errors import StoreError
 from gpuprep.values.geometry import Geometry
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gpuprep.store import locations
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.locations import by_class, case_locations, index_label, locations_file
+from gpuprep.store.record import write_record
 from gpuprep.store.verify import verify_case
 from gpuprep.values.errors import CorruptStoreError
 from gpuprep.values.geometry import Geometry

@@ -16,8 +16,8 @@ from support.stored import store_cohort, voxels_of
 
 import gpuprep
 from gpuprep.host.owners import mark
-from gpuprep.store import places as objects
 from gpuprep.store.layout import case_folder
+from gpuprep.store.objects import path as objects
 from gpuprep.store.objects.shard import join_spans
 from gpuprep.store.objects.upload import sweep_uploads, upload_case
 from gpuprep.store.places import ObjectPath, to_place
@@ -56,7 +56,7 @@ def test_run_equals_a_local_run(cohort_folder, tmp_path, url):
     assert {json.loads(line)["case"] for line in manifest} == set(local)
     again = run(cohort_folder, url, limit=2)
     assert (again.finished.done, again.finished.skipped) == (0, 2)
-    assert list((ObjectPath(url) / ".staging").walk()) == []
+    assert list((ObjectPath(url) / ".staging").files()) == []
 
 
 def test_zarr_python_reads_a_case(stored):
@@ -111,7 +111,8 @@ def test_patches_equal_local_ones(stored, threads):
 
 
 def test_a_patch_asks_for_its_chunks_only(url, proxy, tmp_path):
-    from gpuprep.store.case import write_case, write_record
+    from gpuprep.store.case import write_case
+    from gpuprep.store.record import write_record
     from gpuprep.values.geometry import Geometry
 
     shape = (128, 128, 256)
@@ -150,8 +151,8 @@ def test_two_writers_one_winner(stored, tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from gpuprep.store.objects import ObjectPath
-from gpuprep.store.upload import upload_case
+from gpuprep.store.places import ObjectPath
+from gpuprep.store.objects.upload import upload_case
 upload_case(Path(sys.argv[1]), ObjectPath(sys.argv[2]), "killed")
 """
 
@@ -166,7 +167,7 @@ def test_killed_writer_leaves_no_case(stored, proxy):
     writer.wait()
     proxy.hold_after = ""
     leftovers = place / "cases/killed.zarr"
-    assert len(dict(leftovers.walk())) > 3
+    assert len(dict(leftovers.files())) > 3
     assert "killed" not in gpuprep.open(url)
     assert "killed" not in list(gpuprep.open(url))
     with pytest.raises(StoreError, match="not a finished case"):
@@ -191,7 +192,7 @@ def test_sweep_removes_what_a_dead_attempt_left(stored):
     (place / ".staging/gone.json").write(b"{}")
     (place / "cases/gone.zarr/0/c/0/0/0").write(b"half a case")
     assert sweep_uploads(place) == 1
-    assert not any("gone" in name for name, _ in place.walk())
+    assert not any("gone" in name for name, _ in place.files())
 
 
 def test_next_run_takes_over_from_a_dead_one(cohort_folder, url):

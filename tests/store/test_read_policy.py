@@ -14,11 +14,12 @@ import pytest
 
 from gpuprep.store import layout
 from gpuprep.store.array import StoredArray
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
 from gpuprep.store.reader import open_case, open_cohort
+from gpuprep.store.record import write_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.geometry import Geometry
 

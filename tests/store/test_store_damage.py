@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from gpuprep.store.array import StoredArray
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
 from gpuprep.store.reader import open_case
+from gpuprep.store.record import write_record
 from gpuprep.values.errors import CorruptStoreError, GpuprepError
 from gpuprep.values.geometry import Geometry
 

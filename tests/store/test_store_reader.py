@@ -15,12 +15,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cohorts import write_pair
 
+import gpuprep
 from gpuprep.store import array as array_module
 from gpuprep.store.array import StoredArray
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.layout import case_folder
 from gpuprep.store.reader import open_case, open_cohort
+from gpuprep.store.record import write_record
 from gpuprep.values.errors import StoreError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
@@ -42,10 +45,9 @@ def make_case(root: Path, case_id: str, **extra: Any) -> Path:
         chunk=8,
         channel_names=["T1", "T2"],
         label_names={"liver": {1: "liver"}},
-        attributes={"site": "A"},
         durable=False,
     )
-    write_record(folder, {"files": files, **extra}, durable=False)
+    write_record(folder, {"files": files, "attributes": {"site": "A"}, **extra}, durable=False)
     return folder
 
 
@@ -143,6 +145,18 @@ def test_case_tells_what_it_is(tmp_path):
     assert case.findings == [odd]
     assert list(case.labels) == ["liver", "left lung"]
     np.testing.assert_array_equal(case.labels["left lung"], LABEL)
+
+
+def test_columns_of_a_manifest_are_the_attributes_of_its_case(tmp_path):
+    write_pair(tmp_path, 3)
+    manifest = tmp_path / "cases.csv"
+    manifest.write_text(
+        "case_id,image,label,site,age\na,volume-3.nii.gz,segmentation-3.nii.gz,Basel,61\n"
+    )
+    assert gpuprep.run(manifest, tmp_path / "out", scheduler="serial").exit_code == 0
+    case = gpuprep.open(tmp_path / "out")["a"]
+    assert case.attributes == {"site": "Basel", "age": "61"}
+    assert case.attributes == case.record["attributes"]
 
 
 def test_labels_only_case_has_no_image(tmp_path):

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuprep.store.case import write_case, write_record
-from gpuprep.store.commit import append_line
+from gpuprep.store.case import write_case
+from gpuprep.store.files import append_line
 from gpuprep.store.layout import case_folder
-from gpuprep.store.record import read_record
+from gpuprep.store.record import read_record, write_record
 from gpuprep.store.shard import write_encoded_shard
 from gpuprep.store.verify import Problem, verify_case, verify_cohort
 from gpuprep.values.geometry import Geometry

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gpuprep.store import places as objects
+from gpuprep.store.objects import path as objects
 
 
 class Proxy(ThreadingHTTPServer):

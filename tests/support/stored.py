@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.layout import case_folder
+from gpuprep.store.record import write_record
 from gpuprep.values.geometry import Geometry
 
 SHAPES = [(20, 24, 28), (24, 9, 30), (17, 33, 21), (26, 20, 20), (19, 25, 22)]

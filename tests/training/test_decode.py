@@ -20,9 +20,10 @@ from support.stored import SHAPES, store_cohort, voxels_of
 
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.device.decoder import Extents
-from gpuprep.store.case import write_case, write_record
+from gpuprep.store.case import write_case
 from gpuprep.store.codecs import preset
 from gpuprep.store.layout import case_folder
+from gpuprep.store.record import write_record
 from gpuprep.store.shard import write_encoded_shard
 from gpuprep.training import Foreground, Grid, PatchDataset
 from gpuprep.training.device import DeviceBatches

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from gpuprep.host.owners import is_gone, mark, owner_in
-from gpuprep.store.places import ObjectPath, Stored
+from gpuprep.store.objects.path import ObjectPath, Stored
 from gpuprep.values.errors import GpuprepError, StoreError
 
 

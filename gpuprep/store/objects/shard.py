@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.codecs import Bytes
-from gpuprep.store.files import CaseVersion, case_version, replaced
+from gpuprep.store.files import CaseVersion, replaced_meanwhile
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.open_shard import OpenShard, ReadPolicy, index_bytes, parse_index
-from gpuprep.store.places import ObjectPath
 
 _GAP = 256 << 10  # bytes that cost less to fetch along than another request
 _REQUESTS = 8  # at once
@@ -23,31 +23,24 @@ _REQUESTS = 8  # at once
 Span = tuple[int, int]
 
 
-def open_object_shard(
-    case: ObjectPath,
-    name: str,
-    grid: Sequence[int],
-    policy: ReadPolicy,
-    *,
-    version: CaseVersion | None,
-) -> ObjectShard:
-    """The shard ``name`` of a case, which must be the one of ``version``.
-
-    Raises:
-        CorruptStoreError: the shard is absent or cut, or its index is damaged.
-        StoreError: another case took the place of this one.
-    """
-    shard = ObjectShard(case / name, grid, policy)
-    if version is not None and case_version(case) != version:
-        raise replaced(case)
-    return shard
-
-
 class ObjectShard(OpenShard):
     """The chunks of one shard object; ``holding`` fetches those that are asked for next."""
 
-    def __init__(self, path: ObjectPath, grid: Sequence[int], policy: ReadPolicy) -> None:
-        """Fetch and check the index."""
+    def __init__(
+        self,
+        case: ObjectPath,
+        name: str,
+        grid: Sequence[int],
+        policy: ReadPolicy,
+        version: CaseVersion | None,
+    ) -> None:
+        """Fetch and check the index of the shard ``name`` of a case, which must be the one of ``version``.
+
+        Raises:
+            CorruptStoreError: the shard is absent or cut, or its index is damaged.
+            StoreError: another case took the place of this one.
+        """
+        path = case / name
         self._check = policy.crc != "never"
         self._checked: set[int] | None = set() if policy.crc == "first" else None
         length = index_bytes(grid)
@@ -55,6 +48,8 @@ class ObjectShard(OpenShard):
         self.index = parse_index(bytes(sealed), stored.size - length, path, grid)
         self._path, self._etag = path, stored.etag
         self._bytes = self._fetch
+        if version is not None and case.version() != version:
+            raise replaced_meanwhile(case)
 
     def holding(self, pairs: Iterable[Sequence[int]]) -> OpenShard:
         """A view of the shard with these chunks in memory, fetched in as few requests as is wise."""

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER
+from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER, case_path
 from gpuprep.store.objects.claims import Claim
-from gpuprep.store.places import ObjectPath, case_place
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.values.errors import StoreError
 
 RUN_CLAIM = ".run.json"
@@ -33,7 +33,7 @@ def upload_case(folder: Path, root: ObjectPath, case_id: str, *, replace: bool =
         StoreError: another attempt got in between.
         RunStopped: the store takes nothing.
     """
-    target = case_place(root, case_id)
+    target = root / case_path(case_id)
     claim = Claim(root / STAGING_FOLDER / f"{case_id}{_CLAIM_SUFFIX}")
     if not claim.take():
         return False
@@ -65,7 +65,7 @@ def _create_all(folder: Path, target: ObjectPath, claim: Claim) -> None:
 
 def _clear(target: ObjectPath) -> None:
     """Delete a case, its record first, so that nobody takes what is left for one."""
-    names = [name for name, _ in target.walk()]
+    names = [name for name, _ in target.files()]
     target.delete([RECORD_FILE] if RECORD_FILE in names else [])
     target.delete([name for name in names if name != RECORD_FILE])
 
@@ -77,9 +77,9 @@ def sweep_uploads(root: ObjectPath) -> int:
         How many there were.
     """
     staging = root / STAGING_FOLDER
-    claims = [name for name, _ in staging.walk() if name != RUN_CLAIM]
+    claims = [name for name, _ in staging.files() if name != RUN_CLAIM]
     for name in claims:
-        target = case_place(root, name.removesuffix(_CLAIM_SUFFIX))
+        target = root / case_path(name.removesuffix(_CLAIM_SUFFIX))
         if (target / RECORD_FILE).stat() is None:
             _clear(target)
     staging.delete(claims)

@@ -1,0 +1,285 @@
+"""Objects behind a URL (``s3://bucket/prefix``, ``gs://``, ``az://``): what a path is to files.
+
+Requests go through obstore, which retries what a service asks to try again (5xx, throttling, lost
+connections) with growing pauses. Credentials come from the environment or the machine's role, never from
+a URL. obstore's threads do not survive ``fork``: a forked child gets an error, never a hang.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from gpuprep.store.files import DOCUMENT_LIMIT, CaseVersion, bounded, replaced_meanwhile
+from gpuprep.store.layout import CONFIG_FILE, RECORD_FILE
+from gpuprep.values.errors import (
+    BackendError,
+    CorruptStoreError,
+    RunStopped,
+    StoreError,
+    UsageError,
+)
+
+_RETRIES = 8
+_RETRY_TIME = timedelta(seconds=120)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_users: set[int] = set()  # the process whose threads serve obstore; a fork inherits the mark
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a store says about an object: its version (``etag``), size in bytes and time of writing."""
+
+    etag: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPath:
+    """One key of an object store, or the prefix of many; names are put together with ``/``.
+
+    What ``LocalPath`` can do too is described there.
+    """
+
+    url: str
+
+    def __truediv__(self, name: str) -> ObjectPath:
+        return ObjectPath(f"{self.url}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        return self.url.rpartition("/")[2]
+
+    @property
+    def _key(self) -> str:
+        return self.url.split("/", 3)[3]
+
+    @property
+    def _store(self) -> Any:
+        return _open_store("/".join(self.url.split("/", 3)[:3]))
+
+    def stat(self) -> Stored | None:
+        """What is stored under this key; None for nothing."""
+        with object_faults(self):
+            try:
+                return _stored(_obstore().head(self._store, self._key))
+            except FileNotFoundError:
+                return None
+
+    def is_file(self) -> bool:
+        return self.stat() is not None
+
+    def is_cohort(self) -> bool:
+        return (self / CONFIG_FILE).is_file()
+
+    def version(self) -> CaseVersion | None:
+        stored = (self / RECORD_FILE).stat()
+        return None if stored is None else (stored.etag,)
+
+    def document(self, name: str, *, version: CaseVersion | None = None) -> bytes:
+        text = bytes((self / name).read((0, DOCUMENT_LIMIT + 1))[0])
+        if version is not None and self.version() != version:
+            raise replaced_meanwhile(self)
+        return bounded(text, self / name)
+
+    def read(
+        self, part: tuple[int, int] | dict[str, int] | None = None, *, etag: str | None = None
+    ) -> tuple[Any, Stored]:
+        """The bytes of the object and what it is.
+
+        Args:
+            part: First byte and the one behind the last, or ``{"suffix": bytes}``; None for all.
+            etag: The version it must have.
+
+        Raises:
+            CorruptStoreError: there is no such object.
+            StoreError: it has another version by now, or the store refuses.
+        """
+        options: dict[str, Any] = {} if part is None else {"range": part}
+        if etag is not None:
+            options["if_match"] = etag
+        with object_faults(self):
+            try:
+                found = _obstore().get(self._store, self._key, options=options)
+                return found.bytes(), _stored(found.meta)
+            except FileNotFoundError:
+                raise CorruptStoreError(
+                    f"{self}: there is no such object", advice="run the case again"
+                ) from None
+
+    def read_bytes(self) -> bytes:
+        """The whole object; raises as ``read`` does."""
+        return bytes(self.read()[0])
+
+    def create(self, content: bytes) -> str | None:
+        """Store an object where there is none; returns its etag, None where another one is there.
+
+        A retried request may find its own first try: the same bytes count as stored.
+        """
+        with object_faults(self, RunStopped):
+            try:
+                put = _obstore().put(
+                    self._store, self._key, content, mode="create", use_multipart=False
+                )
+                return str(put["e_tag"])
+            except _obstore().exceptions.AlreadyExistsError:
+                return self._etag_if(content)
+
+    def swap(self, content: bytes, etag: str) -> str | None:
+        """Put ``content`` in the place of version ``etag``; returns the new etag, None where it is gone."""
+        with object_faults(self, RunStopped):
+            try:
+                put = _obstore().put(self._store, self._key, content, mode={"e_tag": etag})
+                return str(put["e_tag"])
+            except (_obstore().exceptions.PreconditionError, FileNotFoundError):
+                return self._etag_if(content)
+
+    def write(self, content: bytes) -> None:
+        """Store an object, whatever was there."""
+        with object_faults(self, RunStopped):
+            _obstore().put(self._store, self._key, content)
+
+    def _etag_if(self, content: bytes) -> str | None:
+        found = self.stat()
+        if found is None or found.size != len(content):
+            return None
+        return found.etag if bytes(self.read(etag=found.etag)[0]) == content else None
+
+    def blocks(self) -> Iterator[bytes]:
+        yield self.read_bytes()
+
+    def lines(self) -> Iterator[bytes]:
+        if self.is_file():
+            yield from self.read_bytes().splitlines()
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        start = len(self._key) + 1
+        with object_faults(self):
+            for page in _obstore().list(self._store, f"{self._key}/"):
+                for row in page:
+                    yield row["path"][start:], row["size"]
+
+    def folders(self, holding: str = "") -> set[str]:
+        found = (name.partition("/") for name, _ in self.files())
+        return {name for name, _, rest in found if rest and holding in ("", rest)}
+
+    def sizes(self, names: Iterable[str]) -> dict[str, int]:
+        found = dict(self.files())
+        return {name: found[name] for name in names if name in found}
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects below this prefix; absent ones are passed over."""
+        keys = [f"{self._key}/{name}" for name in names]
+        with object_faults(self, RunStopped):
+            if keys:
+                _obstore().delete(self._store, keys)
+
+
+@contextmanager
+def object_faults(
+    path: ObjectPath, kind: type[StoreError] | type[RunStopped] = StoreError
+) -> Iterator[None]:
+    """Turns what a store answers for ``path`` into the errors of gpuprep.
+
+    Raises:
+        UsageError: there is no such bucket.
+        StoreError: the object changed, or could not be read after all retries.
+        RunStopped: where ``kind`` says so, since a store that takes nothing takes no case.
+    """
+    faults = _obstore().exceptions
+    try:
+        yield
+    except faults.PreconditionError as error:
+        raise StoreError(
+            f"{path}: the object was replaced while it was open",
+            advice="open the cohort again to read the case that is there now",
+        ) from error
+    except (faults.PermissionDeniedError, faults.UnauthenticatedError) as error:
+        raise kind(
+            f"{path}: the store refuses access",
+            advice="check the credentials in the environment and the policy of the bucket",
+        ) from error
+    except FileNotFoundError as error:  # from a request that makes an object
+        raise UsageError(
+            f"{path}: there is no such bucket", advice="make the bucket first, or correct the URL"
+        ) from error
+    except faults.BaseError as error:
+        reason = str(error).partition("\n")[0]
+        raise kind(
+            f"{path}: {reason}",
+            advice="check the bucket, the region and the network, then run the same command again",
+        ) from error
+
+
+def _stored(row: Any) -> Stored:
+    return Stored(str(row["e_tag"]), int(row["size"]), row["last_modified"])
+
+
+@cache
+def _obstore() -> Any:
+    try:
+        import obstore
+        import obstore.exceptions
+    except ImportError as error:
+        raise BackendError(
+            "object stores need the library obstore", advice="pip install 'gpuprep[s3]'"
+        ) from error
+    return obstore
+
+
+def _open_store(bucket: str) -> Any:
+    """The store of a bucket's URL, opened once per process."""
+    _users.add(os.getpid())
+    if len(_users) > 1:
+        _users.discard(os.getpid())
+        raise StoreError(
+            f"{bucket}: this process was forked from one that used an object store already",
+            advice="start worker processes with spawn or forkserver (multiprocessing_context)",
+        )
+    return _connect(bucket)
+
+
+@cache
+def _connect(bucket: str) -> Any:
+    _obstore()
+    from obstore.store import from_url
+
+    options: dict[str, Any] = {"allow_http": True} if _plain_http_allowed(bucket) else {}
+    try:
+        return from_url(
+            bucket,
+            client_options=options or None,
+            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIME},
+        )
+    except (_obstore().exceptions.BaseError, ValueError) as error:
+        raise UsageError(f"{bucket}: {str(error).partition(chr(10))[0]}") from error
+
+
+def _plain_http_allowed(bucket: str) -> bool:
+    """Whether requests may go unencrypted: to this machine, or where the environment says so.
+
+    Raises:
+        UsageError: the endpoint is plain http:// on another machine.
+    """
+    endpoints = (os.environ.get(name) for name in _ENDPOINTS if bucket.startswith("s3"))
+    endpoint = urlsplit(next(filter(None, endpoints), ""))
+    asked = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+    if endpoint.scheme != "http" or asked:
+        return asked
+    if endpoint.hostname not in _LOOPBACK:
+        raise UsageError(
+            f"the endpoint {endpoint.hostname} of {bucket} is http://, which anybody on the way can read",
+            advice="use https://, or set AWS_ALLOW_HTTP=true",
+        )
+    return True
