@@ -11,7 +11,7 @@ import typer
 import yaml
 from rich.markup import escape
 
-from gpuprep.cli import bench, cases, cluster, outputs, run
+from gpuprep.cli import bench, cases, cluster, guide, outputs, run
 from gpuprep.cli.terminal import JsonOption, SetOption, VerboseOption, err, out, print_json, session
 from gpuprep.values.errors import CaseError, GpuprepError, RunStopped, StoreFault, UsageError
 from gpuprep.values.version import __version__
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check, show or document a config.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-for commands in (run, outputs, cases, cluster, bench):
+for commands in (run, outputs, cases, cluster, bench, guide):
     commands.register(app)
 
 
