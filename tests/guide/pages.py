@@ -6,9 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import gpuprep
-
-ROOT = Path(gpuprep.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "gpuprep" / "guide"
 PAGES = {"README": ROOT / "README.md"} | {page.stem: page for page in sorted(GUIDE.glob("*.md"))}
 TEXTS = {name: path.read_text("utf-8") for name, path in PAGES.items()}
