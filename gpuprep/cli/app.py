@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gpuprep.cli import bench, cases, cluster, config, doctor, outputs, run
+from gpuprep.cli import bench, cases, cluster, config, doctor, guide, outputs, run
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
 from gpuprep.values.errors import CaseError, GpuprepError, RunStopped, StoreFault
 from gpuprep.values.version import __version__
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (run, outputs, cases, cluster, bench, doctor):  # as the help lists them
+for commands in (run, outputs, cases, cluster, bench, doctor, guide):  # as the help lists them
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config")
 

@@ -120,7 +120,8 @@ import re, sys, threading, time
 import numpy as np
 from gpuprep.preprocess.projection import footprint
 from gpuprep.values.grids import GridMapping
-from gpuprep.ops.operations import Held, HostOperations, Resampling
+from gpuprep.ops.operations import Held, HostOperations
+from gpuprep.ops.resample import Resampling
 from gpuprep.host.scratch import Scratch, map_file
 from gpuprep.config.model import Config
 
