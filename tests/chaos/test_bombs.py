@@ -17,10 +17,10 @@ from chaos.fuzz_samples import Sample, make_samples
 
 READ = """
 import json, sys
-from gpuprep.case import Source
-from gpuprep.errors import CaseError
+from gpuprep.values.case import Source
+from gpuprep.values.errors import CaseError
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.io.sandbox.parent import Sandbox
 
 def peak(pid):
     with open(f"/proc/{pid}/status") as file:

@@ -18,8 +18,8 @@ CASES = 10
 LIST_HOSTS = """
 import sys
 from distributed import Client
-from gpuprep.config_file import load_config
-from gpuprep.executors.cluster import tls_security
+from gpuprep.config.file import load_config
+from gpuprep.executors.clusters.cluster import tls_security
 cluster = load_config(sys.argv[1]).cluster
 client = Client(cluster.address, security=tls_security(cluster.tls), timeout=10)
 print(*sorted(w["host"] for w in client.scheduler_info(n_workers=-1)["workers"].values()))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 SCRIPT = """
-from gpuprep.failpoints import failpoint
+from gpuprep.host.failpoints import failpoint
 for number in range(4):
     for case in ("a", "b"):
         print(number, case, flush=True)

@@ -135,9 +135,10 @@ def test_every_cut_of_an_enhanced_header_is_a_case_error(tmp_path):
 
 HUGE_ELEMENT = """
 import resource, sys
-from gpuprep.io.dicom import find_series
+from pathlib import Path
+from gpuprep.io.dicom.series import series_of_folder
 resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))
-print(len(find_series(sys.argv[1])[1]))
+print(len(series_of_folder(Path(sys.argv[1]))[1]))
 """
 
 

@@ -229,8 +229,8 @@ def test_nothing_leaks(sandbox, volume, tmp_path):
 
 PARENT = """
 import signal, sys
-from gpuprep.case import Source
-from gpuprep.io.sandbox import Sandbox
+from gpuprep.values.case import Source
+from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.io.scan import Scan
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 own = Sandbox()

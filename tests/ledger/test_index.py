@@ -43,7 +43,7 @@ def test_a_list_is_not_made_under_a_run_or_of_nothing(cohort_folder, tmp_path):
 
 def test_scratch_of_the_dead_is_cleared_by_the_next(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    script = "import os; from gpuprep.host.owners import make_scratch as make;"
+    script = "import os; from gpuprep.host.scratch import make_scratch as make;"
     script += " print(make('x-'), flush=True); os._exit(0)"
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     line = [sys.executable, "-c", script]

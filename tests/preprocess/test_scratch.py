@@ -118,11 +118,12 @@ def test_memory_that_must_be_there_is_what_a_case_takes(tmp_path):
     code = f"""
 import re, sys, threading, time
 import numpy as np
-from gpuprep.footprint import footprint
-from gpuprep.grids import GridMapping
-from gpuprep.ops.operations import Held, HostOperations, Resampling
-from gpuprep.scratch import Scratch, map_file
-from gpuprep.config import Config
+from gpuprep.preprocess.projection import footprint
+from gpuprep.values.grids import GridMapping
+from gpuprep.ops.operations import Held, HostOperations
+from gpuprep.ops.resample import Resampling
+from gpuprep.host.scratch import Scratch, map_file
+from gpuprep.config.model import Config
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024

@@ -150,8 +150,8 @@ def test_two_writers_one_winner(stored, tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from gpuprep.store.objects import ObjectPath
-from gpuprep.store.upload import upload_case
+from gpuprep.store.places import ObjectPath
+from gpuprep.store.objects.upload import upload_case
 upload_case(Path(sys.argv[1]), ObjectPath(sys.argv[2]), "killed")
 """
 
