@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 from support.cohorts import contents
-from support.runs import command, end, finish, go_on, start, wait_for_silence, wait_for_stop
+from support.runs import (
+    command,
+    end,
+    finish,
+    go_on,
+    start,
+    wait_for_passage,
+    wait_for_silence,
+    wait_for_stop,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +35,10 @@ def resume(source: Path, output: Path) -> dict[str, bytes]:
 def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
     """One case hangs in its middle; draining would take its ten minutes."""
     output = tmp_path / "out"
-    armed = "after_shards=sleep-600:2,before_read=stop:2"
-    process = start(some, output, scheduler, armed, "--set", "run.drain=600")
-    go_on(wait_for_stop(process))
-    time.sleep(0.5)
-    for _ in range(2):
-        os.killpg(process.pid, signal.SIGINT)
-        time.sleep(1)
+    process = start(some, output, scheduler, "after_shards=sleep-600:2", "--set", "run.drain=600")
+    wait_for_passage(output, "after_shards", 2)
+    for number in (signal.SIGINT, signal.SIGTERM):  # two that the system does not merge into one
+        os.killpg(process.pid, number)
     printed = end(process)
     assert process.returncode == 130, printed
     assert "Traceback" not in printed
@@ -43,10 +49,8 @@ def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
 @pytest.mark.parametrize("scheduler", ["local", "serial"])
 def test_a_drain_has_an_end(some, clean, tmp_path, scheduler):
     output = tmp_path / "out"
-    armed = "after_shards=sleep-600:2,before_read=stop:2"
-    process = start(some, output, scheduler, armed, "--set", "run.drain=3")
-    go_on(wait_for_stop(process))
-    time.sleep(1)
+    process = start(some, output, scheduler, "after_shards=sleep-600:2", "--set", "run.drain=3")
+    wait_for_passage(output, "after_shards", 2)
     began = time.monotonic()
     os.kill(process.pid, signal.SIGTERM)
     printed = end(process)
@@ -58,11 +62,13 @@ def test_a_drain_has_an_end(some, clean, tmp_path, scheduler):
 def test_the_third_request_is_the_end(some, clean, tmp_path):
     """The process is gone while it clears up; its workers follow by themselves."""
     output = tmp_path / "out"
-    process = start(some, output, "local", "before_close=sleep-600,before_manifest=stop:2")
-    go_on(wait_for_stop(process))
-    while process.poll() is None:
-        os.kill(process.pid, signal.SIGINT)
-        time.sleep(0.5)
+    process = start(some, output, "local", "before_close=sleep-600:1,before_manifest=stop:2")
+    stopped = wait_for_stop(process)
+    os.kill(process.pid, signal.SIGINT)
+    go_on(stopped)
+    wait_for_passage(output, "before_close", 1)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # two that the system does not merge into one
+        os.kill(process.pid, number)
     printed = end(process)
     assert process.returncode == 130, printed
     assert resume(some, output) == clean

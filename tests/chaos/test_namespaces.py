@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.cohorts import contents, write_pair
 from support.hosts import Hosts, hosts
+from support.runs import wait_until
 
 from gpuprep.executors.clusters.certificates import make_certificates
 
@@ -35,13 +35,6 @@ def write_config(folder: Path, keys: Path, *, address: str) -> Path:
         "run: {silence: 5}\n"
     )
     return file
-
-
-def wait_until(true, seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.2)
 
 
 class Site:
@@ -95,7 +88,7 @@ def site(tmp_path):
     with hosts("boss", "one", "two", "user") as network:
         site = Site(network, tmp_path)
         try:
-            wait_until(lambda: site.workers() == {"one", "two"}, 90, "both workers joined")
+            wait_until(lambda: site.workers() == {"one", "two"}, "both workers joined")
             yield site
         finally:
             for name in list(site.daemons):
@@ -120,14 +113,14 @@ def test_a_worker_that_is_cut_off_costs_nothing_and_comes_back(site, tmp_path):
     output = tmp_path / "out"
     with (tmp_path / "run.log").open("wb") as log:
         run = site.network.start("user", *site.command(output), log=log)
-        wait_until(lambda: finished(output) >= 2, 120, "two cases were done")
+        wait_until(lambda: finished(output) >= 2, "two cases were done")
         site.network.cut("one")
         assert run.wait(180) == 0, (tmp_path / "run.log").read_text()
     assert contents(output) == contents(plain)
-    wait_until(lambda: site.workers() == {"two"}, 60, "the scheduler gave up the lost worker")
+    wait_until(lambda: site.workers() == {"two"}, "the scheduler gave up the lost worker")
 
     site.network.join("one")
-    wait_until(lambda: site.workers() == {"one", "two"}, 120, "the lost worker joined again")
+    wait_until(lambda: site.workers() == {"one", "two"}, "the lost worker joined again")
     site.stop("two")
     again = tmp_path / "again"
     done = site.network.run("user", *site.command(again), timeout=180)
@@ -166,9 +159,13 @@ def test_local_mode_listens_on_loopback_only(tmp_path):
             "alone", *GPUPREP, "run", str(source), str(tmp_path / "out"), *options, log=log
         )
         listeners: set[str] = set()
-        while run.poll() is None:  # nobody else is on this host
+
+        def look() -> bool:
+            """Nobody else is on this host."""
             lines = network.run("alone", "ss", "-ltnpH").stdout.splitlines()
-            listeners |= {line.split()[3].rpartition(":")[0] for line in lines}
-            time.sleep(0.1)
+            listeners.update(line.split()[3].rpartition(":")[0] for line in lines)
+            return run.poll() is not None
+
+        wait_until(look, "the run is over")
         assert run.returncode == 0, (tmp_path / "log").read_text()
     assert listeners == {"127.0.0.1"}

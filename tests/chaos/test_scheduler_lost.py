@@ -5,11 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support.cohorts import contents, write_pair
+from support.runs import wait_until
 
 from gpuprep.config.file import load_config
 from gpuprep.executors.clusters.certificates import make_certificates
@@ -53,9 +54,13 @@ def test_a_run_outlives_its_scheduler(config, tmp_path):
     try:
         wait_for_scheduler(config)
         run = start("run", str(source), str(output), "--no-progress")
-        while len(list(output.glob("cases/*.zarr/record.json"))) < 2:
-            assert run.poll() is None
-            time.sleep(0.05)
+        wait_until(
+            lambda: (
+                len(list(output.glob("cases/*.zarr/record.json"))) >= 2 or run.poll() is not None
+            ),
+            "two cases were done",
+        )
+        assert run.poll() is None
         (scheduler,) = children(daemons[0].pid)
         os.kill(scheduler, signal.SIGKILL)
         assert daemons.pop(0).wait(30) != 0
@@ -78,29 +83,25 @@ def test_nothing_outlives_a_killed_scheduler_or_worker(config, tmp_path):
             subprocess.Popen([*GPUPREP, word, "-c", str(config)], stdout=log, stderr=log)
             for word in ("scheduler", "worker")
         ]
-        deadline = time.monotonic() + 90
-        while len(family := descendants(daemons[1].pid)) < 2:  # the nanny and its worker
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.2)
-        family += descendants(daemons[0].pid)
+        wait_until(lambda: len(descendants(daemons[1].pid)) >= 2, "a nanny has its worker")
+        family = [pid for daemon in daemons for pid in descendants(daemon.pid)]
         for daemon in daemons:
             daemon.kill()
             daemon.wait()
-    deadline = time.monotonic() + 60
-    while left := [pid for pid in family if Path(f"/proc/{pid}/cmdline").exists()]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.2)
+    folders = [Path(f"/proc/{pid}") for pid in family]
+    wait_until(lambda: not any(map(Path.exists, folders)), f"{family} are gone")
 
 
 def wait_for_scheduler(config: Path) -> None:
     cluster = load_config(config).cluster
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return knock(cluster.address, tls_security(cluster.tls))
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+
+    def answers() -> bool:
+        with suppress(OSError):
+            knock(cluster.address, tls_security(cluster.tls))
+            return True
+        return False
+
+    wait_until(answers, "the scheduler answers")
 
 
 def children(pid: int) -> list[int]:

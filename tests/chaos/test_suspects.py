@@ -2,12 +2,11 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from support.cohorts import contents
-from support.runs import end, finish, go_on, session_members, start, wait_for_stop
+from support.runs import end, finish, go_on, session_members, start, wait_for_stop, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -77,8 +76,9 @@ def test_a_worker_that_falls_silent_is_given_up_and_loses(some, clean, tmp_path)
     process = start(some, output, "local", armed, "--set", "run.silence=4", *patient)
     frozen = wait_for_stop(process)
     done = output / "cases/volume-1.zarr/record.json"
-    while process.poll() is None and not done.exists():
-        time.sleep(0.05)
+    wait_until(
+        lambda: done.exists() or process.poll() is not None, "another worker does the case", 240
+    )
     if frozen in session_members(process.pid):
         go_on(frozen)
     printed = end(process)

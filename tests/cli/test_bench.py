@@ -32,11 +32,15 @@ def test_generated_cohort_and_trace(tmp_path):
 def test_given_cohort_is_kept_and_shown(cohort_folder, tmp_path):
     words = ("--cases", 2, "--workers", 1, "--keep", "--into", tmp_path)
     shown = call("bench", cohort_folder, *words, check=0).stdout
-    assert "cases/s" in shown
-    assert "1.00×" in shown
-    assert "reading" in shown or "computing" in shown or "writing" in shown
     (kept,) = tmp_path.glob("gpuprep-bench-*")
-    assert (kept / "workers_1" / "report.json").exists()
+    report = json.loads((kept / "workers_1" / "report.json").read_text())
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines()]
+    (speeds,) = (row for row in rows if row and row[0] == "1")
+    assert speeds[1:4] == ["2", f"{report['seconds']:.2f} s", f"{2 / report['seconds']:.2f}"]
+    assert speeds[-1] == report["breakdown"]["limit"]
+    assert "1.00×" in shown
+    for name, seconds in report["stage_seconds"].items():
+        assert [name, f"{seconds:.2f} s"] in rows
     assert len(list(cohort_folder.iterdir())) == 8
 
 

@@ -6,7 +6,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from distributed import LocalCluster
+from support.runs import wait_until
 
 import gpuprep
 from gpuprep.config.cluster import ClusterSpec, Slurm, Tls
@@ -26,7 +26,7 @@ from gpuprep.executors.clusters.daemons import serve_scheduler, serve_workers
 from gpuprep.executors.clusters.existing import ExistingScheduler
 from gpuprep.executors.roster import Roster
 from gpuprep.values.errors import ConfigError, UsageError
-from gpuprep.values.events import CaseDone, Notice, RunStarted
+from gpuprep.values.events import CaseStarted, Notice, RunStarted
 from gpuprep.values.units import parse_bytes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -239,20 +239,32 @@ def test_a_run_on_an_existing_scheduler_by_its_file(spec, cohort_folder, tmp_pat
     assert "cluster" not in json.loads((tmp_path / "out/gpuprep.json").read_text())["config"]
 
 
-def test_a_run_goes_with_workers_that_leave_and_join(scheduler, spec, cohort_folder, tmp_path):
-    def replace_workers(event) -> None:
-        if isinstance(event, RunStarted):
-            scheduler.scale(0)
-            threading.Timer(3, scheduler.scale, (1,)).start()
-        elif isinstance(event, CaseDone) and event.case_id == first.setdefault("id", event.case_id):
-            scheduler.scale(0)
-            threading.Timer(1, scheduler.scale, (2,)).start()
+def test_a_run_goes_with_workers_that_leave_and_join(
+    scheduler, spec, cohort_folder, tmp_path, monkeypatch
+):
+    """All leave before the first case and in the middle; others join once the run has seen that."""
+    monkeypatch.setattr(roster, "_EVERY_SECONDS", 0.1)
+    refresh, joining, started = Roster.refresh, [1, 2], set()
 
-    first: dict[str, str] = {}
+    def send_others(self) -> bool:
+        looked = refresh(self)
+        if looked and not self.slots and len(joining) == (2 if len(started) < 3 else 1):
+            scheduler.scale(joining.pop(0))
+        return looked
+
+    def take_away(event) -> None:
+        if isinstance(event, CaseStarted) and event.case_id not in started:
+            started.add(event.case_id)
+        elif not isinstance(event, RunStarted):
+            return
+        if len(started) in (0, 3):
+            scheduler.scale(0)
+            wait_until(lambda: not scheduler.scheduler.workers, "all workers have left")
+
+    monkeypatch.setattr(Roster, "refresh", send_others)
     config = gpuprep.Config(cluster=spec)
-    report = gpuprep.run(
-        cohort_folder, tmp_path / "out", config=config, listeners=[replace_workers]
-    )
+    report = gpuprep.run(cohort_folder, tmp_path / "out", config=config, listeners=[take_away])
+    assert not joining
     assert report.finished.stopped == ""
     assert report.finished.done == 4
 

@@ -1,18 +1,20 @@
 """Memory by the byte: cases take what they need of their host's, never more together than there is."""
 
+import fcntl
 import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cohorts import contents, write_pair
+from support.runs import wait_until
 
 from gpuprep import run
 from gpuprep.config.file import parse_config
@@ -27,10 +29,12 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.running import workforce
 from gpuprep.running.backlog import Backlog
 from gpuprep.running.crew import Crew
+from gpuprep.store.reader import open_cohort
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import MemoryShortage
 from gpuprep.values.events import CaseDone
 
+SHARE = 8 << 20
 sizes = st.integers(0, 1 << 40)
 
 
@@ -76,7 +80,7 @@ def test_never_more_than_all_shares_are_taken(tmp_path_factory, drawn):
     def work(wish: int) -> None:
         with Shares(folder, number).taken(wish):
             ledger.add(wish)
-            time.sleep(0.001)
+            list(folder.iterdir())  # others have their turn meanwhile
             ledger.add(-wish)
 
     with ThreadPoolExecutor(6) as pool:
@@ -86,14 +90,14 @@ def test_never_more_than_all_shares_are_taken(tmp_path_factory, drawn):
 
 def test_shares_of_a_killed_process_come_back(tmp_path):
     code = """
-import sys, time
+import sys
 from gpuprep.executors.shares import Shares
 with Shares(sys.argv[1], 3).taken(2):
     print("taken", flush=True)
-    time.sleep(600)
+    sys.stdin.read()
 """
     line = [sys.executable, "-c", code, str(tmp_path)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"taken\n"
         got = threading.Event()
 
@@ -103,10 +107,20 @@ with Shares(sys.argv[1], 3).taken(2):
 
         waiting = threading.Thread(target=take_all)
         waiting.start()
-        assert not got.wait(0.3)
+        wait_until(lambda: is_locked(tmp_path / "turn"), "the next has its turn and waits")
+        assert not got.is_set()
         holder.send_signal(signal.SIGKILL)
         waiting.join(30)
     assert got.is_set()
+
+
+def is_locked(file: Path) -> bool:
+    with file.open("ab") as other:
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_more_shares_than_there_are_is_a_fault(tmp_path):
@@ -129,25 +143,29 @@ def plans(tmp_path, monkeypatch):
     cases = [Case(f"small-{n}", (Source(str(tmp_path / "volume-0.nii.gz")),)) for n in range(11)]
     cases.insert(4, Case("large", (Source(str(tmp_path / "large.nii.gz")),)))
     made = CaseTask(cases[0], str(tmp_path / "out"), config.digest)
-    with_shares = replace(made, shares=3, memory=3 << 20)
+    with_shares = replace(made, shares=3, memory=SHARE)
     return [replace(with_shares, case=case) for case in cases]
 
 
 def test_a_large_case_takes_the_memory_of_several_and_small_ones_one_each(
     plans, tmp_path, monkeypatch
 ):
-    ledger, allowed = Ledger(), {}
+    """Real cases: what each is allowed is noted on its way into the pipeline, and out of it."""
+    ledger, allowed, run_case = Ledger(), {}, task.run_case
 
-    def run_case(plan, config, reader, cohort, link, watch):
-        ledger.add(plan.memory)
-        needed = project_case(plan.case, config, peek_of(reader)).roomy_bytes
+    def noted(plan, config, reader, *others):
+        needed = project_case(plan.case, config, reader.__self__.peek).roomy_bytes
         allowed[plan.case.id] = (plan.memory, plan.threads, needed)
         assert reader.__self__.rules.in_memory_bytes == plan.memory // 2
-        time.sleep(0.02)
-        ledger.add(-plan.memory)
-        return {"source": [], "files": {}, "findings": [], "engine": {}, "timings": {}}
+        ledger.add(plan.memory)
+        if plan.case.id == "large":
+            wait_until(lambda: is_locked(tmp_path / "shares/turn"), "another case waits", 20)
+        try:
+            return run_case(plan, config, reader, *others)
+        finally:
+            ledger.add(-plan.memory)
 
-    monkeypatch.setattr(task, "run_case", run_case)
+    monkeypatch.setattr(task, "run_case", noted)
     monkeypatch.setattr(task, "_slot", threading.local())
     (tmp_path / "shares").mkdir()
     shares.divide_memory_in(str(tmp_path / "shares"))
@@ -156,18 +174,15 @@ def test_a_large_case_takes_the_memory_of_several_and_small_ones_one_each(
         for _ in range(3):
             slots.submit(close_workplace)
     assert [outcome.task for outcome in outcomes] == plans
-    assert all(outcome.done for outcome in outcomes), outcomes
-    share, most = 3 << 20, 9 << 20
+    assert [outcome.failed for outcome in outcomes if not outcome.done] == []
+    share, most = SHARE, 3 * SHARE
     assert ledger.most <= most
+    assert set(open_cohort(tmp_path / "out")) == {plan.case.id for plan in plans}
     memory, threads, needed = allowed.pop("large")
     assert share < needed
     assert memory == min(most, -(-needed // share) * share) > share
     assert threads == memory // share
     assert {row[:2] for row in allowed.values()} == {(share, 1)}
-
-
-def peek_of(reader):
-    return reader.__self__.peek
 
 
 def close_workplace() -> None:
@@ -207,7 +222,7 @@ class ShortOfMemory:
 
     def wait(self, seconds: float) -> list[Outcome]:
         plan = self.waiting.pop(0)
-        if plan.case.id == "large" and plan.memory < 9 << 20:
+        if plan.case.id == "large" and plan.memory < 3 * SHARE:
             failure = task.explain(plan, MemoryShortage("large needs 0.01 GiB"))
             return [Outcome(plan, failed=failure)]
         return [Outcome(plan, done=CaseDone(plan.case.id))]
@@ -227,8 +242,8 @@ def test_a_case_short_of_memory_is_tried_again_alone_with_all_of_it_and_one_thre
     assert len(outcomes) == len(plans)
     assert all(outcome.done for outcome in outcomes)
     (first, _), (again, beside) = [row for row in executor.beside if row[0].case.id == "large"]
-    assert (first.memory, first.threads, first.shares) == (3 << 20, 4, 3)
-    assert (again.memory, again.threads, again.shares) == (9 << 20, 1, 1)
+    assert (first.memory, first.threads, first.shares) == (SHARE, 4, 3)
+    assert (again.memory, again.threads, again.shares) == (3 * SHARE, 1, 1)
     assert beside == 0
     assert executor.beside[-1][0] is again, "the others go first"
 

@@ -3,11 +3,11 @@
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import dask
 import pytest
+from support.runs import wait_until
 
 import gpuprep
 from gpuprep.config.cluster import ClusterSpec, Slurm
@@ -99,21 +99,13 @@ def test_a_job_that_is_gone_gets_a_successor(jobs, spec, tmp_path, monkeypatch):
         cluster.tend()
         assert list(jobs.glob("*.sh")) == [first]
         os.killpg(int(first.stem), signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while len(list(jobs.glob("*.sh"))) < 2 and time.monotonic() < deadline:
-            cluster.tend()
-            time.sleep(0.2)
+        wait_until(
+            lambda: cluster.tend() or len(list(jobs.glob("*.sh"))) >= 2, "another job was submitted"
+        )
         client.wait_for_workers(1, timeout=60)
         assert len(list(jobs.glob("*.sh"))) == 2
     finally:
         cluster.close(kill=True)
-
-
-def tend_for(cluster: slurm.SlurmJobs, *, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        cluster.tend()
-        time.sleep(0.1)
 
 
 def test_jobs_that_end_at_once_stop_the_run(jobs, spec, tmp_path, monkeypatch):
@@ -123,7 +115,7 @@ def test_jobs_that_end_at_once_stop_the_run(jobs, spec, tmp_path, monkeypatch):
     cluster.open()
     try:
         with pytest.raises(RunStopped, match="no worker came up"):
-            tend_for(cluster, seconds=30)
+            wait_until(cluster.tend, "tending has given up")
     finally:
         cluster.close(kill=True)
 

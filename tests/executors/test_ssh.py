@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from support.runs import wait_until
 
 import gpuprep
 from gpuprep.config.cluster import ClusterSpec, Ssh
@@ -23,11 +23,10 @@ def server(tmp_path):
     folder.mkdir()
     script = Path(__file__).parents[1] / "support" / "ssh_server.py"
     process = subprocess.Popen([sys.executable, str(script), str(folder)])
-    deadline = time.monotonic() + 60
-    while not (folder / "port").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(
+        lambda: (folder / "port").exists() or process.poll() is not None, "the server listens"
+    )
+    assert process.poll() is None
     yield folder
     process.terminate()
     process.wait(30)

@@ -17,6 +17,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from support.runs import wait_until
 
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
@@ -55,11 +56,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until_gone(pid: int, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not alive(pid)
+def wait_until_gone(pid: int) -> None:
+    wait_until(lambda: not alive(pid), f"process {pid} is gone", 20)
 
 
 HOSTILE = ["nasty_nifti", "nasty_dicom", "ge_tilt_varspacing_ct"]
@@ -119,13 +117,19 @@ def test_the_child_is_replaced_after_enough_reads(volume):
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-def test_a_dying_child_is_an_error_of_its_file_alone(sandbox, volume, number):
+def test_a_dying_child_is_an_error_of_its_file_alone(sandbox, volume, number, monkeypatch):
     sandbox.peek(volume)
-    child = sandbox.pid
+    child, asked, receive = sandbox.pid, threading.Event(), module.Wire.receive
+
+    def receive_later(*arguments: object) -> object:
+        asked.set()
+        return receive(*arguments)
+
+    monkeypatch.setattr(module.Wire, "receive", receive_later)
     os.kill(child, signal.SIGSTOP)  # so that it surely dies while it has the request
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(sandbox.read, volume)
-        time.sleep(0.2)
+        assert asked.wait(30)
         os.kill(child, number)
         os.kill(child, signal.SIGCONT)
         with pytest.raises(ReaderCrash, match=number.name) as error:
@@ -229,8 +233,9 @@ def test_nothing_leaks(sandbox, volume, tmp_path):
 
 PARENT = """
 import signal, sys
-from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.case import Source
+from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.scan import Scan
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 own = Sandbox()
 own.peek(Source(sys.argv[1]))

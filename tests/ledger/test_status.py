@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.cohorts import write_pair
-from support.runs import call
+from support.runs import call, wait_until
 
 import gpuprep
 from gpuprep.ledger.state import RunState
@@ -90,9 +90,7 @@ def test_a_killed_run_is_told_from_a_live_one(tmp_path):
         write_pair(source, number)
     words = [sys.executable, "-m", "gpuprep.cli.app", "run", source, out, "--scheduler", "serial"]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until = time.monotonic() + 60
-        while not (out / STATUS_FILE).exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_until((out / STATUS_FILE).exists, "the run has told its state")
         alive = gpuprep.status(out)
         process.kill()
     assert alive.state == "running"

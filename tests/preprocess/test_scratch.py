@@ -116,7 +116,7 @@ def test_a_case_that_fits_in_no_way_is_refused_with_both_numbers():
 def test_memory_that_must_be_there_is_what_a_case_takes(tmp_path):
     """The anonymous memory of a process that does a large volume stays below the promise."""
     code = f"""
-import re, sys, threading, time
+import re, sys, threading
 import numpy as np
 from gpuprep.preprocess.projection import footprint
 from gpuprep.values.grids import GridMapping
@@ -132,16 +132,16 @@ source, target = (600, 256, 256), (500, 256, 256)
 array = np.frombuffer(map_file({str(tmp_path)!r}, 2 * np.prod(source)), np.int16).reshape(source)
 array[::7] = 40
 operations = HostOperations(2, Scratch({str(tmp_path)!r}, 0))
-before, most, over = anonymous(), 0, False
+before, most, over = anonymous(), 0, threading.Event()
 def watch():
     global most
-    while not over:
-        most = max(most, anonymous()); time.sleep(0.002)
+    while not over.wait(0.002):
+        most = max(most, anonymous())
 thread = threading.Thread(target=watch); thread.start()
 (out,) = operations.empty(1, target, "f2", 32)
 how = Resampling(GridMapping(target, (1.2, 1.0, 1.0)), "cubic", value_range=(0, 40))
 operations.resample(Held(array), how, out)
-over = True; thread.join()
+over.set(); thread.join()
 print(most - before, footprint(array.nbytes, source, target, 1, Config()).working)
 """
     done = subprocess.run(

@@ -3,16 +3,16 @@
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from support.cohorts import contents, write_pair
-from support.runs import end, finish, go_on, session_members, start, wait_for_stop
+from support.runs import end, finish, go_on, session_members, start, wait_for_stop, wait_for_stops
 
 from gpuprep.store.verify import verify_cohort
 
 CASES = 14
+STEPS = ("before_read", "after_stage", "mid_shard", "after_shards", "after_record", "after_rename")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,12 @@ def undisturbed(many, tmp_path_factory) -> dict[str, bytes]:
 def test_sigkill_at_a_random_moment_then_resume(many, undisturbed, tmp_path, seed):
     moment = random.Random(seed)
     output = tmp_path / "out"
-    process = start(many, output, "local", f"before_manifest=stop:{moment.randrange(1, CASES)}")
-    wait_for_stop(process)
-    time.sleep(moment.uniform(0, 0.15))  # in which the workers go on
+    done, step = moment.randrange(1, CASES), moment.choice(STEPS)
+    armed = f"before_manifest=stop:{done},{step}=stop:{done + 1}"
+    process = start(many, output, "local", armed)
+    (worker,) = wait_for_stops(process, 2) - {process.pid}
     os.kill(process.pid, signal.SIGKILL)
+    go_on(worker)
     end(process)
     assert not verify_cohort(output, full=True)
     survivors = {path: path.stat().st_mtime_ns for path in output.glob("cases/*/record.json")}
@@ -98,7 +100,7 @@ def test_killed_reader_child_costs_no_case(many, undisturbed, tmp_path):
     (reader,) = (
         child
         for child in session_members(process.pid)
-        if b"sandbox_child" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"gpuprep.io.sandbox.child" in Path(f"/proc/{child}/cmdline").read_bytes()
     )
     os.kill(reader, signal.SIGKILL)
     go_on(run)

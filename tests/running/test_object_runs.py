@@ -6,13 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 from dask.distributed import LocalCluster
 from support.cohorts import contents, run, write_pair
-from support.runs import call, command, end, finish, wait_for_stop
+from support.runs import call, command, end, finish, wait_for_stop, wait_until
 from support.stored import store_cohort
 
 import gpuprep
@@ -81,19 +80,15 @@ def test_status_and_failures_are_there_during_the_run_and_after_it(tmp_path, url
 def test_what_changes_is_uploaded_while_the_output_is_held(url, monkeypatch):
     monkeypatch.setattr("gpuprep.ledger.hold._RENEWED_EVERY", 0.05)
     state = ObjectPath(url) / STATUS_FILE
-
-    def wait_for(content):
-        deadline = time.monotonic() + 20
-        while not (state.is_file() and state.read_bytes() == content):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
     with hold(url) as held:
         file = held.folder / STATUS_FILE
         file.parent.mkdir()
         for content in (b"first", b"second"):
             file.write_bytes(content)
-            wait_for(content)
+            wait_until(
+                lambda wanted=content: state.is_file() and state.read_bytes() == wanted,
+                f"{content} was uploaded",
+            )
         file.unlink()
     assert not state.is_file()
     assert not held.folder.exists()

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from gpuprep.store.record import read_record, write_record
 from gpuprep.values.errors import RunStopped, StoreError, StoreFault, UsageError
 
 SPAWN = multiprocessing.get_context("spawn")
+_gate: dict[str, Barrier] = {}
 
 
 def build(staging: Staging, mark: object) -> None:
@@ -108,22 +110,22 @@ def test_unsafe_id_starts_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def race(root: Path, number: int, start: float, *, replace: bool) -> bool:
+def race(root: Path, number: int, replace: bool) -> bool:
     with Staging(root, "a") as staging:
         build(staging, number)
-        time.sleep(max(0.0, start - time.time()))
+        _gate["barrier"].wait(60)
         return staging.publish(replace=replace)
 
 
+def meet_at(barrier: Barrier) -> None:
+    """Before the first task of each process of the pool."""
+    _gate["barrier"] = barrier
+
+
 def run_race(root: Path, *, replace: bool) -> list[bool]:
-    with SPAWN.Pool(4) as pool:
-        pool.map(abs, range(4))  # every process is up before the start is set
-        start = time.time() + 0.3
-        waiting = [
-            pool.apply_async(race, (root, number, start), {"replace": replace})
-            for number in range(4)
-        ]
-        return [outcome.get(30) for outcome in waiting]
+    """Four processes publish at once: each waits at the barrier until all four are there."""
+    with SPAWN.Pool(4, meet_at, (SPAWN.Barrier(4),)) as pool:
+        return pool.starmap(race, [(root, number, replace) for number in range(4)], chunksize=1)
 
 
 def test_race_has_one_winner(tmp_path):

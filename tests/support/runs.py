@@ -5,10 +5,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _DEADLINE = 120.0  # a machine under load takes many times as long as a calm one
+
+
+def wait_until(true: Callable[[], object], what: str, seconds: float = _DEADLINE) -> None:
+    """Look again and again whether something holds; AssertionError with ``what`` where it never does."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"after {seconds:g} s still not: {what}"
+        time.sleep(0.02)
 
 
 def command(source: Path, output: Path | str, scheduler: str, *options: str) -> list[str]:
@@ -29,7 +38,7 @@ def start(
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """A run with failpoints, whose passages all its processes count together."""
-    counts = output.with_name(f"{output.name}-passages")
+    counts = _passages(output)
     counts.mkdir(parents=True, exist_ok=True)
     armed = {"GPUPREP_FAILPOINTS": failpoints, "GPUPREP_FAILPOINTS_COUNTS": str(counts)}
     return subprocess.Popen(
@@ -62,16 +71,36 @@ def end(process: subprocess.Popen[str]) -> str:
     return printed
 
 
+def wait_for_stops(process: subprocess.Popen[str], number: int) -> set[int]:
+    """The processes of a run that failpoints have stopped, once there are so many."""
+    stopped: set[int] = set()
+
+    def look() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        stopped.update(pid for pid, state in session_members(process.pid).items() if state == "T")
+        return len(stopped) >= number
+
+    wait_until(look, f"failpoints have stopped {number} processes of the run")
+    return stopped
+
+
 def wait_for_stop(process: subprocess.Popen[str]) -> int:
     """The process of a run that a failpoint has stopped, once there is one."""
-    deadline = time.monotonic() + _DEADLINE
-    while time.monotonic() < deadline:
-        stopped = [pid for pid, state in session_members(process.pid).items() if state == "T"]
-        if stopped:
-            return stopped[0]
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
-    raise AssertionError("no failpoint has stopped the run")
+    (stopped,) = wait_for_stops(process, 1)
+    return stopped
+
+
+def wait_for_passage(output: Path, step: str, passage: int) -> None:
+    """Until a run has come so often to a failpoint that is armed with a passage."""
+    counted = _passages(output) / step
+    wait_until(
+        lambda: counted.exists() and counted.stat().st_size >= passage,
+        f"the run came to {step} {passage} times",
+    )
+
+
+def _passages(output: Path) -> Path:
+    return output.with_name(f"{output.name}-passages")
 
 
 def go_on(pid: int) -> None:
@@ -93,9 +122,8 @@ def session_members(leader: int) -> dict[int, str]:
 
 def wait_for_silence(leader: int, seconds: float = 20) -> dict[int, str]:
     """Who is left of a run's session after a while."""
-    deadline = time.monotonic() + seconds
-    while session_members(leader) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    with suppress(AssertionError):
+        wait_until(lambda: not session_members(leader), "the run's processes are gone", seconds)
     return session_members(leader)
 
 

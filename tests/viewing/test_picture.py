@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from gpuprep.values.errors import UsageError
@@ -14,6 +15,8 @@ from gpuprep.viewing.picture import cut_planes, draw_planes, save_picture
 CODES = ["LPS", "RAS", "PIR", "SLA", "ARI", "LAI"]
 FRAME = (52, 57, 66)
 WHITE = (255, 255, 255)
+BACKGROUND = (16, 18, 22)
+TEXT, QUIET, YELLOW = (232, 235, 240), (142, 150, 163), (255, 209, 102)
 GRIDS = [
     Geometry((30, 40, 50), (1.0, 1.5, 2.5), (-20.0, 33.0, 7.0)).reorient(code)[0] for code in CODES
 ]
@@ -165,20 +168,109 @@ def test_window_clips_and_nan_is_black() -> None:
     assert (tile[:, -1] == 255).all()
 
 
-def test_constant_volume_and_single_slice_are_drawn() -> None:
-    for shape in ((1, 64, 64), (64, 1, 1), (5, 5, 5)):
-        drawn = draw_planes(np.zeros(shape), Geometry(shape), title="é 한", window=(0.0, 0.0))
-        assert drawn.width >= 720
+@pytest.mark.parametrize("shape", [(1, 64, 64), (64, 1, 1), (5, 5, 5)])
+def test_constant_volume_and_single_slice_are_drawn(shape: tuple[int, int, int]) -> None:
+    """Three black planes to one scale, however thin, and a title of letters that not every font has."""
+    drawn = draw_planes(np.zeros(shape), Geometry(shape), title="é 한", window=(0.0, 0.0))
+    parts, count = ndimage.label((np.asarray(drawn) == 0).all(-1))
+    assert count == 3
+    places = sorted(ndimage.find_objects(parts), key=lambda place: place[1].start)
+    sizes = np.array([[part.stop - part.start for part in place] for place in places])
+    depth, height, width = shape
+    extents = np.array([(height, width), (depth, width), (depth, height)])
+    scale = sizes.max() / max(shape)
+    assert np.allclose(sizes, extents * scale, atol=1.5)
+    (title,) = ink(drawn, (0, 0, drawn.width, 40))
+    assert title > 20
 
 
-def test_many_labels_fit_the_legend() -> None:
-    grid = Geometry((8, 8, 8))
+def ink(picture: Image.Image, *boxes: tuple[int, int, int, int]) -> list[int]:
+    """How many pixels of each box are not background."""
+    return [int((np.asarray(picture.crop(box)) != BACKGROUND).any(-1).sum()) for box in boxes]
+
+
+def same(picture: Image.Image, expected: Image.Image, box: tuple[float, ...]) -> bool:
+    """Whether both show the same in a box of left, top, right and bottom, and it is not empty."""
+    edges = tuple(round(edge) for edge in box)
+    return picture.crop(edges) == expected.crop(edges) and ink(picture, edges) > [0]
+
+
+def write(
+    like: Image.Image, place: tuple[float, float], text: str, size: int, colour: tuple, anchor: str
+) -> Image.Image:
+    """A picture of the same size with this text on it and nothing else."""
+    blank = Image.new("RGB", like.size, BACKGROUND)
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(blank).text(place, text, fill=colour, font=font, anchor=anchor)
+    return blank
+
+
+def test_letters_stand_at_the_edges_they_name() -> None:
+    grid = tilted(GRIDS[2])
+    drawn = draw_planes(np.ones(grid.shape), grid, title="", window=(0, 2))
+    for letters, (left, right, top, bottom) in zip(
+        ("RLAP", "RLSI", "APSI"), frames(np.asarray(drawn)), strict=True
+    ):
+        right, bottom = right + 1, bottom + 1  # where the frame is, as at the other two edges - 1
+        middle = (left + right) / 2, (top + bottom) / 2
+        places = (
+            (left - 12, middle[1]),
+            (right + 12, middle[1]),
+            (middle[0], top - 12),
+            (middle[0], bottom + 12),
+        )
+        for letter, (x, y) in zip(letters, places, strict=True):
+            box = (x - 9, y - 9, x + 9, y + 9)
+            assert same(drawn, write(drawn, (x, y), letter, 15, YELLOW, "mm"), box), letter
+
+
+def legend_of(picture: Image.Image) -> list[tuple[int, int, int]]:
+    """The colours of the squares in the legend, from the left."""
+    row = np.asarray(picture)[picture.height - 30]
+    parts, count = ndimage.label(np.ptp(row.astype(int), axis=-1) > 40)
+    return [tuple(row[parts == n + 1][6].tolist()) for n in range(count)]
+
+
+def test_the_legend_names_the_colours_of_the_labels() -> None:
+    grid = Geometry((40, 40, 40))
+    label = np.zeros(grid.shape, np.uint16)
+    label[10:30, 10:30, 10:20] = 1
+    label[10:30, 10:30, 20:30] = 300
+    names = {1: "liver", 300: "tumour"}
+    image = np.full(grid.shape, 100)
+    drawn = draw_planes(image, grid, label=label, names=names, title="", window=(0, 200))
+    left, right, top, bottom = frames(np.asarray(drawn))[0]
+    row = np.asarray(drawn)[(top + bottom) // 2]
+    x, y = 40.0, drawn.height - 30
+    for name, square, place in zip(names.values(), legend_of(drawn), (0.35, 0.65), strict=True):
+        inside = row[round(left + place * (right - left))]
+        assert np.allclose(inside, 128 + (np.array(square) - 128) * 0.42, atol=1), name
+        width = ImageFont.load_default(13).getlength(name)
+        box = (x + 16, y - 9, x + 20 + width + 6, y + 9)
+        assert same(drawn, write(drawn, (x + 20, y), name, 13, TEXT, "lm"), box), name
+        x += 20 + width + 22
+    assert legend_of(draw_planes(image, grid, label=label, title="", window=(0, 200))) == []
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8), (128, 2, 2)], ids=["wide", "narrow"])
+def test_of_many_labels_as_many_as_fit_are_in_the_legend_and_the_rest_is_counted(
+    shape: tuple[int, int, int],
+) -> None:
+    grid = Geometry(shape)
     label = np.arange(512, dtype=np.uint16).reshape(grid.shape)
     names = {value: f"structure number {value}" for value in range(1, 512)}
     kept = {"title": "t", "window": (0, 1), "label": label}
-    few = draw_planes(np.zeros(grid.shape), grid, names={1: "one"}, **kept)
+    none = draw_planes(np.zeros(grid.shape), grid, **kept)
     many = draw_planes(np.zeros(grid.shape), grid, names=names, **kept)
-    assert few.size == many.size
+    shown = len(legend_of(many))
+    assert shown == (many.width - 400) // 160 or shown == 8
+    length = ImageFont.load_default(13).getlength
+    x = 40 + sum(42 + length(names[value]) for value in range(1, shown + 1))
+    y, told = many.height - 30, f"and {511 - shown} more"
+    end = x + length(told)
+    assert same(many, write(many, (x, y), told, 13, QUIET, "lm"), (x - 6, y - 9, end + 6, y + 9))
+    beside = (round(end) + 6, 0, many.width, many.height)
+    assert many.crop(beside) == none.crop(beside), "the scale bar is written over"
 
 
 def test_picture_is_saved_whole(tmp_path: Path) -> None:

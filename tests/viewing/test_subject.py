@@ -1,11 +1,14 @@
 """What inspect says is what nibabel, NumPy and the stored case say."""
 
 import json
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from PIL.Image import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -221,17 +224,33 @@ def test_command_prints_json_and_draws(cohort: Path, tmp_path: Path) -> None:
     assert png.read_bytes()[:4] == b"\x89PNG"
 
 
+def below_title(picture: Image) -> np.ndarray:
+    return np.asarray(picture)[66:]
+
+
 def test_picture_of_a_chosen_label_and_channel(cohort: Path) -> None:
     found = inspect_path(cohort / "a", DEFAULTS)
-    assert draw(found, label="segmentation").size == draw(found).size
+    (channel,), (label,) = found.channels, found.labels
+    channels = channel, replace(channel, name="mirrored", array=channel.array[:, :, ::-1])
+    labels = label, replace(label, name="turned", array=label.array[::-1])
+    both = replace(found, channels=channels, labels=labels)
+    drawn = {}
+    for number, name in product((0, 1), ("segmentation", "turned")):
+        chosen = labels[name == "turned"]
+        alone = draw(replace(found, channels=(channels[number],), labels=(chosen,)))
+        drawn[number, name] = below_title(draw(both, label=name, channel=number))
+        assert np.array_equal(drawn[number, name], below_title(alone))
+    assert np.array_equal(below_title(draw(both)), drawn[0, "segmentation"])
+    assert len({pixels.tobytes() for pixels in drawn.values()}) == 4
     with pytest.raises(UsageError, match="no label 'liver'") as refused:
-        draw(found, label="liver")
-    assert "segmentation" in refused.value.advice
-    with pytest.raises(UsageError, match="no channel 1"):
-        draw(found, channel=1)
+        draw(both, label="liver")
+    assert "segmentation, turned" in refused.value.advice
+    with pytest.raises(UsageError, match="no channel 2"):
+        draw(both, channel=2)
 
 
 def test_labels_without_an_image(tmp_path: Path) -> None:
+    """The label is red on black: a third of each plane's height and width."""
     label = np.zeros((12, 12, 12), np.uint8)
     label[3:7, 3:7, 3:7] = 1
     save(tmp_path / "in.nii", label)
@@ -240,7 +259,9 @@ def test_labels_without_an_image(tmp_path: Path) -> None:
     assert report.exit_code == 0, report.failures
     found = inspect_path(tmp_path / "out" / "in", DEFAULTS)
     assert not found.channels
-    assert draw(found).width > 0
+    red, green, _ = np.moveaxis(below_title(draw(found)).astype(int), -1, 0)
+    black, coloured = np.count_nonzero(red == 0), np.count_nonzero(red > 2 * green)
+    assert coloured / (black + coloured) == pytest.approx(1 / 9, rel=0.05)
     assert "segmentation" in text_of(found)
 
 
