@@ -6,6 +6,7 @@ They run in a folder that holds ``scans/`` (two CT-like pairs) and ``cohort/`` (
 import ast
 import doctest
 import importlib.util
+import inspect
 import pkgutil
 from pathlib import Path
 
@@ -24,6 +25,14 @@ PLANNERS = (
     "values.grids.map_shape",
     "values.grids.map_onto",
     "values.stack.stack_of",
+    "ops.axis.axis_weights",
+    "ops.axis.antialias_sigma",
+    "ops.resample.resample",
+    "preprocess.intensity.fold_steps",
+)
+PUBLIC = (
+    "gpuprep",
+    *(f"gpuprep.{room}" for room in ("training", "export", "inference", "viewing")),
 )
 
 
@@ -57,4 +66,11 @@ def test_examples_give_what_they_say(
 def test_planners_have_examples() -> None:
     for planner in PLANNERS:
         module, _, name = f"gpuprep.{planner}".rpartition(".")
-        assert ">>> " in (getattr(importlib.import_module(module), name).__doc__ or ""), planner
+        assert ">>> " in getattr(importlib.import_module(module), name).__doc__, planner
+
+
+def test_public_functions_have_examples() -> None:
+    for room in map(importlib.import_module, PUBLIC):
+        for name in room.__all__:
+            each = getattr(room, name)
+            assert not inspect.isfunction(each) or ">>> " in each.__doc__, name

@@ -22,6 +22,9 @@ _MOST_BYTES = 1 << 20  # of a config file
 def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Config:
     """The config of a YAML file (or all defaults) with ``key.path=value`` overrides applied.
 
+    >>> load_config(None, ["image.resample.spacing=[1, 1, 2]"]).image.resample.spacing
+    (1.0, 1.0, 2.0)
+
     The path of a reference volume is relative to the file that names it; in an override, to the working
     folder.
 
@@ -39,7 +42,11 @@ def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Confi
 
 
 def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
-    """The config of an already parsed mapping; ``name`` says in errors where it came from."""
+    """The config of an already parsed mapping; ``name`` says in errors where it came from.
+
+    >>> parse_config({"store": {"dtype": "int16"}}).store.dtype
+    'int16'
+    """
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

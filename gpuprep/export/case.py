@@ -52,6 +52,9 @@ def export_case(
 ) -> Exported:
     """Write one array of a stored case to a file, intensities as stored; returns what was written.
 
+    >>> export_case(Path("cohort"), "volume-0", Path("organ.nii.gz"), label="segmentation").geometry.size
+    (32, 29, 21)
+
     Args:
         output: the cohort's folder.
         file: the target; its suffix (.nii, .nii.gz, .mha) chooses the format.
@@ -99,7 +102,11 @@ def all_cases(output: Path) -> tuple[str, ...]:
 
 
 def find_case(output: Path, case_id: str) -> StoredCase:
-    """A case of a cohort; UsageError lists the cases there are."""
+    """A case of a cohort; UsageError lists the cases there are.
+
+    >>> find_case(Path("cohort"), "volume-1").geometry.spacing
+    (1.0, 1.0, 1.5)
+    """
     cohort = _find_cohort(output)
     if case_id not in cohort:
         raise UsageError(f"{output} holds no case {case_id!r}", advice=_choose(cohort.ids, "cases"))

@@ -37,6 +37,11 @@ def convert_cohort(
 ) -> Converted:
     """Write stored cases, on their own grids, as another tool wants them.
 
+    >>> convert_cohort(Path("cohort"), Path("msd"), "msd").cases
+    ('volume-0', 'volume-1')
+    >>> sorted(entry.name for entry in Path("msd").iterdir())
+    ['dataset.json', 'imagesTr', 'labelsTr']
+
     Args:
         output: the cohort's folder.
         folder: where to write; made when missing, and must be empty.

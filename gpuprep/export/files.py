@@ -20,7 +20,11 @@ SUFFIXES = (".nii", ".nii.gz", ".mha")
 
 
 def write_volume(volume: Volume, file: Path) -> None:
-    """Write a 3-D volume as the format of the file's suffix; float16 becomes float32."""
+    """Write a 3-D volume as the format of the file's suffix; float16 becomes float32.
+
+    >>> ramp = Volume(np.arange(8, dtype=np.int16).reshape(2, 2, 2), Geometry((2, 2, 2)))
+    >>> write_volume(ramp, Path("ramp.nii.gz"))
+    """
     write_voxels(volume.array, volume.geometry, file)
 
 

@@ -78,6 +78,12 @@ def to_native(
 ) -> Volume:
     """A volume on a stored case's grid (a prediction, say) back on the grid of the case's source file.
 
+    >>> from gpuprep.store.reader import open_case
+    >>> case = open_case("cohort/cases/volume-0.zarr")
+    >>> organ = Volume(case.labels["segmentation"][...], case.geometry)
+    >>> to_native(organ, case.record, label=True).geometry.size
+    (40, 36, 20)
+
     Where that was sheared or uneven, it is the straight grid on which its voxels were brought: neither
     MetaImage nor a spacing and direction can hold the other.
 

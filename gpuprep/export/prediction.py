@@ -49,6 +49,14 @@ def export_prediction(
 ) -> Exported:
     """Write an array on a case's grid to a file that every medical viewer opens.
 
+    >>> case = find_case(Path("cohort"), "volume-0")
+    >>> np.save("predicted.npy", np.zeros(case.geometry.shape, np.uint8))
+    >>> done = export_prediction(
+    ...     Path("cohort"), "volume-0", Path("predicted.nii.gz"), Path("predicted.npy"), native=True
+    ... )
+    >>> done.geometry.describe()
+    '40×36×20 voxels (x×y×z) of 0.8×0.8×1.6 mm, origin (0, -10, -30), RAS'
+
     Args:
         output: the cohort's folder.
         file: the target; its suffix (.nii, .nii.gz, .mha) chooses the format.
@@ -82,6 +90,11 @@ def prediction_to_native(
     outside: float | None = None,
 ) -> tuple[NDArray[Any], Geometry]:
     """An array on the grid of a stored case, back on the grid of the case's source file.
+
+    >>> case = find_case(Path("cohort"), "volume-0")
+    >>> voxels, geometry = prediction_to_native(case, np.zeros(case.geometry.shape, np.uint8))
+    >>> case.geometry.size, geometry.size
+    ((32, 29, 21), (40, 36, 20))
 
     Args:
         case: the stored case that the array belongs to.

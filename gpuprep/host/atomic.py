@@ -37,6 +37,11 @@ def replaced(path: Path, *, partial: str = "", fsync: bool = False) -> Iterator[
 def whole_file(file: Path) -> Iterator[Path]:
     """``replaced`` for a file that the user asked for; its suffix stays, and processes do not meet.
 
+    >>> with whole_file(Path("note.txt")) as partial:
+    ...     _ = partial.write_text("all of it")
+    >>> Path("note.txt").read_text()
+    'all of it'
+
     Raises:
         UsageError: it cannot be written there.
     """

@@ -36,6 +36,10 @@ class GridPatch(NamedTuple):
 class GridPatches:
     """Overlapping patches that cover an array, from the first slices to the last.
 
+    >>> patches = GridPatches(np.zeros((20, 16, 16)), (16, 16, 16))
+    >>> [patch.start for patch in patches]
+    [(0, 0, 0), (4, 0, 0)]
+
     ``len``, iteration and ``patches[index]`` work, so that a PyTorch DataLoader takes it as a dataset.
     """
 

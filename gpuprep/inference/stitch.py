@@ -44,6 +44,10 @@ def stitch(
 ) -> NDArray[Any]:
     """The predictions of all patches as one array, ``z, y, x`` or ``c, z, y, x``.
 
+    >>> patches = GridPatches(np.ones((20, 20, 20), np.float32), (16, 16, 16))
+    >>> float(stitch(patches, ((patch.number, patch.voxels) for patch in patches)).mean())
+    1.0
+
     Args:
         patches: the grid that the patches came from.
         predictions: per patch its number and what was predicted, with the patch's ``z, y, x`` last and at
@@ -79,6 +83,11 @@ def stitch_into(
     codec: str = "balanced",
 ) -> StoredArray:
     """Like ``stitch``, written slab by slab as a Zarr array that appears at ``folder`` when it is whole.
+
+    >>> patches = GridPatches(np.ones((20, 20, 20), np.float32), (16, 16, 16))
+    >>> pairs = ((patch.number, patch.voxels) for patch in patches)
+    >>> stitch_into("stitched", patches, pairs).shape
+    (20, 20, 20)
 
     Args:
         folder: the array's folder, which must not exist yet.

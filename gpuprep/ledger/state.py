@@ -139,6 +139,10 @@ class RunState:
 def read_state(output: str | Place) -> RunState:
     """How the last run on an output stands.
 
+    >>> state = read_state("cohort")
+    >>> state.state, state.done, state.failed
+    ('finished', 2, 0)
+
     Args:
         output: Its folder, or its URL; there the state is up to half a minute old.
 

@@ -96,6 +96,10 @@ def axis_weights(
 ) -> AxisWeights:
     """The weights that evaluate an axis of ``n`` voxels at ``o * scale + offset`` for ``o < m``.
 
+    >>> pairs = axis_weights(4, 2, scale=2.0, offset=0.5)  # the means of voxels 0, 1 and 2, 3
+    >>> pairs.start.tolist(), pairs.weights.tolist()
+    ([0, 2], [[0.5, 0.5], [0.5, 0.5]])
+
     Args:
         sigma: standard deviation, in input voxels, of a Gaussian applied before sampling
             (see ``antialias_sigma``); ignored for nearest.
@@ -120,6 +124,9 @@ def axis_weights(
 
 def antialias_sigma(scale: float) -> float:
     """Gaussian, in input voxels, before sampling every ``scale`` voxels; 0 where nothing is lost.
+
+    >>> antialias_sigma(1.0), round(antialias_sigma(2.0), 3)
+    (0.0, 0.736)
 
     Cardoso et al. 2015 (MICCAI, "Scale factor point spread function matching"), as TorchIO has it.
     """

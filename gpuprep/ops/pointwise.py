@@ -55,7 +55,12 @@ class ClipAffine:
         return min(ends), max(ends)
 
     def then(self, following: ClipAffine) -> ClipAffine:
-        """This step followed by another, as one: ``f.then(g)(x) = g(f(x))``."""
+        """This step followed by another, as one: ``f.then(g)(x) = g(f(x))``.
+
+        >>> unit = clip(-1000.0, 400.0).then(affine(scale=1 / 1400, offset=1000 / 1400))
+        >>> unit(-2000.0), unit(-300.0), unit(400.0)
+        (0.0, 0.5, 1.0)
+        """
         if self.scale == 0 or following.scale == 0:
             return _constant(following(self(0.0)))
         ends = [(bound - self.offset) / self.scale for bound in (following.low, following.high)]

@@ -101,6 +101,10 @@ def resample(
 ) -> Array:
     """Evaluate ``epilogue(clip(resample(prologue(array)), clip_to))`` on another grid.
 
+    >>> half = Resampling(GridMapping((2, 2, 2), scale=(2.0, 2.0, 2.0), offset=(0.5, 0.5, 0.5)))
+    >>> resample(np.arange(64, dtype=np.int16).reshape(4, 4, 4), half).ravel().tolist()
+    [10.5, 12.5, 18.5, 20.5, 42.5, 44.5, 50.5, 52.5]
+
     Args:
         array: 3-D, ``z, y, x``, any integer or floating dtype and any strides (views are welcome).
         dtype: of the result; integers are rounded half to even and held in range, never wrapped.

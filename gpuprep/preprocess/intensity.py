@@ -105,7 +105,13 @@ def resolve_intensity(
 def fold_steps(
     steps: Sequence[config.IntensityStep], over: Callable[[str], Distribution]
 ) -> ClipAffine:
-    """All steps as one function of the source values."""
+    """All steps as one function of the source values.
+
+    >>> steps = ({"clip": {"low": -1000, "high": 400}}, {"rescale": {"to": [0, 1]}})
+    >>> chain = fold_steps([config.IntensityStep(**step) for step in steps], over=lambda whose: None)
+    >>> chain.low, chain.high, chain(-300.0)
+    (-1000.0, 400.0, 0.5)
+    """
     chain = ClipAffine()
     for entry in steps:
         chain = chain.then(_resolve_step(entry.step, chain, over))

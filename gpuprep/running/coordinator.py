@@ -53,6 +53,12 @@ def run(
 ) -> RunReport:
     """Preprocess every case of ``input`` into the cohort at ``output``; finished cases are skipped.
 
+    >>> report = run("scans", "out", scheduler="serial")
+    >>> report.exit_code, report.finished.done
+    (0, 2)
+    >>> run("scans", "out", scheduler="serial").finished.skipped  # the same again does what is missing
+    2
+
     Args:
         input: a folder, a manifest, a ``dataset.json`` or a single file.
         output: the folder of the cohort, made when missing, or a URL such as ``s3://bucket/cohort``.

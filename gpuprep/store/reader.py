@@ -136,6 +136,10 @@ def open_case(
 ) -> StoredCase:
     """Open the folder (or URL) of one finished case; the arguments are those of ``open_cohort``.
 
+    >>> with open_case("cohort/cases/volume-0.zarr") as case:
+    ...     case.image[0:4, 0:8, 0:8].shape, case.image.dtype
+    ((4, 8, 8), dtype('<f2'))
+
     Raises:
         StoreError: the folder is not a finished case, or is being replaced.
         CorruptStoreError: one of its documents is missing or damaged.
@@ -215,6 +219,10 @@ def open_cohort(
     path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
 ) -> Cohort:
     """Open the output folder of a run.
+
+    >>> cohort = open_cohort("cohort")
+    >>> list(cohort), cohort["volume-1"].labels["segmentation"].shape
+    (['volume-0', 'volume-1'], (22, 29, 34))
 
     Args:
         path: The output folder, or its URL (``s3://bucket/cohort``, also ``gs://`` and ``az://``).

@@ -42,6 +42,10 @@ def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]
 def filter_cases(cohort: Cohort, wanted: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
     """Ids of the cases whose record pleases ``wanted``.
 
+    >>> import gpuprep
+    >>> filter_cases(gpuprep.open("cohort"), lambda record: "1" in record["labels"]["segmentation"])
+    ('volume-0', 'volume-1')
+
     ``cohort[case_id].attributes`` are the columns of the manifest a case came from.
     """
     return tuple(case_id for case_id in cohort if wanted(cohort[case_id].record))
@@ -51,6 +55,10 @@ def split_cases(
     ids: Sequence[str], folds: int, *, seed: int = 0, groups: Mapping[str, str] | None = None
 ) -> tuple[Fold, ...]:
     """Cut cases into folds; every case validates exactly once.
+
+    >>> patients = {"a1": "anna", "a2": "anna", "b1": "ben"}
+    >>> [fold.val for fold in split_cases(list(patients), 2, groups=patients)]
+    [('a1', 'a2'), ('b1',)]
 
     Args:
         ids: Case ids; their order does not matter.
@@ -78,13 +86,23 @@ def split_cases(
 
 
 def write_folds(path: str | Path, folds: Sequence[Fold]) -> None:
-    """Write folds as JSON."""
+    """Write folds as JSON.
+
+    >>> write_folds("folds.json", split_cases(["a", "b", "c", "d"], 2))
+    >>> len(read_folds("folds.json"))
+    2
+    """
     rows = [{"train": list(fold.train), "val": list(fold.val)} for fold in folds]
     Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False), "utf-8")
 
 
 def read_folds(path: str | Path) -> tuple[Fold, ...]:
-    """Folds from a JSON file, ours or nnU-Net's; raises StoreError for one of another form."""
+    """Folds from a JSON file, ours or nnU-Net's; raises StoreError for one of another form.
+
+    >>> _ = Path("splits_final.json").write_text('[{"train": ["a", "b"], "val": ["c"]}]')
+    >>> read_folds("splits_final.json")
+    (Fold(train=('a', 'b'), val=('c',)),)
+    """
     try:
         rows = json.loads(Path(path).read_text("utf-8"))
         return tuple(

@@ -120,6 +120,10 @@ class Inspection:
 def inspect_path(path: Path, config: Config) -> Inspection:
     """Inspect an input file, a folder with one case or DICOM series, or a stored case.
 
+    >>> seen = inspect_path(Path("cohort/volume-0"), Config())
+    >>> seen.geometry.orientation, [label.name for label in seen.labels]
+    ('LPS', ['segmentation'])
+
     A stored case is named by its folder or as ``OUTPUT/case-id``. An input is read under the limits and
     the policy of ``config``; if it is unusable, the inspection says why instead of raising.
 
