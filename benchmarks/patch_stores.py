@@ -34,6 +34,7 @@ class Gpuprep:
         self.folder, self.codec, self.crc = folder / "case.zarr", codec, crc
         self.image = self.folder / "0/c/0/0/0"
         self.store = importlib.import_module("gpuprep.store.case")
+        self.record = importlib.import_module("gpuprep.store.record")
 
     def save(self, image: np.ndarray, label: np.ndarray) -> None:
         from gpuprep.values.geometry import Geometry
@@ -41,7 +42,7 @@ class Gpuprep:
         grid = Geometry(image.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
         words: dict[str, Any] = {"geometry": grid, "codec": self.codec, "durable": False}
         files = self.store.write_case(self.folder, image=image, labels={"label": label}, **words)
-        self.store.write_record(self.folder, {"files": files}, durable=False)
+        self.record.write_record(self.folder, {"files": files}, durable=False)
 
     def open(self) -> Read:
         from gpuprep.store.reader import open_case

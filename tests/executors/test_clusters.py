@@ -248,7 +248,7 @@ def test_a_run_goes_with_workers_that_leave_and_join(
 
     def send_others(self) -> bool:
         looked = refresh(self)
-        if looked and not self.slots and len(joining) == (2 if len(started) < 3 else 1):
+        if looked and not self.admitted and len(joining) == (2 if len(started) < 3 else 1):
             scheduler.scale(joining.pop(0))
         return looked
 

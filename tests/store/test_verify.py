@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_chunks_are_checked_even_where_the_record_agrees(case):
     """A shard damaged before its seal was taken, as bad memory does it."""
     seal = write_encoded_shard(case / "0/c/0/0/0", [b"not a chunk", *[None] * 7], count=8)
     record = read_record(case)
-    record["files"]["0/c/0/0/0"] = seal.to_json()
+    record["files"]["0/c/0/0/0"] = asdict(seal)
     write_record(case, record)
     assert verify_case(case) == []
     (found,) = verify_case(case, full=True)

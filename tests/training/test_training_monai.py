@@ -77,6 +77,9 @@ def assert_alike(ours: Any, theirs: Any) -> None:
     )
 
 
+@pytest.mark.filterwarnings(
+    "ignore:NvImgCodec:UserWarning"
+)  # LoadImage tries all readers MONAI has
 def test_whole_volumes_are_those_of_monais_reader(monai, cohort, tmp_path) -> None:
     from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged
 
