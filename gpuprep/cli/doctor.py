@@ -9,18 +9,20 @@ import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 from rich.markup import escape
 
 from gpuprep.cli.terminal import JsonOption, command, out, print_json
-from gpuprep.device.link import Link
 from gpuprep.host.backend import cupy_missing
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.values.errors import GpuprepError
 from gpuprep.values.units import human_bytes
 from gpuprep.values.version import __version__
+
+if TYPE_CHECKING:  # as everything that costs time, it is imported by the command that needs it
+    from gpuprep.device.link import Link
 
 app = typer.Typer()
 

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 
 from gpuprep.cli.terminal import JsonOption, command, out, print_json
@@ -86,6 +85,8 @@ def _list(known: dict[str, Page], *, as_json: bool) -> None:
 
 def _show(page: Page) -> None:
     """A page in the terminal's pager, in colour where that is ``less``, which is told to keep it."""
+    from rich.markdown import Markdown
+
     os.environ.setdefault("LESS", "FRX")
     pager = os.environ.get("MANPAGER") or os.environ.get("PAGER") or shutil.which("less") or ""
     console = Console(width=min(out.width, _WIDEST))

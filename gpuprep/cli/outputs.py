@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from gpuprep.cli.terminal import JsonOption, command, out, print_json
-from gpuprep.ledger.failures import FailureGroup, group_failures
+
+if TYPE_CHECKING:  # as everything that costs time, it is imported by the command that needs it
+    from gpuprep.ledger.failures import FailureGroup
 
 _SHOWN_CASES = 5
 
@@ -57,6 +59,8 @@ def failures(
 
     Exits with 1 when there are failures, 0 when there are none.
     """
+    from gpuprep.ledger.failures import group_failures
+
     groups = [group for group in group_failures(output) if code in (None, group.code)]
     if as_json:
         count = sum(len(group.cases) for group in groups)
