@@ -1,6 +1,8 @@
 """The rules of the house that a reader of the tree can check: who imports whom, size, lightness, names."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import gpuprep
 
 PACKAGE = Path(gpuprep.__file__).parent
+TESTS = Path(__file__).parent
 CEILING = 300
 
 # Every room from the bottom up, and the rooms below it that it may import; its own files always.
@@ -127,13 +130,39 @@ def test_dask_is_imported_by_executors_alone() -> None:
 def test_the_hall_is_empty_and_files_are_short_and_named_for_something() -> None:
     assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py"}
     long = {
-        path.relative_to(PACKAGE)
-        for path in PACKAGE.rglob("*.py")
+        str(path)
+        for path in (*PACKAGE.rglob("*.py"), *TESTS.rglob("*.py"))
         if len(path.read_text("utf-8").splitlines()) > CEILING
     }
     assert not long
     banned = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
     assert not {module for module in TREES if banned & set(module.split(".")[-1].split("_"))}
+
+
+def test_scripts_inside_tests_import_what_is_there() -> None:
+    """They are text, which neither a rename nor a type check reaches; some tests expect them to fail."""
+    line = re.compile(r"^(?:from (gpuprep[.\w]*) )?import ([\w, ]+)$", re.MULTILINE)
+    wrong = set()
+    for path in TESTS.rglob("*.py"):
+        for module, names in line.findall(path.read_text("utf-8")):
+            for name in names.split(", ") if module else ():
+                name = name.split(" as ")[0]
+                if f"{module}.{name}" not in TREES and not (
+                    module in TREES and hasattr(importlib.import_module(module), name)
+                ):
+                    wrong.add((path.name, f"{module}.{name}"))
+    assert not wrong
+
+
+def test_tests_wait_for_something_and_never_just_sleep() -> None:
+    """``support.runs.wait_until`` polls with a deadline; a script inside a test may hang on purpose."""
+    sleepers = {
+        str(path.relative_to(TESTS))
+        for path in TESTS.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep")
+    }
+    assert sleepers <= {"support/runs.py"}
 
 
 @pytest.mark.parametrize("statement", ["import gpuprep", "import gpuprep.cli.app"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -24,12 +23,13 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import child as sandbox_child
 from gpuprep.io.sandbox import parent as module
 from gpuprep.io.sandbox.parent import Sandbox
-from gpuprep.io.sandbox.shared_voxels import SharedMemory, map_voxels
 from gpuprep.io.scan import Scan
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, InputError, InternalError, MemoryShortage, ReaderCrash
 
 pytestmark = pytest.mark.timeout(120)
+
+
 RULES = ReadRules()
 
 
@@ -256,92 +256,3 @@ def test_the_child_goes_when_its_parent_is_gone(volume, number):
         parent.send_signal(number)
         parent.wait(20)
     wait_until_gone(child)
-
-
-def test_the_child_survives_a_ctrl_c_at_the_terminal(sandbox, volume):
-    sandbox.peek(volume)
-    child = sandbox.pid
-    assert os.getpgid(child) != os.getpgid(0)
-    os.kill(child, signal.SIGINT)
-    sandbox.peek(volume)
-    assert sandbox.pid == child
-
-
-def test_the_child_sees_a_bare_environment(volume, monkeypatch):
-    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
-    with Sandbox() as own:
-        own.peek(volume)
-        environment = Path(f"/proc/{own.pid}/environ").read_bytes()
-        limits = Path(f"/proc/{own.pid}/limits").read_text()
-    assert b"hunter2" not in environment
-    core = next(line for line in limits.splitlines() if line.startswith("Max core"))
-    assert core.split()[4:6] == ["0", "0"]
-
-
-def _read_in_daemon(path: str, results: multiprocessing.SimpleQueue) -> None:
-    with Sandbox() as own:
-        results.put(own.read(Source(path)).volumes[0].array.shape)
-
-
-def test_it_works_inside_a_daemonic_process(volume):
-    """Dask's workers are daemonic processes, which multiprocessing forbids to have children."""
-    context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
-    worker = context.Process(target=_read_in_daemon, args=(volume.path, results), daemon=True)
-    worker.start()
-    worker.join(60)
-    assert results.get() == (64, 64, 64)
-
-
-def test_importing_it_loads_no_image_library():
-    script = "import gpuprep.io.sandbox.parent, sys; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    heavy = {"SimpleITK", "nibabel", "pydicom", "isal", "scipy", "dask"}
-    assert not heavy & {name.split(".")[0] for name in done.stdout.split()}
-
-
-def test_a_child_that_cannot_start_says_why(volume, monkeypatch):
-    monkeypatch.setattr(
-        module, "_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
-    )
-    with (
-        Sandbox() as own,
-        pytest.raises(InternalError, match=r"before it was ready.*(encodings|PYTHONHOME)"),
-    ):
-        own.read(volume)
-
-
-@pytest.mark.parametrize("trick", ["short", "unsealed"])
-def test_voxels_that_could_be_cut_later_are_refused(trick):
-    """A mapped file that shrinks kills the process that reads it; a hostile child could do that."""
-    if trick == "short":
-        memory = SharedMemory()
-        memory.allocate((10, 10), np.dtype("i2"))
-        descriptor = os.dup(memory.take()[0])
-        memory.drop()
-    else:
-        descriptor = os.memfd_create("x")
-        os.ftruncate(descriptor, 400)
-    with pytest.raises(ReaderCrash, match="announced"):
-        map_voxels(descriptor, (10, 10, 2), "i2")
-    with pytest.raises(OSError, match="descriptor"):
-        os.fstat(descriptor)
-
-
-def test_rules_survive_the_wire(volume):
-    rules = ReadRules(max_voxels=1000, policy={"W_FEW_SLICES": "error"}, roots=("/",))
-    assert ReadRules.from_json(rules.to_json()) == rules
-    with Sandbox(rules) as own, pytest.raises(InputError, match=r"E_LIMIT.*1,000"):
-        own.read(volume)
-
-
-def test_closing_waits_for_the_read_that_runs(sandbox, volume):
-    done = []
-    reader = threading.Thread(target=lambda: done.append(sandbox.read(volume)))
-    reader.start()
-    reader.join(30)
-    sandbox.close()
-    assert len(done) == 1
-    assert sandbox.pid is None

@@ -7,21 +7,19 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
-from gpuprep.host import owners
 from gpuprep.store import commit
 from gpuprep.store.commit import Staging, sweep
-from gpuprep.store.files import append_line
-from gpuprep.store.places import read_lines
 from gpuprep.store.record import read_record, write_record
 from gpuprep.values.errors import RunStopped, StoreError, StoreFault, UsageError
 
 SPAWN = multiprocessing.get_context("spawn")
+
+
 _gate: dict[str, Barrier] = {}
 
 
@@ -272,60 +270,3 @@ def test_case_whose_replacer_died_is_put_back(tmp_path):
     assert sweep(tmp_path) == 1
     assert mark_of(tmp_path) == 1
     assert is_clean(tmp_path)
-
-
-@pytest.mark.parametrize("owner", ["0123", "a-b-c-d", "0123456789ab-1-5-feed"])
-def test_other_machines_have_a_day(tmp_path, owner):
-    attempt = tmp_path / ".staging" / f"a.{owner}"
-    attempt.mkdir(parents=True)
-    assert sweep(tmp_path) == 0
-    yesterday = time.time() - 25 * 3600
-    os.utime(attempt, (yesterday, yesterday))
-    assert sweep(tmp_path) == 1
-
-
-def test_reused_process_id_is_not_the_owner(tmp_path):
-    machine, pid, _, number = owners.mark().split("-")
-    (tmp_path / ".staging" / f"a.{machine}-{pid}-1-{number}").mkdir(parents=True)
-    assert sweep(tmp_path) == 1
-
-
-def test_lines(tmp_path):
-    path = tmp_path / "manifest.jsonl"
-    assert list(read_lines(path)) == []
-    append_line(path, {"case": "ü\n", "n": 1})
-    append_line(path, {"case": "b"})
-    assert list(read_lines(path)) == [{"case": "ü\n", "n": 1}, {"case": "b"}]
-    assert path.read_bytes().count(b"\n") == 2
-
-
-@pytest.mark.parametrize("torn", [b'{"case": "c', b'{"case": "\xc3', b"\0\0\0", b"[1]\n", b"\n"])
-def test_torn_lines_cost_only_themselves(tmp_path, torn):
-    path = tmp_path / "manifest.jsonl"
-    append_line(path, {"case": "a"})
-    with path.open("ab") as stream:
-        stream.write(torn)
-    assert list(read_lines(path)) == [{"case": "a"}]
-    append_line(path, {"case": "b"})
-    assert list(read_lines(path)) == [{"case": "a"}, {"case": "b"}]
-
-
-def test_a_line_taken_by_halves_is_whole(tmp_path, monkeypatch):
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda file, text: write(file, text[: -(-len(text) // 2)]))
-    append_line(tmp_path / "manifest.jsonl", {"case": "a", "padding": "x" * 100})
-    append_line(tmp_path / "manifest.jsonl", {"case": "b"})
-    assert [row["case"] for row in read_lines(tmp_path / "manifest.jsonl")] == ["a", "b"]
-
-
-def append_many(path: Path, writer: int) -> None:
-    for number in range(200):
-        append_line(path, {"writer": writer, "number": number, "padding": "x" * 300})
-
-
-def test_writers_do_not_tear_each_other(tmp_path):
-    path = tmp_path / "manifest.jsonl"
-    with SPAWN.Pool(3) as pool:
-        pool.starmap(append_many, [(path, writer) for writer in range(3)])
-    rows = [(row["writer"], row["number"]) for row in read_lines(path)]
-    assert sorted(rows) == [(writer, number) for writer in range(3) for number in range(200)]

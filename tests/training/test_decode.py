@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernels.cuda_on_cpu.cpu_module import missing
 from support import fake_cupy
+from support.decoding import assert_same
 from support.numpy_driver import DeviceFailure, NumpyDriver
 from support.nvcomp_stand_in import Codec, nvcomp_stand_in
-from support.stored import SHAPES, store_cohort, voxels_of
+from support.stored import SHAPES, store_cohort
 
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.device.decoder import Extents
@@ -32,6 +33,7 @@ from gpuprep.values.errors import BackendError, CorruptStoreError, DeviceLost, U
 from gpuprep.values.geometry import Geometry
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
+
 
 PATCH = (12, 16, 24)
 
@@ -55,38 +57,6 @@ def device_batches(
 ) -> DeviceBatches:
     driver = driver or NumpyDriver()
     return DeviceBatches(dataset, batch_size, driver, lambda: CpuDecoder(driver), **more)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store_cohort(tmp_path_factory.mktemp("out"), codec="gpu")
-
-
-def assert_same(batches: Any, dataset: PatchDataset, size: int) -> None:
-    """All batches of the epoch are what the samples of the dataset are."""
-    keys = dataset.keys()
-    seen = 0
-    for batch in batches:
-        samples = [dataset[key] for key in keys[seen : seen + size]]
-        seen += len(samples)
-        assert batch["case"] == [sample["case"] for sample in samples]
-        for name in ("start", "epoch", "number"):
-            assert np.asarray(batch[name]).tolist() == [
-                np.asarray(sample[name]).tolist() for sample in samples
-            ]
-        assert_equal(batch.get("image"), [s["image"] for s in samples if "image" in s])
-        for name in dataset.labels:
-            assert_equal(batch["labels"][name], [sample["labels"][name] for sample in samples])
-    assert seen == len(keys)
-
-
-def assert_equal(made: Any, wanted: list[np.ndarray]) -> None:
-    if not wanted:
-        assert made is None
-        return
-    assert made.dtype == wanted[0].dtype
-    assert made.shape == (len(wanted), *wanted[0].shape)
-    assert made.tobytes() == np.stack(wanted).tobytes()
 
 
 @pytest.mark.parametrize("patch", [PATCH, (8, 8, 8), (40, 5, 33), (3, 50, 1)])
@@ -301,39 +271,3 @@ def test_errors_of_nvcomp_say_what_to_do(root: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(Codec, "decode", refuse)
         with pytest.raises(DeviceLost, match=r"nvCOMP did not decode .*chunks: nvcompError"):
             list(batches)
-
-
-def test_nvcomp_has_what_is_used() -> None:
-    nvcomp = pytest.importorskip("nvidia.nvcomp", reason="nvCOMP is not installed")
-    assert nvcomp.BitstreamKind.RAW.name == "RAW"
-    signatures = (
-        nvcomp.Codec.__init__.__doc__,
-        nvcomp.Codec.decode.__doc__,
-        nvcomp.as_arrays.__doc__,
-    )
-    words = ("algorithm", "bitstream_kind", "cuda_stream"), ("BatchArray", "out: object")
-    wanted = (*words, ("buffer: object", "offsets: list[int]", "sizes: list[int]", "cuda_stream"))
-    for text, names in zip(signatures, wanted, strict=True):
-        assert not [name for name in names if name not in text]
-
-
-@pytest.mark.gpu
-def test_a_real_device_agrees(root: Path) -> None:
-    cupy = pytest.importorskip("cupy")
-    pytest.importorskip("nvidia.nvcomp")
-    if not cupy.cuda.is_available():
-        pytest.skip("no CUDA device answers through CuPy")
-
-    def to_host(batch: dict[str, Any]) -> dict[str, Any]:
-        labels = {name: cupy.asnumpy(each) for name, each in batch["labels"].items()}
-        return batch | {"image": cupy.asnumpy(batch["image"]), "labels": labels}
-
-    dataset = PatchDataset(root, patch=(40, 17, 33), samples=9, image_padding=-7, label_padding=9)
-    assert_same(DeviceBatches(dataset, 4, CudaDriver(), deliver=to_host), dataset, 4)
-
-
-def test_the_voxels_of_the_cohort_are_unlike(root: Path) -> None:
-    """Otherwise a batch of wrong places could be equal."""
-    image, label = voxels_of(1)
-    assert len(np.unique(image)) == image.size
-    assert set(np.unique(label)) == {0, 1, 2}
