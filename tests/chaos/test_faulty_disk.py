@@ -202,7 +202,7 @@ def test_a_fault_at_any_call_of_any_reader_is_no_fault_of_the_file(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     script = Path(__file__).with_name("faulty_reads.py")
-    paths = os.pathsep.join([str(script.parents[2]), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([*map(str, script.parents[1:3]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, **faulty(folder, told=tmp_path / "told")}
     done = subprocess.run(
         [sys.executable, str(script)],

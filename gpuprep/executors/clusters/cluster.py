@@ -44,6 +44,7 @@ class Cluster(ABC):
         self._silence = silence
         self._workers = workers
         self._scratch = scratch or Path()
+        self._started = ExitStack()
 
     @property
     def patience(self) -> float:
