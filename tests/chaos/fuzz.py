@@ -1,6 +1,6 @@
 """Thousands of damaged files through the real sandbox: none may harm the parent, hang, or lie.
 
-As a script: ``python tests/chaos/fuzz.py --mutants 10000 --seed 1`` prints what became of them.
+As a script: ``PYTHONPATH=tests python -m chaos.fuzz --mutants 10000 --seed 1`` prints what became of them.
 """
 
 from __future__ import annotations
