@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from support.scans import assert_same_voxels
 
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
@@ -169,16 +170,6 @@ def test_voxels_agree_with_nibabel(scans, name):
 
 def scan_tail(scan: Scan) -> tuple[int, int]:
     return scan.geometry.shape[0], len(scan.volumes)
-
-
-def assert_same_voxels(scan: Scan, expected: np.ndarray) -> None:
-    voxels = np.stack([volume.array for volume in scan.volumes])
-    assert voxels.shape == expected.shape
-    if voxels.dtype.kind == "f":
-        scale = max(1.0, float(np.abs(np.nan_to_num(expected, posinf=0, neginf=0)).max()))
-        np.testing.assert_allclose(voxels, expected, rtol=0, atol=2e-7 * scale)
-    else:
-        np.testing.assert_array_equal(voxels, expected)
 
 
 def itk_geometry(image: sitk.Image) -> Geometry:

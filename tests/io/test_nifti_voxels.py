@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.scans import assert_same_voxels
 
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.scan import Scan
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, InputError
 
@@ -23,16 +23,6 @@ RULES = ReadRules()
 
 
 LAX = ReadRules(policy={"E_SHEAR": "fix", "E_NO_GEOMETRY": "warn"})
-
-
-def assert_same_voxels(scan: Scan, expected: np.ndarray) -> None:
-    voxels = np.stack([volume.array for volume in scan.volumes])
-    assert voxels.shape == expected.shape
-    if voxels.dtype.kind == "f":
-        scale = max(1.0, float(np.abs(np.nan_to_num(expected, posinf=0, neginf=0)).max()))
-        np.testing.assert_allclose(voxels, expected, rtol=0, atol=2e-7 * scale)
-    else:
-        np.testing.assert_array_equal(voxels, expected)
 
 
 def test_accepted_shear_is_the_nearest_grid_and_says_how_far_it_is(scans):

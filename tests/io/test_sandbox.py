@@ -33,21 +33,6 @@ pytestmark = pytest.mark.timeout(120)
 RULES = ReadRules()
 
 
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox() as shared:
-        yield shared
-
-
-@pytest.fixture
-def volume(tmp_path) -> Source:
-    """A compressed NIfTI file of 64×64×64 int16 voxels."""
-    voxels = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 64), np.int16)
-    path = tmp_path / "体积 ü.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1, 2, 3, 1])), path)
-    return Source(str(path))
-
-
 def alive(pid: int) -> bool:
     """Whether a process runs; one that only waits to be reaped does not."""
     try:

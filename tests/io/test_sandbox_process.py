@@ -10,7 +10,6 @@ import sys
 import threading
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 
@@ -22,21 +21,6 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError, InternalError, ReaderCrash
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox() as shared:
-        yield shared
-
-
-@pytest.fixture
-def volume(tmp_path) -> Source:
-    """A compressed NIfTI file of 64×64×64 int16 voxels."""
-    voxels = np.random.default_rng(0).integers(-1000, 1000, (64, 64, 64), np.int16)
-    path = tmp_path / "体积 ü.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1, 2, 3, 1])), path)
-    return Source(str(path))
 
 
 def test_the_child_survives_a_ctrl_c_at_the_terminal(sandbox, volume):
