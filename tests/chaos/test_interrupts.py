@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -15,13 +16,31 @@ from support.runs import (
     end,
     finish,
     go_on,
+    session_members,
     start,
     wait_for_passage,
     wait_for_silence,
     wait_for_stop,
+    wait_until,
 )
 
 pytestmark = pytest.mark.slow
+
+
+def naps(pid: int) -> int:
+    """How often the main thread of a process has gone to sleep."""
+    (line,) = re.findall(
+        r"^voluntary_ctxt_switches:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE
+    )
+    return int(line)
+
+
+def interrupt(leader: int) -> None:
+    """Ctrl-C, which the run has noticed: a second one before that would be the same to the system."""
+    wait_until(lambda: session_members(leader)[leader] == "S", "the run sleeps")
+    before = naps(leader)
+    os.killpg(leader, signal.SIGINT)
+    wait_until(lambda: naps(leader) > before, "the run was awake and sleeps again")
 
 
 def resume(source: Path, output: Path) -> dict[str, bytes]:
@@ -37,8 +56,8 @@ def test_the_second_request_stops_at_once(some, clean, tmp_path, scheduler):
     output = tmp_path / "out"
     process = start(some, output, scheduler, "after_shards=sleep-600:2", "--set", "run.drain=600")
     wait_for_passage(output, "after_shards", 2)
-    for number in (signal.SIGINT, signal.SIGTERM):  # two that the system does not merge into one
-        os.killpg(process.pid, number)
+    interrupt(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
     printed = end(process)
     assert process.returncode == 130, printed
     assert "Traceback" not in printed
@@ -67,8 +86,8 @@ def test_the_third_request_is_the_end(some, clean, tmp_path):
     os.kill(process.pid, signal.SIGINT)
     go_on(stopped)
     wait_for_passage(output, "before_close", 1)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # two that the system does not merge into one
-        os.kill(process.pid, number)
+    interrupt(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
     printed = end(process)
     assert process.returncode == 130, printed
     assert resume(some, output) == clean
