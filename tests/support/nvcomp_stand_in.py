@@ -1,6 +1,6 @@
 """A stand-in for the part of nvCOMP 6 that gpuprep uses, with zstd on the CPU.
 
-``tests/test_decode.py`` holds the names against the real library.
+``tests/training/test_decode_device.py`` holds the names against the real library.
 """
 
 from __future__ import annotations
