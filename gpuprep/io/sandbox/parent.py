@@ -21,7 +21,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
 
-import gpuprep
 from gpuprep.host.signals import signals_blocked
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
@@ -202,7 +201,7 @@ def _end(process: subprocess.Popen[bytes], wire: Wire, stderr: IO[bytes]) -> Non
 
 def _environment() -> dict[str, str]:
     """The least that Python and the libraries need; nothing secret of the parent's goes along."""
-    root = str(Path(gpuprep.__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[3])  # the folder that holds the package
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *map(os.path.abspath, paths)]))
