@@ -78,8 +78,10 @@ def test_every_room_imports_only_what_the_table_allows() -> None:
         for module, room in ROOMS.items()
         for other in IMPORTS[module]
         if other == "gpuprep"
-        or other.startswith("gpuprep.")
-        and other.split(".")[1] not in (room, *MAY_IMPORT[room].split())
+        or (
+            other.startswith("gpuprep.")
+            and other.split(".")[1] not in (room, *MAY_IMPORT[room].split())
+        )
     }
     assert not wrong
 
