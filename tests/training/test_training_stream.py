@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from support.stored import store_cohort
+from support.traces import Trace, traces
 
 from gpuprep.training import Foreground, PatchDataset
 from gpuprep.values.errors import UsageError
@@ -31,8 +31,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:'set_vital' is deprecated:UserWarning",  # torchdata calls it
 )
 
-Trace = tuple[Any, ...]
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,21 +51,6 @@ def make(root: Path, rank: int = 0) -> PatchDataset:
 
 def stream_of(root: Path, rank: int = 0) -> PatchStream:
     return PatchStream(make(root, rank), batch_size=BATCH)
-
-
-def traces(batches: Any) -> list[Trace]:
-    return [
-        (int(epoch), int(number), case, tuple(start.tolist()), image.numpy().tobytes())
-        for batch in batches
-        for epoch, number, case, start, image in zip(
-            batch["epoch"],
-            batch["number"],
-            batch["case"],
-            batch["start"],
-            batch["image"],
-            strict=True,
-        )
-    ]
 
 
 def epochs(stream: PatchStream, loader: DataLoader, numbers: range) -> list[Trace]:

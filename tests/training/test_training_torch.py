@@ -16,6 +16,7 @@ from kernels.cuda_on_cpu.cpu_module import missing
 from support import fake_cupy
 from support.nvcomp_stand_in import nvcomp_stand_in
 from support.stored import store_cohort
+from support.traces import traces
 
 from gpuprep.training import Foreground, PatchDataset, PatchLoader, PatchSampler
 from gpuprep.values.errors import BackendError
@@ -47,21 +48,6 @@ def make(root: Path, rank: int = 0, world_size: int = 2, seed: int = 5) -> Patch
         rank=rank,
         world_size=world_size,
     )
-
-
-def traces(batches: Any) -> list[tuple[Any, ...]]:
-    return [
-        (int(epoch), int(number), case, tuple(start.tolist()), image.numpy().tobytes())
-        for batch in batches
-        for epoch, number, case, start, image in zip(
-            batch["epoch"],
-            batch["number"],
-            batch["case"],
-            batch["start"],
-            batch["image"],
-            strict=True,
-        )
-    ]
 
 
 def epochs(loader: PatchLoader, count: int) -> Any:
