@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
+from support.clusters import loopback_cluster, make_keys
 from support.runs import wait_until
 
 import gpuprep
@@ -29,25 +29,13 @@ from gpuprep.values.events import CaseStarted, Notice, RunStarted
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory) -> Tls:
-    ca, cert, key = make_certificates(tmp_path_factory.mktemp("tls") / "keys")
-    return Tls(ca=str(ca), cert=str(cert), key=str(key))
+    return make_keys(tmp_path_factory.mktemp("tls") / "keys")
 
 
 @pytest.fixture(scope="module")
 def scheduler(tls):
     """A Dask cluster that somebody else keeps, with two workers in this process."""
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=2,
-        processes=False,
-        host="127.0.0.1",
-        protocol="tls://",
-        security=tls_security(tls),
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        memory_limit="1GiB",
-        silence_logs=50,
-    ) as cluster:
+    with loopback_cluster(tls, workers=2) as cluster:
         yield cluster
 
 

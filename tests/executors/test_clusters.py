@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.clusters import make_keys
 
 from gpuprep.config.cluster import ClusterSpec, Slurm, Tls
 from gpuprep.config.file import choose_scheduler, load_config
@@ -17,8 +18,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory) -> Tls:
-    ca, cert, key = make_certificates(tmp_path_factory.mktemp("tls") / "keys")
-    return Tls(ca=str(ca), cert=str(cert), key=str(key))
+    return make_keys(tmp_path_factory.mktemp("tls") / "keys")
 
 
 @pytest.mark.parametrize(

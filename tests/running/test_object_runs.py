@@ -9,16 +9,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from dask.distributed import LocalCluster
+from support.clusters import loopback_cluster, make_keys
 from support.cohorts import contents, run, write_pair
 from support.runs import call, command, end, finish, wait_for_stop, wait_until
 from support.stored import store_cohort
 
 import gpuprep
-from gpuprep.config.cluster import ClusterSpec, Tls
+from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.admission import examine
-from gpuprep.executors.clusters.certificates import make_certificates
-from gpuprep.executors.clusters.cluster import tls_security
 from gpuprep.ledger.failures import group_failures
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.index import rebuild_manifest
@@ -158,21 +156,11 @@ def far_worker(tmp_path, url, monkeypatch):
     """The config of a cluster whose one worker does not see the temporary folder of this process."""
     hidden = tmp_path / "hidden"
     hidden.mkdir()
-    ca, cert, key = make_certificates(tmp_path / "keys")
-    tls = Tls(ca=str(ca), cert=str(cert), key=str(key))
-    with LocalCluster(
-        n_workers=0,
-        processes=False,
-        host="127.0.0.1",
-        protocol="tls://",
-        security=tls_security(tls),
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        silence_logs=50,
-    ) as cluster:
+    tls = make_keys(tmp_path / "keys")
+    with loopback_cluster(tls, workers=0) as cluster:
         address = cluster.scheduler_address
         config = tmp_path / "cluster.yaml"
-        named = f"{{ca: {ca}, cert: {cert}, key: {key}}}"
+        named = f"{{ca: {tls.ca}, cert: {tls.cert}, key: {tls.key}}}"
         config.write_text(f"cluster: {{kind: existing, address: '{address}', tls: {named}}}\n")
         worker = [sys.executable, "-m", "gpuprep.cli.app", "worker", "-c", str(config)]
         apart = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {hidden} && exec "$@"']

@@ -1,0 +1,30 @@
+"""Keys, and a Dask cluster on loopback that somebody else keeps."""
+
+from pathlib import Path
+
+from distributed import LocalCluster
+
+from gpuprep.config.cluster import Tls
+from gpuprep.executors.clusters.certificates import make_certificates
+from gpuprep.executors.clusters.cluster import tls_security
+
+
+def make_keys(folder: Path) -> Tls:
+    ca, cert, key = make_certificates(folder)
+    return Tls(ca=str(ca), cert=str(cert), key=str(key))
+
+
+def loopback_cluster(tls: Tls, workers: int) -> LocalCluster:
+    """A scheduler behind TLS, with so many workers of two threads in this process."""
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=2,
+        processes=False,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=tls_security(tls),
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        memory_limit="1GiB",
+        silence_logs=50,
+    )
