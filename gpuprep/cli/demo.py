@@ -211,9 +211,11 @@ def _show_cases(console: Console, output: Path) -> None:
 
 
 def _explain(console: Console, failure: CaseFailed) -> None:
+    code = CODES.get(failure.code)
+    meaning = code.meaning if code else failure.kind
     rows = {
         "file": failure.path,
-        "what": f"{failure.code}: {CODES.get(failure.code, failure.kind)}",
+        "what": f"{failure.code}: {meaning}",
         "why": failure.message,
         "to do": f"{failure.advice} Here that is a fresh copy of the file; then the same command "
         "again does this case and skips the others.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -114,9 +114,14 @@ class Input(Strict):
     @field_validator("policy")
     @classmethod
     def _known(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
-        for code in policy:
+        for code, asked in policy.items():
             if code not in CODES:
                 raise ValueError(f"{code!r} is no finding code; known: {', '.join(CODES)}")
+            if not CODES[code].takes(asked):
+                able = [each for each in get_args(Policy) if CODES[code].takes(each)]
+                raise ValueError(
+                    f"{code} cannot be {asked!r}: {CODES[code].meaning}; choose {' or '.join(able)}"
+                )
         return policy
 
 

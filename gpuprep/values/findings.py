@@ -2,8 +2,9 @@
 
 A *finding* is one observed fact about a file (a gap between slices, NaN voxels). Its *severity* is what
 the config's policy decides for its code: ``error`` fails the case, ``warn`` records it, ``fix`` repairs
-it where an exact repair exists, ``skip`` says nothing. Codes that begin with ``E_`` default to
-``error``, those with ``W_`` to ``warn``.
+it where an exact repair exists, ``skip`` goes on as ``warn`` and says nothing. Codes that begin with
+``E_`` default to ``error``, those with ``W_`` to ``warn``. ``CODES`` says what each policy does for
+each code; a config that asks for what does not exist is refused.
 """
 
 from __future__ import annotations
@@ -17,45 +18,123 @@ from gpuprep.values.errors import InputError
 
 Policy = Literal["error", "warn", "fix", "skip"]
 
-CODES: dict[str, str] = {
-    "E_TRUNCATED": "the file holds fewer bytes than its header declares",
-    "E_UNREADABLE": "no reader understands the file, or its bytes are damaged",
-    "E_CRASH_RISK": "the file is of a kind known to crash readers",
-    "E_LIMIT": "the file declares more voxels or bytes than the config allows",
-    "E_UNSAFE_PATH": "the header points at a file outside its own folder",
-    "E_NO_GEOMETRY": "spacing or direction is missing or impossible",
-    "E_SHEAR": "the axes are not orthogonal, so no spacing and direction describe them",
-    "E_SHAPE_MISMATCH": "image, channels and label do not lie on one grid",
-    "E_LABEL_MISSING": "a label was expected and is not there",
-    "E_LABEL_VALUES": "the label holds values that are not whole numbers in range",
-    "E_REFERENCE": "the case does not fit the grid of image.resample.reference",
-    "E_MIXED_SERIES": "one series mixes orientations, matrix sizes or kinds of image",
-    "E_MIXED_RESCALE": "slices of one series use different rescale slopes or intercepts",
-    "E_SLICE_GAP": "slices are missing or unevenly spaced",
-    "E_SLICE_DUP": "several slices lie at one position",
-    "E_MOSAIC": "the image is a mosaic of tiles, not a slice",
-    "E_PIXEL_TYPE": "voxels are colours or complex numbers, not one intensity",
-    "E_NOT_VOLUME": "the image has no third dimension, or too many dimensions",
-    "W_TILT": "the gantry was tilted, so slices are shifted against each other",
-    "W_SFORM_QFORM": "the two affines of the NIfTI header disagree",
-    "W_OBLIQUE": "the axes do not follow the patient's; OME-Zarr scale and translation are approximate",
-    "W_SPACING_OUTLIER": "a spacing is far from anything a scanner makes",
-    "W_IDENTITY_AFFINE": "spacing is exactly 1, 1, 1 with an identity direction: the geometry may be lost",
-    "W_NO_AFFINE": "the header has no affine; spacing alone was used",
-    "W_LABEL_FLOAT": "the label is stored as floating point",
-    "W_LABEL_EMPTY": "the label holds background only",
-    "W_LABEL_OVERLAP": "structures overlap; the later one in order keeps the voxel",
-    "W_GEOMETRY_TOLERANCE": "grids differ by rounding and were taken as equal",
-    "W_LABEL_REGRID": "the label was brought to the image's grid by its geometry",
-    "W_NAN": "voxels are NaN or infinite",
-    "W_EMPTY_FOREGROUND": "there is nothing to crop to or to measure; the whole image was used",
-    "W_PADDING": "padding voxels outside the field of view are present",
-    "W_4D": "the file holds several volumes; each became a channel",
-    "W_FEW_SLICES": "the volume has very few slices",
-    "W_MONOCHROME1": "low values are meant to be shown white; voxels are as stored, not inverted",
-    "W_LOSSY": "the pixels were compressed with loss",
-    "W_PRECISION": "the stored dtype cannot hold every integer of the value range",
-    "W_UNITS": "the header's length unit is unusual",
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a code says, and what follows where it is no error.
+
+    Attributes:
+        meaning: What is the case.
+        allowed: What ``warn`` and ``skip`` do; empty where the case cannot go on, and both are refused.
+        fixed: What ``fix`` does; empty where there is nothing exact to do, and it is refused.
+    """
+
+    meaning: str
+    allowed: str = ""
+    fixed: str = ""
+
+    def takes(self, policy: Policy) -> bool:
+        """Whether a config may ask for it."""
+        return bool(policy == "error" or (self.fixed if policy == "fix" else self.allowed))
+
+
+CODES: dict[str, Code] = {
+    "E_TRUNCATED": Code("the file holds fewer bytes than its header declares"),
+    "E_UNREADABLE": Code("no reader understands the file, or its bytes are damaged"),
+    "E_CRASH_RISK": Code("the file is of a kind known to crash readers"),
+    "E_LIMIT": Code("the file declares more voxels or bytes than the config allows"),
+    "E_UNSAFE_PATH": Code("the header points at a file outside its own folder"),
+    "E_NO_GEOMETRY": Code("spacing or direction is missing or impossible"),
+    "E_SHEAR": Code(
+        "the axes are not orthogonal, so no spacing and direction describe them",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+    ),
+    "E_SHAPE_MISMATCH": Code(
+        "image, channels and label do not lie on one grid",
+        fixed="the label, by nearest voxel, or the channel is brought to the image's grid by its geometry",
+    ),
+    "E_LABEL_MISSING": Code(
+        "a label was expected and is not there", allowed="the case is stored without a label"
+    ),
+    "E_LABEL_VALUES": Code(
+        "the label holds values that are not whole numbers in range",
+        allowed="values are rounded",
+        fixed="values are rounded",
+    ),
+    "E_REFERENCE": Code("the case does not fit the grid of image.resample.reference"),
+    "E_MIXED_SERIES": Code(
+        "one series mixes orientations, matrix sizes or kinds of image",
+        fixed="the largest group of slices that are alike is kept",
+    ),
+    "E_MIXED_RESCALE": Code(
+        "slices of one series use different rescale slopes or intercepts",
+        allowed="every slice is rescaled by its own line",
+        fixed="every slice is rescaled by its own line",
+    ),
+    "E_SLICE_GAP": Code(
+        "slices are missing or unevenly spaced",
+        allowed="the mean spacing is taken",
+        fixed="slices are interpolated linearly to even steps near the smallest gap",
+    ),
+    "E_SLICE_DUP": Code(
+        "several slices lie at one position",
+        allowed="the first by instance number is kept",
+        fixed="slices that are copies of one another are dropped",
+    ),
+    "E_MOSAIC": Code("the image is a mosaic of tiles, not a slice"),
+    "E_PIXEL_TYPE": Code("voxels are colours or complex numbers, not one intensity"),
+    "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
+    "W_TILT": Code(
+        "the gantry was tilted, so slices are shifted against each other",
+        allowed="the shift is ignored",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+    ),
+    "W_SFORM_QFORM": Code(
+        "the two affines of the NIfTI header disagree", allowed="the sform is taken"
+    ),
+    "W_OBLIQUE": Code(
+        "the axes do not follow the patient's; OME-Zarr scale and translation are approximate",
+        allowed="the grid is kept",
+    ),
+    "W_SPACING_OUTLIER": Code(
+        "a spacing is far from anything a scanner makes", allowed="it is taken as it is"
+    ),
+    "W_IDENTITY_AFFINE": Code(
+        "spacing is exactly 1, 1, 1 with an identity direction: the geometry may be lost",
+        allowed="it is taken as it is",
+    ),
+    "W_NO_AFFINE": Code(
+        "the header has no affine; spacing alone was used", allowed="the axes are taken as LPS"
+    ),
+    "W_LABEL_FLOAT": Code(
+        "the label is stored as floating point", allowed="whole numbers are taken as they are"
+    ),
+    "W_LABEL_EMPTY": Code("the label holds background only", allowed="it is stored"),
+    "W_LABEL_OVERLAP": Code("structures overlap", allowed="the later one in order keeps the voxel"),
+    "W_GEOMETRY_TOLERANCE": Code("grids differ by rounding", allowed="they are taken as equal"),
+    "W_LABEL_REGRID": Code(
+        "the label was brought to the image's grid by its geometry", allowed="it is stored"
+    ),
+    "W_NAN": Code(
+        "voxels are NaN or infinite", allowed="the finite extremes of the image replace them"
+    ),
+    "W_EMPTY_FOREGROUND": Code(
+        "there is nothing to crop to or to measure", allowed="the whole image is used"
+    ),
+    "W_PADDING": Code(
+        "padding voxels outside the field of view are present", allowed="they are kept"
+    ),
+    "W_4D": Code("the file holds several volumes", allowed="each becomes a channel"),
+    "W_FEW_SLICES": Code("the volume has very few slices", allowed="it is stored"),
+    "W_MONOCHROME1": Code(
+        "low values are meant to be shown white", allowed="voxels are as stored, not inverted"
+    ),
+    "W_LOSSY": Code("the pixels were compressed with loss", allowed="they are taken as they are"),
+    "W_PRECISION": Code(
+        "the stored dtype cannot hold every integer of the value range",
+        allowed="values are rounded to the nearest that it holds",
+    ),
+    "W_UNITS": Code("the header's length unit is unusual", allowed="spacing is taken in that unit"),
 }
 
 

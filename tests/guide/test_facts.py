@@ -16,8 +16,9 @@ from test_architecture import MAY_IMPORT
 from gpuprep.cli.app import app
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.model import Config
-from gpuprep.values.findings import CODES, FailureCode
+from gpuprep.values.findings import FailureCode
 from gpuprep.values.units import parse_bytes
+from guide import findings
 from guide.pages import GUIDE, ROOT, TEXTS, inline_code, table, tables
 
 PACKAGE = GUIDE.parent
@@ -79,9 +80,8 @@ def test_the_config_page_has_the_default(key: str) -> None:
     assert default_of(ROWS[key]) == default
 
 
-def test_the_inputs_page_has_every_finding_in_the_words_of_the_code() -> None:
-    told = {code.strip("`"): text for code, text in table("inputs", "code", "meaning")}
-    assert told == CODES
+def test_the_findings_page_has_every_code_and_policy_as_the_code_has_it() -> None:
+    assert findings.PAGE.read_text("utf-8").endswith("\n\n" + findings.table())
 
 
 def test_the_runs_page_has_every_failure_code() -> None:
