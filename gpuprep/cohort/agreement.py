@@ -51,14 +51,26 @@ def agree(
         masks = [classes for (structures, _), classes in apart if structures]
         own = [declared] if declared is not None else []
         labels[name] = _union(name, labels.get(name), own + files, masks)
-    usual = max(told, key=lambda names: (told[names], len(names), names), default=())
-    return Agreement(present.channels or usual, labels)
+    return Agreement(present.channels or _usual(told), labels)
 
 
 def channel_names(case: Case) -> tuple[str, ...]:
     """The names that the input gives the channels of a case; empty where it gives none."""
     names = tuple(source.name for source in case.images)
     return case.channels or (names if all(names) else ())
+
+
+def _usual(told: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
+    """The channels that most cases have, in the order that most of them have."""
+    sets: Counter[frozenset[str]] = Counter()
+    for names, number in told.items():
+        sets[frozenset(names)] += number
+    orders = sorted(told, key=lambda names: list(map(natural_key, names)))
+    return max(
+        orders,
+        key=lambda names: (sets[frozenset(names)], len(names), sorted(names), told[names]),
+        default=(),
+    )
 
 
 def _key(classes: Classes) -> _Key:

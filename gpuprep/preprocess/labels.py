@@ -191,10 +191,11 @@ def whole_numbers(array: NDArray[Any], scan: Scan, path: str, findings: Findings
     Raises:
         InputError: E_LABEL_VALUES for values that are no whole numbers, or too large to be sure of.
     """
+    stored = str(scan.header.get("stored_dtype", array.dtype))
+    if stored.startswith("float") or array.dtype.kind == "f":
+        findings.report("W_LABEL_FLOAT", f"label is stored as {stored}", path=path)
     if array.dtype.kind == "f":
-        findings.report("W_LABEL_FLOAT", f"label is stored as {array.dtype}", path=path)
         array = _rounded(array, path, findings)
-        stored = scan.header.get("stored_dtype", "float32")
         if stored != "float32" and np.abs(array).max(initial=0) > _EXACT_IN_FLOAT32:
             raise InputError(
                 "E_LABEL_VALUES",
