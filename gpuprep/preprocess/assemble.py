@@ -16,10 +16,9 @@ from gpuprep.preprocess.labels import LabelRules
 from gpuprep.preprocess.losses import Losses
 from gpuprep.preprocess.reading import CaseReading, Reader, read_channels, read_label
 from gpuprep.values.agreement import Agreement, Classes
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.case import Case, LabelSource
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry, Reorientation
-from gpuprep.values.volume import Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,40 +66,29 @@ def assemble(
     agreement = agreement or Agreement()
     reading = CaseReading(reader, config, findings, threads)
     losses = Losses(config.label.loss)
-    volumes: list[Volume] = []
-    names: tuple[str, ...] = ()
-    sources: list[Source] = []
     entries = case.labels
     if config.label.only:
         plain = tuple(replace(source, name="") for source in case.images)
         entries = entries or (LabelSource(plain),)
-    else:
-        volumes, names, sources = read_channels(case, agreement.channels, reading)
-    if not entries and (reason := _label_needed(config)):
-        findings.report(
-            "E_LABEL_MISSING",
-            f"case {case.id} has no label, but {reason}",
-            advice="add its label to the input, or set input.policy {E_LABEL_MISSING: warn}",
-        )
-    cohort = agreement.labels
+    channels = [] if config.label.only else read_channels(case, agreement.channels, reading)
+    _report_missing(case, entries, agreement, config, findings)
     maps = {
         entry.name: read_label(
-            LabelRules(entry, config.label, cohort.get(entry.name, Classes()), findings),
+            LabelRules(entry, config.label, agreement.labels.get(entry.name, Classes()), findings),
             reading,
             losses,
         )
         for entry in entries
     }
-    straight = (volumes or [volume for volume, _ in maps.values()])[0].geometry
+    volumes = [channel.volume for channel in channels] or [volume for volume, _ in maps.values()]
+    straight = volumes[0].geometry
     target = Target.of(straight, config.image.orientation)
     meeting = partial(meet, target=target, tolerance=config.input.grid_tolerance, findings=findings)
     kind = config.image.resample.interpolation
-    channels = []
-    for volume, name, source in zip(volumes, names, sources, strict=True):
-        what = f"channel {name}"
-        way = meeting(volume.geometry, what=what, path=source.path)
-        channels.append(align_channel(volume, target, way, name, kind, findings))
-    labels = {}
+    arrays, labels = [], {}
+    for volume, name, source in channels:
+        way = meeting(volume.geometry, what=f"channel {name}", path=source.path)
+        arrays.append(align_channel(volume, target, way, name, kind, findings))
     for entry in entries:
         volume, _ = maps[entry.name]
         path = entry.sources[0].path
@@ -108,10 +96,10 @@ def assemble(
         labels[entry.name] = align_label(volume, target, way, entry.name, losses, findings)
     assert reading.first is not None
     return Assembled(
-        tuple(channels),
-        names,
+        tuple(arrays),
+        tuple(channel.name for channel in channels),
         labels,
-        _label_names(entries, config, cohort),
+        _label_names(entries, config, agreement.labels),
         {name: counts for name, (_, counts) in maps.items()},
         target.geometry,
         reading.first.geometry,
@@ -123,6 +111,26 @@ def assemble(
         reading.decoded_bytes,
         losses,
     )
+
+
+def _report_missing(
+    case: Case,
+    entries: Sequence[LabelSource],
+    agreement: Agreement,
+    config: Config,
+    findings: Findings,
+) -> None:
+    """Say which label maps the case lacks that the config needs or the cohort has."""
+    if not entries and (reason := _label_needed(config)):
+        findings.report(
+            "E_LABEL_MISSING",
+            f"case {case.id} has no label, but {reason}",
+            advice="add its label to the input, or set input.policy {E_LABEL_MISSING: warn}",
+        )
+    absent = sorted(agreement.labels.keys() - {entry.name for entry in entries})
+    if absent and case.attributes.get("split") != "test":
+        text = f"case {case.id} has no label map {', '.join(absent)}, which the cohort has"
+        findings.report("W_LABEL_ABSENT", text)
 
 
 def _label_needed(config: Config) -> str:

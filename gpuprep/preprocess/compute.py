@@ -93,12 +93,11 @@ def report_losses(
     losses = assembled.losses.copy()
     for name, label in assembled.labels.items():
         kept = label[measured.box]
-        whole = labelled(label)
-        cropped = whole if kept.shape == label.shape else labelled(kept)
-        losses.report(name, whole, cropped, "the crop", findings)
+        if kept.shape != label.shape:
+            losses.report(name, labelled(label), labelled(kept), "the crop", findings)
         if measured.config.image.resample.reference is not None:
             inside = labelled(kept, reach(mapping, kept.shape))
-            losses.report(name, cropped, inside, "the reference", findings)
+            losses.report(name, labelled(kept), inside, "the reference", findings)
         found = {int(value): count for value, count in stored[name].items()}
         losses.vanished(name, assembled.label_counts[name], found, findings)
 

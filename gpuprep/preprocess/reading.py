@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpuprep.config.model import Config
 from gpuprep.io.scan import FileIdentity, Scan
@@ -72,10 +72,16 @@ class CaseReading:
         return Volume(array, stack.geometry)
 
 
-def read_channels(
-    case: Case, wanted: Sequence[str], reading: CaseReading
-) -> tuple[list[Volume], tuple[str, ...], list[Source]]:
-    """The channels of a case in the order the cohort ``wanted``, their names and the files they come from.
+class Channel(NamedTuple):
+    """One channel on a straight grid, and the file it comes from."""
+
+    volume: Volume
+    name: str
+    source: Source
+
+
+def read_channels(case: Case, wanted: Sequence[str], reading: CaseReading) -> list[Channel]:
+    """The channels of a case in the order that its cohort ``wanted``.
 
     Raises:
         InputError: E_CHANNELS, where they are not the cohort's.
@@ -85,28 +91,26 @@ def read_channels(
         wanted
     ):  # so that the cohort's first sets the grid
         sources.sort(key=lambda source: wanted.index(source.name))
-    volumes, names, files = [], [], []
+    channels = []
     for source in sources:
         scan = reading.read(source)
         several = len(scan.volumes) > 1
         for number, volume in enumerate(scan.volumes):
-            volumes.append(reading.straight_image(volume, scan.stack))
-            names.append(f"{source.name}_{number}" if several and source.name else source.name)
-            files.append(source)
-    told = _names(case, names, reading.findings)
-    if not wanted or told == tuple(wanted):
-        return volumes, told, files
-    if sorted(told) == sorted(wanted):
-        order = [told.index(name) for name in wanted]
-        return [volumes[n] for n in order], tuple(wanted), [files[n] for n in order]
-    reading.findings.report(
-        "E_CHANNELS",
-        f"case {case.id} has {_list(told)}, but the cohort has {_list(wanted)}",
-        path=sources[0].path,
-        advice="give it the same channels, name them with input.channels or in a manifest, or use another "
-        "output",
-    )
-    return volumes, told, files
+            name = f"{source.name}_{number}" if several and source.name else source.name
+            channels.append(Channel(reading.straight_image(volume, scan.stack), name, source))
+    names = _names(case, [channel.name for channel in channels], reading.findings)
+    channels = [channel._replace(name=name) for channel, name in zip(channels, names, strict=True)]
+    if wanted and sorted(names) == sorted(wanted):
+        return sorted(channels, key=lambda channel: wanted.index(channel.name))
+    if wanted:
+        reading.findings.report(
+            "E_CHANNELS",
+            f"case {case.id} has {_list(names)}, but the cohort has {_list(wanted)}",
+            path=sources[0].path,
+            advice="give it the same channels, name them with input.channels or in a manifest, or use "
+            "another output",
+        )
+    return channels
 
 
 def _names(case: Case, names: Sequence[str], findings: Findings) -> tuple[str, ...]:

@@ -145,6 +145,9 @@ CODES: dict[str, Code] = {
         "nothing says what the values of a label map mean, and the cohort has names",
         allowed="values are taken as the cohort's",
     ),
+    "W_LABEL_ABSENT": Code(
+        "a case for training lacks a label map that the cohort has", allowed="it is stored without"
+    ),
     "W_LABEL_PARTIAL": Code(
         "a structure of the cohort has no file in this case", allowed="it counts as background"
     ),
