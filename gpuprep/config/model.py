@@ -114,7 +114,7 @@ class Input(Strict):
             if not CODES[code].takes(asked):
                 able = [each for each in get_args(Policy) if CODES[code].takes(each)]
                 raise ValueError(
-                    f"{code} cannot be {asked!r}: {CODES[code].meaning}; choose {' or '.join(able)}"
+                    f"{asked!r} does nothing for {code} ({CODES[code].meaning}); choose {' or '.join(able)}"
                 )
         return policy
 

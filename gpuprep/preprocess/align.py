@@ -79,11 +79,11 @@ def meet(
         told = f"{told}; the header of {what if lost == 'own' else other} holds no geometry"
         if findings.report("E_AFFINE_LOST", told, path=path, advice=advice) == "fix":
             return "by index"
-    if findings.policy("E_SHAPE_MISMATCH") == "fix":
-        return "by geometry"
     advice = "input.policy {E_SHAPE_MISMATCH: fix} brings it over by its geometry"
     if lost:
         advice += "; {E_AFFINE_LOST: fix} takes it by index"
+    if findings.report("E_SHAPE_MISMATCH", told, path=path, advice=advice) == "fix":
+        return "by geometry"
     raise InputError("E_SHAPE_MISMATCH", told, path=path, advice=advice)
 
 

@@ -14,6 +14,7 @@ from gpuprep.preprocess.labels import LabelMap, LabelRules
 from gpuprep.preprocess.losses import Losses
 from gpuprep.values.agreement import unnamed
 from gpuprep.values.case import Case, Source
+from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.stack import Stack
 from gpuprep.values.volume import Volume
@@ -146,7 +147,13 @@ def read_label(
         found = rules.single(first)
     elif rules.config.probabilities == "argmax":
         for scan, source in zip(scans, entry.sources, strict=True):
-            _meet_first(scan, first, source, reading)
+            if _meet_first(scan, first, source, reading) != "as it is":
+                raise InputError(
+                    "E_SHAPE_MISMATCH",
+                    "probabilities are compared voxel by voxel, and this file lies on another grid",
+                    path=source.path,
+                    advice="bring the files of one label to one grid, or give label.probabilities a number",
+                )
         array = rules.likely(scans)
         found = LabelMap(array, labelled(array))
     else:
