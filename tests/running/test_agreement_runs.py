@@ -200,3 +200,16 @@ def test_cohorts_of_older_versions_tell_what_their_cases_agree_on(tmp_path: Path
     known = gpuprep.open(tmp_path / "out").agreement
     (tmp_path / "out/agreement.json").unlink()
     assert gpuprep.open(tmp_path / "out").agreement == known
+
+
+def test_making_anew_forgets_only_what_is_made_anew(tmp_path: Path) -> None:
+    structured(tmp_path / "one", "a", "liver")
+    structured(tmp_path / "two", "b", "aorta")
+    out = tmp_path / "out"
+    for folder in ("one", "two"):
+        assert run(tmp_path / folder, out).exit_code == 0
+    assert run(tmp_path / "two", out, overwrite=True).exit_code == 0
+    assert gpuprep.open(out).agreement.labels["segmentation"].names == {1: "liver", 2: "aorta"}
+    structured(tmp_path / "two", "a", "skin")
+    assert run(tmp_path / "two", out, overwrite=True).exit_code == 0
+    assert gpuprep.open(out).agreement.labels["segmentation"].names == {1: "aorta", 2: "skin"}
