@@ -6,13 +6,11 @@ The two are compared in mm at the corners of the volume, so that whoever looks k
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from gpuprep.io.grid import grid_of, places_voxels
+from gpuprep.io.grid import grid_of
+from gpuprep.io.nifti.forms import qform_of, sform_of
 from gpuprep.io.nifti.header import NiftiHeader
 from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
 from gpuprep.values.geometry import Affine, Geometry
@@ -32,14 +30,20 @@ def nifti_geometry(header: NiftiHeader, reading: Reading) -> Geometry:
     E_SHEAR from ``grid_of``.
     """
     spacing = _pixdim(header, reading)
-    sform, qform = _form(header, "sform"), _form(header, "qform")
+    forms = sform_of(header), qform_of(header, spacing)
+    sform, qform = (form.affine for form in forms)
     if sform is not None and qform is not None:
         _compare_forms(header, sform, qform, reading)
     affine = sform if sform is not None else qform
+    faults = "; ".join(form.fault for form in forms if form.fault)
     if affine is None:
-        affine = _spacing_only(header, spacing, reading)
+        affine = _spacing_only(header, spacing, faults, reading)
     elif sform is not None:
         affine = _agreed_spacing(header, sform, spacing, reading)
+    if faults and (sform is not None or qform is not None):
+        used = "sform" if sform is not None else "qform"
+        text = f"{faults}; the {used} was used"
+        reading.report("W_SFORM_QFORM", text, advice="Find out which one is right.")
     return grid_of(_in_mm(header, affine, reading), header.shape, reading)
 
 
@@ -58,18 +62,6 @@ def _pixdim(header: NiftiHeader, reading: Reading) -> Spacing:
             "or 1 mm without one.",
         )
     return np.where(good, spacing, 1.0)
-
-
-def _form(header: NiftiHeader, name: Literal["sform", "qform"]) -> Affine | None:
-    """One of the header's two affines; None where it has none, or one that places no voxels."""
-    if header.kind == "analyze" or int(header.fields[f"{name}_code"]) <= 0:
-        return None
-    try:
-        with np.errstate(invalid="ignore"):  # a damaged header may hold signalling NaN
-            affine = getattr(header.fields, f"get_{name}")()
-            return affine if places_voxels(affine) else None
-    except (HeaderDataError, ValueError):
-        return None
 
 
 def _compare_forms(header: NiftiHeader, sform: Affine, qform: Affine, reading: Reading) -> None:
@@ -110,15 +102,17 @@ def _distance(header: NiftiHeader, first: Affine, second: Affine) -> float:
     return Geometry.from_affine(first, shape).distance(Geometry.from_affine(second, shape))
 
 
-def _spacing_only(header: NiftiHeader, spacing: Spacing, reading: Reading) -> Affine:
+def _spacing_only(header: NiftiHeader, spacing: Spacing, faults: str, reading: Reading) -> Affine:
     """Axes taken as L, P, S from origin 0, as ITK does."""
-    code = "E_NO_GEOMETRY" if header.kind == "analyze" else "W_NO_AFFINE"
+    lost = bool(faults) or header.kind == "analyze"
     what = "Analyze files have" if header.kind == "analyze" else "the header has"
     text = "×".join(f"{value:.4g}" for value in spacing)
     reading.report(
-        code,
-        f"{what} no valid affine; only the spacing {text} mm (x×y×z) is known",
-        advice=f"The orientation is a guess (LPS). The policy of {code} accepts or refuses it.",
+        "E_NO_GEOMETRY" if lost else "W_NO_AFFINE",
+        f"{faults or what + ' no affine'}; only the spacing {text} mm (x×y×z) is known",
+        advice="Repair the header, or set the policy of E_NO_GEOMETRY to warn to take the axes as LPS."
+        if lost
+        else "The orientation is a guess (LPS). The policy error of W_NO_AFFINE refuses it.",
     )
     return _RAS_TO_LPS @ np.diag([*spacing, 1.0])
 
