@@ -54,8 +54,8 @@ def sform_of(header: NiftiHeader) -> Form:
 def qform_of(header: NiftiHeader, spacing: NDArray[np.float64]) -> Form:
     """The qform: a unit quaternion without its first part, an offset, and the sign of the third axis.
 
-    ``spacing`` has the header's, x, y, z, made positive. The sign, ``pixdim[0]``, counts as 1 where it is 0. A quaternion whose length is above 1 by rounding is
-    made a unit again.
+    ``spacing`` has the header's, x, y, z, made positive. The sign, ``pixdim[0]``, counts as 1 where it
+    is 0. A quaternion whose length is above 1 by rounding is made a unit again.
     """
     code = _code(header, "qform")
     if code <= 0:
