@@ -17,7 +17,7 @@ from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.label import Label
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Positive, Strict
-from gpuprep.values.findings import CODES, Policy
+from gpuprep.values.findings import CODES, RENAMED, Policy
 from gpuprep.values.geometry import check_orientation
 
 PIPELINE = 2
@@ -109,6 +109,8 @@ class Input(Strict):
     @classmethod
     def _known(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
         for code, asked in policy.items():
+            if code in RENAMED:
+                raise ValueError(f"{code} is called {RENAMED[code]} now")
             if code not in CODES:
                 raise ValueError(f"{code!r} is no finding code; known: {', '.join(CODES)}")
             if not CODES[code].takes(asked):

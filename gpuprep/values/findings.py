@@ -41,7 +41,6 @@ class Code:
 CODES: dict[str, Code] = {
     "E_TRUNCATED": Code("the file holds fewer bytes than its header declares"),
     "E_UNREADABLE": Code("no reader understands the file, or its bytes are damaged"),
-    "E_CRASH_RISK": Code("the file is of a kind known to crash readers"),
     "E_LIMIT": Code("the file declares more voxels or bytes than the config allows"),
     "E_UNSAFE_PATH": Code("the header points at a file outside its own folder"),
     "E_NO_GEOMETRY": Code("spacing or direction is missing or impossible"),
@@ -87,6 +86,11 @@ CODES: dict[str, Code] = {
         allowed="every slice is rescaled by its own line",
         fixed="every slice is rescaled by its own line",
     ),
+    "E_TILT": Code(
+        "the gantry was tilted, so slices are shifted against each other",
+        allowed="the shift is ignored",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+    ),
     "E_SLICE_GAP": Code(
         "slices are missing or unevenly spaced",
         allowed="the mean spacing is taken",
@@ -100,11 +104,6 @@ CODES: dict[str, Code] = {
     "E_MOSAIC": Code("the image is a mosaic of tiles, not a slice"),
     "E_PIXEL_TYPE": Code("voxels are colours or complex numbers, not one intensity"),
     "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
-    "W_TILT": Code(
-        "the gantry was tilted, so slices are shifted against each other",
-        allowed="the shift is ignored",
-        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
-    ),
     "W_SFORM_QFORM": Code(
         "the two affines of the NIfTI header disagree", allowed="the sform is taken"
     ),
@@ -178,6 +177,10 @@ CODES: dict[str, Code] = {
     ),
     "W_UNITS": Code("the header's length unit is unusual", allowed="spacing is taken in that unit"),
 }
+
+
+RENAMED = {"W_TILT": "E_TILT"}
+"""Codes of older configs, and what they are called now."""
 
 
 class FailureCode(StrEnum):

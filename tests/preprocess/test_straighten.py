@@ -26,7 +26,7 @@ from gpuprep.values.geometry import Geometry
 from gpuprep.viewing import inspect_path
 from gpuprep.viewing.page import page
 
-FIX = {"E_SHEAR": "fix", "W_TILT": "fix", "E_SLICE_GAP": "fix"}
+FIX = {"E_SHEAR": "fix", "E_TILT": "fix", "E_SLICE_GAP": "fix"}
 RULES = ReadRules(policy=FIX)
 SHAPE = (9, 20, 18)
 AFFINE_RAS = np.array(
@@ -195,7 +195,7 @@ def test_slices_on_no_straight_line_are_no_tilt(tmp_path):
     folder = write_series(
         tmp_path / "in", [0] * 5, ImagePositionPatient=lambda n: [0, shift[n], 4 * n]
     )
-    with pytest.raises(InputError, match=r"W_TILT.*mm off a straight line"):
+    with pytest.raises(InputError, match=r"E_TILT.*mm off a straight line"):
         peek(Source(str(folder)), RULES)
 
 

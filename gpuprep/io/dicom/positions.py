@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.io.dicom.pixels import is_native, native_bytes
+from gpuprep.io.dicom.problem import Problem
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.integrity import open_regular
 from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
@@ -27,19 +28,6 @@ _DRIFT = 0.1  # of the median gap: by this a slice may lie off even steps
 _TILT_DEGREES = 0.1  # a smaller tilt of the gantry is rounding
 _COPIES = "copies of one another"
 _TOLD = 4  # places named in a message; all of them are in its values
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a series: the code and the words; ``values`` has the numbers.
-
-    The policy ``fix`` is an error where it is not ``repairable``: nothing tells which slices are right.
-    """
-
-    code: str
-    text: str
-    values: dict[str, Any] = field(default_factory=dict)
-    repairable: bool = True
 
 
 def along_normal(slices: Sequence[Slice]) -> tuple[list[Slice], list[Problem]]:
@@ -194,7 +182,7 @@ def _tilted(positions: Vectors, normal: Vectors) -> list[Problem]:
     text = (
         f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
     )
-    return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
+    return [Problem("E_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
 
 
 def normal_of(one: Slice) -> Vectors:
@@ -212,7 +200,7 @@ def tilted(grid: Geometry, slices: Sequence[Slice], reading: Reading) -> Geometr
     """``grid`` with its slice axis along the line on which the slices lie: a sheared geometry.
 
     Raises:
-        InputError: W_TILT if they lie on no line.
+        InputError: E_TILT if they lie on no line.
     """
     positions = np.array([one.position for one in slices])
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
@@ -220,7 +208,7 @@ def tilted(grid: Geometry, slices: Sequence[Slice], reading: Reading) -> Geometr
     crooked = float(np.linalg.norm(positions - positions[0] - along[:, None] * step, axis=1).max())
     if crooked > AFFINE_TOLERANCE_MM:
         raise reading.error(
-            "W_TILT",
+            "E_TILT",
             f"slices lie up to {crooked:.2f} mm off a straight line, so their shifts are no tilt",
             "Leave the series out; with the policy warn the shifts are ignored.",
         )

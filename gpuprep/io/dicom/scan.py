@@ -73,7 +73,7 @@ def _checked(
             check_length(one)
     slices = audit(found, reading)
     geometry = _grid(slices, reading)
-    if reading.findings.fixes("W_TILT"):
+    if reading.findings.fixes("E_TILT"):
         geometry = tilted(geometry, slices, reading)
     heights = slice_heights(slices) if reading.findings.fixes("E_SLICE_GAP") else ()
     check_grid(geometry, reading, heights=heights)
