@@ -101,7 +101,11 @@ class Input(Strict):
     """
     limits: Limits = Limits()
     grid_tolerance: Positive = 0.01
-    """Grids of one case that differ by less, in mm at any corner, are taken as equal."""
+    """Placements that differ by less, in mm at any corner, are taken as equal: grids of one case, the two
+    affines of a header, axes that are not quite orthogonal and the nearest that are."""
+    slice_tolerance: Positive = 0.01
+    """By how many mm a gap between slices may differ from the others (always by 1 % of them), and a slice
+    lie off even steps (always by 10 %)."""
     policy: dict[str, Policy] = Field(default_factory=dict)
     """What to do per finding code: ``error``, ``warn``, ``fix`` or ``skip``."""
 
@@ -185,6 +189,8 @@ class Config(Strict):
             del parts["input"][name]
         for name in ("names", "regions", "ignore"):  # the agreement of the cohort has them
             parts["label"].pop(name, None)
+        if self.input.slice_tolerance == Input().slice_tolerance:
+            del parts["input"]["slice_tolerance"]  # as of cases made before there was any
         del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:
             del parts["store"]["pyramid"]  # cases made before there were any stay as they are

@@ -43,7 +43,7 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     if len(lines) > 1 and not _scaled_by_slice(kept):
         problems.insert(0, _mixed_rescale(lines))
     if len(groups) == 1 or len(kept) < len(slices):
-        kept, more = along_normal(kept)
+        kept, more = along_normal(kept, reading.rules.slice_tolerance)
         problems.extend(more)
     if kept[0].photometric == "MONOCHROME1":
         text = "the pixels are MONOCHROME1, low values to be shown white; they are not inverted"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuprep.io.grid import grid_of
 from gpuprep.io.nifti.forms import qform_of, sform_of
 from gpuprep.io.nifti.header import NiftiHeader
-from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
+from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Affine, Geometry
 
 Spacing = NDArray[np.float64]
@@ -66,7 +66,7 @@ def _pixdim(header: NiftiHeader, reading: Reading) -> Spacing:
 
 def _compare_forms(header: NiftiHeader, sform: Affine, qform: Affine, reading: Reading) -> None:
     apart = _distance(header, sform, qform)
-    if apart > AFFINE_TOLERANCE_MM:
+    if apart > reading.rules.grid_tolerance:
         codes = f"{int(header.fields['sform_code'])} and {int(header.fields['qform_code'])}"
         reading.report(
             "W_SFORM_QFORM",
@@ -85,7 +85,7 @@ def _agreed_spacing(
     scaled[:3, :3] *= spacing / lengths
     if np.allclose(spacing, lengths, rtol=_FLOAT32, atol=0):
         return scaled
-    if (apart := _distance(header, sform, scaled)) > AFFINE_TOLERANCE_MM:
+    if (apart := _distance(header, sform, scaled)) > reading.rules.grid_tolerance:
         own, other = ("×".join(f"{value:.4g}" for value in row) for row in (lengths, spacing))
         reading.report(
             "W_SFORM_QFORM",
@@ -98,8 +98,13 @@ def _agreed_spacing(
 
 
 def _distance(header: NiftiHeader, first: Affine, second: Affine) -> float:
-    shape = header.shape
-    return Geometry.from_affine(first, shape).distance(Geometry.from_affine(second, shape))
+    """The largest distance between corners, in mm."""
+    one, other = (Geometry.from_affine(affine, header.shape) for affine in (first, second))
+    return one.distance(other) * _MM_PER_UNIT.get(_unit(header), 1.0)
+
+
+def _unit(header: NiftiHeader) -> int:
+    return 0 if header.kind == "analyze" else int(header.fields["xyzt_units"]) & 7
 
 
 def _spacing_only(header: NiftiHeader, spacing: Spacing, faults: str, reading: Reading) -> Affine:
@@ -119,7 +124,7 @@ def _spacing_only(header: NiftiHeader, spacing: Spacing, faults: str, reading: R
 
 def _in_mm(header: NiftiHeader, affine: Affine, reading: Reading) -> Affine:
     """The affine in LPS mm; the header may count in metres or microns."""
-    unit = 0 if header.kind == "analyze" else int(header.fields["xyzt_units"]) & 7
+    unit = _unit(header)
     factor = _MM_PER_UNIT.get(unit, 1.0)
     if unit not in (0, 2):
         reading.report(
