@@ -59,8 +59,11 @@ def grid_of(affine: Affine, shape: Sequence[int], reading: Reading) -> Geometry:
     reading.report(
         "E_SHEAR",
         f"{told}; {upright}, more than the {tolerance:g} mm of input.grid_tolerance",
-        advice="Set input.policy {E_SHEAR: fix} to resample the voxels onto a straight grid, or "
-        "raise input.grid_tolerance if so much does not matter.",
+        advice="Raise input.grid_tolerance if so much does not matter.",
+        ways={
+            "fix": "resamples the voxels onto a straight grid",
+            "warn": "takes the normal all the same",
+        },
         **values,
     )
     return grid

@@ -95,12 +95,29 @@ class Reading:
     findings: Findings
     allocate: Allocate = own_memory
 
-    def report(self, code: str, message: str, *, advice: str = "", **values: Any) -> None:
+    def report(
+        self,
+        code: str,
+        message: str,
+        *,
+        advice: str = "",
+        ways: Mapping[Policy, str] | None = None,
+        **values: Any,
+    ) -> None:
         """Note a finding about the source.
+
+        ``ways`` says what other policies do; the advice names those that are not in force.
 
         Raises:
             InputError: its policy is ``error``.
         """
+        own = self.findings.policy(code)
+        told = [
+            f"input.policy {{{code}: {policy}}} {what}."
+            for policy, what in (ways or {}).items()
+            if policy != own
+        ]
+        advice = " ".join([*([advice] if advice else []), *told])
         self.findings.report(code, message, path=self.path, advice=advice, **values)
 
     def error(self, code: str, message: str, advice: str = "") -> InputError:

@@ -43,10 +43,15 @@ CODES: dict[str, Code] = {
     "E_UNREADABLE": Code("no reader understands the file, or its bytes are damaged"),
     "E_LIMIT": Code("the file declares more voxels or bytes than the config allows"),
     "E_UNSAFE_PATH": Code("the header points at a file outside its own folder"),
-    "E_NO_GEOMETRY": Code("spacing or direction is missing or impossible"),
+    "E_NO_GEOMETRY": Code(
+        "spacing or direction is missing or impossible",
+        allowed="NIfTI, or a single slice: 1 mm stands in for a spacing, LPS for axes; all else fails",
+    ),
     "E_SHEAR": Code(
         "the axes are not orthogonal, so no spacing and direction describe them",
-        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+        allowed="the axes within a slice are kept, and their normal is the third",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all; "
+        "without two orthogonal axes the case fails",
     ),
     "E_SHAPE_MISMATCH": Code(
         "image, channels and label do not lie on one grid",
@@ -79,7 +84,8 @@ CODES: dict[str, Code] = {
     "E_REFERENCE": Code("the case does not fit the grid of image.resample.reference"),
     "E_MIXED_SERIES": Code(
         "one series mixes orientations, matrix sizes or kinds of image",
-        fixed="the largest group of slices that are alike is kept",
+        fixed="the largest group of slices that are alike is kept; of alike volumes the first, or the "
+        "case fails where numbers do not tell them apart",
     ),
     "E_MIXED_RESCALE": Code(
         "slices of one series use different rescale slopes or intercepts",
@@ -89,7 +95,8 @@ CODES: dict[str, Code] = {
     "E_TILT": Code(
         "the gantry was tilted, so slices are shifted against each other",
         allowed="the shift is ignored",
-        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all; "
+        "slices on no line fail",
     ),
     "E_SLICE_GAP": Code(
         "slices are missing or unevenly spaced",
@@ -99,13 +106,17 @@ CODES: dict[str, Code] = {
     "E_SLICE_DUP": Code(
         "several slices lie at one position",
         allowed="the first by instance number is kept",
-        fixed="slices that are copies of one another are dropped",
+        fixed="slices that are copies of one another are dropped; others fail",
     ),
     "E_MOSAIC": Code("the image is a mosaic of tiles, not a slice"),
-    "E_PIXEL_TYPE": Code("voxels are colours or complex numbers, not one intensity"),
+    "E_PIXEL_TYPE": Code(
+        "voxels are colours or complex numbers, not one intensity, or use bits declared unused",
+        allowed="bits declared unused are left out; all else fails",
+    ),
     "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
     "W_SFORM_QFORM": Code(
-        "the two affines of the NIfTI header disagree", allowed="the sform is taken"
+        "the two affines of the NIfTI header disagree, or one cannot be read",
+        allowed="the sform is taken, or the one that can be read",
     ),
     "W_OBLIQUE": Code(
         "the axes do not follow the patient's; OME-Zarr scale and translation are approximate",
@@ -126,7 +137,9 @@ CODES: dict[str, Code] = {
     ),
     "W_LABEL_EMPTY": Code("the label holds background only", allowed="it is stored"),
     "W_LABEL_OVERLAP": Code("structures overlap", allowed="the later one in order keeps the voxel"),
-    "W_GEOMETRY_TOLERANCE": Code("grids differ by rounding", allowed="they are taken as equal"),
+    "W_GEOMETRY_TOLERANCE": Code(
+        "grids, axes or steps between slices differ by rounding", allowed="they are taken as equal"
+    ),
     "W_LABEL_LOST": Code(
         "some of a label map lies outside the grid that is stored", allowed="the rest is stored"
     ),

@@ -229,8 +229,8 @@ def tilted(grid: Geometry, slices: Sequence[Slice], reading: Reading) -> Geometr
             "E_TILT",
             f"slices lie up to {crooked:.2f} mm off a straight line, more than {allowed:g} mm, so their "
             "shifts are no tilt",
-            "Leave the series out, or raise input.slice_tolerance. Or set input.policy {E_TILT: warn}, "
-            "which ignores the shifts.",
+            "Leave the series out, or raise input.slice_tolerance. "
+            "input.policy {E_TILT: warn} ignores the shifts.",
         )
     affine = grid.affine.copy()
     affine[:3, 2] = step

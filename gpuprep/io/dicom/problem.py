@@ -43,13 +43,12 @@ def advice_on(problems: Iterable[Problem], policy_of: Callable[[str], Policy]) -
     """What can be done: first by hand, then the policies that are not set yet, all codes in one key.
 
     >>> advice_on([Problem("E_TILT", "a tilt")], lambda code: "fix")
-    'Set input.policy {E_TILT: warn}, which ignores the shift.'
+    'input.policy {E_TILT: warn} ignores the shift.'
     """
     told = list(problems)
     by_hand = [_BY_HAND[one.code] for one in told if one.code in _BY_HAND]
     ways = [way for policy in ("fix", "warn") if (way := _way(told, policy, policy_of))]
-    start = "Or set" if by_hand else "Set"
-    return " ".join([*by_hand, *([f"{start} {'; or '.join(ways)}."] if ways else [])])
+    return " ".join([*by_hand, *ways])
 
 
 def _way(problems: list[Problem], policy: Policy, policy_of: Callable[[str], Policy]) -> str:
@@ -63,4 +62,5 @@ def _way(problems: list[Problem], policy: Policy, policy_of: Callable[[str], Pol
     if not able:
         return ""
     keys = ", ".join(f"{code}: {policy}" for code in able)
-    return f"input.policy {{{keys}}}, which " + " and ".join(_WAYS[code, policy] for code in able)
+    told = " and ".join(_WAYS[code, policy] for code in able)
+    return f"input.policy {{{keys}}} {told}."

@@ -104,7 +104,8 @@ def _files(names: Sequence[str], reading: Reading) -> list[Path]:
         reading.report(
             "E_MIXED_SERIES",
             f"the folder holds {len(series)} series (of {counts} files)",
-            advice="Name the files of one series, or set the policy to fix to take the largest.",
+            advice="Name the files of one series.",
+            ways={"fix": "takes the largest"},
         )
     return [Path(file) for file in series[0].files]
 
@@ -122,7 +123,7 @@ def _grid(slices: Sequence[Slice], reading: Reading) -> Geometry:
         reading.report(
             "E_NO_GEOMETRY",
             "a single slice without thickness has no spacing along z",
-            advice="Set the policy of E_NO_GEOMETRY to warn to take 1 mm.",
+            ways={"warn": "takes 1 mm"},
         )
     down, right = first.pixel_spacing
     steps = (row * right, column * down, normal * (between or 1.0))
@@ -144,13 +145,14 @@ def _padding(
     if count:
         low, high = declared[0][0], max(high for _, high in declared)
         told = f"value {low:g}" if low == high else f"values {low:g} to {high:g}"
+        limit: dict[str, Any] = {} if low == high else {"limit": _whole(high)}
         reading.report(
             "W_PADDING",
             f"{count:,} of {voxels.size:,} voxels hold the padding {told}",
             advice="Clip it away before statistics, or measure inside a mask.",
             voxels=count,
             value=_whole(low),
-            **({} if low == high else {"limit": _whole(high)}),
+            **limit,
         )
     if len(declared) != 1 or not all(end.is_integer() for end in declared[0]):
         return None, None

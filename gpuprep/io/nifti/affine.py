@@ -58,8 +58,8 @@ def _pixdim(header: NiftiHeader, reading: Reading) -> Spacing:
         reading.report(
             "E_NO_GEOMETRY",
             f"the header's spacing is {text} (x×y×z), which cannot be",
-            advice="Repair pixdim, or set the policy of E_NO_GEOMETRY to warn to trust the affine, "
-            "or 1 mm without one.",
+            advice="Repair pixdim.",
+            ways={"warn": "trusts the sform, or takes 1 mm without one"},
         )
     return np.where(good, spacing, 1.0)
 
@@ -115,9 +115,8 @@ def _spacing_only(header: NiftiHeader, spacing: Spacing, faults: str, reading: R
     reading.report(
         "E_NO_GEOMETRY" if lost else "W_NO_AFFINE",
         f"{faults or what + ' no affine'}; only the spacing {text} mm (x×y×z) is known",
-        advice="Repair the header, or set the policy of E_NO_GEOMETRY to warn to take the axes as LPS."
-        if lost
-        else "The orientation is a guess (LPS). The policy error of W_NO_AFFINE refuses it.",
+        advice="Repair the header" + (": the orientation is a guess (LPS)." if not lost else "."),
+        ways={"error": "refuses such files", "warn": "takes the axes as LPS"},
     )
     return _RAS_TO_LPS @ np.diag([*spacing, 1.0])
 
