@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from gpuprep.values import errors
-from gpuprep.values.findings import CODES, FailureCode, Finding, Findings, default_policy
+from gpuprep.values.failure import FailureCode
+from gpuprep.values.findings import CODES, Finding, Findings, default_policy
 
 
 def tree(cls):
