@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuprep.io.dicom.audit import audit
+from gpuprep.io.dicom.header import why_no_image
 from gpuprep.io.dicom.length import check_length
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
@@ -93,7 +94,8 @@ def _files(names: Sequence[str], reading: Reading) -> list[Path]:
     if lost := lost_slices(series, others):
         raise InputError(
             "E_UNREADABLE",
-            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM",
+            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM; "
+            f"the first: {why_no_image(Path(lost[0]))}",
             path=lost[0],
             advice="Copy the series again, or take the files away if they are no part of it.",
         )
