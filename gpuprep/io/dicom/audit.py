@@ -82,12 +82,12 @@ def _check_kind(slices: Sequence[Slice]) -> None:
                 path=one.path,
                 advice="Convert the series with dcm2niix, which takes mosaics apart.",
             )
-        if reason := _no_intensity(one):
+        if reason := no_intensity(one):
             advice = "Leave the series out, or convert it."
             raise InputError("E_PIXEL_TYPE", reason, path=one.path, advice=advice)
 
 
-def _no_intensity(one: Slice) -> str:
+def no_intensity(one: Slice) -> str:
     """Why pixels cannot be read as one number each by the rescale line; empty if they can."""
     if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         meaning = one.photometric or "unknown meaning"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.io.dicom.audit import audit
+from gpuprep.io.dicom.audit import audit, no_intensity
 from gpuprep.io.dicom.header import why_no_image
 from gpuprep.io.dicom.length import check_length
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
@@ -70,7 +70,7 @@ def _checked(
     shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
     check_limits(reading.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
     for one in found:
-        if one.frame == 0:
+        if one.frame == 0 and not no_intensity(one):  # colours are counted in other ways
             check_length(one)
     slices = audit(found, reading)
     geometry = _grid(slices, reading)
