@@ -9,7 +9,6 @@ from pathlib import Path
 from gpuprep.cohort.layouts.naming import case_id, path_id, split_path
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, Source
-from gpuprep.values.errors import InputError
 
 
 def find(tree: Tree) -> Outcome | None:
@@ -43,7 +42,8 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
 
     Reads the header of every file that is no volume file.
     """
-    from gpuprep.io.dicom.series import series_in  # loads pydicom
+    from gpuprep.io.dicom.header import why_no_image  # loads pydicom
+    from gpuprep.io.dicom.series import series_in
 
     volumes = set(tree.volumes)
     candidates = [file for file in tree.files if file not in volumes]
@@ -59,19 +59,7 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
         cases.append(Case("", (Source(series.folder, series.files),), (), attributes))
         used.update(series.files)
     rest = [file for file in candidates if tree.path(file) not in used]
-    return cases, [(file, _why_no_image(tree.path(file))) for file in rest]
-
-
-def _why_no_image(path: str) -> str:
-    from gpuprep.io.dicom.header import read_membership
-
-    try:
-        read_membership(Path(path))
-    except InputError as error:
-        return error.message
-    except OSError as error:
-        return f"the file cannot be read: {error.strerror}"
-    return "DICOM image that is in no series"
+    return cases, [(file, why_no_image(Path(tree.path(file)))) for file in rest]
 
 
 def _folder_id(tree: Tree, path: str) -> str:

@@ -11,6 +11,7 @@ from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
 from gpuprep.io.nifti.header import NiftiHeader, read_header
+from gpuprep.io.placeholders import is_annex_link
 from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
 from gpuprep.io.voxels import report_not_finite
@@ -89,7 +90,8 @@ def _existing(partner: Path, stem: str, suffix: str) -> Path:
     """The other file of a pair, compressed or not."""
     plain = suffix.removesuffix(".gz")
     for candidate in (suffix, plain, f"{plain}.gz", plain.upper()):
-        if (path := partner.with_name(stem + candidate)).is_file():
+        path = partner.with_name(stem + candidate)
+        if path.is_file() or is_annex_link(path):
             return path
     raise InputError(
         "E_UNREADABLE",
