@@ -35,9 +35,10 @@ def unshear(
 ) -> Array:
     """An image on the straight grid of its stack, in its own dtype and within its own range.
 
-    Integers are rounded half to even. NaN and infinite voxels become the finite extremes first (NaN the
-    smallest). Outside the source lies the smallest voxel of the image: air in CT, 0 in most MR. Without
-    any finite voxel the result is NaN throughout.
+    Integers are rounded half to even. A voxel whose nearest one is NaN or infinite is NaN; the finite
+    extremes stand in for those (the smallest for NaN) while the others are interpolated. Outside the
+    source lies the smallest voxel of the image: air in CT, 0 in most MR. Without any finite voxel the
+    result is NaN throughout.
     """
     finite, low, high = _finite(array)
     out = np.full(stack.geometry.shape, low, array.dtype)
@@ -51,7 +52,10 @@ def unshear(
         how = Resampling(mapping, kinds, boundary, clip_to=ends, value_range=ends)
         return resample(part, how, dtype=array.dtype)
 
-    return _straighten(finite, stack, out, shift, threads)
+    straight = _straighten(finite, stack, out, shift, threads)
+    if finite is not array:
+        straight[unshear_labels((~np.isfinite(array)).view(np.uint8), stack) != 0] = np.nan
+    return straight
 
 
 def unshear_labels(

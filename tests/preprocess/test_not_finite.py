@@ -1,46 +1,40 @@
 """NaN and ±Inf are outside of foreground, boxes and statistics, on both engines."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.in_memory import Files, computed, config_of, put_together
 
-from gpuprep.config.file import parse_config
 from gpuprep.ops.operations import HostOperations
-from gpuprep.preprocess.assemble import Assembled
-from gpuprep.preprocess.compute import compute
 from gpuprep.preprocess.measure import Measured, measure
 from gpuprep.preprocess.task import CaseTask, Stopwatch
-from gpuprep.values.case import Case, Source
+from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
-from gpuprep.values.geometry import Geometry, Reorientation
+from gpuprep.values.geometry import Geometry
 
-TASK = CaseTask(Case("a", (Source("a.nii"),)), "out", "")
-KEPT = Reorientation((0, 1, 2), (False, False, False))
 MASKED = {"outside": "zero", "fill_holes": False}
 
 
-def case_of(channels: list[np.ndarray], labels: dict[str, np.ndarray] | None = None) -> Assembled:
-    grid = Geometry(channels[0].shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-    names = tuple(f"channel_{k}" for k in range(len(channels)))
-    grids = grid, grid, (), grid, KEPT
-    return Assembled(tuple(channels), names, labels or {}, {}, *grids, (), (), 0)
+def case_of(files: Files, channels: tuple[np.ndarray, ...], label: np.ndarray | None) -> Case:
+    sources = tuple(files.add(f"{k}.nii", channel) for k, channel in enumerate(channels))
+    labels = () if label is None else (LabelSource((files.add("label", label),)),)
+    return Case("a", sources, labels)
 
 
 def measured(image: dict, *channels: np.ndarray, label: np.ndarray | None = None) -> Measured:
-    labels = {} if label is None else {"segmentation": label}
-    config, operations = parse_config({"image": image}), HostOperations()
-    assembled = case_of(list(channels), labels)
-    return measure(TASK, assembled, config, operations, Findings(), Stopwatch())
+    files, config = Files(), config_of({"image": image})
+    case = case_of(files, channels, label)
+    assembled, _ = put_together(files, case, config)
+    task = CaseTask(case, "", "")
+    return measure(task, assembled, config, HostOperations(), Findings(), Stopwatch())
 
 
 def stored(image: dict, *channels: np.ndarray) -> np.ndarray:
-    config = parse_config({"image": image, "store": {"dtype": "float32"}})
-    assembled = case_of(list(channels))
-    done = compute(TASK, assembled, config, HostOperations(), Findings(), (), Stopwatch())
+    files = Files()
+    done, _ = computed(files, case_of(files, channels, None), config_of({"image": image}))
     return np.asarray(done.image)
 
 
@@ -117,13 +111,40 @@ def test_channels_are_measured_by_their_finite_voxels(count, shape, seed, by_lab
         np.testing.assert_array_equal(result, np.where(known & by_value, volume, 0))
 
 
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_a_channel_that_is_brought_over_keeps_its_background(interpolation: str) -> None:
+    """NaN becomes NaN where the nearest voxel is, in SimpleITK's eyes, and nothing else does."""
+    files, turned = Files(), Geometry((20, 20, 20), (1.1, 0.9, 1.0), (0.3, -0.4, 0.2))
+    nan, _ = twins()
+    nan[7, 7, 7] = np.inf
+    files.add(
+        "0", np.ones((20, 20, 20), np.int16), grid=Geometry((20, 20, 20), origin=(0.1, 0.0, 0.0))
+    )
+    files.add("1", nan, grid=turned)
+    rules = {"image": {"resample": {"interpolation": interpolation}}}
+    rules["input"] = {"policy": {"E_SHAPE_MISMATCH": "fix"}}
+    case = Case("a", (Source("0"), Source("1")))
+    _, channel = put_together(files, case, config_of(rules))[0].channels
+    marks = sitk.GetImageFromArray(np.isfinite(nan).astype(np.uint8) + 1)
+    marks.SetSpacing(turned.spacing)
+    marks.SetOrigin(turned.origin)
+    grid = sitk.Image([20, 20, 20], sitk.sitkUInt8)
+    grid.SetOrigin((0.1, 0, 0))
+    seen = sitk.GetArrayFromImage(
+        sitk.Resample(marks, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    )
+    np.testing.assert_array_equal(np.isnan(channel), seen == 1)
+    finite = nan[np.isfinite(nan)]
+    assert finite.min() <= np.nanmin(channel) <= np.nanmax(channel) <= finite.max()
+
+
 def test_a_channel_without_a_finite_voxel_is_refused() -> None:
     volume = np.full((3, 4, 5), np.nan, "f4")
-    with pytest.raises(InputError, match="channel channel_0 has no finite voxel"):
+    with pytest.raises(InputError, match=r"channel .* has no finite voxel"):
         measured({"crop": {"to": "nonzero"}}, volume)
 
 
-def test_nothing_of_it_is_written_into_the_source(tmp_path: Path) -> None:
+def test_nothing_of_it_is_written_into_the_source() -> None:
     volume, _ = twins()
     before = volume.copy()
     stored({"foreground": MASKED}, volume)
