@@ -20,7 +20,7 @@ from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
 from gpuprep.values.geometry import check_orientation
 
-PIPELINE = 2
+PIPELINE = 3
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
 
 

@@ -36,9 +36,10 @@ def unshear(
 ) -> Array:
     """An image on the straight grid of its stack, in its own dtype and within its own range.
 
-    Integers are rounded half to even. NaN and infinite voxels become the finite extremes first (NaN the
-    smallest). Outside the source lies the smallest voxel of the image: air in CT, 0 in most MR. Without
-    any finite voxel the result is NaN throughout.
+    Integers are rounded half to even. A voxel whose nearest one is NaN or infinite is NaN; the finite
+    extremes stand in for those (the smallest for NaN) while the others are interpolated. Outside the
+    source lies the smallest voxel of the image: air in CT, 0 in most MR. Without any finite voxel the
+    result is NaN throughout.
     """
     finite, low, high = _finite(array)
     out = np.full(stack.geometry.shape, low, array.dtype)
@@ -65,6 +66,8 @@ def unshear(
 
     with open_threads(threads) as pool:
         pool.map(write, range(len(stack.numbers)))
+    if finite is not array:
+        out[unshear_labels((~np.isfinite(array)).view(np.uint8), stack) != 0] = np.nan
     return out
 
 

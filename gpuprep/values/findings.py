@@ -169,7 +169,8 @@ CODES: dict[str, Code] = {
         "the label was brought to the image's grid by its geometry", allowed="it is stored"
     ),
     "W_NAN": Code(
-        "voxels are NaN or infinite", allowed="the finite extremes of the image replace them"
+        "voxels are NaN or infinite",
+        allowed="they count nowhere; the image's finite extremes are stored for them, or 0",
     ),
     "W_EMPTY_FOREGROUND": Code(
         "there is nothing to crop to or to measure", allowed="the whole image is used"
