@@ -21,7 +21,7 @@ from typing import Any
 from gpuprep.cohort.layouts.dataset_json import read_json
 from gpuprep.cohort.layouts.dicom import read_series
 from gpuprep.cohort.layouts.folders import structure_label
-from gpuprep.cohort.layouts.naming import case_id, stem_of
+from gpuprep.cohort.layouts.naming import case_id, check_read_as_utf8, stem_of
 from gpuprep.cohort.layouts.tables import read_rows, read_text
 from gpuprep.cohort.layouts.tree import list_tree
 from gpuprep.values.case import Case, LabelSource, Source
@@ -216,6 +216,7 @@ class _Paths:
 
     def _existing(self, cell: str, column: str) -> str:
         path = os.path.normpath(self._base / cell)
+        check_read_as_utf8(path)
         folder, name = os.path.split(path)
         if name not in self._entries(folder):
             raise UsageError(f"{column} {path} does not exist")
