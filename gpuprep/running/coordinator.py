@@ -106,6 +106,8 @@ def run(
         failpoint("after_claim", str(root))
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         held.keep()
+        if force.note:
+            tell(Notice(force.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
         base = force.task(cases[0], root, parsed.digest, sources=found.root, url=held.url)
