@@ -45,7 +45,14 @@ def _open_raw(path: Path) -> _RawFile:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError("E_UNREADABLE", "this is not a regular file", path=str(path))
         return _RawFile(path)
-    except (FileNotFoundError, PermissionError, NotADirectoryError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            "E_MISSING",
+            "the input names this file, but there is none",
+            path=str(path),
+            advice="Bring it back, or take its case out of the input.",
+        ) from error
+    except (PermissionError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             "E_UNREADABLE",

@@ -92,6 +92,7 @@ class Workforce:
         from gpuprep.executors.dask import DaskExecutor
 
         sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
+        sampled = (path for path in sampled if Path(path).exists())  # or no worker could see it
         terms = Terms(url or str(output), tuple(sampled), self.backend.name, self.memory)
         local = self.cluster.kind == "local"
         cluster = self._dask_cluster(output / _SCRATCH)

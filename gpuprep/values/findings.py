@@ -39,6 +39,7 @@ class Code:
 
 
 CODES: dict[str, Code] = {
+    "E_MISSING": Code("a file that the manifest or dataset.json names does not exist"),
     "E_TRUNCATED": Code("the file holds fewer bytes than its header declares"),
     "E_UNREADABLE": Code("no reader understands the file, or its bytes are damaged"),
     "E_CRASH_RISK": Code("the file is of a kind known to crash readers"),
