@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.intensity import IntensityStep
+from gpuprep.config.label import Label
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, Policy
@@ -60,15 +61,6 @@ class Image(Strict):
         return "keep" if code.lower() == "keep" else check_orientation(code)
 
 
-class Label(Strict):
-    """What happens to label maps; ``linear`` interpolates each label's indicator and takes the largest."""
-
-    interpolation: Literal["nearest", "linear"] = "linear"
-    required: bool = False
-    only: bool = False
-    """Store label maps and no images; a case without a label has its image file taken as the label."""
-
-
 class Store(Strict):
     """How arrays are stored."""
 
@@ -98,6 +90,8 @@ class Input(Strict):
     layout: Literal[
         "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain"
     ] = "auto"
+    channels: tuple[str, ...] = ()
+    """Names of the channels, in the order of the files, where the input gives none."""
     follow_symlinks: bool = False
     """Follow links to folders, and to files outside the input folder."""
     roots: tuple[str, ...] = ()
@@ -120,7 +114,7 @@ class Input(Strict):
             if not CODES[code].takes(asked):
                 able = [each for each in get_args(Policy) if CODES[code].takes(each)]
                 raise ValueError(
-                    f"{code} cannot be {asked!r}: {CODES[code].meaning}; choose {' or '.join(able)}"
+                    f"{asked!r} does nothing for {code} ({CODES[code].meaning}); choose {' or '.join(able)}"
                 )
         return policy
 
@@ -185,8 +179,10 @@ class Config(Strict):
         """
         parts = self.resolved()
         del parts["cuda"], parts["run"], parts["cluster"]
-        for name in ("layout", "follow_symlinks", "roots", "limits"):
+        for name in ("layout", "channels", "follow_symlinks", "roots", "limits"):
             del parts["input"][name]
+        for name in ("names", "regions", "ignore"):  # the agreement of the cohort has them
+            parts["label"].pop(name, None)
         del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:
             del parts["store"]["pyramid"]  # cases made before there were any stay as they are

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from gpuprep.io.integrity import file_identity
 from gpuprep.values.errors import InputError, MemoryShortage
+from gpuprep.values.geometry import Geometry
+from gpuprep.values.volume import Volume
+
+_INTERPOLATORS = {
+    "nearest": sitk.sitkNearestNeighbor,
+    "linear": sitk.sitkLinear,
+    "cubic": sitk.sitkBSpline,
+}
 
 
 def itk_image(path: Path, image_io: str) -> sitk.Image:
@@ -50,3 +61,41 @@ def _reason(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = re.sub(r"^.*ITK ERROR:\s*", "", lines[-1] if lines else "no reason given")
     return re.sub(r"\w+\(0x[0-9a-f]+\):\s*", "", last)[:300]
+
+
+def resample_onto(
+    volume: Volume, geometry: Geometry, interpolation: str
+) -> tuple[NDArray[Any], int]:
+    """A volume on another grid, in its own dtype and range, and how many voxels lie outside its extent.
+
+    These hold its smallest finite voxel, which replaces voxels that are not finite as well. Whole numbers
+    are rounded half to even.
+    """
+    array = volume.array
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    low, high = (finite.min(), finite.max()) if finite.size else (array.dtype.type(0),) * 2
+    clean = (
+        np.nan_to_num(array, nan=low, posinf=high, neginf=low) if array.dtype.kind == "f" else array
+    )
+    image = _image(np.ascontiguousarray(clean, np.float32), volume.geometry)
+    ones = _image(np.ones(array.shape, np.uint8), volume.geometry)
+    grid = _image(np.zeros((1, 1, 1), np.uint8), geometry)
+    size = list(geometry.size)
+    frame = (grid.GetOrigin(), grid.GetSpacing(), grid.GetDirection())
+    plain = sitk.Transform(3, sitk.sitkIdentity)
+    kind = _INTERPOLATORS[interpolation]
+    moved = sitk.Resample(image, size, plain, kind, *frame, float(low), sitk.sitkFloat32)
+    inside = sitk.Resample(ones, size, plain, sitk.sitkNearestNeighbor, *frame, 0.0, sitk.sitkUInt8)
+    placed = np.clip(sitk.GetArrayViewFromImage(moved), low, high)
+    if array.dtype.kind in "iu":
+        placed = np.rint(placed)
+    outside = int((sitk.GetArrayViewFromImage(inside) == 0).sum())
+    return placed.astype(array.dtype), outside
+
+
+def _image(array: NDArray[Any], geometry: Geometry) -> sitk.Image:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(geometry.spacing)
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(geometry.direction)
+    return image

@@ -88,12 +88,13 @@ class StoredVoxels:
 def settled(stored: Voxels, reading: Reading) -> Voxels:
     """A copy in one of the ``KEPT`` dtypes: 64-bit integers become 32-bit where they fit.
 
-    Everything else becomes float32; W_PRECISION tells when whole numbers above 2²⁴ are rounded by it.
+    So do float64 whole numbers beyond 2²⁴. Everything else becomes float32; W_PRECISION tells when whole
+    numbers above 2²⁴ are rounded by it.
     """
     dtype = stored.dtype
     if dtype not in KEPT:
         dtype = np.dtype("f4")
-        if stored.dtype.kind in "iu" and stored.size:
+        if (stored.dtype.kind in "iu" and stored.size) or _are_large_wholes(stored):
             dtype = fitting(int(stored.min()), int(stored.max()), "i4", "u4")
         if dtype.kind == "f" and (top := _magnitude(stored)) > _EXACT_IN_FLOAT32:
             told = f"{stored.dtype} voxels up to {top:.6g} become float32"
@@ -150,6 +151,13 @@ def fitting(low: int, high: int, *codes: str) -> np.dtype[Any]:
         if np.iinfo(code).min <= low and high <= np.iinfo(code).max:
             return np.dtype(code)
     return np.dtype("f4")
+
+
+def _are_large_wholes(stored: Voxels) -> bool:
+    """Whether all are whole numbers, some of them beyond what float32 tells apart."""
+    if not stored.size or _magnitude(stored) <= _EXACT_IN_FLOAT32:
+        return False
+    return all(bool((np.isfinite(plane) & (plane == np.rint(plane))).all()) for plane in stored)
 
 
 def _magnitude(stored: Voxels) -> float:

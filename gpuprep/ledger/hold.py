@@ -18,6 +18,7 @@ from gpuprep.host.scratch import scratch_folder, temporary_files
 from gpuprep.ledger.output import FINGERPRINT_FILE, unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
+    AGREEMENT_FILE,
     ATTEMPTS_FILE,
     CASES_FOLDER,
     CONFIG_FILE,
@@ -36,6 +37,7 @@ from gpuprep.values.errors import RunStopped, UsageError
 
 _DOCUMENTS = (
     CONFIG_FILE,
+    AGREEMENT_FILE,
     FINGERPRINT_FILE,
     MANIFEST_FILE,
     FAILURES_FILE,

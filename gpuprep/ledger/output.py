@@ -15,11 +15,19 @@ from gpuprep.config.model import Config
 from gpuprep.host.atomic import replaced
 from gpuprep.ops.statistics import Histogram
 from gpuprep.store.files import CHECK_DISK, storage_faults
-from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, REPORT_FILE, case_path
+from gpuprep.store.layout import (
+    AGREEMENT_FILE,
+    CASES_FOLDER,
+    CONFIG_FILE,
+    GROUP_FILE,
+    REPORT_FILE,
+    case_path,
+)
 from gpuprep.store.metadata import group_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import read_record
+from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import Case
 from gpuprep.values.errors import (
     TRANSIENT,
@@ -171,6 +179,11 @@ def cohort_key(cases: Sequence[Case], digest: str) -> str:
             stamp = (found.st_size, found.st_mtime_ns) if found else None
             hashed.update(f"{case.id}\0{path}\0{stamp}\n".encode())
     return hashed.hexdigest()
+
+
+def save_agreement(root: Path, agreement: Agreement) -> None:
+    """Keep what the cases of an output agree on."""
+    _write_json(root / AGREEMENT_FILE, agreement.to_json())
 
 
 def _unchanged(entry: Mapping[str, Any]) -> bool:

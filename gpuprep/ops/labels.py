@@ -1,4 +1,4 @@
-"""Resampling and merging of label maps: integers that name structures and are never mixed.
+"""Resampling of label maps: integers that name structures and are never mixed.
 
 ``linear`` means one indicator volume per label, resampled linearly, the largest winning. No indicator
 is ever made: where the eight voxels around a point agree, that label wins whatever the weights; only
@@ -11,20 +11,18 @@ among the tied, else the lowest. Sums within 1e-9 are tied, which exact halves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import Axes, AxisWeights, axis_weights, snapped
+from gpuprep.ops.axis import Axes, AxisWeights
 from gpuprep.ops.crop import tight_box
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling
-from gpuprep.values.grids import GridMapping
 
 Array = NDArray[Any]
 
@@ -200,52 +198,3 @@ def _winners_of_several(voters: Array, weights: NDArray[np.float64], nearest: Ar
     lowest = np.where(tied, voters, voters.dtype.type(np.iinfo(voters.dtype).max)).min(0)
     among = (tied & (voters == nearest)).any(0)
     return np.where(among, nearest, lowest)
-
-
-def place_labels(array: Array, mapping: GridMapping) -> Array:
-    """Labels looked up on another grid, nearest voxel, 0 beyond the map's own extent.
-
-    The extent of ``n`` voxels is ``[-½, n - ½)``.
-    """
-    out = np.zeros(mapping.shape, array.dtype)
-    inside, picks = [], []
-    rows = zip(array.shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
-    for n, m, step, start in rows:
-        coordinates = snapped(m, step, start)
-        inside.append(np.flatnonzero((coordinates >= -0.5) & (coordinates < n - 0.5)))
-        table = axis_weights(n, m, step, start, "nearest").indices
-        assert table is not None
-        picks.append(table[inside[-1]])
-    out[np.ix_(*inside)] = array[np.ix_(*picks)]
-    return out
-
-
-def merge_structures(masks: Iterable[Array]) -> tuple[Array, int]:
-    """One label map from binary masks of one shape: the k-th mask (from 1) paints label k, later wins.
-
-    Returns:
-        The map (uint8, or uint16 from the 256th mask on) and how many voxels lie in more than one mask.
-
-    Raises:
-        ValueError: no masks, unequal shapes, or more than 65,535 masks.
-    """
-    merged: Array | None = None
-    shared: Array | None = None
-    for label, mask in enumerate(masks, start=1):
-        if merged is None or shared is None:
-            merged = np.zeros(mask.shape, np.uint8)
-            shared = np.zeros(mask.shape, np.bool_)
-        if mask.shape != merged.shape:
-            raise ValueError(f"mask {label} has shape {mask.shape}, the first has {merged.shape}")
-        if label > 65535:
-            raise ValueError("more than 65,535 structures do not fit one label map")
-        if label == 256:
-            merged = merged.astype(np.uint16)
-        box = tight_box(mask, lambda part: part != 0)
-        if box is not None:
-            inside = mask[box] != 0
-            shared[box] |= inside & (merged[box] != 0)
-            merged[box][inside] = label
-    if merged is None or shared is None:
-        raise ValueError("no masks to merge")
-    return merged, int(np.count_nonzero(shared))

@@ -5,6 +5,7 @@ Every number that depends on voxels is decided before anything is applied, and r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
+from gpuprep.ops.label_maps import labelled
 from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
@@ -25,7 +27,7 @@ from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
-from gpuprep.values.grids import GridMapping
+from gpuprep.values.grids import GridMapping, reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,33 @@ def compute(
             for label in labels.values():
                 fill_beyond(label, measured.geometry.shape, mapping, 0)
         counts = {name: voxel_counts(label) for name, label in labels.items()}
+        report_losses(measured, mapping, counts, findings)
     words = describe(task, measured, mapping, separate, intensities, findings)
     return Computed(image, labels, mapping.on(measured.geometry), words | {"labels": counts})
+
+
+def report_losses(
+    measured: Measured,
+    mapping: GridMapping,
+    stored: Mapping[str, Mapping[str, int]],
+    findings: Findings,
+) -> None:
+    """Say which labelled voxels the crop and the output grid leave outside, and which classes are gone.
+
+    Raises:
+        InputError: E_LABEL_LOST.
+    """
+    assembled = measured.assembled
+    losses = assembled.losses.copy()
+    for name, label in assembled.labels.items():
+        kept = label[measured.box]
+        if kept.shape != label.shape:
+            losses.report(name, labelled(label), labelled(kept), "the crop", findings)
+        if measured.config.image.resample.reference is not None:
+            inside = labelled(kept, reach(mapping, kept.shape))
+            losses.report(name, labelled(kept), inside, "the reference", findings)
+        found = {int(value): count for value, count in stored[name].items()}
+        losses.vanished(name, assembled.label_counts[name], found, findings)
 
 
 def decide(

@@ -18,12 +18,13 @@ from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations, device_bytes
 from gpuprep.ops.operations import HostOperations
 from gpuprep.ops.statistics import Histogram
-from gpuprep.preprocess.assemble import Assembled, Reader, assemble
+from gpuprep.preprocess.assemble import Assembled, assemble
 from gpuprep.preprocess.compute import Computed, compute
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.pyramid import coarser_levels
+from gpuprep.preprocess.reading import Reader
 from gpuprep.preprocess.record import versions
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.case import write_case
@@ -58,7 +59,9 @@ def run_case(
     findings = Findings(config.input.policy)
     failpoint("before_read", task.case.id)
     with watch("read"):
-        assembled = assemble(task.case, config, reader, findings, threads=task.threads)
+        assembled = assemble(
+            task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
+        )
     target = map_grid(assembled.geometry, config.image.resample).shape
     host = HostOperations(task.threads, make_room(task, assembled, target, config))
     engine: dict[str, Any] = {"backend": "numpy"}
@@ -83,7 +86,9 @@ def run_case(
 def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histogram, ...]:
     """The foreground histogram of every channel: one case's share of the cohort's statistics."""
     findings = Findings(config.input.policy)
-    assembled = assemble(task.case, config, reader, findings, threads=task.threads)
+    assembled = assemble(
+        task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
+    )
     host = HostOperations(task.threads)
     measured = measure(task, assembled, config, host, findings, Stopwatch())
     values = [measured.foreground_of(n, findings) for n in range(len(measured.channels))]

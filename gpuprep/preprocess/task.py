@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import Case
 from gpuprep.values.events import StageSpan
 
@@ -29,17 +30,20 @@ class CaseTask:
     shares: int = 1
     """How many cases divide the memory of their host, ``memory`` for each; a large one takes several."""
     replace: bool = False
+    agreement: Agreement = field(default_factory=Agreement)
+    """What the case must have in common with the others of its cohort."""
     root: str = ""
     """The folder that its files must lie in, links followed; empty for anywhere."""
     url: str = ""
     """Where the case is published, if not in ``output``, which then only the run's own host need have."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "agreement": self.agreement.to_json()}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> CaseTask:
-        return cls(**{**fields, "case": Case.from_json(fields["case"])})
+        case, agreement = Case.from_json(fields["case"]), Agreement.from_json(fields["agreement"])
+        return cls(**{**fields, "case": case, "agreement": agreement})
 
 
 class Stopwatch:

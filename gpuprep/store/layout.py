@@ -5,6 +5,7 @@
       gpuprep.json              the config as resolved, its digest, versions
       cases/<case id>.zarr/     OME-Zarr 0.5 group: zarr.json, 0/, labels/<name>/0/, record.json last;
                                 1/ and 2/ beside every 0/ are coarser levels, where asked for
+      agreement.json            the names of channels and label classes, for all cases
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
       report.json               how the last run ended, and where its time went
@@ -32,6 +33,7 @@ import numpy as np
 from gpuprep.values.errors import StoreError, UsageError
 
 CONFIG_FILE = "gpuprep.json"
+AGREEMENT_FILE = "agreement.json"
 MANIFEST_FILE = "manifest.jsonl"
 FAILURES_FILE = "failures.jsonl"
 ATTEMPTS_FILE = "attempts.jsonl"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from gpuprep.store.agreement import agreement_of, read_agreement
 from gpuprep.store.array import StoredArray
 from gpuprep.store.layout import (
     CASE_SUFFIX,
@@ -26,6 +28,7 @@ from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import case_ids, to_place
 from gpuprep.store.record import check_documents, read_record
+from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import natural_key
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding
@@ -182,6 +185,17 @@ class Cohort(Mapping[str, StoredCase]):
                 with suppress(RuntimeError):  # another thread is at it
                     self._cases.pop(next(iter(self._cases)), None)
         return case
+
+    @cached_property
+    def agreement(self) -> Agreement:
+        """The names of channels and label classes, the same for all cases.
+
+        Raises:
+            CorruptStoreError: its file is damaged.
+            StoreError: an older version wrote the cohort, and its cases disagree.
+        """
+        told = ((case.id, case.channel_names, case.label_names) for case in self.values())
+        return read_agreement(self.path) or agreement_of(told)
 
     def __enter__(self) -> Cohort:
         return self

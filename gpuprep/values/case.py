@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gpuprep.values.agreement import Classes
+
 NaturalKey = tuple[tuple[str | int, ...], str]
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -40,23 +42,33 @@ class Source:
 class LabelSource:
     """One label map of a case, held in one file or in one binary file per structure.
 
-    With several ``sources`` the voxels of source ``i`` get value ``i + 1``; where structures overlap the
-    later one wins. ``names`` maps label values to structure names where the layout tells them.
+    With several ``sources``, or one that is named, source ``i`` is a structure: its voxels stand for value
+    ``i + 1`` of ``classes``, which are what the case's own input tells about the values.
     """
 
     sources: tuple[Source, ...]
     name: str = "segmentation"
-    names: dict[int, str] = field(default_factory=dict)
+    classes: Classes = field(default_factory=Classes)
+
+    @property
+    def structures(self) -> bool:
+        """Whether each source is one structure."""
+        return len(self.sources) > 1 or bool(self.sources[0].name)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One unit of work: the images of a subject (one per channel) and its label maps."""
+    """One unit of work: the images of a subject (one per channel) and its label maps.
+
+    ``channels`` names the volumes in the order of the files and within them, where the input tells it and
+    the images' own names do not.
+    """
 
     id: str
     images: tuple[Source, ...]
     labels: tuple[LabelSource, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -72,13 +84,12 @@ class Case:
     def from_json(cls, fields: Mapping[str, Any]) -> Case:
         labels = tuple(
             LabelSource(
-                _sources(label["sources"]),
-                label["name"],
-                {int(value): name for value, name in label["names"].items()},
+                _sources(label["sources"]), label["name"], Classes.from_json(label["classes"])
             )
             for label in fields["labels"]
         )
-        return cls(fields["id"], _sources(fields["images"]), labels, dict(fields["attributes"]))
+        attributes, channels = dict(fields["attributes"]), tuple(fields["channels"])
+        return cls(fields["id"], _sources(fields["images"]), labels, attributes, channels)
 
 
 def _sources(rows: Any) -> tuple[Source, ...]:

@@ -54,6 +54,15 @@ CODES: dict[str, Code] = {
         "image, channels and label do not lie on one grid",
         fixed="the label, by nearest voxel, or the channel is brought to the image's grid by its geometry",
     ),
+    "E_AFFINE_LOST": Code(
+        "a header has lost its geometry, and the array has the shape of the image's",
+        allowed="the header is believed, and E_SHAPE_MISMATCH decides",
+        fixed="the label or channel is taken by index, on the image's grid",
+    ),
+    "E_CHANNELS": Code(
+        "the channels of the case are not those of the cohort",
+        allowed="the case is stored with its own channels",
+    ),
     "E_LABEL_MISSING": Code(
         "a label was expected and is not there", allowed="the case is stored without a label"
     ),
@@ -61,6 +70,13 @@ CODES: dict[str, Code] = {
         "the label holds values that are not whole numbers in range",
         allowed="values are rounded",
         fixed="values are rounded",
+    ),
+    "E_LABEL_UNDECLARED": Code(
+        "the label holds values that nobody declared", allowed="they are stored as they are"
+    ),
+    "E_LABEL_LOST": Code(
+        "more of a label map than label.loss allows lies outside the grid that is stored",
+        allowed="the rest is stored",
     ),
     "E_REFERENCE": Code("the case does not fit the grid of image.resample.reference"),
     "E_MIXED_SERIES": Code(
@@ -113,6 +129,32 @@ CODES: dict[str, Code] = {
     "W_LABEL_EMPTY": Code("the label holds background only", allowed="it is stored"),
     "W_LABEL_OVERLAP": Code("structures overlap", allowed="the later one in order keeps the voxel"),
     "W_GEOMETRY_TOLERANCE": Code("grids differ by rounding", allowed="they are taken as equal"),
+    "W_LABEL_LOST": Code(
+        "some of a label map lies outside the grid that is stored", allowed="the rest is stored"
+    ),
+    "W_LABEL_VANISHED": Code(
+        "nothing is left of a class on the stored grid", allowed="the case is stored without it"
+    ),
+    "W_LABEL_MAPPED": Code(
+        "label.map replaced values of the file", allowed="the new values are stored"
+    ),
+    "W_LABEL_RENUMBERED": Code(
+        "the input numbers its classes otherwise than the cohort",
+        allowed="the values of the cohort are stored",
+    ),
+    "W_LABEL_UNNAMED": Code(
+        "nothing says what the values of a label map mean, and the cohort has names",
+        allowed="values are taken as the cohort's",
+    ),
+    "W_LABEL_ABSENT": Code(
+        "a case for training lacks a label map that the cohort has", allowed="it is stored without"
+    ),
+    "W_LABEL_PARTIAL": Code(
+        "a structure of the cohort has no file in this case", allowed="it counts as background"
+    ),
+    "W_CHANNEL_REGRID": Code(
+        "a channel was brought to the first one's grid by its geometry", allowed="it is stored"
+    ),
     "W_LABEL_REGRID": Code(
         "the label was brought to the image's grid by its geometry", allowed="it is stored"
     ),

@@ -13,16 +13,21 @@ target spacing, the centre of the field of view stays.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from gpuprep.values.errors import InputError
-from gpuprep.values.geometry import Geometry, Shape, Triple
+from gpuprep.values.geometry import Affine, Box, Geometry, Shape, Triple
 
 Convention = Literal["centered", "nnunet", "monai", "torchio", "itk"]
 
 _SAME = 1e-6  # relative difference below which two spacings are one (float32 headers carry 6e-8)
 _PARALLEL_MM = 0.01  # at the corners: what turning a grid onto parallel axes may move
+_TOLD = 1e-4  # relative: smaller differences of spacing are no news
+_TOLD_DEGREES = 0.005
 _FLOAT_SAFE = 1e-6  # voxels: keeps n·s/t that should be whole from falling off a floor or ceil
 
 
@@ -126,3 +131,45 @@ def _map_axis(
         m = 1 if n == 1 else max(1, math.floor(ratio + _FLOAT_SAFE))
         return m, scale, (n - 1) / 2 - (m - 1) / 2 * scale
     return max(1, math.ceil(ratio - _FLOAT_SAFE)), scale, 0.0
+
+
+def reach(mapping: GridMapping, shape: Shape) -> Box:
+    """The voxels of an input of that shape whose centres lie inside the output grid, its edges included."""
+    rows = zip(shape, mapping.shape, mapping.scale, mapping.offset, strict=True)
+    z, y, x = (
+        slice(
+            min(n, max(0, math.ceil(start - scale / 2 - _FLOAT_SAFE))),
+            min(n, max(0, math.floor(start + (m - 0.5) * scale + _FLOAT_SAFE) + 1)),
+        )
+        for n, m, scale, start in rows
+    )
+    return z, y, x
+
+
+def index_affine(own: Geometry, other: Geometry) -> Affine:
+    """The 4×4 from indices ``z, y, x, 1`` of one grid to those of another."""
+    corner = other.physical_to_index(own.index_to_physical((0.0, 0.0, 0.0)))
+    steps = other.physical_to_index(own.index_to_physical(np.eye(3))) - corner
+    affine = np.eye(4)
+    affine[:3, :3] = steps.T
+    affine[:3, 3] = corner
+    return affine
+
+
+def difference(own: Geometry, other: Geometry) -> str:
+    """How two grids in one orientation differ, for messages: size, spacing, degrees, mm at the worst."""
+    parts = []
+    if own.shape != other.shape:
+        parts.append(f"{_times(own.size)} voxels (x×y×z), not {_times(other.size)}")
+    if not np.allclose(own.spacing, other.spacing, rtol=_TOLD):
+        parts.append(f"spacing {_times(own.spacing)} mm, not {_times(other.spacing)}")
+    cosines = np.clip((own.matrix * other.matrix).sum(0), -1.0, 1.0)
+    degrees = np.degrees(np.arccos(cosines))
+    if degrees.max() > _TOLD_DEGREES:
+        parts.append(f"the {'xyz'[int(degrees.argmax())]} axis is turned by {degrees.max():.3g}°")
+    away = np.linalg.norm(own.corners() - other.corners(), axis=1).max()
+    return ", ".join([*parts, f"corners up to {away:.3g} mm apart"])
+
+
+def _times(values: Sequence[float]) -> str:
+    return "×".join(f"{value:.6g}" for value in values)

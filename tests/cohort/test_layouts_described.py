@@ -43,7 +43,7 @@ def test_msd(tmp_path: Path) -> None:
             "b_2": {},
             "b_10": {"segmentation": ["labelsTr/b_10.nii.gz"]},
         }
-        assert found.cases[1].labels[0].names == {0: "background", 1: "edema"}
+        assert found.cases[1].labels[0].classes.names == {1: "edema"}
         assert found.cases[1].attributes == {"split": "train", "channels": "FLAIR;T1w"}
         assert set(unmatched(found, tmp_path)) == {"imagesTr/extra.nii.gz"}
 
@@ -135,7 +135,7 @@ def test_nnunet(tmp_path: Path) -> None:
     assert found.layout == "nnunet"
     assert [case.id for case in found.cases] == ["a", "e"]
     assert names(found) == [["CT", "PET"]] * 2
-    assert found.cases[0].labels[0].names == {0: "background", 1: "whole", 2: "whole+core"}
+    assert found.cases[0].labels[0].classes.names == {1: "whole", 2: "whole+core"}
     assert [case.attributes["split"] for case in found.cases] == ["train", "test"]
     reasons = unmatched(found, tmp_path)
     assert "has no channel 0001" in reasons["imagesTr/b_0000.nii.gz"]
@@ -188,8 +188,8 @@ def test_table(tmp_path: Path) -> None:
         "ten": {"segmentation": ["l1.nii", "l2.nii"]},
         "two": {"segmentation": ["parts/x_9.nii", "parts/x_10.nii"], "vessels": ["l1.nii"]},
     }
-    assert found.cases[0].labels[0].names == {1: "l1", 2: "l2"}
-    assert found.cases[1].labels[1].names == {}
+    assert found.cases[0].labels[0].classes.names == {1: "l1", 2: "l2"}
+    assert found.cases[1].labels[1].classes.names == {}
 
 
 @pytest.mark.parametrize("name", ["c.json", "c.jsonl", "wrapped.json"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from support.trees import labels, names, plant, unmatched
 
+from gpuprep.cohort.agreement import agree
 from gpuprep.cohort.discover import discover
 from gpuprep.values.errors import UsageError
 
@@ -84,7 +85,7 @@ def test_totalsegmentator_merges_structures_in_natural_order(tmp_path: Path) -> 
     assert [case.id for case in found.cases] == ["s0002", "s0010"]
     (label,) = found.cases[0].labels
     assert [source.name for source in label.sources] == ["liver", "rib_9", "rib_10"]
-    assert label.names == {1: "liver", 2: "rib_9", 3: "rib_10"}
+    assert label.classes.names == {1: "liver", 2: "rib_9", 3: "rib_10"}
     assert [case.attributes for case in found.cases] == [
         {"age": "60", "split": "train"},
         {"split": "test"},
@@ -97,31 +98,35 @@ def test_structures_beside_a_lone_image_of_any_name(tmp_path: Path) -> None:
         plant(tmp_path / case, "scan_7.nii", "masks/left_lung.nii", "masks/heart.nii")
     found = discover(tmp_path)
     assert [case.id for case in found.cases] == ["p1", "p2"]
-    assert found.cases[0].labels[0].names == {1: "heart", 2: "left_lung"}
+    assert found.cases[0].labels[0].classes.names == {1: "heart", 2: "left_lung"}
 
 
 def test_a_totalsegmentator_case_alone(tmp_path: Path) -> None:
     plant(tmp_path / "s0000", "ct.nii.gz", "segmentations/liver.nii.gz")
     (case,) = discover(tmp_path / "s0000").cases
     assert case.id == "s0000"
-    assert case.labels[0].names == {1: "liver"}
+    assert case.labels[0].classes.names == {1: "liver"}
 
 
-def test_a_case_that_would_number_structures_differently_is_set_aside(tmp_path: Path) -> None:
+def test_a_case_that_lacks_a_structure_is_a_case_with_its_own_names(tmp_path: Path) -> None:
     for case in ("a", "b", "c"):
         plant(
             tmp_path / case, "ct.nii.gz", "segmentations/aorta.nii.gz", "segmentations/liver.nii.gz"
         )
     (tmp_path / "b/segmentations/aorta.nii.gz").unlink()
     found = discover(tmp_path)
-    assert [case.id for case in found.cases] == ["a", "c"]
-    assert "lacks aorta" in unmatched(found, tmp_path)["b/ct.nii.gz"]
+    assert [case.labels[0].classes.names for case in found.cases] == [
+        {1: "aorta", 2: "liver"},
+        {1: "liver"},
+        {1: "aorta", 2: "liver"},
+    ]
+    assert agree(found.cases).labels[SEGMENTATION].names == {1: "aorta", 2: "liver"}
 
 
 def test_one_label_map_in_a_folder_of_its_own(tmp_path: Path) -> None:
     plant(tmp_path, "p1/ct.nii", "p1/masks/ct.nii", "p2/ct.nii", "p2/masks/seg.nii")
     found = discover(tmp_path)
-    assert [case.labels[0].names for case in found.cases] == [{}, {}]
+    assert [case.labels[0].classes.names for case in found.cases] == [{}, {}]
 
 
 def test_competing_labels_beside_structures_are_not_guessed(tmp_path: Path) -> None:
@@ -152,14 +157,14 @@ def test_brats(tmp_path: Path, words: tuple[str, ...], nested: bool) -> None:
     assert found.unmatched == ()
 
 
-def test_a_case_without_a_channel_is_set_aside(tmp_path: Path) -> None:
+def test_a_case_without_a_channel_stays_a_case(tmp_path: Path) -> None:
     for case in ("A", "B", "C"):
         plant(tmp_path / case, *(f"{case}_{word}.nii.gz" for word in ("t1", "t2", "flair", "seg")))
     (tmp_path / "B/B_flair.nii.gz").unlink()
     found = discover(tmp_path)
-    assert [case.id for case in found.cases] == ["A", "C"]
-    assert "lacks flair" in unmatched(found, tmp_path)["B/B_t1.nii.gz"]
-    assert len(found.unmatched) == 3
+    assert [case.id for case in found.cases] == ["A", "B", "C"]
+    assert agree(found.cases).channels == ("t1", "t2", "flair")
+    assert not found.unmatched
 
 
 def test_images_that_are_no_channels_become_cases(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import scipy.ndimage as ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprep.ops.labels import merge_structures, place_labels, resample_labels
+from gpuprep.ops.label_maps import merge_structures, place_labels
+from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import Resampling
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping, map_shape
@@ -135,18 +136,24 @@ def test_merging_structures() -> None:
     first[1:3, 1:4] = 255
     second[2:, 2:, 2:] = 1
     third[2, 3, 3:] = 1
-    merged, overlap = merge_structures(iter([first, second, third]))
+    merged, lost = merge_structures([first, second, third], [1, 2, 3])
     expected = np.where(third > 0, 3, np.where(second > 0, 2, np.where(first > 0, 1, 0)))
     np.testing.assert_array_equal(merged, expected)
     assert merged.dtype == np.uint8
-    assert overlap == ((first > 0).astype(int) + (second > 0) + (third > 0) > 1).sum()
+    covered = [(first > 0) & (second > 0)], [(first > 0) & (second == 0), second > 0]
+    assert lost == {
+        1: covered[0][0].sum() + (covered[1][0] & (third > 0)).sum(),
+        2: (covered[1][1] & (third > 0)).sum(),
+    }
+    backwards, _ = merge_structures([third, second, first], [3, 2, 1])
+    np.testing.assert_array_equal(backwards, expected)
 
 
 def test_many_structures_need_16_bits() -> None:
     masks = np.eye(300, dtype=bool).reshape(300, 3, 10, 10)
-    merged, overlap = merge_structures(masks)
-    assert merged.dtype == np.uint16
-    assert overlap == 0
+    merged, lost = merge_structures(list(masks), range(1, 301))
+    assert merged.dtype == np.int16
+    assert not lost
     assert merged.ravel().tolist() == list(range(1, 301))
 
 
@@ -158,6 +165,6 @@ def test_refusals() -> None:
         with pytest.raises(ValueError, match="by nearest or linear"):
             resample_labels(np.zeros((9, 9, 9), np.uint8), wrong)
     with pytest.raises(ValueError, match="no masks"):
-        merge_structures([])
-    with pytest.raises(ValueError, match="mask 2 has shape"):
-        merge_structures([np.zeros((2, 2, 2)), np.zeros((2, 2, 3))])
+        merge_structures([], [])
+    with pytest.raises(ValueError, match="a mask has shape"):
+        merge_structures([np.zeros((2, 2, 2)), np.zeros((2, 2, 3))], [1, 2])

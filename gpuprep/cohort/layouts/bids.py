@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, set_aside_odd_cases
+from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Outcome, Tree
@@ -68,7 +68,6 @@ def find(tree: Tree) -> Outcome | None:
         attributes = _attributes(channels[0], people)
         outcome.cases.append(Case(case_id(key[0]), files, sources, attributes))
     _explain_others(outcome, named)
-    set_aside_odd_cases(tree, outcome)
     return outcome
 
 

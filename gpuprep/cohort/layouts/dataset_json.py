@@ -13,10 +13,12 @@ from typing import Any
 from gpuprep.cohort.layouts.naming import case_id, join, split_path
 from gpuprep.cohort.layouts.tables import read_text
 from gpuprep.cohort.layouts.tree import Tree
+from gpuprep.values.agreement import Classes
 from gpuprep.values.case import Case, LabelSource
 from gpuprep.values.errors import UsageError
 
 FILE_NAME = "dataset.json"
+IGNORE = "ignore"  # nnU-Net's name of the label of voxels that nobody annotated
 
 
 @dataclass(frozen=True)
@@ -39,31 +41,43 @@ class Description:
         return [str(names[key]) for key in sorted(names, key=_whole)]
 
     @cached_property
-    def label_names(self) -> dict[int, str]:
-        """Names of the label values: MSD's ``{"1": "liver"}``, or nnU-Net's ``{"liver": 1}``.
+    def classes(self) -> Classes:
+        """The label values: MSD's ``{"1": "liver"}``, or nnU-Net's ``{"liver": 1}`` with regions and ignore.
 
         A value that lies in several regions (``{"tumor": [2, 3]}``) gets their names joined by ``+``.
         """
         names: dict[int, list[str]] = {}
+        regions: dict[str, tuple[int, ...]] = {}
         labels = self.fields.get("labels", {})
         for key, content in labels.items() if isinstance(labels, dict) else ():
             if str(key).isdecimal() and isinstance(content, str):
                 names.setdefault(int(key), []).append(content)
                 continue
-            for value in content if isinstance(content, list) else [content]:
-                names.setdefault(_whole(value), []).append(str(key))
-        return {value: "+".join(names[value]) for value in sorted(names)}
+            values = tuple(map(_whole, content if isinstance(content, list) else [content]))
+            for value in values:
+                names.setdefault(value, []).append(str(key))
+            if any(values) and key != IGNORE:
+                regions[str(key)] = values
+        if not any(len(values) > 1 for values in regions.values()):
+            regions = {}
+        order = self.fields.get("regions_class_order") if regions else None
+        return Classes(
+            {value: "+".join(names[value]) for value in sorted(names) if value},
+            regions,
+            tuple(map(_whole, order)) if isinstance(order, list) else (),
+            next((value for value, held in names.items() if held == [IGNORE]), None),
+        )
 
     def case(
         self, tree: Tree, name: str, files: list[str], label: str | None, attributes: dict[str, str]
     ) -> Case:
         """A case of these files; channels and label values are called as it is described."""
         channels = self.channel_names
-        names = channels if len(channels) == len(files) else [""] * len(files)
-        images = tuple(map(tree.source, files, names))
-        meanings = dict(self.label_names)
-        labels = (LabelSource((tree.source(label),), names=meanings),) if label else ()
-        return Case(case_id(name), images, labels, attributes)
+        named = len(channels) == len(files)
+        images = tuple(map(tree.source, files, channels if named else [""] * len(files)))
+        labels = (LabelSource((tree.source(label),), classes=self.classes),) if label else ()
+        declared = () if named else tuple(channels)
+        return Case(case_id(name), images, labels, attributes, declared)
 
     def locate(self, tree: Tree, path: str) -> str:
         """A path as the description gives it, as a file of the tree; absolute where it lies outside."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group, set_aside_odd_cases
+from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group
 from gpuprep.cohort.layouts.groups import Group
 from gpuprep.cohort.layouts.naming import case_id, is_label_word, join, role_of, split_path, stem_of
 from gpuprep.cohort.layouts.pairs import add_groups
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.values.agreement import Classes
 from gpuprep.values.case import LabelSource, Source
 
 _META = "meta.csv"  # TotalSegmentator's table of cases
@@ -37,7 +38,6 @@ def find(tree: Tree) -> Outcome | None:
     elsewhere = [folder for folder in groups if not _is_within(folder, cases)]
     add_groups(outcome, tree, (group for folder in elsewhere for group in groups[folder]))
     _explain_inner_files(outcome, tree, cases)
-    set_aside_odd_cases(tree, outcome)
     _add_attributes(outcome, tree)
     return outcome
 
@@ -52,7 +52,8 @@ def structure_label(
     first = sources[0].name
     if len(sources) == 1 and (first == image or role_of(first).part == "label"):
         return LabelSource((Source(sources[0].path),), name)
-    return LabelSource(sources, name, {i + 1: source.name for i, source in enumerate(sources)})
+    names = {i + 1: source.name for i, source in enumerate(sources)}
+    return LabelSource(sources, name, Classes(names))
 
 
 def _structure_folders(tree: Tree) -> dict[str, str]:

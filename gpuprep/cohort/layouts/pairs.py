@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from gpuprep.cohort.layouts.dicom import add_series
-from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group, set_aside_odd_cases
+from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group
 from gpuprep.cohort.layouts.groups import Group
 from gpuprep.cohort.layouts.naming import join, path_id, role_of, split_path, split_suffix
 from gpuprep.cohort.layouts.tree import Outcome, Tree
@@ -36,7 +36,6 @@ def find(tree: Tree) -> Outcome | None:
         return None
     outcome = Outcome()
     add_groups(outcome, tree, groups)
-    set_aside_odd_cases(tree, outcome)
     add_series(outcome, tree)
     return outcome
 

@@ -1,0 +1,182 @@
+"""Reading the files of one case: its channels, named as in the cohort, and its label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from gpuprep.config.model import Config
+from gpuprep.io.scan import FileIdentity, Scan
+from gpuprep.ops.label_maps import labelled
+from gpuprep.ops.shear import unshear, unshear_labels
+from gpuprep.preprocess.align import Target, Way, align_label, meet
+from gpuprep.preprocess.labels import LabelMap, LabelRules
+from gpuprep.preprocess.losses import Losses
+from gpuprep.values.agreement import unnamed
+from gpuprep.values.case import Case, Source
+from gpuprep.values.errors import InputError
+from gpuprep.values.findings import Findings
+from gpuprep.values.stack import Stack
+from gpuprep.values.volume import Volume
+
+Reader = Callable[[Source], Scan]
+
+
+class CaseReading:
+    """What was read so far: findings, identities and headers of every file of the case.
+
+    ``first`` is the first scan, which sets the grid.
+    """
+
+    def __init__(self, reader: Reader, config: Config, findings: Findings, threads: int) -> None:
+        self._reader = reader
+        self.config = config
+        self._threads = threads
+        self.first: Scan | None = None
+        self.findings = findings
+        self.identity: list[FileIdentity] = []
+        self.headers: list[dict[str, Any]] = []
+        self.decoded_bytes = 0
+
+    def read(self, source: Source) -> Scan:
+        """The voxels as the file has them."""
+        scan = self._reader(source)
+        self.first = self.first or scan
+        self.findings.items.extend(scan.findings)
+        self.identity.extend(scan.identity)
+        self.headers.append({"format": scan.format, **scan.header})
+        self.decoded_bytes += sum(volume.array.nbytes for volume in scan.volumes)
+        return scan
+
+    def straight_image(self, volume: Volume, stack: Stack | None) -> Volume:
+        """The volume on a straight grid, interpolated as the config's resampling is."""
+        if stack is None:
+            return volume
+        rule = self.config.image.resample
+        array = unshear(
+            volume.array,
+            stack,
+            interpolation=rule.interpolation,
+            boundary=rule.boundary,
+            threads=self._threads,
+        )
+        self.decoded_bytes += array.nbytes
+        return Volume(array, stack.geometry)
+
+    def straight_label(self, volume: Volume, stack: Stack | None) -> Volume:
+        """The label map on a straight grid."""
+        if stack is None:
+            return volume
+        kind = self.config.label.interpolation
+        array = unshear_labels(volume.array, stack, interpolation=kind, threads=self._threads)
+        self.decoded_bytes += array.nbytes
+        return Volume(array, stack.geometry)
+
+
+class Channel(NamedTuple):
+    """One channel on a straight grid, and the file it comes from."""
+
+    volume: Volume
+    name: str
+    source: Source
+
+
+def read_channels(case: Case, wanted: Sequence[str], reading: CaseReading) -> list[Channel]:
+    """The channels of a case in the order that its cohort ``wanted``.
+
+    Raises:
+        InputError: E_CHANNELS, where they are not the cohort's.
+    """
+    sources = list(case.images)
+    if {source.name for source in sources} == set(
+        wanted
+    ):  # so that the cohort's first sets the grid
+        sources.sort(key=lambda source: wanted.index(source.name))
+    channels = []
+    for source in sources:
+        scan = reading.read(source)
+        several = len(scan.volumes) > 1
+        for number, volume in enumerate(scan.volumes):
+            name = f"{source.name}_{number}" if several and source.name else source.name
+            channels.append(Channel(reading.straight_image(volume, scan.stack), name, source))
+    names = _names(case, [channel.name for channel in channels], reading.findings)
+    channels = [channel._replace(name=name) for channel, name in zip(channels, names, strict=True)]
+    if wanted and sorted(names) == sorted(wanted):
+        return sorted(channels, key=lambda channel: wanted.index(channel.name))
+    if wanted:
+        reading.findings.report(
+            "E_CHANNELS",
+            f"case {case.id} has {_list(names)}, but the cohort has {_list(wanted)}",
+            path=sources[0].path,
+            advice="give it the same channels, name them with input.channels or in a manifest, or use "
+            "another output",
+        )
+    return channels
+
+
+def _names(case: Case, names: Sequence[str], findings: Findings) -> tuple[str, ...]:
+    """The channels as the input calls them, or by number where it gives no names."""
+    if case.channels and len(case.channels) != len(names):
+        findings.report(
+            "E_CHANNELS",
+            f"case {case.id} is said to have {_list(case.channels)}, but its files hold {len(names)} volumes",
+            path=case.images[0].path,
+            advice="correct its description, or input.channels",
+        )
+    elif case.channels:
+        return case.channels
+    return tuple(name or number for name, number in zip(names, unnamed(len(names)), strict=True))
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"{len(names)} channel{'s' * (len(names) != 1)} ({', '.join(names)})"
+
+
+def read_label(
+    rules: LabelRules, reading: CaseReading, losses: Losses
+) -> tuple[Volume, dict[int, int]]:
+    """One label map on a straight grid, in the cohort's values, and the voxels of each but 0 in its files.
+
+    Raises:
+        InputError: its values are no labels, or its structures lie on different grids.
+    """
+    entry = rules.entry
+    scans = [reading.read(source) for source in entry.sources]
+    first = scans[0]
+    if not entry.structures:
+        found = rules.single(first)
+    elif rules.config.probabilities == "argmax":
+        for scan, source in zip(scans, entry.sources, strict=True):
+            if _meet_first(scan, first, source, reading) != "as it is":
+                raise InputError(
+                    "E_SHAPE_MISMATCH",
+                    "probabilities are compared voxel by voxel, and this file lies on another grid",
+                    path=source.path,
+                    advice="bring the files of one label to one grid, or give label.probabilities a number",
+                )
+        array = rules.likely(scans)
+        found = LabelMap(array, labelled(array))
+    else:
+        masks = []
+        for scan, source in zip(scans, entry.sources, strict=True):
+            mask = Volume(rules.mask(scan, source), scan.geometry)
+            way = _meet_first(scan, first, source, reading)
+            grid = Target.of(first.geometry, "keep")
+            name = source.name or source.path
+            masks.append(align_label(mask, grid, way, name, losses, reading.findings))
+        found = rules.merged(masks)
+    volume = reading.straight_label(Volume(found.array, first.geometry), first.stack)
+    return volume, found.counts
+
+
+def _meet_first(scan: Scan, first: Scan, source: Source, reading: CaseReading) -> Way:
+    """How the voxels of one structure come to the grid of the first one of its label map."""
+    return meet(
+        scan.geometry,
+        Target.of(first.geometry, "keep"),
+        what=f"structure {source.name or source.path}",
+        other="the first structure",
+        tolerance=reading.config.input.grid_tolerance,
+        findings=reading.findings,
+        path=source.path,
+    )
