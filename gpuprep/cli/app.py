@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gpuprep.cli import bench, cases, cluster, config, doctor, guide, outputs, run
+from gpuprep.cli.streams import ensure_utf8_names, open_streams
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
 from gpuprep.values.errors import CaseError, GpuprepError, RunStopped, StoreFault
 from gpuprep.values.version import __version__
@@ -45,6 +46,8 @@ def _root(
 
 def main() -> None:
     """Entry point: runs the command; errors end in one message and the exit code of their kind."""
+    ensure_utf8_names()
+    open_streams()
     try:
         app()
     except KeyboardInterrupt:

@@ -6,7 +6,6 @@ import importlib.metadata
 import platform
 import shutil
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +16,7 @@ from rich.markup import escape
 from gpuprep.cli.terminal import JsonOption, command, out, print_json
 from gpuprep.host.backend import cupy_missing
 from gpuprep.host.resources import available_cores, available_memory
+from gpuprep.host.scratch import scratch_folder
 from gpuprep.values.errors import GpuprepError
 from gpuprep.values.units import human_bytes
 from gpuprep.values.version import __version__
@@ -126,19 +126,17 @@ def _round_trip() -> Check:
     from gpuprep.running.coordinator import run
     from gpuprep.store.reader import open_cohort
 
-    with tempfile.TemporaryDirectory(prefix="gpuprep-doctor-") as folder:
-        source = Path(folder, "in")
-        source.mkdir()
-        voxels = np.arange(24**3, dtype=np.int16).reshape(24, 24, 24)
-        nibabel.save(
-            nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 2.0, 1.0])), source / "a.nii.gz"
-        )
-        try:
-            report = run(source, Path(folder, "out"), scheduler="serial", backend="numpy")
-            cohort = open_cohort(Path(folder, "out"))
-            stored = np.asarray(cohort["a"].image)
-        except GpuprepError as error:
-            return Check("self-test", "bad", str(error))
+    try:
+        with scratch_folder("gpuprep-doctor-") as folder:
+            source = folder / "in"
+            source.mkdir()
+            voxels = np.arange(24**3, dtype=np.int16).reshape(24, 24, 24)
+            affine = np.diag([2.0, 2.0, 2.0, 1.0])
+            nibabel.save(nibabel.Nifti1Image(voxels, affine), source / "a.nii.gz")
+            report = run(source, folder / "out", scheduler="serial", backend="numpy")
+            stored = np.asarray(open_cohort(folder / "out")["a"].image)
+    except GpuprepError as error:
+        return Check("self-test", "bad", f"{error}; {error.advice}" if error.advice else str(error))
     if report.failures or stored.shape != (24, 24, 24):
         return Check("self-test", "bad", str(report.failures))
     return Check("self-test", "ok", "read, resample, store and read back work")

@@ -145,7 +145,8 @@ def _chosen(only: list[str] | None, listing: Path | None) -> list[str]:
     if listing is None:
         return only or []
     try:
-        text = sys.stdin.read() if str(listing) == "-" else listing.read_text("utf-8")
+        content = sys.stdin.buffer.read() if str(listing) == "-" else listing.read_bytes()
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--only-from {listing} cannot be read: {error}") from None
     listed = [line.strip() for line in text.splitlines() if line.strip()]

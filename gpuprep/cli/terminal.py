@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from gpuprep.cli.streams import is_utf8
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 
@@ -68,8 +69,9 @@ def command(app: typer.Typer) -> Callable[[Work], Work]:
 
 
 def print_json(tree: Any) -> None:
-    """One JSON value on stdout, for machines."""
-    text = json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+    """One JSON value on stdout, for machines; in ASCII where the stream is not UTF-8."""
+    escaped = not is_utf8(sys.stdout.encoding)
+    text = json.dumps(tree, indent=1, ensure_ascii=escaped) + "\n"
     sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
 
 

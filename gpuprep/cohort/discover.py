@@ -21,6 +21,7 @@ from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from gpuprep.cohort.layouts.manifest import read_manifest
 from gpuprep.cohort.layouts.msd import find_described
 from gpuprep.cohort.layouts.naming import (
+    check_read_as_utf8,
     looks_like_dicom,
     looks_like_label,
     path_id,
@@ -56,6 +57,7 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
             wrong.
         StoreFault: the disk failed; a cohort without what it did not show would be another one.
     """
+    check_read_as_utf8(str(root))
     with storage_faults(root, what="read"):
         return _discover(root, layout, follow_symlinks=follow_symlinks)
 

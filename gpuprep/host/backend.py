@@ -48,7 +48,11 @@ def cupy_missing() -> str:
         return f"CuPy is not installed; {_INSTALL}"
     import cupy
 
-    if not cupy.cuda.is_available():
+    try:
+        available = cupy.cuda.is_available()
+    except Exception as error:  # a broken driver, or a process forked from one that used the device
+        return f"CUDA cannot be used in this process ({error})"
+    if not available:
         return "CuPy is installed, but no CUDA device or driver answers (see nvidia-smi)"
     return ""
 

@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.host.owners import is_abandoned, mark, owner_in
+from gpuprep.values.errors import UsageError
 
 
 class Scratch:
@@ -66,9 +67,63 @@ def open_file(folder: Path | str, size: int) -> int:
         raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
+def temporary_root() -> Path:
+    """The folder for temporary files: ``TMPDIR``, or one that the system has.
+
+    Raises:
+        UsageError: none of them can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"no folder takes temporary files ({error.strerror})",
+            advice="set TMPDIR to a folder that can be written",
+        ) from None
+
+
+@contextmanager
+def temporary_files(instead: Path) -> Iterator[None]:
+    """A block with a folder for temporary files; where the system has none, it is made inside ``instead``.
+
+    A container may have nothing to write to but an output. Processes started in the block use it, too.
+    """
+    try:
+        temporary_root()
+    except UsageError:
+        folder = instead / f"temporary.{mark()}"
+    else:
+        yield
+        return
+    folder.mkdir(parents=True, mode=0o700)
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = None
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def nameless_file(prefix: str) -> IO[bytes]:
+    """A temporary file without a name; in memory where no folder takes one."""
+    try:
+        return tempfile.TemporaryFile(prefix=prefix)
+    except OSError:
+        return os.fdopen(os.memfd_create(prefix, os.MFD_CLOEXEC), "w+b")
+
+
 def make_scratch(prefix: str) -> str:
-    """A new temporary folder; those that killed processes of this user left behind go first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*-*-*-*"):
+    """A new temporary folder; those that killed processes of this user left behind go first.
+
+    Raises:
+        UsageError: no folder takes temporary files.
+    """
+    root = temporary_root()
+    for folder in root.glob(f"{prefix}*-*-*-*"):
         try:
             owner = owner_in(folder.name.removeprefix(prefix))
             left = folder.stat(follow_symlinks=False).st_uid == os.getuid()
@@ -77,7 +132,7 @@ def make_scratch(prefix: str) -> str:
             continue
         if left:
             shutil.rmtree(folder, ignore_errors=True)
-    folder = Path(tempfile.gettempdir(), prefix + mark())
+    folder = root / f"{prefix}{mark()}"
     folder.mkdir(mode=0o700)
     return str(folder)
 

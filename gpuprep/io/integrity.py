@@ -50,9 +50,14 @@ def _open_raw(path: Path) -> _RawFile:
         if status.st_size <= LARGEST_POINTER:
             _refuse_pointer(file, path)
         return file
-    except (FileNotFoundError, PermissionError, NotADirectoryError, ValueError) as error:
-        if unfetched := unfetched_link(path):
-            raise unfetched from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise unfetched_link(path) or InputError(
+            "E_MISSING",
+            "the input names this file, but there is none",
+            path=str(path),
+            advice="Bring it back, or take its case out of the input.",
+        ) from error
+    except (PermissionError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             "E_UNREADABLE",

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpuprep.host.scratch import scratch_folder
+from gpuprep.host.scratch import scratch_folder, temporary_files
 from gpuprep.ledger.output import FINGERPRINT_FILE, unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
@@ -167,6 +167,7 @@ def lock(root: Path) -> Iterator[None]:
             handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(temporary_files(root / STAGING_FOLDER))
         except BlockingIOError:
             raise UsageError(
                 f"another run is working on {root}", advice="wait for it, or choose another output"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.cohort.discover import Found, discover, select
+from gpuprep.cohort.layouts.naming import check_read_as_utf8
 from gpuprep.config.file import load_config
 from gpuprep.config.model import Config
 from gpuprep.host.backend import Name
@@ -78,6 +79,7 @@ def run(
     Raises:
         UsageError: input, output, config or backend cannot be used; nothing was started.
     """
+    check_read_as_utf8(str(output))
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
     found = discover(
         Path(input), layout=parsed.input.layout, follow_symlinks=parsed.input.follow_symlinks
@@ -106,6 +108,8 @@ def run(
         failpoint("after_claim", str(root))
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         held.keep()
+        if force.note:
+            tell(Notice(force.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
         cases = named(cases, parsed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from gpuprep.config.model import Config
 from gpuprep.executors.base import Executor
 from gpuprep.host.backend import Backend, Name, choose_backend
 from gpuprep.host.resources import available_cores, available_memory
+from gpuprep.host.surroundings import no_workers_because
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case
 from gpuprep.values.errors import UsageError
@@ -43,6 +44,8 @@ class Workforce:
     """Cores for each case."""
     memory: int
     """Bytes for each case."""
+    note: str = ""
+    """What is done otherwise than the config says, and why, for people."""
 
     @property
     def shares(self) -> int:
@@ -89,6 +92,7 @@ class Workforce:
         from gpuprep.executors.dask import DaskExecutor
 
         sampled = (source.path for case in cases[:_SAMPLED_CASES] for source in case.images)
+        sampled = (path for path in sampled if Path(path).exists())  # or no worker could see it
         terms = Terms(url or str(output), tuple(sampled), self.backend.name, self.memory)
         local = self.cluster.kind == "local"
         cluster = self._dask_cluster(output / _SCRATCH)
@@ -121,16 +125,26 @@ def muster(
 ) -> Workforce:
     """The workforce for a run of so many cases; arguments that are given go before the config.
 
+    Where no worker process can be had, and none was asked for by name, this process does the work.
+
     Raises:
         UsageError: it cannot be had.
     """
-    serial = scheduler == "serial"
+    serial, note = scheduler == "serial", ""
     cluster = config.cluster if serial else choose_scheduler(config.cluster, scheduler)
+    if not serial and cluster.kind == "local" and (reason := no_workers_because()):
+        if scheduler == "local":
+            raise UsageError(
+                f"no worker can be started: {reason}",
+                advice="--scheduler serial does the cases in this process",
+            )
+        serial, note = True, f"one case at a time, in this process: {reason}"
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, not {workers}")
     workers = workers or cluster.workers
     if serial or cluster.kind == "local":
-        return _here(config, cluster, workers, choose_backend(backend), cases, serial=serial)
+        here = _here(config, cluster, workers, choose_backend(backend), cases, serial=serial)
+        return replace(here, note=note)
     chosen = (
         Backend("cupy")
         if backend == "cupy"

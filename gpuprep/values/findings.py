@@ -38,6 +38,7 @@ class Code:
 
 
 CODES: dict[str, Code] = {
+    "E_MISSING": Code("a file that the manifest or dataset.json names does not exist"),
     "E_TRUNCATED": Code("the file holds fewer bytes than its header declares"),
     "E_UNREADABLE": Code("no reader understands the file, or its bytes are damaged"),
     "E_LIMIT": Code("the file declares more voxels or bytes than the config allows"),

@@ -50,13 +50,14 @@ def test_msd(tmp_path: Path) -> None:
 
 def test_msd_in_a_folder_below(tmp_path: Path) -> None:
     described(plant(tmp_path / "Task09", "imagesTr/b_10.nii.gz", "labelsTr/b_10.nii.gz"), MSD)
-    assert [case.id for case in discover(tmp_path).cases] == ["b_10"]
+    assert [case.id for case in discover(tmp_path).cases] == ["b_2", "b_10"]
     described(plant(tmp_path / "Task10", "imagesTr/b_10.nii.gz"), MSD)
     with pytest.raises(UsageError, match="holds 2 datasets"):
         discover(tmp_path)
 
 
-def test_msd_entries_with_missing_or_outside_files_are_reported(tmp_path: Path) -> None:
+def test_msd_entries_with_missing_or_outside_files_stay_cases(tmp_path: Path) -> None:
+    """Reading them fails: left out, their absence would be one line among the unmatched files."""
     training = [
         {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"},
         {"image": "imagesTr/b.nii.gz", "label": "../secret.nii.gz"},
@@ -69,13 +70,18 @@ def test_msd_entries_with_missing_or_outside_files_are_reported(tmp_path: Path) 
         *("imagesTr/a.nii.gz", "imagesTr/b.nii.gz", "imagesTr/c0.nii.gz", "imagesTr/c1.nii.gz"),
     )
     found = discover(root)
-    assert names(found) == [["FLAIR", "T1w"]]
-    assert found.cases[0].attributes == {"split": "train", "fold": "3"}
-    reasons = {entry.path: entry.reason for entry in found.unmatched}
-    assert "no such file" in reasons[str(root / "labelsTr/a.nii.gz")]
-    assert "labelsTr/a.nii.gz" in reasons[str(root / "imagesTr/a.nii.gz")]
-    assert "outside the input folder" in reasons[str(tmp_path / "secret.nii.gz")]
-    assert len(discover(root, follow_symlinks=True).cases) == 2
+    assert names(found) == [[""], [""], ["FLAIR", "T1w"]]
+    assert found.cases[2].attributes == {"split": "train", "fold": "3"}
+    assert found.unmatched == ()
+    assert found.cases[0].files[1] == str(root / "labelsTr/a.nii.gz")
+    assert found.cases[1].files[1] == str(tmp_path / "secret.nii.gz")
+    assert found.root == str(root)  # the reader refuses what lies outside
+    (root / "imagesTr/c1.nii.gz").unlink()
+    (root / "imagesTr/b.nii.gz").unlink()
+    with pytest.raises(
+        UsageError, match=r"lists 3 cases, and each lacks a file; the first: .*/a\."
+    ):
+        discover(root)
 
 
 def test_four_digit_names_in_msd_are_not_channels(tmp_path: Path) -> None:
@@ -224,6 +230,15 @@ def test_json(tmp_path: Path, name: str) -> None:
 def test_faulty_tables_name_the_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         manifest(tmp_path, "m.csv", text)
+
+
+def test_a_missing_file_stays_with_its_case(tmp_path: Path) -> None:
+    rows = "a,a.nii,l1.nii\nb,gone.nii,\nc,a.nii,l1.nii;gone.nii\nd,a.nii,gone/\n"
+    found = manifest(tmp_path, "m.csv", f"case_id,image,label\n{rows}")
+    assert [case.id for case in found.cases] == ["a", "b", "c", "d"]
+    assert images(found, tmp_path)["b"] == ["gone.nii"]
+    assert labels(found, tmp_path)["c"] == {"segmentation": ["l1.nii", "gone.nii"]}
+    assert labels(found, tmp_path)["d"] == {"segmentation": ["gone"]}
 
 
 def test_several_faults_are_told_at_once(tmp_path: Path) -> None:

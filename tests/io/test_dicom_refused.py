@@ -199,7 +199,7 @@ def test_deflated_files_are_refused_unopened(tmp_path):
 def test_a_folder_without_images_says_so(tmp_path):
     with pytest.raises(InputError, match=r"E_UNREADABLE.*no DICOM"):
         load(tmp_path)
-    with pytest.raises(InputError, match="E_UNREADABLE"):
+    with pytest.raises(InputError, match="E_MISSING"):
         load(tmp_path / "absent")
     shutil.copy(os.devnull, tmp_path / "empty.dcm")
     with pytest.raises(InputError, match=r"E_UNREADABLE.*empty"):

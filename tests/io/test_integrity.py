@@ -104,7 +104,7 @@ def test_what_is_no_regular_file_is_refused_without_hanging(tmp_path, kind):
         path = Path("/dev/zero")
     elif kind == "nul":
         path = Path("a\0b")
-    with pytest.raises(InputError, match="E_UNREADABLE"):
+    with pytest.raises(InputError, match="E_MISSING" if kind == "absent" else "E_UNREADABLE"):
         file_identity(path)
 
 

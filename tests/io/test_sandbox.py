@@ -187,7 +187,7 @@ def test_errors_of_the_file_system_stay_what_they_are(volume):
 
 
 def test_a_missing_file_is_an_input_error(sandbox, tmp_path):
-    with pytest.raises(InputError, match=r"E_UNREADABLE.*No such file"):
+    with pytest.raises(InputError, match=r"E_MISSING.*there is none"):
         sandbox.read(Source(str(tmp_path / "gone.nii")))
 
 

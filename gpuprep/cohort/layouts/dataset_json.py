@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuprep.cohort.layouts.naming import case_id, join, split_path
 from gpuprep.cohort.layouts.tables import read_text
-from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.cohort.layouts.tree import Tree
 from gpuprep.values.agreement import Classes
 from gpuprep.values.case import Case, LabelSource
 from gpuprep.values.errors import UsageError
@@ -119,26 +119,23 @@ def read_json(path: Path) -> Any:
         raise UsageError(f"{path} is nested too deeply to be a description of a dataset") from error
 
 
-def all_present(outcome: Outcome, tree: Tree, wanted: list[str]) -> bool:
-    """Whether every file a case is described with exists inside the tree; each gets a reason if not."""
-    missing = [file for file in wanted if not _is_usable(tree, file)]
-    for file in missing:
-        outside = posixpath.isabs(file) and os.path.exists(file)  # noqa: PTH110
-        outcome.reasons[file] = (
-            "listed in dataset.json, but outside the input folder; allow it with input.follow_symlinks: true"
-            if outside
-            else "listed in dataset.json, but there is no such file"
+def check_some_are_there(tree: Tree, description: Description, cases: Sequence[Case]) -> None:
+    """Refuse a description that fits nothing on disk. Where it fits some, the other cases fail by themselves.
+
+    Raises:
+        UsageError: every case that it lists lacks a file.
+    """
+    lacking = [next((file for file in case.files if not _exists(tree, file)), "") for case in cases]
+    if lacking and all(lacking):
+        raise UsageError(
+            f"{tree.path(description.file)} lists {len(cases)} cases, and each lacks a file; "
+            f"the first: {lacking[0]}",
+            advice="give the folder that its paths start at",
         )
-    if missing:
-        reason = f"its case also needs {missing[0]}, which is missing or not allowed"
-        outcome.reasons.update((file, reason) for file in wanted if file not in missing)
-    return not missing
 
 
-def _is_usable(tree: Tree, file: str) -> bool:
-    return file in tree.known or (
-        tree.follow_symlinks and posixpath.isabs(file) and os.path.isfile(file)  # noqa: PTH113
-    )
+def _exists(tree: Tree, path: str) -> bool:
+    return tree.relative(path) in tree.known or os.path.exists(path)  # noqa: PTH110
 
 
 def _whole(value: Any) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 from gpuprep.cohort.layouts.dataset_json import read_json
 from gpuprep.cohort.layouts.dicom import read_series
 from gpuprep.cohort.layouts.folders import structure_label
-from gpuprep.cohort.layouts.naming import case_id, stem_of
+from gpuprep.cohort.layouts.naming import case_id, check_read_as_utf8, stem_of
 from gpuprep.cohort.layouts.tables import read_rows, read_text
 from gpuprep.cohort.layouts.tree import list_tree
 from gpuprep.values.case import Case, LabelSource, Source
@@ -38,14 +38,17 @@ _Row = tuple[str, dict[str, Any]]  # where it stands, and its fields
 def read_manifest(path: Path) -> list[Case]:
     """The cases of a manifest, in its order.
 
+    A case with a file that is missing is among them; reading it fails, and it alone.
+
     Raises:
-        UsageError: up to ten faults at once, each with its line: a missing file, an id that is empty or
-            used twice, an unknown, empty or misspelt column, a cell too many.
+        UsageError: up to ten faults at once, each with its line: an id that is empty or used twice, an
+            unknown, empty or misspelt column, a cell too many; or every case lacks a file.
     """
     paths = _Paths(path.parent)
     cases: list[Case] = []
     lines: dict[str, str] = {}
     faults: list[str] = []
+    lacking: list[str] = []
     for where, fields in _rows(path):
         try:
             case = _case(fields, paths)
@@ -53,6 +56,7 @@ def read_manifest(path: Path) -> list[Case]:
                 raise UsageError(f"case_id {case.id!r} is already used at {lines[case.id]}")
             lines[case.id] = where
             cases.append(case)
+            lacking += [f"{path.name}, {where}: {fault}" for fault in paths.missing[:1]]
         except UsageError as error:
             faults.append(f"{path.name}, {where}: {error}")
             if len(faults) == _MOST_ERRORS:
@@ -61,6 +65,11 @@ def read_manifest(path: Path) -> list[Case]:
         raise UsageError("\n".join(faults), advice=f"correct {path} and run again")
     if not cases:
         raise UsageError(f"{path} lists no case")
+    if len(lacking) == len(cases):
+        raise UsageError(
+            "\n".join(lacking[:_MOST_ERRORS]),
+            advice=f"every case lacks a file; relative paths start at {path.parent}",
+        )
     return cases
 
 
@@ -135,6 +144,7 @@ def _json_row(path: Path, where: str, fields: Any) -> _Row:
 
 def _case(fields: dict[str, Any], paths: _Paths) -> Case:
     """The case of one row; UsageError says what is wrong with it."""
+    paths.missing.clear()
     identifier = str(fields.get("case_id") or "")
     if not identifier:
         raise UsageError("case_id is empty")
@@ -160,9 +170,13 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
 
 
 class _Paths:
-    """Resolves cells against the manifest's folder; a folder is listed once instead of many stats."""
+    """Resolves cells against the manifest's folder; a folder is listed once instead of many stats.
+
+    ``missing`` tells of the paths that lead nowhere, until it is cleared.
+    """
 
     def __init__(self, base: Path) -> None:
+        self.missing: list[str] = []
         self._base = base
         self._entries = lru_cache(maxsize=_LISTED_FOLDERS)(_entries)
 
@@ -170,7 +184,7 @@ class _Paths:
         """The channels of one cell: a path, or in JSON also a list of paths or an object by name.
 
         Raises:
-            UsageError: the cell is empty or a path leads nowhere or to several DICOM series.
+            UsageError: the cell is empty, or a path leads to a folder that is not one DICOM series.
         """
         if isinstance(cell, dict):
             return [self._image(path, column, str(key)) for key, path in cell.items()]
@@ -182,14 +196,14 @@ class _Paths:
         """The label map of one cell: a file, a folder of structures, or several paths.
 
         Raises:
-            UsageError: a path leads nowhere, or a folder holds no volume file.
+            UsageError: a folder holds no volume file.
         """
         paths = cell if isinstance(cell, list) else str(cell).split(";")
         paths = [str(path).strip() for path in paths if str(path).strip()]
         if len(paths) != 1:
-            found = [self._existing(path, column) for path in paths]
+            found = [self._resolved(path, column) for path in paths]
             return structure_label(_structures(found), name=case_id(name))
-        path = self._existing(paths[0], column)
+        path = self._resolved(paths[0], column)
         if not self._is_folder(path):
             return LabelSource((Source(path),), case_id(name))
         tree = list_tree(Path(path))
@@ -201,7 +215,7 @@ class _Paths:
     def _image(self, cell: Any, column: str, name: str) -> Source:
         if not isinstance(cell, str) or not cell:
             raise UsageError(f"{column} is empty" if not cell else f"{column} is no path: {cell!r}")
-        path = self._existing(cell, column)
+        path = self._resolved(cell, column)
         if not self._is_folder(path):
             return Source(path, name=name)
         cases, _ = read_series(list_tree(Path(path)))
@@ -214,16 +228,19 @@ class _Paths:
             )
         return replace(cases[0].images[0], name=name)
 
-    def _existing(self, cell: str, column: str) -> str:
+    def _resolved(self, cell: str, column: str) -> str:
+        if "\0" in cell:
+            raise UsageError(f"{column} is no path: {cell!r}")
         path = os.path.normpath(self._base / cell)
+        check_read_as_utf8(path)
         folder, name = os.path.split(path)
         if name not in self._entries(folder):
-            raise UsageError(f"{column} {path} does not exist")
+            self.missing.append(f"{column} {path} does not exist")
         return path
 
     def _is_folder(self, path: str) -> bool:
         folder, name = os.path.split(path)
-        return self._entries(folder)[name]
+        return self._entries(folder).get(name, False)
 
 
 def _entries(folder: str) -> dict[str, bool]:
@@ -231,8 +248,6 @@ def _entries(folder: str) -> dict[str, bool]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name: entry.is_dir() for entry in entries}
-    except ValueError:  # a NUL in the path
-        return {}
     except OSError as error:
         if error.errno in TRANSIENT:
             raise

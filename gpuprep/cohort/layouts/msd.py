@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe
+from gpuprep.cohort.layouts.dataset_json import Description, check_some_are_there, describe
 from gpuprep.cohort.layouts.naming import stem_of
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.errors import UsageError
@@ -26,7 +26,11 @@ def find(tree: Tree) -> Outcome | None:
 
 
 def find_described(tree: Tree, description: Description) -> Outcome:
-    """The cases a description lists; UsageError for an entry that is neither path nor object."""
+    """The cases a description lists, also those that lack a file: they fail when they are read.
+
+    Raises:
+        UsageError: an entry is neither path nor object, or every case lacks a file.
+    """
     outcome = Outcome(own={description.file})
     for name, split in LISTS.items():
         entries = description.fields.get(name, [])
@@ -35,6 +39,7 @@ def find_described(tree: Tree, description: Description) -> Outcome:
         for position, entry in enumerate(entries):
             where = f"{tree.path(description.file)}: {name}[{position}]"
             _add_entry(outcome, tree, description, _fields(entry, where), split)
+    check_some_are_there(tree, description, outcome.cases)
     return outcome
 
 
@@ -57,8 +62,6 @@ def _add_entry(
 ) -> None:
     images = [description.locate(tree, path) for path in fields["image"]]
     label = description.locate(tree, fields["label"]) if fields["label"] else None
-    if not all_present(outcome, tree, [*images, label] if label else images):
-        return
     told = {key: str(value) for key, value in fields.items() if key not in ("image", "label")}
     if len(description.channel_names) > len(images):
         told["channels"] = ";".join(description.channel_names)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
+
+from gpuprep.values.errors import UsageError
 
 VOXELS_OF_HEADER = {".hdr": ".img", ".hdr.gz": ".img.gz"}
 VOLUME_SUFFIXES = frozenset(
@@ -117,6 +120,21 @@ def case_id(*parts: str) -> str:
         return text
     digest = hashlib.sha256(coded).hexdigest()[:12]
     return f"{coded[: _MOST_ID_BYTES - 13].decode(errors='ignore').rstrip(' .')}-{digest}"
+
+
+def check_read_as_utf8(path: str) -> None:
+    """Refuse names of files that this Python reads in another encoding: a case would get a wrong id.
+
+    Raises:
+        UsageError: the path has letters beyond ASCII, and Python's file names are not UTF-8.
+    """
+    if path.isascii() or (encoding := sys.getfilesystemencoding()) == "utf-8":
+        return
+    shown = path.encode("ascii", "backslashreplace").decode()
+    raise UsageError(
+        f"this Python takes file names for {encoding}, and {shown} is UTF-8",
+        advice="set PYTHONUTF8=1 before Python starts",
+    )
 
 
 def is_repeated(folder: str, stem: str) -> bool:

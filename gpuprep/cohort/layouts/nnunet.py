@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gpuprep.cohort.layouts.dataset_json import Description, all_present, describe
+from gpuprep.cohort.layouts.dataset_json import Description, check_some_are_there, describe
 from gpuprep.cohort.layouts.naming import VOLUME_SUFFIXES, join, split_suffix
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.errors import UsageError
@@ -121,6 +121,6 @@ def _add_listed(
         label = entry.get("label")
         files = [description.locate(tree, path) for path in images]
         label_file = description.locate(tree, label) if isinstance(label, str) else None
-        if all_present(outcome, tree, [*files, label_file] if label_file else files):
-            attributes = {"split": "train"}
-            outcome.cases.append(description.case(tree, case, files, label_file, attributes))
+        attributes = {"split": "train"}
+        outcome.cases.append(description.case(tree, case, files, label_file, attributes))
+    check_some_are_there(tree, description, outcome.cases)

@@ -14,6 +14,7 @@ from gpuprep.cohort.layouts.naming import (
     UNSUFFIXED,
     VOLUME_SUFFIXES,
     VOXELS_OF_HEADER,
+    check_read_as_utf8,
     join,
     split_path,
     split_suffix,
@@ -130,6 +131,7 @@ def list_tree(root: Path, *, follow_symlinks: bool = False) -> Tree:
     per folder and no ``stat`` per file; only symbolic links are looked at more closely.
 
     Raises:
+        UsageError: this Python takes names for something other than UTF-8.
         OSError: the disk failed, and may work again.
     """
     walk = _Walk(Path(os.path.abspath(root)), follow_symlinks=follow_symlinks)  # noqa: PTH100
@@ -169,6 +171,7 @@ class _Walk:
     def _is_folder(self, folder: str, entry: os.DirEntry[str]) -> bool:
         """Keep or refuse the entry; true for a folder to go into."""
         file = join(folder, entry.name)
+        check_read_as_utf8(file)
         if not _is_utf8(entry.name):
             self._refuse(file, "name is not valid UTF-8; rename it")
         elif entry.is_symlink():

@@ -12,11 +12,13 @@ import signal
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import dask
+import distributed.utils
 from distributed import Client, Security, WorkerPlugin
 
 from gpuprep.config.cluster import ClusterSpec, Tls
@@ -199,6 +201,15 @@ class _Preparation(WorkerPlugin):  # type: ignore[misc]
         if threading.current_thread() is threading.main_thread():
             for number in _INTERRUPTS:
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _renew_offloading() -> None:
+    """In a forked process: Dask's one thread for long work is the parent's, and would never answer here."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="Dask-Offload")
+    distributed.utils._offload_executor = pool
+
+
+os.register_at_fork(after_in_child=_renew_offloading)
 
 
 def silence_tornado() -> None:

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import dask
 
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.clusters.cluster import cluster_settings, inherited
+from gpuprep.host.scratch import scratch_folder, temporary_root
 from gpuprep.values.errors import RunStopped, UsageError
 
 _QUIET = ("--no-dashboard", "--dashboard-address", "127.0.0.1:0")
@@ -39,6 +39,7 @@ def serve_scheduler(spec: ClusterSpec, silence: float) -> int:
     A worker that gives no sign of life for ``silence`` seconds counts as dead.
     """
     _refuse_open(spec)
+    temporary_root()  # Dask writes there, and says less clearly where it cannot
     if spec.address.endswith(".json"):
         where = [*_scheduler_file(spec), "--port", "0"]
     else:
@@ -59,13 +60,13 @@ def serve_workers(spec: ClusterSpec, silence: float, devices: Sequence[str] = ()
     """
     _refuse_open(spec)
     scheduler = _scheduler_file(spec) if spec.address.endswith(".json") else [spec.address]
-    with tempfile.TemporaryDirectory(prefix="gpuprep-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder("gpuprep-worker-") as scratch:
         command = _command(
             "dask_worker",
             *scheduler,
             *("--nthreads", str(spec.slots), "--nworkers", "1"),
             *("--memory-limit", str(spec.bytes), "--death-timeout", str(spec.patience)),
-            *("--local-directory", scratch, *_QUIET),
+            *("--local-directory", str(scratch), *_QUIET),
         )
         settings = _settings(spec, silence)
         own = [{"CUDA_VISIBLE_DEVICES": device} for device in devices] or [{}]

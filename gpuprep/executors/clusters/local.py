@@ -19,6 +19,7 @@ from gpuprep.config.cluster import ClusterSpec
 from gpuprep.executors.clusters.cluster import Cluster, cluster_settings, join
 from gpuprep.host.scratch import make_scratch
 from gpuprep.host.signals import signals_blocked
+from gpuprep.values.errors import UsageError
 
 _WORKERS = "Dask Worker process"  # how the nanny names them
 _OF_THE_SCRIPT = ("init_main_from_name", "init_main_from_path")
@@ -46,9 +47,22 @@ class LocalProcesses(Cluster):
         leave_script_alone()
         security = Security.temporary()
         ensure_running()  # or the first worker's start would do it, and unblock signals after
+        try:
+            self._cluster = self._processes(scratch, security)
+        except (RuntimeError, OSError) as error:  # whatever Dask and the system say
+            raise UsageError(
+                f"no worker process starts here: {error}",
+                advice="--scheduler serial does the cases in this process",
+            ) from error
+        started.callback(self._cluster.close, timeout=10)
+        names, devices = self._cluster.workers, self._devices
+        own = {str(name): devices[name % len(devices)] for name in names if devices}
+        return join(self._cluster, security, devices=own, folder=scratch)
+
+    def _processes(self, scratch: str, security: Security) -> LocalCluster:
         with signals_blocked(), warnings.catch_warnings():  # the workers inherit the first
             warnings.simplefilter("ignore")  # a busy disk or port is nothing a user should act on
-            self._cluster = LocalCluster(
+            return LocalCluster(
                 n_workers=self._workers,
                 threads_per_worker=self._per_worker,
                 processes=True,
@@ -62,10 +76,6 @@ class LocalProcesses(Cluster):
                 memory_limit=0,
                 silence_logs=50,
             )
-        started.callback(self._cluster.close, timeout=10)
-        names, devices = self._cluster.workers, self._devices
-        own = {str(name): devices[name % len(devices)] for name in names if devices}
-        return join(self._cluster, security, devices=own, folder=scratch)
 
     def close(self, *, kill: bool) -> None:
         if kill:  # closing politely would wait for tasks

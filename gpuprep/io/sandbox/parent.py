@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
 
+from gpuprep.host.scratch import nameless_file
 from gpuprep.host.signals import signals_blocked
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
@@ -142,7 +142,7 @@ class _Child:
 
     def __init__(self, rules: ReadRules) -> None:
         ours, theirs = socket.socketpair()
-        self._stderr = tempfile.TemporaryFile(prefix="gpuprep-reader-")  # noqa: SIM115
+        self._stderr = nameless_file("gpuprep-reader-")
         module = "gpuprep.io.sandbox.child"
         with theirs, signals_blocked():
             self.process = subprocess.Popen(
