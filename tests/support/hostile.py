@@ -96,7 +96,7 @@ MAKERS: dict[str, list[Maker]] = {
         series(PixelData=bytes(30)),
     ],
     "E_UNREADABLE": [
-        lambda folder: folder / "missing.nii",
+        lambda folder: folder,
         series(RescaleSlope=0, RescaleIntercept=1),
     ],
     "E_LIMIT": [lambda folder: meta(folder / "a.mha", size="70000 1 1")],

@@ -44,7 +44,8 @@ def sform_of(header: NiftiHeader) -> Form:
         return Form(0)
     affine = np.eye(4)
     for row, name in enumerate(("srow_x", "srow_y", "srow_z")):
-        affine[row] = header.fields[name].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            affine[row] = header.fields[name].astype(np.float64)
     if places_voxels(affine):
         return Form(code, affine)
     rows = "; ".join(" ".join(f"{value:.4g}" for value in row) for row in affine[:3])
