@@ -91,7 +91,8 @@ def _straight_grid(grid: Geometry, heights: Sequence[float], reading: Reading) -
             "Resample the file with a registration tool, or leave it out.",
         ) from None
     straight = grid if stack is None else stack.geometry
-    if max(straight.shape) > MAX_AXIS or straight.voxels > reading.rules.max_voxels:
+    large = max(straight.shape) > MAX_AXIS or straight.voxels > reading.rules.max_voxels
+    if large and not reading.rules.headers_alone:
         raise reading.error(
             "E_LIMIT",
             f"the straight grid, {straight.describe()}, is larger than the limits "

@@ -38,6 +38,7 @@ class ReadRules:
         grid_tolerance: By how many mm at any corner two placements of one file may differ.
         slice_tolerance: By how many mm a slice may lie off even steps.
         policy: What to do per finding code; codes not named keep their defaults.
+        headers_alone: Only for ``peek``: describe what headers say, though voxels are colours or missing.
     """
 
     max_voxels: int = 4_000_000_000
@@ -50,6 +51,7 @@ class ReadRules:
     grid_tolerance: float = 0.01
     slice_tolerance: float = 0.01
     policy: Mapping[str, Policy] = field(default_factory=dict)
+    headers_alone: bool = False
 
     @classmethod
     def of(cls, config: Config, *, root: str = "", memory: int = 0, scratch: str = "") -> ReadRules:

@@ -32,7 +32,8 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     """
     problems: list[Problem] = []
     groups = _groups(slices)
-    _check_kind(groups[0])
+    if not reading.rules.headers_alone:
+        _check_kind(groups[0])
     _check_placed(groups[0])
     kept = list(slices)
     if len(groups) > 1:

@@ -53,7 +53,7 @@ def read_dicom(files: Sequence[str], reading: Reading) -> Scan:
 def peek_dicom(files: Sequence[str], reading: Reading) -> Preview:
     """What the headers of a series promise, after the full audit."""
     slices, geometry, heights = _checked(files, reading)
-    dtype = likely_pixels(slices)
+    dtype = np.dtype("u1") if no_intensity(slices[0]) else likely_pixels(slices)
     paths = {one.path for one in slices}
     decoded, items = geometry.voxels * dtype.itemsize, tuple(reading.findings.items)
     size = sum(Path(path).stat().st_size for path in paths)
@@ -70,7 +70,8 @@ def _checked(
     shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
     check_limits(reading.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
     for one in found:
-        if one.frame == 0 and not no_intensity(one):  # colours are counted in other ways
+        colours = no_intensity(one)  # which are counted in other ways
+        if one.frame == 0 and not colours and not rules.headers_alone:
             check_length(one)
     slices = audit(found, reading)
     geometry = _grid(slices, reading)

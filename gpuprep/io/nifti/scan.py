@@ -55,9 +55,11 @@ def peek_nifti(reading: Reading) -> Preview:
     """What the header promises; only the header and the file sizes are read."""
     of_header = _of_header(reading)
     with ByteSource(Path(of_header.path)) as source:
-        header = read_header(source)
+        header = read_header(source, any_type=reading.rules.headers_alone)
         geometry = _checked(header, of_header)
         size, voxels = source.size, source
+    if reading.rules.headers_alone:
+        return header.preview(geometry, size, reading)
     if header.kind != "single":
         with ByteSource(_image_path(source.path, reading.rules)) as voxels:
             size += voxels.size
@@ -103,7 +105,8 @@ def _existing(partner: Path, stem: str, suffix: str) -> Path:
 
 def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
     """Limits first, so that a hostile header costs nothing; then geometry."""
-    check_limits(reading.path, header.layout, header.stored.itemsize, reading.rules)
+    if not reading.rules.headers_alone:
+        check_limits(reading.path, header.layout, header.stored.itemsize, reading.rules)
     geometry = nifti_geometry(header, reading)
     check_grid(geometry, reading, channels=header.channels)
     return geometry

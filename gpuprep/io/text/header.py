@@ -45,6 +45,8 @@ class TextHeader(StoredVoxels):
         Raises:
             InputError: E_UNSAFE_PATH, E_LIMIT, E_TRUNCATED.
         """
+        if rules.headers_alone:
+            return
         check_inside(self.voxel_path, rules)
         check_limits(self.path, (self.channels, *self.shape), self.stored.itemsize, rules)
         with open_regular(self.voxel_path) as file:
