@@ -96,9 +96,10 @@ MAKERS: dict[str, list[Maker]] = {
         series(PixelData=bytes(30)),
     ],
     "E_UNREADABLE": [
-        lambda folder: folder,
+        lambda folder: meta(folder / "a.mha", size="four 1 1"),
         series(RescaleSlope=0, RescaleIntercept=1),
     ],
+    "E_MISSING": [lambda folder: folder / "missing.nii"],
     "E_LIMIT": [lambda folder: meta(folder / "a.mha", size="70000 1 1")],
     "E_UNSAFE_PATH": [lambda folder: meta(folder / "a.mhd", file="../x.raw")],
     "E_NO_GEOMETRY": [
