@@ -52,10 +52,14 @@ class LabelRules:
     findings: Findings
 
     @property
+    def own(self) -> Classes | None:
+        """What the input or the config says of the values in the file."""
+        return self.entry.classes if self.entry.classes.names else self.config.classes
+
+    @property
     def declared(self) -> Classes:
-        """What is known of the values in the file: from its input, the config, or else the cohort."""
-        own = self.entry.classes
-        return own if own.names else self.config.classes or self.cohort
+        """What is known of the values in the file: of its own, or else from the cohort."""
+        return self.own or self.cohort
 
     def single(self, scan: Scan) -> LabelMap:
         """The label map that one file holds."""
@@ -153,9 +157,15 @@ class LabelRules:
         declared = self.declared
         if not declared.names:
             return
-        if declared is self.cohort:
-            text = f"nothing says what the values of {self.entry.name} mean; they are taken as the cohort's"
-            self.findings.report("W_LABEL_UNNAMED", f"{text}: {declared.describe()}", path=path)
+        if self.own is None:
+            self.findings.report(
+                "E_LABEL_UNNAMED",
+                f"nothing says what the values of {self.entry.name} mean, and the cohort has "
+                f"{declared.describe()}",
+                path=path,
+                advice="name them with label.names; input.policy {E_LABEL_UNNAMED: warn} takes them as the "
+                "cohort's",
+            )
         strange = {value: n for value, n in counts.items() if value not in declared.names}
         if not strange:
             return
@@ -165,7 +175,7 @@ class LabelRules:
         values = {str(value): n for value, n in strange.items()}
         self.findings.report("E_LABEL_UNDECLARED", text, path=path, advice=advice, values=values)
         taken = [value for value in strange if value in self.cohort.names]
-        if taken and declared is not self.cohort:
+        if taken and self.own is not None:
             raise InputError(
                 "E_LABEL_UNDECLARED",
                 f"{text}; in the cohort {taken[0]} is {self.cohort.names[taken[0]]}",

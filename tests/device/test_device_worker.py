@@ -66,7 +66,7 @@ def config_of(name: str, dtype: str = "float32") -> Config:
     image = {"resample": {"spacing": [1, 1, 2]}} | CONFIGS[name]
     cuda = {"voxels": 0}
     store = {"dtype": dtype, "fsync": "never", "chunk": 16}
-    return parse_config({"image": image, "store": store, "cuda": cuda})
+    return parse_config({"image": image, "store": store, "cuda": cuda, "label": {"loss": 1}})
 
 
 def voxels_of(kind: str) -> np.ndarray:
