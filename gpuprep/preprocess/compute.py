@@ -21,9 +21,10 @@ from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.grid import map_grid, separate_axis
-from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
+from gpuprep.preprocess.intensity import Intensity, resolve_intensity
 from gpuprep.preprocess.measure import Measured, measure
 from gpuprep.preprocess.record import describe, voxel_counts
+from gpuprep.preprocess.stored_range import check_dtype
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
@@ -117,7 +118,9 @@ def decide(
             outside=config.image.foreground.outside,
         )
         name = measured.assembled.channel_names[number]
-        whole = isinstance(values, Histogram)
+        whole = isinstance(values, Histogram) or (
+            intensity.keeps_whole and measured.is_whole(number)
+        )
         check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
         resolved.append(intensity)
     return tuple(resolved)

@@ -51,13 +51,16 @@ def test_verify_finds_cases_of_another_config(cohort_folder, tmp_path):
 
 def test_fractions_in_int16_are_a_finding_and_vanishing_values_an_error(tmp_path):
     ramp = np.linspace(0, 1, 512, dtype=np.float32).reshape(8, 8, 8)
-    save(tmp_path / "in" / "a.nii.gz", ramp)
+    save(tmp_path / "in" / "a.nii.gz", ramp * 100)
     run(tmp_path / "in", tmp_path / "int16", {"store": {"dtype": "int16"}})
     assert "W_PRECISION" in codes(tmp_path / "int16")
-    save(tmp_path / "in" / "a.nii.gz", ramp * np.float32(3e-9))
-    (failure,) = run(tmp_path / "in", tmp_path / "out", {}).failures
-    assert failure.kind == "range"
-    assert "float32" in failure.advice
+    for dtype, scale in (("float16", 3e-9), ("int16", 1)):
+        save(tmp_path / "in" / "a.nii.gz", ramp * np.float32(scale))
+        (failure,) = run(
+            tmp_path / "in", tmp_path / dtype / "out", {"store": {"dtype": dtype}}
+        ).failures
+        assert failure.kind == "range"
+        assert "float32" in failure.advice
 
 
 def test_a_crop_margin_is_never_rounded_away(tmp_path):
