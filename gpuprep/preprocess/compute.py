@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
 from gpuprep.ops.label_maps import labelled
+from gpuprep.ops.mergeable import Mergeable
 from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
@@ -50,7 +51,7 @@ def compute(
     config: Config,
     operations: Operations,
     findings: Findings,
-    cohort: tuple[Histogram, ...],
+    cohort: tuple[Mergeable, ...],
     watch: Stopwatch,
 ) -> Computed:
     """Everything between reading and writing; arrays are the engine's until its next case.
@@ -104,7 +105,7 @@ def report_losses(
 
 
 def decide(
-    measured: Measured, findings: Findings, cohort: tuple[Histogram, ...]
+    measured: Measured, findings: Findings, cohort: tuple[Mergeable, ...]
 ) -> tuple[Intensity, ...]:
     """The resolved intensity chain of every channel, checked against the stored dtype."""
     config = measured.config

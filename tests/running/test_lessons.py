@@ -26,17 +26,17 @@ def codes(output: Path) -> set[str]:
 
 
 def test_a_case_that_cannot_be_measured_has_failed_and_is_not_stored(cohort_folder, tmp_path):
-    fractions = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
-    save(cohort_folder / "volume-9.nii.gz", fractions)
+    nothing = np.full((8, 8, 8), np.nan, np.float32)
+    save(cohort_folder / "volume-9.nii.gz", nothing)
     config = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
     for done in (4, 0):  # the second run measures again, to the same numbers
         report = run(cohort_folder, tmp_path / "out", config)
-        assert [(f.case_id, f.code) for f in report.failures] == [("volume-9", "E_PIXEL_TYPE")]
+        assert [(f.case_id, f.code) for f in report.failures] == [("volume-9", "E_UNREADABLE")]
         assert report.finished.done == done
     assert "volume-9" not in gpuprep.open(tmp_path / "out")
     assert "volume-9" in (tmp_path / "out" / "failures.jsonl").read_text()
     (tmp_path / "only").mkdir()
-    save(tmp_path / "only" / "a.nii.gz", fractions)
+    save(tmp_path / "only" / "a.nii.gz", nothing)
     assert run(tmp_path / "only", tmp_path / "none", config).exit_code == 1
 
 
