@@ -30,7 +30,7 @@ _STEP_BITS = 10
 _STEPS = 1 << _STEP_BITS
 _BINS = 1 << (32 - _STEP_BITS)
 _SIGN = np.uint32(1 << 31)
-_ENOUGH = 1 << 20  # bins of pieces that are worth a merge
+_ENOUGH = 1 << 18  # bins of pieces that are worth a merge
 
 
 @dataclass(frozen=True, eq=False)

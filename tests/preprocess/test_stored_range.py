@@ -85,7 +85,7 @@ def test_the_numbers_left_are_those_that_numpy_leaves(dtype, low, width):
     high = low + width
     dense = np.linspace(low, high, 40001)
     stored = (np.rint(dense) if dtype == "int16" else dense).astype(dtype)
-    left = np.unique(stored + np.dtype(dtype).type(0)).size
+    left = len(set(stored.tolist()))  # NumPy 2.4 sorts some arrays of float16 wrongly
     counted = numbers_between(low, high, dtype)
     assert left <= counted
     if counted < 2000:
