@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.mergeable import Mergeable, mergeable_from_json
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
@@ -18,7 +18,7 @@ class Outcome:
 
     task: CaseTask
     done: CaseDone | None = None
-    histograms: tuple[Histogram, ...] | None = None
+    histograms: tuple[Mergeable, ...] | None = None
     failed: CaseFailed | None = None
     stop: str = ""
     """Why the whole run cannot go on (disk full, output gone)."""
@@ -75,7 +75,7 @@ def unpack(task: CaseTask, text: str) -> Outcome:
     return Outcome(
         task,
         done=_done(fields["done"]) if fields["done"] else None,
-        histograms=tuple(map(Histogram.from_json, histograms)) if histograms else None,
+        histograms=tuple(map(mergeable_from_json, histograms)) if histograms else None,
         failed=CaseFailed(**fields["failed"]) if fields["failed"] else None,
         stop=fields["stop"],
         stage_seconds=tuple((name, seconds) for name, seconds in fields["stage_seconds"]),

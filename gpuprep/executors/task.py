@@ -21,7 +21,7 @@ from gpuprep.host.scratch import make_scratch
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ledger.output import load_fingerprint, load_output_config
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.mergeable import Mergeable
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
@@ -48,7 +48,7 @@ class Workplace:
         output = to_place(task.url or task.output)
         self.digest = task.digest
         self.config: Config = load_output_config(output)
-        self.cohort: tuple[Histogram, ...] = load_fingerprint(output)[1]
+        self.cohort: tuple[Mergeable, ...] = load_fingerprint(output)[1]
         self._folder = make_scratch("gpuprep-slot-") if task.url else ""
         task = self.at_home(task)
         self.link = _open_link(self.config) if task.backend == "cupy" else None

@@ -13,7 +13,7 @@ from typing import Any
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.host.atomic import replaced
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.mergeable import Mergeable, mergeable_from_json
 from gpuprep.store.files import CHECK_DISK, storage_faults
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
@@ -149,7 +149,7 @@ def is_published(root: Place, case: Case) -> bool:
         return folder.version() is not None
 
 
-def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
+def save_fingerprint(root: Path, key: str, channels: tuple[Mergeable, ...]) -> None:
     """Store the cohort's statistics under the key of what they were made from."""
     tree = {"key": key, "channels": [histogram.to_json() for histogram in channels]}
     _write_json(root / FINGERPRINT_FILE, tree)
@@ -161,13 +161,13 @@ def save_report(root: Path, report: Mapping[str, Any]) -> None:
         _write_json(root / REPORT_FILE, report)
 
 
-def load_fingerprint(root: Path | ObjectPath) -> tuple[str, tuple[Histogram, ...]]:
+def load_fingerprint(root: Path | ObjectPath) -> tuple[str, tuple[Mergeable, ...]]:
     """The key and the cohort's statistics; empty when there are none."""
     with storage_faults(root / FINGERPRINT_FILE, what="read"):
         if not (root / FINGERPRINT_FILE).is_file():
             return "", ()
     tree = _read_json(root / FINGERPRINT_FILE)
-    return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
+    return tree["key"], tuple(mergeable_from_json(entry) for entry in tree["channels"])
 
 
 def cohort_key(cases: Sequence[Case], digest: str) -> str:

@@ -16,8 +16,8 @@ from gpuprep.device.link import Link
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations, device_bytes
+from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
-from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled, assemble
 from gpuprep.preprocess.compute import Computed, compute
 from gpuprep.preprocess.grid import map_grid
@@ -32,7 +32,7 @@ from gpuprep.store.commit import Staging
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.record import write_record
-from gpuprep.values.errors import DeviceLost, InputError
+from gpuprep.values.errors import DeviceLost
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Shape
 
@@ -41,7 +41,7 @@ def run_case(
     task: CaseTask,
     config: Config,
     reader: Reader,
-    cohort: tuple[Histogram, ...] = (),
+    cohort: tuple[Mergeable, ...] = (),
     link: Link | None = None,
     watch: Stopwatch | None = None,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def run_case(
     return commit(task, assembled, config, computed, engine, watch)
 
 
-def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histogram, ...]:
+def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Mergeable, ...]:
     """The foreground histogram of every channel: one case's share of the cohort's statistics."""
     findings = Findings(config.input.policy)
     assembled = assemble(
@@ -91,16 +91,8 @@ def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histog
     )
     host = HostOperations(task.threads)
     measured = measure(task, assembled, config, host, findings, Stopwatch())
-    values = [measured.foreground_of(n, findings) for n in range(len(measured.channels))]
-    histograms = [each for each in values if isinstance(each, Histogram)]
-    if len(histograms) != len(values):
-        raise InputError(
-            "E_PIXEL_TYPE",
-            "cohort statistics are exact and need whole-number intensities; this case has fractions",
-            path=task.case.images[0].path,
-            advice="use over: image or over: foreground, or give mean and std",
-        )
-    return tuple(histograms)
+    numbers = range(len(measured.channels))
+    return tuple(to_mergeable(measured.foreground_of(number, findings)) for number in numbers)
 
 
 def make_room(task: CaseTask, assembled: Assembled, target: Shape, config: Config) -> Scratch:
