@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 from gpuprep.config.model import Config
@@ -32,6 +33,7 @@ from gpuprep.store.commit import Staging
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.record import write_record
+from gpuprep.store.sources import sum_of_files
 from gpuprep.values.errors import DeviceLost, InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Shape
@@ -83,8 +85,12 @@ def run_case(
     return commit(task, assembled, config, computed, engine, watch)
 
 
-def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histogram, ...]:
-    """The foreground histogram of every channel: one case's share of the cohort's statistics."""
+def measure_case(
+    task: CaseTask, config: Config, reader: Reader
+) -> tuple[tuple[Histogram, ...], str]:
+    """The foreground histogram of every channel, one case's share of the cohort's statistics, and the sum
+    of the files it was taken from.
+    """
     findings = Findings(config.input.policy)
     assembled = assemble(
         task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
@@ -100,7 +106,7 @@ def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histog
             path=task.case.images[0].path,
             advice="use over: image or over: foreground, or give mean and std",
         )
-    return tuple(histograms)
+    return tuple(histograms), sum_of_files(map(asdict, assembled.identity))
 
 
 def make_room(task: CaseTask, assembled: Assembled, target: Shape, config: Config) -> Scratch:
