@@ -1,7 +1,8 @@
-"""The commands about a whole output: status, failures, verify. Parse, call, print."""
+"""The commands about a whole output: status, failures, verify, prune. Parse, call, print."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,3 +123,28 @@ def verify(
         checked = "every checksum" if full else "sizes"
         out.print(f"{len(cases)} cases checked ({checked}): {len(problems)} problems")
     raise typer.Exit(1 if problems else 0)
+
+
+@command(app)
+def prune(
+    output: OutputArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only told.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move cases that no input lists any more from cases/ to pruned/.
+
+    Without --yes it says which, and does nothing. Nothing is deleted.
+    """
+    from gpuprep.ledger import prune as pruning
+
+    found = pruning.prune(output) if yes else pruning.withdrawn_cases(output)
+    if as_json:
+        print_json({**found.to_json(), "dry_run": not yes})
+        return
+    for case, place in itertools.zip_longest(found.cases, found.places):
+        out.print(f"{'moved' if yes else 'to move'} {escape(case)}{escape(f' to {place}' * yes)}")
+    number = f"{len(found.cases)} case{'s' * (len(found.cases) != 1)}"
+    if yes or not found.cases:
+        out.print(f"{number} moved" if yes else "no case has left the input: nothing to do")
+    else:
+        out.print(f"{number} to move; nothing was done: add --yes to do it")
