@@ -16,7 +16,7 @@ and of the coordinator::
 
     after_claim  after_statistics  before_manifest  after_manifest  before_close
 
-and of pruning, with a case's id: ``mid_prune`` (an object store has copied, and deletes next), ``after_prune``.
+and of pruning, with a case's id: ``mid_prune`` (copied on an object store, not deleted yet), ``after_prune``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cases that come, go, move and change between runs: what left is named, what only moved is not done again."""
+"""Cases that come, go, move and change between runs: what left is named, what moved is not done again."""
 
 import json
 import os
@@ -130,11 +130,15 @@ def test_a_new_id_is_a_case_that_left_and_a_new_one(cohort_folder, tmp_path):
 
 @pytest.mark.parametrize("config", [CONFIG, COHORT], ids=["plain", "cohort"])
 @pytest.mark.parametrize("times", ["kept", "new"])
-def test_a_cohort_that_was_moved_is_not_done_again(cohort_folder, tmp_path, config, times, monkeypatch):
+def test_a_cohort_that_was_moved_is_not_done_again(
+    cohort_folder, tmp_path, config, times, monkeypatch
+):
     out, moved = tmp_path / "out", tmp_path / "elsewhere" / "in"
     run(cohort_folder, out, config)
     before = contents(out)
-    shutil.copytree(cohort_folder, moved, copy_function=shutil.copy2 if times == "kept" else shutil.copy)
+    shutil.copytree(
+        cohort_folder, moved, copy_function=shutil.copy2 if times == "kept" else shutil.copy
+    )
     shutil.rmtree(cohort_folder)
     take_away(moved, 0) if config is CONFIG else None
     rest = 3 if config is CONFIG else 4
@@ -145,7 +149,9 @@ def test_a_cohort_that_was_moved_is_not_done_again(cohort_folder, tmp_path, conf
     assert contents(out) == before
     # its old folder is gone, and most of its cases are here: that was a move, and one case was left behind
     assert report.standing.withdrawn == (("volume-0",) if config is CONFIG else ())
-    monkeypatch.setattr("gpuprep.ledger.sources._sum", pytest.fail)  # and the files are read only once
+    monkeypatch.setattr(
+        "gpuprep.ledger.sources._sum", pytest.fail
+    )  # and the files are read only once
     report, heard = again(moved, out, config)
     assert (counts(report), report.recognised) == ((0, rest), 0)
 
@@ -160,7 +166,9 @@ def test_statistics_are_taken_anew_when_one_file_differs(cohort_folder, tmp_path
     assert counts(report) == (4, 0)
     assert set(heard.changes) == {f"volume-{n}" for n in range(4)}
     run(moved, tmp_path / "new", COHORT)
-    voxels = [np.asarray(gpuprep.open(tmp_path / name)["volume-0"].image) for name in ("out", "new")]
+    voxels = [
+        np.asarray(gpuprep.open(tmp_path / name)["volume-0"].image) for name in ("out", "new")
+    ]
     np.testing.assert_array_equal(*voxels)
 
 
