@@ -64,7 +64,7 @@ def assemble(
         InputError: a file is unusable, the files do not lie on one grid, or the case does not fit its cohort.
     """
     agreement = agreement or Agreement()
-    reading = CaseReading(reader, config, findings, threads)
+    reading = CaseReading(case, reader, config, findings, threads)
     losses = Losses(config.label.loss)
     entries = case.labels
     if config.label.only:
