@@ -133,7 +133,9 @@ class Passes:
                 yield replace(base, case=case, replace=there)
                 continue
             self.tally.skipped += 1
-            if self.listed.get(case.id, Listed()).digest != base.digest:
+            known = self.listed.get(case.id, Listed()).digest
+            self.tally.recognised += bool(found.stamp and not known)
+            if known != base.digest:
                 list_case(root, case.id, Listed(base.digest, found.stamp))
             self.tell(CaseDone(case.id, skipped=True))
 
@@ -142,7 +144,6 @@ class Passes:
         seen = self.listed.get(case.id, Listed()).seen
         found = stored_case(to_place(base.url or base.output), case, digest, seen)
         if found.stamp not in ("", seen):
-            self.tally.recognised += 1
             self.listed[case.id] = Listed(seen=found.stamp)  # without a digest: to be listed anew
         return found
 
