@@ -21,7 +21,7 @@ from typing import Any
 from gpuprep.cohort.layouts.dataset_json import read_json
 from gpuprep.cohort.layouts.dicom import read_series
 from gpuprep.cohort.layouts.folders import structure_label
-from gpuprep.cohort.layouts.naming import case_id, check_read_as_utf8, stem_of
+from gpuprep.cohort.layouts.naming import check_read_as_utf8, folder_name, stem_of
 from gpuprep.cohort.layouts.tables import read_rows, read_text
 from gpuprep.cohort.layouts.tree import list_tree
 from gpuprep.values.case import Case, LabelSource, Source
@@ -161,9 +161,9 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
             labels.append(paths.label(content, key, column["name"] or "segmentation"))
     if not images:
         raise UsageError("there is no image")
-    if case_id(identifier) != identifier:
+    if folder_name(identifier) != identifier:
         raise UsageError(
-            f"case_id {identifier!r} cannot name a folder; {case_id(identifier)!r} could"
+            f"case_id {identifier!r} cannot name a folder; {folder_name(identifier)!r} could"
         )
     attributes.pop("case_id", None)
     return Case(identifier, tuple(images), tuple(labels), attributes)
@@ -202,15 +202,15 @@ class _Paths:
         paths = [str(path).strip() for path in paths if str(path).strip()]
         if len(paths) != 1:
             found = [self._resolved(path, column) for path in paths]
-            return structure_label(_structures(found), name=case_id(name))
+            return structure_label(_structures(found), name=folder_name(name))
         path = self._resolved(paths[0], column)
         if not self._is_folder(path):
-            return LabelSource((Source(path),), case_id(name))
+            return LabelSource((Source(path),), folder_name(name))
         tree = list_tree(Path(path))
         files = [tree.path(file) for file in tree.folders.get("", ())]
         if not files:
             raise UsageError(f"{column} {path} is a folder without volume files")
-        return structure_label(_structures(files), name=case_id(name))
+        return structure_label(_structures(files), name=folder_name(name))
 
     def _image(self, cell: Any, column: str, name: str) -> Source:
         if not isinstance(cell, str) or not cell:
