@@ -10,9 +10,11 @@ import difflib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
@@ -35,11 +37,19 @@ from gpuprep.values.errors import UsageError
 
 __all__ = ["Found", "Unmatched", "discover", "select"]
 
+_Lister = Callable[[Path], Tree]
+
 _MOST_TOLD = 5
 _GLOB = frozenset("*?[")
 
 
-def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False) -> Found:
+def discover(
+    root: Path,
+    *,
+    layout: str = "auto",
+    follow_symlinks: bool = False,
+    series: Literal["all", "volumes"] = "all",
+) -> Found:
     """The cases under ``root`` in natural order of their ids, and every file that is in none.
 
     Args:
@@ -49,6 +59,7 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
             or ``manifest``. ``auto`` takes the first of these, in this order, that fits the folder.
         follow_symlinks: Follow links to folders, and to files outside the root; refused otherwise. The
             paths in a manifest are followed wherever they lead.
+        series: ``volumes`` leaves out DICOM series that are none: localizers, dose pages, single slices.
 
     Raises:
         UsageError: there is no such path or layout, nothing fits (the message says what was looked
@@ -57,20 +68,21 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
         StoreFault: the disk failed; a cohort without what it did not show would be another one.
     """
     check_read_as_utf8(str(root))
+    lister = partial(list_tree, follow_symlinks=follow_symlinks, volumes_only=series == "volumes")
     with storage_faults(root, what="read"):
-        return _discover(root, layout, follow_symlinks=follow_symlinks)
+        return _discover(root, layout, lister)
 
 
-def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
+def _discover(root: Path, layout: str, lister: _Lister) -> Found:
     if layout not in ("auto", MANIFEST, *NAMED):
         raise UsageError(f"no layout {layout!r}; choose auto, {', '.join((*NAMED, MANIFEST))}")
     if not root.exists():
         raise UsageError(f"input {root} does not exist")
     if root.is_file():
-        return _discover_file(Path(os.path.abspath(root)), layout, follow_symlinks=follow_symlinks)  # noqa: PTH100
+        return _discover_file(Path(os.path.abspath(root)), layout, lister)  # noqa: PTH100
     if layout == MANIFEST:
         raise UsageError(f"{root} is a folder; give the manifest itself: {LOOKS_FOR[MANIFEST]}")
-    tree = list_tree(root, follow_symlinks=follow_symlinks)
+    tree = lister(root)
     asked = AUTO if layout == "auto" else {layout: NAMED[layout]}
     for name, find in asked.items():
         outcome = find(tree)
@@ -79,16 +91,17 @@ def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
     raise UsageError(_nothing_fits(tree, asked), advice="list the cases in a manifest")
 
 
-def _discover_file(file: Path, layout: str, *, follow_symlinks: bool) -> Found:
+def _discover_file(file: Path, layout: str, lister: _Lister) -> Found:
     """The cohort that one file is, or lists."""
     if file.name == FILE_NAME and layout != MANIFEST:
-        return _discover(file.parent, layout=layout, follow_symlinks=follow_symlinks)
+        return _discover(file.parent, layout, lister)
     if file.suffix.lower() in MANIFEST_SUFFIXES:
         content = read_json(file) if file.suffix.lower() == ".json" else None
         if isinstance(content, dict) and "training" in content:
-            tree = list_tree(file.parent, follow_symlinks=follow_symlinks)
+            tree = lister(file.parent)
             return _account("msd", tree, find_described(tree, Description(file.name, content)))
-        return Found(MANIFEST, _in_order(read_manifest(file)))
+        cases, unmatched = read_manifest(file, lister)
+        return Found(MANIFEST, _in_order(cases), unmatched)
     stem, _ = split_suffix(file.name)
     siblings = tuple(entry.name for entry in file.parent.iterdir() if entry.is_file())
     if file.name in Tree(file.parent, siblings).volumes:

@@ -83,7 +83,10 @@ def run(
     check_read_as_utf8(str(output))
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
     found = discover(
-        Path(input), layout=parsed.input.layout, follow_symlinks=parsed.input.follow_symlinks
+        Path(input),
+        layout=parsed.input.layout,
+        follow_symlinks=parsed.input.follow_symlinks,
+        series=parsed.input.series,
     )
     cohort = found.cases[:limit]
     if not cohort:
