@@ -31,6 +31,7 @@ from gpuprep.cohort.layouts.naming import (
     split_suffix,
 )
 from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dicom_magic, list_tree
+from gpuprep.io.placeholders import unfetched_link
 from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key
 from gpuprep.values.errors import UsageError
@@ -76,6 +77,8 @@ def discover(
 def _discover(root: Path, layout: str, lister: _Lister) -> Found:
     if layout not in ("auto", MANIFEST, *NAMED):
         raise UsageError(f"no layout {layout!r}; choose auto, {', '.join((*NAMED, MANIFEST))}")
+    if unfetched := unfetched_link(root):
+        raise UsageError(f"{root}: {unfetched.message}", advice=unfetched.advice)
     if not root.exists():
         raise UsageError(f"input {root} does not exist")
     if root.is_file():

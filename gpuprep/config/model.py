@@ -17,10 +17,10 @@ from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.label import Label
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Positive, Strict
-from gpuprep.values.findings import CODES, Policy
+from gpuprep.values.findings import CODES, RENAMED, Policy
 from gpuprep.values.geometry import check_orientation
 
-PIPELINE = 2
+PIPELINE = 3
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
 
 
@@ -104,7 +104,11 @@ class Input(Strict):
     """
     limits: Limits = Limits()
     grid_tolerance: Positive = 0.01
-    """Grids of one case that differ by less, in mm at any corner, are taken as equal."""
+    """Placements that differ by less, in mm at any corner, are taken as equal: grids of one case, the two
+    affines of a header, axes that are not quite orthogonal and the nearest that are."""
+    slice_tolerance: Positive = 0.01
+    """By how many mm a gap between slices may differ from the others (always by 1 % of them), and a slice
+    lie off even steps (always by 10 %)."""
     policy: dict[str, Policy] = Field(default_factory=dict)
     """What to do per finding code: ``error``, ``warn``, ``fix`` or ``skip``."""
 
@@ -112,6 +116,8 @@ class Input(Strict):
     @classmethod
     def _known(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
         for code, asked in policy.items():
+            if code in RENAMED:
+                raise ValueError(f"{code} is called {RENAMED[code]} now")
             if code not in CODES:
                 raise ValueError(f"{code!r} is no finding code; known: {', '.join(CODES)}")
             if not CODES[code].takes(asked):
@@ -186,6 +192,8 @@ class Config(Strict):
             del parts["input"][name]
         for name in ("names", "regions", "ignore"):  # the agreement of the cohort has them
             parts["label"].pop(name, None)
+        if self.input.slice_tolerance == Input().slice_tolerance:
+            del parts["input"]["slice_tolerance"]  # as of cases made before there was any
         del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:
             del parts["store"]["pyramid"]  # cases made before there were any stay as they are

@@ -29,7 +29,7 @@ from gpuprep.executors.task import perform_in_slot
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseFailed, Listener
-from gpuprep.values.findings import FailureCode
+from gpuprep.values.failure import FailureCode
 
 _LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
 _REVIEW_SECONDS = 0.5  # between looks for tasks that ended without an outcome

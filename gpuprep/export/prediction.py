@@ -67,8 +67,8 @@ def export_prediction(
         overwrite: replace a file that is there.
 
     Raises:
-        UsageError: the prediction cannot be read or does not lie on the case's grid, or as for
-            ``export_case``.
+        UsageError: the prediction cannot be read, is not finite or does not lie on the case's grid, or
+            as for ``export_case``.
         CorruptStoreError: bytes of the case or of the prediction are damaged.
     """
     check_target(file, overwrite=overwrite)
@@ -106,7 +106,8 @@ def prediction_to_native(
         The voxels and their geometry, which equals that of the source file.
 
     Raises:
-        UsageError: the array does not have the case's shape, or holds neither integers nor fractions.
+        UsageError: the array does not have the case's shape, holds neither integers nor fractions, or is
+            not finite.
         CorruptStoreError: the case's record is damaged.
     """
     _check_voxels(array, case, "the array")
@@ -188,3 +189,11 @@ def _check_voxels(array: NDArray[Any], case: StoredCase, name: str) -> None:
         )
     if array.dtype.kind not in "biuf":
         raise UsageError(f"{name} holds {array.dtype}", advice="give integers or fractions")
+    if array.dtype.kind == "f":
+        planes = array.reshape(-1, *array.shape[-2:])
+        wrong = array.size - sum(int(np.count_nonzero(np.isfinite(plane))) for plane in planes)
+        if wrong:
+            raise UsageError(
+                f"{name} for case {case.id} is not finite in {wrong:,} of {array.size:,} values",
+                advice="replace NaN and infinities, which would spread over their neighbours",
+            )

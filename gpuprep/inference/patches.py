@@ -114,8 +114,12 @@ class GridPatches:
             padded = np.full((*voxels.shape[:-3], *self.patch), self._fill, voxels.dtype)
             padded[(..., *within)] = voxels
             voxels = padded
-        z, y, x = (part.start - cut.start for part, cut in zip(inside, within, strict=True))
-        return GridPatch(index, (z, y, x), voxels)
+        return GridPatch(index, self.start(index), voxels)
+
+    def start(self, index: int) -> Shape:
+        """The voxel where patch ``index`` begins, below 0 where the array is smaller than a patch."""
+        z, y, x = (axis.starts[k] for axis, k in zip(self.axes, self.place(index), strict=True))
+        return z, y, x
 
     def place(self, index: int) -> Shape:
         """Which patch along each axis number ``index`` is."""

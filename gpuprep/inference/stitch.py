@@ -53,10 +53,11 @@ def stitch(
         predictions: per patch its number and what was predicted, with the patch's ``z, y, x`` last and at
             most one axis of channels before; every patch once, in any order.
         result: what to make of them.
-        dtype: of means; labels are uint8, or uint16 from 257 channels on.
+        dtype: of means, integers or floating numbers; labels are uint8, or uint16 from 257 channels on.
 
     Raises:
-        UsageError: a prediction is of another shape, comes twice or is missing.
+        UsageError: a prediction is of another shape, is not finite, comes twice or is missing; or means
+            are beyond ``dtype``.
 
     Example::
 
@@ -115,7 +116,8 @@ def _finished(
     sums = _SlabSums(patches)
     for index, prediction in predictions:
         for start, mean in sums.add(index, np.asarray(prediction)):
-            yield Slab(start, _most_likely(mean) if result == "argmax" else mean.astype(dtype))
+            likely = result == "argmax"
+            yield Slab(start, _most_likely(mean) if likely else _cast(mean, np.dtype(dtype)))
     if not sums.seen.all():
         missing = np.flatnonzero(~sums.seen)
         raise UsageError(
@@ -131,6 +133,26 @@ def _most_likely(mean: NDArray[np.float32]) -> NDArray[Any]:
             advice="predict c, z, y, x, or stitch with result='mean' and apply a threshold",
         )
     return mean.argmax(0).astype(np.uint8 if len(mean) <= 256 else np.uint16)
+
+
+def _cast(mean: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Means in another dtype, rounded to whole numbers where it holds no others; UsageError beyond it."""
+    if dtype.kind not in "iuf":
+        return mean.astype(dtype)
+    whole = dtype.kind in "iu"
+    limits = np.iinfo(dtype) if whole else np.finfo(dtype)
+    least, most = float(limits.min), float(limits.max)
+    rounded = np.rint(mean) if whole else mean
+    low, high = float(rounded.min()), float(rounded.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = rounded.astype(dtype)
+    inside = least <= low and high <= most
+    if not (inside if whole else np.isfinite(cast).all()):
+        raise UsageError(
+            f"means of predictions reach {low:g}..{high:g}, but {dtype} ends at {least:g}..{most:g}",
+            advice="stitch with dtype='float32'",
+        )
+    return cast
 
 
 class _SlabSums:
@@ -155,6 +177,7 @@ class _SlabSums:
         (planes, rows, columns), within = self._patches.boxes(index)
         share = self._share(index)[within]
         inside = prediction[(..., *within)]
+        self._check_finite(index, inside)
         for slab in _touched(planes):
             low = max(planes.start, slab * _SLAB)
             high = min(planes.stop, (slab + 1) * _SLAB)
@@ -180,6 +203,23 @@ class _SlabSums:
             told = "came twice" if 0 <= index < len(self.seen) else f"is not among {len(self.seen)}"
             raise UsageError(f"the prediction of patch {index} {told}")
         self.seen[index] = True
+
+    def _check_finite(self, index: int, inside: NDArray[Any]) -> None:
+        """Refuse a prediction with NaN or infinities (in float32) where it lies on the array."""
+        if inside.dtype.kind != "f":
+            return
+        with np.errstate(over="ignore"):
+            values = inside.astype(np.float32) if inside.itemsize > 4 else inside
+        wrong = values.size - np.count_nonzero(np.isfinite(values))
+        if wrong:
+            nan = np.count_nonzero(np.isnan(values))
+            array = self._patches.array
+            whose = f"case {array.case_id}, " if isinstance(array, StoredArray) else ""
+            raise UsageError(
+                f"the prediction of patch {index} ({whose}from voxel {self._patches.start(index)} on) is not "
+                f"finite in {wrong:,} of {values.size:,} values: {nan:,} NaN, {wrong - nan:,} infinite",
+                advice="look for an overflow in the model, as half precision has beyond 65504",
+            )
 
     def _share(self, index: int) -> NDArray[np.float32]:
         """What patch ``index`` contributes to each of its voxels."""

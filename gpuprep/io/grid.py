@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from gpuprep.values.geometry import Affine, Geometry, shear_degrees
 from gpuprep.values.stack import stack_of
 
 _RESOLUTION = 1e-12
-_ORTHONORMAL = 1e-4  # largest cosine between two axes that counts as rounding (ITK's value)
+_FLOAT32 = 1e-6  # of the volume's diagonal: by so much a float32 header moves its corners
 _OBLIQUE_DEGREES = 0.1  # largest angle to the patient's axes that is not called oblique
 _SPACING_MM = (0.01, 100.0)  # spacings below and above are outliers
 _FEW_SLICES = 5  # fewer than this are worth a finding
@@ -24,10 +25,10 @@ _FEW_SLICES = 5  # fewer than this are worth a finding
 def grid_of(affine: Affine, shape: Sequence[int], reading: Reading) -> Geometry:
     """The grid of an LPS affine, its direction made exactly orthonormal.
 
-    Cosines between axes up to 1e-4 are rounding. Beyond it the axes are sheared,
-    E_SHEAR. Under the policy ``fix`` the sheared geometry itself is given, for its voxels to be brought
-    onto a straight grid; where the policy goes on otherwise, the nearest orthonormal axes are taken (polar
-    decomposition) and the finding has the distance in mm by which the outermost voxels move.
+    The axes within a slice and its origin stay as they are; the third axis becomes their normal. How far
+    that moves the outermost voxels decides what follows: nothing within float32 rounding,
+    W_GEOMETRY_TOLERANCE up to the tolerance of the rules, E_SHEAR beyond. Under the policy ``fix`` of
+    E_SHEAR the sheared geometry itself is given, for its voxels to be brought onto a straight grid.
 
     Raises:
         InputError: E_NO_GEOMETRY if the affine has no usable spacing.
@@ -40,26 +41,43 @@ def grid_of(affine: Affine, shape: Sequence[int], reading: Reading) -> Geometry:
             "Repair the header, or give the case a spacing.",
         )
     raw = Geometry.from_affine(affine, shape)
-    shear = shear_degrees(affine)
-    direction = _nearest_orthonormal(raw.matrix)
-    grid = replace(raw, direction=tuple(float(value) for value in direction.ravel()))
-    if math.sin(math.radians(shear)) <= _ORTHONORMAL:
-        return grid
-    told = f"the axes are {shear:.3g}° from orthogonal"
-    if reading.findings.policy("E_SHEAR") == "fix":
-        reading.report("E_SHEAR", f"{told}; slices are shifted onto a straight grid", degrees=shear)
-        return raw
-    grid = _same_centre(grid, raw)
+    grid = _upright(raw)
     moved = raw.distance(grid)
+    if moved <= _FLOAT32 * (1.0 + float(np.linalg.norm(np.multiply(raw.size, raw.spacing)))):
+        return grid
+    degrees = shear_degrees(affine)
+    told = f"the axes are {degrees:.3g}° from orthogonal"
+    values: dict[str, Any] = {"degrees": degrees, "largest_mm": moved}
+    upright = f"the normal of the slices as third axis moves voxels by up to {moved:.3g} mm"
+    tolerance = reading.rules.grid_tolerance
+    if moved <= tolerance:
+        reading.report("W_GEOMETRY_TOLERANCE", f"{told}; {upright}", mm=moved, **values)
+        return grid
+    if reading.findings.policy("E_SHEAR") == "fix":
+        reading.report("E_SHEAR", f"{told}; slices are shifted onto a straight grid", **values)
+        return raw
     reading.report(
         "E_SHEAR",
-        f"{told}; the nearest orthogonal grid moves voxels by up to {moved:.3g} mm",
-        advice="Set the policy of E_SHEAR to fix to resample the voxels onto a straight grid, "
-        "or to warn to take the nearest one.",
-        degrees=shear,
-        largest_mm=moved,
+        f"{told}; {upright}, more than the {tolerance:g} mm of input.grid_tolerance",
+        advice="Raise input.grid_tolerance if so much does not matter.",
+        ways={
+            "fix": "resamples the voxels onto a straight grid",
+            "warn": "takes the normal all the same",
+        },
+        **values,
     )
     return grid
+
+
+def _upright(raw: Geometry) -> Geometry:
+    """The slices of ``raw`` in place, and their distance along their normal as the third step."""
+    plane = _orthonormal(raw.matrix[:, :2])
+    normal = np.cross(plane[:, 0], plane[:, 1])
+    step = float(normal @ raw.affine[:3, 2])
+    matrix = np.column_stack((plane, math.copysign(1.0, step) * normal))
+    x, y, _ = raw.spacing
+    direction = tuple(float(value) for value in matrix.ravel())
+    return replace(raw, spacing=(x, y, abs(step)), direction=direction)
 
 
 def _straight_grid(grid: Geometry, heights: Sequence[float], reading: Reading) -> Geometry:
@@ -73,7 +91,8 @@ def _straight_grid(grid: Geometry, heights: Sequence[float], reading: Reading) -
             "Resample the file with a registration tool, or leave it out.",
         ) from None
     straight = grid if stack is None else stack.geometry
-    if max(straight.shape) > MAX_AXIS or straight.voxels > reading.rules.max_voxels:
+    large = max(straight.shape) > MAX_AXIS or straight.voxels > reading.rules.max_voxels
+    if large and not reading.rules.headers_alone:
         raise reading.error(
             "E_LIMIT",
             f"the straight grid, {straight.describe()}, is larger than the limits "
@@ -81,14 +100,6 @@ def _straight_grid(grid: Geometry, heights: Sequence[float], reading: Reading) -
             "Look at the file's geometry, or raise input.limits.voxels.",
         )
     return straight
-
-
-def _same_centre(grid: Geometry, raw: Geometry) -> Geometry:
-    """``grid`` moved onto the centre of ``raw``, which halves the largest distance between the two."""
-    centre = [(length - 1) / 2 for length in grid.shape]
-    shift = raw.index_to_physical(centre) - grid.index_to_physical(centre)
-    x, y, z = (float(value) for value in np.array(grid.origin) + shift)
-    return replace(grid, origin=(x, y, z))
 
 
 def places_voxels(affine: Affine) -> bool:
@@ -100,11 +111,11 @@ def places_voxels(affine: Affine) -> bool:
     return bool(abs(np.linalg.det(columns / spacing)) > 1e-3)
 
 
-def _nearest_orthonormal(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The orthonormal matrix nearest to ``matrix`` (least squares; the polar factor), handedness kept."""
-    if np.abs(matrix.T @ matrix - np.eye(3)).max() < _RESOLUTION:
-        return matrix
-    left, _, right = np.linalg.svd(matrix)
+def _orthonormal(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The orthonormal columns nearest to ``columns`` (least squares; the polar factor)."""
+    if np.abs(columns.T @ columns - np.eye(2)).max() < _RESOLUTION:
+        return columns
+    left, _, right = np.linalg.svd(columns, full_matrices=False)
     return np.asarray(left @ right)
 
 

@@ -17,6 +17,7 @@ from typing import Literal, Self
 import numpy as np
 from isal import igzip, isal_zlib
 
+from gpuprep.io.placeholders import LARGEST_POINTER, pointer, unfetched_link
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import FileIdentity, Voxels
 from gpuprep.values.errors import InputError
@@ -42,11 +43,15 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 def _open_raw(path: Path) -> _RawFile:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise InputError("E_UNREADABLE", "this is not a regular file", path=str(path))
-        return _RawFile(path)
+        file = _RawFile(path)
+        if status.st_size <= LARGEST_POINTER:
+            _refuse_pointer(file, path)
+        return file
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
+        raise unfetched_link(path) or InputError(
             "E_MISSING",
             "the input names this file, but there is none",
             path=str(path),
@@ -60,6 +65,14 @@ def _open_raw(path: Path) -> _RawFile:
             path=str(path),
             advice="Check that the path exists and that this account may read it.",
         ) from error
+
+
+def _refuse_pointer(file: _RawFile, path: Path) -> None:
+    """Raise if the file only names another one, else leave it at its beginning."""
+    if error := pointer(path, file.read(LARGEST_POINTER) or b""):
+        file.close()
+        raise error
+    file.seek(0)
 
 
 class HashedFile(io.RawIOBase):

@@ -15,6 +15,7 @@ from gpuprep.values.errors import InputError, MemoryShortage
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume
 
+_FINITE, _NOT_FINITE = np.uint8(1), np.uint8(2)  # 0 is outside
 _INTERPOLATORS = {
     "nearest": sitk.sitkNearestNeighbor,
     "linear": sitk.sitkLinear,
@@ -68,29 +69,32 @@ def resample_onto(
 ) -> tuple[NDArray[Any], int]:
     """A volume on another grid, in its own dtype and range, and how many voxels lie outside its extent.
 
-    These hold its smallest finite voxel, which replaces voxels that are not finite as well. Whole numbers
-    are rounded half to even.
+    These hold its smallest finite voxel. A voxel whose nearest one is NaN or infinite is NaN; the finite
+    extremes stand in for those while the others are interpolated. Whole numbers are rounded half to even.
     """
     array = volume.array
-    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-    low, high = (finite.min(), finite.max()) if finite.size else (array.dtype.type(0),) * 2
-    clean = (
-        np.nan_to_num(array, nan=low, posinf=high, neginf=low) if array.dtype.kind == "f" else array
-    )
+    finite = np.isfinite(array)
+    if not finite.any():
+        return np.full(geometry.shape, np.nan, array.dtype), 0
+    low, high = array[finite].min(), array[finite].max()
+    clean = array if finite.all() else np.nan_to_num(array, nan=low, posinf=high, neginf=low)
     image = _image(np.ascontiguousarray(clean, np.float32), volume.geometry)
-    ones = _image(np.ones(array.shape, np.uint8), volume.geometry)
+    marks = _image(np.where(finite, _FINITE, _NOT_FINITE), volume.geometry)
     grid = _image(np.zeros((1, 1, 1), np.uint8), geometry)
     size = list(geometry.size)
     frame = (grid.GetOrigin(), grid.GetSpacing(), grid.GetDirection())
     plain = sitk.Transform(3, sitk.sitkIdentity)
     kind = _INTERPOLATORS[interpolation]
     moved = sitk.Resample(image, size, plain, kind, *frame, float(low), sitk.sitkFloat32)
-    inside = sitk.Resample(ones, size, plain, sitk.sitkNearestNeighbor, *frame, 0.0, sitk.sitkUInt8)
-    placed = np.clip(sitk.GetArrayViewFromImage(moved), low, high)
+    seen = sitk.Resample(marks, size, plain, sitk.sitkNearestNeighbor, *frame, 0.0, sitk.sitkUInt8)
+    placed, found = (
+        np.clip(sitk.GetArrayViewFromImage(moved), low, high),
+        sitk.GetArrayViewFromImage(seen),
+    )
     if array.dtype.kind in "iu":
         placed = np.rint(placed)
-    outside = int((sitk.GetArrayViewFromImage(inside) == 0).sum())
-    return placed.astype(array.dtype), outside
+    placed[found == _NOT_FINITE] = np.nan
+    return placed.astype(array.dtype), int((found == 0).sum())
 
 
 def _image(array: NDArray[Any], geometry: Geometry) -> sitk.Image:

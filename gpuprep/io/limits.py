@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpuprep.io.placeholders import unfetched_link
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.errors import InputError
 
@@ -90,6 +91,8 @@ def beside(header: Path, name: str) -> Path:
     homes = (header.parent.resolve(), header.resolve().parent)
     if not any(target.is_relative_to(home) for home in homes) or target == header.resolve():
         raise unsafe
+    if unfetched := unfetched_link(header.parent / name):
+        raise unfetched
     if not _is_file(target):
         text = f"the voxel file {name!r} that the header names is missing"
         raise InputError("E_UNREADABLE", text, path=str(header))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gpuprep.io.dicom.header import looks_like_dicom
 from gpuprep.io.dicom.scan import peek_dicom, read_dicom
-from gpuprep.io.integrity import ByteSource, open_regular
+from gpuprep.io.integrity import GZIP_MAGIC, ByteSource, open_regular
 from gpuprep.io.limits import check_inside
 from gpuprep.io.nifti.header import looks_like_nifti
 from gpuprep.io.nifti.scan import header_path, peek_nifti, read_nifti
@@ -74,6 +74,13 @@ def _sniff(source: Source, rules: ReadRules) -> str:
         start = contents.read(4)
     if looks_like_nifti(start):
         return "nifti"
+    if start[:2] == GZIP_MAGIC:
+        raise InputError(
+            "E_UNREADABLE",
+            "the file is gzip inside gzip",
+            path=str(path),
+            advice=f"Decompress it once: gzip -dc {path.name} > once.gz",
+        )
     what = f"begins with {start.hex(' ')}" if start else "is empty"
     raise InputError(
         "E_UNREADABLE",

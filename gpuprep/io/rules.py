@@ -15,8 +15,6 @@ if TYPE_CHECKING:  # the reading process, which takes its rules as JSON, starts 
 
 SOURCE_PARTS = 2
 """A decoded file may take one in so many bytes of what its case is allowed."""
-AFFINE_TOLERANCE_MM = 0.1
-"""Largest distance at which two placements of one file still agree."""
 
 
 def source_in_memory(allowed: int) -> int | None:
@@ -37,7 +35,10 @@ class ReadRules:
         in_memory_bytes: Voxels that take more are decoded into a file without a name; None for never.
         scratch: The folder of such files.
         roots: Folders that files must lie in, links followed; none for anywhere.
+        grid_tolerance: By how many mm at any corner two placements of one file may differ.
+        slice_tolerance: By how many mm a slice may lie off even steps.
         policy: What to do per finding code; codes not named keep their defaults.
+        headers_alone: Only for ``peek``: describe what headers say, though voxels are colours or missing.
     """
 
     max_voxels: int = 4_000_000_000
@@ -47,7 +48,10 @@ class ReadRules:
     in_memory_bytes: int | None = None
     scratch: str = ""
     roots: tuple[str, ...] = ()
+    grid_tolerance: float = 0.01
+    slice_tolerance: float = 0.01
     policy: Mapping[str, Policy] = field(default_factory=dict)
+    headers_alone: bool = False
 
     @classmethod
     def of(cls, config: Config, *, root: str = "", memory: int = 0, scratch: str = "") -> ReadRules:
@@ -64,15 +68,14 @@ class ReadRules:
             in_memory_bytes=source_in_memory(memory),
             scratch=scratch,
             roots=tuple(folder for folder in (root, *config.input.roots) if folder),
+            grid_tolerance=config.input.grid_tolerance,
+            slice_tolerance=config.input.slice_tolerance,
             policy=dict(config.input.policy),
         )
 
     def findings(self) -> Findings:
-        """An empty collection of findings under these policies.
-
-        W_TILT is an error unless the policy says otherwise: no grid without shear can hold a tilted series.
-        """
-        return Findings({"W_TILT": "error", **self.policy})
+        """An empty collection of findings under these policies."""
+        return Findings(self.policy)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -94,12 +97,29 @@ class Reading:
     findings: Findings
     allocate: Allocate = own_memory
 
-    def report(self, code: str, message: str, *, advice: str = "", **values: Any) -> None:
+    def report(
+        self,
+        code: str,
+        message: str,
+        *,
+        advice: str = "",
+        ways: Mapping[Policy, str] | None = None,
+        **values: Any,
+    ) -> None:
         """Note a finding about the source.
+
+        ``ways`` says what other policies do; the advice names those that are not in force.
 
         Raises:
             InputError: its policy is ``error``.
         """
+        own = self.findings.policy(code)
+        told = [
+            f"input.policy {{{code}: {policy}}} {what}."
+            for policy, what in (ways or {}).items()
+            if policy != own
+        ]
+        advice = " ".join([*([advice] if advice else []), *told])
         self.findings.report(code, message, path=self.path, advice=advice, **values)
 
     def error(self, code: str, message: str, advice: str = "") -> InputError:

@@ -45,15 +45,16 @@ __device__ __forceinline__ void marked(const S *__restrict__ in, const Strides &
     { marked<S>(in, strides, lengths, rule, join, out, out_strides); }
 EACH_LABEL(MARKED) MARKED(float32) MARKED(float64)
 
-// masked_S: float32 out = step(in) where mask is not 0, else 0.
+// masked_S: float32 out = step(in) where mask is not 0 and the voxel is finite, else 0.
 template <class S>
 __device__ __forceinline__ void masked(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,
                                        const STEP_OF(S) &step, const uint8 *__restrict__ mask,
                                        const Strides &mask_strides, float *__restrict__ out,
                                        const Strides &out_strides) {
     each_place(lengths, [=](int64 z, int64 y, int64 x) {
-        const bool inside = mask[offset_of(mask_strides, z, y, x)];
-        out[offset_of(out_strides, z, y, x)] = inside ? prepared<S>(in[offset_of(strides, z, y, x)], step) : 0.f;
+        const S v = in[offset_of(strides, z, y, x)];
+        const bool inside = is_finite(v) && mask[offset_of(mask_strides, z, y, x)];
+        out[offset_of(out_strides, z, y, x)] = inside ? prepared<S>(v, step) : 0.f;
     });
 }
 

@@ -88,7 +88,7 @@ __device__ __forceinline__ void digits(const Source<S> &source, const K *__restr
         const K key = ordered_key(value);
         const K prefix = shift + bits < 8 * (int)sizeof(K) ? key >> (shift + bits) : 0u;
         int bin = -1;
-        if (present && !is_nan(value) && !is_infinite(value))
+        if (present && is_finite(value))
             for (int q = 0; q < prefix_count; q++)
                 if (prefix == prefixes[q]) bin = q << bits | (int)(key >> shift & ((1u << bits) - 1u));
         tally(own, bin);

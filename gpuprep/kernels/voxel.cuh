@@ -110,13 +110,14 @@ __device__ __forceinline__ uint64 ordered_key(double v) {
 }
 
 template <class S> __device__ __forceinline__ bool is_nan(S v) { return v != v; }
-template <class S> __device__ __forceinline__ bool is_infinite(S v) { return v == v && v - v != v - v; }
+template <class S> __device__ __forceinline__ bool is_finite(S v) { return v - v == v - v; }
+template <class S> __device__ __forceinline__ bool is_infinite(S v) { return v == v && !is_finite(v); }
 
-// Which voxels count: those above the threshold, or all that are not zero.
+// Which voxels count: of the finite ones those above the threshold, or all that are not zero.
 struct Rule { double threshold; int32 above; };
 
 template <class S> __device__ __forceinline__ bool counts(S v, const Rule &rule) {
-    return rule.above ? (double)v > rule.threshold : v != (S)0;
+    return is_finite(v) && (rule.above ? (double)v > rule.threshold : v != (S)0);
 }
 
 #define ALL_LANES 0xffffffffu

@@ -23,6 +23,8 @@ def find_box(
 ) -> Box | None:
     """The box of the voxels that differ from zero, or are above a number, in any array (of one shape).
 
+    NaN and ±Inf are neither: a voxel counts if it is finite in that array.
+
     With a ``fraction``, the box of a body: along each axis it runs from the first to the last plane that
     holds at least that fraction of the fullest plane's voxels. Single bright voxels (noise, wires, edges
     of the table) then do not stretch it; the body's own tapering ends may lose planes below that fraction,

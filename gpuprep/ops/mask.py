@@ -18,12 +18,18 @@ _MIRRORED = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)).reshape(25
 
 
 def hits(array: NDArray[Any], above: float | None) -> Mask:
-    """Where voxels are above a number; None: where they differ from zero."""
-    return np.asarray(array != 0 if above is None else array > above)
+    """Where finite voxels are above a number; None: where they differ from zero."""
+    found = np.asarray(array != 0 if above is None else array > above)
+    if array.dtype.kind == "f":
+        found &= np.isfinite(array)
+    return found
 
 
 def find_mask(arrays: Sequence[NDArray[Any]], above: float | None = None) -> Mask:
-    """Where voxels differ from zero, or are above a number, in any of the arrays (of one shape)."""
+    """Where voxels differ from zero, or are above a number, in any of the arrays (of one shape).
+
+    NaN and ±Inf are neither.
+    """
     first, *others = arrays
     found = hits(first, above)
     for array in others:

@@ -64,7 +64,7 @@ class Operations(Protocol):
         """A mask with its holes filled (``ops.mask.fill_holes``)."""
 
     def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
-        """``step`` of the voxels inside a mask, as float32, and 0 outside it."""
+        """``step`` of the finite voxels inside a mask, as float32, and 0 everywhere else."""
 
     def cleaned(self, channel: Held, low: float, high: float) -> Held:
         """Floating voxels with ``low`` for NaN and -∞, and ``high`` for ∞."""
@@ -113,9 +113,14 @@ class HostOperations:
         return Held(fill_holes(self.fetch(mask)))
 
     def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+        array, flags = self.fetch(channel), self.fetch(mask)
         voxels = self.scratch.empty(channel.shape, np.float32)
-        step.apply(self.fetch(channel), out=voxels)
-        return Held(np.multiply(voxels, self.fetch(mask), out=voxels))
+        step.apply(array, out=voxels)
+        if array.dtype.kind != "f":
+            return Held(np.multiply(voxels, flags, out=voxels))
+        for target, plane, inside in zip(voxels, array, flags, strict=True):
+            np.copyto(target, 0, where=~(np.isfinite(plane) & (inside != 0)))
+        return Held(voxels)
 
     def cleaned(self, channel: Held, low: float, high: float) -> Held:
         array = self.fetch(channel)

@@ -137,13 +137,18 @@ def apply_image(
     whole = rule.reference is None  # else voxels beyond the source are set afterwards
     edge = store.chunk if whole else 0
     image = operations.empty(len(measured.channels), mapping.shape, store.dtype, edge)
-    rows = zip(measured.channels, measured.distributions, intensities, strict=True)
-    for number, (held, values, intensity) in enumerate(rows):
-        prologue, ends = intensity.prologue, (values.minimum, values.maximum)
-        if measured.config.image.foreground.outside == "zero":
+    zeroed = measured.config.image.foreground.outside == "zero"
+    for number, (values, intensity) in enumerate(
+        zip(measured.distributions, intensities, strict=True)
+    ):
+        if zeroed:
             intensity = intensity.about_zero()
-            held = operations.masked(held, measured.foreground, intensity.prologue)
+            inside = measured.channels[number], measured.foreground
+            held = operations.masked(*inside, intensity.prologue)
             prologue, ends = IDENTITY, intensity.limits
+        else:
+            held = measured.cleaned(number)
+            prologue, ends = intensity.prologue, (values.minimum, values.maximum)
         how = Resampling(
             mapping,
             rule.interpolation,
@@ -158,7 +163,6 @@ def apply_image(
         operations.resample(held, how, image[number])
     operations.wait()
     if isinstance(image, np.ndarray) and not whole:
-        zeroed = measured.config.image.foreground.outside == "zero"
         for target, intensity in zip(image, intensities, strict=True):
             lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
             fill_beyond(target, measured.geometry.shape, mapping, lowest)

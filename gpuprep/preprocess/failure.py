@@ -10,7 +10,7 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.files import CHECK_DISK
 from gpuprep.values.errors import TRANSIENT, CaseError, GpuprepError, InputError, Retry, StoreError
 from gpuprep.values.events import CaseFailed
-from gpuprep.values.findings import FailureCode
+from gpuprep.values.failure import FailureCode
 
 _LOOK = (
     "gpuprep inspect shows what the reader sees; take the file out of the input if it is not needed"

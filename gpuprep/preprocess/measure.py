@@ -23,7 +23,10 @@ _BODY_FRACTION = 0.01  # of a row's voxels above the threshold, from which on it
 
 @dataclass(frozen=True)
 class Measured:
-    """A case cropped and measured, before anything is decided."""
+    """A case cropped and measured, before anything is decided.
+
+    NaN and ±Inf are still among the voxels of ``channels``: they belong to no foreground and no statistic.
+    """
 
     assembled: Assembled
     box: Box
@@ -52,6 +55,13 @@ class Measured:
         if rule.where == "body":
             return self.operations.mask(self.channels[:1], rule.threshold)
         return self.operations.mask(self.channels)
+
+    def cleaned(self, channel: int) -> Held:
+        """A channel with its own finite extremes in place of ±Inf, and the smallest of NaN."""
+        held, values = self.channels[channel], self.distributions[channel]
+        if not (values.nan or values.inf):
+            return held
+        return self.operations.cleaned(held, values.minimum, values.maximum)
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""
@@ -92,9 +102,6 @@ def measure(
                     f"channel {name} has no finite voxel",
                     path=task.case.images[0].path,
                 )
-            if values.nan or values.inf:
-                low, high = values.minimum, values.maximum
-                channels[number] = operations.cleaned(channels[number], low, high)
     cropped = {name: label.crop(box) for name, label in labels.items()}
     return Measured(
         assembled, box, tuple(channels), cropped, tuple(distributions), operations, config

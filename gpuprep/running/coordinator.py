@@ -22,19 +22,18 @@ from gpuprep.host.signals import Interrupts
 from gpuprep.ledger.failures import FailureList, failed_cases
 from gpuprep.ledger.hold import Hold, hold
 from gpuprep.ledger.log import RunLog
-from gpuprep.ledger.output import claim, describe, save_agreement, save_report
+from gpuprep.ledger.output import claim, describe, save_report
 from gpuprep.ledger.report import RunReport, Tally
 from gpuprep.ledger.state import StateFile
-from gpuprep.planning.agreement import named, settle
+from gpuprep.planning.agreement import named
 from gpuprep.preprocess.reference import with_reference
 from gpuprep.preprocess.task import CaseTask
+from gpuprep.running.agreement import agree_on
 from gpuprep.running.crew import Crew
 from gpuprep.running.passes import Passes
 from gpuprep.running.workforce import muster
-from gpuprep.store.agreement import read_agreement
 from gpuprep.store.files import storage_faults
-from gpuprep.store.places import is_url, to_place
-from gpuprep.values.agreement import Agreement
+from gpuprep.store.places import is_url
 from gpuprep.values.case import Case
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
 from gpuprep.values.events import Event, Listener, Notice, RunStarted
@@ -119,11 +118,8 @@ def run(
         cases = named(cases, parsed)
         base = replace(
             force.task(cases[0], root, parsed.digest, sources=found.root, url=held.url),
-            agreement=agree_on(
-                found, root, parsed, anew=overwrite and len(cases) == len(found.cases)
-            ),
+            agreement=agree_on(found, cases, held, parsed, overwrite=overwrite),
         )
-        held.keep()
         crew = Crew(
             force.starter(root, cases, tell, url=held.url), interrupts, root, parsed.run, tell
         )
@@ -165,20 +161,6 @@ def _carry_out(
         crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
     except KeyboardInterrupt:
         crew.stopped = "interrupted"
-
-
-def agree_on(found: Found, root: Path, config: Config, *, anew: bool) -> Agreement:
-    """Settle what the cases have in common with those that are there, and keep it in the output.
-
-    Raises:
-        UsageError: the classes of two label maps cannot agree.
-    """
-    present = None if anew else read_agreement(to_place(root))
-    agreement = settle(found, present, config)
-    if agreement != present:
-        with storage_faults(root):
-            save_agreement(root, agreement)
-    return agreement
 
 
 def _check_apart(source: Path, output: Path) -> None:

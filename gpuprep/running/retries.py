@@ -20,7 +20,7 @@ from gpuprep.store.layout import ATTEMPTS_FILE
 from gpuprep.store.places import read_lines
 from gpuprep.values.errors import Retry
 from gpuprep.values.events import CaseFailed
-from gpuprep.values.findings import FailureCode
+from gpuprep.values.failure import FailureCode
 
 _LONGEST_WAIT = 60.0
 _NOT_CHARGED = 20  # attempts lost to machines rather than to the case

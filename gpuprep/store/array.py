@@ -25,7 +25,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.store.codecs import Bytes, check_frame
 from gpuprep.store.files import CaseVersion
 from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
-from gpuprep.store.layout import GROUP_FILE, Index, shard_file
+from gpuprep.store.layout import CASE_SUFFIX, GROUP_FILE, Index, shard_file
 from gpuprep.store.metadata import parse_array
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.shard import ObjectShard
@@ -88,6 +88,11 @@ class StoredArray:
 
     def __repr__(self) -> str:
         return f"<StoredArray {self._name} of {self._case.name}: {self.dtype} {self.shape}>"
+
+    @property
+    def case_id(self) -> str:
+        """The id of the case that it belongs to."""
+        return self._case.name.removesuffix(CASE_SUFFIX)
 
     def __enter__(self) -> StoredArray:
         return self

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
 
 from gpuprep.values.errors import InputError
@@ -42,13 +41,17 @@ CODES: dict[str, Code] = {
     "E_MISSING": Code("a file that the manifest or dataset.json names does not exist"),
     "E_TRUNCATED": Code("the file holds fewer bytes than its header declares"),
     "E_UNREADABLE": Code("no reader understands the file, or its bytes are damaged"),
-    "E_CRASH_RISK": Code("the file is of a kind known to crash readers"),
     "E_LIMIT": Code("the file declares more voxels or bytes than the config allows"),
     "E_UNSAFE_PATH": Code("the header points at a file outside its own folder"),
-    "E_NO_GEOMETRY": Code("spacing or direction is missing or impossible"),
+    "E_NO_GEOMETRY": Code(
+        "spacing or direction is missing or impossible",
+        allowed="NIfTI, or a single slice: 1 mm stands in for a spacing, LPS for axes; all else fails",
+    ),
     "E_SHEAR": Code(
         "the axes are not orthogonal, so no spacing and direction describe them",
-        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+        allowed="the axes within a slice are kept, and their normal is the third",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all; "
+        "without two orthogonal axes the case fails",
     ),
     "E_SHAPE_MISMATCH": Code(
         "image, channels and label do not lie on one grid",
@@ -81,12 +84,19 @@ CODES: dict[str, Code] = {
     "E_REFERENCE": Code("the case does not fit the grid of image.resample.reference"),
     "E_MIXED_SERIES": Code(
         "one series mixes orientations, matrix sizes or kinds of image",
-        fixed="the largest group of slices that are alike is kept",
+        fixed="the largest group of slices that are alike is kept; of alike volumes the first, or the "
+        "case fails where numbers do not tell them apart",
     ),
     "E_MIXED_RESCALE": Code(
         "slices of one series use different rescale slopes or intercepts",
         allowed="every slice is rescaled by its own line",
         fixed="every slice is rescaled by its own line",
+    ),
+    "E_TILT": Code(
+        "the gantry was tilted, so slices are shifted against each other",
+        allowed="the shift is ignored",
+        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all; "
+        "slices on no line fail",
     ),
     "E_SLICE_GAP": Code(
         "slices are missing or unevenly spaced",
@@ -96,18 +106,17 @@ CODES: dict[str, Code] = {
     "E_SLICE_DUP": Code(
         "several slices lie at one position",
         allowed="the first by instance number is kept",
-        fixed="slices that are copies of one another are dropped",
+        fixed="slices that are copies of one another are dropped; others fail",
     ),
     "E_MOSAIC": Code("the image is a mosaic of tiles, not a slice"),
-    "E_PIXEL_TYPE": Code("voxels are colours or complex numbers, not one intensity"),
-    "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
-    "W_TILT": Code(
-        "the gantry was tilted, so slices are shifted against each other",
-        allowed="the shift is ignored",
-        fixed="every slice is shifted back within its plane, onto a straight grid that takes in all",
+    "E_PIXEL_TYPE": Code(
+        "voxels are colours or complex numbers, not one intensity, or use bits declared unused",
+        allowed="bits declared unused are left out; all else fails",
     ),
+    "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
     "W_SFORM_QFORM": Code(
-        "the two affines of the NIfTI header disagree", allowed="the sform is taken"
+        "the two affines of the NIfTI header disagree, or one cannot be read",
+        allowed="the sform is taken, or the one that can be read",
     ),
     "W_OBLIQUE": Code(
         "the axes do not follow the patient's; OME-Zarr scale and translation are approximate",
@@ -128,7 +137,9 @@ CODES: dict[str, Code] = {
     ),
     "W_LABEL_EMPTY": Code("the label holds background only", allowed="it is stored"),
     "W_LABEL_OVERLAP": Code("structures overlap", allowed="the later one in order keeps the voxel"),
-    "W_GEOMETRY_TOLERANCE": Code("grids differ by rounding", allowed="they are taken as equal"),
+    "W_GEOMETRY_TOLERANCE": Code(
+        "grids, axes or steps between slices differ by rounding", allowed="they are taken as equal"
+    ),
     "W_LABEL_LOST": Code(
         "some of a label map lies outside the grid that is stored", allowed="the rest is stored"
     ),
@@ -159,7 +170,8 @@ CODES: dict[str, Code] = {
         "the label was brought to the image's grid by its geometry", allowed="it is stored"
     ),
     "W_NAN": Code(
-        "voxels are NaN or infinite", allowed="the finite extremes of the image replace them"
+        "voxels are NaN or infinite",
+        allowed="they count nowhere; the image's finite extremes are stored for them, or 0",
     ),
     "W_EMPTY_FOREGROUND": Code(
         "there is nothing to crop to or to measure", allowed="the whole image is used"
@@ -181,44 +193,8 @@ CODES: dict[str, Code] = {
 }
 
 
-class FailureCode(StrEnum):
-    """Why a case failed where its files are not to blame; failures of files carry a finding's code.
-
-    A system's error keeps the system's name instead (``EIO``, ``EACCES``).
-    """
-
-    CASE = "CASE"
-    """The case cannot be done, for a reason of its own."""
-    CRASH = "CRASH"
-    """The process that read a file of it died or hung."""
-    DEADLINE = "DEADLINE"
-    """It was not done within ``run.deadline``."""
-    MEMORY = "MEMORY"
-    """It needs more memory than it may take."""
-    DEVICE = "DEVICE"
-    """The CUDA device stopped working under it."""
-    RANGE = "RANGE"
-    """Its results do not fit the stored dtype."""
-    BUG = "BUG"
-    """A fault of gpuprep's own."""
-    WORKER_DIED = "WORKER_DIED"
-    """The worker that had it in hand died."""
-    POISON = "POISON"
-    """Workers died of it again and again, also when it ran alone."""
-    STORE = "STORE"
-    """Its output cannot be written or read."""
-    CORRUPT = "CORRUPT"
-    """Stored bytes of it are damaged."""
-    CONFIG = "CONFIG"
-    """A value of the config does not suit it."""
-    BACKEND = "BACKEND"
-    """The engine that was asked for cannot be used where it ran."""
-    USAGE = "USAGE"
-    """A path or an argument is wrong where it ran."""
-    STOPPED = "STOPPED"
-    """The run could not go on while it was in hand."""
-    OSERROR = "OSERROR"
-    """The system refused something and gave no name for it."""
+RENAMED = {"W_TILT": "E_TILT"}
+"""Codes of older configs, and what they are called now."""
 
 
 @dataclass(frozen=True, slots=True)

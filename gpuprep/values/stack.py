@@ -3,8 +3,9 @@
 A *stack* is a volume seen as parallel slices across one of its axes. Where the gantry was tilted, or an
 affine is sheared, every slice is shifted within its plane against the one before; where gaps differ,
 slices lie at uneven heights. Seen from a straight grid (the slices' own plane, their normal, even
-steps) each output slice is then one fractional slice number and one shift within the plane: two small
-tables, and nothing else. The straight grid takes in every source voxel, so nothing is cut off.
+steps) every source slice is shifted within its plane, and every output slice is one fractional slice
+number: two small tables, and nothing else. What lies between two slices is theirs after the shift, along
+the normal. The straight grid takes in every source voxel, so nothing is cut off.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class Stack:
     Attributes:
         axis: the array axis (``z, y, x``) across the slices.
         numbers: float64 ``(m,)``: per straight slice the source slice at its height, with fraction.
-        offsets: float64 ``(m, 2)``: per straight slice, what to add to an index of the straight plane
-            for the index of the source's, in array order of the two axes other than ``axis``.
+        offsets: float64 ``(n, 2)``: per source slice, what to add to an index of the straight plane
+            for the index of the slice's, in array order of the two axes other than ``axis``.
         geometry: the straight grid: orthonormal, even; ``m`` is its length along ``axis``.
     """
 
@@ -70,7 +71,8 @@ def stack_of(geometry: Geometry, heights: Sequence[float] = ()) -> Stack | None:
     if not heights and not geometry.sheared:
         return None
     axis = 0 if heights else _axis_across(geometry)
-    at, numbers = _even_steps(heights or range(geometry.shape[axis]))
+    own = np.asarray(heights or range(geometry.shape[axis]), np.float64)
+    at, numbers = _even_steps(own)
     plane = [other for other in range(3) if other != axis]
     directions = _orthonormal(geometry.matrix[:, [2 - other for other in plane]])
     step = geometry.affine[:3, 2 - axis]
@@ -81,9 +83,9 @@ def stack_of(geometry: Geometry, heights: Sequence[float] = ()) -> Stack | None:
     shape = list(geometry.shape)
     shape[axis] = len(at)
     origin = np.array(geometry.origin)
-    offsets = np.empty((len(at), 2))
+    offsets = np.empty((len(own), 2))
     for column, other in enumerate(plane):
-        shift = _rounded(float(directions[:, column] @ step) / spacing[other] * at)
+        shift = _rounded(float(directions[:, column] @ step) / spacing[other] * own)
         first = math.floor(shift.min() + _ROUNDING)
         shape[other] += math.ceil(shift.max() - _ROUNDING) - first
         offsets[:, column] = first - shift
@@ -103,12 +105,11 @@ def _axis_across(geometry: Geometry) -> int:
     raise ValueError("no two of the three axes are orthogonal")
 
 
-def _even_steps(heights: Sequence[float]) -> tuple[Table, Table]:
+def _even_steps(uneven: Table) -> tuple[Table, Table]:
     """Even heights from the first to the last, and the fractional slice numbers that lie there."""
-    uneven = np.asarray(heights, np.float64)
-    steps = len(uneven) - 1
-    if isinstance(heights, range) or steps < 1:
-        return uneven, np.arange(len(uneven), dtype=np.float64)
+    numbers = np.arange(len(uneven), dtype=np.float64)
+    if np.array_equal(uneven, numbers):
+        return uneven, numbers
     extent = float(uneven[-1] - uneven[0])
     steps = max(1, round(extent / float(np.diff(uneven).min())))
     if steps >= _LONGEST_AXIS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gpuprep.viewing.subject import Channel, Inspection, LabelMap
 
 _SHOWN_CHANNELS = 8
 _SHOWN_LABELS = 30
+_SHOWN_HEIGHTS = 40
 _SEVERITY = {"error": "red", "warn": "yellow", "fix": "cyan", "skip": "dim"}
 
 
@@ -99,7 +100,8 @@ def _sections(found: Inspection) -> Iterator[RenderableType]:
     what = "stored case" if found.kind == "stored" else "input"
     yield Text.assemble((found.id, "bold"), f"  {what}  ", (str(found.path), "dim"))
     if found.geometry is not None:
-        yield _pairs(_geometry_rows(found.geometry))
+        more = _header_rows(found.geometry, found.heights) if found.failure else []
+        yield _pairs([*_geometry_rows(found.geometry), *more])
     if found.channels:
         rows = [_channel_row(channel) for channel in found.channels[:_SHOWN_CHANNELS]]
         left = len(found.channels) - len(rows)
@@ -129,6 +131,17 @@ def _geometry_rows(geometry: Geometry) -> list[tuple[str, str]]:
         ("orientation", f"{follows} (x, y, z run towards)"),
         ("origin", f"{', '.join(f'{t:.6g}' for t in geometry.origin)} mm (LPS)"),
     ]
+
+
+def _header_rows(geometry: Geometry, heights: Sequence[float]) -> list[tuple[str, str]]:
+    """What else helps to repair a refused input."""
+    rows = ["  ".join(f"{value:.6g}" for value in row) for row in geometry.affine[:3]]
+    told = [("affine (LPS)", "; ".join(rows))]
+    if heights:
+        shown = ", ".join(f"{height:.6g}" for height in heights[:_SHOWN_HEIGHTS])
+        left = len(heights) - _SHOWN_HEIGHTS
+        told.append(("slices at", f"{shown} mm" + (f" and {left} more" if left > 0 else "")))
+    return told
 
 
 def _channel_row(channel: Channel) -> tuple[str, str]:

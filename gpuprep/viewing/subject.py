@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from gpuprep.config.model import Config
 from gpuprep.export import find_case
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.scan import Preview
 from gpuprep.ops.statistics import Distribution, label_counts, measure
 from gpuprep.preprocess.assemble import assemble
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
@@ -27,6 +28,7 @@ from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError, InputError, UsageError
 from gpuprep.values.findings import Finding, Findings
 from gpuprep.values.geometry import Geometry
+from gpuprep.viewing.refused import header_preview
 
 Window = tuple[float, float]
 
@@ -76,7 +78,8 @@ class LabelMap:
 @dataclass(frozen=True)
 class Inspection:
     """What was found. Arrays lie on ``grid``; ``geometry`` is the one to report (of an input, before it
-    was turned). Of an unusable input only the header's geometry may be known, and ``failure`` is set."""
+    was turned). Of an unusable input only the header's geometry may be known, and ``failure`` is set;
+    ``heights`` are then those of uneven slices above the first, in mm."""
 
     id: str
     kind: Literal["input", "stored"]
@@ -89,6 +92,7 @@ class Inspection:
     headers: tuple[Mapping[str, Any], ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     stored_bytes: int = 0
+    heights: tuple[float, ...] = ()
     failure: InputError | None = None
 
     @property
@@ -105,6 +109,7 @@ class Inspection:
             "kind": self.kind,
             "path": str(self.path),
             "geometry": _geometry_json(self.geometry),
+            "slice_heights_mm": list(self.heights),
             "channels": [channel.to_json() for channel in self.channels],
             "labels": [label.to_json() for label in self.labels],
             "findings": [finding.to_json() for finding in self.findings],
@@ -160,9 +165,12 @@ def _inspect_input(path: Path, case: Case, config: Config) -> Inspection:
         try:
             assembled = assemble(case, config, sandbox.read, findings)
         except InputError as error:
-            geometry = _header_geometry(case, sandbox)
             told = (*findings.items, _as_finding(error))
-            return Inspection(case.id, "input", path, geometry, findings=told, failure=error)
+            seen = header_preview(case, error, config)
+            refused = Inspection(case.id, "input", path, None, findings=told, failure=error)
+            if seen is None:
+                return refused
+            return replace(refused, geometry=seen.geometry, heights=_in_mm(seen))
     channels = [
         _channel(name, array, partial(_config_window, config))
         for name, array in zip(assembled.channel_names, assembled.channels, strict=True)
@@ -188,12 +196,9 @@ def _inspect_input(path: Path, case: Case, config: Config) -> Inspection:
     )
 
 
-def _header_geometry(case: Case, sandbox: Sandbox) -> Geometry | None:
-    """The grid that the header of a damaged file promises, if even that can be read."""
-    try:
-        return sandbox.peek(case.images[0]).geometry
-    except InputError:
-        return None
+def _in_mm(seen: Preview) -> tuple[float, ...]:
+    """The heights of uneven slices above the first one."""
+    return tuple(height * seen.geometry.spacing[2] for height in seen.heights)
 
 
 def _as_finding(error: InputError) -> Finding:
@@ -285,6 +290,7 @@ def _geometry_json(geometry: Geometry | None) -> dict[str, Any] | None:
     extent = [n * s for n, s in zip(geometry.size, geometry.spacing, strict=True)]
     return {
         **geometry.to_json(),
+        "affine": geometry.affine.tolist(),
         "size": list(geometry.size),
         "orientation": geometry.orientation,
         "oblique_degrees": geometry.oblique_degrees,

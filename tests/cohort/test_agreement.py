@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprep.cohort.agreement import agree
+from gpuprep.cohort.layouts.dataset_json import Description
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import UsageError
@@ -87,6 +88,23 @@ def test_regions_and_the_ignore_label_are_kept_and_must_agree() -> None:
         agree([declared("a", classes), declared("b", other)])
     with pytest.raises(UsageError, match="both 1 and 3 are to be ignored"):
         agree([declared("a", classes), declared("b", Classes({1: "whole"}, ignore=1))])
+
+
+def test_values_that_would_share_a_name_stay_apart() -> None:
+    brats = {"labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}}
+    assert Description("", brats).classes.names == {
+        1: "whole",
+        2: "whole+core",
+        3: "whole+core+enhancing",
+    }
+    twice = {"labels": {"0": "background", "1": "lesion", "2": "lesion"}}
+    assert Description("", twice).classes.names == {1: "lesion_1", 2: "lesion_2"}
+    regions = {"labels": {"whole": [1, 2, 3], "core": [2, 3]}, "regions_class_order": [1, 2]}
+    assert Description("", regions).classes.names == {
+        1: "whole",
+        2: "whole+core_2",
+        3: "whole+core_3",
+    }
 
 
 def test_the_usual_channels_are_the_cohorts_and_the_outputs_go_before_them() -> None:

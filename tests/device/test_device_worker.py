@@ -50,6 +50,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "foreground": {"where": "body", "threshold": -300, "fill_holes": True, "outside": "zero"},
         "intensity": [{"percentile_clip": {}}, {"zscore": {"over": "foreground"}}],
     },
+    "nonzero": {
+        "crop": {"to": "nonzero"},
+        "foreground": {"outside": "zero"},
+        "intensity": [{"zscore": {"over": "foreground"}}],
+    },
+    "constant": {
+        "foreground": {"outside": "zero"},
+        "intensity": [{"multiply": {"by": 0}}, {"offset": {"by": 3}}],
+    },
 }
 
 
@@ -68,6 +77,7 @@ def voxels_of(kind: str) -> np.ndarray:
     if kind == "u4":
         voxels += 1000
     if kind == "nan":
+        voxels[~body & (x > 3)] = np.nan
         voxels[3, 4:6, 7] = np.nan, np.inf
         return voxels.astype(np.float32)
     return voxels.astype(kind)
@@ -179,6 +189,11 @@ def test_the_doctor_compares_the_engines():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_case_takes_no_more_of_the_device_than_it_asked_for(tmp_path, name):
+    for kinds in (("f4", "u1"), ("nan", "nan")):
+        check_memory(tmp_path / kinds[0], config_of(name), kinds)
+
+
+def check_memory(folder: Path, config: Config, kinds: tuple[str, ...]) -> None:
     driver = NumpyDriver()
     asked = []
 
@@ -188,6 +203,6 @@ def test_a_case_takes_no_more_of_the_device_than_it_asked_for(tmp_path, name):
             return super().session(needed)
 
     link = Watched(driver, Gate(1 << 40), piece_bytes=1 << 14)
-    make(tmp_path, config_of(name), link, ("f4", "u1"))
+    make(folder, config, link, kinds)
     counts = 1 << 16  # of statistics, and tables: they do not grow with the volume
     assert driver.arrays.peak <= asked[0] + counts

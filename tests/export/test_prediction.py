@@ -166,6 +166,9 @@ def test_predictions_elsewhere_are_refused(cohort: Path, case: StoredCase, tmp_p
     np.save(tmp_path / "o.npy", np.array([{}], object), allow_pickle=True)
     np.save(tmp_path / "s.npy", np.zeros((2, 3, 4)))
     np.save(tmp_path / "c.npy", np.zeros(shape, np.complex64))
+    broken = np.zeros(shape, np.float32)
+    broken[2, 3, 4:7] = np.nan, np.inf, -np.inf
+    np.save(tmp_path / "nan.npy", broken)
     refused = {
         save(np.zeros(shape, np.float32), moved, ".mha", tmp_path): "lies on",
         save(np.zeros(shape, np.float32), moved, ".zarr", tmp_path): "lies on",
@@ -175,6 +178,7 @@ def test_predictions_elsewhere_are_refused(cohort: Path, case: StoredCase, tmp_p
         tmp_path / "o.npy": "Python objects",
         tmp_path / "s.npy": r"\(2, 3, 4\)",
         tmp_path / "c.npy": "complex64",
+        tmp_path / "nan.npy": "kim is not finite in 3 of",
         tmp_path: "zarr.json",
     }
     for path, told in refused.items():

@@ -16,7 +16,7 @@ from test_architecture import MAY_IMPORT
 from gpuprep.cli.app import app
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.model import Config
-from gpuprep.values.findings import FailureCode
+from gpuprep.values.failure import FailureCode
 from gpuprep.values.units import parse_bytes
 from guide import findings
 from guide.pages import GUIDE, ROOT, TEXTS, inline_code, table, tables

@@ -185,6 +185,55 @@ def test_wrong_predictions_are_refused(tmp_path: Path, numbers, shape, told) -> 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("value", [np.nan, -1e300])
+def test_predictions_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    zeros = np.zeros((16, 16, 8))
+    plain = GridPatches(zeros, (8, 8, 8), step=1)
+    (tmp_path / "volume-0.zarr").mkdir()
+    stored = stitch_into(
+        tmp_path / "volume-0.zarr/0", plain, ((n, zeros[:8, :8]) for n in range(4))
+    )
+    pairs = [(number, np.zeros((2, 8, 8, 8))) for number in range(4)]
+    pairs[2][1][1, 3, 4, 5:7] = value, np.inf
+    told = "NaN, 1 infinite" if np.isnan(value) else "0 NaN, 2 infinite"
+    for array, whose in ((stored, "case volume-0, "), (zeros, "")):
+        patches = GridPatches(array, (8, 8, 8), step=1)
+        for result in ("mean", "argmax"):
+            with pytest.raises(UsageError, match=told) as caught:
+                stitch(patches, pairs, result=result)
+            assert f"patch 2 ({whose}from voxel (8, 0, 0) on)" in str(caught.value)
+            assert "2 of 1,024 values" in str(caught.value)
+    with pytest.raises(UsageError, match="not finite"):
+        stitch_into(tmp_path / "p", plain, pairs)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["volume-0.zarr"]
+
+
+def test_what_lies_beyond_a_small_array_may_be_anything() -> None:
+    patches = GridPatches(np.zeros((4, 8, 8)), (8, 8, 8))
+    prediction = np.full((8, 8, 8), np.nan)
+    prediction[2:6] = 5
+    assert patches.start(0) == (-2, 0, 0)
+    np.testing.assert_array_equal(stitch(patches, [(0, prediction)]), np.full((4, 8, 8), 5))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("f2", -65504, 65504), ("i2", -32768, 32767), ("u1", 0, 255), ("f4", -3e38, 3e38)],
+)
+def test_means_beyond_the_dtype_are_refused(dtype: str, low: float, high: float) -> None:
+    patches = GridPatches(np.zeros((8, 8, 8)), (8, 8, 8))
+    for value in (low, high):
+        prediction = np.full((8, 8, 8), value, np.float32)
+        assert (
+            stitch(patches, [(0, prediction)], dtype=dtype) == np.dtype(dtype).type(value)
+        ).all()
+    if dtype != "f4":
+        for value in (1.01 * low - 1, 1.01 * high):
+            prediction = np.full((8, 8, 8), value, np.float32)
+            with pytest.raises(UsageError, match="ends at"):
+                stitch(patches, [(0, prediction)], dtype=dtype)
+
+
 def test_channels_must_agree_and_labels_need_them() -> None:
     patches = GridPatches(np.zeros((16, 8, 8)), (8, 8, 8), step=1)
     with pytest.raises(UsageError, match="2 channels"):

@@ -33,7 +33,7 @@ FEW, LOSSY, PADDING = "W_FEW_SLICES", "W_LOSSY", "W_PADDING"
 # Folder or file → the error code and what its message must name, or (slices, dtype, finding codes).
 OUTCOMES: dict[str, tuple[str, list[str]] | tuple[int, str, set[str]]] = {
     "ge_tilt_varspacing_ct": ("E_SLICE_GAP", ["4.00", "7.00", "1.08 mm", "18.5°", "48.21 mm"]),
-    f"{D2N}/gantrytilting/001": ("W_TILT", ["14.0°", "3.63 mm"]),
+    f"{D2N}/gantrytilting/001": ("E_TILT", ["14.0°", "3.63 mm"]),
     f"{D2N}/notavolume/001": ("E_SLICE_DUP", ["4 slices", "1 position"]),
     f"{D2N}/sliceincrement/001": ("E_SLICE_GAP", ["5.00", "10.00 mm"]),
     f"{D2N}/sliceincrement/002": ("E_SLICE_GAP", ["0.75", "1.50 mm", "15.5°"]),
@@ -140,10 +140,10 @@ def test_header_has_nothing_about_the_patient(scans):
 
 
 def test_the_tilt_and_the_gap_can_be_accepted(scans):
-    rules = ReadRules(policy={"E_SLICE_GAP": "warn", "W_TILT": "warn"})
+    rules = ReadRules(policy={"E_SLICE_GAP": "warn", "E_TILT": "warn"})
     scan = load(scans / "ge_tilt_varspacing_ct", rules)
-    assert codes(scan) >= {"E_SLICE_GAP", "W_TILT"}
-    tilt = next(item for item in scan.findings if item.code == "W_TILT")
+    assert codes(scan) >= {"E_SLICE_GAP", "E_TILT"}
+    tilt = next(item for item in scan.findings if item.code == "E_TILT")
     assert tilt.values["degrees"] == pytest.approx(18.5, abs=0.05)
 
 
@@ -207,7 +207,7 @@ def test_files_may_be_named_relative_to_the_folder_or_absolute(tmp_path):
         ({"PixelSpacing": [0.5, 0]}, "E_NO_GEOMETRY", []),
         ({"ImagePositionPatient": lambda n: [0, 0, n // 2]}, "E_MIXED_SERIES", ["2 volumes"]),
         ({"ImagePositionPatient": lambda n: [0, 0, min(n, 4)]}, "E_SLICE_DUP", ["only 5"]),
-        ({"ImagePositionPatient": lambda n: [0, n, 10 * n]}, "W_TILT", ["5.7°", "5.00 mm"]),
+        ({"ImagePositionPatient": lambda n: [0, n, 10 * n]}, "E_TILT", ["5.7°", "5.00 mm"]),
         ({"Rows": 60_000, "Columns": 60_000}, "E_LIMIT", []),
         ({"Rows": 400, "Columns": 400}, "E_TRUNCATED", ["320,000 bytes"]),
     ],

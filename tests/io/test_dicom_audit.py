@@ -105,7 +105,7 @@ def record_of(folder: Path, output: Path, policy: dict[str, str]) -> dict[str, A
         ("E_SLICE_GAP", [0, 2, 4, 8, 10, 12], {}, 7),
         ("E_MIXED_SERIES", [0, 2, 4, 6, 8, 10], {"Rows": lambda n: 4 if n else 2, "PixelData": bytes(40)}, 5),
         ("E_MIXED_RESCALE", [0, 2, 4, 6, 8], {"RescaleSlope": lambda n: n + 1, "RescaleIntercept": 0}, 5),
-        ("W_TILT", [0, 2, 4, 6, 8], {"ImagePositionPatient": lambda n: [0, n / 4, 2 * n]}, 5),
+        ("E_TILT", [0, 2, 4, 6, 8], {"ImagePositionPatient": lambda n: [0, n / 4, 2 * n]}, 5),
     ],
 )  # fmt: skip
 def test_a_repair_is_in_the_record(tmp_path, code, heights, tags, slices):
@@ -170,3 +170,36 @@ def test_padding_is_found_after_rescaling(tmp_path, signed, stored, told):
     assert scan.header["padding_value"] == told
     (padding,) = (item for item in scan.findings if item.code == "W_PADDING")
     assert padding.values == {"voxels": 35, "value": told}
+
+
+def test_a_tilt_with_gaps_names_both_codes_and_both_keys(tmp_path):
+    folder = write_series(tmp_path / "s", [0, 2, 4, 8], ImagePositionPatient=leaning)
+    with pytest.raises(InputError) as error:
+        peek(Source(str(folder)), ReadRules())
+    assert "E_SLICE_GAP: slices are uneven" in str(error.value)
+    assert "E_TILT: the gantry was tilted by 14.0°" in str(error.value)
+    assert "input.policy {E_SLICE_GAP: fix, E_TILT: fix}" in error.value.advice
+    with pytest.raises(InputError) as error:
+        peek(Source(str(folder)), ReadRules(policy={"E_SLICE_GAP": "fix"}))
+    assert error.value.code == "E_TILT"
+    assert "E_SLICE_GAP" not in error.value.advice  # it is set
+    both = ReadRules(policy={"E_SLICE_GAP": "fix", "E_TILT": "fix"})
+    assert len(peek(Source(str(folder)), both).heights) == 4
+
+
+def leaning(number: int) -> list[float]:
+    height = [0, 2, 4, 8][number]
+    return [0, height / 4, height]
+
+
+def test_advice_never_names_what_is_set(tmp_path):
+    folder = write_series(tmp_path / "s", [0, 1, 2, 3, 4, 4])
+    with pytest.raises(InputError) as error:
+        peek(Source(str(folder)), ReadRules(policy={"E_SLICE_DUP": "fix"}))
+    assert "fix" not in error.value.advice
+    assert "{E_SLICE_DUP: warn}" in error.value.advice
+
+
+def test_a_config_with_the_old_name_of_the_tilt_is_told_the_new_one():
+    with pytest.raises(ValueError, match="W_TILT is called E_TILT now"):
+        Config.model_validate({"input": {"policy": {"W_TILT": "fix"}}})

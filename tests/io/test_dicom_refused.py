@@ -32,6 +32,40 @@ def load(path: Path, rules: ReadRules = RULES) -> Scan:
     return read(Source(str(path)), rules)
 
 
+@pytest.mark.parametrize(
+    ("photometric", "samples", "bytes_each", "tags"),
+    [
+        ("YBR_FULL_422", 3, 2, {"PlanarConfiguration": 0}),
+        ("YBR_PARTIAL_422", 3, 2, {"PlanarConfiguration": 0}),
+        ("YBR_PARTIAL_420", 3, 1.5, {"PlanarConfiguration": 0}),
+        ("YBR_FULL", 3, 3, {"PlanarConfiguration": 1}),
+        ("RGB", 3, 3, {"PlanarConfiguration": 0}),
+        ("ARGB", 4, 4, {"PlanarConfiguration": 0}),
+        ("PALETTE COLOR", 1, 1, {}),
+        ("MONOCHROME2", 3, 3, {}),
+    ],
+)
+def test_colours_are_a_pixel_type_however_they_are_counted(
+    tmp_path, photometric, samples, bytes_each, tags
+):
+    """Of YBR_FULL_422 two pixels share their colours: it takes two bytes a pixel for three samples."""
+    fields = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "SamplesPerPixel": samples}
+    pixels = bytes(range(int(20 * bytes_each)))
+    folder = write_series(
+        tmp_path / "s",
+        [0, 2, 4, 6, 8],
+        PhotometricInterpretation=photometric,
+        PixelData=pixels,
+        **fields,
+        **tags,
+    )
+    for action in (peek, read):
+        with pytest.raises(InputError) as error:
+            action(Source(str(folder)), RULES)
+        assert error.value.code == "E_PIXEL_TYPE"
+        assert f"{samples} samples of {photometric}" in error.value.message
+
+
 def test_enhanced_volumes_over_time_are_refused(tmp_path):
     path = enhanced(tmp_path / "e.dcm", [0, 2, 4, 6] * 3)
     with pytest.raises(InputError, match=r"E_MIXED_SERIES: 3 slices at each of 4 positions"):

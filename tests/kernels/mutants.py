@@ -97,6 +97,8 @@ MUTANTS = {
         "pointwise", "(double)v > rule.threshold", "(double)v >= rule.threshold"
     ),
     "the other channel is forgotten": Mutant("pointwise", "join && mark", "mark && false"),
+    "infinities count": Mutant("pointwise", "return is_finite(v) && (", "return v == v && ("),
+    "infinities inside the mask": Mutant("pointwise", "is_finite(v) && mask", "mask"),
     "voxels outside the mask": Mutant("pointwise", "inside ? prepared", "true ? prepared"),
     "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
     "a vote that not all lanes reach": Mutant(

@@ -78,13 +78,24 @@ def test_boxes_of_every_length(engine: Engine, size: int) -> None:
         assert (engine.to_host(find_mask_device(engine, [view])) == (array != 0)).all()
 
 
-def test_nan_differs_from_zero_and_is_above_nothing(engine: Engine) -> None:
-    array = np.zeros((3, 4, 5), np.float32)
-    array[1, 2, 3] = np.nan
-    view = engine.xp.asarray(array)
-    assert find_box_device(engine, [view]) == find_box([array])
-    assert find_box_device(engine, [view], -1.0, 0.02) == find_box([array], -1.0, 0.02)
-    assert engine.to_host(find_mask_device(engine, [view], -1.0)).sum() == 59
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_nan_and_infinities_are_outside_of_everything(engine: Engine, kind: str) -> None:
+    array = sparse((9, 12, 40), kind, seed=1)
+    array[:2], array[2, 3, :9], array[8] = np.nan, np.inf, -np.inf
+    array[4, 5, 6] = 3
+    second = np.full_like(array, np.nan)
+    second[3, 2, 1], second[0] = 7, np.inf
+    for turned in TURNED:
+        hosts = [turned.view(array), turned.view(second)]
+        views = [engine.xp.asarray(host) for host in hosts]
+        for above, counts in ((None, lambda v: v != 0), (-1.0, lambda v: v > -1)):
+            inside = np.any([np.isfinite(host) & counts(host) for host in hosts], axis=0)
+            mask = engine.to_host(find_mask_device(engine, views, above))
+            assert (mask == inside).all()
+            assert find_box_device(engine, views, above) == find_box([inside])
+        step = ClipAffine(-2, 2, 3, 1)
+        result = engine.to_host(masked_device(engine, views[0], views[0] == views[0], step))
+        assert (result == np.where(np.isfinite(hosts[0]), step.apply(hosts[0]), 0)).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.labels import resample_labels
-from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import measure
 from gpuprep.values.grids import GridMapping
@@ -134,8 +134,13 @@ def check_pointwise(engine: Engine) -> None:
     assert (both == ((first > 1500) | (second > 1500))).all()
     masked = masked_device(engine, views[0], mask, LINE)
     assert (masked == LINE.apply(first) * (first > 1500)).all()
-    broken = np.float32([[[np.nan, np.inf, -np.inf, 2]]])
-    cleaned = cleaned_device(engine, engine.xp.asarray(broken), 5, 6, 7)
+    broken = engine.xp.asarray(np.float32([[[np.nan, np.inf, -np.inf, 2]]]))
+    found = find_mask_device(engine, [broken])
+    assert found.ravel().tolist() == [0, 0, 0, 1]
+    everywhere = engine.xp.asarray(np.ones((1, 1, 4), np.uint8))
+    kept = masked_device(engine, broken, everywhere, IDENTITY)
+    assert kept.ravel().tolist() == [0, 0, 0, 2]
+    cleaned = cleaned_device(engine, broken, 5, 6, 7)
     assert cleaned.ravel().tolist() == [5, 6, 7, 2]
 
 

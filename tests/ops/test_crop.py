@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuprep.ops.crop import find_box, grow
+from gpuprep.ops.mask import find_mask
 
 
 def plain_box(hits: np.ndarray) -> tuple[slice, ...] | None:
@@ -26,6 +27,30 @@ def test_boxes_are_tight(shape, voxels, axes) -> None:
     view = array.transpose(axes)[:, ::-1]
     assert find_box([view]) == plain_box(view != 0)
     assert find_box([view], 0) == plain_box(view > 0)
+
+
+VALUES = [0, -0.0, 1e-40, 2, -3, np.nan, np.inf, -np.inf]
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 6)] * 3),
+    channels=st.integers(1, 3),
+    kind=st.sampled_from(["f2", "f4", "f8"]),
+    axes=st.permutations([0, 1, 2]),
+    seed=st.integers(0, 2**32 - 1),
+    sparse=st.floats(0, 0.99),
+)
+def test_what_is_not_finite_is_outside(shape, channels, kind, axes, seed, sparse) -> None:
+    random = np.random.default_rng(seed)
+    volumes = random.choice(VALUES, (channels, *shape))
+    volumes[:, random.random(shape) < sparse] = 0
+    views = [volume.astype(kind).transpose(axes)[::-1] for volume in volumes]
+    inside = np.any([np.isfinite(view) & (view != 0) for view in views], axis=0)
+    np.testing.assert_array_equal(find_mask(views), inside)
+    assert find_box(views) == plain_box(inside)
+    above = np.any([np.isfinite(view) & (view > -1) for view in views], axis=0)
+    np.testing.assert_array_equal(find_mask(views, -1), above)
+    assert find_box(views, -1) == find_box(views, -1, 1e-9) == plain_box(above)
 
 
 def test_channels_are_joined() -> None:

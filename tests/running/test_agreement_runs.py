@@ -144,10 +144,11 @@ def test_a_case_of_another_number_of_volumes_is_refused(tmp_path: Path) -> None:
         in failure.message
     )
     named = {**CONFIG, "input": {"channels": ["CT"]}}
-    report = run(tmp_path / "in", tmp_path / "out", named, only=["a"], overwrite=True)
-    assert [failure.code for failure in report.failures] == ["E_CHANNELS"]
     assert run(tmp_path / "in", tmp_path / "new", named, only=["a"]).exit_code == 0
     assert gpuprep.open(tmp_path / "new").agreement.channels == ("CT",)
+    save(tmp_path / "later/c.nii.gz", CT)
+    (failure,) = run(tmp_path / "later", tmp_path / "new").failures
+    assert "has 1 channel (channel_0), but the cohort has 1 channel (CT)" in failure.message
 
 
 def test_a_4d_file_has_the_channels_that_its_description_names(tmp_path: Path) -> None:
@@ -200,3 +201,16 @@ def test_cohorts_of_older_versions_tell_what_their_cases_agree_on(tmp_path: Path
     known = gpuprep.open(tmp_path / "out").agreement
     (tmp_path / "out/agreement.json").unlink()
     assert gpuprep.open(tmp_path / "out").agreement == known
+
+
+def test_making_anew_forgets_only_what_is_made_anew(tmp_path: Path) -> None:
+    structured(tmp_path / "one", "a", "liver")
+    structured(tmp_path / "two", "b", "aorta")
+    out = tmp_path / "out"
+    for folder in ("one", "two"):
+        assert run(tmp_path / folder, out).exit_code == 0
+    assert run(tmp_path / "two", out, overwrite=True).exit_code == 0
+    assert gpuprep.open(out).agreement.labels["segmentation"].names == {1: "liver", 2: "aorta"}
+    structured(tmp_path / "two", "a", "skin")
+    assert run(tmp_path / "two", out, overwrite=True).exit_code == 0
+    assert gpuprep.open(out).agreement.labels["segmentation"].names == {1: "aorta", 2: "skin"}

@@ -24,7 +24,7 @@ from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import Overdue, ReaderCrash, StoreFault
 from gpuprep.values.events import CaseDone, CaseFailed
-from gpuprep.values.findings import FailureCode
+from gpuprep.values.failure import FailureCode
 
 SOURCE = Source("/scans/a.nii.gz")
 PLAN = CaseTask(Case("a", (SOURCE,)), "/out", "digest")

@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from gpuprep.values import errors
-from gpuprep.values.findings import CODES, FailureCode, Finding, Findings, default_policy
+from gpuprep.values.failure import FailureCode
+from gpuprep.values.findings import CODES, Finding, Findings, default_policy
 
 
 def tree(cls):
@@ -29,9 +30,9 @@ def test_every_error_is_drawn_in_the_docstring():
 
 
 def test_policy_decides_between_error_warning_fix_and_silence():
-    findings = Findings({"W_TILT": "error", "E_SLICE_DUP": "fix", "W_4D": "skip"})
-    with pytest.raises(errors.InputError, match="W_TILT: tilted"):
-        findings.report("W_TILT", "tilted", path="a", degrees=3.0)
+    findings = Findings({"E_TILT": "error", "E_SLICE_DUP": "fix", "W_4D": "skip"})
+    with pytest.raises(errors.InputError, match="E_TILT: tilted"):
+        findings.report("E_TILT", "tilted", path="a", degrees=3.0)
     assert findings.report("E_SLICE_DUP", "twice") == "fix"
     assert findings.report("W_4D", "channels") == "skip"
     assert findings.report("W_NAN", "3 voxels", voxels=3) == "warn"

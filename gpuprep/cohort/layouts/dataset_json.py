@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +45,8 @@ class Description:
     def classes(self) -> Classes:
         """The label values: MSD's ``{"1": "liver"}``, or nnU-Net's ``{"liver": 1}`` with regions and ignore.
 
-        A value that lies in several regions (``{"tumor": [2, 3]}``) gets their names joined by ``+``.
+        A value that lies in several regions (``{"tumor": [2, 3]}``) gets their names joined by ``+``; where
+        values would share a name, each has its number behind it.
         """
         names: dict[int, list[str]] = {}
         regions: dict[str, tuple[int, ...]] = {}
@@ -62,7 +64,7 @@ class Description:
             regions = {}
         order = self.fields.get("regions_class_order") if regions else None
         return Classes(
-            {value: "+".join(names[value]) for value in sorted(names) if value},
+            _apart({value: "+".join(names[value]) for value in sorted(names) if value}),
             regions,
             tuple(map(_whole, order)) if isinstance(order, list) else (),
             next((value for value, held in names.items() if held == [IGNORE]), None),
@@ -83,6 +85,12 @@ class Description:
         """A path as the description gives it, as a file of the tree; absolute where it lies outside."""
         absolute = os.path.normpath(os.path.join(tree.root, self.folder, path))  # noqa: PTH118
         return tree.relative(absolute)
+
+
+def _apart(names: dict[int, str]) -> dict[int, str]:
+    """The names, told apart by their values where several are one."""
+    used = Counter(names.values())
+    return {value: f"{name}_{value}" if used[name] > 1 else name for value, name in names.items()}
 
 
 def describe(tree: Tree) -> Description | None:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from gpuprep.io.placeholders import LARGEST_POINTER, pointer, unfetched_link
 from gpuprep.values.errors import UsageError
 
 MOST_TABLE_BYTES = 1 << 30
@@ -22,12 +23,16 @@ def read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > MOST_TABLE_BYTES:
             raise UsageError(f"{path} has {size} bytes; at most {MOST_TABLE_BYTES} are read")
+        if size <= LARGEST_POINTER and (unfetched := pointer(path, path.read_bytes())):
+            raise UsageError(f"{path}: {unfetched.message}", advice=unfetched.advice)
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8"
         ) from error
     except OSError as error:
+        if unfetched := unfetched_link(path):
+            raise UsageError(f"{path}: {unfetched.message}", advice=unfetched.advice) from error
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 

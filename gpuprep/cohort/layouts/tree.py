@@ -19,6 +19,7 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
+from gpuprep.io.placeholders import is_annex_link
 from gpuprep.values.case import Case, LabelSource, Source, natural_key
 from gpuprep.values.errors import TRANSIENT
 
@@ -125,7 +126,8 @@ def has_dicom_magic(path: str) -> bool:
 def list_tree(root: Path, *, follow_symlinks: bool = False, volumes_only: bool = False) -> Tree:
     """List every file under ``root`` once; hidden files and the litter of desktops are ignored.
 
-    Links to files inside the root are kept. Links that leave the root, links to folders, broken links,
+    Links to files inside the root are kept, and those of git-annex also where their file was not fetched.
+    Links that leave the root, links to folders, broken links,
     names that are not UTF-8 and unreadable folders are refused with a reason; with ``follow_symlinks``
     links are followed wherever they lead, each folder once. A tree of a million files costs one ``scandir``
     per folder and no ``stat`` per file; only symbolic links are looked at more closely.
@@ -186,13 +188,19 @@ class _Walk:
 
     def _is_folder_link(self, file: str, entry: os.DirEntry[str]) -> bool:
         target = os.path.realpath(entry.path)
+        allowed = self._follow or target.startswith(self._inside)
         if not os.path.exists(target):  # noqa: PTH110
-            self._refuse(file, f"broken link to {target} (git-annex content not fetched?)")
+            if allowed and is_annex_link(entry.path):
+                self.files.append(
+                    file
+                )  # left out, its case would lack a slice or a label in silence
+            else:
+                self._refuse(file, f"broken link to {target}")
         elif entry.is_dir():
             if self._follow:
                 return True
             self._refuse(file, "link to a folder; allow it with input.follow_symlinks: true")
-        elif self._follow or target.startswith(self._inside):
+        elif allowed:
             self.files.append(file)
         else:
             self._refuse(

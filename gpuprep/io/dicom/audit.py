@@ -12,22 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpuprep.io.dicom.positions import Problem, along_normal, normal_of
+from gpuprep.io.dicom.positions import along_normal, normal_of
+from gpuprep.io.dicom.problem import Problem, advice_on
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.rules import Reading
 from gpuprep.values.errors import InputError
 
 _TURNED = 1e-3  # largest difference of direction cosines between slices of one volume
 _SCALED = 1e-3  # relative, and of their pixel spacing
-_ADVICE = {
-    "E_MIXED_SERIES": "Select one of the images, or set the policy to fix to keep the largest.",
-    "E_MIXED_RESCALE": "Set the policy to fix to rescale every slice by its own line.",
-    "E_SLICE_DUP": "Remove the extra slices. The policy fix drops those that are copies; warn keeps the "
-    "first of each position by instance number, whatever the others hold.",
-    "E_SLICE_GAP": "Find the missing slices, or set the policy to fix to interpolate slices at even "
-    "steps; with warn the mean spacing is used.",
-    "W_TILT": "Set the policy to fix to shift the slices back; with warn the shift is ignored.",
-}
 
 
 def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
@@ -40,7 +32,8 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     """
     problems: list[Problem] = []
     groups = _groups(slices)
-    _check_kind(groups[0])
+    if not reading.rules.headers_alone:
+        _check_kind(groups[0])
     _check_placed(groups[0])
     kept = list(slices)
     if len(groups) > 1:
@@ -51,7 +44,7 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     if len(lines) > 1 and not _scaled_by_slice(kept):
         problems.insert(0, _mixed_rescale(lines))
     if len(groups) == 1 or len(kept) < len(slices):
-        kept, more = along_normal(kept)
+        kept, more = along_normal(kept, reading.rules.slice_tolerance)
         problems.extend(more)
     if kept[0].photometric == "MONOCHROME1":
         text = "the pixels are MONOCHROME1, low values to be shown white; they are not inverted"
@@ -65,21 +58,19 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
 
 
 def _judge(problems: Sequence[Problem], reading: Reading) -> None:
-    errors = [
-        problem
-        for problem in problems
-        if reading.findings.policy(problem.code)
-        in ("error", "error" if problem.repairable else "fix")
-    ]
+    errors = [problem for problem in problems if _is_error(problem, reading)]
     if errors:
-        raise reading.error(
-            errors[0].code,
-            "; ".join(problem.text for problem in problems),
-            " ".join(_ADVICE[problem.code] for problem in errors if problem.code in _ADVICE),
-        )
+        first, *others = [*errors, *(problem for problem in problems if problem not in errors)]
+        told = [first.text, *(f"{problem.code}: {problem.text}" for problem in others)]
+        raise reading.error(first.code, "; ".join(told), advice_on(errors, reading.findings.policy))
     for problem in problems:
-        advice = _ADVICE.get(problem.code, "")
+        advice = advice_on([problem], reading.findings.policy)
         reading.report(problem.code, problem.text, advice=advice, **problem.values)
+
+
+def _is_error(problem: Problem, reading: Reading) -> bool:
+    policy = reading.findings.policy(problem.code)
+    return policy == "error" or (policy == "fix" and not problem.repairable)
 
 
 def _check_kind(slices: Sequence[Slice]) -> None:
@@ -92,12 +83,12 @@ def _check_kind(slices: Sequence[Slice]) -> None:
                 path=one.path,
                 advice="Convert the series with dcm2niix, which takes mosaics apart.",
             )
-        if reason := _no_intensity(one):
+        if reason := no_intensity(one):
             advice = "Leave the series out, or convert it."
             raise InputError("E_PIXEL_TYPE", reason, path=one.path, advice=advice)
 
 
-def _no_intensity(one: Slice) -> str:
+def no_intensity(one: Slice) -> str:
     """Why pixels cannot be read as one number each by the rescale line; empty if they can."""
     if one.samples != 1 or one.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         meaning = one.photometric or "unknown meaning"

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from gpuprep.io.dicom.header import DamagedValue, value
+
 Numbers = tuple[float, ...]
 
 _SETTINGS = (
@@ -21,6 +23,8 @@ _SETTINGS = (
     ("", "Units"),
 )
 """Macro and keyword; no macro for those that only classic files have."""
+_WORDS = frozenset({"StackID", "ConvolutionKernel", "Units"})
+"""The settings that are no numbers."""
 
 
 class Frame:
@@ -32,12 +36,16 @@ class Frame:
 
     def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
         """The ``count`` numbers of a tag; none where it is missing or empty."""
-        value = self._find(macro, keyword)
-        if value is None or value == "":
+        wanted = f"{count} finite numbers" if count > 1 else "a finite number"
+        found = self._find(macro, keyword, wanted)
+        if found is None or found == "":
             return ()
-        numbers = tuple(float(part) for part in ([value] if count == 1 else value))
+        try:
+            numbers = tuple(float(part) for part in ([found] if count == 1 else found))
+        except (TypeError, ValueError) as error:
+            raise DamagedValue(keyword, wanted) from error
         if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-            raise ValueError(f"{keyword} is {value}")
+            raise DamagedValue(keyword, wanted)
         return numbers
 
     @property
@@ -54,13 +62,16 @@ class Frame:
 
         Numbers are taken to three digits: some scanners write a measured echo time for every slice.
         """
-        return tuple(
-            f"{keyword} {float(f'{value:.3g}'):g}"
-            if isinstance(value, float)
-            else f"{keyword} {value}"
-            for macro, keyword in _SETTINGS
-            if (value := self._find(macro, keyword)) not in (None, "")
-        )
+        told = []
+        for macro, keyword in _SETTINGS:
+            found = self._find(macro, keyword, "readable")
+            if found in (None, ""):
+                continue
+            if isinstance(found, str) and keyword not in _WORDS:
+                raise DamagedValue(keyword, "a number")
+            shown = f"{float(f'{found:.3g}'):g}" if isinstance(found, float) else found
+            told.append(f"{keyword} {shown}")
+        return tuple(told)
 
     @property
     def claimed_step(self) -> float | None:
@@ -83,16 +94,16 @@ class Frame:
         return "/".join(self._image_type()[2 : 3 if modality == "CT" else 4])
 
     def _image_type(self) -> list[str]:
-        words: Any = self._dataset.get("ImageType") or []
+        words: Any = value(self._dataset, "ImageType") or []
         for level in reversed(self._levels):
             for element in level:
                 if element.keyword.endswith("FrameTypeSequence") and element.value:
                     words = element.value[0].get("FrameType") or words
         return [str(word).upper() for word in ([words] if isinstance(words, str) else words)]
 
-    def _find(self, macro: str, keyword: str) -> Any:
+    def _find(self, macro: str, keyword: str, wanted: str) -> Any:
         for level in self._levels:
-            for item in level.get(macro) or []:
-                if (value := item.get(keyword)) is not None:
-                    return value
-        return self._dataset.get(keyword)
+            for item in (value(level, macro, "a sequence") if macro else None) or []:
+                if (found := value(item, keyword, wanted)) is not None:
+                    return found
+        return value(self._dataset, keyword, wanted)

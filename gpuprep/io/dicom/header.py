@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pydicom.config
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
@@ -80,6 +82,17 @@ def _kind(dataset: Dataset) -> str:
     return "secondary capture without a position" if captured and not placed else ""
 
 
+def why_no_image(path: Path) -> str:
+    """Why a file is in no series, in one sentence."""
+    try:
+        read_membership(path)
+    except InputError as error:
+        return error.message
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
+    return "DICOM image that is in no series"
+
+
 def is_other_object(path: Path) -> bool:
     """Whether a file is a DICOM object other than an image: a segmentation, a report, a directory.
 
@@ -96,7 +109,7 @@ def not_an_image(dataset: Dataset) -> str:
     """Why a data set is no image that a volume is made of; empty if it is one."""
     if named := _other_class(dataset):
         return f"this is a DICOM object of class {named}, not an image"
-    if not dataset.get("Rows") or not dataset.get("Columns"):
+    if not whole(dataset, "Rows") or not whole(dataset, "Columns"):
         return "this DICOM file has no rows and columns"
     return ""
 
@@ -105,6 +118,42 @@ def _other_class(dataset: Dataset) -> str:
     sop_class = UID(str(dataset.get("SOPClassUID") or ""))
     named = sop_class.name if sop_class.name != sop_class else ""
     return "" if "Image Storage" in named else named
+
+
+class DamagedValue(Exception):
+    """A tag whose value is not of the kind that it must be."""
+
+    def __init__(self, keyword: str, wanted: str) -> None:
+        tag = tag_for_keyword(keyword)
+        place = "" if tag is None else f" ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+        super().__init__(f"the value of {keyword}{place} is not {wanted}")
+
+
+def value(dataset: Dataset, keyword: str, wanted: str = "readable") -> Any:
+    """The value of a tag; None where it is missing.
+
+    Raises:
+        DamagedValue: pydicom cannot make sense of its bytes.
+    """
+    try:
+        return dataset.get(keyword)
+    except Exception as error:  # of many kinds, by the tag's type
+        raise DamagedValue(keyword, wanted) from error
+
+
+def whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
+    """A whole number; the default where the tag is missing or empty.
+
+    Raises:
+        DamagedValue: it holds anything else.
+    """
+    found = value(dataset, keyword, "a whole number")
+    if found is None or found == "":
+        return default
+    try:
+        return int(found)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DamagedValue(keyword, "a whole number") from error
 
 
 @contextmanager
@@ -119,6 +168,8 @@ def parsing(path: Path) -> Iterator[None]:
             yield
     except InputError:
         raise
+    except DamagedValue as error:
+        raise damaged(path, str(error)) from error
     except Exception as error:  # MemoryError, too: a header's length can ask for 4 GiB
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; pydicom's own for a cut sequence has no number
@@ -149,5 +200,5 @@ def parsed(path: Path, tags: Sequence[str | int]) -> tuple[FileDataset, int]:
 
 def number(dataset: Dataset, keyword: str) -> int:
     """A whole number; 0 where the tag is missing or holds anything else."""
-    text = str(dataset.get(keyword) or "").strip()
+    text = str(value(dataset, keyword, "a whole number") or "").strip()
     return int(text) if text.lstrip("+-").isdecimal() else 0

@@ -8,6 +8,7 @@ is taken back (exactly, as stored pixels are integers).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,12 @@ def _native_pixels(one: Slice) -> tuple[Plane, int]:
 
 
 def _report_overfull(count: int, one: Slice, reading: Reading) -> None:
-    reading.findings.report(
+    replace(reading, path=one.path).report(
         "E_PIXEL_TYPE",
         f"{count:,} pixels use bits outside of the {one.bits_stored} up to bit {one.high_bit} that the "
         "header declares, and no overlay is declared there",
-        path=one.path,
-        advice="Repair BitsStored and HighBit if the pixels are whole words, or set the policy of "
-        "E_PIXEL_TYPE to warn to take the declared bits alone.",
+        advice="Repair BitsStored and HighBit if the pixels are whole words.",
+        ways={"warn": "takes the declared bits alone"},
         pixels=count,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,36 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.io.dicom.pixels import is_native, native_bytes
+from gpuprep.io.dicom.problem import Problem
+from gpuprep.io.dicom.rounding import is_rounded, rounding_of
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.integrity import open_regular
-from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
+from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Geometry
 
 Vectors = NDArray[np.float64]
 
-_EVEN = 0.01  # of the median gap: by this a gap may deviate from it …
-_EVEN_MM = 0.01  # … or by this, if it is more; slices no further apart lie at one position
+_EVEN = 0.01  # of the median gap: by this a gap may deviate from it, whatever the tolerance
+_EVEN_MM = 0.01  # slices no further apart lie at one position; a smaller deviation is not told
 _DRIFT = 0.1  # of the median gap: by this a slice may lie off even steps
+_CROOKED_MM = 0.1  # off a line: by this a slice of a tilted series may lie, whatever the tolerance
 _TILT_DEGREES = 0.1  # a smaller tilt of the gantry is rounding
 _COPIES = "copies of one another"
 _TOLD = 4  # places named in a message; all of them are in its values
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a series: the code and the words; ``values`` has the numbers.
+def along_normal(slices: Sequence[Slice], tolerance: float) -> tuple[list[Slice], list[Problem]]:
+    """Slices sorted, one per position, and what is wrong with the positions.
 
-    The policy ``fix`` is an error where it is not ``repairable``: nothing tells which slices are right.
+    ``tolerance`` is ``ReadRules.slice_tolerance``.
     """
-
-    code: str
-    text: str
-    values: dict[str, Any] = field(default_factory=dict)
-    repairable: bool = True
-
-
-def along_normal(slices: Sequence[Slice]) -> tuple[list[Slice], list[Problem]]:
-    """Slices sorted, one per position, and what is wrong with the positions."""
     normal = normal_of(slices[0])
     heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
     ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.frame))
@@ -58,8 +51,9 @@ def along_normal(slices: Sequence[Slice]) -> tuple[list[Slice], list[Problem]]:
     if len(kept) < len(ordered):
         problems.append(_duplicates(places))
     positions = np.array([one.position for one in kept])
-    problems += _uneven(positions, normal)
-    problems += _tilted(positions, normal)
+    along, aside = rounding_of(positions, normal)
+    problems += _uneven(positions, normal, tolerance, along)
+    problems += _tilted(positions, normal, aside)
     return kept, problems
 
 
@@ -126,14 +120,23 @@ def _stored(one: Slice) -> bytes | None:
         return file.read()
 
 
-def _uneven(positions: Vectors, normal: Vectors) -> list[Problem]:
-    gaps = np.diff(positions @ normal)
+def _uneven(
+    positions: Vectors, normal: Vectors, tolerance: float, rounding: float
+) -> list[Problem]:
+    """Gaps unlike the others, or adding up; a note where a tolerance or ``rounding`` explains them."""
+    heights = positions @ normal
+    gaps = np.diff(heights)
     if len(gaps) < 2:
         return []
     middle = float(np.median(gaps))
-    odd = np.abs(gaps - middle) > max(_EVEN_MM, _EVEN * middle)
+    odd = np.abs(gaps - middle) > max(tolerance, _EVEN * middle)
+    off = float(np.abs(heights - np.linspace(heights[0], heights[-1], len(heights))).max())
+    explained = is_rounded(heights, rounding)
+    if explained or (not odd.any() and off <= max(tolerance, _DRIFT * middle)):
+        return _nearly_even(off, explained=explained)
     if not odd.any():
-        return _drifted(positions @ normal, middle)
+        text = f"slices are uneven: at even steps some would lie {off:.2f} mm from where they are"
+        return [Problem("E_SLICE_GAP", text, {"largest_mm": off})]
     counts = Counter(f"{gap:.2f}" for gap in gaps).most_common()
     shown = ", ".join(gap for gap, _ in counts[:6]) + (" …" if len(counts) > 6 else "")
     often = ", ".join(f"{count}×" for _, count in counts[:6])
@@ -150,14 +153,13 @@ def _uneven(positions: Vectors, normal: Vectors) -> list[Problem]:
     return [Problem("E_SLICE_GAP", text, values)]
 
 
-def _drifted(heights: Vectors, middle: float) -> list[Problem]:
-    """Gaps that are all nearly alike can add up: half a series at 1 mm, the other half at 1.01 mm."""
-    even = np.linspace(heights[0], heights[-1], len(heights))
-    drift = float(np.abs(heights - even).max())
-    if drift <= max(_EVEN_MM, _DRIFT * middle):
+def _nearly_even(off: float, *, explained: bool) -> list[Problem]:
+    """What is told of slices that count as even; nothing where they are."""
+    if off <= _EVEN_MM:
         return []
-    text = f"slices are uneven: at even steps some would lie {drift:.2f} mm from where they are"
-    return [Problem("E_SLICE_GAP", text, {"largest_mm": drift})]
+    why = ": positions are rounded to one decimal" if explained else ""
+    text = f"slices lie up to {off:.3f} mm off even steps, which were taken{why}"
+    return [Problem("W_GEOMETRY_TOLERANCE", text, {"mm": off})]
 
 
 def _missing(gap: float, middle: float) -> int:
@@ -182,19 +184,22 @@ def _more(places: Sequence[Any]) -> str:
     return f"; and {len(places) - _TOLD} more places" if len(places) > _TOLD else ""
 
 
-def _tilted(positions: Vectors, normal: Vectors) -> list[Problem]:
+def _tilted(positions: Vectors, normal: Vectors, rounding: float) -> list[Problem]:
     steps = positions - positions[0]
     along = steps @ normal
     aside = np.linalg.norm(steps - along[:, None] * normal, axis=1)
     worst = int(aside.argmax())
+    shift = float(aside[worst])
     allowed = math.tan(math.radians(_TILT_DEGREES)) * float(along[-1])
-    if aside[worst] <= allowed + _EVEN_MM:
+    if shift <= allowed + _EVEN_MM:
         return []
-    degrees = math.degrees(math.atan2(float(aside[worst]), float(along[worst])))
-    text = (
-        f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {aside[worst]:.2f} mm"
-    )
-    return [Problem("W_TILT", text, {"degrees": degrees, "largest_mm": float(aside[worst])})]
+    if shift <= allowed + 2 * rounding:  # of the first slice, and of this one
+        text = f"slices shift by up to {shift:.3f} mm, which was ignored"
+        text += ": positions are rounded to one decimal"
+        return [Problem("W_GEOMETRY_TOLERANCE", text, {"mm": shift})]
+    degrees = math.degrees(math.atan2(shift, float(along[worst])))
+    text = f"the gantry was tilted by {degrees:.1f}°, so slices shift by up to {shift:.2f} mm"
+    return [Problem("E_TILT", text, {"degrees": degrees, "largest_mm": shift})]
 
 
 def normal_of(one: Slice) -> Vectors:
@@ -212,17 +217,20 @@ def tilted(grid: Geometry, slices: Sequence[Slice], reading: Reading) -> Geometr
     """``grid`` with its slice axis along the line on which the slices lie: a sheared geometry.
 
     Raises:
-        InputError: W_TILT if they lie on no line.
+        InputError: E_TILT if they lie on no line.
     """
     positions = np.array([one.position for one in slices])
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
     along = (positions - positions[0]) @ step / (step @ step)
     crooked = float(np.linalg.norm(positions - positions[0] - along[:, None] * step, axis=1).max())
-    if crooked > AFFINE_TOLERANCE_MM:
+    allowed = max(_CROOKED_MM, reading.rules.slice_tolerance)
+    if crooked > allowed:
         raise reading.error(
-            "W_TILT",
-            f"slices lie up to {crooked:.2f} mm off a straight line, so their shifts are no tilt",
-            "Leave the series out; with the policy warn the shifts are ignored.",
+            "E_TILT",
+            f"slices lie up to {crooked:.2f} mm off a straight line, more than {allowed:g} mm, so their "
+            "shifts are no tilt",
+            "Leave the series out, or raise input.slice_tolerance. "
+            "input.policy {E_TILT: warn} ignores the shifts.",
         )
     affine = grid.affine.copy()
     affine[:3, 2] = step

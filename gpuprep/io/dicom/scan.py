@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.io.dicom.audit import audit
+from gpuprep.io.dicom.audit import audit, no_intensity
+from gpuprep.io.dicom.header import why_no_image
 from gpuprep.io.dicom.length import check_length
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
@@ -52,7 +53,7 @@ def read_dicom(files: Sequence[str], reading: Reading) -> Scan:
 def peek_dicom(files: Sequence[str], reading: Reading) -> Preview:
     """What the headers of a series promise, after the full audit."""
     slices, geometry, heights = _checked(files, reading)
-    dtype = likely_pixels(slices)
+    dtype = np.dtype("u1") if no_intensity(slices[0]) else likely_pixels(slices)
     paths = {one.path for one in slices}
     decoded, items = geometry.voxels * dtype.itemsize, tuple(reading.findings.items)
     size = sum(Path(path).stat().st_size for path in paths)
@@ -69,11 +70,12 @@ def _checked(
     shape = (len(found), max(one.rows for one in found), max(one.columns for one in found))
     check_limits(reading.path, (1, *shape), max(1, found[0].bits_allocated // 8), rules)
     for one in found:
-        if one.frame == 0:
+        colours = no_intensity(one)  # which are counted in other ways
+        if one.frame == 0 and not colours and not rules.headers_alone:
             check_length(one)
     slices = audit(found, reading)
     geometry = _grid(slices, reading)
-    if reading.findings.fixes("W_TILT"):
+    if reading.findings.fixes("E_TILT"):
         geometry = tilted(geometry, slices, reading)
     heights = slice_heights(slices) if reading.findings.fixes("E_SLICE_GAP") else ()
     check_grid(geometry, reading, heights=heights)
@@ -93,7 +95,8 @@ def _files(names: Sequence[str], reading: Reading) -> list[Path]:
     if lost := lost_slices(series, others):
         raise InputError(
             "E_UNREADABLE",
-            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM",
+            f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM; "
+            f"the first: {why_no_image(Path(lost[0]))}",
             path=lost[0],
             advice="Copy the series again, or take the files away if they are no part of it.",
         )
@@ -104,7 +107,8 @@ def _files(names: Sequence[str], reading: Reading) -> list[Path]:
         reading.report(
             "E_MIXED_SERIES",
             f"the folder holds {len(series)} series (of {counts} files)",
-            advice="Name the files of one series, or set the policy to fix to take the largest.",
+            advice="Name the files of one series.",
+            ways={"fix": "takes the largest"},
         )
     return [Path(file) for file in series[0].files]
 
@@ -122,7 +126,7 @@ def _grid(slices: Sequence[Slice], reading: Reading) -> Geometry:
         reading.report(
             "E_NO_GEOMETRY",
             "a single slice without thickness has no spacing along z",
-            advice="Set the policy of E_NO_GEOMETRY to warn to take 1 mm.",
+            ways={"warn": "takes 1 mm"},
         )
     down, right = first.pixel_spacing
     steps = (row * right, column * down, normal * (between or 1.0))
@@ -144,13 +148,14 @@ def _padding(
     if count:
         low, high = declared[0][0], max(high for _, high in declared)
         told = f"value {low:g}" if low == high else f"values {low:g} to {high:g}"
+        limit: dict[str, Any] = {} if low == high else {"limit": _whole(high)}
         reading.report(
             "W_PADDING",
             f"{count:,} of {voxels.size:,} voxels hold the padding {told}",
             advice="Clip it away before statistics, or measure inside a mask.",
             voxels=count,
             value=_whole(low),
-            **({} if low == high else {"limit": _whole(high)}),
+            **limit,
         )
     if len(declared) != 1 or not all(end.is_integer() for end in declared[0]):
         return None, None

@@ -13,7 +13,15 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
 from gpuprep.io.dicom.frames import Frame, Numbers
-from gpuprep.io.dicom.header import MEMBERSHIP_TAGS, not_an_image, number, parsed, parsing
+from gpuprep.io.dicom.header import (
+    MEMBERSHIP_TAGS,
+    not_an_image,
+    number,
+    parsed,
+    parsing,
+    value,
+    whole,
+)
 from gpuprep.io.limits import check_limits
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.errors import InputError
@@ -102,14 +110,17 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
         dataset, length = parsed(path, _SLICE_TAGS)
         if reason := not_an_image(dataset):
             raise InputError("E_UNREADABLE", reason, path=str(path))
-        frames = max(1, int(dataset.get("NumberOfFrames") or 1))
-        check_limits(path, (1, frames, int(dataset.Rows), int(dataset.Columns)), 1, rules)
-        groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or [])
+        frames = max(1, whole(dataset, "NumberOfFrames", 1))
+        rows, columns = whole(dataset, "Rows"), whole(dataset, "Columns")
+        check_limits(path, (1, frames, rows, columns), 1, rules)
+        groups = list(value(dataset, "PerFrameFunctionalGroupsSequence", "a sequence") or [])
         if groups and len(groups) != frames:
             text = f"{len(groups)} frame descriptions for {frames} frames"
             raise InputError("E_UNREADABLE", text, path=str(path))
         syntax = _syntax(path, dataset)
-        shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]))
+        shared = next(
+            iter(value(dataset, "SharedFunctionalGroupsSequence", "a sequence") or [Dataset()])
+        )
         own = groups or [Dataset()]
         first = Frame(dataset, shared, own[0])  # as GDCM looks for the line of all frames
         slices = [
@@ -143,11 +154,10 @@ def _slice(
     frame: Frame,
     first: Frame,
 ) -> Slice:
-    modality = str(dataset.get("Modality") or "")
-    bits_allocated = int(dataset.get("BitsAllocated") or 16)
-    bits_stored = int(dataset.get("BitsStored") or bits_allocated)
-    signed = bool(dataset.get("PixelRepresentation"))
-    high_bit = dataset.get("HighBit")
+    modality = str(value(dataset, "Modality") or "")
+    bits_allocated = whole(dataset, "BitsAllocated") or 16
+    bits_stored = whole(dataset, "BitsStored") or bits_allocated
+    signed = bool(whole(dataset, "PixelRepresentation"))
     if 0 in (frame.line[0], first.line[0]):
         text = "the rescale slope is 0, which makes all voxels equal"
         advice = "Repair the tag RescaleSlope."
@@ -159,27 +169,28 @@ def _slice(
         header_bytes=header_bytes + (8 if syntax.is_implicit_VR else 12),
         series=str(dataset.get("SeriesInstanceUID") or ""),
         modality=modality,
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
+        rows=whole(dataset, "Rows"),
+        columns=whole(dataset, "Columns"),
         position=frame.numbers("PlanePositionSequence", "ImagePositionPatient", 3),
         orientation=frame.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6),
         pixel_spacing=frame.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
         claimed_step=frame.claimed_step,
         line=frame.line,
         file_line=first.line,
-        table=bool(dataset.get("ModalityLUTSequence")),
+        table=bool(value(dataset, "ModalityLUTSequence", "a sequence")),
         kind=frame.kind(modality),
         settings=frame.settings,
         mosaic=frame.mosaic,
         photometric=str(dataset.get("PhotometricInterpretation") or ""),
-        samples=int(dataset.get("SamplesPerPixel") or 1),
+        samples=whole(dataset, "SamplesPerPixel") or 1,
         bits_allocated=bits_allocated,
         bits_stored=bits_stored,
-        high_bit=bits_stored - 1 if high_bit is None else int(high_bit),
+        high_bit=whole(dataset, "HighBit", bits_stored - 1),
         signed=signed,
         padding=_padding(dataset, bits_allocated, signed=signed),
         overlay=bool(dataset.get(_OVERLAY_BIT)),
-        lossy=str(dataset.get("LossyImageCompression") or "") == "01" or syntax in _LOSSY_SYNTAXES,
+        lossy=str(value(dataset, "LossyImageCompression") or "") == "01"
+        or syntax in _LOSSY_SYNTAXES,
         syntax=syntax.name,
         compressed=syntax.is_compressed,
         implicit=syntax.is_implicit_VR,
@@ -190,11 +201,11 @@ def _slice(
 
 def _padding(dataset: Dataset, bits: int, *, signed: bool) -> tuple[int, int] | None:
     """The range of padding, of the sign of the pixels: writers often declare −2000 as 63536."""
-    value = dataset.get("PixelPaddingValue")
-    if not isinstance(value, int | float):
+    declared = value(dataset, "PixelPaddingValue", "a number")
+    if not isinstance(declared, int | float):
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    ends = [int(value), int(limit) if isinstance(limit, int | float) else int(value)]
+    limit = value(dataset, "PixelPaddingRangeLimit", "a number")
+    ends = [int(declared), int(limit) if isinstance(limit, int | float) else int(declared)]
     lowest = -(1 << (bits - 1)) if signed else 0
     low, high = sorted((end - lowest) % (1 << bits) + lowest for end in ends)
     return low, high

@@ -6,15 +6,13 @@ The two are compared in mm at the corners of the volume, so that whoever looks k
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from gpuprep.io.grid import grid_of, places_voxels
+from gpuprep.io.grid import grid_of
+from gpuprep.io.nifti.forms import qform_of, sform_of
 from gpuprep.io.nifti.header import NiftiHeader
-from gpuprep.io.rules import AFFINE_TOLERANCE_MM, Reading
+from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Affine, Geometry
 
 Spacing = NDArray[np.float64]
@@ -32,14 +30,20 @@ def nifti_geometry(header: NiftiHeader, reading: Reading) -> Geometry:
     E_SHEAR from ``grid_of``.
     """
     spacing = _pixdim(header, reading)
-    sform, qform = _form(header, "sform"), _form(header, "qform")
+    forms = sform_of(header), qform_of(header, spacing)
+    sform, qform = (form.affine for form in forms)
     if sform is not None and qform is not None:
         _compare_forms(header, sform, qform, reading)
     affine = sform if sform is not None else qform
+    faults = "; ".join(form.fault for form in forms if form.fault)
     if affine is None:
-        affine = _spacing_only(header, spacing, reading)
+        affine = _spacing_only(header, spacing, faults, reading)
     elif sform is not None:
         affine = _agreed_spacing(header, sform, spacing, reading)
+    if faults and (sform is not None or qform is not None):
+        used = "sform" if sform is not None else "qform"
+        text = f"{faults}; the {used} was used"
+        reading.report("W_SFORM_QFORM", text, advice="Find out which one is right.")
     return grid_of(_in_mm(header, affine, reading), header.shape, reading)
 
 
@@ -54,27 +58,15 @@ def _pixdim(header: NiftiHeader, reading: Reading) -> Spacing:
         reading.report(
             "E_NO_GEOMETRY",
             f"the header's spacing is {text} (x×y×z), which cannot be",
-            advice="Repair pixdim, or set the policy of E_NO_GEOMETRY to warn to trust the affine, "
-            "or 1 mm without one.",
+            advice="Repair pixdim.",
+            ways={"warn": "trusts the sform, or takes 1 mm without one"},
         )
     return np.where(good, spacing, 1.0)
 
 
-def _form(header: NiftiHeader, name: Literal["sform", "qform"]) -> Affine | None:
-    """One of the header's two affines; None where it has none, or one that places no voxels."""
-    if header.kind == "analyze" or int(header.fields[f"{name}_code"]) <= 0:
-        return None
-    try:
-        with np.errstate(invalid="ignore"):  # a damaged header may hold signalling NaN
-            affine = getattr(header.fields, f"get_{name}")()
-            return affine if places_voxels(affine) else None
-    except (HeaderDataError, ValueError):
-        return None
-
-
 def _compare_forms(header: NiftiHeader, sform: Affine, qform: Affine, reading: Reading) -> None:
     apart = _distance(header, sform, qform)
-    if apart > AFFINE_TOLERANCE_MM:
+    if apart > reading.rules.grid_tolerance:
         codes = f"{int(header.fields['sform_code'])} and {int(header.fields['qform_code'])}"
         reading.report(
             "W_SFORM_QFORM",
@@ -93,7 +85,7 @@ def _agreed_spacing(
     scaled[:3, :3] *= spacing / lengths
     if np.allclose(spacing, lengths, rtol=_FLOAT32, atol=0):
         return scaled
-    if (apart := _distance(header, sform, scaled)) > AFFINE_TOLERANCE_MM:
+    if (apart := _distance(header, sform, scaled)) > reading.rules.grid_tolerance:
         own, other = ("×".join(f"{value:.4g}" for value in row) for row in (lengths, spacing))
         reading.report(
             "W_SFORM_QFORM",
@@ -106,26 +98,32 @@ def _agreed_spacing(
 
 
 def _distance(header: NiftiHeader, first: Affine, second: Affine) -> float:
-    shape = header.shape
-    return Geometry.from_affine(first, shape).distance(Geometry.from_affine(second, shape))
+    """The largest distance between corners, in mm."""
+    one, other = (Geometry.from_affine(affine, header.shape) for affine in (first, second))
+    return one.distance(other) * _MM_PER_UNIT.get(_unit(header), 1.0)
 
 
-def _spacing_only(header: NiftiHeader, spacing: Spacing, reading: Reading) -> Affine:
+def _unit(header: NiftiHeader) -> int:
+    return 0 if header.kind == "analyze" else int(header.fields["xyzt_units"]) & 7
+
+
+def _spacing_only(header: NiftiHeader, spacing: Spacing, faults: str, reading: Reading) -> Affine:
     """Axes taken as L, P, S from origin 0, as ITK does."""
-    code = "E_NO_GEOMETRY" if header.kind == "analyze" else "W_NO_AFFINE"
+    lost = bool(faults) or header.kind == "analyze"
     what = "Analyze files have" if header.kind == "analyze" else "the header has"
     text = "×".join(f"{value:.4g}" for value in spacing)
     reading.report(
-        code,
-        f"{what} no valid affine; only the spacing {text} mm (x×y×z) is known",
-        advice=f"The orientation is a guess (LPS). The policy of {code} accepts or refuses it.",
+        "E_NO_GEOMETRY" if lost else "W_NO_AFFINE",
+        f"{faults or what + ' no affine'}; only the spacing {text} mm (x×y×z) is known",
+        advice="Repair the header" + (": the orientation is a guess (LPS)." if not lost else "."),
+        ways={"error": "refuses such files", "warn": "takes the axes as LPS"},
     )
     return _RAS_TO_LPS @ np.diag([*spacing, 1.0])
 
 
 def _in_mm(header: NiftiHeader, affine: Affine, reading: Reading) -> Affine:
     """The affine in LPS mm; the header may count in metres or microns."""
-    unit = 0 if header.kind == "analyze" else int(header.fields["xyzt_units"]) & 7
+    unit = _unit(header)
     factor = _MM_PER_UNIT.get(unit, 1.0)
     if unit not in (0, 2):
         reading.report(

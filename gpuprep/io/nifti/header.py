@@ -54,8 +54,10 @@ def looks_like_nifti(start: bytes) -> bool:
     return any(size in _SIZES for size in sizes)
 
 
-def read_header(source: ByteSource) -> NiftiHeader:
+def read_header(source: ByteSource, *, any_type: bool = False) -> NiftiHeader:
     """The header at the beginning of ``source``, which is left just behind it.
+
+    With ``any_type`` voxels may be colours or complex numbers, which are described as bytes.
 
     Raises:
         InputError: E_UNREADABLE, E_PIXEL_TYPE, E_NOT_VOLUME.
@@ -81,7 +83,7 @@ def read_header(source: ByteSource) -> NiftiHeader:
         layout=(channels, *shape),
         channel_axis=0,
         line=_line(fields, path),
-        stored=_stored_dtype(fields, path).newbyteorder(order),
+        stored=_stored_dtype(fields, path, any_type=any_type).newbyteorder(order),
         offset=_offset(fields, kind, least, path),
     )
 
@@ -116,8 +118,10 @@ def _shape(fields: Any, path: str) -> tuple[tuple[int, int, int], int]:
     return (z, y, x), more[0] if more else 1
 
 
-def _stored_dtype(fields: Any, path: str) -> np.dtype[Any]:
+def _stored_dtype(fields: Any, path: str, *, any_type: bool) -> np.dtype[Any]:
     code = int(fields["datatype"])
+    if any_type and code not in _DTYPES:
+        return np.dtype("u1")
     if code not in _DTYPES:
         what = _REFUSED.get(code, f"of unknown type {code}")
         raise InputError(

@@ -11,6 +11,7 @@ from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
 from gpuprep.io.nifti.header import NiftiHeader, read_header
+from gpuprep.io.placeholders import is_annex_link
 from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
 from gpuprep.io.voxels import report_not_finite
@@ -54,9 +55,11 @@ def peek_nifti(reading: Reading) -> Preview:
     """What the header promises; only the header and the file sizes are read."""
     of_header = _of_header(reading)
     with ByteSource(Path(of_header.path)) as source:
-        header = read_header(source)
+        header = read_header(source, any_type=reading.rules.headers_alone)
         geometry = _checked(header, of_header)
         size, voxels = source.size, source
+    if reading.rules.headers_alone:
+        return header.preview(geometry, size, reading)
     if header.kind != "single":
         with ByteSource(_image_path(source.path, reading.rules)) as voxels:
             size += voxels.size
@@ -89,7 +92,8 @@ def _existing(partner: Path, stem: str, suffix: str) -> Path:
     """The other file of a pair, compressed or not."""
     plain = suffix.removesuffix(".gz")
     for candidate in (suffix, plain, f"{plain}.gz", plain.upper()):
-        if (path := partner.with_name(stem + candidate)).is_file():
+        path = partner.with_name(stem + candidate)
+        if path.is_file() or is_annex_link(path):
             return path
     raise InputError(
         "E_UNREADABLE",
@@ -101,7 +105,8 @@ def _existing(partner: Path, stem: str, suffix: str) -> Path:
 
 def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
     """Limits first, so that a hostile header costs nothing; then geometry."""
-    check_limits(reading.path, header.layout, header.stored.itemsize, reading.rules)
+    if not reading.rules.headers_alone:
+        check_limits(reading.path, header.layout, header.stored.itemsize, reading.rules)
     geometry = nifti_geometry(header, reading)
     check_grid(geometry, reading, channels=header.channels)
     return geometry

@@ -8,6 +8,7 @@ something else is found out afterwards, because its size, dtype and grid must eq
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,12 @@ class TextHeader(StoredVoxels):
         Raises:
             InputError: E_UNSAFE_PATH, E_LIMIT, E_TRUNCATED.
         """
+        if rules.headers_alone:
+            return
         check_inside(self.voxel_path, rules)
         check_limits(self.path, (self.channels, *self.shape), self.stored.itemsize, rules)
-        available = max(0, self.voxel_path.stat().st_size - self.offset)
+        with open_regular(self.voxel_path) as file:
+            available = max(0, os.fstat(file.fileno()).st_size - self.offset)
         if self.compressed is not None:
             check_capacity(self.path, self.compressed, available)
         least = {

@@ -68,7 +68,8 @@ def _checked(header: TextHeader, reading: Reading) -> Geometry:
         reading.report(
             "W_NO_AFFINE",
             "the header does not place the voxels in the patient; axes were taken as L, P, S",
-            advice="The orientation is a guess. Set the policy of W_NO_AFFINE to error to refuse it.",
+            advice="Repair the header: the orientation is a guess.",
+            ways={"error": "refuses such files", "warn": "takes them"},
         )
     check_grid(geometry, reading, channels=header.channels)
     return geometry

@@ -20,7 +20,7 @@ from gpuprep.ops.device.arguments import (
     voxel_name,
 )
 from gpuprep.ops.gather import memory_order
-from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.pointwise import ClipAffine, clip
 
 _THREADS = 128
 
@@ -36,7 +36,7 @@ def find_mask_device(engine: Engine, arrays: Sequence[Any], above: float | None 
 
 
 def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> Any:
-    """float32: ``step`` of the voxels where ``mask`` (bool or uint8) is not zero, 0 elsewhere.
+    """float32: ``step`` of the finite voxels where ``mask`` (bool or uint8) is not zero, 0 elsewhere.
 
     Raises:
         ValueError: the mask has another shape, or float32 cannot hold the step's scale.
@@ -44,6 +44,8 @@ def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> An
     """
     if mask.shape != array.shape:
         raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
+    if step.scale == 0:  # a constant, as a step that kernels take
+        step = clip(step.offset, step.offset)
     voxels = as_numbers(array)
     order = memory_order(voxels)
     name = f"masked_{source_name(voxels.dtype)}"

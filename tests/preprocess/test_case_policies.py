@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from support.hostile import MAKERS
 from support.in_memory import Files, computed, config_of
 
 from gpuprep.values.agreement import Agreement, Classes
@@ -157,6 +158,10 @@ def outcome(code: str, policy: str) -> tuple[dict[str, np.ndarray], list[Finding
     result, findings = computed(files, case, config, agreement)
     arrays = {"image": np.asarray(result.image), **result.labels}
     return arrays, [item for item in findings if item.code == code]
+
+
+def test_every_code_is_tried_here_or_with_the_readers() -> None:
+    assert set(SITUATIONS) | set(MAKERS) == set(CODES)
 
 
 @pytest.mark.parametrize("code", SITUATIONS)
