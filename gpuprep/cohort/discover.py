@@ -10,7 +10,7 @@ import difflib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key
 from gpuprep.values.errors import UsageError
 
-__all__ = ["Found", "Unmatched", "discover", "select"]
+__all__ = ["Found", "Unmatched", "choose", "discover", "select"]
 
 _Lister = Callable[[Path], Tree]
 
@@ -188,6 +188,35 @@ def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
         first = tree.refused[0]
         told += f", {len(tree.refused)} refused ({first.path}: {first.reason})"
     return f"no cohort found in {tree.root}. Looked for {wanted}. Found {told}"
+
+
+def choose(
+    cases: Sequence[Case],
+    *,
+    only: Sequence[str] = (),
+    failed: Collection[str] | None = None,
+    limit: int | None = None,
+) -> tuple[Case, ...]:
+    """The cases of a run, in cohort order: each thing that is asked for narrows the choice, ``limit`` last.
+
+    Args:
+        only: Ids and patterns, as for ``select``; empty for any case.
+        failed: Ids of the cases that failed when they were last tried; None for any case.
+        limit: The most cases to take, the first of those that the others leave.
+
+    Raises:
+        UsageError: an id or pattern fits no case, or none of the failed cases is among the others.
+    """
+    chosen = select(cases, only) if only else tuple(cases)
+    if failed is not None:
+        chosen = tuple(case for case in chosen if case.id in failed)
+        if not chosen:
+            among = "those that are asked for" if only else "the cases of the input"
+            raise UsageError(
+                f"none of the {len(failed)} cases that failed is among {among}",
+                advice="gpuprep failures lists them",
+            )
+    return chosen[:limit]
 
 
 def select(cases: Sequence[Case], only: Iterable[str]) -> tuple[Case, ...]:
