@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from gpuprep.store.reader import Cohort, open_case
     from gpuprep.store.reader import StoredCase as Case
     from gpuprep.store.reader import open_cohort as open
-    from gpuprep.values.errors import GpuprepError
+    from gpuprep.values.errors import CohortWarning, GpuprepError
     from gpuprep.values.geometry import Geometry
 
 __all__ = [
     "Case",
     "Cohort",
+    "CohortWarning",
     "Config",
     "Geometry",
     "GpuprepError",
@@ -46,6 +47,7 @@ __all__ = [
 _HOMES = {
     "Case": ("gpuprep.store.reader", "StoredCase"),
     "Cohort": ("gpuprep.store.reader", "Cohort"),
+    "CohortWarning": ("gpuprep.values.errors", "CohortWarning"),
     "Config": ("gpuprep.config.model", "Config"),
     "Geometry": ("gpuprep.values.geometry", "Geometry"),
     "GpuprepError": ("gpuprep.values.errors", "GpuprepError"),

@@ -180,7 +180,8 @@ def test_import_is_light(statement: str) -> None:
 
 def test_public_names_are_what_is_promised_and_documented() -> None:
     promised = [
-        *("Case", "Cohort", "Config", "Geometry", "GpuprepError", "RunReport", "RunState"),
+        *("Case", "Cohort", "CohortWarning", "Config", "Geometry", "GpuprepError", "RunReport"),
+        "RunState",
         *("load_config", "open", "open_case", "run", "status"),
     ]
     assert gpuprep.__all__ == promised

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -12,7 +14,7 @@ from rich.markup import escape
 from gpuprep.cli import bench, cases, cluster, config, doctor, guide, outputs, run
 from gpuprep.cli.streams import ensure_utf8_names, open_streams
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
-from gpuprep.values.errors import CaseError, GpuprepError, RunStopped, StoreFault
+from gpuprep.values.errors import CaseError, CohortWarning, GpuprepError, RunStopped, StoreFault
 from gpuprep.values.version import __version__
 
 app = typer.Typer(
@@ -44,10 +46,23 @@ def _root(
     session.verbose |= verbose
 
 
+def _noting(show: Callable[..., None]) -> Callable[..., None]:
+    """Shows a warning of ours as a note, any other as ``show`` does."""
+
+    def note(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, CohortWarning):
+            err.print(f"[yellow]note[/] {escape(str(message))}")
+        else:
+            show(message, category, *place, **more)
+
+    return note
+
+
 def main() -> None:
     """Entry point: runs the command; errors end in one message and the exit code of their kind."""
     ensure_utf8_names()
     open_streams()
+    warnings.showwarning = _noting(warnings.showwarning)
     try:
         app()
     except KeyboardInterrupt:

@@ -1,7 +1,8 @@
-"""The commands about a whole output: status, failures, verify. Parse, call, print."""
+"""The commands about a whole output: status, failures, verify, prune. Parse, call, print."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,12 +38,18 @@ def status(
     """
     from gpuprep.cli.status_page import status_page, watch_status
     from gpuprep.ledger.state import read_state
+    from gpuprep.store.places import to_place
+    from gpuprep.store.standing import doubts, read_standing
 
     state = watch_status(output, out) if watch and not as_json else read_state(output)
+    standing = read_standing(to_place(output))
     if as_json:
-        print_json({**state.to_json(), "exit_code": state.exit_code})
-    elif not watch:
+        print_json({**state.to_json(), **standing.to_json(), "exit_code": state.exit_code})
+        raise typer.Exit(state.exit_code)
+    if not watch:
         out.print(status_page(output, state))
+    for text in doubts(standing, output):
+        out.print(f"[yellow]note[/] {escape(text)}")
     raise typer.Exit(state.exit_code)
 
 
@@ -98,17 +105,46 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check every case against its record: sizes, and with --full every checksum."""
-    from gpuprep.store.reader import open_cohort
+    from gpuprep.store.reader import Cohort
+    from gpuprep.store.standing import doubts
     from gpuprep.store.verify import verify_cohort
 
-    open_cohort(output)  # says so when there is none
+    standing = Cohort(output).standing  # says so when there is no cohort
     cases: list[str] = []
     problems = verify_cohort(output, full=full, on_case=lambda case, _: cases.append(case))
     if as_json:
-        print_json({"cases": len(cases), "problems": [entry.to_json() for entry in problems]})
+        rows = [entry.to_json() for entry in problems]
+        print_json({"cases": len(cases), "problems": rows, **standing.to_json()})
     else:
         for problem in problems:
             out.print(f"[red]damaged[/] {escape(str(problem))}")
+        for text in doubts(standing, output):
+            out.print(f"[yellow]note[/] {escape(text)}")
         checked = "every checksum" if full else "sizes"
         out.print(f"{len(cases)} cases checked ({checked}): {len(problems)} problems")
     raise typer.Exit(1 if problems else 0)
+
+
+@command(app)
+def prune(
+    output: OutputArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only told.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Move cases that no input lists any more from cases/ to pruned/.
+
+    Without --yes it says which, and does nothing. Nothing is deleted.
+    """
+    from gpuprep.ledger import prune as pruning
+
+    found = pruning.prune(output) if yes else pruning.withdrawn_cases(output)
+    if as_json:
+        print_json({**found.to_json(), "dry_run": not yes})
+        return
+    for case, place in itertools.zip_longest(found.cases, found.places):
+        out.print(f"{'moved' if yes else 'to move'} {escape(case)}{escape(f' to {place}' * yes)}")
+    number = f"{len(found.cases)} case{'s' * (len(found.cases) != 1)}"
+    if yes or not found.cases:
+        out.print(f"{number} moved" if yes else "no case has left the input: nothing to do")
+    else:
+        out.print(f"{number} to move; nothing was done: add --yes to do it")

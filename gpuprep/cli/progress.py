@@ -17,7 +17,15 @@ from rich.progress import (
 )
 
 from gpuprep.ledger.report import Breakdown, break_down
-from gpuprep.values.events import CaseDone, CaseFailed, Event, Notice, RunFinished, RunStarted
+from gpuprep.values.events import (
+    CaseChanged,
+    CaseDone,
+    CaseFailed,
+    Event,
+    Notice,
+    RunFinished,
+    RunStarted,
+)
 from gpuprep.values.units import human_bytes
 
 _EVERY_CASE = 200  # up to so many cases, plain output has a line per case
@@ -55,6 +63,9 @@ class ProgressView:
                 self._advance(event.bytes_in)
                 if not event.skipped and not self._live and self._total <= _EVERY_CASE:
                     self._console.print(self._done_line(event))
+            case CaseChanged() if self._verbose:
+                text = f"{event.case_id}: {event.change}"
+                self._console.print(f"[yellow]changed[/] {escape(text)}")
             case CaseFailed():
                 self._advance(0)
                 self._console.print(_failed_line(event, verbose=self._verbose))
@@ -62,8 +73,9 @@ class ProgressView:
                 self._console.print(f"[yellow]note[/] {escape(event.message)}")
                 for path in event.paths[:_SHOWN_PATHS]:
                     self._console.print(f"     {escape(path)}")
-                if len(event.paths) > _SHOWN_PATHS:
-                    self._console.print(f"     … and {len(event.paths) - _SHOWN_PATHS} more")
+                more = event.more + max(0, len(event.paths) - _SHOWN_PATHS)
+                if more:
+                    self._console.print(f"     … and {more} more")
             case RunFinished():
                 self._finish(event)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.mergeable import Mergeable, mergeable_from_json
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
@@ -18,7 +18,9 @@ class Outcome:
 
     task: CaseTask
     done: CaseDone | None = None
-    histograms: tuple[Histogram, ...] | None = None
+    histograms: tuple[Mergeable, ...] | None = None
+    files: str = ""
+    """The sum of the files that the histograms were taken from."""
     failed: CaseFailed | None = None
     stop: str = ""
     """Why the whole run cannot go on (disk full, output gone)."""
@@ -62,6 +64,7 @@ def pack(outcome: Outcome) -> str:
         "done": asdict(outcome.done) if outcome.done else None,
         "failed": asdict(outcome.failed) if outcome.failed else None,
         "stop": outcome.stop,
+        "files": outcome.files,
         "stage_seconds": outcome.stage_seconds,
         "histograms": outcome.histograms and [each.to_json() for each in outcome.histograms],
     }
@@ -75,9 +78,10 @@ def unpack(task: CaseTask, text: str) -> Outcome:
     return Outcome(
         task,
         done=_done(fields["done"]) if fields["done"] else None,
-        histograms=tuple(map(Histogram.from_json, histograms)) if histograms else None,
+        histograms=tuple(map(mergeable_from_json, histograms)) if histograms else None,
         failed=CaseFailed(**fields["failed"]) if fields["failed"] else None,
         stop=fields["stop"],
+        files=fields["files"],
         stage_seconds=tuple((name, seconds) for name, seconds in fields["stage_seconds"]),
     )
 

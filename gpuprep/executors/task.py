@@ -20,8 +20,9 @@ from gpuprep.executors.shares import Shares, shared_folder
 from gpuprep.host.scratch import make_scratch
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
-from gpuprep.ledger.output import load_fingerprint, load_output_config
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ledger.fingerprint import load_fingerprint
+from gpuprep.ledger.output import load_output_config
+from gpuprep.ops.mergeable import Mergeable
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
@@ -48,7 +49,7 @@ class Workplace:
         output = to_place(task.url or task.output)
         self.digest = task.digest
         self.config: Config = load_output_config(output)
-        self.cohort: tuple[Histogram, ...] = load_fingerprint(output)[1]
+        self.cohort: tuple[Mergeable, ...] = load_fingerprint(output).channels
         self._folder = make_scratch("gpuprep-slot-") if task.url else ""
         task = self.at_home(task)
         self.link = _open_link(self.config) if task.backend == "cupy" else None
@@ -126,7 +127,8 @@ def _run(task: CaseTask, workplace: Workplace) -> Outcome:
     start, watch = time.perf_counter(), Stopwatch()
     read = workplace.reader(task).read
     if task.kind == "measure":
-        return Outcome(task, histograms=measure_case(task, workplace.config, read))
+        histograms, files = measure_case(task, workplace.config, read)
+        return Outcome(task, histograms=histograms, files=files)
     record = run_case(task, workplace.config, read, workplace.cohort, workplace.link, watch)
     return _done(task, record, time.perf_counter() - start, watch)
 

@@ -15,6 +15,8 @@ all processes count together there. The steps of a case, in their order, with it
 and of the coordinator::
 
     after_claim  after_statistics  before_manifest  after_manifest  before_close
+
+and of pruning, with a case's id: ``mid_prune`` (copied on an object store, not deleted yet), ``after_prune``.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ class FileIdentity:
     size: int
     mtime_ns: int
     sha256: str
+    role: str = ""
+    """What the file is to its case (``Case.roles``), once that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuprep.host.scratch import scratch_folder, temporary_files
-from gpuprep.ledger.output import FINGERPRINT_FILE, unwritable
+from gpuprep.ledger.fingerprint import FINGERPRINT_FILE
+from gpuprep.ledger.output import unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
@@ -24,10 +25,12 @@ from gpuprep.store.layout import (
     CONFIG_FILE,
     FAILURES_FILE,
     GROUP_FILE,
+    INPUTS_FILE,
     MANIFEST_FILE,
     REPORT_FILE,
     STAGING_FOLDER,
     STATUS_FILE,
+    WITHDRAWN_FILE,
 )
 from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
@@ -40,6 +43,8 @@ _DOCUMENTS = (
     AGREEMENT_FILE,
     FINGERPRINT_FILE,
     MANIFEST_FILE,
+    INPUTS_FILE,
+    WITHDRAWN_FILE,
     FAILURES_FILE,
     ATTEMPTS_FILE,
     REPORT_FILE,

@@ -18,6 +18,7 @@ from gpuprep.store.files import append_line
 from gpuprep.store.layout import LOGS_FOLDER
 from gpuprep.values.errors import RunStopped, StoreError
 from gpuprep.values.events import (
+    CaseChanged,
     CaseDone,
     CaseFailed,
     CaseStarted,
@@ -75,6 +76,8 @@ class RunLog:
             case CaseStarted():
                 self._attempts[event.case_id] = event.attempt
                 return "case.started", {"case": event.case_id, "attempt": event.attempt}
+            case CaseChanged():
+                return "case.changed", {"case": event.case_id, "cause": event.cause}
             case CaseDone(skipped=True):
                 return "case.skipped", {"case": event.case_id}
             case CaseDone():
@@ -89,7 +92,7 @@ class RunLog:
                 counts = _fields(event, "done", "skipped", "failed", "remaining", "seconds")
                 return "run.finished", {**counts, "stopped": bool(event.stopped)}
             case Notice():
-                return "run.notice", {"files": len(event.paths)}
+                return "run.notice", {"files": len(event.paths) + event.more}
         return "run.other", {}
 
     def _bound(self, case_id: str) -> dict[str, Any]:

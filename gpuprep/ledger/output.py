@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.host.atomic import replaced
-from gpuprep.ops.statistics import Histogram
 from gpuprep.store.files import CHECK_DISK, storage_faults
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
@@ -26,7 +24,6 @@ from gpuprep.store.layout import (
 from gpuprep.store.metadata import group_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
-from gpuprep.store.record import read_record
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import Case
 from gpuprep.values.errors import (
@@ -40,8 +37,6 @@ from gpuprep.values.errors import (
 )
 from gpuprep.values.version import __version__
 
-FINGERPRINT_FILE = "fingerprint.json"
-
 
 def claim(root: Path, config: Config, *, overwrite: bool) -> None:
     """Make the output folder ready for a config, or refuse one that holds another config's cases.
@@ -54,7 +49,7 @@ def claim(root: Path, config: Config, *, overwrite: bool) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         if (root / CONFIG_FILE).exists():
-            present = _read_json(root / CONFIG_FILE).get("digest")
+            present = read_json(root / CONFIG_FILE).get("digest")
             if present != config.digest and not overwrite:
                 raise UsageError(
                     f"{root} holds cases made with another config "
@@ -82,14 +77,14 @@ def describe(root: Path, config: Config, case_digest: str) -> None:
         "case_digest": case_digest,
         "config": recipe,
     }
-    _write_json(root / CONFIG_FILE, document)
+    write_json(root / CONFIG_FILE, document)
 
 
 def _describe_groups(root: Path) -> None:
     """Make the output and its folder of cases Zarr groups, once, so that ``zarr.open`` lists them."""
     for folder in (root, root / CASES_FOLDER):
         if not (folder / GROUP_FILE).exists():
-            _write_json(folder / GROUP_FILE, group_document({}))
+            write_json(folder / GROUP_FILE, group_document({}))
 
 
 def unwritable(root: Path, error: OSError) -> GpuprepError:
@@ -122,24 +117,7 @@ def load_output_config(output: str | Place) -> Config:
         StoreError: this is no gpuprep output.
     """
     root = find_output(output)
-    return parse_config(_read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
-
-
-def current_record(root: Place, case: Case, digest: str) -> dict[str, Any] | None:
-    """The record of a case that is there, whole, from the same config and the same source files."""
-    folder = root / case_path(case.id)
-    try:
-        record = read_record(folder)
-        sizes = folder.sizes(record["files"])
-    except (CorruptStoreError, StoreError, OSError):
-        return None
-    sealed = {name: seal["size"] for name, seal in record["files"].items()}
-    if record.get("digest") != digest or sizes != sealed:
-        return None
-    known = {entry["path"]: entry for entry in record.get("source", [])}
-    if not known.keys() >= set(case.files):
-        return None
-    return record if all(_unchanged(entry) for entry in known.values()) else None
+    return parse_config(read_json(root / CONFIG_FILE).get("config", {}), str(root / CONFIG_FILE))
 
 
 def is_published(root: Place, case: Case) -> bool:
@@ -149,52 +127,19 @@ def is_published(root: Place, case: Case) -> bool:
         return folder.version() is not None
 
 
-def save_fingerprint(root: Path, key: str, channels: tuple[Histogram, ...]) -> None:
-    """Store the cohort's statistics under the key of what they were made from."""
-    tree = {"key": key, "channels": [histogram.to_json() for histogram in channels]}
-    _write_json(root / FINGERPRINT_FILE, tree)
-
-
 def save_report(root: Path, report: Mapping[str, Any]) -> None:
     """Store how the last run ended. A disk that refuses costs the report, never the run."""
     with suppress(OSError):
-        _write_json(root / REPORT_FILE, report)
-
-
-def load_fingerprint(root: Path | ObjectPath) -> tuple[str, tuple[Histogram, ...]]:
-    """The key and the cohort's statistics; empty when there are none."""
-    with storage_faults(root / FINGERPRINT_FILE, what="read"):
-        if not (root / FINGERPRINT_FILE).is_file():
-            return "", ()
-    tree = _read_json(root / FINGERPRINT_FILE)
-    return tree["key"], tuple(Histogram.from_json(entry) for entry in tree["channels"])
-
-
-def cohort_key(cases: Sequence[Case], digest: str) -> str:
-    """Names a config and a set of cases with their source files as they are now."""
-    hashed = hashlib.sha256(digest.encode())
-    for case in cases:
-        for path in sorted(set(case.files)):
-            found = Path(path).stat() if Path(path).exists() else None
-            stamp = (found.st_size, found.st_mtime_ns) if found else None
-            hashed.update(f"{case.id}\0{path}\0{stamp}\n".encode())
-    return hashed.hexdigest()
+        write_json(root / REPORT_FILE, report)
 
 
 def save_agreement(root: Path, agreement: Agreement) -> None:
     """Keep what the cases of an output agree on."""
-    _write_json(root / AGREEMENT_FILE, agreement.to_json())
+    write_json(root / AGREEMENT_FILE, agreement.to_json())
 
 
-def _unchanged(entry: Mapping[str, Any]) -> bool:
-    try:
-        found = Path(entry["path"]).stat()
-    except OSError:
-        return False
-    return found.st_size == entry["size"] and found.st_mtime_ns == entry["mtime_ns"]
-
-
-def _read_json(path: Path | ObjectPath) -> dict[str, Any]:
+def read_json(path: Path | ObjectPath) -> dict[str, Any]:
+    """A small JSON object of an output; raises CorruptStoreError where it is none."""
     try:
         with storage_faults(path, what="read"):
             tree = json.loads(path.read_bytes())
@@ -205,7 +150,7 @@ def _read_json(path: Path | ObjectPath) -> dict[str, Any]:
     return tree
 
 
-def _write_json(path: Path, tree: Mapping[str, Any]) -> None:
+def write_json(path: Path, tree: Mapping[str, Any]) -> None:
     """Replace a small JSON file in one step."""
     with replaced(path, fsync=True) as partial:
         partial.write_text(json.dumps(tree, indent=1, sort_keys=True), "utf-8")

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gpuprep.cohort.discover import Found
+from gpuprep.store.standing import Standing
 from gpuprep.values.events import CaseDone, CaseFailed, RunFinished
 
 Limit = Literal["reading", "computing", "writing"]
 _KINDS: dict[str, Limit] = {"read": "reading", "store": "writing", "commit": "writing"}
 
 _SLOWEST = 5
+_TOLD = 20  # cases of which is told what changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,14 @@ class RunReport:
     failures: tuple[CaseFailed, ...]
     unmatched: tuple[tuple[str, str], ...] = ()
     interrupted: bool = False
+    standing: Standing = field(default_factory=Standing)
+    """Stored cases that left the input, or were made with another config or other statistics."""
+    changed: int = 0
+    """Cases that were stored and had to be made anew."""
+    changes: tuple[str, ...] = ()
+    """What had changed of the first of them."""
+    recognised: int = 0
+    """Cases whose files lie elsewhere than before, and are the same by their sums."""
 
     @property
     def exit_code(self) -> int:
@@ -39,6 +49,9 @@ class RunReport:
             **self.finished.to_json(),
             "breakdown": break_down(self.finished).to_json(),
             "failures": [failure.to_json() for failure in self.failures],
+            **self.standing.to_json(),
+            "changed": {"cases": self.changed, "first": list(self.changes)},
+            "recognised": self.recognised,
             "unmatched": [{"path": path, "reason": reason} for path, reason in self.unmatched],
             "exit_code": self.exit_code,
         }
@@ -57,6 +70,9 @@ class Tally:
     stages: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
     slowest: list[tuple[float, str]] = field(default_factory=list)
+    changed: int = 0
+    changes: list[str] = field(default_factory=list)
+    recognised: int = 0
 
     def add(self, event: CaseDone, stage_seconds: tuple[tuple[str, float], ...]) -> None:
         """Count a case that was done now."""
@@ -66,6 +82,12 @@ class Tally:
         self.stages.update(dict(stage_seconds))
         self.fallbacks.update(event.fallbacks)
         self.slowest = heapq.nlargest(_SLOWEST, [*self.slowest, (event.seconds, event.case_id)])
+
+    def note_change(self, case_id: str, change: str) -> None:
+        """Count a case that must be made anew; the first are remembered."""
+        self.changed += 1
+        if len(self.changes) < _TOLD:
+            self.changes.append(f"{case_id}: {change}")
 
     def report(self, found: Found, stopped: str, seconds: float) -> RunReport:
         """The end of the run, with what is left to do."""
@@ -84,7 +106,14 @@ class Tally:
             tuple((case_id, seconds) for seconds, case_id in self.slowest),
         )
         unmatched = tuple((entry.path, entry.reason) for entry in found.unmatched)
-        return RunReport(finished, tuple(self.failures), unmatched)
+        return RunReport(
+            finished,
+            tuple(self.failures),
+            unmatched,
+            changed=self.changed,
+            changes=tuple(self.changes),
+            recognised=self.recognised,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,7 @@ class Histogram(Distribution):
 
     def to_json(self) -> dict[str, Any]:
         """Start, number of bins and the counts (bytes of equal weight together, zlib, base64)."""
-        planes = self.counts.astype("<i8").view(np.uint8).reshape(-1, 8).T
-        packed = base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode("ascii")
+        packed = pack_counts(self.counts)
         return {"start": self.start, "bins": len(self.counts), "counts": packed}
 
     @classmethod
@@ -106,19 +105,29 @@ class Histogram(Distribution):
         bins = int(fields["bins"])
         if not 0 <= bins <= MOST_BINS:
             raise ValueError(f"a histogram of {bins} bins is beyond the limit of {MOST_BINS}")
-        stream = zlib.decompressobj()
-        try:
-            packed = base64.b64decode(fields["counts"], validate=True)
-            raw = stream.decompress(packed, 8 * bins + 1)
-        except (zlib.error, binascii.Error) as error:
-            raise ValueError(f"the counts of a histogram are damaged: {error}") from error
-        if len(raw) != 8 * bins or not stream.eof:
-            raise ValueError(f"a histogram of {bins} bins came with {len(raw)} bytes of counts")
-        planes = np.frombuffer(raw, np.uint8).reshape(8, bins)
-        counts = np.ascontiguousarray(planes.T).view("<i8").ravel().astype(np.int64)
-        if (counts < 0).any():
-            raise ValueError("a histogram holds negative counts")
-        return cls.of(int(fields["start"]), counts)
+        return cls.of(int(fields["start"]), unpack_counts(fields["counts"], bins))
+
+
+def pack_counts(counts: Counts) -> str:
+    """Whole numbers as text: bytes of equal weight together, zlib, base64."""
+    planes = counts.astype("<i8").view(np.uint8).reshape(-1, 8).T
+    return base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode("ascii")
+
+
+def unpack_counts(text: str, bins: int) -> Counts:
+    """The ``bins`` numbers that ``pack_counts`` packed; ValueError for others, and for negative ones."""
+    stream = zlib.decompressobj()
+    try:
+        raw = stream.decompress(base64.b64decode(text, validate=True), 8 * bins + 1)
+    except (zlib.error, binascii.Error) as error:
+        raise ValueError(f"the counts of a histogram are damaged: {error}") from error
+    if len(raw) != 8 * bins or not stream.eof:
+        raise ValueError(f"a histogram of {bins} bins came with {len(raw)} bytes of counts")
+    planes = np.frombuffer(raw, np.uint8).reshape(8, bins)
+    counts = np.ascontiguousarray(planes.T).view("<i8").ravel().astype(np.int64)
+    if (counts < 0).any():
+        raise ValueError("a histogram holds negative counts")
+    return counts
 
 
 def count_values(array: Array, mask: Array | None = None, threads: int = 1) -> Histogram | None:

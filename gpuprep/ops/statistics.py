@@ -26,6 +26,7 @@ __all__ = [
     "Distribution",
     "FloatDistribution",
     "Histogram",
+    "are_whole",
     "label_counts",
     "measure",
 ]
@@ -106,6 +107,16 @@ def measure(array: Array, mask: Array | None = None, threads: int = 1) -> Distri
     with open_threads(threads) as pool:
         keys = count_keys(Pieces(array, mask), array.dtype, pool)
     return FloatDistribution(array, mask, keys, threads)
+
+
+def are_whole(array: Array) -> bool:
+    """Whether every finite voxel of a floating array is a whole number."""
+    voxels = Pieces(array)
+    for k in range(len(voxels)):
+        values = voxels[k]
+        if not (values[np.isfinite(values)] % 1 == 0).all():
+            return False
+    return True
 
 
 def label_counts(array: Array) -> dict[int, int]:

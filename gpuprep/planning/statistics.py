@@ -1,11 +1,14 @@
-"""Cohort statistics: one exact histogram per channel and case, merged in any order to the same sum."""
+"""Cohort statistics: counts of the voxels of every channel and case, merged in any order to the same sum.
+
+Every voxel weighs the same, so a large foreground weighs more than a small one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.mergeable import Mergeable, merge
 from gpuprep.values.errors import UsageError
 
 
@@ -14,30 +17,20 @@ class CohortHistograms:
 
     def __init__(self) -> None:
         self.cases = 0
-        self._sums: tuple[Histogram, ...] = ()
+        self._sums: tuple[Mergeable, ...] = ()
         self._counts: dict[int, str] = {}  # number of channels → a case that has so many
 
-    def add(self, case_id: str, channels: tuple[Histogram, ...]) -> None:
-        """Take in a case.
-
-        Raises:
-            UsageError: its values and those of the others span too many to be counted.
-        """
+    def add(self, case_id: str, channels: tuple[Mergeable, ...]) -> None:
+        """Take in a case."""
         self.cases += 1
         self._counts.setdefault(len(channels), case_id)
         if len(self._counts) > 1:
             return
-        try:
-            merged = (a.merge(b) for a, b in zip(self._sums, channels, strict=True))
-            self._sums = tuple(merged) if self._sums else channels
-        except ValueError as error:
-            raise UsageError(
-                f"case {case_id} has no statistics in common with the others: {error}",
-                advice="use over: image or over: foreground, or take the case out of the input",
-            ) from error
+        merged = (merge(a, b) for a, b in zip(self._sums, channels, strict=True))
+        self._sums = tuple(merged) if self._sums else channels
 
     @property
-    def channels(self) -> tuple[Histogram, ...]:
+    def channels(self) -> tuple[Mergeable, ...]:
         """The sums.
 
         Raises:
@@ -49,7 +42,7 @@ class CohortHistograms:
         return self._sums
 
 
-def cohort_digest(digest: str, channels: tuple[Histogram, ...]) -> str:
+def cohort_digest(digest: str, channels: tuple[Mergeable, ...]) -> str:
     """A config digest that also covers the statistics the cohort was normalised with."""
     text = json.dumps([digest, [channel.to_json() for channel in channels]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -64,7 +64,7 @@ def assemble(
         InputError: a file is unusable, the files do not lie on one grid, or the case does not fit its cohort.
     """
     agreement = agreement or Agreement()
-    reading = CaseReading(reader, config, findings, threads)
+    reading = CaseReading(case, reader, config, findings, threads)
     losses = Losses(config.label.loss)
     entries = label_entries(case, config)
     channels = [] if config.label.only else read_channels(case, agreement.channels, reading)

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
 from gpuprep.ops.label_maps import labelled
+from gpuprep.ops.mergeable import Mergeable
 from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.grid import map_grid, separate_axis
-from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
+from gpuprep.preprocess.intensity import Intensity, resolve_intensity
 from gpuprep.preprocess.measure import Measured, measure
 from gpuprep.preprocess.record import describe, voxel_counts
+from gpuprep.preprocess.stored_range import check_dtype
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
@@ -49,7 +51,7 @@ def compute(
     config: Config,
     operations: Operations,
     findings: Findings,
-    cohort: tuple[Histogram, ...],
+    cohort: tuple[Mergeable, ...],
     watch: Stopwatch,
 ) -> Computed:
     """Everything between reading and writing; arrays are the engine's until its next case.
@@ -103,7 +105,7 @@ def report_losses(
 
 
 def decide(
-    measured: Measured, findings: Findings, cohort: tuple[Histogram, ...]
+    measured: Measured, findings: Findings, cohort: tuple[Mergeable, ...]
 ) -> tuple[Intensity, ...]:
     """The resolved intensity chain of every channel, checked against the stored dtype."""
     config = measured.config
@@ -117,7 +119,9 @@ def decide(
             outside=config.image.foreground.outside,
         )
         name = measured.assembled.channel_names[number]
-        whole = isinstance(values, Histogram)
+        whole = isinstance(values, Histogram) or (
+            intensity.keeps_whole and measured.is_whole(number)
+        )
         check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
         resolved.append(intensity)
     return tuple(resolved)

@@ -17,13 +17,8 @@ from gpuprep.ops.distribution import between
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.errors import ConfigError, ValueRangeError
-from gpuprep.values.findings import Findings
 
 _EPSILON = 1e-8  # nnU-Net's floor for a standard deviation
-_LARGEST = {"float16": 65504.0, "float32": 3.4028234663852886e38}
-_INT16 = (-32768.0, 32767.0)
-_SMALLEST_HALF = 2.0**-14  # below this float16 loses digits
-_EXACT_HALF = 2048.0  # float16 holds every whole number up to here
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +33,15 @@ class Intensity:
     epilogue: ClipAffine
     limits: tuple[float, float]
     output: tuple[float, float]
+
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether whole numbers stay whole."""
+        bounds = (
+            bound for bound in (self.prologue.low, self.prologue.high) if math.isfinite(bound)
+        )
+        numbers = (self.epilogue.scale, self.epilogue.offset, *bounds)
+        return all(float(number).is_integer() for number in numbers)
 
     def about_zero(self) -> Intensity:
         """The same chain with what becomes 0 at its end being 0 before resampling, too."""
@@ -178,44 +182,6 @@ def percentile(values: Distribution, chain: ClipAffine, q: float) -> float:
         for value in values.order_statistics(ranks)
     )
     return between(low, high, position - lower)
-
-
-def check_dtype(
-    intensity: Intensity, dtype: str, findings: Findings, channel: str, *, whole: bool = True
-) -> None:
-    """Refuse values that the stored dtype cannot hold, and note where it rounds.
-
-    ``whole`` says that the source voxels are whole numbers.
-
-    Raises:
-        ValueRangeError: a value would overflow, or all would vanish.
-    """
-    low, high = intensity.output
-    bounds = _INT16 if dtype == "int16" else (-_LARGEST[dtype], _LARGEST[dtype])
-    if low < bounds[0] or high > bounds[1]:
-        raise ValueRangeError(
-            f"values of {channel} reach {low:g}..{high:g}, but {dtype} ends at {bounds[0]:g}..{bounds[1]:g}",
-            advice="add a clip or zscore step to image.intensity, or set store.dtype: float32",
-        )
-    if dtype == "float16" and 0 < max(abs(low), abs(high)) < _SMALLEST_HALF:
-        raise ValueRangeError(
-            f"values of {channel} reach only {low:g}..{high:g}, float16 is coarse below {_SMALLEST_HALF:g}",
-            advice="add a multiply, rescale or zscore step, or set store.dtype: float32",
-        )
-    line = intensity.epilogue
-    whole = whole and line.scale == 1 and float(line.offset).is_integer()
-    if dtype == "float16" and max(abs(low), abs(high)) > _EXACT_HALF and whole:
-        findings.report(
-            "W_PRECISION",
-            f"{channel} reaches {low:g}..{high:g}; float16 is exact for whole numbers up to 2048 only",
-            advice="store.dtype: int16 keeps intensities in their own units without loss",
-        )
-    if dtype == "int16" and not whole:
-        findings.report(
-            "W_PRECISION",
-            f"{channel} lies in {low:g}..{high:g} and is rounded to whole numbers",
-            advice="store.dtype: float16 for normalised intensities",
-        )
 
 
 def _finite(value: float) -> float | None:

@@ -52,10 +52,14 @@ class LabelRules:
     findings: Findings
 
     @property
+    def own(self) -> Classes | None:
+        """What the input or the config says of the values in the file."""
+        return self.entry.classes if self.entry.classes.names else self.config.classes
+
+    @property
     def declared(self) -> Classes:
-        """What is known of the values in the file: from its input, the config, or else the cohort."""
-        own = self.entry.classes
-        return own if own.names else self.config.classes or self.cohort
+        """What is known of the values in the file: of its own, or else from the cohort."""
+        return self.own or self.cohort
 
     def single(self, scan: Scan) -> LabelMap:
         """The label map that one file holds."""
@@ -109,11 +113,19 @@ class LabelRules:
             self.findings.report("W_LABEL_PARTIAL", text, missing=len(missing))
 
     def report_unnamed(self, path: str) -> None:
-        """Say where nothing but the cohort tells what values mean."""
-        if self.declared is self.cohort and self.cohort.names:
-            text = f"nothing says what the values of {self.entry.name} mean; they are taken as the cohort's"
+        """Say where nothing tells what values mean, though the cohort has classes.
+
+        Raises:
+            InputError: E_LABEL_UNNAMED.
+        """
+        if self.own is None and self.cohort.names:
             self.findings.report(
-                "W_LABEL_UNNAMED", f"{text}: {self.declared.describe()}", path=path
+                "E_LABEL_UNNAMED",
+                f"nothing says what the values of {self.entry.name} mean, and the cohort has "
+                f"{self.cohort.describe()}",
+                path=path,
+                advice="name them with label.names; input.policy {E_LABEL_UNNAMED: warn} takes them as the "
+                "cohort's",
             )
 
     def mask(self, scan: Scan, source: Source) -> NDArray[Any]:
@@ -173,7 +185,7 @@ class LabelRules:
         values = {str(value): n for value, n in strange.items()}
         self.findings.report("E_LABEL_UNDECLARED", text, path=path, advice=advice, values=values)
         taken = [value for value in strange if value in self.cohort.names]
-        if taken and declared is not self.cohort:
+        if taken and self.own is not None:
             raise InputError(
                 "E_LABEL_UNDECLARED",
                 f"{text}; in the cohort {taken[0]} is {self.cohort.names[taken[0]]}",

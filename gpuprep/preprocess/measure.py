@@ -10,7 +10,7 @@ from functools import cached_property
 from gpuprep.config.model import Config
 from gpuprep.ops import crop as crops
 from gpuprep.ops.operations import Held, Operations
-from gpuprep.ops.statistics import Distribution
+from gpuprep.ops.statistics import Distribution, are_whole
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.errors import InputError
@@ -62,6 +62,11 @@ class Measured:
         if not (values.nan or values.inf):
             return held
         return self.operations.cleaned(held, values.minimum, values.maximum)
+
+    def is_whole(self, channel: int) -> bool:
+        """Whether every finite voxel of a channel is a whole number, whatever dtype its file has."""
+        source = self.assembled.channels[channel][self.box]
+        return source.dtype.kind != "f" or are_whole(source)
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from typing import Any
 
 from gpuprep.config.model import Config
@@ -16,8 +17,8 @@ from gpuprep.device.link import Link
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations, device_bytes
+from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
-from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled, assemble
 from gpuprep.preprocess.compute import Computed, compute
 from gpuprep.preprocess.grid import map_grid
@@ -32,6 +33,7 @@ from gpuprep.store.commit import Staging
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.record import write_record
+from gpuprep.store.sources import sum_of_files
 from gpuprep.values.errors import DeviceLost, InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Shape
@@ -41,7 +43,7 @@ def run_case(
     task: CaseTask,
     config: Config,
     reader: Reader,
-    cohort: tuple[Histogram, ...] = (),
+    cohort: tuple[Mergeable, ...] = (),
     link: Link | None = None,
     watch: Stopwatch | None = None,
 ) -> dict[str, Any]:
@@ -83,24 +85,33 @@ def run_case(
     return commit(task, assembled, config, computed, engine, watch)
 
 
-def measure_case(task: CaseTask, config: Config, reader: Reader) -> tuple[Histogram, ...]:
-    """The foreground histogram of every channel: one case's share of the cohort's statistics."""
+def measure_case(
+    task: CaseTask, config: Config, reader: Reader
+) -> tuple[tuple[Mergeable, ...], str]:
+    """The foreground histogram of every channel, one case's share of the cohort's statistics, and the sum
+    of the files it was taken from.
+
+    Raises:
+        InputError: the case cannot be read, or its channels are not the cohort's.
+    """
     findings = Findings(config.input.policy)
     assembled = assemble(
         task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
     )
     host = HostOperations(task.threads)
     measured = measure(task, assembled, config, host, findings, Stopwatch())
-    values = [measured.foreground_of(n, findings) for n in range(len(measured.channels))]
-    histograms = [each for each in values if isinstance(each, Histogram)]
-    if len(histograms) != len(values):
+    known = task.agreement.channels
+    if known and assembled.channel_names != known:
         raise InputError(
-            "E_PIXEL_TYPE",
-            "cohort statistics are exact and need whole-number intensities; this case has fractions",
+            "E_CHANNELS",
+            f"statistics over the cohort are of {', '.join(known)}, and this case has "
+            f"{', '.join(assembled.channel_names)}",
             path=task.case.images[0].path,
-            advice="use over: image or over: foreground, or give mean and std",
+            advice="use over: image or over: foreground, or take the case out of the input",
         )
-    return tuple(histograms)
+    numbers = range(len(measured.channels))
+    values = (to_mergeable(measured.foreground_of(number, findings)) for number in numbers)
+    return tuple(values), sum_of_files(map(asdict, assembled.identity))
 
 
 def make_room(task: CaseTask, assembled: Assembled, target: Shape, config: Config) -> Scratch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from gpuprep.config.model import Config
@@ -29,7 +30,10 @@ class CaseReading:
     ``first`` is the first scan, which sets the grid.
     """
 
-    def __init__(self, reader: Reader, config: Config, findings: Findings, threads: int) -> None:
+    def __init__(
+        self, case: Case, reader: Reader, config: Config, findings: Findings, threads: int
+    ) -> None:
+        self._roles = case.roles
         self._reader = reader
         self.config = config
         self._threads = threads
@@ -44,7 +48,8 @@ class CaseReading:
         scan = self._reader(source)
         self.first = self.first or scan
         self.findings.items.extend(scan.findings)
-        self.identity.extend(scan.identity)
+        role = self._roles[source.files or (source.path,)]
+        self.identity.extend(replace(entry, role=role) for entry in scan.identity)
         self.headers.append({"format": scan.format, **scan.header})
         self.decoded_bytes += sum(volume.array.nbytes for volume in scan.volumes)
         return scan

@@ -37,6 +37,7 @@ def describe(
         "case": task.case.id,
         "digest": task.digest,
         "attributes": task.case.attributes,
+        "input": task.input,
         "source": [asdict(entry) for entry in assembled.identity],
         "headers": list(assembled.headers),
         "channels": list(assembled.channel_names),

@@ -32,6 +32,8 @@ class CaseTask:
     replace: bool = False
     agreement: Agreement = field(default_factory=Agreement)
     """What the case must have in common with the others of its cohort."""
+    input: str = ""
+    """The input of the run that found the case."""
     root: str = ""
     """The folder that its files must lie in, links followed; empty for anywhere."""
     url: str = ""

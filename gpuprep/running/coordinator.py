@@ -21,6 +21,8 @@ from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts
 from gpuprep.ledger.failures import FailureList, failed_cases
 from gpuprep.ledger.hold import Hold, hold
+from gpuprep.ledger.index import listed_cases
+from gpuprep.ledger.inputs import input_name
 from gpuprep.ledger.log import RunLog
 from gpuprep.ledger.output import claim, describe, save_report
 from gpuprep.ledger.report import RunReport, Tally
@@ -30,6 +32,7 @@ from gpuprep.preprocess.reference import with_reference
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.agreement import agree_on
 from gpuprep.running.crew import Crew
+from gpuprep.running.leavers import enroll_input, notices, with_standing
 from gpuprep.running.passes import Passes
 from gpuprep.running.workforce import muster
 from gpuprep.store.files import storage_faults
@@ -118,13 +121,16 @@ def run(
         base = replace(
             force.task(cases[0], root, parsed.digest, sources=found.root, url=held.url),
             agreement=agree_on(found, cases, held, parsed, overwrite=overwrite),
+            input=input_name(Path(input)),
         )
+        withdrawn = enroll_input(held, Path(input), found)
+        held.keep()
         crew = Crew(
             force.starter(root, cases, tell, url=held.url), interrupts, root, parsed.run, tell
         )
-        passes = Passes(cases, crew, tally, tell)
+        passes = Passes(cases, crew, tally, tell, listed_cases(root))
         try:
-            _carry_out(passes, cohort, parsed, base, held, overwrite=overwrite)
+            digest = _carry_out(passes, cohort, parsed, base, held, overwrite=overwrite)
         finally:
             with interrupts.held():
                 crew.finish()
@@ -132,6 +138,9 @@ def run(
         report = tally.report(found, crew.stopped, time.monotonic() - started)
         if interrupts.requested and report.finished.remaining:
             report = replace(report, interrupted=True)
+        report = with_standing(report, root, withdrawn, digest)
+        for notice in notices(report, str(output)):
+            tell(notice)
         save_report(root, report.to_json())
         tell(report.finished)
     return report
@@ -145,9 +154,13 @@ def _carry_out(
     held: Hold,
     *,
     overwrite: bool,
-) -> None:
-    """Measure and prepare; where the run cannot go on, its crew is told why."""
-    crew = passes.crew
+) -> str:
+    """Measure and prepare; where the run cannot go on, its crew is told why.
+
+    Returns:
+        The digest of the cases; empty where the run did not come to prepare any.
+    """
+    crew, digest = passes.crew, ""
     try:
         if config.needs_cohort:
             base = replace(base, digest=passes.measure(cohort, base))
@@ -155,11 +168,13 @@ def _carry_out(
                 describe(held.folder, config, base.digest)
             held.keep()
         if not crew.halted:
+            digest = base.digest
             passes.prepare(base, overwrite=overwrite)
     except (RunStopped, StoreError) as error:  # the run's own files cannot be written
         crew.stopped = str(error) + (f"; {error.advice}" if error.advice else "")
     except KeyboardInterrupt:
         crew.stopped = "interrupted"
+    return digest
 
 
 def _check_apart(source: Path, output: Path) -> None:

@@ -8,22 +8,26 @@ from pathlib import Path
 
 from gpuprep.executors.base import Outcome
 from gpuprep.host.failpoints import failpoint
-from gpuprep.ledger.output import (
+from gpuprep.ledger.current import Stored, stored_case
+from gpuprep.ledger.fingerprint import (
+    FilesOfCohort,
+    Fingerprint,
     cohort_key,
-    current_record,
-    is_published,
     load_fingerprint,
     save_fingerprint,
 )
+from gpuprep.ledger.index import Listed, list_case
+from gpuprep.ledger.output import is_published
 from gpuprep.ledger.report import Tally
 from gpuprep.planning.statistics import CohortHistograms, cohort_digest
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.crew import Crew
 from gpuprep.store.files import append_line, storage_faults
-from gpuprep.store.layout import FAILURES_FILE, MANIFEST_FILE
-from gpuprep.store.places import read_lines, to_place
+from gpuprep.store.layout import FAILURES_FILE
+from gpuprep.store.places import to_place
+from gpuprep.store.sources import sum_of_files
 from gpuprep.values.case import Case
-from gpuprep.values.events import CaseDone, CaseFailed, Listener
+from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Passes:
     crew: Crew
     tally: Tally
     tell: Listener
+    listed: dict[str, Listed]
+    """What the manifest said of each case when the run began."""
 
     def measure(self, cohort: Sequence[Case], base: CaseTask) -> str:
         """Sum up the foreground histograms of the whole cohort; returns the digest that covers them.
@@ -42,26 +48,57 @@ class Passes:
         lack it. They are then not kept either, so that the next run measures again.
         """
         root = Path(base.output)
-        wanted = {case.id for case in self.cases}
         key = cohort_key(cohort, base.digest)
-        known, channels = load_fingerprint(root)
-        if known != key:
-            sums = CohortHistograms()
-
-            def note(outcome: Outcome) -> None:
-                if outcome.histograms is not None:
-                    sums.add(outcome.task.case.id, outcome.histograms)
-                elif outcome.failed and outcome.failed.case_id in wanted:
-                    self._note_failure(outcome.failed, root)
-
-            self.crew.work((replace(base, case=case, kind="measure") for case in cohort), note)
-            if self.crew.halted or not sums.cases:
-                return base.digest
-            channels = sums.channels
+        present = load_fingerprint(root)
+        if present.key == key:
+            return cohort_digest(base.digest, present.channels)
+        if self._is_of(present, cohort, base):
             with storage_faults(root):
-                save_fingerprint(root, key if sums.cases == len(cohort) else "", channels)
-            failpoint("after_statistics", str(root))
-        return cohort_digest(base.digest, channels)
+                save_fingerprint(root, replace(present, key=key))
+            return cohort_digest(base.digest, present.channels)
+        measured = self._measured(cohort, base)
+        if self.crew.halted or not measured.channels:
+            return base.digest
+        if measured.cases == len(cohort):
+            measured = replace(measured, key=key)
+        else:
+            measured = replace(measured, files="")
+        with storage_faults(root):
+            save_fingerprint(root, measured)
+        failpoint("after_statistics", str(root))
+        return cohort_digest(base.digest, measured.channels)
+
+    def _measured(self, cohort: Sequence[Case], base: CaseTask) -> Fingerprint:
+        """The statistics of the cases that could be measured."""
+        sums, files = CohortHistograms(), FilesOfCohort()
+        wanted = {case.id for case in self.cases}
+
+        def note(outcome: Outcome) -> None:
+            if outcome.histograms is not None:
+                sums.add(outcome.task.case.id, outcome.histograms)
+                files.add(outcome.task.case.id, outcome.files)
+            elif outcome.failed and outcome.failed.case_id in wanted:
+                self._note_failure(outcome.failed, Path(base.output))
+
+        self.crew.work((replace(base, case=case, kind="measure") for case in cohort), note)
+        if self.crew.halted:
+            return Fingerprint()
+        return Fingerprint("", str(files), sums.cases, sums.channels)
+
+    def _is_of(self, present: Fingerprint, cohort: Sequence[Case], base: CaseTask) -> bool:
+        """Whether statistics are those of these cases, by the bytes of their files: a cohort that was moved.
+
+        Asked of the records of stored cases; what is not stored has to be measured.
+        """
+        if not present.files or present.cases != len(cohort):
+            return False
+        digest, files = cohort_digest(base.digest, present.channels), FilesOfCohort()
+        for case in cohort:
+            found = self._look_up(base, case, digest)
+            if found.record is None or self.crew.halted:
+                return False
+            files.add(case.id, sum_of_files(found.record["source"]))
+        return str(files) == present.files
 
     def prepare(self, base: CaseTask, *, overwrite: bool) -> None:
         """Do every case that is not done yet, and keep manifest and failures in step."""
@@ -71,7 +108,7 @@ class Passes:
             if outcome.done:
                 self.tally.add(outcome.done, outcome.stage_seconds)
                 failpoint("before_manifest", outcome.done.case_id)
-                _list_case(root, outcome.done.case_id, base.digest)
+                list_case(root, outcome.done.case_id, Listed(base.digest))
                 failpoint("after_manifest", outcome.done.case_id)
                 self.tell(outcome.done)
             elif outcome.failed:
@@ -83,25 +120,33 @@ class Passes:
         """A task for each case that is not done yet; the others are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
-        listed = {line.get("case") for line in read_lines(root / MANIFEST_FILE)}
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:
                 continue
-            record = None if overwrite else current_record(cases_at, case, base.digest)
-            if record is None:
-                yield replace(base, case=case, replace=is_published(cases_at, case))
+            found = Stored() if overwrite else self._look_up(base, case, base.digest)
+            if found.record is None:
+                there = is_published(cases_at, case)
+                if there and found.change:
+                    self.tally.note_change(case.id, found.change)
+                    self.tell(CaseChanged(case.id, found.cause, found.change))
+                yield replace(base, case=case, replace=there)
                 continue
             self.tally.skipped += 1
-            if case.id not in listed:
-                _list_case(root, case.id, base.digest)
+            if self.listed.get(case.id, Listed()).digest != base.digest:
+                list_case(root, case.id, Listed(base.digest, found.stamp))
             self.tell(CaseDone(case.id, skipped=True))
+
+    def _look_up(self, base: CaseTask, case: Case, digest: str) -> Stored:
+        """What is stored of a case; files that had to be read to be recognised are read once."""
+        seen = self.listed.get(case.id, Listed()).seen
+        found = stored_case(to_place(base.url or base.output), case, digest, seen)
+        if found.stamp not in ("", seen):
+            self.tally.recognised += 1
+            self.listed[case.id] = Listed(seen=found.stamp)  # without a digest: to be listed anew
+        return found
 
     def _note_failure(self, failure: CaseFailed, root: Path) -> None:
         self.tally.failures.append(failure)
         append_line(root / FAILURES_FILE, failure.to_json())
         self.tell(failure)
-
-
-def _list_case(root: Path, case_id: str, digest: str) -> None:
-    append_line(root / MANIFEST_FILE, {"case": case_id, "digest": digest})

@@ -8,6 +8,9 @@
       agreement.json            the names of channels and label classes, for all cases
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
+      inputs.json               which input lists which cases
+      withdrawn.json            stored cases that no input lists any more; absent where there is none
+      pruned/<case id>.zarr/    cases that `gpuprep prune` took out
       report.json               how the last run ended, and where its time went
       logs/                     one file of JSON lines per run
       .gpuprep/status.json      how the last run stands
@@ -35,12 +38,15 @@ from gpuprep.values.errors import StoreError, UsageError
 CONFIG_FILE = "gpuprep.json"
 AGREEMENT_FILE = "agreement.json"
 MANIFEST_FILE = "manifest.jsonl"
+INPUTS_FILE = "inputs.json"
+WITHDRAWN_FILE = "withdrawn.json"
 FAILURES_FILE = "failures.jsonl"
 ATTEMPTS_FILE = "attempts.jsonl"
 REPORT_FILE = "report.json"
 LOGS_FOLDER = "logs"
 STATUS_FILE = ".gpuprep/status.json"
 CASES_FOLDER = "cases"
+PRUNED_FOLDER = "pruned"
 STAGING_FOLDER = ".staging"
 CASE_SUFFIX = ".zarr"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -28,9 +29,10 @@ from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import case_ids, to_place
 from gpuprep.store.record import check_documents, read_record
+from gpuprep.store.standing import Standing, doubts, read_standing
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import natural_key
-from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.values.errors import CohortWarning, CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
 
@@ -197,6 +199,21 @@ class Cohort(Mapping[str, StoredCase]):
         told = ((case.id, case.channel_names, case.label_names) for case in self.values())
         return read_agreement(self.path) or agreement_of(told)
 
+    @cached_property
+    def standing(self) -> Standing:
+        """The cases that do not belong here any more, as the last run found; raises CorruptStoreError."""
+        return read_standing(self.path)
+
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        """The ids of cases that no input lists any more; ``gpuprep prune`` takes them out."""
+        return self.standing.withdrawn
+
+    @property
+    def outdated(self) -> tuple[str, ...]:
+        """The ids of cases made with another config or other statistics than the last run had."""
+        return self.standing.outdated
+
     def __enter__(self) -> Cohort:
         return self
 
@@ -244,9 +261,15 @@ def open_cohort(
         access: ``mmap``, or ``pread`` for network file systems; a URL is read by byte ranges.
         threads: Threads that decode one read.
 
+    Warns:
+        CohortWarning: cases left the input, or were made in another way than the others.
+
     Raises:
         StoreError: the folder holds no cohort.
         UsageError: an argument is out of range.
         BackendError: a URL needs the extra ``s3``.
     """
-    return Cohort(path, ReadPolicy(crc, access, threads))
+    cohort = Cohort(path, ReadPolicy(crc, access, threads))
+    for told in doubts(cohort.standing, cohort.path):
+        warnings.warn(told, CohortWarning, stacklevel=2)
+    return cohort

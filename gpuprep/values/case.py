@@ -77,6 +77,20 @@ class Case:
         sources = (*self.images, *labels)
         return tuple(file for source in sources for file in source.files or (source.path,))
 
+    @property
+    def roles(self) -> dict[tuple[str, ...], str]:
+        """What the files of each source are to the case: ``image T1``, ``label segmentation``.
+
+        A source that stands twice has its first role.
+        """
+        labels = ((f"label {label.name}", label.sources) for label in self.labels)
+        found: dict[tuple[str, ...], str] = {}
+        for group, sources in (("image", self.images), *labels):
+            for number, source in enumerate(sources):
+                told = f" {source.name or number}" if len(sources) > 1 else ""
+                found.setdefault(source.files or (source.path,), group + told)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

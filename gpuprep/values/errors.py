@@ -17,6 +17,8 @@
     │   └── StoreFault        the disk or the network failed            exit 3 where the run cannot go on
     └── RunStopped            the whole run cannot go on                exit 3
 
+    CohortWarning (UserWarning): a cohort that was opened holds cases it should not.
+
 Every error is picklable, has a ``kind`` (a stable word for machines) and a ``retry`` class that tells
 whether trying again can help. Messages name the case, the file, what disagrees and what to do.
 """
@@ -34,6 +36,10 @@ TRANSIENT = frozenset(
 """Numbers of the system's errors that may pass by themselves."""
 
 Retry = Literal["never", "transient", "memory", "crash", "infrastructure"]
+
+
+class CohortWarning(UserWarning):
+    """A cohort was opened that holds cases which left its input, or were made in another way."""
 
 
 class GpuprepError(Exception):

@@ -39,6 +39,17 @@ class CaseStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseChanged:
+    """A stored case is not what it would be now, and is made anew."""
+
+    case_id: str
+    cause: str
+    """``source``, ``config`` (which covers the cohort's statistics) or ``stored`` (it is damaged)."""
+    change: str
+    """What differs, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class CaseDone:
     """A case was committed (or found already committed, when ``skipped``)."""
 
@@ -84,6 +95,9 @@ class Notice:
 
     message: str
     paths: tuple[str, ...] = ()
+    """What it is about, line by line."""
+    more: int = 0
+    """Lines that were left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +122,5 @@ class RunFinished:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-Event = RunStarted | CaseStarted | CaseDone | CaseFailed | Notice | RunFinished
+Event = RunStarted | CaseStarted | CaseChanged | CaseDone | CaseFailed | Notice | RunFinished
 Listener = Callable[[Event], None]

@@ -74,6 +74,10 @@ CODES: dict[str, Code] = {
         allowed="values are rounded",
         fixed="values are rounded",
     ),
+    "E_LABEL_UNNAMED": Code(
+        "nothing says what the values of a label map mean, and the cohort has names",
+        allowed="values are taken as the cohort's",
+    ),
     "E_LABEL_UNDECLARED": Code(
         "the label holds values that nobody declared", allowed="they are stored as they are"
     ),
@@ -152,10 +156,6 @@ CODES: dict[str, Code] = {
     "W_LABEL_RENUMBERED": Code(
         "the input numbers its classes otherwise than the cohort",
         allowed="the values of the cohort are stored",
-    ),
-    "W_LABEL_UNNAMED": Code(
-        "nothing says what the values of a label map mean, and the cohort has names",
-        allowed="values are taken as the cohort's",
     ),
     "W_LABEL_ABSENT": Code(
         "a case for training lacks a label map that the cohort has", allowed="it is stored without"

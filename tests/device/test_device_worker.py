@@ -66,7 +66,8 @@ def config_of(name: str, dtype: str = "float32") -> Config:
     image = {"resample": {"spacing": [1, 1, 2]}} | CONFIGS[name]
     cuda = {"voxels": 0}
     store = {"dtype": dtype, "fsync": "never", "chunk": 16}
-    return parse_config({"image": image, "store": store, "cuda": cuda})
+    policy = {"E_LABEL_LOST": "warn"}  # the reference does not take in the whole label
+    return parse_config({"image": image, "store": store, "cuda": cuda, "input": {"policy": policy}})
 
 
 def voxels_of(kind: str) -> np.ndarray:

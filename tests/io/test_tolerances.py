@@ -174,3 +174,27 @@ def test_rules_take_both_tolerances_from_the_config_and_a_default_keeps_its_dige
     assert Config(input=Input(slice_tolerance=0.25)).digest != Config().digest
     kept = Config().resolved()["input"]
     assert Config.model_validate({"input": kept}).digest == Config().digest
+
+
+@pytest.mark.parametrize("kind", ["mha", "nrrd"])
+@pytest.mark.parametrize(("cosine", "told_mm"), [(1e-9, None), (1e-4, 0.006), (1e-3, "E_SHEAR")])
+def test_text_headers_are_judged_alike(tmp_path, kind, cosine, told_mm):
+    step = [0.0, 2 * cosine, 2 * np.sqrt(1 - cosine**2)]
+    unit = [value / 2 for value in step]
+    if kind == "mha":
+        matrix = " ".join(f"{value:.17g}" for value in (1, 0, 0, 0, 1, 0, *unit))
+        head = f"NDims = 3\nDimSize = 4 5 31\nTransformMatrix = {matrix}\nElementSpacing = 1 1 2\n"
+        head += "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    else:
+        third = ",".join(f"{value:.17g}" for value in step)
+        head = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 5 31\nencoding: raw\n"
+        head += "space: left-posterior-superior\nspace origin: (0,0,0)\n"
+        head += f"space directions: (1,0,0) (0,1,0) ({third})\n\n"
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(head.encode() + bytes(4 * 5 * 31))
+    if told_mm == "E_SHEAR":
+        with pytest.raises(InputError, match="E_SHEAR"):
+            seen(path)
+        return
+    found = [item.values["mm"] for item in told(seen(path))]
+    assert found == ([] if told_mm is None else [pytest.approx(told_mm, rel=1e-3)])

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuprep.ops.float_histogram import FloatHistogram, count_floats
 from gpuprep.ops.statistics import Histogram
-from gpuprep.planning.statistics import CohortHistograms
+from gpuprep.planning.statistics import CohortHistograms, cohort_digest
 from gpuprep.values.errors import UsageError
 
 volumes = st.lists(st.lists(st.integers(-1024, 3071), min_size=1, max_size=30), min_size=1)
@@ -32,11 +33,22 @@ def test_cases_of_different_channels_are_named():
         _ = cohort.channels
 
 
-def test_values_too_far_apart_to_count_are_refused():
+@given(st.permutations(["near", "far", "fractions"]))
+def test_whole_numbers_fractions_and_what_lies_far_apart_have_one_digest(order):
+    cases = {"near": histogram([0, 1]), "far": histogram([2**31]), "fractions": fractions([0.25])}
     cohort = CohortHistograms()
-    cohort.add("near", (histogram([0]),))
-    with pytest.raises(UsageError, match="case far has no statistics in common"):
-        cohort.add("far", (histogram([2**31]),))
+    for name in order:
+        cohort.add(name, (cases[name],))
+    (total,) = cohort.channels
+    assert total.count == 4
+    assert total.percentiles([0, 100]) == [0, 2**31]
+    both = FloatHistogram.of(cases["near"]).merge(cases["fractions"])
+    wanted = both.merge(FloatHistogram.of(cases["far"]))
+    assert cohort_digest("config", cohort.channels) == cohort_digest("config", (wanted,))
+
+
+def fractions(values: list[float]) -> FloatHistogram:
+    return count_floats(np.float32(values))
 
 
 def histogram(values: list[int]) -> Histogram:

@@ -112,7 +112,7 @@ SITUATIONS: dict[str, Callable[[], Situation]] = {
     "W_LABEL_RENUMBERED": lambda: labelled(
         some(), classes=LIVER, agreement=agreed({1: "skin", 2: "liver"})
     ),
-    "W_LABEL_UNNAMED": lambda: labelled(some(), agreement=agreed({1: "liver"})),
+    "E_LABEL_UNNAMED": lambda: labelled(some(), agreement=agreed({1: "liver"})),
     "W_LABEL_ABSENT": lambda: alone(agreement=agreed({1: "liver"})),
     "W_LABEL_PARTIAL": lambda: structures(some(), agreement=agreed({1: "s0", 2: "s1"})),
     "W_LABEL_OVERLAP": lambda: structures(some(), some()),

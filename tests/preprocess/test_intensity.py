@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from gpuprep.config.file import parse_config
 from gpuprep.ops.statistics import measure
-from gpuprep.preprocess.intensity import Intensity, check_dtype, resolve_intensity
-from gpuprep.values.errors import ConfigError, ValueRangeError
-from gpuprep.values.findings import Findings
+from gpuprep.preprocess.intensity import Intensity, resolve_intensity
+from gpuprep.values.errors import ConfigError
 
 
 def resolve(steps, array, mask=None, cohort=None) -> Intensity:
@@ -121,20 +120,6 @@ def test_cohort_statistics_are_the_merged_histogram():
     )
     with pytest.raises(ConfigError, match="cohort"):
         resolve(steps, cases[0])
-
-
-def test_values_beyond_the_dtype_are_refused_and_rounding_is_noted():
-    wide = np.array([[[-40000, 70000]]], np.int32)
-    for dtype in ("float16", "int16"):
-        with pytest.raises(ValueRangeError, match=dtype):
-            check_dtype(resolve([], wide), dtype, Findings(), "ct")
-    check_dtype(resolve([], wide), "float32", Findings(), "ct")
-    hounsfield = np.array([[[-1024, 3071]]], np.int16)
-    findings = Findings()
-    check_dtype(resolve([], hounsfield), "float16", findings, "ct")
-    check_dtype(resolve([], hounsfield), "int16", findings, "ct")
-    check_dtype(resolve([{"zscore": {}}], hounsfield), "int16", findings, "ct")
-    assert [item.code for item in findings.items] == ["W_PRECISION", "W_PRECISION"]
 
 
 @given(st.lists(step, max_size=4), st.integers(0, 2**32 - 1))

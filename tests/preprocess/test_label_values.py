@@ -119,11 +119,19 @@ def test_a_value_without_a_name_is_never_another_class_of_the_cohort() -> None:
         stored(files, case, lax, agreed)
 
 
-def test_a_label_map_without_names_is_taken_as_the_cohorts_and_says_so() -> None:
+def test_a_label_map_without_names_is_no_part_of_a_cohort_with_names_unless_asked_for() -> None:
     files = Files()
     agreed = Agreement((), {"segmentation": Classes({1: "liver"})})
-    _, findings = stored(files, case_of(files, np.ones(SHAPE, np.uint8)), agreement=agreed)
-    assert "taken as the cohort's: 1 liver" in findings["W_LABEL_UNNAMED"].message
+    case = case_of(files, np.ones(SHAPE, np.uint8))
+    with pytest.raises(InputError, match="the cohort has 1 liver") as refused:
+        stored(files, case, agreement=agreed)
+    assert refused.value.code == "E_LABEL_UNNAMED"
+    lax = {"input": {"policy": {"E_LABEL_UNNAMED": "warn"}}}
+    kept, findings = stored(files, case, lax, agreed)
+    assert kept.all()
+    assert "E_LABEL_UNNAMED" in findings
+    named = {"label": {"names": {"liver": 1}}}
+    assert not stored(files, case, named, agreed)[1]
 
 
 def test_structures_get_the_cohorts_values_and_missing_ones_are_told() -> None:

@@ -26,17 +26,17 @@ def codes(output: Path) -> set[str]:
 
 
 def test_a_case_that_cannot_be_measured_has_failed_and_is_not_stored(cohort_folder, tmp_path):
-    fractions = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
-    save(cohort_folder / "volume-9.nii.gz", fractions)
+    nothing = np.full((8, 8, 8), np.nan, np.float32)
+    save(cohort_folder / "volume-9.nii.gz", nothing)
     config = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
     for done in (4, 0):  # the second run measures again, to the same numbers
         report = run(cohort_folder, tmp_path / "out", config)
-        assert [(f.case_id, f.code) for f in report.failures] == [("volume-9", "E_PIXEL_TYPE")]
+        assert [(f.case_id, f.code) for f in report.failures] == [("volume-9", "E_UNREADABLE")]
         assert report.finished.done == done
     assert "volume-9" not in gpuprep.open(tmp_path / "out")
     assert "volume-9" in (tmp_path / "out" / "failures.jsonl").read_text()
     (tmp_path / "only").mkdir()
-    save(tmp_path / "only" / "a.nii.gz", fractions)
+    save(tmp_path / "only" / "a.nii.gz", nothing)
     assert run(tmp_path / "only", tmp_path / "none", config).exit_code == 1
 
 
@@ -51,13 +51,16 @@ def test_verify_finds_cases_of_another_config(cohort_folder, tmp_path):
 
 def test_fractions_in_int16_are_a_finding_and_vanishing_values_an_error(tmp_path):
     ramp = np.linspace(0, 1, 512, dtype=np.float32).reshape(8, 8, 8)
-    save(tmp_path / "in" / "a.nii.gz", ramp)
+    save(tmp_path / "in" / "a.nii.gz", ramp * 100)
     run(tmp_path / "in", tmp_path / "int16", {"store": {"dtype": "int16"}})
     assert "W_PRECISION" in codes(tmp_path / "int16")
-    save(tmp_path / "in" / "a.nii.gz", ramp * np.float32(3e-9))
-    (failure,) = run(tmp_path / "in", tmp_path / "out", {}).failures
-    assert failure.kind == "range"
-    assert "float32" in failure.advice
+    for dtype, scale in (("float16", 3e-9), ("int16", 1)):
+        save(tmp_path / "in" / "a.nii.gz", ramp * np.float32(scale))
+        (failure,) = run(
+            tmp_path / "in", tmp_path / dtype / "out", {"store": {"dtype": dtype}}
+        ).failures
+        assert failure.kind == "range"
+        assert "float32" in failure.advice
 
 
 def test_a_crop_margin_is_never_rounded_away(tmp_path):

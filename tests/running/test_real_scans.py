@@ -13,6 +13,7 @@ from gpuprep.config.file import load_config, parse_config
 from gpuprep.store.verify import verify_cohort
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+LAX = {"policy": {"E_CHANNELS": "skip", "E_LABEL_UNNAMED": "warn", "E_LABEL_UNDECLARED": "warn"}}
 KEEP = {"store": {"dtype": "int16"}}  # no resampling, no intensity steps, no loss
 
 
@@ -82,7 +83,7 @@ def test_totalseg_in_every_shape_its_labels_come_in(scans, tmp_path):
         "ct_dicom": (folder / "example_ct_dicom", folder / "example_seg_dicom.nii.gz"),
         "mr": (folder / "example_mr_sm.nii.gz", folder / "example_seg_mr.nii.gz"),
     }
-    report = run(manifest(tmp_path, rows), tmp_path / "out", KEEP)
+    report = run(manifest(tmp_path, rows), tmp_path / "out", KEEP | {"input": LAX})
     cohort = gpuprep.open(tmp_path / "out")
     assert failures(report) == {}
     for name in ("ct_one_file", "ct_dicom", "mr"):
@@ -148,7 +149,9 @@ NASTY_DICOM = {
 
 
 def test_every_series_of_nasty_dicom_ends_as_it_should(scans, tmp_path):
-    report = run(scans / "nasty_dicom", tmp_path / "out", {"store": {"dtype": "float32"}})
+    report = run(
+        scans / "nasty_dicom", tmp_path / "out", {"store": {"dtype": "float32"}, "input": LAX}
+    )
     failed = failures(report)
     outcomes = {case: failed.get(case, "") for case in NASTY_DICOM}
     assert outcomes == NASTY_DICOM
@@ -247,7 +250,9 @@ def nasty_nifti_outcomes(scans, tmp_path_factory) -> dict[str, str]:
         if path.is_file() and "LICENSE" not in path.name and path.suffix not in (".md", ".txt")
     }
     rows = {name.replace("/", "__"): (path,) for name, path in files.items()}
-    report = run(manifest(folder, rows), folder / "out", {"store": {"dtype": "float32"}})
+    report = run(
+        manifest(folder, rows), folder / "out", {"store": {"dtype": "float32"}, "input": LAX}
+    )
     assert all(failure.advice for failure in report.failures)
     failed = failures(report)
     cohort = gpuprep.open(folder / "out")
@@ -270,7 +275,11 @@ def test_every_nasty_nifti_ends_as_it_should(nasty_nifti_outcomes, name):
 @pytest.mark.parametrize("part", ["reader_js", "real", "synthetic"])
 def test_a_nasty_folder_is_run_as_it_lies(scans, tmp_path, part):
     """Files that differ only in their suffix are cases of their own; nothing stops the run."""
-    report = run(scans / "nasty_nifti" / part, tmp_path / "out", {"store": {"dtype": "float32"}})
+    report = run(
+        scans / "nasty_nifti" / part,
+        tmp_path / "out",
+        {"store": {"dtype": "float32"}, "input": LAX},
+    )
     assert report.exit_code == 1
     assert report.finished.done > 2
     lines = (tmp_path / "out" / "failures.jsonl").read_text().splitlines()

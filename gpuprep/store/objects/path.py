@@ -178,6 +178,11 @@ class ObjectPath:
         found = dict(self.files())
         return {name: found[name] for name in names if name in found}
 
+    def copy(self, name: str, target: ObjectPath) -> None:
+        """Let the store copy an object below this prefix to another key of the bucket."""
+        with object_faults(self / name, RunStopped):
+            _obstore().copy(self._store, (self / name)._key, target._key)
+
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects below this prefix; absent ones are passed over."""
         keys = [f"{self._key}/{name}" for name in names]

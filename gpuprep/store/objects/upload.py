@@ -40,11 +40,11 @@ def upload_case(folder: Path, root: ObjectPath, case_id: str, *, replace: bool =
     try:
         if (target / RECORD_FILE).stat() is not None and not replace:
             return False
-        _clear(target)
+        clear_case(target)
         _create_all(folder, target, claim)
     except BaseException:
         if claim.is_held() and (target / RECORD_FILE).stat() is None:
-            _clear(target)
+            clear_case(target)
         raise
     finally:
         claim.release()
@@ -63,7 +63,7 @@ def _create_all(folder: Path, target: ObjectPath, claim: Claim) -> None:
             )
 
 
-def _clear(target: ObjectPath) -> None:
+def clear_case(target: ObjectPath) -> None:
     """Delete a case, its record first, so that nobody takes what is left for one."""
     names = [name for name, _ in target.files()]
     target.delete([RECORD_FILE] if RECORD_FILE in names else [])
@@ -81,6 +81,6 @@ def sweep_uploads(root: ObjectPath) -> int:
     for name in claims:
         target = root / case_path(name.removesuffix(_CLAIM_SUFFIX))
         if (target / RECORD_FILE).stat() is None:
-            _clear(target)
+            clear_case(target)
     staging.delete(claims)
     return len(claims)

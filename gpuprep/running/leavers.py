@@ -1,0 +1,59 @@
+"""What a run tells at its end of cases that were stored before: gone from the input, changed, moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from gpuprep.cohort.discover import Found
+from gpuprep.ledger.hold import Hold
+from gpuprep.ledger.inputs import enroll, input_name, outdated_cases, standing_of, write_standing
+from gpuprep.ledger.report import RunReport
+from gpuprep.store.places import to_place
+from gpuprep.store.standing import Standing, doubts
+from gpuprep.values.errors import StoreError
+from gpuprep.values.events import Notice
+
+
+def enroll_input(held: Hold, source: Path, found: Found) -> tuple[str, ...]:
+    """Note what the input lists now; the ids of stored cases that no input lists any more."""
+    ids = (case.id for case in found.cases)
+    return enroll(held.folder, to_place(held.url or held.folder), input_name(source), ids)
+
+
+def with_standing(
+    report: RunReport, root: Path, withdrawn: tuple[str, ...], digest: str
+) -> RunReport:
+    """The report with the cases that do not belong to the cohort any more, which the output then tells, too.
+
+    Args:
+        report: How the run ended.
+        root: Where it worked.
+        withdrawn: What ``enroll_input`` gave.
+        digest: What cases are made under now; empty where the run did not come to know it.
+    """
+    standing = Standing(withdrawn, standing_of(root).outdated)
+    with suppress(OSError, StoreError):  # a disk that refuses costs the word, never the run
+        if digest:
+            standing = Standing(withdrawn, outdated_cases(root, digest, withdrawn))
+        write_standing(root, standing)
+    return replace(report, standing=standing)
+
+
+def notices(report: RunReport, output: str) -> Iterator[Notice]:
+    """What there is to say of stored cases, each kind in one notice."""
+    if report.recognised:
+        text = f"{_cases(report.recognised)} recognised at a new place or time by the sums of the files"
+        yield Notice(f"{text}; nothing was done again")
+    if report.changed:
+        more = report.changed - len(report.changes)
+        text = f"{_cases(report.changed)} had changed since stored, and had to be made anew"
+        yield Notice(text, report.changes, more)
+    for text in doubts(report.standing, output):
+        yield Notice(text)
+
+
+def _cases(number: int) -> str:
+    return f"{number} case{'s' * (number != 1)}"
