@@ -10,9 +10,11 @@ import difflib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
@@ -34,13 +36,21 @@ from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key
 from gpuprep.values.errors import UsageError
 
-__all__ = ["Found", "Unmatched", "discover", "select"]
+__all__ = ["Found", "Unmatched", "choose", "discover", "select"]
+
+_Lister = Callable[[Path], Tree]
 
 _MOST_TOLD = 5
 _GLOB = frozenset("*?[")
 
 
-def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False) -> Found:
+def discover(
+    root: Path,
+    *,
+    layout: str = "auto",
+    follow_symlinks: bool = False,
+    series: Literal["all", "volumes"] = "all",
+) -> Found:
     """The cases under ``root`` in natural order of their ids, and every file that is in none.
 
     Args:
@@ -50,6 +60,7 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
             or ``manifest``. ``auto`` takes the first of these, in this order, that fits the folder.
         follow_symlinks: Follow links to folders, and to files outside the root; refused otherwise. The
             paths in a manifest are followed wherever they lead.
+        series: ``volumes`` leaves out DICOM series that are none: localizers, dose pages, single slices.
 
     Raises:
         UsageError: there is no such path or layout, nothing fits (the message says what was looked
@@ -58,11 +69,12 @@ def discover(root: Path, *, layout: str = "auto", follow_symlinks: bool = False)
         StoreFault: the disk failed; a cohort without what it did not show would be another one.
     """
     check_read_as_utf8(str(root))
+    lister = partial(list_tree, follow_symlinks=follow_symlinks, volumes_only=series == "volumes")
     with storage_faults(root, what="read"):
-        return _discover(root, layout, follow_symlinks=follow_symlinks)
+        return _discover(root, layout, lister)
 
 
-def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
+def _discover(root: Path, layout: str, lister: _Lister) -> Found:
     if layout not in ("auto", MANIFEST, *NAMED):
         raise UsageError(f"no layout {layout!r}; choose auto, {', '.join((*NAMED, MANIFEST))}")
     if unfetched := unfetched_link(root):
@@ -70,10 +82,10 @@ def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
     if not root.exists():
         raise UsageError(f"input {root} does not exist")
     if root.is_file():
-        return _discover_file(Path(os.path.abspath(root)), layout, follow_symlinks=follow_symlinks)  # noqa: PTH100
+        return _discover_file(Path(os.path.abspath(root)), layout, lister)  # noqa: PTH100
     if layout == MANIFEST:
         raise UsageError(f"{root} is a folder; give the manifest itself: {LOOKS_FOR[MANIFEST]}")
-    tree = list_tree(root, follow_symlinks=follow_symlinks)
+    tree = lister(root)
     asked = AUTO if layout == "auto" else {layout: NAMED[layout]}
     for name, find in asked.items():
         outcome = find(tree)
@@ -82,16 +94,17 @@ def _discover(root: Path, layout: str, *, follow_symlinks: bool) -> Found:
     raise UsageError(_nothing_fits(tree, asked), advice="list the cases in a manifest")
 
 
-def _discover_file(file: Path, layout: str, *, follow_symlinks: bool) -> Found:
+def _discover_file(file: Path, layout: str, lister: _Lister) -> Found:
     """The cohort that one file is, or lists."""
     if file.name == FILE_NAME and layout != MANIFEST:
-        return _discover(file.parent, layout=layout, follow_symlinks=follow_symlinks)
+        return _discover(file.parent, layout, lister)
     if file.suffix.lower() in MANIFEST_SUFFIXES:
         content = read_json(file) if file.suffix.lower() == ".json" else None
         if isinstance(content, dict) and "training" in content:
-            tree = list_tree(file.parent, follow_symlinks=follow_symlinks)
+            tree = lister(file.parent)
             return _account("msd", tree, find_described(tree, Description(file.name, content)))
-        return Found(MANIFEST, _in_order(read_manifest(file)))
+        cases, unmatched = read_manifest(file, lister)
+        return Found(MANIFEST, _in_order(cases), unmatched)
     stem, _ = split_suffix(file.name)
     siblings = tuple(entry.name for entry in file.parent.iterdir() if entry.is_file())
     if file.name in Tree(file.parent, siblings).volumes:
@@ -175,6 +188,35 @@ def _nothing_fits(tree: Tree, asked: Iterable[str]) -> str:
         first = tree.refused[0]
         told += f", {len(tree.refused)} refused ({first.path}: {first.reason})"
     return f"no cohort found in {tree.root}. Looked for {wanted}. Found {told}"
+
+
+def choose(
+    cases: Sequence[Case],
+    *,
+    only: Sequence[str] = (),
+    failed: Collection[str] | None = None,
+    limit: int | None = None,
+) -> tuple[Case, ...]:
+    """The cases of a run, in cohort order: each thing that is asked for narrows the choice, ``limit`` last.
+
+    Args:
+        only: Ids and patterns, as for ``select``; empty for any case.
+        failed: Ids of the cases that failed when they were last tried; None for any case.
+        limit: The most cases to take, the first of those that the others leave.
+
+    Raises:
+        UsageError: an id or pattern fits no case, or none of the failed cases is among the others.
+    """
+    chosen = select(cases, only) if only else tuple(cases)
+    if failed is not None:
+        chosen = tuple(case for case in chosen if case.id in failed)
+        if not chosen:
+            among = "those that are asked for" if only else "the cases of the input"
+            raise UsageError(
+                f"none of the {len(failed)} cases that failed is among {among}",
+                advice="gpuprep failures lists them",
+            )
+    return chosen[:limit]
 
 
 def select(cases: Sequence[Case], only: Iterable[str]) -> tuple[Case, ...]:

@@ -92,6 +92,9 @@ class Input(Strict):
     ] = "auto"
     channels: tuple[str, ...] = ()
     """Names of the channels, in the order of the files, where the input gives none."""
+    series: Literal["all", "volumes"] = "all"
+    """Which DICOM series are cases: ``volumes`` leaves out localizers, secondary captures without a position
+    (dose pages, screen saves) and single slices."""
     follow_symlinks: bool = False
     """Follow links to folders, and to files outside the input folder."""
     roots: tuple[str, ...] = ()
@@ -185,7 +188,7 @@ class Config(Strict):
         """
         parts = self.resolved()
         del parts["cuda"], parts["run"], parts["cluster"]
-        for name in ("layout", "channels", "follow_symlinks", "roots", "limits"):
+        for name in ("layout", "channels", "series", "follow_symlinks", "roots", "limits"):
             del parts["input"][name]
         for name in ("names", "regions", "ignore"):  # the agreement of the cohort has them
             parts["label"].pop(name, None)

@@ -55,7 +55,10 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
     """
     config = with_reference(config)
     found = discover(
-        source, layout=config.input.layout, follow_symlinks=config.input.follow_symlinks
+        source,
+        layout=config.input.layout,
+        follow_symlinks=config.input.follow_symlinks,
+        series=config.input.series,
     )
     projections, refused = [], []
     memory = available_memory()

@@ -66,12 +66,9 @@ def assemble(
     agreement = agreement or Agreement()
     reading = CaseReading(case, reader, config, findings, threads)
     losses = Losses(config.label.loss)
-    entries = case.labels
-    if config.label.only:
-        plain = tuple(replace(source, name="") for source in case.images)
-        entries = entries or (LabelSource(plain),)
+    entries = label_entries(case, config)
     channels = [] if config.label.only else read_channels(case, agreement.channels, reading)
-    _report_missing(case, entries, agreement, config, findings)
+    report_missing(case, entries, agreement, config, findings)
     maps = {
         entry.name: read_label(
             LabelRules(entry, config.label, agreement.labels.get(entry.name, Classes()), findings),
@@ -99,7 +96,7 @@ def assemble(
         tuple(arrays),
         tuple(channel.name for channel in channels),
         labels,
-        _label_names(entries, config, agreement.labels),
+        label_names(entries, config, agreement.labels),
         {name: counts for name, (_, counts) in maps.items()},
         target.geometry,
         reading.first.geometry,
@@ -113,7 +110,14 @@ def assemble(
     )
 
 
-def _report_missing(
+def label_entries(case: Case, config: Config) -> tuple[LabelSource, ...]:
+    """The label maps of a case; with ``label.only`` its image is one where it has none."""
+    if case.labels or not config.label.only:
+        return case.labels
+    return (LabelSource(tuple(replace(source, name="") for source in case.images)),)
+
+
+def report_missing(
     case: Case,
     entries: Sequence[LabelSource],
     agreement: Agreement,
@@ -147,7 +151,7 @@ def _label_needed(config: Config) -> str:
     return "image.foreground is the label" * (image.foreground.where == "label" and uses_foreground)
 
 
-def _label_names(
+def label_names(
     entries: Sequence[LabelSource], config: Config, cohort: Mapping[str, Classes]
 ) -> dict[str, Mapping[int, str]]:
     """Per label map the names of its values, in the cohort's numbers."""

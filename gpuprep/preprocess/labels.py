@@ -88,16 +88,7 @@ class LabelRules:
         counts = {
             value: sum(labelled(mask).values()) for value, mask in zip(values, masks, strict=True)
         }
-        if missing := [
-            name
-            for name in self.cohort.names.values()
-            if name not in self.entry.classes.names.values()
-        ]:
-            told = ", ".join(missing[:_TOLD]) + (" …" if len(missing) > _TOLD else "")
-            text = (
-                f"{self.entry.name} has no file of {len(missing)} structures of the cohort: {told}"
-            )
-            self.findings.report("W_LABEL_PARTIAL", text, missing=len(missing))
+        self.report_partial()
         array, lost = merge_structures(masks, values)
         if lost:
             overlap = sum(lost.values())
@@ -109,6 +100,33 @@ class LabelRules:
                 values={str(value): count for value, count in lost.items()},
             )
         return LabelMap(array, {value: count for value, count in counts.items() if count})
+
+    def report_partial(self) -> None:
+        """Say which structures of the cohort have no file."""
+        own = self.entry.classes.names.values()
+        missing = [name for name in self.cohort.names.values() if name not in own]
+        if missing:
+            told = ", ".join(missing[:_TOLD]) + (" …" if len(missing) > _TOLD else "")
+            text = (
+                f"{self.entry.name} has no file of {len(missing)} structures of the cohort: {told}"
+            )
+            self.findings.report("W_LABEL_PARTIAL", text, missing=len(missing))
+
+    def report_unnamed(self, path: str) -> None:
+        """Say where nothing tells what values mean, though the cohort has classes.
+
+        Raises:
+            InputError: E_LABEL_UNNAMED.
+        """
+        if self.own is None and self.cohort.names:
+            self.findings.report(
+                "E_LABEL_UNNAMED",
+                f"nothing says what the values of {self.entry.name} mean, and the cohort has "
+                f"{self.cohort.describe()}",
+                path=path,
+                advice="name them with label.names; input.policy {E_LABEL_UNNAMED: warn} takes them as the "
+                "cohort's",
+            )
 
     def mask(self, scan: Scan, source: Source) -> NDArray[Any]:
         """Where one structure is: an array that is 0 outside and has one value inside.
@@ -157,15 +175,7 @@ class LabelRules:
         declared = self.declared
         if not declared.names:
             return
-        if self.own is None:
-            self.findings.report(
-                "E_LABEL_UNNAMED",
-                f"nothing says what the values of {self.entry.name} mean, and the cohort has "
-                f"{declared.describe()}",
-                path=path,
-                advice="name them with label.names; input.policy {E_LABEL_UNNAMED: warn} takes them as the "
-                "cohort's",
-            )
+        self.report_unnamed(path)
         strange = {value: n for value, n in counts.items() if value not in declared.names}
         if not strange:
             return
@@ -186,13 +196,15 @@ class LabelRules:
 
 def single_volume(scan: Scan, source: Source) -> NDArray[Any]:
     """The voxels of a file that must be one volume; InputError for one of several."""
-    if len(scan.volumes) != 1:
-        raise InputError(
-            "E_NOT_VOLUME",
-            f"a label map must be one volume, but the file holds {len(scan.volumes)}",
-            path=source.path,
-        )
+    check_single(len(scan.volumes), source)
     return scan.volumes[0].array
+
+
+def check_single(volumes: int, source: Source) -> None:
+    """Refuse a label's file with several volumes, as E_NOT_VOLUME."""
+    if volumes != 1:
+        text = f"a label map must be one volume, but the file holds {volumes}"
+        raise InputError("E_NOT_VOLUME", text, path=source.path)
 
 
 def whole_numbers(array: NDArray[Any], scan: Scan, path: str, findings: Findings) -> NDArray[Any]:

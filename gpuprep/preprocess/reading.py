@@ -14,9 +14,10 @@ from gpuprep.preprocess.align import Target, Way, align_label, meet
 from gpuprep.preprocess.labels import LabelMap, LabelRules
 from gpuprep.preprocess.losses import Losses
 from gpuprep.values.agreement import unnamed
-from gpuprep.values.case import Case, Source
+from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
+from gpuprep.values.geometry import Geometry
 from gpuprep.values.stack import Stack
 from gpuprep.values.volume import Volume
 
@@ -92,31 +93,58 @@ def read_channels(case: Case, wanted: Sequence[str], reading: CaseReading) -> li
     Raises:
         InputError: E_CHANNELS, where they are not the cohort's.
     """
-    sources = list(case.images)
-    if {source.name for source in sources} == set(
-        wanted
-    ):  # so that the cohort's first sets the grid
-        sources.sort(key=lambda source: wanted.index(source.name))
     channels = []
-    for source in sources:
+    for source in in_order(case.images, wanted):
         scan = reading.read(source)
-        several = len(scan.volumes) > 1
-        for number, volume in enumerate(scan.volumes):
-            name = f"{source.name}_{number}" if several and source.name else source.name
+        own = volume_names(source, len(scan.volumes))
+        for name, volume in zip(own, scan.volumes, strict=True):
             channels.append(Channel(reading.straight_image(volume, scan.stack), name, source))
-    names = _names(case, [channel.name for channel in channels], reading.findings)
+    told = [channel.name for channel in channels]
+    names = channel_names(case, told, wanted, reading.findings)
     channels = [channel._replace(name=name) for channel, name in zip(channels, names, strict=True)]
-    if wanted and sorted(names) == sorted(wanted):
-        return sorted(channels, key=lambda channel: wanted.index(channel.name))
-    if wanted:
-        reading.findings.report(
+    return [channels[place] for place in places(names, wanted)]
+
+
+def in_order(sources: Sequence[Source], wanted: Sequence[str]) -> list[Source]:
+    """The files as the cohort orders its channels, where their names are its: its first sets the grid."""
+    if {source.name for source in sources} != set(wanted):
+        return list(sources)
+    return sorted(sources, key=lambda source: wanted.index(source.name))
+
+
+def volume_names(source: Source, number: int) -> list[str]:
+    """What the volumes of a file that holds so many are called; empty where it has no name."""
+    if number == 1 or not source.name:
+        return [source.name] * number
+    return [f"{source.name}_{place}" for place in range(number)]
+
+
+def channel_names(
+    case: Case, told: Sequence[str], wanted: Sequence[str], findings: Findings
+) -> tuple[str, ...]:
+    """The names of a case's channels, of which its files have ``told`` some.
+
+    Raises:
+        InputError: E_CHANNELS, where they are not those that the cohort ``wanted``.
+    """
+    names = _names(case, told, findings)
+    if wanted and sorted(names) != sorted(wanted):
+        findings.report(
             "E_CHANNELS",
             f"case {case.id} has {_list(names)}, but the cohort has {_list(wanted)}",
-            path=sources[0].path,
+            path=case.images[0].path,
             advice="give it the same channels, name them with input.channels or in a manifest, or use "
             "another output",
         )
-    return channels
+    return names
+
+
+def places(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """The order in which channels are stored: the cohort's, where they are its."""
+    order = list(range(len(names)))
+    if sorted(names) != sorted(wanted):
+        return order
+    return sorted(order, key=lambda place: wanted.index(names[place]))
 
 
 def _names(case: Case, names: Sequence[str], findings: Findings) -> tuple[str, ...]:
@@ -148,24 +176,17 @@ def read_label(
     entry = rules.entry
     scans = [reading.read(source) for source in entry.sources]
     first = scans[0]
+    grids = [scan.geometry for scan in scans]
+    ways = structure_ways(entry, grids, reading.config, reading.findings)
     if not entry.structures:
         found = rules.single(first)
     elif rules.config.probabilities == "argmax":
-        for scan, source in zip(scans, entry.sources, strict=True):
-            if _meet_first(scan, first, source, reading) != "as it is":
-                raise InputError(
-                    "E_SHAPE_MISMATCH",
-                    "probabilities are compared voxel by voxel, and this file lies on another grid",
-                    path=source.path,
-                    advice="bring the files of one label to one grid, or give label.probabilities a number",
-                )
         array = rules.likely(scans)
         found = LabelMap(array, labelled(array))
     else:
         masks = []
-        for scan, source in zip(scans, entry.sources, strict=True):
+        for scan, source, way in zip(scans, entry.sources, ways, strict=True):
             mask = Volume(rules.mask(scan, source), scan.geometry)
-            way = _meet_first(scan, first, source, reading)
             grid = Target.of(first.geometry, "keep")
             name = source.name or source.path
             masks.append(align_label(mask, grid, way, name, losses, reading.findings))
@@ -174,14 +195,34 @@ def read_label(
     return volume, found.counts
 
 
-def _meet_first(scan: Scan, first: Scan, source: Source, reading: CaseReading) -> Way:
-    """How the voxels of one structure come to the grid of the first one of its label map."""
-    return meet(
-        scan.geometry,
-        Target.of(first.geometry, "keep"),
-        what=f"structure {source.name or source.path}",
-        other="the first structure",
-        tolerance=reading.config.input.grid_tolerance,
-        findings=reading.findings,
-        path=source.path,
-    )
+def structure_ways(
+    entry: LabelSource, grids: Sequence[Geometry], config: Config, findings: Findings
+) -> list[Way]:
+    """How the files of a label map, on these grids, come to the grid of its first one.
+
+    Raises:
+        InputError: E_SHAPE_MISMATCH or E_AFFINE_LOST.
+    """
+    if not entry.structures:
+        return ["as it is"]
+    first = Target.of(grids[0], "keep")
+    ways: list[Way] = []
+    for grid, source in zip(grids, entry.sources, strict=True):
+        way = meet(
+            grid,
+            first,
+            what=f"structure {source.name or source.path}",
+            other="the first structure",
+            tolerance=config.input.grid_tolerance,
+            findings=findings,
+            path=source.path,
+        )
+        if way != "as it is" and config.label.probabilities == "argmax":
+            raise InputError(
+                "E_SHAPE_MISMATCH",
+                "probabilities are compared voxel by voxel, and this file lies on another grid",
+                path=source.path,
+                advice="bring the files of one label to one grid, or give label.probabilities a number",
+            )
+        ways.append(way)
+    return ways

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from gpuprep.cohort.discover import Found, discover, select
+from gpuprep.cohort.discover import Found, choose, discover
 from gpuprep.cohort.layouts.naming import check_read_as_utf8
 from gpuprep.config.file import load_config
 from gpuprep.config.model import Config
@@ -72,10 +72,10 @@ def run(
         scheduler: ``local`` (Dask worker processes), ``serial`` (this process), or the address or
             scheduler file of a Dask cluster; by default what ``cluster`` in the config says.
         workers: worker processes; by default those of the config, else one per CUDA device or core.
-        limit: do only the first so many cases.
+        limit: do only the first so many cases, of those that ``only`` and ``retry_failed`` leave.
         overwrite: make every case anew.
         only: do only the cases of these ids; patterns such as ``liver_*`` take in several.
-        retry_failed: do only the cases that failed when they were last tried.
+        retry_failed: do only the cases that failed when they were last tried, of those in ``only``.
         listeners: are told every event.
         command: what starts this run again, for ``gpuprep status`` to show.
 
@@ -85,14 +85,16 @@ def run(
     check_read_as_utf8(str(output))
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
     found = discover(
-        Path(input), layout=parsed.input.layout, follow_symlinks=parsed.input.follow_symlinks
+        Path(input),
+        layout=parsed.input.layout,
+        follow_symlinks=parsed.input.follow_symlinks,
+        series=parsed.input.series,
     )
-    cohort = found.cases[:limit]
-    if not cohort:
+    if not found.cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
-    cases = choose_cases(cohort, output, only=only, retry_failed=retry_failed)
-    if not cases:
-        raise UsageError("the cases to retry are not in the input any more")
+    failed = failed_cases(output) if retry_failed else None
+    cases = choose(found.cases, only=only, failed=failed, limit=limit)
+    cohort = found.cases if only or retry_failed else cases
     force = muster(parsed, scheduler=scheduler, workers=workers, backend=backend, cases=len(cases))
     if not is_url(output):
         _check_apart(Path(input), Path(output))
@@ -204,19 +206,3 @@ def _teller(listeners: Sequence[Listener]) -> Listener:
                 listening.remove(listener)
 
     return tell
-
-
-def choose_cases(
-    cohort: Sequence[Case], output: Path | str, *, only: Sequence[str], retry_failed: bool
-) -> tuple[Case, ...]:
-    """The cases of a run: those that ``only`` names and those that failed, or else the whole cohort.
-
-    Raises:
-        UsageError: an id fits no case, or there is nothing to retry.
-    """
-    if not only and not retry_failed:
-        return tuple(cohort)
-    chosen = {case.id for case in select(cohort, only)}
-    if retry_failed:
-        chosen |= failed_cases(output)
-    return tuple(case for case in cohort if case.id in chosen)

@@ -99,9 +99,7 @@ def check_label_name(name: str) -> str:
 def _check_name(name: str, what: str) -> str:
     fault = _name_fault(name)
     if fault:
-        raise UsageError(
-            f"{what} {name!r} {fault}", advice="use letters, digits, spaces, '-', '_' and '.'"
-        )
+        raise UsageError(f"{what} {name!r} {fault}", advice="use letters, digits, '-', '_' and '.'")
     return name
 
 

@@ -148,7 +148,7 @@ def inspect_path(path: Path, config: Config) -> Inspection:
 
 
 def _one_case(path: Path, config: Config) -> Case:
-    found = discover(path, layout=config.input.layout)
+    found = discover(path, layout=config.input.layout, series=config.input.series)
     if len(found.cases) != 1:
         ids = [case.id for case in found.cases[:_SHOWN]]
         more = ", …" if len(found.cases) > _SHOWN else ""

@@ -40,16 +40,21 @@ def add_series(outcome: Outcome, tree: Tree) -> None:
 def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     """The DICOM series of a tree as cases without ids, and the files that are in none, with the reason.
 
-    Reads the header of every file that is no volume file.
+    Reads the header of every file that is no volume file, once. A tree of ``volumes_only`` leaves series out
+    that are none.
     """
-    from gpuprep.io.dicom.header import why_no_image  # loads pydicom
-    from gpuprep.io.dicom.series import series_in
+    from gpuprep.io.dicom.series import sort_out  # loads pydicom
 
     volumes = set(tree.volumes)
     candidates = [file for file in tree.files if file not in volumes]
     cases: list[Case] = []
-    used: set[str] = set()
-    for series in series_in([tree.path(file) for file in candidates]):
+    found, others = sort_out([tree.path(file) for file in candidates])
+    rest = [(tree.relative(file), reason) for file, reason in others.items()]
+    for series in found:
+        if tree.volumes_only and series.no_volume:
+            reason = f"{series.no_volume}, left out by input.series: volumes"
+            rest += [(tree.relative(file), reason) for file in series.files]
+            continue
         told = {
             "modality": series.modality,
             "description": series.description,
@@ -57,9 +62,7 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
         }
         attributes = {name: text for name, text in told.items() if text}
         cases.append(Case("", (Source(series.folder, series.files),), (), attributes))
-        used.update(series.files)
-    rest = [file for file in candidates if tree.path(file) not in used]
-    return cases, [(file, why_no_image(Path(tree.path(file)))) for file in rest]
+    return cases, rest
 
 
 def _folder_id(tree: Tree, path: str) -> str:

@@ -12,7 +12,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +21,9 @@ from typing import Any
 from gpuprep.cohort.layouts.dataset_json import read_json
 from gpuprep.cohort.layouts.dicom import read_series
 from gpuprep.cohort.layouts.folders import structure_label
-from gpuprep.cohort.layouts.naming import case_id, check_read_as_utf8, stem_of
+from gpuprep.cohort.layouts.naming import check_read_as_utf8, folder_name, stem_of
 from gpuprep.cohort.layouts.tables import read_rows, read_text
-from gpuprep.cohort.layouts.tree import list_tree
+from gpuprep.cohort.layouts.tree import Tree, Unmatched, list_tree
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import TRANSIENT, UsageError
 
@@ -35,8 +35,12 @@ _LISTED_FOLDERS = 4096
 _Row = tuple[str, dict[str, Any]]  # where it stands, and its fields
 
 
-def read_manifest(path: Path) -> list[Case]:
-    """The cases of a manifest, in its order.
+def read_manifest(
+    path: Path, lister: Callable[[Path], Tree] = list_tree
+) -> tuple[list[Case], tuple[Unmatched, ...]]:
+    """The cases of a manifest, in its order, and the files in folders of series that are in none.
+
+    ``lister`` lists the folders.
 
     A case with a file that is missing is among them; reading it fails, and it alone.
 
@@ -44,7 +48,7 @@ def read_manifest(path: Path) -> list[Case]:
         UsageError: up to ten faults at once, each with its line: an id that is empty or used twice, an
             unknown, empty or misspelt column, a cell too many; or every case lacks a file.
     """
-    paths = _Paths(path.parent)
+    paths = _Paths(path.parent, lister)
     cases: list[Case] = []
     lines: dict[str, str] = {}
     faults: list[str] = []
@@ -70,7 +74,7 @@ def read_manifest(path: Path) -> list[Case]:
             "\n".join(lacking[:_MOST_ERRORS]),
             advice=f"every case lacks a file; relative paths start at {path.parent}",
         )
-    return cases
+    return cases, tuple(paths.unmatched)
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -161,9 +165,9 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
             labels.append(paths.label(content, key, column["name"] or "segmentation"))
     if not images:
         raise UsageError("there is no image")
-    if case_id(identifier) != identifier:
+    if folder_name(identifier) != identifier:
         raise UsageError(
-            f"case_id {identifier!r} cannot name a folder; {case_id(identifier)!r} could"
+            f"case_id {identifier!r} cannot name a folder; {folder_name(identifier)!r} could"
         )
     attributes.pop("case_id", None)
     return Case(identifier, tuple(images), tuple(labels), attributes)
@@ -175,9 +179,11 @@ class _Paths:
     ``missing`` tells of the paths that lead nowhere, until it is cleared.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, lister: Callable[[Path], Tree]) -> None:
         self.missing: list[str] = []
+        self.unmatched: list[Unmatched] = []
         self._base = base
+        self._list = lister
         self._entries = lru_cache(maxsize=_LISTED_FOLDERS)(_entries)
 
     def images(self, cell: Any, column: str, name: str) -> list[Source]:
@@ -202,15 +208,15 @@ class _Paths:
         paths = [str(path).strip() for path in paths if str(path).strip()]
         if len(paths) != 1:
             found = [self._resolved(path, column) for path in paths]
-            return structure_label(_structures(found), name=case_id(name))
+            return structure_label(_structures(found), name=folder_name(name))
         path = self._resolved(paths[0], column)
         if not self._is_folder(path):
-            return LabelSource((Source(path),), case_id(name))
-        tree = list_tree(Path(path))
+            return LabelSource((Source(path),), folder_name(name))
+        tree = self._list(Path(path))
         files = [tree.path(file) for file in tree.folders.get("", ())]
         if not files:
             raise UsageError(f"{column} {path} is a folder without volume files")
-        return structure_label(_structures(files), name=case_id(name))
+        return structure_label(_structures(files), name=folder_name(name))
 
     def _image(self, cell: Any, column: str, name: str) -> Source:
         if not isinstance(cell, str) or not cell:
@@ -218,7 +224,9 @@ class _Paths:
         path = self._resolved(cell, column)
         if not self._is_folder(path):
             return Source(path, name=name)
-        cases, _ = read_series(list_tree(Path(path)))
+        tree = self._list(Path(path))
+        cases, rest = read_series(tree)
+        self.unmatched += [Unmatched(tree.path(file), reason) for file, reason in rest]
         if len(cases) != 1:
             told = (
                 "; ".join(case.attributes.get("description", "?") for case in cases[:4]) or "none"

@@ -71,6 +71,8 @@ _LABEL_TOKEN = re.compile(
     r"|ground[-_ ]?truth|annotations?|(?:lesions?|roi)$)(?![^\W\d_])",
     re.IGNORECASE,
 )
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]*")
+_LEADING = re.compile(r"^[-+]+")  # an option to a shell, a formula to a table
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 _MOST_ID_BYTES = 200  # leaves room for the store's suffixes in a 255-byte file name
 
@@ -109,11 +111,26 @@ def looks_like_label(file: str) -> bool:
 
 
 def case_id(*parts: str) -> str:
-    """One safe path component from names: NFC, no separators or control characters, at most 200 bytes.
+    """A case id from names of files and folders: letters of every script, digits, ``_ - . +``.
 
-    Spaces and letters of every script stay. What is cut from an over-long id is kept apart by a hash.
+    What else there is, and hurts in shells and tables (spaces, commas, quotes, brackets), becomes ``_``.
     """
     text = unicodedata.normalize("NFC", "_".join(part for part in parts if part))
+    if not _PLAIN.fullmatch(text):
+        text = "".join(letter if _stays(letter) else "\0" for letter in text)
+    return folder_name(_LEADING.sub("_", text.strip(".\0")))
+
+
+def _stays(letter: str) -> bool:
+    return letter in "_-.+" or unicodedata.category(letter)[0] in "LMN"
+
+
+def folder_name(name: str) -> str:
+    """One safe path component from a name: NFC, no separators or control characters, at most 200 bytes.
+
+    What is cut from an over-long name is kept apart by a hash.
+    """
+    text = unicodedata.normalize("NFC", name)
     text = _UNSAFE.sub("_", text).strip(" .") or "_"
     coded = text.encode()
     if len(coded) <= _MOST_ID_BYTES:

@@ -43,6 +43,8 @@ class Tree:
     files: tuple[str, ...]
     refused: tuple[Unmatched, ...] = ()
     follow_symlinks: bool = False
+    volumes_only: bool = False
+    """Whether DICOM series that are no volumes are left out."""
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -121,7 +123,7 @@ def has_dicom_magic(path: str) -> bool:
         return False
 
 
-def list_tree(root: Path, *, follow_symlinks: bool = False) -> Tree:
+def list_tree(root: Path, *, follow_symlinks: bool = False, volumes_only: bool = False) -> Tree:
     """List every file under ``root`` once; hidden files and the litter of desktops are ignored.
 
     Links to files inside the root are kept, and those of git-annex also where their file was not fetched.
@@ -138,7 +140,7 @@ def list_tree(root: Path, *, follow_symlinks: bool = False) -> Tree:
     pending = [""]
     while pending:
         pending.extend(reversed(walk.enter(pending.pop())))
-    return Tree(walk.root, tuple(walk.files), tuple(walk.refused), follow_symlinks)
+    return Tree(walk.root, tuple(walk.files), tuple(walk.refused), follow_symlinks, volumes_only)
 
 
 class _Walk:

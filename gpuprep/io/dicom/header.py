@@ -18,10 +18,12 @@ from pydicom.uid import UID
 from gpuprep.io.integrity import open_regular
 from gpuprep.values.errors import InputError
 
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 MEMBERSHIP_TAGS = [
     "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
-    "SeriesNumber", "InstanceNumber", "Rows", "Columns",
+    "SeriesNumber", "InstanceNumber", "Rows", "Columns", "ImageType", "NumberOfFrames",
+    "ImagePositionPatient",
 ]  # fmt: skip
 
 
@@ -42,6 +44,9 @@ class Membership:
     description: str
     series_number: int
     number: int
+    kind: str = ""
+    """What it is that is no slice of a volume: a localizer, a secondary capture; else empty."""
+    frames: int = 1
 
 
 def read_membership(path: Path) -> Membership:
@@ -61,7 +66,20 @@ def read_membership(path: Path) -> Membership:
             str(dataset.get("SeriesDescription") or ""),
             number(dataset, "SeriesNumber"),
             number(dataset, "InstanceNumber"),
+            _kind(dataset),
+            max(1, number(dataset, "NumberOfFrames")),
         )
+
+
+def _kind(dataset: Dataset) -> str:
+    types = dataset.get("ImageType") or ()
+    if "LOCALIZER" in {
+        str(each).upper() for each in ([types] if isinstance(types, str) else types)
+    }:
+        return "localizer"
+    captured = str(dataset.get("SOPClassUID") or "").startswith(_SECONDARY_CAPTURE)
+    placed = dataset.get("ImagePositionPatient")
+    return "secondary capture without a position" if captured and not placed else ""
 
 
 def why_no_image(path: Path) -> str:

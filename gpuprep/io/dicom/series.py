@@ -25,10 +25,19 @@ class Series:
     number: int
     folder: str
     files: tuple[str, ...]
+    no_volume: str = ""
+    """What it holds in place of a volume: a localizer, a secondary capture, a single slice; else empty."""
 
 
 def series_in(files: Iterable[Path | str]) -> list[Series]:
-    """The series among files, whichever folders they lie in; by folder, then by number.
+    """The series among files, as ``sort_out`` finds them."""
+    return sort_out(files)[0]
+
+
+def sort_out(files: Iterable[Path | str]) -> tuple[list[Series], dict[str, str]]:
+    """The series among files, whichever folders they lie in, and why every other file is in none.
+
+    Series are by folder, then by number.
 
     Only headers are read. Equal UIDs in two studies are two series (some anonymisers give all files one
     UID); files without a UID (others blank it) are one series per folder. A file that the disk does not
@@ -47,10 +56,11 @@ def series_in(files: Iterable[Path | str]) -> list[Series]:
         alone = sorted(folder for folder in _folders(one) if homes[folder] == 1)
         lost = [file for folder in alone for file in lost_slices([one], beside.get(folder, []))]
         whole.append(replace(one, files=(*one.files, *lost)))
-    return whole
+        others = {file: reason for file, reason in others.items() if file not in lost}
+    return whole, others
 
 
-def lost_slices(series: Sequence[Series], others: Sequence[str]) -> list[str]:
+def lost_slices(series: Sequence[Series], others: Iterable[str]) -> list[str]:
     """Which of the other files of a folder are no DICOM, though called as slices of its series are.
 
     A slice at either end that was cut off in its header leaves no gap, and often has no extension.
@@ -78,30 +88,32 @@ def _pattern(file: str) -> str:
 def series_of_folder(folder: Path) -> tuple[list[Series], list[str]]:
     """The series of the files directly in a folder, and the files that are in none of them."""
     files = (path for path in folder.iterdir() if not _is_junk(path.name) and path.is_file())
-    return _grouped(sorted(files))
+    series, others = _grouped(sorted(files))
+    return series, list(others)
 
 
 def _is_junk(name: str) -> bool:
     return name in _JUNK or name.startswith("._")
 
 
-def _grouped(paths: Iterable[Path]) -> tuple[list[Series], list[str]]:
+def _grouped(paths: Iterable[Path]) -> tuple[list[Series], dict[str, str]]:
     members: dict[tuple[str, str], list[tuple[str, Membership]]] = {}
-    others: list[str] = []
-    withheld: list[str] = []
+    others: dict[str, str] = {}
+    withheld: dict[str, str] = {}
     for path in paths:
         try:
             member = _membership(path)
-        except InputError:
-            others.append(str(path))
+        except InputError as error:
+            others[str(path)] = error.message
         except OSError as error:
-            (withheld if error.errno in TRANSIENT else others).append(str(path))
+            reason = f"the file cannot be read: {error.strerror}"
+            (withheld if error.errno in TRANSIENT else others)[str(path)] = reason
         else:
             key = (member.study, member.series or f"folder {path.parent}")
             members.setdefault(key, []).append((str(path), member))
-    series = [_series(rows, withheld) for rows in members.values()]
+    series = [_series(rows, list(withheld)) for rows in members.values()]
     used = {file for one in series for file in one.files}
-    others += [file for file in withheld if file not in used]
+    others |= {file: reason for file, reason in withheld.items() if file not in used}
     return sorted(series, key=lambda one: (one.folder, one.number, one.uid)), others
 
 
@@ -121,4 +133,12 @@ def _series(rows: list[tuple[str, Membership]], withheld: list[str]) -> Series:
     folder = os.path.commonpath([str(folder) for folder in folders])
     beside = [file for file in withheld if Path(file).parent in folders]
     files = (*(file for file, _ in rows), *beside)
-    return Series(one.series, one.modality, one.description, one.series_number, folder, files)
+    told = one.series, one.modality, one.description, one.series_number
+    return Series(*told, folder, files, _no_volume([member for _, member in rows]))
+
+
+def _no_volume(members: Sequence[Membership]) -> str:
+    kinds = {member.kind for member in members}
+    if len(kinds) == 1 and "" not in kinds:
+        return kinds.pop()
+    return "single slice" if len(members) == members[0].frames == 1 else ""
