@@ -56,6 +56,7 @@ class MonaiCases:
                 a label's name is taken.
         """
         _import_monai()
+        _check_names(labels or ())
         self.cohort = cohort if isinstance(cohort, Cohort) else open_cohort(cohort)
         choice = choose(self.cohort, cases, labels)
         self.ids, self.labels, self.channels = choice.ids, choice.labels, choice.channels
