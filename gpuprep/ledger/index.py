@@ -80,8 +80,8 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
         for case_id in sorted(case_ids(root)) if root.is_cohort() else ():
             try:
                 record = read_record(root / CASES_FOLDER / f"{case_id}{CASE_SUFFIX}")
-                held_there = Holding.of_record(record)
-                rows.append(_row(case_id, Listed(str(record.get("digest")), held=held_there)))
+                holding = Holding.of_record(record)
+                rows.append(_row(case_id, Listed(str(record.get("digest")), held=holding)))
             except StoreError:
                 broken.append(case_id)
         lines = (json_line(row) for row in rows)

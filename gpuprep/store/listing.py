@@ -68,8 +68,9 @@ def read_holdings(cohort: Cohort, ids: Collection[str]) -> dict[str, Holding]:
     Raises:
         CorruptStoreError: such a case is damaged.
     """
-    wanted, told = set(ids), {}
-    for row in read_lines(cohort.path / MANIFEST_FILE):
-        if row.get("case") in wanted and (held := Holding.of_row(row)):
-            told[row["case"]] = held
+    wanted = set(ids)
+    told: dict[str, Holding | None] = {}
+    for row in read_lines(cohort.path / MANIFEST_FILE):  # a later line replaces an earlier one
+        if row.get("case") in wanted:
+            told[row["case"]] = Holding.of_row(row)
     return {case_id: told.get(case_id) or Holding.of(cohort[case_id]) for case_id in ids}

@@ -10,7 +10,7 @@ from gpuprep.ledger.output import save_agreement
 from gpuprep.store.case import write_case
 from gpuprep.store.files import append_line
 from gpuprep.store.layout import MANIFEST_FILE, case_folder
-from gpuprep.store.listing import list_case
+from gpuprep.store.listing import Holding
 from gpuprep.store.record import write_record
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.geometry import Geometry
@@ -66,7 +66,9 @@ def store_labelled(
         }
         write_record(folder, record, durable=False)
         if listed:
-            append_line(root / MANIFEST_FILE, list_case(case_id, record))
+            held = Holding.of_record(record)
+            assert held is not None
+            append_line(root / MANIFEST_FILE, {"case": case_id, **held.to_row()})
     if agreement is not None:
         save_agreement(root, agreement)
     return root
