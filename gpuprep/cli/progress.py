@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -68,14 +69,11 @@ class ProgressView:
                 self._console.print(f"[yellow]changed[/] {escape(text)}")
             case CaseFailed():
                 self._advance(0)
-                self._console.print(_failed_line(event, verbose=self._verbose))
+                self._console.print(failure_line(event, "failed", verbose=self._verbose))
             case Notice():
                 self._console.print(f"[yellow]note[/] {escape(event.message)}")
-                for path in event.paths[:_SHOWN_PATHS]:
-                    self._console.print(f"     {escape(path)}")
-                more = event.more + max(0, len(event.paths) - _SHOWN_PATHS)
-                if more:
-                    self._console.print(f"     … and {more} more")
+                for line in listed(event.paths, event.more):
+                    self._console.print(line)
             case RunFinished():
                 self._finish(event)
 
@@ -133,12 +131,20 @@ class ProgressView:
         return f"[green]done[/] {escape(event.case_id)}  {sizes}  {event.seconds:.2f} s{found}"
 
 
-def _failed_line(event: CaseFailed, *, verbose: bool) -> str:
+def listed(paths: Sequence[str], more: int = 0) -> list[str]:
+    """The first of many paths, a line each, and how many there are beside these, ``more`` among them."""
+    lines = [f"     {escape(path)}" for path in paths[:_SHOWN_PATHS]]
+    more += max(0, len(paths) - _SHOWN_PATHS)
+    return [*lines, f"     … and {more} more"] if more else lines
+
+
+def failure_line(event: CaseFailed, word: str, *, verbose: bool) -> str:
+    """A case that failed, or will: the code, what is wrong, with which file, and what to do."""
     where = f"\n     file: {escape(event.path)}" if event.path else ""
     advice = f"\n     try: {escape(event.advice)}" if event.advice else ""
     details = f"\n{escape(event.details)}" if verbose and event.details else ""
     return (
-        f"[red]failed[/] {escape(event.case_id)}  {event.code}: {escape(event.message)}"
+        f"[red]{word}[/] {escape(event.case_id)}  {event.code}: {escape(event.message)}"
         f"{where}{advice}{details}"
     )
 

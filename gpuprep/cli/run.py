@@ -7,18 +7,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from gpuprep.cli.terminal import (
     ConfigOption,
     JsonOption,
     SetOption,
     command,
-    describe_grid,
     err,
     one_of,
     out,
@@ -30,6 +28,18 @@ from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
 
 app = typer.Typer()
+
+LimitOption = Annotated[
+    int | None, typer.Option(help="Only the first N cases, of those that are chosen.", min=1)
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
+]
+OnlyFromOption = Annotated[
+    Path | None,
+    typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
+]
 
 
 @command(app)
@@ -43,7 +53,7 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="local, serial, tls://host:port or a scheduler file (.json).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
+    limit: LimitOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
     ] = False,
@@ -52,14 +62,8 @@ def run(
         bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")] = False,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", help="Only this case, or a pattern such as 'liver_*'; repeatable."),
-    ] = None,
-    only_from: Annotated[
-        Path | None,
-        typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
-    ] = None,
+    only: OnlyOption = None,
+    only_from: OnlyFromOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Only the cases that failed the last time.")
     ] = False,
@@ -77,13 +81,22 @@ def run(
     ] = None,
 ) -> None:
     """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
+    from gpuprep.cli.plan_page import show_plan
     from gpuprep.cli.progress import ProgressView
+    from gpuprep.planning.preview import preview_cohort
     from gpuprep.running.coordinator import run as run_cohort
 
     parsed = load_config(config, overrides or ())
+    chosen = _chosen(only, only_from)
     if dry_run:
-        _plan(input, parsed, limit, as_json=as_json)
-        return
+        from gpuprep.ledger.failures import failed_cases
+        from gpuprep.store.agreement import read_agreement
+        from gpuprep.store.places import to_place
+
+        failed = failed_cases(output) if retry_failed else None
+        present = None if overwrite else read_agreement(to_place(output))
+        preview = preview_cohort(input, parsed, limit, only=chosen, failed=failed, present=present)
+        raise typer.Exit(show_plan(preview, as_json=as_json))
     console = err if as_json else out
     with (
         ProgressView(console, live=not no_progress, verbose=session.verbose) as view,
@@ -98,7 +111,7 @@ def run(
             scheduler=scheduler,
             limit=limit,
             overwrite=overwrite,
-            only=_chosen(only, only_from),
+            only=chosen,
             retry_failed=retry_failed,
             listeners=[view, *counters],
             command=shlex.join(["gpuprep", *sys.argv[1:]]),
@@ -116,11 +129,18 @@ def plan(
     input: Annotated[Path, typer.Argument(help="Folder, manifest, dataset.json or file.")],
     config: ConfigOption = None,
     overrides: SetOption = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N cases.", min=1)] = None,
+    limit: LimitOption = None,
+    only: OnlyOption = None,
+    only_from: OnlyFromOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run would do: cases, grids, bytes, refusals. Nothing is written."""
-    _plan(input, load_config(config, overrides or ()), limit, as_json=as_json)
+    """Show what a run would do: cases, grids, labels, findings, refusals. Nothing is written."""
+    from gpuprep.cli.plan_page import show_plan
+    from gpuprep.planning.preview import preview_cohort
+
+    parsed = load_config(config, overrides or ())
+    preview = preview_cohort(input, parsed, limit, only=_chosen(only, only_from))
+    raise typer.Exit(show_plan(preview, as_json=as_json))
 
 
 @contextmanager
@@ -153,36 +173,3 @@ def _chosen(only: list[str] | None, listing: Path | None) -> list[str]:
     if not listed:
         raise UsageError(f"--only-from {listing} lists no case", advice="write one case id a line")
     return [*(only or []), *listed]
-
-
-def _plan(source: Path, config: Any, limit: int | None, *, as_json: bool) -> None:
-    from gpuprep.planning.preview import preview_cohort
-    from gpuprep.values.units import human_bytes
-
-    preview = preview_cohort(source, config, limit)
-    if as_json:
-        print_json(preview.to_json())
-        raise typer.Exit(1 if preview.refused else 0)
-    table = Table("case", "source x×y×z (mm)", "output x×y×z (mm)", "in", "out (raw)", "peak")
-    for row in preview.projections:
-        table.add_row(
-            escape(row.case_id),
-            describe_grid(row.source),
-            describe_grid(row.output),
-            human_bytes(row.bytes_in),
-            human_bytes(row.bytes_out),
-            human_bytes(row.peak_bytes),
-        )
-    out.print(table)
-    for failure in preview.refused:
-        out.print(
-            f"[red]refused[/] {escape(failure.case_id)}  {failure.code}: {escape(failure.message)}"
-        )
-    for entry in preview.unmatched:
-        out.print(f"[yellow]no case[/] {escape(entry.path)}: {entry.reason}")
-    out.print(
-        f"layout {preview.layout}: {len(preview.projections)} cases to do, "
-        f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
-        f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed"
-    )
-    raise typer.Exit(1 if preview.refused else 0)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuprep.cohort.discover import Unmatched, discover
+from gpuprep.cohort.discover import Unmatched, choose, discover
 from gpuprep.config.model import Config
 from gpuprep.host.resources import available_memory
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.planning.agreement import named, settle
 from gpuprep.preprocess.failure import explain
-from gpuprep.preprocess.projection import Projection, check_memory, project_case
+from gpuprep.preprocess.projection import Projection, check_memory
 from gpuprep.preprocess.reference import with_reference
+from gpuprep.preprocess.rehearsal import rehearse
 from gpuprep.preprocess.task import CaseTask
+from gpuprep.values.agreement import Agreement
 from gpuprep.values.errors import CaseError
 from gpuprep.values.events import CaseFailed
 
@@ -47,11 +51,25 @@ class CohortPreview:
         }
 
 
-def preview_cohort(source: Path, config: Config, limit: int | None = None) -> CohortPreview:
-    """Read the header of every case and project what it will need.
+def preview_cohort(
+    source: Path,
+    config: Config,
+    limit: int | None = None,
+    *,
+    only: Sequence[str] = (),
+    failed: Collection[str] | None = None,
+    present: Agreement | None = None,
+) -> CohortPreview:
+    """Read the headers of every case that a run would do, and project what it will need.
+
+    A run refuses for the same reasons, by the same rules; what only voxels tell it finds besides.
+
+    Args:
+        limit: As for ``choose``, like ``only`` and ``failed``.
+        present: What the output, if there is one, has agreed on.
 
     Raises:
-        UsageError: the input cannot be used at all.
+        UsageError: the input cannot be used at all, or cannot agree with itself or the output.
     """
     config = with_reference(config)
     found = discover(
@@ -60,14 +78,16 @@ def preview_cohort(source: Path, config: Config, limit: int | None = None) -> Co
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
     )
+    cases = named(choose(found.cases, only=only, failed=failed, limit=limit), config)
+    agreement = settle(found, present, config)
     projections, refused = [], []
     memory = available_memory()
     with Sandbox(ReadRules.of(config, root=found.root)) as sandbox:
-        for case in found.cases[:limit]:
+        for case in cases:
             try:
-                projection = project_case(case, config, sandbox.peek)
+                projection = rehearse(case, config, agreement, sandbox.peek)
                 check_memory(case.id, projection.least_bytes, memory)
                 projections.append(projection)
-            except CaseError as error:
+            except (CaseError, OSError) as error:
                 refused.append(explain(CaseTask(case, "", ""), error))
     return CohortPreview(found.layout, tuple(projections), tuple(refused), found.unmatched)

@@ -105,7 +105,14 @@ def _is_certain(own: Geometry, image: Geometry) -> bool:
 
 
 def align_label(
-    volume: Volume, target: Target, way: Way, name: str, losses: Losses, findings: Findings
+    volume: Volume,
+    target: Target,
+    way: Way,
+    name: str,
+    losses: Losses,
+    findings: Findings,
+    *,
+    path: str = "",
 ) -> NDArray[Any]:
     """A label map on the grid of its case; what is lost on the way is a finding."""
     if way == "by index":
@@ -127,6 +134,7 @@ def align_label(
     findings.report(
         "W_LABEL_REGRID",
         f"label {name} was brought over by nearest voxel: {difference(own, target.geometry)}",
+        path=path,
         voxels_before=sum(before.values()),
         voxels_after=sum(labelled(placed).values()),
     )
@@ -134,7 +142,14 @@ def align_label(
 
 
 def align_channel(
-    volume: Volume, target: Target, way: Way, name: str, interpolation: str, findings: Findings
+    volume: Volume,
+    target: Target,
+    way: Way,
+    name: str,
+    interpolation: str,
+    findings: Findings,
+    *,
+    path: str = "",
 ) -> NDArray[Any]:
     """A channel on the grid of its case, in its own dtype; beyond its extent its smallest voxel."""
     if way == "by index":
@@ -150,6 +165,7 @@ def align_channel(
         f"channel {name} was brought over by {interpolation} interpolation; "
         f"{outside:,} of {placed.size:,} voxels lie outside it: "
         f"{difference(orient(volume.geometry, target.geometry.orientation)[0], target.geometry)}",
+        path=path,
         outside=outside,
     )
     return placed

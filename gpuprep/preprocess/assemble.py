@@ -85,12 +85,14 @@ def assemble(
     arrays, labels = [], {}
     for volume, name, source in channels:
         way = meeting(volume.geometry, what=f"channel {name}", path=source.path)
-        arrays.append(align_channel(volume, target, way, name, kind, findings))
+        arrays.append(align_channel(volume, target, way, name, kind, findings, path=source.path))
     for entry in entries:
         volume, _ = maps[entry.name]
         path = entry.sources[0].path
         way = meeting(volume.geometry, what=f"label {entry.name}", path=path)
-        labels[entry.name] = align_label(volume, target, way, entry.name, losses, findings)
+        labels[entry.name] = align_label(
+            volume, target, way, entry.name, losses, findings, path=path
+        )
     assert reading.first is not None
     return Assembled(
         tuple(arrays),

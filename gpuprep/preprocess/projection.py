@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Projection:
     least_bytes: int
     """What must be in memory where the rest goes to disk."""
     findings: tuple[str, ...] = ()
+    """Codes of what was found."""
+    labels: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """The label maps, and the names of their values where they are declared."""
 
 
 def project_case(case: Case, config: Config, peek: Callable[[Source], Preview]) -> Projection:
@@ -57,42 +60,51 @@ def project_case(case: Case, config: Config, peek: Callable[[Source], Preview]) 
     channels = sum(preview.channels for preview in previews)
     decoded_bytes = sum(preview.straight_bytes for preview in previews)
     return project(
-        case,
+        case.id,
         config,
         previews[0].straight_geometry,
-        channels,
-        sum(preview.file_bytes for preview in previews),
-        decoded_bytes + decoded_bytes * len(case.labels) // channels,
-        [finding.code for preview in previews for finding in preview.findings],
+        channels=0 if config.label.only else channels,
+        bytes_in=sum(preview.file_bytes for preview in previews),
+        decoded_bytes=decoded_bytes + decoded_bytes * len(case.labels) // channels,
+        label_bytes=max(len(case.labels), config.label.only),
+        findings=tuple(finding.code for preview in previews for finding in preview.findings),
     )
 
 
 def project(
-    case: Case,
+    case_id: str,
     config: Config,
     source: Geometry,
+    *,
     channels: int,
     bytes_in: int,
     decoded_bytes: int,
-    findings: Sequence[str] = (),
+    label_bytes: int,
+    findings: tuple[str, ...] = (),
+    labels: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Projection:
-    """What a case will need, from the header of its image alone."""
+    """What a case on the straight grid ``source`` will need.
+
+    Args:
+        channels: Those that are stored.
+        label_bytes: Of a voxel, over all stored label maps.
+    """
     oriented, _ = orient(source, config.image.orientation)
     mapping = map_grid(oriented, config.image.resample)
-    label_bytes = len(case.labels) * math.prod(mapping.shape)
-    image_bytes = 0 if config.label.only else stored_bytes(mapping.shape, channels, config)
+    stored_labels = label_bytes * math.prod(mapping.shape)
     needed = footprint(decoded_bytes, oriented.shape, mapping.shape, channels, config)
     return Projection(
-        case.id,
+        case_id,
         source,
         mapping.on(oriented),
         channels,
         bytes_in,
-        image_bytes + label_bytes,
-        needed.peak,
-        needed.roomy + label_bytes,
+        stored_bytes(mapping.shape, channels, config) + stored_labels,
+        needed.peak + stored_labels,
+        needed.roomy + stored_labels,
         needed.working,
-        tuple(findings),
+        findings,
+        labels or {},
     )
 
 

@@ -189,7 +189,9 @@ def read_label(
             mask = Volume(rules.mask(scan, source), scan.geometry)
             grid = Target.of(first.geometry, "keep")
             name = source.name or source.path
-            masks.append(align_label(mask, grid, way, name, losses, reading.findings))
+            masks.append(
+                align_label(mask, grid, way, name, losses, reading.findings, path=source.path)
+            )
         found = rules.merged(masks)
     volume = reading.straight_label(Volume(found.array, first.geometry), first.stack)
     return volume, found.counts
