@@ -3,8 +3,9 @@
     gpuprep convert out PREPROCESSED/Dataset001_Ours/nnUNetPlans_3d_fullres --to nnunet
     python benchmarks/nnunet_step.py PREPROCESSED --steps 3
 
-Writes plans of a small network beside the cases, trains on the CPU, and prints the loss of every step and how
-far one step moved the weights. Exit code 1 where a loss is not finite or the weights stayed.
+Makes plans of a small network, takes the dataset.json beside the cases, trains on the CPU, and prints the
+loss of every step and how far one step moved the weights. Exit code 1 where a loss is not finite or the
+weights stayed.
 """
 
 from __future__ import annotations
@@ -68,15 +69,13 @@ def plans(patch: tuple[int, int, int]) -> dict[str, Any]:
     }
 
 
-def train(steps: int, patch: tuple[int, int, int], classes: int) -> dict[str, Any]:
+def train(steps: int, patch: tuple[int, int, int], description: dict[str, Any]) -> dict[str, Any]:
     """Some steps of nnU-Net's own trainer on all cases; the environment names its folders."""
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     torch.manual_seed(0)
     np.random.seed(0)
-    names = {"background": 0} | {f"label_{value}": value for value in range(1, classes)}
-    description = {"channel_names": {"0": "CT"}, "labels": names, "file_ending": ".nii.gz"}
     trainer = nnUNetTrainer(plans(patch), CONFIGURATION, "all", description, torch.device("cpu"))
     trainer.initialize()
     batches, _ = trainer.get_dataloaders()
@@ -92,7 +91,6 @@ def main() -> None:
     parser.add_argument("preprocessed", type=Path, help=f"the folder that holds {CASES}")
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--patch", type=int, nargs=3, default=(16, 24, 24), help="z y x")
-    parser.add_argument("--classes", type=int, default=3, help="the background included")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as results:
         os.environ |= {
@@ -101,7 +99,8 @@ def main() -> None:
             "nnUNet_results": results,
             "nnUNet_n_proc_DA": "0",
         }
-        done = train(options.steps, tuple(options.patch), options.classes)
+        description = json.loads((options.preprocessed / DATASET / "dataset.json").read_text())
+        done = train(options.steps, tuple(options.patch), description)
     print(json.dumps(done))
     sys.exit(not (np.isfinite(done["losses"]).all() and done["weights_moved"] > 0))
 

@@ -16,7 +16,9 @@ app = typer.Typer()
 
 @command(app)
 def inspect(
-    path: Annotated[Path, typer.Argument(help="File, DICOM folder, stored case or OUTPUT/case.")],
+    path: Annotated[
+        Path, typer.Argument(help="File, DICOM folder, stored case, OUTPUT/case or OUTPUT.")
+    ],
     config: ConfigOption = None,
     overrides: SetOption = None,
     png: Annotated[Path | None, typer.Option(help="Draw three planes into this .png file.")] = None,
@@ -24,11 +26,22 @@ def inspect(
     channel: Annotated[int, typer.Option(help="Channel to draw, from 0.", min=0)] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Say everything about an input or a stored case: grid, values, labels, findings, provenance."""
+    """Say everything about an input or a stored case: grid, values, labels, findings, provenance.
+
+    Of a whole OUTPUT it tells the channels and classes that its cases agree on.
+    """
     from gpuprep.viewing import inspect_path
+    from gpuprep.viewing.cohort import cohort_page, inspect_cohort, is_cohort
     from gpuprep.viewing.page import draw, page
     from gpuprep.viewing.picture import save_picture
 
+    if png is None and is_cohort(path):
+        seen = inspect_cohort(path)
+        if as_json:
+            print_json(seen.to_json())
+        else:
+            out.print(cohort_page(seen))
+        return
     found = inspect_path(path, load_config(config, overrides or ()))
     drawn = png is not None and found.failure is None
     if png is not None and drawn:

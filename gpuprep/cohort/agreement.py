@@ -39,9 +39,16 @@ def agree(
     present = present or Agreement()
     told: Counter[tuple[str, ...]] = Counter()
     maps: dict[str, dict[tuple[bool, _Key], Classes]] = {}
+    seen: dict[
+        tuple[str, bool, int], Classes
+    ] = {}  # most cases share what one description declares
     for case in cases:
         told[channel_names(case)] += 1
         for label in case.labels:
+            same = label.name, label.structures, id(label.classes)
+            if same in seen:
+                continue
+            seen[same] = label.classes  # held, so that no other one gets its id
             key = label.structures, _key(label.classes)
             maps.setdefault(label.name, {}).setdefault(key, label.classes)
     labels = dict(present.labels)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from gpuprep.ops.mergeable import Mergeable, mergeable_from_json
 from gpuprep.preprocess.task import CaseTask
+from gpuprep.store.listing import Holding
 from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
 
@@ -25,6 +26,8 @@ class Outcome:
     stop: str = ""
     """Why the whole run cannot go on (disk full, output gone)."""
     stage_seconds: tuple[tuple[str, float], ...] = ()
+    held: Holding | None = None
+    """What a case that was done holds, for the list of cases."""
 
 
 class Executor(Protocol):
@@ -66,6 +69,7 @@ def pack(outcome: Outcome) -> str:
         "stop": outcome.stop,
         "files": outcome.files,
         "stage_seconds": outcome.stage_seconds,
+        "held": outcome.held and outcome.held.to_row(),
         "histograms": outcome.histograms and [each.to_json() for each in outcome.histograms],
     }
     return json.dumps(fields)
@@ -83,6 +87,7 @@ def unpack(task: CaseTask, text: str) -> Outcome:
         stop=fields["stop"],
         files=fields["files"],
         stage_seconds=tuple((name, seconds) for name, seconds in fields["stage_seconds"]),
+        held=Holding.of_row(fields["held"]) if fields["held"] else None,
     )
 
 

@@ -27,6 +27,7 @@ from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
 from gpuprep.preprocess.task import CaseTask, Stopwatch
+from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import InputError, RunStopped
 from gpuprep.values.events import CaseDone
@@ -143,7 +144,8 @@ def _done(task: CaseTask, record: dict[str, Any], seconds: float, watch: Stopwat
         fallbacks=tuple(record["engine"].get("fallbacks", ())),
         stages=tuple(watch.spans),
     )
-    return Outcome(task, done=event, stage_seconds=tuple(watch.seconds.items()))
+    held = Holding.of_record(record)
+    return Outcome(task, done=event, stage_seconds=tuple(watch.seconds.items()), held=held)
 
 
 _slot = threading.local()

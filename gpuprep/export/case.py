@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,27 +92,27 @@ def write_exported(array: NDArray[Any], geometry: Geometry, file: Path) -> Expor
     return Exported(file, geometry, str(array.dtype))
 
 
-def all_cases(output: Path) -> tuple[str, ...]:
-    """The ids of a cohort's cases; UsageError where there is no cohort or no case."""
-    ids = _find_cohort(output).ids
-    if not ids:
-        raise UsageError(f"{output} holds no finished case", advice="run it again")
-    return ids
-
-
 def find_case(output: Path, case_id: str) -> StoredCase:
     """A case of a cohort; UsageError lists the cases there are.
 
     >>> find_case(Path("cohort"), "volume-1").geometry.spacing
     (1.0, 1.0, 1.5)
     """
-    cohort = _find_cohort(output)
-    if case_id not in cohort:
-        raise UsageError(f"{output} holds no case {case_id!r}", advice=_choose(cohort.ids, "cases"))
+    cohort = find_cohort(output)
+    check_case(cohort, case_id)
     return cohort[case_id]
 
 
-def _find_cohort(output: Path) -> Cohort:
+def check_case(cohort: Cohort, case_id: str) -> None:
+    """UsageError lists the cases there are, where one is not among them."""
+    if case_id not in cohort:
+        raise UsageError(
+            f"{cohort.path} holds no case {case_id!r}", advice=_choose(cohort.ids, "cases")
+        )
+
+
+def find_cohort(output: Path) -> Cohort:
+    """The cohort of a folder; UsageError where there is none."""
     try:
         return open_cohort(output)
     except StoreError as error:
@@ -157,43 +156,3 @@ def _choose(names: tuple[str, ...], what: str) -> str:
         return f"there are no {what}"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{what}: {', '.join(names[:_SHOWN])}{more}"
-
-
-class Labelled(NamedTuple):
-    """A case and the name of its label map, None where it has none."""
-
-    case: StoredCase
-    label: str | None
-
-    @classmethod
-    def of(cls, case: StoredCase, label: str | None) -> Labelled:
-        """With the label map of that name, or its only one; UsageError where that is not clear."""
-        if label is not None:
-            find_label(case, label)
-            return cls(case, label)
-        if len(case.labels) > 1:
-            raise UsageError(
-                f"case {case.id} has several label maps: {', '.join(case.labels)}",
-                advice="choose one with --label",
-            )
-        return cls(case, next(iter(case.labels), None))
-
-    def channels(self) -> NDArray[Any]:
-        """The image as ``c, z, y, x``; UsageError where the case has none."""
-        if self.case.image is None:
-            raise UsageError(
-                f"case {self.case.id} holds labels only", advice="leave it out with --case"
-            )
-        image = np.asarray(self.case.image)
-        return image.reshape(-1, *image.shape[-3:])
-
-
-def label_values(labelled: Sequence[Labelled]) -> dict[int, str]:
-    """Every label value of some cases but the background, with its name, as their records tell."""
-    names: dict[int, str] = {}
-    for case, label in labelled:
-        if label is not None:
-            for value in map(int, case.record["labels"][label]):
-                names.setdefault(value, case.label_names[label].get(value, f"label_{value}"))
-    names.pop(0, None)
-    return dict(sorted(names.items()))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gpuprep.export.case import Labelled, all_cases, find_case
+from gpuprep.export.case import check_case, find_cohort
 from gpuprep.export.msd import write_msd
 from gpuprep.export.nnunet import write_nnunet
+from gpuprep.export.selection import Selection
 from gpuprep.values.errors import UsageError
 
 Target = Literal["nnunet", "msd"]
@@ -17,14 +18,20 @@ Target = Literal["nnunet", "msd"]
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What was written where."""
+    """What was written where; ``description`` is its ``dataset.json`` (nnU-Net's lies beside the folder)."""
 
     folder: Path
     target: Target
     cases: tuple[str, ...]
+    description: Path
 
     def to_json(self) -> dict[str, Any]:
-        return {"folder": str(self.folder), "target": self.target, "cases": list(self.cases)}
+        return {
+            "folder": str(self.folder),
+            "target": self.target,
+            "cases": list(self.cases),
+            "description": str(self.description),
+        }
 
 
 def convert_cohort(
@@ -46,21 +53,27 @@ def convert_cohort(
         output: the cohort's folder.
         folder: where to write; made when missing, and must be empty.
         to: ``nnunet`` writes ``CASE.b2nd``, ``CASE_seg.b2nd`` and ``CASE.pkl`` as nnU-Net 2.8 trains on
-            them, ``msd`` ``dataset.json``, ``imagesTr``, ``labelsTr`` and ``imagesTs``.
+            them, and ``dataset.json`` beside the folder where there is none; ``msd`` ``dataset.json``,
+            ``imagesTr``, ``labelsTr`` and ``imagesTs``.
         cases: the ids of some cases; all by default.
         label: the label map to take where cases have several.
 
     Raises:
         UsageError: there is no such case or label, a case does not suit the layout, an optional
             package is missing, or the folder cannot be written.
+        StoreError: an older version wrote the cohort, and its cases disagree.
         CorruptStoreError: bytes of a case are damaged.
     """
-    chosen = [find_case(output, case_id) for case_id in cases or all_cases(output)]
-    labelled = [Labelled.of(case, label) for case in chosen]
+    cohort = find_cohort(output)
+    ids = tuple(cases) or cohort.ids
+    if not ids:
+        raise UsageError(f"{output} holds no finished case", advice="run it again")
+    for case_id in ids:
+        check_case(cohort, case_id)
+    chosen = Selection.of(cohort, ids, label)
     _check_folder(folder)
-    write = {"nnunet": write_nnunet, "msd": write_msd}[to]
-    write(labelled, folder)
-    return Converted(folder, to, tuple(case.id for case in chosen))
+    description = {"nnunet": write_nnunet, "msd": write_msd}[to](chosen, folder)
+    return Converted(folder, to, ids, description)
 
 
 def _check_folder(folder: Path) -> None:

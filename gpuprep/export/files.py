@@ -38,8 +38,27 @@ def write_voxels(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
 
 
 def portable(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in a dtype that every format knows, C-contiguous."""
-    return np.ascontiguousarray(array, np.float32 if array.dtype == np.float16 else None)
+    """The array in a dtype that every format knows, with the same values, C-contiguous.
+
+    64-bit integers become 32-bit ones where all of them fit, which more readers know.
+    """
+    dtype = array.dtype.newbyteorder("=")
+    if dtype == np.float16:
+        dtype = np.dtype(np.float32)
+    elif dtype.kind == "b":
+        dtype = np.dtype(np.uint8)
+    elif dtype.kind in "iu" and dtype.itemsize == 8 and array.size:
+        ends = int(array.min()), int(array.max())
+        fitting = (np.int32, np.uint32)
+        dtype = next(
+            (
+                np.dtype(d)
+                for d in fitting
+                if np.iinfo(d).min <= ends[0] and ends[1] <= np.iinfo(d).max
+            ),
+            dtype,
+        )
+    return np.ascontiguousarray(array, dtype)
 
 
 def check_target(file: Path, *, overwrite: bool) -> None:
@@ -61,7 +80,7 @@ def _write_nifti(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
     import nibabel
 
     turned = array.T if array.ndim == 3 else np.moveaxis(array, 0, -1).transpose(2, 1, 0, 3)
-    image = nibabel.Nifti1Image(turned, geometry.affine_ras)
+    image = nibabel.Nifti1Image(turned, geometry.affine_ras, dtype=array.dtype)
     image.set_qform(geometry.affine_ras, code=1)
     image.set_sform(geometry.affine_ras, code=1)
     image.header.set_xyzt_units("mm")

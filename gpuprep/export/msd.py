@@ -7,43 +7,46 @@ one file, as in the MSD's own brain tumour task.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gpuprep.export.case import Labelled, label_values, write_exported
+from gpuprep.export.case import write_exported
+from gpuprep.export.selection import Labelled, Selection
 from gpuprep.host.atomic import whole_file
-from gpuprep.values.errors import UsageError
 
 
-def write_msd(labelled: Sequence[Labelled], folder: Path) -> None:
-    """Write images, label maps and, last, ``dataset.json`` into an empty folder.
+def write_msd(chosen: Selection, folder: Path) -> Path:
+    """Write images, label maps and, last, ``dataset.json`` into an empty folder; returns the latter.
+
+    It names channels and label values as the cohort does. It has no words for regions.
 
     Raises:
-        UsageError: cases have unequal channels or no image, or the folder cannot be written.
+        UsageError: a case has no image, or the folder cannot be written.
     """
     training, test = [], []
-    for entry in labelled:
+    for entry in chosen.cases:
         image = _write_case(entry, folder)
         if entry.label is None:
             test.append(image)
         else:
             training.append({"image": image, "label": image.replace("imagesTr", "labelsTr")})
-    names = {0: "background"} | label_values(labelled)
+    names = {0: "background", **chosen.classes.names}
     document = {
         "name": folder.name,
         "description": "written by gpuprep, on the grids of its stored cases",
-        "tensorImageSize": "4D" if len(_modalities(labelled)) > 1 else "3D",
-        "modality": {str(n): name for n, name in enumerate(_modalities(labelled))},
+        "tensorImageSize": "4D" if len(chosen.channels) > 1 else "3D",
+        "modality": {str(n): name for n, name in enumerate(chosen.channels)},
         "labels": {str(value): name for value, name in names.items()},
         "numTraining": len(training),
         "numTest": len(test),
         "training": training,
         "test": test,
     }
-    with whole_file(folder / "dataset.json") as partial:
+    file = folder / "dataset.json"
+    with whole_file(file) as partial:
         partial.write_text(json.dumps(document, indent=1, ensure_ascii=False), "utf-8")
+    return file
 
 
 def _write_case(entry: Labelled, folder: Path) -> str:
@@ -59,15 +62,3 @@ def _write_case(entry: Labelled, folder: Path) -> str:
         (folder / f"{kind}{part}").mkdir(exist_ok=True)
         write_exported(array, case.geometry, folder / f"{kind}{part}" / name)
     return f"./images{part}/{name}"
-
-
-def _modalities(labelled: Sequence[Labelled]) -> tuple[str, ...]:
-    """The names of the channels, which must be those of every case."""
-    names = {case.channel_names: case.id for case, _ in labelled}
-    if len(names) > 1:
-        told = "; ".join(f"{case_id}: {', '.join(channels)}" for channels, case_id in names.items())
-        raise UsageError(
-            f"cases have different channels: {told}", advice="convert those that agree with --case"
-        )
-    (modalities,) = names
-    return modalities or ("image",)

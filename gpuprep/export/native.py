@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import Resampling, fill_beyond, resample
-from gpuprep.values.errors import CorruptStoreError
+from gpuprep.values.errors import CorruptStoreError, UsageError
 from gpuprep.values.geometry import Box, Geometry, Reorientation
 from gpuprep.values.grids import GridMapping
 from gpuprep.values.volume import Volume
@@ -96,17 +96,18 @@ def to_native(
             default 0 for a label and an image's own minimum.
 
     Raises:
+        UsageError: the voxels' dtype does not hold the value outside.
         CorruptStoreError: the record does not lead from the source to this volume's grid.
     """
     grid = NativeGrid.of(record, stored.geometry)
     array = stored.array
     if label:
         inside = resample_labels(array, Resampling(grid.back, interpolation))
-        fill = inside.dtype.type(outside or 0)
+        fill = _fill(outside or 0, inside.dtype)
     else:
         kept = array.dtype if array.dtype.kind in "iu" else np.float32
         inside = resample(array, Resampling(grid.back), dtype=kept)
-        fill = inside.dtype.type(array.min() if outside is None else outside)
+        fill = _fill(array.min() if outside is None else outside, inside.dtype)
     if grid.bounded:
         fill_beyond(inside, array.shape, grid.back, fill)
     if inside.shape == grid.oriented.shape:
@@ -115,3 +116,16 @@ def to_native(
         whole = np.full(grid.oriented.shape, fill, inside.dtype)
         whole[grid.box] = inside
     return Volume(grid.reorientation.inverse.view(whole), grid.source)
+
+
+def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A number in the dtype of voxels, which must hold it."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if value != int(value) or not limits.min <= value <= limits.max:
+            raise UsageError(
+                f"the value outside, {value}, is none of {dtype}, which has whole numbers "
+                f"{limits.min}..{limits.max}",
+                advice="choose --outside among them",
+            )
+    return dtype.type(value)

@@ -2,11 +2,13 @@
 
 The image is float32 ``c, z, y, x``, the label map int16 ``1, z, y, x``, the pickle the properties nnU-Net
 trains with and returns predictions by. Pickles are written here and never read. A case's image comes last,
-because nnU-Net takes every image it finds for a whole case.
+because nnU-Net takes every image it finds for a whole case. ``dataset.json``, which nnU-Net reads beside the
+folder of a configuration, is written there and nowhere else: no other file may lie in that folder.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 from collections.abc import Sequence
@@ -17,10 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.export.case import Labelled, label_values
+from gpuprep.export.nnunet_labels import Key, NnunetLabels
+from gpuprep.export.selection import Labelled, Selection
 from gpuprep.host.atomic import whole_file
 from gpuprep.store.reader import StoredCase
 from gpuprep.values.errors import UsageError
+from gpuprep.values.exact import exactly
 from gpuprep.values.geometry import Geometry
 
 _BLOCK = (32, 32, 32)  # 128 KiB of float32, nnU-Net's limit
@@ -30,44 +34,112 @@ _LOCATED_SHARE = 0.01  # … and at least this share of it
 _SEED = 1234  # nnU-Net's
 
 
-def write_nnunet(labelled: Sequence[Labelled], folder: Path) -> None:
+def write_nnunet(chosen: Selection, folder: Path) -> Path:
     """Write cases into an empty folder, which then is one of nnU-Net's configurations (``…_3d_fullres``).
 
+    Returns:
+        The ``dataset.json`` beside it, written unless there is one that says the same of labels.
+
     Raises:
-        UsageError: a case has no image or no label map, blosc2 is missing, or the disk refuses.
+        UsageError: a case has no image or no label map, its values do not suit nnU-Net or the
+            ``dataset.json`` that is there, blosc2 is missing, or the disk refuses.
     """
     blosc2 = _import_blosc2()
-    classes = tuple(label_values(labelled))
-    for entry in labelled:
+    for entry in chosen.cases:
+        _check_labels(entry)
+    labels = NnunetLabels.of(chosen.classes)
+    description = _describe(chosen, labels, folder.absolute().parent / "dataset.json")
+    for entry in chosen.cases:
         case, label = entry
-        if label is None:
-            raise UsageError(
-                f"case {case.id} has no label map, and nnU-Net trains with one",
-                advice="leave it out with --case",
-            )
+        what = f"case {case.id}, label {label}"
         image = entry.channels().astype(np.float32)
-        segmentation = np.asarray(case.labels[label])[None].astype(np.int16)
-        properties = _properties(case) | {"class_locations": class_locations(segmentation, classes)}
+        segmentation = exactly(np.asarray(case.labels[str(label)])[None], np.int16, what)
+        locations = class_locations(segmentation, labels.keys)
+        properties = _properties(case) | {"class_locations": locations}
         _write_array(blosc2, segmentation, folder / f"{case.id}_seg.b2nd")
         with whole_file(folder / f"{case.id}.pkl") as partial:
             partial.write_bytes(pickle.dumps(properties))
         _write_array(blosc2, image, folder / f"{case.id}.b2nd")
+    return description
+
+
+def _check_labels(entry: Labelled) -> None:
+    """Refuse a case before anything is written, rather than in the middle."""
+    case, label = entry
+    if label is None:
+        raise UsageError(
+            f"case {case.id} has no label map, and nnU-Net trains with one",
+            advice="leave it out with --case",
+        )
+    strange = [v for v in entry.values if not 0 <= v <= np.iinfo(np.int16).max]
+    if strange:
+        raise UsageError(
+            f"case {case.id}, label {label} holds the value {strange[0]} ({entry.values[strange[0]]:,} "
+            "voxels), and nnU-Net has 0 to 32,767 (int16; less than 0 is outside)",
+            advice="map it with label.map: {VALUE: VALUE}, in a new output",
+        )
+
+
+def _describe(chosen: Selection, labels: NnunetLabels, file: Path) -> Path:
+    """``dataset.json`` as nnU-Net's trainer reads it; what is there stays, if it says the same."""
+    document = {
+        "channel_names": {str(number): name for number, name in enumerate(chosen.channels)},
+        **labels.to_json(),
+        "numTraining": len(chosen.cases),
+        "file_ending": ".nii.gz",
+    }
+    if not file.exists():
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(document, indent=1, ensure_ascii=False), "utf-8")
+        return file
+    try:
+        present = json.loads(file.read_text("utf-8"))
+        told = _meaning(present)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise UsageError(
+            f"{file} is no description of a dataset of nnU-Net ({error!r})",
+            advice="choose a folder in another dataset",
+        ) from error
+    if told != _meaning(document):
+        raise UsageError(
+            f"{file} has the labels {json.dumps(present['labels'], ensure_ascii=False)} and "
+            f"{told[-1]} channels, the cohort {json.dumps(document['labels'], ensure_ascii=False)} and "
+            f"{len(chosen.channels)}",
+            advice="choose a folder in another dataset, or remove that file",
+        )
+    return file
+
+
+def _meaning(document: dict[str, Any]) -> tuple[Any, ...]:
+    """What must be the same in two descriptions: values, regions in order, ignored value, channels."""
+    labels = document["labels"]
+    keys = [tuple(v) if isinstance(v, list) else (int(v),) for k, v in labels.items() if v != 0]
+    ignore = labels.get("ignore")
+    order = document.get("regions_class_order")
+    channels = document.get("channel_names", document.get("modality", {}))
+    return (keys if order else sorted(keys)), ignore, order, len(channels)
 
 
 def class_locations(
-    segmentation: NDArray[np.int16], classes: Sequence[int]
-) -> dict[int, NDArray[np.int64] | list[int]]:
+    segmentation: NDArray[np.int16], keys: Sequence[Key]
+) -> dict[Key, NDArray[np.int64] | list[int]]:
     """Some voxels of each class as ``(n, 4)`` indices, drawn as nnU-Net draws them; [] where it is absent.
+
+    A key of several values stands for all of their voxels, label by label.
 
     Source: nnU-Net v2 ``DefaultPreprocessor._sample_foreground_locations``.
     """
     random = np.random.RandomState(_SEED)
-    found: dict[int, NDArray[np.int64] | list[int]] = {}
-    for value in classes:
-        places = np.argwhere(segmentation == value)
+    found: dict[Key, NDArray[np.int64] | list[int]] = {}
+    for key in keys:
+        values = key if isinstance(key, tuple) else (key,)
+        places = np.concatenate([np.flatnonzero(segmentation == value) for value in values])
         count = max(min(_LOCATIONS, len(places)), math.ceil(_LOCATED_SHARE * len(places)))
-        drawn = random.choice(len(places), count, replace=False) if len(places) else None
-        found[value] = [] if drawn is None else places[drawn]
+        if not len(places):
+            found[key] = []
+            continue
+        drawn = places[random.choice(len(places), count, replace=False)]
+        found[key] = np.stack(np.unravel_index(drawn, segmentation.shape), axis=1)
     return found
 
 

@@ -161,6 +161,12 @@ def _load_zarr(folder: Path) -> Placed:
 def _load_scan(file: Path) -> Placed:
     with Sandbox() as sandbox:
         scan = sandbox.read(Source(str(file)))
+    for finding in scan.findings:
+        if finding.code == "W_PRECISION":
+            raise UsageError(
+                finding.message,
+                advice="give a .npy file or a Zarr array, or smaller numbers",
+            )
     arrays = [volume.array for volume in scan.volumes]
     return Placed(arrays[0] if len(arrays) == 1 else np.stack(arrays), scan.geometry)
 

@@ -25,6 +25,7 @@ Result = Literal["mean", "argmax"]
 """``mean``: the predictions' weighted mean; ``argmax``: the channel where that is largest, as a label."""
 Predictions = Iterable[tuple[int, NDArray[Any]]]
 
+_EXACT_IN_FLOAT32 = 1 << 24
 _SLAB = 32  # planes; one chunk of what is stored
 
 
@@ -115,6 +116,8 @@ def _finished(
 ) -> Iterator[Slab]:
     sums = _SlabSums(patches)
     for index, prediction in predictions:
+        if result == "mean" and np.dtype(dtype).kind in "iu":
+            _check_whole(index, np.asarray(prediction))
         for start, mean in sums.add(index, np.asarray(prediction)):
             likely = result == "argmax"
             yield Slab(start, _most_likely(mean) if likely else _cast(mean, np.dtype(dtype)))
@@ -123,6 +126,19 @@ def _finished(
         raise UsageError(
             f"{len(missing)} of {len(patches)} patches have no prediction, the first is {missing[0]}",
             advice="give the prediction of every patch once",
+        )
+
+
+def _check_whole(index: int, prediction: NDArray[Any]) -> None:
+    """Refuse whole numbers, such as label values, that sums in float32 would change."""
+    if prediction.dtype.kind not in "iu" or prediction.itemsize <= 2 or not prediction.size:
+        return
+    low, high = int(prediction.min()), int(prediction.max())
+    if max(high, -low) > _EXACT_IN_FLOAT32:
+        raise UsageError(
+            f"the prediction of patch {index} has whole numbers {low}..{high}, and means are exact up "
+            f"to {_EXACT_IN_FLOAT32:,}",
+            advice="predict a channel for each label and stitch with result='argmax'",
         )
 
 

@@ -78,14 +78,16 @@ def resample_onto(
         return np.full(geometry.shape, np.nan, array.dtype), 0
     low, high = array[finite].min(), array[finite].max()
     clean = array if finite.all() else np.nan_to_num(array, nan=low, posinf=high, neginf=low)
-    image = _image(np.ascontiguousarray(clean, np.float32), volume.geometry)
+    wide = array.dtype.itemsize > 2 and array.dtype.kind in "iu"  # float32 would round them
+    kind, pixels = (np.float64, sitk.sitkFloat64) if wide else (np.float32, sitk.sitkFloat32)
+    image = _image(np.ascontiguousarray(clean, kind), volume.geometry)
     marks = _image(np.where(finite, _FINITE, _NOT_FINITE), volume.geometry)
     grid = _image(np.zeros((1, 1, 1), np.uint8), geometry)
     size = list(geometry.size)
     frame = (grid.GetOrigin(), grid.GetSpacing(), grid.GetDirection())
     plain = sitk.Transform(3, sitk.sitkIdentity)
-    kind = _INTERPOLATORS[interpolation]
-    moved = sitk.Resample(image, size, plain, kind, *frame, float(low), sitk.sitkFloat32)
+    how = _INTERPOLATORS[interpolation]
+    moved = sitk.Resample(image, size, plain, how, *frame, float(low), pixels)
     seen = sitk.Resample(marks, size, plain, sitk.sitkNearestNeighbor, *frame, 0.0, sitk.sitkUInt8)
     placed, found = (
         np.clip(sitk.GetArrayViewFromImage(moved), low, high),

@@ -24,6 +24,7 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.crew import Crew
 from gpuprep.store.files import append_line, storage_faults
 from gpuprep.store.layout import FAILURES_FILE
+from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
 from gpuprep.store.sources import sum_of_files
 from gpuprep.values.case import Case
@@ -108,7 +109,7 @@ class Passes:
             if outcome.done:
                 self.tally.add(outcome.done, outcome.stage_seconds)
                 failpoint("before_manifest", outcome.done.case_id)
-                list_case(root, outcome.done.case_id, Listed(base.digest))
+                list_case(root, outcome.done.case_id, Listed(base.digest, held=outcome.held))
                 failpoint("after_manifest", outcome.done.case_id)
                 self.tell(outcome.done)
             elif outcome.failed:
@@ -133,8 +134,10 @@ class Passes:
                 yield replace(base, case=case, replace=there)
                 continue
             self.tally.skipped += 1
-            if self.listed.get(case.id, Listed()).digest != base.digest:
-                list_case(root, case.id, Listed(base.digest, found.stamp))
+            before, held = self.listed.get(case.id, Listed()), Holding.of_record(found.record)
+            self.tally.recognised += bool(found.stamp and not before.digest)
+            if (before.digest, before.held) != (base.digest, held):
+                list_case(root, case.id, Listed(base.digest, found.stamp, held))
             self.tell(CaseDone(case.id, skipped=True))
 
     def _look_up(self, base: CaseTask, case: Case, digest: str) -> Stored:
@@ -142,7 +145,6 @@ class Passes:
         seen = self.listed.get(case.id, Listed()).seen
         found = stored_case(to_place(base.url or base.output), case, digest, seen)
         if found.stamp not in ("", seen):
-            self.tally.recognised += 1
             self.listed[case.id] = Listed(seen=found.stamp)  # without a digest: to be listed anew
         return found
 

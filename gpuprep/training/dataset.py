@@ -11,10 +11,10 @@ import numpy as np
 
 from gpuprep.host.ordered import ordered_map
 from gpuprep.store.reader import Cohort, StoredCase, open_cohort
-from gpuprep.training.folds import choose_cases
+from gpuprep.training.choice import choose
 from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch
-from gpuprep.training.samplers import Pool, Sampler, Uniform
+from gpuprep.training.samplers import Aimed, Pool, Sampler, Uniform
 from gpuprep.values.errors import UsageError
 
 Sample = dict[str, Any]
@@ -28,10 +28,16 @@ class PatchDataset:
     iterating gives the rest of this rank's current epoch. A sample is a dictionary:
 
     - ``image``: ``c, z, y, x``, also for one channel; absent for cases of labels only
-    - ``labels``: a dictionary of ``z, y, x`` by name
+    - ``labels``: a dictionary of ``z, y, x`` by name, each in one dtype for all samples
     - ``case``, ``start`` (``z, y, x``, negative in the padding), ``epoch``, ``number``
 
     It pickles, holds no thread or lock, and may be used after ``fork``.
+
+    Attributes:
+        channels: Names of the image's channels in order, the cohort's; empty where cases have no image.
+        classes: What the values of each label map mean in the cohort.
+        dtypes: Of each label map: the first of uint8, int16, int32 and int64 that holds the cohort's
+            values, those of the cases, and the padding.
     """
 
     collate: Callable[[list[Any]], Any] | None = None
@@ -54,14 +60,15 @@ class PatchDataset:
         image_padding: float = 0,
         label_padding: int = 0,
     ) -> None:
-        """Choose what is read; no voxel is read yet.
+        """Choose what is read; no voxel is read yet, and no case is opened that the manifest tells of.
 
         Args:
             cohort: A cohort or its folder.
             patch: Voxels ``z, y, x``.
             sampler: Where patches lie; uniform where None.
-            labels: Names of label maps to read with the image; None for those of the first case.
-            cases: Ids of the cases to use; None for all.
+            labels: Names of label maps to read with the image; None for all that the cohort agrees on.
+            cases: Ids of the cases to use; None for all that have these label maps. Cases that are left out
+                are told in one ``CohortWarning``.
             samples: Per epoch across all ranks; None for what the sampler counts.
             seed: Of the whole training.
             rank: Of this process; None to ask ``torch.distributed``, 0 where that is not in use.
@@ -75,15 +82,23 @@ class PatchDataset:
             label_padding: Value beyond the border of a label map; nnU-Net takes -1, to be ignored.
 
         Raises:
-            UsageError: no case, an unknown case, a patch without voxels, or an impossible rank.
+            UsageError: no case, an unknown case, a case that was asked for and lacks a label map, channels
+                that are not the cohort's, a class that no case has, a patch without voxels, or an
+                impossible rank.
+            StoreError: an older version wrote the cohort, and its cases disagree.
         """
         self.cohort = cohort if isinstance(cohort, Cohort) else open_cohort(cohort)
-        ids = choose_cases(self.cohort, cases)
+        self.sampler: Sampler = Uniform() if sampler is None else sampler
+        aimed = (self.sampler.label,) if isinstance(self.sampler, Aimed) else ()
+        choice = choose(self.cohort, cases, labels, aimed)
+        if isinstance(self.sampler, Aimed):
+            self.sampler.check(choice)
         if len(patch) != 3 or min(patch) < 1:
             raise UsageError(f"a patch has three positive lengths z, y, x, not {patch}")
-        self.pool = Pool(self.cohort, ids, patch)
-        self.sampler: Sampler = Uniform() if sampler is None else sampler
-        self.labels = tuple(self.cohort[ids[0]].labels if labels is None else labels)
+        self.pool = Pool(self.cohort, choice.ids, patch, choice.classes)
+        self.choice, self.labels = choice, choice.labels
+        self.channels, self.classes = choice.channels, choice.classes
+        self.dtypes = {name: choice.label_dtype(name, label_padding) for name in choice.labels}
         if (rank is None) != (world_size is None):
             raise UsageError("give both rank and world_size, or neither")
         own = ranks_of_torch() if rank is None or world_size is None else (rank, world_size)
@@ -156,8 +171,8 @@ class PatchDataset:
     def _read(self, case: StoredCase, start: Position) -> Sample:
         patch = self.pool.patch
         labels = {
-            name: read_patch(find_label(case, name), start, patch, self.label_padding)
-            for name in self.labels
+            name: read_patch(find_label(case, name), start, patch, self.label_padding, dtype)
+            for name, dtype in self.dtypes.items()
         }
         sample: Sample = {"case": case.id, "start": np.array(start), "labels": labels}
         if case.image is not None:

@@ -104,6 +104,12 @@ class DeviceBatches:
         try:
             with self._driver.attached(), self._stream:
                 arrays = iter(self._decode(gathered, consumer))
+                image = None if gathered.image is None else next(arrays)
+                empty = self._driver.engine.xp.empty
+                labels = {
+                    name: each.join([next(arrays) for _ in each.parts], empty)
+                    for name, each in gathered.labels.items()
+                }
         except Exception as error:
             if self._driver.failed(error):
                 raise DeviceLost(f"{self._driver.name} stopped working: {error}") from error
@@ -113,9 +119,9 @@ class DeviceBatches:
             "case": [case.id for case, _ in gathered.places],
             "start": np.array(starts),
         }
-        if gathered.image is not None:
-            batch["image"] = next(arrays)
-        batch["labels"] = {name: next(arrays)[:, 0] for name in gathered.labels}
+        if image is not None:
+            batch["image"] = image
+        batch["labels"] = labels
         epochs, numbers = np.array(keys).T.copy()
         return batch | {"epoch": epochs, "number": numbers}
 

@@ -30,7 +30,7 @@ def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]
     ids = tuple(cohort.ids if cases is None else cases)
     if not ids:
         raise UsageError(f"{cohort.path}: there is no case to train on")
-    unknown = [case_id for case_id in ids if case_id not in cohort]
+    unknown = [] if cases is None else [case_id for case_id in ids if case_id not in cohort]
     if unknown:
         raise UsageError(
             f"{cohort.path} has no case {unknown[0]!r} ({len(unknown)} of {len(ids)} are unknown)",

@@ -6,7 +6,7 @@ Nothing is decoded here. Chunks that several patches of a batch touch are taken 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -64,15 +64,21 @@ class Tensor:
     Attributes:
         shape: ``b, c, z, y, x``.
         dtype: Of all its patches.
-        padding: One number of this dtype.
+        wanted: What they are to be in the end; equal to ``dtype`` but for label maps.
+        padding: One number of ``dtype``, or what is left there of one of ``wanted``.
         boxes: Rows of the table that ``scatter_device`` takes.
+        refilled: Patches and boxes whose padding only ``wanted`` holds.
     """
 
-    def __init__(self, array: StoredArray, count: int, patch: Position) -> None:
+    def __init__(
+        self, array: StoredArray, count: int, patch: Position, wanted: np.dtype[Any] | None = None
+    ) -> None:
         self.shape = (count, math.prod(array.shape[:-3]), *patch)
         self.dtype = array.dtype
+        self.wanted = array.dtype if wanted is None else wanted
         self.padding: NDArray[Any] = np.zeros(1, array.dtype)
         self.boxes: Boxes = []
+        self.refilled: list[tuple[int, Slices, int]] = []
 
     def add(
         self, number: int, array: StoredArray, start: Position, padding: float, chunks: Chunks
@@ -99,7 +105,10 @@ class Tensor:
             self._add_chunk(place, array.chunks[-3:], source, (number, channels.start, *corner))
         within = tuple(slice(d, d + b - a) for a, b, d in zip(low, high, shift, strict=True))
         for box in surroundings(within, patch):
-            self.padding = padding_of(array, padding)
+            told = padding_of(array, padding, self.wanted)
+            self.padding = told.astype(self.dtype)
+            if self.padding[0] != told[0]:
+                self.refilled.append((number, box, int(told[0])))
             for channel in range(self.shape[1]):
                 self._add_box(PADDING, (0, 0), (number, channel, *(s.start for s in box)), box)
 
@@ -123,6 +132,42 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """One label map of a batch to be, whose cases may have stored it in several dtypes.
+
+    Attributes:
+        dtype: What it is to be.
+        parts: A tensor for each dtype, and which samples of the batch are in it.
+    """
+
+    dtype: np.dtype[Any]
+    parts: tuple[tuple[Tensor, tuple[int, ...]], ...]
+
+    def join(self, arrays: Sequence[Any], empty: Callable[..., Any]) -> Any:
+        """The batch ``b, z, y, x`` from one array ``n, 1, z, y, x`` for each part; raises UsageError where a
+        value does not fit the dtype."""
+        (first, numbers), *more = self.parts
+        if not more and first.dtype == self.dtype:
+            return arrays[0][:, 0]
+        count = len(numbers) + sum(len(others) for _, others in more)
+        whole = empty((count, *first.shape[2:]), self.dtype)
+        for (tensor, own), array in zip(self.parts, arrays, strict=True):
+            part = array[:, 0].astype(self.dtype)
+            narrow = not np.can_cast(tensor.dtype, self.dtype)
+            if narrow and not bool((part.astype(tensor.dtype) == array[:, 0]).all()):
+                raise UsageError(
+                    f"label values of {tensor.dtype} do not fit {self.dtype}, which manifest.jsonl lets "
+                    "expect",
+                    advice="make that anew with gpuprep index",
+                )
+            for place, box, padding in tensor.refilled:
+                part[(place, *box)] = padding
+            for place, number in enumerate(own):
+                whole[number] = part[place]
+        return whole
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
     """A batch before it is decoded.
 
@@ -135,12 +180,14 @@ class Gathered:
 
     places: tuple[tuple[StoredCase, Position], ...]
     image: Tensor | None
-    labels: dict[str, Tensor]
+    labels: dict[str, Labels]
     chunks: Chunks
 
     @property
     def tensors(self) -> list[Tensor]:
-        return [*([] if self.image is None else [self.image]), *self.labels.values()]
+        """The image's, and those of all parts of the label maps, in order."""
+        parts = (tensor for labels in self.labels.values() for tensor, _ in labels.parts)
+        return [*([] if self.image is None else [self.image]), *parts]
 
 
 def gather(dataset: PatchDataset, keys: Sequence[Key]) -> Gathered:
@@ -148,24 +195,31 @@ def gather(dataset: PatchDataset, keys: Sequence[Key]) -> Gathered:
     places = tuple(map(dataset.place, keys))
     chunks, patch = Chunks(), dataset.pool.patch
 
-    def tensor(arrays: Iterable[StoredArray], padding: float) -> Tensor:
-        listed = list(arrays)
-        made = Tensor(listed[0], len(keys), patch)
-        for number, (array, (_, start)) in enumerate(zip(listed, places, strict=True)):
-            made.add(number, array, start, padding, chunks)
+    def tensor(
+        arrays: Sequence[StoredArray],
+        numbers: Sequence[int],
+        padding: float,
+        wanted: np.dtype[Any] | None = None,
+    ) -> Tensor:
+        made = Tensor(arrays[numbers[0]], len(numbers), patch, wanted)
+        for place, number in enumerate(numbers):
+            made.add(place, arrays[number], places[number][1], padding, chunks)
         return made
 
-    images = [case.image for case, _ in places if case.image is not None]
-    if len(images) not in (0, len(places)):
-        raise UsageError(
-            f"{dataset.cohort.path}: {len(images)} of {len(places)} cases of a batch have an image",
-            advice="choose cases that all have an image, or none",
+    def label(name: str, wanted: np.dtype[Any]) -> Labels:
+        arrays = [find_label(case, name) for case, _ in places]
+        alike: dict[np.dtype[Any], list[int]] = {}
+        for number, array in enumerate(arrays):
+            alike.setdefault(array.dtype, []).append(number)
+        padding = dataset.label_padding
+        parts = (
+            (tensor(arrays, numbers, padding, wanted), tuple(numbers)) for numbers in alike.values()
         )
-    labels = {
-        name: tensor((find_label(case, name) for case, _ in places), dataset.label_padding)
-        for name in dataset.labels
-    }
-    image = tensor(images, dataset.image_padding) if images else None
+        return Labels(wanted, tuple(parts))
+
+    images = [case.image for case, _ in places if case.image is not None]
+    labels = {name: label(name, wanted) for name, wanted in dataset.dtypes.items()}
+    image = tensor(images, range(len(images)), dataset.image_padding) if images else None
     return Gathered(places, image, labels, chunks)
 
 

@@ -1,25 +1,27 @@
 """Stored cases for MONAI: dictionaries of ``MetaTensor`` that its transforms, loader and writers take.
 
 Tensors are what ``LoadImaged`` and ``EnsureChannelFirstd`` give: float32, labels too, ``c, x, y, z``, with
-the affine from index ``x, y, z`` to RAS mm. MONAI is imported when a dataset is made.
+the affine from index ``x, y, z`` to RAS mm. Label maps with values beyond 2²⁴ are float64, which keeps them.
+MONAI is imported when a dataset is made.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.store.reader import Cohort, StoredCase, open_cohort
+from gpuprep.training.choice import choose
 from gpuprep.training.dataset import Key, PatchDataset, Sample
-from gpuprep.training.folds import choose_cases
 from gpuprep.training.patch import Position, find_label
 from gpuprep.values.errors import UsageError
+from gpuprep.values.exact import exactly
 from gpuprep.values.geometry import Geometry
 
 Transform = Callable[[Sample], Any]
@@ -45,17 +47,21 @@ class MonaiCases:
 
         Args:
             cohort: A cohort or its folder.
-            cases: Ids of the cases to use; None for all.
-            labels: Names of label maps to read with the image; None for those of the first case.
+            cases: Ids of the cases to use; None for all that have the label maps, as in ``PatchDataset``.
+            labels: Names of label maps to read with the image; None for all that the cohort agrees on.
             transform: MONAI's, applied to every sample.
 
         Raises:
-            UsageError: MONAI is not installed, there is no such case, or a label's name is taken.
+            UsageError: MONAI is not installed, there is no such case, a case lacks what was asked for, or
+                a label's name is taken.
         """
         _import_monai()
+        _check_names(labels or ())
         self.cohort = cohort if isinstance(cohort, Cohort) else open_cohort(cohort)
-        self.ids = choose_cases(self.cohort, cases)
-        self.labels = tuple(self.cohort[self.ids[0]].labels if labels is None else labels)
+        choice = choose(self.cohort, cases, labels)
+        self.ids, self.labels, self.channels = choice.ids, choice.labels, choice.channels
+        self.classes = choice.classes
+        self._dtypes = {name: choice.float_dtype(name) for name in self.labels}
         self.transform = transform
         _check_names(self.labels)
 
@@ -68,7 +74,7 @@ class MonaiCases:
         arrays = {name: np.asarray(find_label(case, name)) for name in self.labels}
         if case.image is not None:
             arrays = {"image": np.asarray(case.image), **arrays}
-        sample: Sample = {"case": case.id, **_as_tensors(arrays, case, case.geometry)}
+        sample: Sample = {"case": case.id, **_as_tensors(arrays, case, case.geometry, self._dtypes)}
         return sample if self.transform is None else self.transform(sample)
 
 
@@ -107,6 +113,9 @@ class MonaiPatches(PatchDataset):
         super().__init__(cohort, patch=patch, **choices)
         self.transform = transform
         _check_names(self.labels)
+        self._floats = {
+            name: self.choice.float_dtype(name, self.label_padding) for name in self.labels
+        }
 
     def __getitem__(self, key: int | Key) -> Any:
         """One sample, or what the transform makes of it."""
@@ -116,7 +125,7 @@ class MonaiPatches(PatchDataset):
         arrays = sample.pop("labels")
         if "image" in sample:
             arrays = {"image": sample["image"], **arrays}
-        sample |= _as_tensors(arrays, case, grid)
+        sample |= _as_tensors(arrays, case, grid, self._floats)
         if self.transform is None:
             return sample
         if hasattr(self.transform, "set_random_state"):
@@ -126,9 +135,15 @@ class MonaiPatches(PatchDataset):
 
 
 def _as_tensors(
-    arrays: dict[str, NDArray[Any]], case: StoredCase, geometry: Geometry
+    arrays: dict[str, NDArray[Any]],
+    case: StoredCase,
+    geometry: Geometry,
+    dtypes: Mapping[str, DTypeLike],
 ) -> dict[str, object]:
-    """Arrays ``z, y, x`` or ``c, z, y, x`` on one grid as tensors that know where they lie."""
+    """Arrays ``z, y, x`` or ``c, z, y, x`` on one grid as tensors that know where they lie.
+
+    They are float32, or what ``dtypes`` says of a label map.
+    """
     monai = _import_monai()
     affine = geometry.affine_ras
     tensors = {}
@@ -141,7 +156,9 @@ def _as_tensors(
             "space": "RAS",
             "spatial_shape": np.array(geometry.size),
         }
-        voxels = np.ascontiguousarray(channels, np.float32)
+        if name in dtypes:
+            channels = exactly(channels, dtypes[name], f"case {case.id}, label {name}")
+        voxels = np.ascontiguousarray(channels, dtypes.get(name, np.float32))
         tensors[name] = monai.MetaTensor(voxels, affine=affine.copy(), meta=meta)
     return tensors
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gpuprep.store.array import StoredArray
 from gpuprep.store.reader import StoredCase
 from gpuprep.values.errors import UsageError
+from gpuprep.values.exact import exactly
 
 Position = tuple[int, int, int]
 
@@ -47,12 +48,16 @@ def find_label(case: StoredCase, name: str) -> StoredArray:
 
 
 def read_patch(
-    array: StoredArray, start: Position, patch: Position, padding: float
+    array: StoredArray,
+    start: Position,
+    patch: Position,
+    padding: float,
+    dtype: np.dtype[Any] | None = None,
 ) -> NDArray[Any]:
     """The box of ``patch`` voxels from ``start``, with all channels; ``padding`` outside of the array.
 
     Returns:
-        ``z, y, x`` or ``c, z, y, x``, in the array's dtype.
+        ``z, y, x`` or ``c, z, y, x``, in ``dtype``, by default the array's.
 
     Raises:
         UsageError: the padding is needed, and the dtype cannot hold it.
@@ -61,9 +66,11 @@ def read_patch(
     lead = array.shape[:-3]
     low, high = part_inside(array, start, patch)
     inside = array.read([0] * len(lead) + low, [*lead, *high])
+    dtype = array.dtype if dtype is None else dtype
+    inside = exactly(inside, dtype, f"{array!r}")
     if inside.shape[-3:] == patch:
         return inside
-    out = np.full((*lead, *patch), padding_of(array, padding), array.dtype)
+    out = np.full((*lead, *patch), padding_of(array, padding, dtype), dtype)
     within = (slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
     box: tuple[Any, ...] = (..., *within)
     out[box] = inside
@@ -80,12 +87,12 @@ def part_inside(
     return low, high
 
 
-def padding_of(array: StoredArray, padding: float) -> NDArray[Any]:
-    """One number of an array's dtype; raises UsageError where that cannot hold the padding."""
+def padding_of(array: StoredArray, padding: float, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """One number of a dtype; raises UsageError where that cannot hold the padding."""
     try:
-        return np.full(1, padding, array.dtype)
+        return np.full(1, padding, dtype)
     except OverflowError:
         raise UsageError(
-            f"{array!r}: a padding of {padding} does not fit its dtype",
+            f"{array!r}: a padding of {padding} does not fit {dtype}",
             advice="choose a padding within the range of the dtype",
         ) from None

@@ -7,27 +7,35 @@ the same answer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.locations import Locations, case_locations
 from gpuprep.store.reader import Cohort, StoredCase
+from gpuprep.training.choice import Choice
 from gpuprep.training.patch import Position, find_label, place_within
 from gpuprep.training.plan import Turn
+from gpuprep.values.agreement import Classes
 from gpuprep.values.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The cases patches are drawn from, and the shape of a patch in voxels ``z, y, x``."""
+    """The cases patches are drawn from, a patch's voxels ``z, y, x``, and the classes of label maps."""
 
     cohort: Cohort
     ids: tuple[str, ...]
     patch: Position
+    classes: Mapping[str, Classes] = field(default_factory=dict)
+
+    def ignored(self, label: str) -> int | None:
+        """The value of voxels of a label map that nobody annotated."""
+        return self.classes[label].ignore if label in self.classes else None
 
     @cached_property
     def shapes(self) -> NDArray[np.int64]:
@@ -55,6 +63,20 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Aimed(Sampler, Protocol):
+    """A sampler that aims by a label map, which every case must therefore have."""
+
+    @property
+    def label(self) -> str:
+        """The name of the label map."""
+        ...
+
+    def check(self, choice: Choice) -> None:
+        """Raises UsageError where the cases do not have what it aims at."""
+        ...
+
+
 @dataclass(frozen=True)
 class Uniform:
     """Every case once a round, in an order shuffled anew; the patch anywhere inside, all places alike."""
@@ -73,12 +95,13 @@ class Foreground:
 
     Of any n consecutive samples of a rank at least ``floor(share * n)`` are such; nnU-Net's rule for a batch,
     made to hold for every cut into batches. The voxel's class is chosen first, all classes the case has
-    alike, then one of its stored locations. A case without any gives a uniform patch.
+    alike, then one of its stored locations. A case without any gives a uniform patch. The cohort's ignore
+    label is no foreground.
 
     Attributes:
         label: The name of the label map.
         share: 0 to 1.
-        classes: Values that count as foreground; empty for all.
+        classes: Values that count as foreground; empty for all but the ignore label.
     """
 
     label: str
@@ -92,13 +115,23 @@ class Foreground:
     def count(self, pool: Pool) -> int:
         return len(pool.ids)
 
+    def check(self, choice: Choice) -> None:
+        """Raises UsageError where a class is not the cohort's, or is to be ignored."""
+        known = {*choice.classes[self.label].names, *choice.values[self.label]}
+        _check_classes(self.label, self.classes, known, choice)
+
     def draw(self, pool: Pool, turn: Turn) -> Draw:
         case, random = pool.cohort[pool.ids[turn.pick(len(pool.ids))]], turn.random()
         before, after = (math.floor(n * self.share) for n in (turn.position, turn.position + 1))
         if after == before:
             return Draw(case.id, _anywhere(case, pool.patch, random))
         locations = _locations(case, self.label)
-        present = [value for value in locations if not self.classes or value in self.classes]
+        ignored = pool.ignored(self.label)
+        present = [
+            value
+            for value in locations
+            if value != ignored and (not self.classes or value in self.classes)
+        ]
         if not present:
             return Draw(case.id, _anywhere(case, pool.patch, random))
         return Draw(case.id, _around(locations[random.choice(present)], case, pool.patch, random))
@@ -122,6 +155,10 @@ class Balanced:
 
     def count(self, pool: Pool) -> int:
         return len(pool.ids) * len(self.classes)
+
+    def check(self, choice: Choice) -> None:
+        """Raises UsageError where no case has one of the classes, or one is to be ignored."""
+        _check_classes(self.label, self.classes, choice.values[self.label], choice)
 
     def draw(self, pool: Pool, turn: Turn) -> Draw:
         value, random = self.classes[turn.pick(len(self.classes))], turn.random()
@@ -177,6 +214,23 @@ def _around(
 ) -> Position:
     centre = voxels[random.integers(len(voxels))].astype(np.int64)
     return place_within(centre - np.array(patch) // 2, case.geometry.shape, patch)
+
+
+def _check_classes(
+    label: str, classes: Sequence[int], known: Collection[int], choice: Choice
+) -> None:
+    named = choice.classes[label]
+    if named.ignore in classes:
+        raise UsageError(
+            f"value {named.ignore} of label {label!r} is the cohort's ignore label, no class to aim at",
+            advice="leave it out",
+        )
+    if strange := [value for value in classes if value not in known or value == 0]:
+        raise UsageError(
+            f"no case has class {strange[0]} in label {label!r}; there are {named.describe()} and the "
+            f"values {', '.join(str(value) for value in sorted(known) if value)}",
+            advice="leave the class out",
+        )
 
 
 def _locations(case: StoredCase, label: str) -> Locations:

@@ -26,7 +26,7 @@ class Classes:
     def to_json(self) -> dict[str, Any]:
         return {
             "names": {str(value): name for value, name in sorted(self.names.items())},
-            "regions": {name: list(values) for name, values in self.regions.items()},
+            "regions": [[name, list(values)] for name, values in self.regions.items()],  # in order
             "order": list(self.order),
             "ignore": self.ignore,
         }
@@ -35,7 +35,7 @@ class Classes:
     def from_json(cls, fields: Mapping[str, Any]) -> Classes:
         return cls(
             {int(value): str(name) for value, name in fields["names"].items()},
-            {str(name): tuple(values) for name, values in fields["regions"].items()},
+            {str(name): tuple(values) for name, values in fields["regions"]},
             tuple(fields["order"]),
             fields["ignore"],
         )

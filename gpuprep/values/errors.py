@@ -17,7 +17,7 @@
     │   └── StoreFault        the disk or the network failed            exit 3 where the run cannot go on
     └── RunStopped            the whole run cannot go on                exit 3
 
-    CohortWarning (UserWarning): a cohort that was opened holds cases it should not.
+    CohortWarning (UserWarning): something about a cohort that a training should know.
 
 Every error is picklable, has a ``kind`` (a stable word for machines) and a ``retry`` class that tells
 whether trying again can help. Messages name the case, the file, what disagrees and what to do.
@@ -39,7 +39,7 @@ Retry = Literal["never", "transient", "memory", "crash", "infrastructure"]
 
 
 class CohortWarning(UserWarning):
-    """A cohort was opened that holds cases which left its input, or were made in another way."""
+    """Something about a cohort that a training should know."""
 
 
 class GpuprepError(Exception):

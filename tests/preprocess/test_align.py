@@ -97,6 +97,18 @@ def test_channels_come_over_as_scipy_interpolates(own: Geometry, dtype: type, se
         )
 
 
+def test_large_whole_numbers_of_a_channel_are_not_rounded_on_the_way() -> None:
+    voxels = 2**30 + np.arange(IMAGE.voxels, dtype=np.int32).reshape(IMAGE.shape)
+    files = Files()
+    files.add("T1", voxels, grid=IMAGE)
+    moved = Geometry(IMAGE.shape, IMAGE.spacing, (-1.5, 4.0, 7.0))
+    files.add("T2", voxels, grid=moved)
+    case = Case("a", (Source("T1", name="T1"), Source("T2", name="T2")))
+    linear = {"input": FIX, "image": {"resample": {"interpolation": "linear"}}}
+    assembled, _ = put_together(files, case, config_of(linear))
+    np.testing.assert_array_equal(assembled.channels[1][..., 1:], voxels[..., :-1])
+
+
 def test_the_first_channel_in_the_cohorts_order_sets_the_grid() -> None:
     files = Files()
     for name, length in (("T1", 8), ("T2", 6)):

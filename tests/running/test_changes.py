@@ -105,6 +105,14 @@ def test_a_case_that_two_inputs_list_stays_while_one_does(cohort_folder, tmp_pat
     assert again(cohort_folder, out)[0].standing.withdrawn == ("volume-0",)
 
 
+def test_a_file_that_was_an_input_by_itself_is_part_of_its_folder(cohort_folder, tmp_path):
+    out = tmp_path / "out"
+    run(cohort_folder / "volume-0.nii.gz", out)
+    run(cohort_folder, out)
+    take_away(cohort_folder, 0)
+    assert again(cohort_folder, out)[0].standing.withdrawn == ("volume-0",)
+
+
 @pytest.mark.parametrize("lost", ["nothing", "inputs.json", "manifest.jsonl"])
 def test_what_left_is_found_from_the_cases_themselves(cohort_folder, tmp_path, lost):
     """The folder is the truth: without its lists, a record still says which input a case came from."""
@@ -170,6 +178,21 @@ def test_statistics_are_taken_anew_when_one_file_differs(cohort_folder, tmp_path
         np.asarray(gpuprep.open(tmp_path / name)["volume-0"].image) for name in ("out", "new")
     ]
     np.testing.assert_array_equal(*voxels)
+
+
+def test_statistics_of_files_that_changed_before_they_were_stored_are_taken_anew(
+    cohort_folder, tmp_path
+):
+    """Records tell what was stored, the fingerprint what was measured: between the two a file can change."""
+    fingerprint = tmp_path / "out" / "fingerprint.json"
+    run(cohort_folder, tmp_path / "out", COHORT)
+    right = json.loads(fingerprint.read_text())
+    fingerprint.write_text(json.dumps({**right, "files": "0" * 64}))
+    moved = cohort_folder.rename(tmp_path / "moved")
+    assert counts(run(moved, tmp_path / "out", COHORT)) == (0, 4)
+    after = json.loads(fingerprint.read_text())
+    assert after["files"] == right["files"]  # measured again: the sum is right again
+    assert after["key"] != right["key"]
 
 
 def test_two_normalisations_in_one_store_are_named(cohort_folder, tmp_path):

@@ -163,9 +163,9 @@ def test_balanced_samples_have_every_class_equally_often(root):
 
 
 def test_a_class_that_no_case_has_is_named(root):
-    dataset = PatchDataset(root, patch=PATCH, sampler=Balanced("organ", (9,)), samples=2)
-    with pytest.raises(UsageError, match="no case has class 9"):
-        dataset[0]
+    for sampler in (Balanced("organ", (1, 9)), Foreground("organ", classes=(9,))):
+        with pytest.raises(UsageError, match="no case has class 9"):
+            PatchDataset(root, patch=PATCH, sampler=sampler, samples=2)
 
 
 def test_a_grid_covers_every_voxel_of_every_case(root):
@@ -248,15 +248,24 @@ def test_impossible_datasets_are_refused(root, wrong):
 
 def test_a_label_that_is_not_there_is_named(root):
     with pytest.raises(UsageError, match="tumour"):
-        PatchDataset(root, patch=PATCH, labels=["tumour"])[0]
+        PatchDataset(root, patch=PATCH, labels=["tumour"])
     with pytest.raises(UsageError, match="tumour"):
-        PatchDataset(root, patch=PATCH, sampler=Foreground("tumour", share=1))[0]
+        PatchDataset(root, patch=PATCH, sampler=Foreground("tumour", share=1))
 
 
 def test_a_padding_the_dtype_cannot_hold_is_refused(root):
-    dataset = PatchDataset(root, patch=(40, 40, 40), label_padding=-1)
-    with pytest.raises(UsageError, match="-1 does not fit"):
+    dataset = PatchDataset(root, patch=(40, 40, 40), image_padding=1 << 40)
+    with pytest.raises(UsageError, match="does not fit"):
         dataset[0]
+    with pytest.raises(UsageError, match="fits no integer"):
+        PatchDataset(root, patch=PATCH, label_padding=1 << 70)
+
+
+def test_labels_are_wide_enough_for_their_padding(root):
+    label = PatchDataset(root, patch=(40, 40, 40), label_padding=-1)[0]["labels"]["organ"]
+    assert label.dtype == np.int16
+    assert set(np.unique(label)) <= {-1, 0, 1, 2}
+    assert label[0, 0, 0] == -1
 
 
 def test_cases_are_filtered_by_their_record(root):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.labelled import Stored, store_labelled
 from support.stored import store_cohort
 
 from gpuprep.config.file import parse_config
@@ -17,7 +18,8 @@ from gpuprep.running.coordinator import run
 from gpuprep.store.reader import Cohort, open_cohort
 from gpuprep.training import Foreground, PatchDataset, PatchLoader, PatchSampler
 from gpuprep.training.monai import MonaiCases, MonaiPatches
-from gpuprep.values.errors import UsageError
+from gpuprep.values.agreement import Agreement, Classes
+from gpuprep.values.errors import CohortWarning, UsageError
 
 # what MONAI and torch say while they are imported, and that DataLoader forks while torch has threads
 pytestmark = [
@@ -254,3 +256,17 @@ def test_without_monai_the_error_says_what_to_install(monkeypatch, make) -> None
     with pytest.raises(UsageError, match="monai") as refused:
         make("anywhere")
     assert "gpuprep[monai]" in refused.value.advice
+
+
+def test_large_values_and_test_cases(monai, tmp_path) -> None:
+    """Values that float32 rounds are kept; a case without the label map is left out, as by PatchDataset."""
+    ids = (312782546, 312782550)
+    cases = {"a": Stored({"organs": ids}, "u4"), "0": Stored()}
+    store_labelled(tmp_path, cases, Agreement(("CT",), {"organs": Classes()}))
+    with pytest.warns(CohortWarning, match=r"no label organs \(0\)"):
+        whole = MonaiCases(tmp_path)
+    with pytest.warns(CohortWarning, match=r"no label organs \(0\)"):
+        patches = MonaiPatches(tmp_path, patch=(12, 11, 10), samples=1)
+    assert whole.ids == ("a",)
+    for sample in (whole[0], patches[0]):
+        assert set(np.unique(sample["organs"].numpy()).astype(np.int64)) == {0, *ids}
