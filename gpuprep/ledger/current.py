@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ class Stored:
     cause: Cause = ""
     """What differs: its stored files, config or statistics, or its source files."""
     change: str = ""
-    """The same in words."""
+    """The same in words; of a case that need not be done again, which attributes the record has otherwise."""
     stamp: str = ""
     """Of source files that lie elsewhere or are of another time, and are the same by their sums."""
 
@@ -44,4 +45,10 @@ def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
     found = compare(record.get("source", []), case, seen)
     if found.change:
         return Stored(None, "source", found.change)
-    return Stored(record, stamp=found.stamp)
+    change = _differing(record.get("attributes", {}), case.attributes)
+    return Stored(record, change=change, stamp=found.stamp)
+
+
+def _differing(stored: Mapping[str, str], told: Mapping[str, str]) -> str:
+    names = sorted(name for name in {*stored, *told} if stored.get(name) != told.get(name))
+    return ", ".join(f"{name} {stored.get(name)!r} → {told.get(name)!r}" for name in names)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuprep.ledger.inputs import Lists, input_name, lists_of
 from gpuprep.ledger.output import find_output
 from gpuprep.ledger.state import read_state
 from gpuprep.store.files import json_line, write_file
@@ -47,13 +48,21 @@ def group_failures(output: str | Place) -> tuple[FailureGroup, ...]:
         StoreError: this is no gpuprep output.
     """
     root = find_output(output)
-    groups: defaultdict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
+    groups: defaultdict[tuple[str, str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
+    command = _Command.of(root)
     for row in read_lines(root / FAILURES_FILE):
-        groups[str(row.get("kind")), str(row.get("code"))][str(row.get("case"))] = row
-    base = _base_command(root)
+        case_id = str(row.get("case"))
+        key = str(row.get("kind")), str(row.get("code")), command.other_input(case_id)
+        groups[key][case_id] = row
+    codes = Counter(code for _, code, _ in groups)
     found = [
-        _group(kind, code, rows, _retry(base, root, code, list(rows)))
-        for (kind, code), rows in groups.items()
+        _group(
+            kind,
+            code,
+            rows,
+            _retry(command.on(source), root, code, list(rows), shared=codes[code] > 1),
+        )
+        for (kind, code, source), rows in groups.items()
     ]
     return tuple(sorted(found, key=lambda group: (-len(group.cases), group.code)))
 
@@ -64,14 +73,45 @@ def _group(kind: str, code: str, rows: dict[str, dict[str, Any]], retry: str) ->
     return FailureGroup(kind, code, tuple(rows), message, advice, path, retry)
 
 
-def _base_command(root: Place) -> list[str]:
-    """What started the last run, without the options that chose its cases."""
-    try:
-        words = shlex.split(read_state(root).command)
-    except StoreError:
-        words = []
-    if not words:
-        return ["gpuprep", "run", "INPUT", str(root)]
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """What started the last run, without the options that chose its cases, and what inputs there are."""
+
+    words: tuple[str, ...]
+    position: int
+    """Where the input stands among the words; 0 where it is not known."""
+    source: str
+    lists: Lists
+
+    @classmethod
+    def of(cls, root: Place) -> _Command:
+        lists = lists_of(root)
+        try:
+            state = read_state(root)
+            words = _without_choice(shlex.split(state.command))
+        except StoreError:
+            words = []
+        for position, word in enumerate(words):
+            source = input_name(Path(state.folder, word))
+            if position > 1 and word[0] != "-" and source in lists:
+                return cls(tuple(words), position, source, lists)
+        return cls(tuple(words or ["gpuprep", "run", "INPUT", str(root)]), 0, "", lists)
+
+    def other_input(self, case_id: str) -> str:
+        """The input of a case that the input of the last run does not list; empty for any other."""
+        if not self.position or case_id in self.lists[self.source]:
+            return ""
+        return next((name for name, listed in self.lists.items() if case_id in listed), "")
+
+    def on(self, source: str) -> list[str]:
+        """The words, for another input where one is given; an output has one config, so all else stays."""
+        words = list(self.words)
+        if source:
+            words[self.position] = source
+        return words
+
+
+def _without_choice(words: list[str]) -> list[str]:
     kept: list[str] = []
     dropped_value = False
     for word in words:
@@ -85,9 +125,12 @@ def _base_command(root: Place) -> list[str]:
     return kept
 
 
-def _retry(base: list[str], root: Place, code: str, cases: list[str]) -> str:
-    """The base command for these cases: named one by one, or piped where they are many."""
-    if len(cases) <= _NAMED:
+def _retry(base: list[str], root: Place, code: str, cases: list[str], *, shared: bool) -> str:
+    """The base command for these cases: named one by one, or piped where they are many.
+
+    ``shared`` is a code that other groups have, too, so that a pipe would bring their cases along.
+    """
+    if len(cases) <= _NAMED or shared:
         chosen = [f"--only={case}" for case in cases]
         return shlex.join([*base, *chosen])
     listing = shlex.join(["gpuprep", "failures", str(root), "--code", code, "--ids"])
@@ -117,14 +160,18 @@ class FailureList:
     file one line a case again. Until then, what a run that died had repaired is still listed.
     """
 
-    def __init__(self, output: Path, cohort: Sequence[Case]) -> None:
+    def __init__(
+        self, output: Path, cohort: Sequence[Case], elsewhere: Collection[str] = ()
+    ) -> None:
+        """``cohort`` are the cases of the input; failures of cases ``elsewhere``, in another, are kept."""
         self._path = output / FAILURES_FILE
         self._cohort = cohort
+        self._elsewhere = elsewhere
         self._rows: dict[str, dict[str, Any]] | None = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
-            known = {case.id for case in self._cohort}
+            known = {case.id for case in self._cohort}.union(self._elsewhere)
             rows = read_lines(self._path)
             self._rows = {row["case"]: row for row in rows if row.get("case") in known}
         elif self._rows is not None and isinstance(event, CaseDone):

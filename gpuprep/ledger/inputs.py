@@ -46,7 +46,7 @@ def enroll(root: Path, cases_at: Place, source: str, ids: Iterable[str]) -> tupl
         StoreError: the disk refuses.
         RunStopped: the disk is full.
     """
-    now, lists, before = set(ids), _read_lists(root), standing_of(root)
+    now, lists, before = set(ids), lists_of(LocalPath(root)), standing_of(root)
     known = set(before.withdrawn).union(*lists.values())
     strangers = listed_cases(root).keys() - known - now
     for case_id in strangers:
@@ -64,6 +64,20 @@ def enroll(root: Path, cases_at: Place, source: str, ids: Iterable[str]) -> tupl
         rows = {name: sorted(listed) for name, listed in kept.items()}
         write_json(root / INPUTS_FILE, {"inputs": rows})
     return withdrawn
+
+
+def lists_of(output: Place) -> Lists:
+    """The ids that each input of an output lists, by ``input_name``; empty where that is not known."""
+    with suppress(CorruptStoreError, AttributeError, TypeError):
+        if (output / INPUTS_FILE).is_file():
+            rows: Mapping[str, list[str]] = read_json(output / INPUTS_FILE).get("inputs", {})
+            return {name: set(listed) for name, listed in rows.items()}
+    return {}
+
+
+def listed_elsewhere(output: Place, source: str) -> set[str]:
+    """The ids that other inputs list."""
+    return set().union(*(ids for name, ids in lists_of(output).items() if name != source))
 
 
 def outdated_cases(root: Path, digest: str, withdrawn: Iterable[str]) -> tuple[str, ...]:
@@ -85,15 +99,6 @@ def standing_of(root: Path) -> Standing:
     with suppress(CorruptStoreError):
         return read_standing(LocalPath(root))
     return Standing()
-
-
-def _read_lists(root: Path) -> Lists:
-    """The lists as they are; none where they were lost, so that each input is listed anew by its next run."""
-    with suppress(CorruptStoreError, AttributeError, TypeError):
-        if (root / INPUTS_FILE).is_file():
-            rows: Mapping[str, list[str]] = read_json(root / INPUTS_FILE).get("inputs", {})
-            return {name: set(listed) for name, listed in rows.items()}
-    return {}
 
 
 def _is_over(name: str, listed: set[str], source: str, now: set[str]) -> bool:

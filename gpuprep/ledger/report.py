@@ -18,6 +18,19 @@ _SLOWEST = 5
 _TOLD = 20  # cases of which is told what changed
 
 
+@dataclass
+class Told:
+    """Something that can be said of many cases: of how many, and what of the first of them."""
+
+    cases: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, case_id: str, text: str) -> None:
+        self.cases += 1
+        if len(self.first) < _TOLD:
+            self.first.append(f"{case_id}: {text}")
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """How a run ended. ``exit_code`` follows the command's: 0, 1 failed cases, 3 stopped, 130 interrupted."""
@@ -28,10 +41,10 @@ class RunReport:
     interrupted: bool = False
     standing: Standing = field(default_factory=Standing)
     """Stored cases that left the input, or were made with another config or other statistics."""
-    changed: int = 0
-    """Cases that were stored and had to be made anew."""
-    changes: tuple[str, ...] = ()
-    """What had changed of the first of them."""
+    changed: Told = field(default_factory=Told)
+    """Cases that were stored and had to be made anew, and why."""
+    attributes: Told = field(default_factory=Told)
+    """Cases that were not made anew, and of which the input says other attributes than are stored."""
     recognised: int = 0
     """Cases whose files lie elsewhere than before, and are the same by their sums."""
 
@@ -50,7 +63,8 @@ class RunReport:
             "breakdown": break_down(self.finished).to_json(),
             "failures": [failure.to_json() for failure in self.failures],
             **self.standing.to_json(),
-            "changed": {"cases": self.changed, "first": list(self.changes)},
+            "changed": asdict(self.changed),
+            "attributes": asdict(self.attributes),
             "recognised": self.recognised,
             "unmatched": [{"path": path, "reason": reason} for path, reason in self.unmatched],
             "exit_code": self.exit_code,
@@ -70,8 +84,8 @@ class Tally:
     stages: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
     slowest: list[tuple[float, str]] = field(default_factory=list)
-    changed: int = 0
-    changes: list[str] = field(default_factory=list)
+    changed: Told = field(default_factory=Told)
+    attributes: Told = field(default_factory=Told)
     recognised: int = 0
 
     def add(self, event: CaseDone, stage_seconds: tuple[tuple[str, float], ...]) -> None:
@@ -82,12 +96,6 @@ class Tally:
         self.stages.update(dict(stage_seconds))
         self.fallbacks.update(event.fallbacks)
         self.slowest = heapq.nlargest(_SLOWEST, [*self.slowest, (event.seconds, event.case_id)])
-
-    def note_change(self, case_id: str, change: str) -> None:
-        """Count a case that must be made anew; the first are remembered."""
-        self.changed += 1
-        if len(self.changes) < _TOLD:
-            self.changes.append(f"{case_id}: {change}")
 
     def report(self, found: Found, stopped: str, seconds: float) -> RunReport:
         """The end of the run, with what is left to do."""
@@ -111,7 +119,7 @@ class Tally:
             tuple(self.failures),
             unmatched,
             changed=self.changed,
-            changes=tuple(self.changes),
+            attributes=self.attributes,
             recognised=self.recognised,
         )
 

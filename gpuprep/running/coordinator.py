@@ -19,7 +19,7 @@ from gpuprep.config.model import Config
 from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts
-from gpuprep.ledger.failures import FailureList, failed_cases
+from gpuprep.ledger.failures import failed_cases
 from gpuprep.ledger.hold import Hold, hold
 from gpuprep.ledger.index import listed_cases
 from gpuprep.ledger.inputs import input_name
@@ -32,7 +32,7 @@ from gpuprep.preprocess.reference import with_reference
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.agreement import agree_on
 from gpuprep.running.crew import Crew
-from gpuprep.running.leavers import enroll_input, notices, with_standing
+from gpuprep.running.leavers import enroll_input, failure_list, notices, with_standing
 from gpuprep.running.passes import Passes
 from gpuprep.running.workforce import muster
 from gpuprep.store.files import storage_faults
@@ -104,7 +104,7 @@ def run(
         hold(output) as held,
         Interrupts(parsed.run.drain) as interrupts,
         closing(StateFile(held.folder, command)) as state,
-        closing(FailureList(held.folder, found.cases)) as failures,
+        closing(failure_list(held, Path(input), found)) as failures,
     ):
         root = held.folder
         tell = _teller([state, RunLog(root), failures, *listeners])

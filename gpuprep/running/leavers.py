@@ -8,8 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.cohort.discover import Found
+from gpuprep.ledger.failures import FailureList
 from gpuprep.ledger.hold import Hold
-from gpuprep.ledger.inputs import enroll, input_name, outdated_cases, standing_of, write_standing
+from gpuprep.ledger.inputs import (
+    enroll,
+    input_name,
+    listed_elsewhere,
+    outdated_cases,
+    standing_of,
+    write_standing,
+)
 from gpuprep.ledger.report import RunReport
 from gpuprep.store.places import to_place
 from gpuprep.store.standing import Standing, doubts
@@ -21,6 +29,12 @@ def enroll_input(held: Hold, source: Path, found: Found) -> tuple[str, ...]:
     """Note what the input lists now; the ids of stored cases that no input lists any more."""
     ids = (case.id for case in found.cases)
     return enroll(held.folder, to_place(held.url or held.folder), input_name(source), ids)
+
+
+def failure_list(held: Hold, source: Path, found: Found) -> FailureList:
+    """The failures of the input, beside those of other inputs that went to the same output."""
+    others = listed_elsewhere(to_place(held.folder), input_name(source))
+    return FailureList(held.folder, found.cases, others)
 
 
 def with_standing(
@@ -47,10 +61,16 @@ def notices(report: RunReport, output: str) -> Iterator[Notice]:
     if report.recognised:
         text = f"{_cases(report.recognised)} recognised at a new place or time by the sums of the files"
         yield Notice(f"{text}; nothing was done again")
-    if report.changed:
-        more = report.changed - len(report.changes)
-        text = f"{_cases(report.changed)} had changed since stored, and had to be made anew"
-        yield Notice(text, report.changes, more)
+    if (told := report.changed).cases:
+        text = f"{_cases(told.cases)} had changed since stored, and had to be made anew"
+        yield Notice(text, tuple(told.first), told.cases - len(told.first))
+    if (told := report.attributes).cases:
+        text = f"{_cases(told.cases)} stored with other attributes than the input says now"
+        yield Notice(
+            f"{text}; run them with --overwrite --only to store these",
+            tuple(told.first),
+            told.cases - len(told.first),
+        )
     for text in doubts(report.standing, output):
         yield Notice(text)
 

@@ -129,11 +129,13 @@ class Passes:
             if found.record is None:
                 there = is_published(cases_at, case)
                 if there and found.change:
-                    self.tally.note_change(case.id, found.change)
+                    self.tally.changed.add(case.id, found.change)
                     self.tell(CaseChanged(case.id, found.cause, found.change))
                 yield replace(base, case=case, replace=there)
                 continue
             self.tally.skipped += 1
+            if found.change:
+                self.tally.attributes.add(case.id, found.change)
             before, held = self.listed.get(case.id, Listed()), Holding.of_record(found.record)
             self.tally.recognised += bool(found.stamp and not before.digest)
             if (before.digest, before.held) != (base.digest, held):

@@ -136,3 +136,33 @@ def test_cohort_statistics_cover_the_cohort_whatever_is_retried(cohort_folder, t
     )
     whole, single = (gpuprep.open(tmp_path / name)["volume-2"] for name in ("all", "one"))
     assert whole.record["digest"] == single.record["digest"]
+
+
+def test_failures_of_another_input_are_kept_and_tried_again_there(
+    broken_cohort, cohort_folder, tmp_path
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    for number in (7, 8):
+        write_pair(other, number)
+    (other / "volume-8.nii.gz").write_bytes(b"not gzip")
+    call("run", other, broken_cohort, *SERIAL, check=1)
+    tree = json.loads(call("failures", broken_cohort, "--json", check=1).stdout)
+    assert tree["failed"] == 4
+    retried = {}
+    for group in tree["groups"]:
+        _, *words = shlex.split(group["retry"])
+        retried |= dict.fromkeys(group["cases"], words[1])
+    assert retried == {
+        **dict.fromkeys(["volume-0", "volume-1", "volume-2"], str(cohort_folder)),
+        "volume-8": str(other),
+    }
+    write_pair(cohort_folder, 0)
+    write_pair(cohort_folder, 1)
+    first = next(group for group in tree["groups"] if "volume-0" in group["cases"])
+    assert "2 done in" in call(*shlex.split(first["retry"])[1:], check=0).stdout
+    left = call("failures", broken_cohort, "--ids", check=0).stdout.split()
+    assert sorted(left) == ["volume-2", "volume-8"]
+    (cohort_folder / "volume-2.nii.gz").unlink()
+    call("run", cohort_folder, broken_cohort, *SERIAL, check=0)
+    assert call("failures", broken_cohort, "--ids", check=0).stdout == "volume-8\n"

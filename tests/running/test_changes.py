@@ -228,7 +228,7 @@ def test_it_is_said_what_changed_of_a_case(cohort_folder, tmp_path):
         "volume-1": "its label segmentation was taken away (segmentation-1.nii.gz)",
         "volume-3": "what is stored of it is damaged or not whole",
     }
-    assert report.changed == 3
+    assert report.changed.cases == 3
     assert counts(report) == (2, 1)  # the label of volume-0 is another's, and does not fit
     assert any("3 cases had changed" in notice for notice in heard.notices)
     assert "its label segmentation was taken away" in (out / "report.json").read_text()
@@ -240,3 +240,17 @@ def test_it_is_said_what_changed_of_a_case(cohort_folder, tmp_path):
     write_pair(cohort_folder, 1)
     _, heard = again(cohort_folder, out)
     assert heard.changes["volume-1"] == "its label segmentation was added (segmentation-1.nii.gz)"
+
+
+def test_a_manifest_that_says_something_else_of_a_case_is_told(cohort_folder, tmp_path):
+    out, listing = tmp_path / "out", tmp_path / "cases.csv"
+    listing.write_text(f"case_id,image,split,age\na,{cohort_folder}/volume-0.nii.gz,train,54\n")
+    run(listing, out)
+    listing.write_text(f"case_id,image,split\na,{cohort_folder}/volume-0.nii.gz,test\n")
+    report, heard = again(listing, out)
+    assert counts(report) == (0, 1)
+    (notice,) = heard.notices
+    assert "a: age '54' → None, split 'train' → 'test'" in notice
+    assert again(listing, out, overwrite=True, only=["a"])[1].notices == []
+    assert gpuprep.open(out)["a"].attributes == {"split": "test"}
+    assert again(listing, out)[1].notices == []

@@ -57,7 +57,7 @@ def test_reading_and_writing_are_told_apart(number, retry):
     assert (stored.kind, stored.code, stored.retry) == ("store", code, retry)
 
 
-@pytest.mark.parametrize("name", ["_write_json", "_read_json"])
+@pytest.mark.parametrize("name", ["write_json", "read_json"])
 def test_an_output_whose_disk_fails_at_the_start_can_be_resumed(
     cohort_folder, tmp_path, monkeypatch, name
 ):
