@@ -104,6 +104,8 @@ def _discover_file(file: Path, layout: str, lister: _Lister) -> Found:
             tree = lister(file.parent)
             return _account("msd", tree, find_described(tree, Description(file.name, content)))
         cases, unmatched = read_manifest(file, lister)
+        if isinstance(content, dict):  # beside its list of cases, what dataset.json would declare
+            cases = list(map(Description(file.name, content).declared, cases))
         return Found(MANIFEST, _in_order(cases), unmatched)
     stem, _ = split_suffix(file.name)
     siblings = tuple(entry.name for entry in file.parent.iterdir() if entry.is_file())

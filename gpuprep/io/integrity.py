@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -24,6 +25,7 @@ from gpuprep.values.errors import InputError
 
 GZIP_MAGIC = b"\x1f\x8b"
 _STEP = 1 << 20
+_TRAILER = 8  # bytes: CRC-32 and length modulo 2³² of what a gzip member holds
 
 
 class _RawFile(io.FileIO):
@@ -108,6 +110,10 @@ class HashedFile(io.RawIOBase):
             str(self._path), status.st_size, status.st_mtime_ns, self._digest.hexdigest()
         )
 
+    def tail(self, count: int) -> bytes:
+        """The last bytes of the file, which are not hashed again."""
+        return os.pread(self._file.fileno(), count, max(0, self.size - count))
+
 
 def file_identity(path: Path) -> FileIdentity:
     """The identity of a file that another library reads."""
@@ -154,9 +160,11 @@ class ByteSource:
         self._file = HashedFile(path)
         self.size = self._file.size
         buffered = io.BufferedReader(self._file, _STEP // 8)
+        whole = start == 0
         while start > 0 and (passed := buffered.read(min(start, _STEP))):
             start -= len(passed)
         gzipped = encoding != "raw" and buffered.peek(2)[:2] == GZIP_MAGIC
+        self._all_gzip = gzipped and encoding == "auto" and whole
         self.deflated = gzipped or encoding == "deflate"
         self._bytes: io.IOBase = buffered
         if gzipped:
@@ -210,7 +218,14 @@ class ByteSource:
                 text = f"where {rules.max_bytes:,} voxel bytes are allowed"
                 text = f"more than {self.position:,} bytes, {text}"
                 raise InputError("E_LIMIT", text, path=str(self.path))
-        return self._file.identity()
+        identity = self._file.identity()
+        trailer = self._file.tail(_TRAILER)
+        told = int.from_bytes(
+            trailer[4:], "little"
+        )  # several members, or bytes behind them, say less
+        if self._all_gzip and told == self.position % (1 << 32):
+            return replace(identity, gzip=trailer.hex())
+        return identity
 
     def _into(self, view: memoryview) -> int:
         """Fill as much of ``view`` as there is; in steps that stay in cache for the hash."""

@@ -43,6 +43,8 @@ class FileIdentity:
     size: int
     mtime_ns: int
     sha256: str
+    gzip: str = ""
+    """CRC-32 and length of what a gzip file holds, its last eight bytes; empty for other files."""
     role: str = ""
     """What the file is to its case (``Case.roles``), once that is known."""
 

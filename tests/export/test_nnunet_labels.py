@@ -105,22 +105,39 @@ def test_what_nnunet_cannot_train_is_refused(classes: Classes, told: str) -> Non
         NnunetLabels.of(classes)
 
 
-@pytest.fixture
-def ignoring(tmp_path: Path) -> Path:
-    """A run over nnU-Net's layout with a label that nobody annotated."""
+def described(folder: Path, labels: dict[str, object], values: int, **more: object) -> Path:
+    """Two cases in nnU-Net's layout; the last slices have the highest value."""
     for k in range(2):
         image = np.random.default_rng(k).integers(0, 400, (48, 40, 36)).astype(np.int16)
-        label = (image > 200).astype(np.uint8)
-        label[:, :, 20:] = 2
+        label = (image // (400 // values)).clip(0, values - 1).astype(np.uint8)
+        label[:, :, 20:] = values
         for name, array in ((f"imagesTr/c{k}_0000", image), (f"labelsTr/c{k}", label)):
-            path = tmp_path / "in" / f"{name}.nii.gz"
+            path = folder / "in" / f"{name}.nii.gz"
             path.parent.mkdir(parents=True, exist_ok=True)
             nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
-    labels = {"background": 0, "tumor": 1, "ignore": 2}
     document = {"channel_names": {"0": "CT"}, "labels": labels, "file_ending": ".nii.gz"}
-    (tmp_path / "in/dataset.json").write_text(json.dumps({**document, "numTraining": 2}))
-    assert run(tmp_path / "in", tmp_path / "out", {}).exit_code == 0
-    return tmp_path / "out"
+    (folder / "in/dataset.json").write_text(json.dumps({**document, "numTraining": 2, **more}))
+    assert run(folder / "in", folder / "out", {}).exit_code == 0
+    return folder / "out"
+
+
+@pytest.fixture
+def ignoring(tmp_path: Path) -> Path:
+    """A run over a data set with voxels that nobody annotated."""
+    return described(tmp_path, {"background": 0, "tumor": 1, "ignore": 2}, 2)
+
+
+def test_regions_come_through_a_run_in_their_order(tmp_path: Path) -> None:
+    """Names whose alphabetical order is another."""
+    pytest.importorskip("blosc2")
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4}
+    output = described(tmp_path, labels, 4, regions_class_order=[1, 2, 3])
+    done = convert_cohort(output, tmp_path / "D/new", "nnunet")
+    document = json.loads(done.description.read_text())
+    assert list(document["labels"].items()) == list(labels.items())
+    assert document["regions_class_order"] == [1, 2, 3]
+    found = pickle.loads((done.folder / "c1.pkl").read_bytes())["class_locations"]
+    assert list(found) == [(1, 2, 3), (2, 3), 3, (-1, 0, 1, 2, 3)]
 
 
 def test_an_ignore_label_reaches_nnunet(ignoring: Path, tmp_path: Path) -> None:

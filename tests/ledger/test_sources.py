@@ -1,5 +1,6 @@
 """The files of a stored case against those of the input now: by role, by time, else by their sums."""
 
+import gzip
 import hashlib
 import os
 import shutil
@@ -67,6 +68,18 @@ def test_moved_and_renamed_files_are_known_by_their_sums(folder):
     os.utime(new / "x-t2.nii", ns=(0, 0))
     told = "x-t2.nii (before: t2.nii) changed (other contents in as many bytes, 3)"
     assert compare(rows, moved, found.stamp).change == told
+
+
+def test_a_gzip_file_is_known_by_its_end_and_not_read(folder, monkeypatch):
+    packed = folder / "a.nii.gz"
+    packed.write_bytes(gzip.compress(b"voxels", mtime=0))
+    case = Case("a", (Source(str(packed)),))
+    rows = [{**row, "gzip": packed.read_bytes()[-8:].hex()} for row in rows_of(case)]
+    monkeypatch.setattr("gpuprep.ledger.sources._sum", pytest.fail)
+    moved = Case("a", (Source(shutil.copy(packed, folder / "b.nii.gz")),))
+    assert compare(rows, moved).stamp
+    (folder / "b.nii.gz").write_bytes(gzip.compress(b"VOXELS", mtime=0))
+    assert "other contents" in compare(rows, moved).change
 
 
 def test_two_channels_that_changed_places_are_another_case(folder):

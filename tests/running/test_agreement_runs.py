@@ -214,3 +214,20 @@ def test_making_anew_forgets_only_what_is_made_anew(tmp_path: Path) -> None:
     structured(tmp_path / "two", "a", "skin")
     assert run(tmp_path / "two", out, overwrite=True).exit_code == 0
     assert gpuprep.open(out).agreement.labels["segmentation"].names == {1: "aorta", 2: "skin"}
+
+
+def test_a_manifest_declares_channels_and_labels_as_dataset_json_does(tmp_path: Path) -> None:
+    save(tmp_path / "a.nii.gz", CT)
+    save(tmp_path / "seg.nii.gz", (CT > 500).astype(np.uint8) * np.uint8(255))
+    manifest = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "liver": 1},
+        "cases": [{"case_id": "a", "image": "a.nii.gz", "label": "seg.nii.gz"}],
+    }
+    (tmp_path / "cases.json").write_text(json.dumps(manifest))
+    (failure,) = run(tmp_path / "cases.json", tmp_path / "out").failures
+    assert failure.code == "E_LABEL_UNDECLARED"
+    mapped = {**CONFIG, "label": {"map": {255: 1}}}
+    assert run(tmp_path / "cases.json", tmp_path / "new", mapped).exit_code == 0
+    agreed = gpuprep.open(tmp_path / "new").agreement
+    assert (agreed.channels, agreed.labels["segmentation"].names) == (("CT",), {1: "liver"})

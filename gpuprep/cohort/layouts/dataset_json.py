@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,16 @@ class Description:
         labels = (LabelSource((tree.source(label),), classes=self.classes),) if label else ()
         declared = () if named else tuple(channels)
         return Case(case_id(name), images, labels, attributes, declared)
+
+    def declared(self, case: Case) -> Case:
+        """A case that is listed elsewhere, with these names where it has none of its own."""
+        named = case.channels or any(source.name for source in case.images)
+        labels = tuple(
+            label if label.classes.names else replace(label, classes=self.classes)
+            for label in case.labels
+        )
+        channels = case.channels if named else tuple(self.channel_names)
+        return replace(case, labels=labels, channels=channels)
 
     def locate(self, tree: Tree, path: str) -> str:
         """A path as the description gives it, as a file of the tree; absolute where it lies outside."""
