@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from gpuprep.values.errors import BackendError
@@ -46,15 +47,29 @@ def cupy_missing() -> str:
     """What keeps the cupy backend from working here; empty when nothing does."""
     if importlib.util.find_spec("cupy") is None:
         return f"CuPy is not installed; {_INSTALL}"
-    import cupy
-
+    _spare_read_only_home()
     try:
+        import cupy
+
         available = cupy.cuda.is_available()
     except Exception as error:  # a broken driver, or a process forked from one that used the device
         return f"CUDA cannot be used in this process ({error})"
     if not available:
         return "CuPy is installed, but no CUDA device or driver answers (see nvidia-smi)"
     return ""
+
+
+def _spare_read_only_home() -> None:
+    """Have CuPy keep compiled kernels in memory where it cannot keep them on disk; it would not even load."""
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or os.path.expanduser("~/.cupy/kernel_cache"))  # noqa: PTH111
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return
+    except OSError:
+        pass
+    os.environ["CUPY_CACHE_IN_MEMORY"] = "1"  # for workers, too
+    os.environ["CUPY_CACHE_DIR"] = os.sep  # it is there, so CuPy does not try to make it
 
 
 def _visible_devices() -> tuple[str, ...]:

@@ -17,7 +17,7 @@ for each in / $(awk '{print $2}' /proc/self/mounts); do
   case $each in /proc*|/sys*|/dev*|"$1"*) ;; *) mount -o remount,bind,ro "$each" || exit 77 ;; esac
 done
 touch /tmp/x 2>/dev/null && exit 77
-unset TMPDIR HOME; cd /; shift; exec "$@"
+unset TMPDIR; export HOME=/nowhere; cd /; shift; exec "$@"
 """
 
 
@@ -50,6 +50,18 @@ def test_a_run_needs_nothing_to_write_to_but_its_output(some, clean, tmp_path, s
     assert contents(free / "out") == clean
     assert not list((free / "out" / ".staging").iterdir())
     assert in_read_only_world(free, "plan", some).returncode == 0
+
+
+def test_a_home_that_cannot_be_written_keeps_nobody_from_numpy(cohort_folder, tmp_path):
+    """CuPy makes a folder for compiled kernels when it is imported."""
+    pytest.importorskip("cupy")
+    words = ("run", cohort_folder, tmp_path / "out", "--scheduler", "serial", "--limit", "1")
+    home = {name: text for name, text in os.environ.items() if not name.startswith("CUPY")}
+    home["HOME"] = "/proc/nowhere"
+    done = subprocess.run(
+        command(*words), capture_output=True, text=True, env=home, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 WITHOUT = """
