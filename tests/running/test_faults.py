@@ -106,8 +106,8 @@ def test_a_file_that_vanishes_during_the_run_fails_its_case_alone(tmp_path):
     report = run(source, tmp_path / "out", scheduler="serial", listeners=[take_away])
     (failure,) = report.failures
     assert report.finished.done == 2
-    assert (failure.case_id, failure.kind, failure.code) == ("volume-2", "input", "E_UNREADABLE")
-    assert failure.message == "the file cannot be opened: No such file or directory"
+    assert (failure.case_id, failure.kind, failure.code) == ("volume-2", "input", "E_MISSING")
+    assert failure.message == "the input names this file, but there is none"
     assert failure.path == f"{source}/volume-2.nii.gz"
 
 
