@@ -111,6 +111,7 @@ def run(
         claim(root, parsed, overwrite=overwrite)
         held.sweep()
         failpoint("after_claim", str(root))
+        agreement = agree_on(found, cases, held, parsed, overwrite=overwrite)
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         held.keep()
         if force.note:
@@ -120,7 +121,7 @@ def run(
         cases = named(cases, parsed)
         base = replace(
             force.task(cases[0], root, parsed.digest, sources=found.root, url=held.url),
-            agreement=agree_on(found, cases, held, parsed, overwrite=overwrite),
+            agreement=agreement,
             input=input_name(Path(input)),
         )
         withdrawn = enroll_input(held, Path(input), found)
@@ -130,7 +131,9 @@ def run(
         )
         passes = Passes(cases, crew, tally, tell, listed_cases(root))
         try:
-            digest = _carry_out(passes, cohort, parsed, base, held, overwrite=overwrite)
+            digest = _carry_out(
+                passes, named(cohort, parsed), parsed, base, held, overwrite=overwrite
+            )
         finally:
             with interrupts.held():
                 crew.finish()

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 import gpuprep
 from gpuprep.config.file import parse_config
+from gpuprep.ledger.state import read_state
 from gpuprep.values.errors import UsageError
 
 LPS = np.diag([-1.0, -1.0, 2.0, 1.0])
@@ -108,6 +109,7 @@ def test_two_spellings_are_refused_before_anything_is_done(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="'liver' and 'Liver'"):
         run(tmp_path / "two", out)
     assert (out / "agreement.json").read_bytes() == before
+    assert read_state(out).state == "finished"
     assert list(gpuprep.open(out)) == ["a"]
 
 
@@ -149,6 +151,15 @@ def test_a_case_of_another_number_of_volumes_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "later/c.nii.gz", CT)
     (failure,) = run(tmp_path / "later", tmp_path / "new").failures
     assert "has 1 channel (channel_0), but the cohort has 1 channel (CT)" in failure.message
+
+
+def test_statistics_over_the_cohort_know_the_names_that_the_config_gives(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / f"in/{name}.nii.gz", CT)
+    over = {"intensity": [{"zscore": {"over": "cohort"}}]}
+    named = {"store": {"dtype": "float32"}, "image": over, "input": {"channels": ["CT"]}}
+    report = run(tmp_path / "in", tmp_path / "out", named)
+    assert report.exit_code == 0, report.failures
 
 
 def test_a_4d_file_has_the_channels_that_its_description_names(tmp_path: Path) -> None:
