@@ -11,10 +11,8 @@ from gpuprep.cohort.agreement import agree, channel_names
 from gpuprep.cohort.discover import Found
 from gpuprep.config.model import Config
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.agreement import Agreement, unnamed
 from gpuprep.values.case import Case, Source
-from gpuprep.values.errors import CaseError
 
 _LOOKED_AT = 8  # cases whose headers are read for their number of channels
 
@@ -31,18 +29,25 @@ def settle(found: Found, present: Agreement | None, config: Config) -> Agreement
     if agreement.channels or config.label.only:
         return agreement
     counts: Counter[int] = Counter()
-    with Sandbox(ReadRules.of(config, root=found.root)) as sandbox:
-        for case in found.cases[:_LOOKED_AT]:
-            with suppress(CaseError, OSError):
-                counts[sum(_channels(source, sandbox) for source in case.images)] += 1
+    rules = ReadRules.of(config, root=found.root)
+    for case in found.cases[:_LOOKED_AT]:
+        with suppress(Exception):  # what is wrong with a file is told where its case is done
+            counts[sum(_channels(source, rules) for source in case.images)] += 1
     if not counts:
         return agreement
     return replace(agreement, channels=unnamed(max(counts, key=lambda n: (counts[n], -n))))
 
 
-def _channels(source: Source, sandbox: Sandbox) -> int:
-    """A DICOM series is one channel; what another file holds, its header tells."""
-    return 1 if source.files else sandbox.peek(source).channels
+def _channels(source: Source, rules: ReadRules) -> int:
+    """A DICOM series is one channel; what another file holds, its header tells.
+
+    Headers are read in this process, as no native code runs: a child for them would cost most of a small run.
+    """
+    if source.files:
+        return 1
+    from gpuprep.io.reader import peek
+
+    return peek(source, rules).channels
 
 
 def named(cases: Sequence[Case], config: Config) -> tuple[Case, ...]:
