@@ -50,6 +50,7 @@ def test_findings_and_labels_have_columns(cohort_folder):
     assert "refused volume-3  E_LABEL_MISSING" in required.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("plan", "IN"), ("run", "IN", "OUT", "--dry-run")])
 def test_cases_are_chosen_before_they_are_counted_off(cohort_folder, tmp_path, words):
     places = {"IN": cohort_folder, "OUT": tmp_path / "out"}
@@ -63,6 +64,7 @@ def test_cases_are_chosen_before_they_are_counted_off(cohort_folder, tmp_path, w
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_run_chooses_first_and_retries_only_what_is_asked_for(cohort_folder, tmp_path):
     out = tmp_path / "out"
     chosen = ("--only", "volume-[123]", "--limit", 2)
@@ -84,6 +86,7 @@ def test_a_run_chooses_first_and_retries_only_what_is_asked_for(cohort_folder, t
     assert "none of the 2 cases that failed" in none.stderr
 
 
+@pytest.mark.slow
 def test_a_dry_run_knows_what_its_output_has_agreed_on(cohort_folder, tmp_path):
     named = ("--set", "label.names={liver: 1, tumor: 2}")
     call("run", cohort_folder, tmp_path / "out", *SERIAL, *named, "--limit", 1, check=0)

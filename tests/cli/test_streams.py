@@ -40,6 +40,7 @@ def source(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", STREAMS, ids=["latin-1", "old locale"])
 def test_every_command_prints_on_streams_that_are_not_utf8(source, tmp_path, environment):
     out = tmp_path / "out…"

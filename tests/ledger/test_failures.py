@@ -138,6 +138,7 @@ def test_cohort_statistics_cover_the_cohort_whatever_is_retried(cohort_folder, t
     assert whole.record["digest"] == single.record["digest"]
 
 
+@pytest.mark.slow
 def test_failures_of_another_input_are_kept_and_tried_again_there(
     broken_cohort, cohort_folder, tmp_path
 ):

@@ -89,6 +89,7 @@ POLICIES: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", POLICIES, ids=str)
 def test_plan_refuses_what_run_refuses_for_the_same_reason(odd, tmp_path, config):
     told = plan(odd, config)

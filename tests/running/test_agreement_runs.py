@@ -177,8 +177,14 @@ def test_a_4d_file_has_the_channels_that_its_description_names(tmp_path: Path) -
     )
 
 
-@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".nrrd"])
-@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint32, np.int32])
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [
+        *[(".nii.gz", dtype) for dtype in (np.float64, np.int64, np.uint32, np.int32)],
+        (".mha", np.float64),
+        (".nrrd", np.int64),
+    ],
+)
 def test_ids_are_stored_as_the_file_has_them(tmp_path: Path, suffix: str, dtype: type) -> None:
     top = 3_800_000_001 if dtype == np.uint32 else 614454277
     ids = np.array([0, 997, 312782546, 312782550, top])

@@ -164,6 +164,7 @@ def test_a_cohort_that_was_moved_is_not_done_again(
     assert (counts(report), report.recognised) == ((0, rest), 0)
 
 
+@pytest.mark.slow
 def test_statistics_are_taken_anew_when_one_file_differs(cohort_folder, tmp_path):
     run(cohort_folder, tmp_path / "out", COHORT)
     moved = cohort_folder.rename(tmp_path / "moved")
