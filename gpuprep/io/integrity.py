@@ -37,6 +37,14 @@ class _RawFile(io.FileIO):
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.name)) from error
 
+    def take(self, count: int) -> bytes:
+        """As many bytes from here on, or fewer at the end; a disk may give less than it is asked for."""
+        taken = bytearray(count)
+        done = 0
+        while done < count and (got := self.readinto(memoryview(taken)[done:])):
+            done += got
+        return bytes(taken[:done])
+
 
 def open_regular(path: Path) -> io.BufferedReader:
     """An open file; pipes, devices and folders are refused, as opening them can hang."""
@@ -71,7 +79,7 @@ def _open_raw(path: Path) -> _RawFile:
 
 def _refuse_pointer(file: _RawFile, path: Path) -> None:
     """Raise if the file only names another one, else leave it at its beginning."""
-    if error := pointer(path, file.read(LARGEST_POINTER) or b""):
+    if error := pointer(path, file.take(LARGEST_POINTER)):
         file.close()
         raise error
     file.seek(0)
@@ -111,8 +119,9 @@ class HashedFile(io.RawIOBase):
         )
 
     def tail(self, count: int) -> bytes:
-        """The last bytes of the file, which are not hashed again."""
-        return os.pread(self._file.fileno(), count, max(0, self.size - count))
+        """The last bytes of the file, which are not hashed again; nothing is to be read after."""
+        self._file.seek(max(0, self.size - count))
+        return self._file.take(count)
 
 
 def file_identity(path: Path) -> FileIdentity:

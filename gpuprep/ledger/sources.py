@@ -177,7 +177,7 @@ def _is_same(row: Row, path: str) -> bool:
 
 def _tail(path: str) -> bytes:
     try:
-        with Path(path).open("rb", buffering=0) as stream:
+        with Path(path).open("rb") as stream:
             stream.seek(-_TRAILER, os.SEEK_END)
             return stream.read(_TRAILER)
     except OSError as error:
