@@ -89,7 +89,8 @@ def outdated_cases(root: Path, digest: str, withdrawn: Iterable[str]) -> tuple[s
 def write_standing(root: Path, standing: Standing) -> None:
     """Keep ``withdrawn.json`` in step; there is none where all is well."""
     if standing == Standing():
-        (root / WITHDRAWN_FILE).unlink(missing_ok=True)
+        if (root / WITHDRAWN_FILE).exists():
+            (root / WITHDRAWN_FILE).unlink()
     elif standing != standing_of(root):
         write_json(root / WITHDRAWN_FILE, standing.to_json())
 
