@@ -115,12 +115,10 @@ def align_label(
     path: str = "",
 ) -> NDArray[Any]:
     """A label map on the grid of its case; what is lost on the way is a finding."""
-    if way == "by index":
-        return target.turn.view(volume.array)
     own, turn = orient(volume.geometry, target.geometry.orientation)
+    if way != "by geometry":
+        return (target.turn if way == "by index" else turn).view(volume.array)
     array = turn.view(volume.array)
-    if way == "as it is":
-        return array
     affine = index_affine(own, target.geometry)
     before, inside = labelled(array), covered(array, affine, target.geometry.shape)
     losses.report(name, before, inside, "the image's grid", findings)
@@ -152,11 +150,9 @@ def align_channel(
     path: str = "",
 ) -> NDArray[Any]:
     """A channel on the grid of its case, in its own dtype; beyond its extent its smallest voxel."""
-    if way == "by index":
-        return target.turn.view(volume.array)
-    if way == "as it is":
-        _, turn = orient(volume.geometry, target.geometry.orientation)
-        return turn.view(volume.array)
+    own, turn = orient(volume.geometry, target.geometry.orientation)
+    if way != "by geometry":
+        return (target.turn if way == "by index" else turn).view(volume.array)
     from gpuprep.io.itk import resample_onto
 
     placed, outside = resample_onto(volume, target.geometry, interpolation)
@@ -164,7 +160,7 @@ def align_channel(
         "W_CHANNEL_REGRID",
         f"channel {name} was brought over by {interpolation} interpolation; "
         f"{outside:,} of {placed.size:,} voxels lie outside it: "
-        f"{difference(orient(volume.geometry, target.geometry.orientation)[0], target.geometry)}",
+        f"{difference(own, target.geometry)}",
         path=path,
         outside=outside,
     )

@@ -95,11 +95,14 @@ def report_losses(
     losses = assembled.losses.copy()
     for name, label in assembled.labels.items():
         kept = label[measured.box]
-        if kept.shape != label.shape:
-            losses.report(name, labelled(label), labelled(kept), "the crop", findings)
-        if measured.config.image.resample.reference is not None:
+        cropped = kept.shape != label.shape
+        referred = measured.config.image.resample.reference is not None
+        before = labelled(kept) if cropped or referred else {}
+        if cropped:
+            losses.report(name, labelled(label), before, "the crop", findings)
+        if referred:
             inside = labelled(kept, reach(mapping, kept.shape))
-            losses.report(name, labelled(kept), inside, "the reference", findings)
+            losses.report(name, before, inside, "the reference", findings)
         found = {int(value): count for value, count in stored[name].items()}
         losses.vanished(name, assembled.label_counts[name], found, findings)
 

@@ -35,6 +35,16 @@ def check_classes(label: np.ndarray, stored: np.ndarray, findings) -> None:
     assert gone == named
 
 
+def check_voxels(label: np.ndarray, stored: np.ndarray, findings) -> None:
+    """Every labelled voxel of the input is stored, or counted in a finding, class by class."""
+    sums = counts(stored)
+    for each in told(findings, *COUNTED):
+        for value, number in each.items():
+            sums[value] = sums.get(value, 0) + number
+    assert dict(sorted(sums.items())) == counts(label)
+    check_classes(label, stored, findings)
+
+
 @given(GRIDS, st.integers(0, 2**31), st.sampled_from([0.005, 0.1, 0.9]))
 @settings(max_examples=80, deadline=None)
 def test_bringing_over_counts_every_voxel_outside(own: Geometry, seed: int, share: float) -> None:
@@ -63,13 +73,7 @@ def test_cropping_counts_every_voxel_outside(seed: int, to: str, share: float) -
     case = Case("a", (Source("image"),), (LabelSource((files.add("label", label),)),))
     config = config_of({"input": {"policy": LAX}, "image": {"crop": {"to": to}}})
     result, findings = computed(files, case, config)
-    stored = result.labels["segmentation"]
-    sums = counts(stored)
-    for each in told(findings, *COUNTED):
-        for value, number in each.items():
-            sums[value] = sums.get(value, 0) + number
-    assert dict(sorted(sums.items())) == counts(label)
-    check_classes(label, stored, findings)
+    check_voxels(label, result.labels["segmentation"], findings)
 
 
 @given(st.integers(0, 2**31), st.tuples(*[st.integers(-4, 11)] * 3), st.sampled_from([0.02, 0.5]))
@@ -85,13 +89,7 @@ def test_a_reference_counts_every_voxel_outside(seed: int, corner, share: float)
         {"input": {"policy": LAX}, "image": {"resample": {"reference": {"grid": reference}}}}
     )
     result, findings = computed(files, case, config)
-    stored = result.labels["segmentation"]
-    sums = counts(stored)
-    for each in told(findings, *COUNTED):
-        for value, number in each.items():
-            sums[value] = sums.get(value, 0) + number
-    assert dict(sorted(sums.items())) == counts(label)
-    check_classes(label, stored, findings)
+    check_voxels(label, result.labels["segmentation"], findings)
 
 
 @given(
