@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +30,9 @@ def input_name(source: Path) -> str:
     return str(path.parent if path.name == FILE_NAME else path)
 
 
-def enroll(root: Path, cases_at: Place, source: str, ids: Iterable[str]) -> tuple[str, ...]:
+def enroll(
+    root: Path, cases_at: Place, source: str, ids: Iterable[str], listed: Collection[str]
+) -> tuple[str, ...]:
     """Note that an input now lists these cases, and no others.
 
     Args:
@@ -38,6 +40,7 @@ def enroll(root: Path, cases_at: Place, source: str, ids: Iterable[str]) -> tupl
         cases_at: Where its cases are published.
         source: The input, by ``input_name``.
         ids: All cases of the input, whether or not this run does them.
+        listed: The cases of the manifest.
 
     Returns:
         The ids of stored cases that no input lists any more.
@@ -48,20 +51,18 @@ def enroll(root: Path, cases_at: Place, source: str, ids: Iterable[str]) -> tupl
     """
     now, lists, before = set(ids), lists_of(LocalPath(root)), standing_of(root)
     known = set(before.withdrawn).union(*lists.values())
-    strangers = listed_cases(root).keys() - known - now
+    strangers = set(listed) - known - now
     for case_id in strangers:
         lists.setdefault(_origin(cases_at, case_id, source), set()).add(case_id)
     known |= strangers
-    kept = {
-        name: listed for name, listed in lists.items() if not _is_over(name, listed, source, now)
-    }
+    kept = {name: cases for name, cases in lists.items() if not _is_over(name, cases, source, now)}
     kept[source] = now
     gone = known.difference(*kept.values())
     with storage_faults(root):
         stored = (case for case in gone if (cases_at / case_path(case)).version() is not None)
         withdrawn = tuple(sorted(stored, key=natural_key))
         write_standing(root, Standing(withdrawn, before.outdated))
-        rows = {name: sorted(listed) for name, listed in kept.items()}
+        rows = {name: sorted(cases) for name, cases in kept.items()}
         write_json(root / INPUTS_FILE, {"inputs": rows})
     return withdrawn
 

@@ -25,7 +25,7 @@ def settle(found: Found, present: Agreement | None, config: Config) -> Agreement
     Raises:
         UsageError: the classes of two label maps cannot agree.
     """
-    agreement = agree(named(found.cases, config), present, config.label.classes)
+    agreement = agree(found.cases, present, config.label.classes)
     if agreement.channels or config.label.only:
         return agreement
     counts: Counter[int] = Counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ def preview_cohort(
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
     )
-    cases = named(choose(found.cases, only=only, failed=failed, limit=limit), config)
+    found = replace(found, cases=named(found.cases, config))
+    cases = choose(found.cases, only=only, failed=failed, limit=limit)
     agreement = settle(found, present, config)
     projections, refused = [], []
     memory = available_memory()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ class Assembled:
     channels: tuple[NDArray[Any], ...]
     channel_names: tuple[str, ...]
     labels: dict[str, NDArray[Any]]
-    label_names: dict[str, Mapping[int, str]]
+    label_names: dict[str, dict[int, str]]
     label_counts: dict[str, dict[int, int]]
     geometry: Geometry
     source_geometry: Geometry
@@ -67,16 +67,10 @@ def assemble(
     reading = CaseReading(case, reader, config, findings, threads)
     losses = Losses(config.label.loss)
     entries = label_entries(case, config)
+    rules = {entry.name: label_rules(entry, config, agreement, findings) for entry in entries}
     channels = [] if config.label.only else read_channels(case, agreement.channels, reading)
     report_missing(case, entries, agreement, config, findings)
-    maps = {
-        entry.name: read_label(
-            LabelRules(entry, config.label, agreement.labels.get(entry.name, Classes()), findings),
-            reading,
-            losses,
-        )
-        for entry in entries
-    }
+    maps = {name: read_label(each, reading, losses) for name, each in rules.items()}
     volumes = [channel.volume for channel in channels] or [volume for volume, _ in maps.values()]
     straight = volumes[0].geometry
     target = Target.of(straight, config.image.orientation)
@@ -98,7 +92,7 @@ def assemble(
         tuple(arrays),
         tuple(channel.name for channel in channels),
         labels,
-        label_names(entries, config, agreement.labels),
+        {name: names for name, each in rules.items() if (names := each.names)},
         {name: counts for name, (_, counts) in maps.items()},
         target.geometry,
         reading.first.geometry,
@@ -117,6 +111,13 @@ def label_entries(case: Case, config: Config) -> tuple[LabelSource, ...]:
     if case.labels or not config.label.only:
         return case.labels
     return (LabelSource(tuple(replace(source, name="") for source in case.images)),)
+
+
+def label_rules(
+    entry: LabelSource, config: Config, agreement: Agreement, findings: Findings
+) -> LabelRules:
+    """What one label map of a case is read by."""
+    return LabelRules(entry, config.label, agreement.labels.get(entry.name, Classes()), findings)
 
 
 def report_missing(
@@ -151,18 +152,3 @@ def _label_needed(config: Config) -> str:
         getattr(step, "over", "image") != "image" for step in steps
     )
     return "image.foreground is the label" * (image.foreground.where == "label" and uses_foreground)
-
-
-def label_names(
-    entries: Sequence[LabelSource], config: Config, cohort: Mapping[str, Classes]
-) -> dict[str, Mapping[int, str]]:
-    """Per label map the names of its values, in the cohort's numbers."""
-    named: dict[str, Mapping[int, str]] = {}
-    for entry in entries:
-        known = cohort.get(entry.name, Classes())
-        own = entry.classes if entry.classes.names else config.label.classes or known
-        moved = own.renumbered(known)
-        names = {moved.get(value, value): name for value, name in own.names.items()}
-        if names:
-            named[entry.name] = dict(sorted(names.items()))
-    return named

@@ -61,6 +61,13 @@ class LabelRules:
         """What is known of the values in the file: of its own, or else from the cohort."""
         return self.own or self.cohort
 
+    @property
+    def names(self) -> dict[int, str]:
+        """The name of each value that the file may hold, in the cohort's numbers."""
+        moved = self.declared.renumbered(self.cohort)
+        names = {moved.get(value, value): name for value, name in self.declared.names.items()}
+        return dict(sorted(names.items()))
+
     def single(self, scan: Scan) -> LabelMap:
         """The label map that one file holds."""
         path = self.entry.sources[0].path

@@ -13,7 +13,7 @@ from gpuprep.config.model import Config
 from gpuprep.io.scan import Preview
 from gpuprep.ops.label_maps import smallest_dtype
 from gpuprep.preprocess.align import Target, Way, meet
-from gpuprep.preprocess.assemble import label_entries, label_names, report_missing
+from gpuprep.preprocess.assemble import label_entries, label_rules, report_missing
 from gpuprep.preprocess.labels import LabelRules, check_single
 from gpuprep.preprocess.projection import Projection, project
 from gpuprep.preprocess.reading import (
@@ -23,7 +23,7 @@ from gpuprep.preprocess.reading import (
     structure_ways,
     volume_names,
 )
-from gpuprep.values.agreement import Agreement, Classes
+from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
@@ -65,10 +65,10 @@ def rehearse(case: Case, config: Config, agreement: Agreement, peek: Peek) -> Pr
     entries = label_entries(case, config)
     channels = [] if config.label.only else _channels(case, agreement, reading)
     report_missing(case, entries, agreement, config, findings)
-    label_bytes, grids = 0, {}
+    label_bytes, grids, told = 0, {}, {}
     for entry in entries:
-        known = agreement.labels.get(entry.name, Classes())
-        rules = LabelRules(entry, config.label, known, findings)
+        rules = label_rules(entry, config, agreement, findings)
+        told[entry.name] = rules.names
         first = _label(rules, config, reading)
         grids[entry.name] = first.straight_geometry
         label_bytes += _voxel_bytes(entry, first, rules)
@@ -83,7 +83,7 @@ def rehearse(case: Case, config: Config, agreement: Agreement, peek: Peek) -> Pr
         decoded_bytes=sum(preview.straight_bytes for preview in reading.previews),
         label_bytes=label_bytes,
         findings=tuple(dict.fromkeys(item.code for item in findings.items)),
-        labels=_told(entries, label_names(entries, config, agreement.labels)),
+        labels=told,
     )
 
 
@@ -151,9 +151,3 @@ def _voxel_bytes(entry: LabelSource, preview: Preview, rules: LabelRules) -> int
         dtype = smallest_dtype(min(0, *values), max(values))
         return _WIDEST_LABEL if dtype is None else dtype.itemsize
     return min(_WIDEST_LABEL, np.dtype(preview.dtype).itemsize)
-
-
-def _told(
-    entries: tuple[LabelSource, ...], names: Mapping[str, Mapping[int, str]]
-) -> dict[str, dict[int, str]]:
-    return {entry.name: dict(names.get(entry.name, {})) for entry in entries}

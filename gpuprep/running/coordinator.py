@@ -92,6 +92,7 @@ def run(
     )
     if not found.cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
+    found = replace(found, cases=named(found.cases, parsed))
     failed = failed_cases(output) if retry_failed else None
     cases = choose(found.cases, only=only, failed=failed, limit=limit)
     cohort = found.cases if only or retry_failed else cases
@@ -118,22 +119,20 @@ def run(
             tell(Notice(force.note))
         if found.unmatched:
             tell(_unmatched_notice(found))
-        cases = named(cases, parsed)
         base = replace(
             force.task(cases[0], root, parsed.digest, sources=found.root, url=held.url),
             agreement=agreement,
             input=input_name(Path(input)),
         )
-        withdrawn = enroll_input(held, Path(input), found)
+        listed = listed_cases(root)
+        withdrawn = enroll_input(held, Path(input), found, listed)
         held.keep()
         crew = Crew(
             force.starter(root, cases, tell, url=held.url), interrupts, root, parsed.run, tell
         )
-        passes = Passes(cases, crew, tally, tell, listed_cases(root))
+        passes = Passes(cases, crew, tally, tell, listed)
         try:
-            digest = _carry_out(
-                passes, named(cohort, parsed), parsed, base, held, overwrite=overwrite
-            )
+            digest = _carry_out(passes, cohort, parsed, base, held, overwrite=overwrite)
         finally:
             with interrupts.held():
                 crew.finish()

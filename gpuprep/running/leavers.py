@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +25,16 @@ from gpuprep.values.errors import StoreError
 from gpuprep.values.events import Notice
 
 
-def enroll_input(held: Hold, source: Path, found: Found) -> tuple[str, ...]:
-    """Note what the input lists now; the ids of stored cases that no input lists any more."""
+def enroll_input(
+    held: Hold, source: Path, found: Found, listed: Collection[str]
+) -> tuple[str, ...]:
+    """Note what the input lists now; the ids of stored cases that no input lists any more.
+
+    ``listed`` are the cases of the manifest.
+    """
     ids = (case.id for case in found.cases)
-    return enroll(held.folder, to_place(held.url or held.folder), input_name(source), ids)
+    cases_at = to_place(held.url or held.folder)
+    return enroll(held.folder, cases_at, input_name(source), ids, listed)
 
 
 def failure_list(held: Hold, source: Path, found: Found) -> FailureList:
