@@ -15,9 +15,9 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from gpuprep.kernels.loader import OPTIONS, SOURCES, read_source
+from gpuprep.kernels.compiler import compile_text, read_source
+from gpuprep.kernels.loader import SOURCES
 from timing import machine, versions
 
 ARCHITECTURES = (80, 86, 90, 100, 120)
@@ -76,12 +76,8 @@ def largest(architecture: int) -> Usage:
 
 def compile_log(source: str, architecture: int) -> str:
     """What ptxas says while NVRTC compiles a source."""
-    from cupy_backends.cuda.libs import nvrtc
-
-    program = nvrtc.createProgram(read_source(source), f"{source}.cu", (), ())
-    nvrtc.compileProgram(program, (*OPTIONS, f"-arch=sm_{architecture}", "-Xptxas=-v"))
-    log: Any = nvrtc.getProgramLog(program)
-    return str(log)
+    text, target = read_source(source), f"sm_{architecture}"
+    return compile_text(text, f"{source}.cu", target, "-Xptxas=-v")[1]
 
 
 def bytes_moved() -> Iterator[tuple[str, int]]:

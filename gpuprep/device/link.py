@@ -2,24 +2,23 @@
 
 A ``Gate`` admits cases by the bytes they need, in order of arrival. Each slot of a worker has a ``Link``:
 a stream of its own, two pinned pieces that uploads pass through in turn (while one is copied to the
-device, the next is filled), and a pinned landing that results are copied into. All of it is made once
-and reused, so that memory stays flat over any number of cases.
+device, the next is filled), and a pinned landing that results are copied into. All of it is made once, at the
+first case, and reused, so that memory stays flat over any number of cases.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.device.driver import Bytes, Driver, Event
+from gpuprep.device.driver import Bytes, Driver, Event, Stream, device_error, staging
 from gpuprep.kernels.loader import Engine
-from gpuprep.values.errors import DeviceLost
 
 Array = NDArray[Any]
 
@@ -51,16 +50,21 @@ class Gate:
 
 
 class Link:
-    """One slot's way to a device; for one thread at a time."""
+    """One slot's way to a device; for one thread at a time.
+
+    Attributes:
+        notes: what was done otherwise than it should be in the last session, for people.
+    """
 
     def __init__(self, driver: Driver, gate: Gate, *, piece_bytes: int = PIECE_BYTES) -> None:
         self._driver = driver
         self._gate = gate
-        self._stream = driver.stream()
-        self._pieces = [driver.pinned(piece_bytes) for _ in range(2)]
+        self._piece_bytes = piece_bytes
+        self._stream: Stream | None = None
+        self._pieces: list[Bytes] = []
         self._marks: list[Event | None] = [None, None]
-        self._landing = _Landing(driver)
-        self.lost = False
+        self._landing = _Landing(self._staging)
+        self.notes: list[str] = []
 
     @property
     def engine(self) -> Engine:
@@ -70,6 +74,11 @@ class Link:
     def device(self) -> str:
         """The device's name."""
         return self._driver.name
+
+    @property
+    def lost(self) -> str:
+        """Why nothing in this process can use the device any more; empty while it works."""
+        return self._driver.lost
 
     @property
     def capacity(self) -> int:
@@ -84,28 +93,44 @@ class Link:
 
         Raises:
             DeviceLost: the device stopped working; nothing in this process can use it any more.
+            DeviceFailure: CUDA refused a step; the device goes on.
         """
         with self._gate.admitted(needed):
             try:
-                with self._driver.attached(), self._stream:
-                    self._landing.clear()
+                with self._driver.attached(), self._prepared():
                     try:
                         yield
                     finally:
-                        self._stream.synchronize()
+                        self.wait()
             except Exception as error:
-                if self._driver.failed(error):
-                    self.lost = True
-                    raise DeviceLost(f"{self.device} stopped working: {error}") from error
+                if found := device_error(self._driver, error):
+                    raise found from error
                 raise
+
+    def _prepared(self) -> Stream:
+        """The slot's stream, with what a session begins with."""
+        if self._stream is None:
+            self._stream = self._driver.stream()
+        if self.notes:  # there may be page-locked memory by now
+            self._pieces, self._landing, self.notes = [], _Landing(self._staging), []
+        while len(self._pieces) < 2:
+            self._pieces.append(self._staging(self._piece_bytes))
+        self._landing.clear()
+        return self._stream
+
+    def _staging(self, size: int) -> Bytes:
+        memory, note = staging(self._driver, size)
+        if note and note not in self.notes:
+            self.notes.append(note)
+        return memory
 
     def wait(self) -> None:
         """Until everything that was queued is done."""
-        self._stream.synchronize()
+        self._driver.mark().synchronize()
 
     def release(self) -> None:
         """Wait for the stream and give memory kept for reuse back to the device."""
-        self._stream.synchronize()
+        self.wait()
         self._driver.release()
 
     def upload(self, array: Array) -> Any:
@@ -141,7 +166,7 @@ class Link:
         if not out.flags.c_contiguous:
             staged = self.empty(out.shape, out.dtype)
             self.download(array, staged)
-            self._stream.synchronize()
+            self.wait()
             np.copyto(out, staged)
             return
         target = out.reshape(-1).view(np.uint8)
@@ -150,18 +175,18 @@ class Link:
             return
         for first in range(0, target.nbytes, self._pieces[0].nbytes):
             part = target[first : first + self._pieces[0].nbytes]
-            self._stream.synchronize()  # the piece may be on its way up
+            self.wait()  # the piece may be on its way up
             staged = self._pieces[0][: part.nbytes]
             self._driver.copy_out(array, first, staged)
-            self._stream.synchronize()
+            self.wait()
             np.copyto(part, staged)
 
 
 class _Landing:
-    """Pinned memory that results are laid into one after another; it grows by powers of two."""
+    """Memory that results are laid into one after another; what one case needed, the next finds."""
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, staging: Callable[[int], Bytes]) -> None:
+        self._staging = staging
         self._memory: list[Bytes] = []
         self._used = 0
 
@@ -170,7 +195,7 @@ class _Landing:
         total = sum(block.nbytes for block in self._memory)
         if len(self._memory) > 1:
             self._memory = []
-            self._memory = [self._driver.pinned(1 << (total - 1).bit_length())]
+            self._memory = [self._staging(total)]
         self._used = 0
 
     def holds(self, target: Bytes) -> bool:
@@ -180,11 +205,17 @@ class _Landing:
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         size = math.prod(shape) * dtype.itemsize
         if not self._memory or self._used + size > self._memory[-1].nbytes:
-            self._memory.append(self._driver.pinned(1 << max(20, (size - 1).bit_length())))
+            self._memory.append(self._staging(_rounded(size)))
             self._used = 0
         taken = self._memory[-1][self._used : self._used + size]
         self._used += -(-size // _ALIGNMENT) * _ALIGNMENT
         return taken.view(dtype).reshape(shape)
+
+
+def _rounded(size: int) -> int:
+    """At most an eighth more, so that cases of nearly one size find room in the same memory."""
+    step = 1 << max(20, size.bit_length() - 4)
+    return -(-size // step) * step
 
 
 def _parts(

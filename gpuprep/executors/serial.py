@@ -9,8 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import raised_when_overdue
-from gpuprep.executors.task import Workplace, perform
-from gpuprep.preprocess.failure import explain
+from gpuprep.executors.task import Workplace, open_workplace, perform
 from gpuprep.preprocess.task import CaseTask
 
 
@@ -37,10 +36,10 @@ class SerialExecutor:
         task = self._waiting.popleft()
         if self._workplace is None or self._workplace.digest != task.digest:
             self._leave()
-            try:
-                self._workplace = Workplace(task)
-            except Exception as error:
-                return [Outcome(task, failed=explain(task, error))]
+            opened = open_workplace(task)
+            if isinstance(opened, Outcome):
+                return [opened]
+            self._workplace = opened
         with threadpool_limits(1):  # BLAS threads would fight with the engine's own
             return [perform(task, self._workplace, raised_when_overdue)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import platform
 import shutil
 import threading
 import time
@@ -17,6 +18,7 @@ from gpuprep.device.link import Link
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.deadline import killed_when_overdue
 from gpuprep.executors.shares import Shares, shared_folder
+from gpuprep.host.backend import cupy_missing
 from gpuprep.host.scratch import make_scratch
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
@@ -53,7 +55,7 @@ class Workplace:
         self.cohort: tuple[Mergeable, ...] = load_fingerprint(output).channels
         self._folder = make_scratch("gpuprep-slot-") if task.url else ""
         task = self.at_home(task)
-        self.link = _open_link(self.config) if task.backend == "cupy" else None
+        self.link, self.no_device = _open_link(self.config, task.backend)
         self._sandbox = Sandbox(_rules(self.config, task))
 
     def reader(self, task: CaseTask) -> Sandbox:
@@ -74,10 +76,40 @@ class Workplace:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _open_link(config: Config) -> Link:
-    from gpuprep.device.cuda import open_link
+def open_workplace(task: CaseTask) -> Workplace | Outcome:
+    """A workplace for tasks like this one, or what becomes of the task where there can be none."""
+    try:
+        return Workplace(task)
+    except Exception as error:
+        return _ended(task, error)
 
-    return open_link(config.cuda.memory)
+
+def _ended(task: CaseTask, error: Exception) -> Outcome:
+    """The outcome of a task that an error ended: its own failure, or the whole run's."""
+    if isinstance(error, RunStopped):
+        return Outcome(task, stop=f"{error.message}; {error.advice}")
+    return Outcome(task, failed=explain(task, error))
+
+
+def _open_link(config: Config, backend: str) -> tuple[Link | None, str]:
+    """A way to this process's device where one is wanted, or why there is none.
+
+    Raises:
+        RunStopped: the device cannot be opened, and NumPy was not to do its work.
+    """
+    if backend == "numpy":
+        return None, ""
+    reason = cupy_missing()
+    if not reason:
+        from gpuprep.device.cuda import open_link
+
+        try:
+            return open_link(config.cuda.memory), ""
+        except Exception as error:  # whatever CUDA, its driver and NVRTC say
+            reason = f"the CUDA device of {platform.node()} cannot be used: {error}"
+    if backend == "cupy":
+        raise RunStopped(f"backend cupy: {reason}", advice="--backend auto has NumPy do the cases")
+    return None, reason
 
 
 def _rules(config: Config, task: CaseTask) -> ReadRules:
@@ -90,16 +122,12 @@ def perform(task: CaseTask, workplace: Workplace, deadline: Deadline) -> Outcome
     try:
         with _admitted(workplace.at_home(task), workplace) as admitted, deadline(task, patience):
             return replace(_run(admitted, workplace), task=task)
-    except RunStopped as error:
-        return Outcome(task, stop=f"{error.message}; {error.advice}")
-    except OSError as error:
-        if error.errno in _STOPPING:
-            return Outcome(task, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")
-        return Outcome(task, failed=explain(task, error))
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _STOPPING:
+            return Outcome(task, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")
         if isinstance(error, InputError) and _input_has_gone(task.root):
             return Outcome(task, stop=f"nothing is left in the input {task.root}; {_BRING_BACK}")
-        return Outcome(task, failed=explain(task, error))
+        return _ended(task, error)
 
 
 def _input_has_gone(root: str) -> bool:
@@ -130,7 +158,15 @@ def _run(task: CaseTask, workplace: Workplace) -> Outcome:
     if task.kind == "measure":
         histograms, files = measure_case(task, workplace.config, read)
         return Outcome(task, histograms=histograms, files=files)
-    record = run_case(task, workplace.config, read, workplace.cohort, workplace.link, watch)
+    record = run_case(
+        task,
+        workplace.config,
+        read,
+        workplace.cohort,
+        workplace.link,
+        workplace.no_device,
+        watch,
+    )
     return _done(task, record, time.perf_counter() - start, watch)
 
 
@@ -159,9 +195,10 @@ def perform_in_slot(fields: dict[str, Any]) -> Outcome:
     if workplace is None or _slot.key != key:
         if workplace is not None:
             workplace.close()
-        try:
-            workplace = Workplace(task)
-        except Exception as error:
-            return Outcome(task, failed=explain(task, error))
+            _slot.workplace = workplace = None  # its page-locked memory goes before new is taken
+        opened = open_workplace(task)
+        if isinstance(opened, Outcome):
+            return opened
+        workplace = opened
         _slot.workplace, _slot.key = workplace, key
     return perform(task, workplace, killed_when_overdue)

@@ -17,14 +17,18 @@ _INSTALL = "pip install 'gpuprep[cuda13]' (CUDA 13 drivers) or 'gpuprep[cuda12]'
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The engine of a run; ``note`` says why ``auto`` fell back, for people.
+    """The engine of a run.
 
-    ``devices`` are the CUDA devices to use, as ``CUDA_VISIBLE_DEVICES`` names them.
+    Attributes:
+        note: why ``auto`` fell back, or devices that are not there, for people.
+        devices: the CUDA devices to use, as ``CUDA_VISIBLE_DEVICES`` names them.
+        yields: NumPy does the cases where a device cannot be opened; else that stops the run.
     """
 
     name: Literal["numpy", "cupy"]
     note: str = ""
     devices: tuple[str, ...] = ()
+    yields: bool = False
 
 
 def choose_backend(name: Name) -> Backend:
@@ -37,7 +41,8 @@ def choose_backend(name: Name) -> Backend:
         return Backend("numpy")
     missing = cupy_missing()
     if not missing:
-        return Backend("cupy", devices=_visible_devices())
+        devices, note = _visible_devices()
+        return Backend("cupy", note, devices, yields=name == "auto")
     if name == "cupy":
         raise BackendError(f"backend cupy cannot be used: {missing}", advice="--backend numpy")
     return Backend("numpy", f"using NumPy: {missing}")
@@ -60,22 +65,30 @@ def cupy_missing() -> str:
 
 
 def _spare_read_only_home() -> None:
-    """Have CuPy keep compiled kernels in memory where it cannot keep them on disk; it would not even load."""
+    """Have CuPy keep its own kernels in memory where it cannot keep them on disk; it would not even load."""
     folder = Path(os.environ.get("CUPY_CACHE_DIR") or os.path.expanduser("~/.cupy/kernel_cache"))  # noqa: PTH111
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return
+        if folder.is_absolute():  # else there is no home, and a folder called ~ would be made here
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return
     except OSError:
         pass
     os.environ["CUPY_CACHE_IN_MEMORY"] = "1"  # for workers, too
     os.environ["CUPY_CACHE_DIR"] = os.sep  # it is there, so CuPy does not try to make it
 
 
-def _visible_devices() -> tuple[str, ...]:
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if named:
-        return tuple(name.strip() for name in named.split(","))
+def _visible_devices() -> tuple[tuple[str, ...], str]:
+    """The devices that CUDA sees, as ``CUDA_VISIBLE_DEVICES`` names them, and a note where it names more.
+
+    CUDA ends the list at the first one that does not exist.
+    """
     import cupy
 
-    return tuple(str(number) for number in range(cupy.cuda.runtime.getDeviceCount()))
+    count = cupy.cuda.runtime.getDeviceCount()
+    text = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    named = [name.strip() for name in text.split(",")] if text else list(map(str, range(count)))
+    note = ""
+    if len(named) > count:
+        note = f"CUDA_VISIBLE_DEVICES={text} names {len(named)} devices, CUDA sees {count} of them"
+    return tuple(named[:count]), note

@@ -34,14 +34,20 @@ class Scratch:
         """Whether so many bytes more would be ordinary memory."""
         return self._left is None or size <= self._left
 
+    def take(self, size: int) -> bool:
+        """Count so many bytes as ordinary memory that is used, where they fit; whether they do."""
+        if not self.fits(size):
+            return False
+        if self._left is not None:
+            self._left -= size
+        return True
+
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """A C-contiguous array with any content; OSError where the disk has no room for it."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        if not self.fits(size):
-            return np.frombuffer(map_file(self._folder, size), dtype).reshape(shape)
-        if self._left is not None:
-            self._left -= size
-        return np.empty(shape, dtype)
+        if self.take(size):
+            return np.empty(shape, dtype)
+        return np.frombuffer(map_file(self._folder, size), dtype).reshape(shape)
 
 
 def map_file(folder: Path | str, size: int) -> mmap.mmap:

@@ -1,34 +1,27 @@
 """The CUDA sources of this folder, and the engine that launches their kernels on arrays in hand.
 
-An ``Engine`` is arrays plus kernels: on a GPU, CuPy and modules compiled by NVRTC once per process and
-device (CuPy keeps the binaries on disk); in tests, NumPy and the same sources run on the CPU. Code that
-launches kernels is written once, against the engine.
+An ``Engine`` is arrays plus kernels: on a GPU, CuPy and modules loaded once per process and device; in tests,
+NumPy and the same sources run on the CPU. Code that launches kernels is written once, against the engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache
-from pathlib import Path
+from threading import RLock
 from typing import Any, Protocol
 
 import numpy as np
 
+from gpuprep.kernels.compiler import binary_of
 from gpuprep.kernels.tables import Tables
 
 SOURCES = ("resample", "linear", "labels", "statistics", "profiles", "pointwise", "scatter")
-
-_PREAMBLE = "voxel.cuh"
-
-OPTIONS = ("--std=c++17", "--fmad=false")
-"""For NVRTC: no product and sum are joined unless the source says so (``fmaf``)."""
 
 NULL = np.uintp(0)
 """The null pointer, as a kernel's argument; CuPy's versions differ in what they make of None."""
 
 Launch = Callable[..., None]
-
-_FOLDER = Path(__file__).parent
 
 
 class Module(Protocol):
@@ -79,14 +72,6 @@ class Engine:
         function(grid, (threads,), tuple(arguments), shared_mem=shared_bytes)
 
 
-def read_source(name: str) -> str:
-    """The text of a kernel file with what every file begins with in front; line numbers are kept."""
-    return "".join(
-        f'#line 1 "{part}"\n{(_FOLDER / part).read_text("utf-8")}'
-        for part in (_PREAMBLE, f"{name}.cu")
-    )
-
-
 @cache
 def cuda_engine() -> Engine:
     """The engine of this process's GPUs; ImportError or a CUDA error where there are none."""
@@ -95,20 +80,50 @@ def cuda_engine() -> Engine:
     def device() -> int:
         return cupy.cuda.runtime.getDevice()
 
+    def to_host(array: Any) -> Any:
+        wait_for_queue()
+        return cupy.asnumpy(array)
+
+    def wait_for_queue() -> None:
+        """Sleep until the current stream is done: a copy that waits by itself would keep a core busy."""
+        event = cupy.cuda.Event(block=True, disable_timing=True)
+        event.record()
+        event.synchronize()
+
     return Engine(
         cupy,
         lambda name: _module(name, device()),
-        cupy.asnumpy,
+        to_host,
         queue=lambda: (device(), cupy.cuda.get_current_stream().ptr),
     )
 
 
-@cache
-def _module(name: str, device: int) -> Module:
-    """One module per source and device, compiled at its first use."""
-    import cupy
+_modules: dict[tuple[str, int], Module] = {}
+_loading = RLock()  # NVRTC's first compilation fails where another thread begins one beside it
 
-    with cupy.cuda.Device(device):
-        module = cupy.RawModule(code=read_source(name), options=OPTIONS)
-        module.compile()
-    return module
+
+def _module(name: str, device: int) -> Module:
+    """One module per source and device, loaded at its first use, by one thread at a time."""
+    if (name, device) not in _modules:
+        with _loading:
+            if (name, device) not in _modules:
+                _modules[name, device] = _CudaModule(name, device)
+    return _modules[name, device]
+
+
+class _CudaModule:
+    """The kernels of a source on a device; a kernel is looked up once."""
+
+    def __init__(self, name: str, device: int) -> None:
+        import cupy
+
+        with cupy.cuda.Device(device) as own:
+            capability = int(own.compute_capability)
+            self._module = cupy.cuda.function.Module()
+            self._module.load(binary_of(name, capability))
+        self._functions: dict[str, Launch] = {}
+
+    def get_function(self, name: str) -> Launch:
+        if name not in self._functions:
+            self._functions[name] = self._module.get_function(name)
+        return self._functions[name]

@@ -34,7 +34,7 @@ from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.record import write_record
 from gpuprep.store.sources import sum_of_files
-from gpuprep.values.errors import DeviceLost, InputError
+from gpuprep.values.errors import DeviceFailure, InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Shape
 
@@ -45,9 +45,11 @@ def run_case(
     reader: Reader,
     cohort: tuple[Mergeable, ...] = (),
     link: Link | None = None,
+    no_device: str = "",
     watch: Stopwatch | None = None,
 ) -> dict[str, Any]:
-    """Do one case and commit it; returns its record. ``watch`` is told the time of every stage.
+    """Do one case and commit it; returns its record. ``watch`` is told the time of every stage, and
+    ``no_device`` says why there is no ``link`` where one was wanted.
 
     Doing a case twice is harmless: the second commit finds the first and discards itself, or replaces
     it when the task says so. A device that fails costs the case time, and nothing else: NumPy does it
@@ -68,8 +70,9 @@ def run_case(
     host = HostOperations(task.threads, make_room(task, assembled, target, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     computed = None
-    if link is not None and link.lost:
-        engine["fallbacks"] = [f"{link.device} stopped working in an earlier case"]
+    no_device = no_device or (link.lost if link else "")
+    if no_device:
+        engine["fallbacks"] = [no_device]
     elif link is not None and is_worth_it(assembled, target, config):
         try:
             with link.session(bytes_on_device(assembled, target)):
@@ -77,8 +80,9 @@ def run_case(
                 computed = compute(
                     task, assembled, config, operations, findings.copy(), cohort, watch
                 )
-            engine = {"backend": "cupy", "device": link.device, "fallbacks": operations.fallbacks}
-        except DeviceLost as error:
+            fallbacks = [*operations.fallbacks, *link.notes]
+            engine = {"backend": "cupy", "device": link.device, "fallbacks": fallbacks}
+        except DeviceFailure as error:
             engine["fallbacks"] = [error.message]
     if computed is None:
         computed = compute(task, assembled, config, host, findings, cohort, watch)

@@ -23,7 +23,8 @@ class CaseTask:
     output: str
     digest: str
     kind: Literal["prepare", "measure"] = "prepare"
-    backend: Literal["numpy", "cupy"] = "numpy"
+    backend: Literal["numpy", "cupy", "auto"] = "numpy"
+    """``auto``: CUDA, and NumPy where the device cannot be opened; ``cupy``: the run stops there."""
     threads: int = 1
     memory: int = 0
     """Bytes the case may take at its peak; 0 for no limit. What is beyond goes to disk where it can."""

@@ -60,7 +60,7 @@ class Workforce:
             case,
             str(output),
             digest,
-            backend=self.backend.name,
+            backend="auto" if self.backend.yields else self.backend.name,
             threads=self.threads,
             memory=self.memory,
             shares=self.shares,
@@ -146,7 +146,7 @@ def muster(
         here = _here(config, cluster, workers, choose_backend(backend), cases, serial=serial)
         return replace(here, note=note)
     chosen = (
-        Backend("cupy")
+        Backend("cupy", yields=True)  # a bad card among many costs its host's cases time
         if backend == "cupy"
         else Backend("numpy", "using NumPy on the workers; --backend cupy where they have GPUs")
     )

@@ -2,7 +2,7 @@
 
 While the training works on one batch, a thread gathers the compressed chunks of the next into pinned memory;
 they are copied once, decoded in one go, and laid out by one kernel per tensor. All of that goes to a stream
-of its own, and begins when what the training has queued until then is done.
+of its own, beside what the training has queued: see ``device.lent``.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.device.decoder import Decoder, Extents, NvcompDecoder
-from gpuprep.device.driver import Bytes, Driver, Event
+from gpuprep.device.driver import Bytes, Driver, Event, device_error, staging
+from gpuprep.device.lent import Lent
 from gpuprep.host.backend import cupy_missing
 from gpuprep.ops.device.scatter import BOX_FIELDS, scatter_device
 from gpuprep.store.codecs import preset
 from gpuprep.training.dataset import Key, PatchDataset
 from gpuprep.training.gather import Gathered, Tensor, check_codec, gather
-from gpuprep.values.errors import BackendError, DeviceLost, StoreError, UsageError
+from gpuprep.values.errors import BackendError, StoreError, UsageError
 
 Batch = dict[str, Any]
 Deliver = Callable[[Batch], Any]
@@ -57,7 +58,9 @@ class DeviceBatches:
             driver: The device.
             open_decoder: Makes the decoder; the device's own stream is the current one.
             deliver: What becomes of a batch before it is handed out, on the device's own stream.
-            consumer: The stream that works on batches, a ``cudaStream_t``.
+            consumer: The stream that works on batches, a ``cudaStream_t``, asked whenever a batch is
+                handed out. Work on another stream must be done, or waited for by that one, before the
+                next batch is asked for.
 
         Raises:
             BackendError: the cohort's chunks are not plain zstd.
@@ -70,8 +73,9 @@ class DeviceBatches:
             if array is not None:
                 check_codec(array)
         self._stream = driver.stream()
-        self._pinned = driver.pinned(1 << 20)
+        self._pinned, _ = staging(driver, 1 << 20)
         self._copied: Event | None = None
+        self._lent = Lent()
         with driver.attached(), self._stream:
             self._decoder = open_decoder()
             self._try_decoder()
@@ -89,6 +93,7 @@ class DeviceBatches:
                 # before more is queued, which the training would wait for
                 with self._driver.attached(), self._stream:
                     delivered = self._deliver(batch)
+                del batch
                 ahead = self._begin(pool, groups)
                 yield delivered
 
@@ -97,13 +102,19 @@ class DeviceBatches:
     ) -> Future[Batch] | None:
         """Have the next batch made; None behind the last."""
         keys = next(groups, None)
-        return None if keys is None else pool.submit(self._make, keys, self._consumer())
+        if keys is None:
+            return None
+        with self._driver.attached():
+            behind = self._lent.turn(self._driver.mark(self._consumer()))
+        return pool.submit(self._make, keys, behind)
 
-    def _make(self, keys: Sequence[Key], consumer: int) -> Batch:
+    def _make(self, keys: Sequence[Key], behind: Event | None) -> Batch:
         gathered = gather(self._dataset, keys)
         try:
             with self._driver.attached(), self._stream:
-                arrays = iter(self._decode(gathered, consumer))
+                if behind is not None:
+                    self._driver.follow(behind)
+                arrays = iter(self._decode(gathered))
                 image = None if gathered.image is None else next(arrays)
                 empty = self._driver.engine.xp.empty
                 labels = {
@@ -111,9 +122,11 @@ class DeviceBatches:
                     for name, each in gathered.labels.items()
                 }
         except Exception as error:
-            if self._driver.failed(error):
-                raise DeviceLost(f"{self._driver.name} stopped working: {error}") from error
+            if found := device_error(self._driver, error):
+                raise found from error
             raise
+        for array in (*labels.values(), *([] if image is None else [image])):
+            self._lent.add(array)
         starts = [start for _, start in gathered.places]
         batch: Batch = {
             "case": [case.id for case, _ in gathered.places],
@@ -125,7 +138,7 @@ class DeviceBatches:
         epochs, numbers = np.array(keys).T.copy()
         return batch | {"epoch": epochs, "number": numbers}
 
-    def _decode(self, gathered: Gathered, consumer: int) -> list[Any]:
+    def _decode(self, gathered: Gathered) -> list[Any]:
         """The tensors of a batch on the device; their contents are queued."""
         engine, chunks, tensors = self._driver.engine, gathered.chunks, gathered.tensors
         table = _table(tensors)
@@ -135,8 +148,6 @@ class DeviceBatches:
         memory = engine.xp.empty(len(staged), np.uint8)
         decoded = engine.xp.empty(chunks.decoded.end, np.uint8)
         out = [engine.xp.empty(tensor.shape, tensor.dtype) for tensor in tensors]
-        # now, because the memory may be that of a batch which the training has dropped but not yet read
-        self._driver.follow(consumer)
         self._driver.copy_in(staged, memory, 0)
         self._copied = self._driver.mark()
         if chunks.pieces:
@@ -154,7 +165,7 @@ class DeviceBatches:
         if self._copied is not None:
             self._copied.synchronize()
         if size > self._pinned.nbytes:
-            self._pinned = self._driver.pinned(1 << (size - 1).bit_length())
+            self._pinned, _ = staging(self._driver, 1 << (size - 1).bit_length())
         return self._pinned[:size]
 
     def _try_decoder(self) -> None:
@@ -168,7 +179,6 @@ class DeviceBatches:
             staged[...] = frame
             chunks.add(len(chunk))
         memory, decoded = (xp.empty(each.end, np.uint8) for each in (frames, chunks))
-        self._driver.follow(self._consumer())
         self._driver.copy_in(self._pinned[: frames.end], memory, 0)
         self._decoder.decode(memory, frames, decoded, chunks)
         result = self._driver.engine.to_host(decoded)

@@ -132,11 +132,15 @@ class MemoryShortage(CaseError):
     retry = "memory"
 
 
-class DeviceLost(CaseError):
-    """The CUDA device failed under a case; the case itself can be done elsewhere."""
+class DeviceFailure(CaseError):
+    """CUDA refused a step of a case; the case itself can be done elsewhere."""
 
     kind = "device"
     retry = "infrastructure"
+
+
+class DeviceLost(DeviceFailure):
+    """The CUDA device failed under a case, and can not be used by this process any more."""
 
 
 class ValueRangeError(CaseError):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kernels.cuda_on_cpu.cpu_module import missing
-from support.numpy_driver import DeviceFailure, NumpyDriver
+from support.numpy_driver import BrokenContext, NumpyDriver
 
 from gpuprep.device.link import Gate, Link
 from gpuprep.values.errors import DeviceLost
@@ -102,7 +102,7 @@ def test_a_failed_device_is_told_apart_from_a_failed_case():
     with pytest.raises(DeviceLost, match="NumPy stopped working"), link.session(0):
         link.upload(np.zeros((9, 9, 9)))
     assert link.lost
-    assert driver.failed(DeviceFailure())
+    assert driver.failure(BrokenContext()) == "device"
 
 
 def test_the_gate_keeps_cases_within_the_memory_and_in_order():

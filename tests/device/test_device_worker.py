@@ -159,7 +159,7 @@ def test_a_lost_device_costs_time_and_nothing_else(tmp_path, calls):
     assert "illegal memory access" in made[0]["engine"]["fallbacks"][0]
     assert link.lost
     again = make(tmp_path / "again", config, link)
-    assert again[0]["engine"]["fallbacks"] == ["NumPy stopped working in an earlier case"]
+    assert again[0]["engine"]["fallbacks"] == made[0]["engine"]["fallbacks"]
 
 
 def test_slots_share_a_device_and_make_what_one_makes(tmp_path):

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpuprep.kernels.loader import Engine, cuda_engine, read_source
+from gpuprep.kernels.compiler import read_source
+from gpuprep.kernels.loader import Engine, cuda_engine
 from kernels.cuda_on_cpu.cpu_module import ORDERS, CpuModule, Order, missing
 from kernels.cuda_on_cpu.guarded import GuardedArrays
 

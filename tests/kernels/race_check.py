@@ -8,7 +8,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import gpuprep.ops.device.scatter as scatter
-from gpuprep.kernels.loader import Engine, read_source
+from gpuprep.kernels.compiler import read_source
+from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import arguments
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import find_mask_device, masked_device

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from gpuprep.kernels.loader import OPTIONS, SOURCES, read_source
+from gpuprep.kernels.compiler import compile_text, read_source
+from gpuprep.kernels.loader import SOURCES
 
 ARCHITECTURES = (80, 86, 90, 100, 120)
 
@@ -28,19 +29,19 @@ class Usage(NamedTuple):
 @cache
 def usage(source: str, architecture: int) -> dict[str, Usage]:
     """What ptxas says about each kernel of a source."""
+    need_nvrtc()
+    text, target = read_source(source), f"sm_{architecture}"
+    binary, log = compile_text(text, f"{source}.cu", target, "-Xptxas=-v")
+    assert binary[:4] == b"\x7fELF"
+    return dict(_read_log(log))
+
+
+def need_nvrtc() -> None:
     nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", reason="CuPy is not installed")
     try:
         nvrtc.getVersion()
     except Exception as error:
         pytest.skip(f"NVRTC is not installed: {error}")
-    program = nvrtc.createProgram(read_source(source), f"{source}.cu", (), ())
-    options = (*OPTIONS, f"-arch=sm_{architecture}", "-Xptxas=-v")
-    try:
-        nvrtc.compileProgram(program, options)
-    except nvrtc.NVRTCError:
-        pytest.fail(nvrtc.getProgramLog(program))
-    assert len(nvrtc.getCUBIN(program)) > 1000
-    return dict(_read_log(nvrtc.getProgramLog(program)))
 
 
 def _read_log(log: str) -> list[tuple[str, Usage]]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import gpuprep.ops.device.scatter as scatter
-from gpuprep.kernels.loader import SOURCES, Engine, read_source
+from gpuprep.kernels.compiler import read_source
+from gpuprep.kernels.loader import SOURCES, Engine
 from gpuprep.ops.crop import find_box
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device

@@ -15,15 +15,21 @@ from typing import Any
 import numpy as np
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 
+from gpuprep.kernels.compiler import read_source
+
 LOCK = threading.RLock()  # the kernels' fibers belong to one thread at a time
 
 
 class CUDARuntimeError(RuntimeError):
     """As ``cupy.cuda.runtime.CUDARuntimeError``."""
 
+    status = 700
+
 
 class CUDADriverError(RuntimeError):
     """As ``cupy.cuda.driver.CUDADriverError``."""
+
+    status = 700
 
 
 class Array(np.ndarray):
@@ -75,7 +81,8 @@ _recorded: dict[int, int] = {}  # the stream of events by their pointers
 
 
 class _Event:
-    def __init__(self, *, disable_timing: bool = False) -> None:
+    def __init__(self, *, block: bool = False, disable_timing: bool = False) -> None:
+        assert block
         assert disable_timing
         self.ptr = id(self)
 
@@ -97,17 +104,11 @@ class _Device:
         pass
 
 
-class _RawModule:
-    def __init__(self, *, code: str, options: tuple[str, ...]) -> None:
-        self._code, self._options = code, options
-        self._module: CpuModule | None = None
-
-    def compile(self) -> None:
-        assert "--fmad=false" in self._options
-        self._module = CpuModule(self._code)
+class _CudaModule:
+    def __init__(self, name: str, device: int) -> None:
+        self._module = CpuModule(read_source(name))
 
     def get_function(self, name: str) -> Any:
-        assert self._module is not None, "compiled at its first launch, in the middle of a case"
         function = self._module.get_function(name)
 
         def launch(*arguments: Any, **more: Any) -> None:
@@ -155,7 +156,6 @@ def module(devices: int = 1) -> types.ModuleType:
     )
     fake = types.ModuleType("cupy")
     fake.__dict__.update(
-        RawModule=_RawModule,
         asarray=lambda array: np.array(array).view(Array),
         asnumpy=lambda array: np.array(array),
         cuda=cuda,
@@ -172,18 +172,23 @@ def installed(devices: int = 1) -> Any:
     from gpuprep.device import cuda
     from gpuprep.kernels import loader
 
-    kept = cuda._driver, cuda._gate, loader.cuda_engine, loader._module
+    def clear() -> None:
+        loader.cuda_engine.cache_clear()
+        for kept in (cuda._opened, cuda._gates, loader._modules):
+            kept.clear()
+
+    own = loader._CudaModule
     before = sys.modules.get("cupy")
     fake = module(devices)
     fake.__spec__ = types.SimpleNamespace(name="cupy")  # type: ignore[assignment]
     sys.modules["cupy"] = fake
+    loader._CudaModule = _CudaModule  # type: ignore[misc]
     try:
-        for each in kept:
-            each.cache_clear()
+        clear()
         yield fake
     finally:
-        for each in kept:
-            each.cache_clear()
+        clear()
+        loader._CudaModule = own  # type: ignore[misc]
         sys.modules.pop("cupy")
         if before is not None:
             sys.modules["cupy"] = before

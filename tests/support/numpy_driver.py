@@ -15,11 +15,16 @@ from typing import Any
 import numpy as np
 from kernels.kernel_engines import cpu_engine
 
+from gpuprep.device.driver import Failure
 from gpuprep.kernels.loader import Engine
 
 
-class DeviceFailure(Exception):
+class BrokenContext(Exception):
     """Stands for a CUDA error after which a context is of no use."""
+
+
+class RefusedStep(Exception):
+    """Stands for a CUDA error that concerns one call alone."""
 
 
 class NumpyDriver:
@@ -32,8 +37,10 @@ class NumpyDriver:
         self.engine = _Queued(self, cpu_engine())
         self.releases = 0
         self.pinned_bytes = 0
-        self.followed: list[int] = []
+        self.lost = ""
+        self.pinned_limit: int | None = None
         self.failing_after: int | None = None
+        self.error: type[Exception] = BrokenContext
         self._queue: list[Callable[[], None]] = []
         self.lock = threading.RLock()  # the kernels' fibers belong to one thread at a time
 
@@ -45,7 +52,7 @@ class NumpyDriver:
         if self.failing_after is not None:
             self.failing_after -= 1
             if self.failing_after < 0:
-                raise DeviceFailure("an illegal memory access was encountered")
+                raise self.error("an illegal memory access was encountered")
         queued, self._queue = self._queue, []
         for copy in queued:
             copy()
@@ -53,10 +60,15 @@ class NumpyDriver:
     def free_memory(self) -> int:
         return self.arrays.room - self.arrays.live
 
+    def total_memory(self) -> int:
+        return self.arrays.room
+
     def release(self) -> None:
         self.releases += 1
 
     def pinned(self, size: int) -> np.ndarray:
+        if self.pinned_limit is not None and self.pinned_bytes + size > self.pinned_limit:
+            raise MemoryError(f"{size:,} bytes of page-locked memory cannot be had")
         memory = np.full(size, 0xCB, np.uint8)
         self.pinned_bytes += size
         weakref.finalize(memory, self._unpinned, size)
@@ -82,17 +94,19 @@ class NumpyDriver:
         with self.lock:
             self._queue.append(copy)
 
-    def mark(self) -> Any:
+    def mark(self, stream: int | None = None) -> Any:
         return _Stream(self)
 
-    def follow(self, stream: int) -> None:
-        self.followed.append(stream)
+    def follow(self, mark: Any) -> None:
+        pass  # there is one queue
 
     def attached(self) -> Any:
         return nullcontext()
 
-    def failed(self, error: BaseException) -> bool:
-        return isinstance(error, DeviceFailure)
+    def failure(self, error: BaseException) -> Failure:
+        if isinstance(error, RefusedStep):
+            return "step"
+        return "device" if isinstance(error, BrokenContext) else ""
 
 
 class _Stream:

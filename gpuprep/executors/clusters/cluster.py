@@ -22,6 +22,7 @@ import distributed.utils
 from distributed import Client, Security, WorkerPlugin
 
 from gpuprep.config.cluster import ClusterSpec, Tls
+from gpuprep.device.cuda import SHARERS
 from gpuprep.executors.clusters.certificates import make_certificates
 from gpuprep.executors.shares import divide_memory_in
 from gpuprep.values.errors import UsageError
@@ -196,6 +197,7 @@ class _Preparation(WorkerPlugin):  # type: ignore[misc]
         own = self._devices.get(str(worker.name))
         if own is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = own
+            os.environ[SHARERS] = str(list(self._devices.values()).count(own))
         divide_memory_in(self._folder or worker.local_directory)
         silence_tornado()
         if threading.current_thread() is threading.main_thread():

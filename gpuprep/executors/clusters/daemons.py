@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import dask
 
 from gpuprep.config.cluster import ClusterSpec
+from gpuprep.device.cuda import SHARERS
 from gpuprep.executors.clusters.cluster import cluster_settings, inherited
 from gpuprep.host.scratch import scratch_folder, temporary_root
 from gpuprep.values.errors import RunStopped, UsageError
@@ -71,7 +72,10 @@ def serve_workers(spec: ClusterSpec, silence: float, devices: Sequence[str] = ()
         settings = _settings(spec, silence)
         own = [{"CUDA_VISIBLE_DEVICES": device} for device in devices] or [{}]
         number = spec.workers or len(own)
-        children = [(command, settings | own[index % len(own)]) for index in range(number)]
+        sharers = {SHARERS: str(-(-number // len(own)))}
+        children = [
+            (command, settings | sharers | own[index % len(own)]) for index in range(number)
+        ]
         return _supervise(children, again=True)
 
 

@@ -21,8 +21,9 @@ from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, maske
 from gpuprep.ops.device.profiles import find_box_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
-from gpuprep.ops.device.statistics import measure_device
+from gpuprep.ops.device.statistics import DeviceDistribution, measure_device
 from gpuprep.ops.device.target import chunked
+from gpuprep.ops.distribution import NO_CLIP, Clip
 from gpuprep.ops.operations import Held, HostOperations, Image
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling
@@ -99,12 +100,23 @@ class DeviceOperations:
         )
 
     def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
-        flags = None if mask is None else mask.device
-        return self._step(
-            [channel] if mask is None else [channel, mask],
-            lambda: measure_device(self._engine, channel.device, flags),
+        held = [channel] if mask is None else [channel, mask]
+        found = self._step(
+            held,
+            lambda: measure_device(self._engine, *(each.device for each in held)),
             lambda: self._host.measure(channel, mask),
         )
+        if not isinstance(found, DeviceDistribution):
+            return found
+        return _Late(found, self, lambda: self._host.measure(channel, mask))
+
+    def retried(self, work: Callable[[], Result], instead: Callable[[], Result]) -> Result:
+        """``work`` on the device, or ``instead`` where there is no room for it."""
+        done = self._twice(work)
+        if done:
+            return done[0]
+        self._fall_back("the device has no room for a step")
+        return instead()
 
     def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
         plain = (channels, *shape)
@@ -182,12 +194,8 @@ class DeviceOperations:
         self, held: Iterable[Held], work: Callable[[], Result], instead: Callable[[], Result]
     ) -> Result:
         """``work`` where all arrays are on the device and there is room; else ``instead``."""
-        if all(each.device is not None for each in held):
-            done = self._twice(work)
-            if done:
-                return done[0]
-            self._fall_back("the device has no room for a step")
-        return instead()
+        on_device = all(each.device is not None for each in held)
+        return self.retried(work, instead) if on_device else instead()
 
     def _twice(self, work: Callable[[], Result]) -> tuple[Result] | None:
         """The result; None where there is no room even when memory kept for reuse is given back."""
@@ -204,6 +212,44 @@ class DeviceOperations:
     def _fall_back(self, reason: str) -> None:
         if reason not in self.fallbacks:
             self.fallbacks.append(reason)
+
+
+class _Late(Distribution):
+    """Numbers that are worked out when they are asked for; by the host where the device has no room then."""
+
+    def __init__(
+        self, found: Distribution, operations: DeviceOperations, instead: Callable[[], Distribution]
+    ) -> None:
+        self._found = found
+        self._operations = operations
+        self._instead = instead
+
+    def _on_host(self) -> Distribution:
+        self._found = self._instead()
+        return self._found
+
+    @property
+    def count(self) -> int:
+        return self._found.count
+
+    @property
+    def nan(self) -> int:
+        return self._found.nan
+
+    @property
+    def inf(self) -> int:
+        return self._found.inf
+
+    def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
+        return self._operations.retried(
+            lambda: self._found.moments(clip), lambda: self._on_host().moments(clip)
+        )
+
+    def order_statistics(self, ranks: Sequence[int]) -> list[float]:
+        return self._operations.retried(
+            lambda: self._found.order_statistics(ranks),
+            lambda: self._on_host().order_statistics(ranks),
+        )
 
 
 class _HostWithFetch(HostOperations):
@@ -226,5 +272,5 @@ class _HostWithFetch(HostOperations):
 
     def landing(self, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Host memory for a result: pinned, or on disk where memory is short."""
-        fits = self.fits(shape, dtype)
-        return self._link.empty(shape, dtype) if fits else self.scratch.empty(shape, dtype)
+        taken = self.scratch.take(math.prod(shape) * np.dtype(dtype).itemsize)
+        return self._link.empty(shape, dtype) if taken else self.scratch.empty(shape, dtype)
