@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from cpu_operations import OURS, summary
 from cpu_peers import Peers, optional, scipy_resample
+from gpuprep.device.clock import Clock
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.resample import resample_device
@@ -18,64 +18,6 @@ from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.resample import Resampling
 from operations import PERCENTILES, RESAMPLINGS, Array, Row, Variant, Volume, difference
 from timing import Spent, spent
-
-_COPY_BYTES = 1 << 30
-_COPIES = 10
-
-
-class Clock(Protocol):
-    """Marks on a device's queue, and the seconds between two of them."""
-
-    def mark(self) -> Any: ...
-    def seconds(self, start: Any, stop: Any) -> float: ...
-    def finish(self) -> None:
-        """Wait until the device is idle."""
-
-
-class WallClock:
-    """For an engine that runs on the CPU."""
-
-    def mark(self) -> float:
-        return time.perf_counter()
-
-    def seconds(self, start: float, stop: float) -> float:
-        return stop - start
-
-    def finish(self) -> None:
-        pass
-
-
-class CudaClock:
-    """CUDA events on the current stream; raises where there is no CuPy or no device."""
-
-    def __init__(self) -> None:
-        import cupy
-
-        self._cupy = cupy
-        self.name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
-
-    def mark(self) -> Any:
-        event = self._cupy.cuda.Event()
-        event.record()
-        return event
-
-    def seconds(self, start: Any, stop: Any) -> float:
-        return self._cupy.cuda.get_elapsed_time(start, stop) / 1e3
-
-    def finish(self) -> None:
-        self._cupy.cuda.Device().synchronize()
-
-    def copy_bandwidth(self) -> float:
-        """Bytes per second, read and written, of a copy from device memory to device memory."""
-        source = self._cupy.zeros(_COPY_BYTES, np.uint8)
-        target = self._cupy.empty_like(source)
-        self._cupy.copyto(target, source)
-        start = self.mark()
-        for _ in range(_COPIES):
-            self._cupy.copyto(target, source)
-        stop = self.mark()
-        self.finish()
-        return 2 * _COPY_BYTES * _COPIES / self.seconds(start, stop)
 
 
 class MeteredEngine(Engine):

@@ -25,7 +25,8 @@ from typing import Any
 
 import phantom
 from cpu_operations import cpu_rows
-from device_operations import CudaClock, device_rows
+from device_operations import device_rows
+from gpuprep.device.clock import CudaClock
 from gpuprep.kernels.loader import cuda_engine
 from operations import Row, Volume, volumes
 from timing import machine, versions, with_one_blas_thread

@@ -14,6 +14,7 @@ from kernels.cuda_on_cpu.cpu_module import missing
 from kernels.kernel_engines import cpu_engine
 
 from gpuprep.config.file import parse_config
+from gpuprep.device.clock import WallClock
 from gpuprep.running.coordinator import run
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -38,8 +39,7 @@ def test_engine_rows_on_the_cpu_agree(script: Any) -> None:
 def test_engine_rows_on_a_device_agree(script: Any) -> None:
     volumes = script("operations").volumes(TINY)
     device = script("device_operations")
-    clock = device.WallClock()
-    rows = list(device.device_rows(cpu_engine(), clock, volumes, bandwidth=1e9, rounds=1))
+    rows = list(device.device_rows(cpu_engine(), WallClock(), volumes, bandwidth=1e9, rounds=1))
     assert {row.operation for row in rows} >= {"resample cubic", "labels linear", "percentiles"}
     assert all(row.kernels > 0 for row in rows)
     agree(rows)

@@ -8,16 +8,16 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import JsonOption, command, out, print_json
+from gpuprep.cli.terminal import JsonOption, command, out, print_json, session
 from gpuprep.host.backend import cupy_missing
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.host.scratch import scratch_folder
-from gpuprep.values.errors import GpuprepError
+from gpuprep.values.errors import BackendError, GpuprepError, UsageError
 from gpuprep.values.units import human_bytes
 from gpuprep.values.version import __version__
 
@@ -30,6 +30,17 @@ _TOLERANCE = 2e-6
 _NEEDED = ("numpy", "SimpleITK", "nibabel", "pydicom", "isal", "zarr", "numcodecs", "distributed")
 
 
+GpuOption = Annotated[
+    bool,
+    typer.Option(
+        "--gpu", help="Try every kernel of the first GPU: right, how fast, how fast it could be."
+    ),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Write the report of --gpu to this file, as JSON.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of the doctor's report."""
@@ -40,8 +51,12 @@ class Check:
 
 
 @command(app)
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(gpu: GpuOption = False, file: OutOption = None, as_json: JsonOption = False) -> None:
     """Say what is installed, what will be used and what is missing."""
+    if gpu:
+        _examine_gpu(file, as_json=as_json)
+    if file is not None:
+        raise UsageError("--out is for the report of --gpu", advice="add --gpu")
     checks = examine()
     if as_json:
         print_json([asdict(check) for check in checks])
@@ -50,6 +65,26 @@ def doctor(as_json: JsonOption = False) -> None:
         for check in checks:
             out.print(f"{mark[check.state]} {check.name}: {escape(check.text)}")
     raise typer.Exit(1 if any(check.state == "bad" for check in checks) else 0)
+
+
+def _examine_gpu(file: Path | None, *, as_json: bool) -> NoReturn:
+    """Print what the GPU does, and end with 1 where it does not agree with NumPy."""
+    if missing := cupy_missing():
+        raise BackendError(f"there is no GPU to try: {missing}", advice="gpuprep doctor")
+    from gpuprep.cli.gpu import save, try_gpu
+
+    try:
+        report = try_gpu(show=not as_json)
+    except Exception as error:  # whatever CUDA, its driver or its compiler say
+        if session.verbose:
+            raise
+        message = f"the GPU cannot be used: {type(error).__name__}: {error}"
+        raise BackendError(message, advice="see nvidia-smi; -v shows the traceback") from error
+    if file is not None:
+        save(report, file)
+    if as_json:
+        print_json(report)
+    raise typer.Exit(0 if report["ok"] else 1)
 
 
 def examine() -> list[Check]:
