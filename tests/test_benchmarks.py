@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -205,3 +206,36 @@ def test_a_feed_teaches_two_ranks(cohort_folder: Path, tmp_path: Path) -> None:
         assert rank["steps"] == 32
         assert rank["loss_last"] < rank["loss_first"]
         assert 0 <= rank["waiting_share"] < 1
+
+
+def first_hour(folder: Path, python: Path) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(BENCHMARKS / "gpu.sh"), str(folder)]
+    environment = {**os.environ, "PYTHON": str(python), "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_the_first_hour_goes_on_after_a_step_that_failed(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n'
+        'case "$*" in *slots.py*) echo "case7 failed"; exit 3;; esac\n'
+    )
+    python.chmod(0o755)
+    done = first_hour(tmp_path / "results", python)
+    assert done.returncode == 1
+    said = (tmp_path / "results" / "summary.txt").read_text().splitlines()
+    codes = dict(line.split(": exit code ") for line in said)
+    assert {name: text.split()[0] for name, text in codes.items()} == {
+        **dict.fromkeys(("doctor", "kernels", "decode", "engine"), "0"),
+        "slots": "3",
+    } | {name: "0" for name in codes if name == "memcheck"}
+    assert codes["slots"].endswith("s; case7 failed")
+    asked = (tmp_path / "asked").read_text()
+    for words in ("doctor --gpu --out", "tests/kernels -m gpu", "--only cuda", "--slots 1 3"):
+        assert words in asked
+
+
+def test_the_first_hour_of_a_machine_without_a_gpu_is_short(tmp_path: Path) -> None:
+    done = first_hour(tmp_path / "results", Path(sys.executable))
+    assert done.returncode == 2
+    assert "no GPU answers through CuPy" in done.stdout

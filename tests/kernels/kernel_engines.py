@@ -1,5 +1,6 @@
 """The engines that kernel tests run on: the CPU in three thread orders, and a GPU under ``-m gpu``."""
 
+import os
 from functools import cache
 from typing import Any
 
@@ -42,6 +43,10 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         return cpu_engine(request.param)
     if not _cuda_answers():
         pytest.skip("no CUDA device answers through CuPy")
+    if os.environ.get("GPUPREP_NO_POOL"):  # so that compute-sanitizer sees the end of every array
+        import cupy
+
+        cupy.cuda.set_allocator(None)
     return cuda_engine()
 
 
