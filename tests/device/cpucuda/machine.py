@@ -12,6 +12,9 @@ COMMAND = "python tests/device/cpucuda"
 FOLDER = os.environ.get("CPUCUDA_FOLDER", "")
 """Where it was built; empty where this process does not run over it."""
 
+DEVICES = int(os.environ.get("CPUCUDA_DEVICES") or 1)
+"""Of a process that has just begun; a test sets the variable for the processes that it starts."""
+
 
 def armed() -> bool:
     """Whether ``import cupy`` gives the CuPy over the stand-in, in this process and in its children."""
@@ -25,7 +28,8 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, path)),
         "CPUCUDA_FOLDER": str(folder),
-        "CUPY_CACHE_DIR": str(folder / "kernel_cache"),
+        "CUPY_CACHE_DIR": str(folder / "kernel_cache"),  # CuPy's own kernels
+        "GPUPREP_CACHE_DIR": str(folder / "kernels"),
     }
 
 
@@ -72,6 +76,7 @@ class Machine:
     def reset(self) -> None:
         """All that was queued is done, and everything is as at the start, but memory in use."""
         library.cpucuda_reset()
+        self.set(devices=DEVICES)
 
     def complaints(self) -> list[str]:
         """What happened that no program may do, since the last call."""

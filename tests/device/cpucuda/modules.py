@@ -85,7 +85,8 @@ def _source_of(image: bytes) -> str:
     noted = _SOURCES / _name_of(image)
     if noted.exists():
         return noted.read_text("utf-8")
-    from gpuprep.kernels.loader import SOURCES, read_source
+    from gpuprep.kernels.compiler import read_source
+    from gpuprep.kernels.loader import SOURCES
 
     for text in map(read_source, SOURCES):
         kernels = CpuModule(text).bounds
@@ -168,4 +169,10 @@ _GET = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctype
     _get_function
 )
 library.cpucuda_callbacks(_LOAD, _GET)
-_watch_nvrtc()
+import cupy  # noqa: E402
+
+# CuPy keeps a pool, and in each thread a stream, for each of the devices that it finds now
+cupy.get_default_memory_pool().free_bytes()
+with cupy.cuda.Stream.null:
+    pass
+machine.Machine().set(devices=machine.DEVICES)

@@ -120,8 +120,11 @@ Status take_last_error() {
 Status call_without_context(const char *name, const std::function<Status()> &body) {
     Locked locked;
     counts[name]++;
-    if (Status status = injected(name)) return remembered(status);
-    return remembered(body());
+    const int device = current_device();
+    Status status = injected(name);
+    if (!status) status = body();
+    if (is_sticky(status)) break_device(device, status);
+    return remembered(status);
 }
 
 Status call(const char *name, const std::function<Status()> &body) {
@@ -130,7 +133,6 @@ Status call(const char *name, const std::function<Status()> &body) {
         if (Status status = broken(device)) return status;
         if (Status status = injected("context")) return status;   // where no context can be made
         const Status status = body();
-        if (is_sticky(status)) break_device(device, status);
         return broken(device) ? broken(device) : status;          // of work that was done meanwhile
     });
 }
