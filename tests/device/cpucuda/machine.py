@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 COMMAND = "python tests/device/cpucuda"
 
@@ -101,14 +103,19 @@ class Machine:
     def on_stream(self, stream: int, work: Callable[[], None]) -> None:
         """Have the host do something behind what is queued in a stream; device memory is open to it."""
 
+        done = threading.Event()
+
         def run() -> int:
             work()
-            _kept.discard(function)
+            done.set()
             return 0
 
         function = ctypes.CFUNCTYPE(ctypes.c_int)(run)
-        _kept.add(function)
+        _queued[:] = [each for each in _queued if not each[1].is_set()]
+        _queued.append((function, done))
         library.cpucuda_on_stream(stream, function)
 
 
-_kept: set[object] = set()
+_queued: list[
+    tuple[Any, threading.Event]
+] = []  # a function of Python's lives until it has been called

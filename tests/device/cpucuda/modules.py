@@ -176,3 +176,4 @@ cupy.get_default_memory_pool().free_bytes()
 with cupy.cuda.Stream.null:
     pass
 machine.Machine().set(devices=machine.DEVICES)
+_watch_nvrtc()
