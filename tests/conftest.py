@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from device.cpucuda import machine
 from hypothesis import settings
 from support.cohorts import contents, write_pair
 
@@ -67,3 +68,22 @@ def url(proxy, monkeypatch):
     from support.s3_server import fresh_prefix
 
     return fresh_prefix(proxy, monkeypatch)
+
+
+@pytest.fixture
+def cpucuda():
+    """The CUDA stand-in as a process finds it that has just begun; a complaint of its fails the test."""
+    if not machine.armed():
+        pytest.skip(f"runs over the CUDA stand-in: {machine.COMMAND}")
+    from device.cpucuda.fresh import fresh_process
+
+    with fresh_process() as own:
+        yield own
+        complaints = own.complaints()
+        assert not complaints, "\n".join(complaints[:20])
+
+
+@pytest.fixture(autouse=True)
+def _marked_cpucuda(request):
+    if request.node.get_closest_marker("cpucuda"):
+        request.getfixturevalue("cpucuda")

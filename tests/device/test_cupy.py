@@ -1,21 +1,20 @@
-"""The way to CuPy: whole runs over a stand-in, and every name of CuPy's that is used, in the real one."""
+"""The way to CuPy: every name of it that is used is there, and whole runs over the CUDA stand-in."""
 
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kernels.cuda_on_cpu.cpu_module import missing
-from support import fake_cupy
+from device.cpucuda.machine import Machine
 
 import gpuprep
 from gpuprep.cli.doctor import examine
 from gpuprep.config.file import parse_config
 from gpuprep.device.cuda import CudaDriver, open_link
 from gpuprep.host.backend import choose_backend
+from gpuprep.kernels.loader import SOURCES
 
 PACKAGE = Path(gpuprep.__file__).parent
-needs_kernels = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
 CONFIG = {
     "image": {"resample": {"spacing": [1.6, 1.6, 2.0]}, "intensity": [{"zscore": {}}]},
     "store": {"dtype": "float32", "fsync": "never"},
@@ -47,18 +46,13 @@ def test_every_name_of_cupy_that_is_used_is_there():
             value = getattr(value, part)
 
 
-@needs_kernels
+@pytest.mark.cpucuda
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_run_over_cupy_equals_one_over_numpy(cohort_folder, tmp_path, slots):
-    tree = CONFIG | {"cuda": {"voxels": 0, "slots": slots}}
-    config = parse_config(tree)
-    host = gpuprep.run(
-        cohort_folder, tmp_path / "host", config=config, backend="numpy", scheduler="serial"
-    )
-    with fake_cupy.installed():
-        report = gpuprep.run(
-            cohort_folder, tmp_path / "device", config=config, backend="cupy", scheduler="serial"
-        )
+    config = parse_config(CONFIG | {"cuda": {"voxels": 0, "slots": slots}})
+    where = {"config": config, "scheduler": "serial"}
+    host = gpuprep.run(cohort_folder, tmp_path / "host", backend="numpy", **where)
+    report = gpuprep.run(cohort_folder, tmp_path / "device", backend="cupy", **where)
     assert host.exit_code == report.exit_code == 0
     assert report.finished.fallbacks == {}
     wanted, made = (gpuprep.open(tmp_path / name) for name in ("host", "device"))
@@ -69,46 +63,67 @@ def test_a_run_over_cupy_equals_one_over_numpy(cohort_folder, tmp_path, slots):
         np.testing.assert_array_equal(label, turned)
         engine = made[case].record["engine"]
         assert engine == {"backend": "cupy", "device": "Imaginary", "fallbacks": []}
-    with fake_cupy.installed():
-        again = gpuprep.run(cohort_folder, tmp_path / "device", config=config, scheduler="serial")
+    again = gpuprep.run(cohort_folder, tmp_path / "device", **where)
     assert again.finished.skipped == 4  # the backend is not part of what makes a case current
 
 
-def test_devices_are_those_that_are_visible(monkeypatch):
-    with fake_cupy.installed(devices=4):
-        assert choose_backend("auto").devices == ("0", "1", "2", "3")
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8f1, 3")
-        assert choose_backend("cupy").devices == ("GPU-8f1", "3")
-    with fake_cupy.installed(devices=1):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,9")
-        cut = choose_backend("auto")
-        assert cut.devices == ("0",)
-        assert cut.note == "CUDA_VISIBLE_DEVICES=0,9 names 2 devices, CUDA sees 1 of them"
-    with fake_cupy.installed(devices=0):
-        assert "no CUDA device" in choose_backend("auto").note
+@pytest.mark.cpucuda
+def test_devices_are_those_that_are_visible(cpucuda: Machine, monkeypatch):
+    cpucuda.set(devices=4)
+    assert choose_backend("auto").devices == ("0", "1", "2", "3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
+    assert choose_backend("cupy").devices == ("2", "3")
+    cpucuda.set(devices=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,9")
+    cut = choose_backend("auto")
+    assert cut.devices == ("0",)
+    assert cut.note == "CUDA_VISIBLE_DEVICES=0,9 names 2 devices, CUDA sees 1 of them"
 
 
-@needs_kernels
+@pytest.mark.cpucuda
+@pytest.mark.parametrize(
+    "status", ["cudaErrorNoDevice", "cudaErrorInsufficientDriver", "cudaErrorUnknown"]
+)
+def test_without_a_device_auto_takes_numpy_and_says_why(cpucuda: Machine, status):
+    cpucuda.fail("cudaGetDeviceCount", status, times=0)
+    chosen = choose_backend("auto")
+    assert chosen.name == "numpy"
+    assert "no CUDA device" in chosen.note
+
+
+@pytest.mark.cpucuda
 def test_the_doctor_says_what_the_device_is_and_that_it_agrees():
-    with fake_cupy.installed():
-        (check,) = (check for check in examine() if check.name == "GPU")
+    (check,) = (check for check in examine() if check.name == "GPU")
     assert check.state == "ok"
     assert re.fullmatch(r"Imaginary, 1\.1 GB free; differs from NumPy by \d\.\de-0\d", check.text)
 
 
-@needs_kernels
-def test_slots_of_a_process_share_one_gate_and_one_driver():
-    with fake_cupy.installed():
-        first, second = open_link(0.5), open_link(0.5)
-        assert first._gate is second._gate
-        assert first.capacity == 1 << 29
+@pytest.mark.cpucuda
+def test_slots_of_a_process_share_one_gate_and_one_driver(cpucuda: Machine):
+    first, second = open_link(0.5), open_link(0.5)
+    assert first._gate is second._gate
+    assert first._driver is second._driver
+    assert first.capacity <= 1 << 29
+    assert cpucuda.counts()["cuModuleLoadData"] == len(SOURCES)
 
 
-@needs_kernels
-def test_errors_of_cuda_mean_the_device_and_others_do_not():
-    with fake_cupy.installed():
-        driver = CudaDriver()
-        assert driver.failure(fake_cupy.CUDARuntimeError()) == "device"
-        assert driver.failure(fake_cupy.CUDADriverError()) == "device"
-        assert driver.failure(ValueError()) == ""
-        assert driver.failure(MemoryError()) == ""
+@pytest.mark.cpucuda
+@pytest.mark.parametrize(
+    ("status", "meaning"),
+    [
+        ("cudaErrorIllegalAddress", "device"),
+        ("cudaErrorDevicesUnavailable", "device"),
+        ("cudaErrorUnknown", "device"),
+        ("cudaErrorInvalidValue", "step"),
+        ("cudaErrorNotSupported", "step"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_errors_of_cuda_are_told_apart(cpucuda: Machine, status, meaning):
+    driver = CudaDriver()
+    cpucuda.fail("cudaMemGetInfo", status)
+    with pytest.raises(RuntimeError, match=status) as caught:
+        driver.free_memory()
+    assert driver.failure(caught.value) == meaning
+    assert driver.failure(ValueError()) == ""
+    assert driver.failure(MemoryError()) == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,13 +9,10 @@ import numcodecs.zstd
 import numpy as np
 import pytest
 from kernels.cuda_on_cpu.cpu_module import missing
-from support import fake_cupy
 from support.decoding import assert_same
 from support.numpy_driver import BrokenContext, NumpyDriver
-from support.nvcomp_stand_in import Codec, nvcomp_stand_in
 from support.stored import SHAPES, store_cohort
 
-from gpuprep.device.cuda import CudaDriver
 from gpuprep.device.decoder import Extents
 from gpuprep.store.case import write_case
 from gpuprep.store.codecs import preset
@@ -254,23 +250,3 @@ def test_a_decoder_that_errs_is_found_when_opening(root: Path) -> None:
     driver = NumpyDriver()
     with pytest.raises(RuntimeError, match="1,048,576 bytes was decoded wrongly"):
         DeviceBatches(PatchDataset(root, patch=PATCH), 2, driver, lambda: Wrong(driver))
-
-
-def test_the_way_through_cupy_and_nvcomp(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
-    dataset = PatchDataset(root, patch=PATCH, samples=5)
-    with fake_cupy.installed():
-        assert_same(DeviceBatches(dataset, 2, CudaDriver()), dataset, 2)
-
-
-def test_errors_of_nvcomp_say_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
-    with fake_cupy.installed():
-        batches = DeviceBatches(PatchDataset(root, patch=PATCH), 2, CudaDriver())
-
-        def refuse(*_: Any, **__: Any) -> None:
-            raise RuntimeError("nvcompErrorCannotDecompress")
-
-        monkeypatch.setattr(Codec, "decode", refuse)
-        with pytest.raises(DeviceLost, match=r"nvCOMP did not decode .*chunks: nvcompError"):
-            list(batches)

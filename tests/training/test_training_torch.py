@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels.cuda_on_cpu.cpu_module import missing
-from support import fake_cupy
-from support.nvcomp_stand_in import nvcomp_stand_in
+from device.cpucuda.machine import Machine
+from support.nvcomp_stand_in import nvcomp_stand_in, reader_on
 from support.stored import store_cohort
 from support.traces import traces
 
@@ -164,19 +163,30 @@ def test_two_ranks_with_two_workers_share_three_epochs(root, tmp_path, expected)
 
 
 @pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Stand-ins for CuPy, nvCOMP and torch's CUDA."""
-    if missing():
-        pytest.skip(missing())
+def device(monkeypatch: pytest.MonkeyPatch, cpucuda: Machine) -> None:
+    """The CUDA stand-in, and stand-ins for nvCOMP and torch's CUDA."""
+    import cupy
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+    read = reader_on(stream)
+
+    def from_dlpack(array: Any) -> Any:
+        if not isinstance(array, cupy.ndarray):
+            return own(array)
+        out = read(array)
+        stream.synchronize()
+        return torch.from_numpy(out)
+
+    own = torch.from_dlpack
     monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
+    monkeypatch.setattr(torch, "from_dlpack", from_dlpack)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    stream = types.SimpleNamespace(cuda_stream=77)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
-    with fake_cupy.installed():
-        yield
+    current = types.SimpleNamespace(cuda_stream=stream.ptr)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current)
 
 
+@pytest.mark.cpucuda
 def test_batches_of_a_device_are_those_of_the_cpu(tmp_path: Path, device: Any) -> None:
     dataset = make(store_cohort(tmp_path, codec="gpu"))
     loader = PatchLoader(dataset, batch_size=3, decode="cuda")
@@ -193,6 +203,7 @@ def test_batches_of_a_device_are_those_of_the_cpu(tmp_path: Path, device: Any) -
     assert (dataset.epoch, dataset.done) == (1, 0)
 
 
+@pytest.mark.cpucuda
 def test_a_stream_from_a_device_goes_on_in_mid_epoch(tmp_path: Path, device: Any) -> None:
     store_cohort(tmp_path, codec="gpu")
     whole = traces(epochs(PatchLoader(make(tmp_path), batch_size=3), 2))
