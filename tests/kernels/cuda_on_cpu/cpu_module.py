@@ -155,7 +155,8 @@ def _build(code: str, kernels: tuple[str, ...], flags: tuple[str, ...]) -> Path:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    own = os.environ.get("CPUCUDA_FOLDER")  # of a process that may have no home
+    base = own or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "gpuprep-tests" / "cuda_on_cpu"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
