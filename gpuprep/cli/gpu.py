@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -31,20 +32,22 @@ _CHUNKS = 256
 _DECODES = 5
 
 
-def try_gpu(shape: Shape = CT, *, show: bool = True) -> dict[str, Any]:
+def try_gpu(shape: Shape | None = None, *, show: bool = True) -> dict[str, Any]:
     """Everything that is to be known of the first visible device, ready for JSON; raises where none opens.
 
     ``ok`` says whether every operation agrees with NumPy. Tables are printed where ``show`` is set.
     """
     import cupy
 
+    shape = shape or CT
     card = describe_card()
     start = time.perf_counter()
     driver = CudaDriver()
     compiled = time.perf_counter() - start
     with cupy.cuda.Stream(non_blocking=True):
         clock = CudaClock()
-        copy, (up, down) = clock.copy_bandwidth(), clock.host_bandwidth()
+        size = 8 * math.prod(shape)  # larger than any cache, for a volume that is
+        copy, (up, down) = clock.copy_bandwidth(size), clock.host_bandwidth(size // 4)
         found = list(trials(driver.engine, clock, copy, shape, available_cores()))
         decoded = try_decoding(driver, clock)
     rates = {"device_copy": copy, "to_device": up, "from_device": down}

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-_COPY_BYTES = 1 << 30
 _COPIES = 10
 
 
@@ -57,13 +56,13 @@ class CudaClock:
     def finish(self) -> None:
         self._cupy.cuda.Device().synchronize()
 
-    def copy_bandwidth(self, size: int = _COPY_BYTES) -> float:
-        """Bytes per second, read and written, of a copy from device memory to device memory."""
+    def copy_bandwidth(self, size: int = 1 << 30) -> float:
+        """Bytes per second, read and written, of copies of ``size`` bytes from and to device memory."""
         source, target = (self._cupy.empty(size, np.uint8) for _ in range(2))
         return 2 * self._rate(lambda: target.data.copy_from_device_async(source.data, size), size)
 
-    def host_bandwidth(self, size: int = _COPY_BYTES // 4) -> tuple[float, float]:
-        """Bytes per second to the device and back, from and to page-locked memory."""
+    def host_bandwidth(self, size: int = 1 << 28) -> tuple[float, float]:
+        """Bytes per second to the device and back, from and to ``size`` bytes of page-locked memory."""
         place = self._cupy.empty(size, np.uint8).data
         pinned = self._cupy.cuda.alloc_pinned_memory(size).ptr
         return (

@@ -1,4 +1,4 @@
-"""A machine with a driver and little else: no CUDA headers, no home, a list of devices with one that is not."""
+"""A machine with a driver and little else: no CUDA headers, no home, and a device named that is not there."""
 
 import os
 import subprocess
@@ -60,7 +60,9 @@ def test_a_run_completes_there_with_a_note(
     words = ("-m", "gpuprep", "run", str(cohort_folder), str(tmp_path / "out"))
     done = bare(sys.executable, *words, "--config", str(config), "--scheduler", scheduler)
     assert done.returncode == 0, done.stderr
-    assert "CUDA_VISIBLE_DEVICES=0,9 names 2 devices, CUDA sees 1 of them" in done.stdout + done.stderr
+    assert (
+        "CUDA_VISIBLE_DEVICES=0,9 names 2 devices, CUDA sees 1 of them" in done.stdout + done.stderr
+    )
     cases = gpuprep.open(tmp_path / "out")
     assert len(cases) == 4
     for case in cases.values():

@@ -24,10 +24,9 @@ CONFIG = {
 def names_used() -> set[str]:
     """Every ``cupy.…`` in the sources, the aliases of cuda.py included."""
     found: set[str] = set()
+    rooms = (PACKAGE / "device", PACKAGE / "kernels")
     for path in (
-        PACKAGE / "device" / "cuda.py",
-        PACKAGE / "device" / "decoder.py",
-        PACKAGE / "kernels" / "loader.py",
+        *(file for room in rooms for file in room.glob("*.py")),
         PACKAGE / "host" / "backend.py",
     ):
         text = re.sub(r"\bself\._cupy\b", "cupy", path.read_text("utf-8"))

@@ -1,6 +1,7 @@
 """The first hour of a GPU: every operation is tried against NumPy, every kernel of it is timed."""
 
 import io
+import json
 import re
 from dataclasses import replace
 
@@ -11,14 +12,17 @@ from kernels.cuda_on_cpu.cpu_module import missing
 from kernels.kernel_engines import cpu_engine
 from rich.console import Console
 from support.numpy_driver import NumpyDriver
+from typer.testing import CliRunner
 
 from gpuprep.cli import gpu
+from gpuprep.cli.app import app
 from gpuprep.device.card import Card
 from gpuprep.device.clock import WallClock
 from gpuprep.kernels.compiler import read_source
 from gpuprep.ops.device import trial
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "kernels run here")
+runner = CliRunner()
 
 SHAPE = (20, 44, 40)
 CARD = Card("Imaginary [80]", "9.0", 80 << 30, 132, "13.0", "13.0", "14.2", "13.0", "", {})
@@ -96,3 +100,21 @@ def test_the_report_says_it_all(found):
         "nvCOMP decodes zstd at 7.0 GB/s, right",
     ):
         assert words in said
+
+
+@pytest.mark.cpucuda
+def test_the_doctor_tries_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "CT", SHAPE)
+    monkeypatch.setattr(gpu, "_CHUNKS", 2)
+    file = tmp_path / "results" / "gpu.json"
+    done = runner.invoke(app, ["doctor", "--gpu", "--out", str(file)])
+    assert done.exit_code == 0, done.output
+    report = json.loads(file.read_text())
+    assert report["ok"]
+    assert report["card"]["name"] == "Imaginary"
+    assert report["card"]["capability"] == "9.0"
+    assert len(report["trials"]) == 9
+    assert report["bytes_per_second"].keys() == {"device_copy", "to_device", "from_device"}
+    assert "nvidia.nvcomp" in report["decode"]["missing"]
+    printed = runner.invoke(app, ["doctor", "--gpu", "--json"])
+    assert json.loads(printed.stdout)["ok"]
