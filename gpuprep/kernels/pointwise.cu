@@ -1,4 +1,4 @@
-// Kernels that look at each voxel by itself: cleaning, foreground masks, products with a mask.
+// Kernels that look at each voxel by itself: constants, cleaning, foreground masks, products with a mask.
 //
 // One thread per voxel; all arrays have the same shape and any strides, axes in the order of the first's
 // memory. Grid (ceil(columns / 128), rows, slices), the last two at most 65,535 (larger ones loop); block 128.
@@ -9,6 +9,18 @@ template <class Visit> __device__ __forceinline__ void each_place(const Lengths 
     for (int64 z = blockIdx.z; z < lengths.slices; z += gridDim.z)
         for (int64 y = blockIdx.y; y < lengths.rows; y += gridDim.y) visit(z, y, x);
 }
+
+// fill_T: T out[lengths] = number, of any strides or chunks; floating numbers go by their bits.
+template <class T>
+__device__ __forceinline__ void fill(const Lengths &lengths, T number, T *__restrict__ out, const Places &places) {
+    each_place(lengths, [=](int64 z, int64 y, int64 x) { out[place_of(places, z, y, x)] = number; });
+}
+
+#define FILL(T) \
+    extern "C" __global__ void __launch_bounds__(128, 8) fill_##T( \
+        Lengths lengths, T number, T *__restrict__ out, Places places) \
+    { fill<T>(lengths, number, out, places); }
+FILL(uint16) FILL(uint32)
 
 // cleaned_S: S out = in, with other numbers for NaN and the infinities.
 template <class S>

@@ -33,18 +33,21 @@ MUTANTS = {
     "two outputs of a block exchanged": Mutant(
         "resample", "fmaf(low.y, v, sums[1])", "fmaf(low.z, v, sums[1])"
     ),
-    "clipping forgotten": Mutant(
-        "resample", "return v < low ? low : v > high ? high : v;", "return v;"
-    ),
+    "clipping forgotten": Mutant("resample", "v = v > high ? high : v == high", "v = v == high"),
     "halves rounded up": Mutant("linear", "0xfffu + (size >> 13 & 1u)", "0x1000u"),
     "columns beyond the volume": Mutant(
         "linear", "if (x >= outputs.columns) return;\n    const Tap c", "const Tap c"
     ),
-    "rows and slices exchanged": Mutant("linear", "k & 2 ? a.above", "k & 1 ? a.above"),
+    "rows and slices exchanged": Mutant(
+        "linear", "(v + behind, right, down", "(v + down, right, behind"
+    ),
+    "slices beyond the volume are written": Mutant("linear", "if (z >= outputs.slices) break;", ""),
+    "slices of the next thread": Mutant("linear", "(int64)blockIdx.z * DEPTH", "(int64)blockIdx.z"),
+    "a shift that does not shift": Mutant("linear", "SHIFT ? wide - step.zero", "SHIFT ? wide"),
     "weights of the far line on the near one": Mutant(
         "linear",
-        "fmaf(b.high, lines[1], b.low * lines[0])",
-        "fmaf(b.low, lines[1], b.high * lines[0])",
+        "fmaf(row.high, lines[1], row.low * lines[0])",
+        "fmaf(row.low, lines[1], row.high * lines[0])",
     ),
     "a label votes twice": Mutant("labels", "b != a && labels[b]", "labels[b]"),
     "ties go to the lowest label": Mutant(
@@ -75,8 +78,8 @@ MUTANTS = {
     ),
     "chunks of a row behind one another": Mutant(
         "linear",
-        "place_along(row, p, p.chunks.row, p.voxels.row)",
-        "place_along(row, p, p.chunks.column, p.voxels.row)",
+        "place_along(y, places, places.chunks.row, places.voxels.row)",
+        "place_along(y, places, places.chunks.column, places.voxels.row)",
     ),
     "float64 rounded twice": Mutant(
         "linear", "half_bits(rounded_to_odd(v))", "half_bits((float)v)"
@@ -97,6 +100,9 @@ MUTANTS = {
         "pointwise", "(double)v > rule.threshold", "(double)v >= rule.threshold"
     ),
     "the other channel is forgotten": Mutant("pointwise", "join && mark", "mark && false"),
+    "a constant in the border of chunks": Mutant(
+        "pointwise", "= number; });", "= number; out[place_of(places, z, y, x) + 1] = number; });"
+    ),
     "infinities count": Mutant("pointwise", "return is_finite(v) && (", "return v == v && ("),
     "infinities inside the mask": Mutant("pointwise", "is_finite(v) && mask", "mask"),
     "voxels outside the mask": Mutant("pointwise", "inside ? prepared", "true ? prepared"),
@@ -134,6 +140,6 @@ def narrowed(text: str) -> str:
         text,
     )
     text = re.sub(r"(#define EACH_LABEL\(MAKE\)) \\\n.*", r"\1 MAKE(uint8) MAKE(int16)", text)
-    text = re.sub(r"^COPY\(.*", "", text, flags=re.M)
+    text = re.sub(r"^COPY\(.*", "COPY(uint16) COPY(uint32)", text, flags=re.M)
     text = re.sub(r"^HISTOGRAM\(.*", "HISTOGRAM(int16)", text, flags=re.M)
     return re.sub(r"^DIGITS\(.*", "DIGITS(float32)", text, flags=re.M)

@@ -58,6 +58,11 @@ def check_linear(engine: Engine) -> None:
     array = volume()
     chunks = resample_device(engine, engine.xp.asarray(array), Resampling(MAPPING), chunk=3)
     assert_chunks(chunks, resample(array, Resampling(MAPPING)), 2e-6 * 2600)
+    deep = GridMapping((9, 3, 40), (0.5, 1.3, 1.77))
+    for prologue in (IDENTITY, LINE):
+        how = Resampling(deep, prologue=prologue)
+        result = resample_device(engine, engine.xp.asarray(array), how)
+        assert np.abs(result - resample(array, how)).max() < 2e-6 * 2600
     ties = np.arange(2049, 3000, 2, np.int16).reshape(1, 1, -1)  # between two float16 each
     same = GridMapping(ties.shape)
     for values in (ties, ties * (1 + 1e-9)):  # float32 would not see the difference
@@ -135,6 +140,9 @@ def check_pointwise(engine: Engine) -> None:
     assert (both == ((first > 1500) | (second > 1500))).all()
     masked = masked_device(engine, views[0], mask, LINE)
     assert (masked == LINE.apply(first) * (first > 1500)).all()
+    constant = Resampling(MAPPING, epilogue=ClipAffine(scale=0, offset=3))
+    chunks = resample_device(engine, views[0], constant, chunk=3)
+    assert_chunks(chunks, np.full(MAPPING.shape, 3, np.float32), 1e-9)
     broken = engine.xp.asarray(np.float32([[[np.nan, np.inf, -np.inf, 2]]]))
     found = find_mask_device(engine, [broken])
     assert found.ravel().tolist() == [0, 0, 0, 1]

@@ -67,6 +67,12 @@ def step_for(step: ClipAffine, source: np.dtype[Any]) -> Struct:
     return _struct("f4", (float(zero), step.scale, rest, *step.bounds()))
 
 
+def only_shifts(step: Struct) -> np.int32:
+    """1 where a step for kernels does nothing but subtract its zero, else 0."""
+    _, *others = step[0]
+    return np.int32(tuple(others) == (1, 0, -np.inf, np.inf))
+
+
 def _struct(kind: str, numbers: tuple[float, ...]) -> Struct:
     zero, scale, rest, *ends = numbers
     numbers = zero or 0.0, scale, rest or -0.0, *ends  # so that -0.0 stays itself

@@ -10,6 +10,7 @@ from gpuprep.kernels.loader import Engine
 from gpuprep.ops.axis import AxisWeights
 from gpuprep.ops.device.arguments import (
     lengths_of,
+    only_shifts,
     point_grid,
     source_name,
     step_for,
@@ -21,6 +22,7 @@ from gpuprep.ops.device.target import Target
 from gpuprep.ops.pointwise import ClipAffine
 
 _THREADS = 128
+_DEPTH = 4  # slices that a thread of linear takes, as in linear.cu
 
 
 def pick(engine: Engine, array: Any, sampling: Sampling, step: ClipAffine, target: Target) -> None:
@@ -59,10 +61,13 @@ def linear(
     """Write ``after`` of what lies between the two voxels that each axis names."""
     order, shape = sampling.order, [axis.m for axis in sampling.ordered]
     tables = [table for axis in sampling.ordered for table in _tap_tables(engine, axis)]
+    step = step_for(before, array.dtype)
     arguments = (
         array,
         strides_of(array, order),
-        step_for(before, array.dtype),
+        lengths_of([axis.weights.shape[1] - 1 for axis in sampling.ordered]),
+        step,
+        only_shifts(step),
         *tables,
         lengths_of(shape),
         step_for(after, np.dtype(np.float32)),
@@ -70,16 +75,16 @@ def linear(
         target.places(order),
     )
     kernel = f"linear_{source_name(array.dtype)}_{target_name(target.array.dtype)}"
-    engine.launch("linear", kernel, point_grid(shape, _THREADS), _THREADS, arguments)
+    slices, rows, columns = shape
+    grid = point_grid((-(-slices // _DEPTH), rows, columns), _THREADS)
+    engine.launch("linear", kernel, grid, _THREADS, arguments)
 
 
 def _tap_tables(engine: Engine, axis: AxisWeights) -> tuple[Any, ...]:
-    """The indices below and above each output, and their weights."""
+    """The index of the voxel below each output, and the weights of it and of the next."""
 
     def taps() -> tuple[Any, Any]:
-        width = axis.weights.shape[1]
-        index = np.stack([axis.start, axis.start + np.int32(width - 1)])
-        second = axis.weights[:, 1] if width == 2 else np.zeros(axis.m)
-        return index, np.stack([axis.weights[:, 0], second]).astype(np.float32)
+        second = axis.weights[:, 1] if axis.weights.shape[1] == 2 else np.zeros(axis.m)
+        return axis.start, np.stack([axis.weights[:, 0], second]).astype(np.float32)
 
     return engine.tables.get(("taps", axis), taps)

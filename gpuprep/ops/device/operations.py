@@ -23,6 +23,7 @@ from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
 from gpuprep.ops.device.statistics import DeviceDistribution, measure_device
 from gpuprep.ops.device.target import chunked
+from gpuprep.ops.device.transfer import fetch
 from gpuprep.ops.distribution import NO_CLIP, Clip
 from gpuprep.ops.operations import Held, HostOperations, Image
 from gpuprep.ops.pointwise import ClipAffine
@@ -129,7 +130,8 @@ class DeviceOperations:
         array, chunk = (out.blocks, out.blocks.shape[-1]) if isinstance(out, Chunked) else (out, 0)
 
         def whole() -> bool:
-            done = resample_device(self._engine, channel.device, how, dtype=out.dtype, chunk=chunk)
+            given = self._engine, channel.device, how
+            done = resample_device(*given, dtype=out.dtype, chunk=chunk, host=channel.host)
             self._link.download(done, array)
             return True
 
@@ -261,7 +263,7 @@ class _HostWithFetch(HostOperations):
 
     def fetch(self, held: Held) -> Array:
         if held.host is None:
-            array = self._link.engine.to_host(held.device)
+            array = fetch(self._link.engine, held.device)
             # what is only on the device was made there, and of bytes these are masks
             held.host = array.view(np.bool_) if array.dtype == np.uint8 else array
         return held.host

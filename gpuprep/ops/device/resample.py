@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from gpuprep.ops.device.sampling import Part, Sampling
 from gpuprep.ops.device.separable import Limits, apply_axes
 from gpuprep.ops.device.statistics import value_range_device
 from gpuprep.ops.device.target import Target
+from gpuprep.ops.device.transfer import fetch, picked
 from gpuprep.ops.resample import Resampling, about_origin, check_volume
 
 
@@ -41,6 +41,7 @@ def resample_device(
     part: Part | None = None,
     whole: Whole | None = None,
     chunk: int = 0,
+    host: NDArray[Any] | None = None,
 ) -> Any:
     """``ops.resample.resample`` on the engine's arrays: the same result within 2e-6 of the range.
 
@@ -53,6 +54,7 @@ def resample_device(
         whole: what is known of the volume; measured on the device where it is None. Parts whose voxels
             mix need it.
         chunk: edge of the chunks of the result; 0 for a plain array (see ``Target``).
+        host: the same voxels on the host, where they are there: it spares a read from the device.
 
     Raises:
         TypeError: another dtype on either side.
@@ -63,28 +65,40 @@ def resample_device(
     target = Target.of(engine, sampling.shape, dtype, chunk)
     if sampling.reach() == 1:
         step = how.prologue.then(how.after)
-        target.fill(step) if step.scale == 0 else pick(engine, array, sampling, step, target)
+        target.fill(engine, step) if step.scale == 0 else pick(
+            engine, array, sampling, step, target
+        )
         return target.array
     if part is None and whole is None:
-        whole = _measure(engine, array, how)
+        whole = _measure(engine, array, how, host)
     if whole is None or (how.bounded_axis is not None and whole.slices is None):
         raise ValueError("a part does not know the whole's value range, corners and slice ranges")
     _mix(engine, array, how, sampling, whole, target)
     return target.array
 
 
-def _measure(engine: Engine, array: Any, how: Resampling) -> Whole:
-    """What there is to know, measured on the device."""
+def _measure(engine: Engine, array: Any, how: Resampling, host: NDArray[Any] | None) -> Whole:
+    """What there is to know, measured on the device; corners are read where they are at hand."""
     ends, slices = how.value_range, None
     if how.bounded_axis is not None:
         slices = slice_ranges_device(engine, array, how.bounded_axis)
         ends = ends or (float(slices[0].min()), float(slices[1].max()))
-    # corner by corner: a strided copy would need a kernel of the array library
-    ends_of = [sorted({0, n - 1}) for n in array.shape]
-    places = [tuple(slice(k, k + 1) for k in corner) for corner in itertools.product(*ends_of)]
-    voxels = [engine.to_host(array[place]).item() for place in places]
-    corners = np.array(voxels, array.dtype).reshape([len(each) for each in ends_of])
+    corners = corners_of(host) if host is not None else _corners_device(engine, array)
     return Whole(ends or value_range_device(engine, array), corners, slices)
+
+
+def corners_of(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy of the voxels at the eight corners, fewer where an axis has one voxel."""
+    return array[np.ix_(*(_ends(n) for n in array.shape))]
+
+
+def _corners_device(engine: Engine, array: Any) -> NDArray[Any]:
+    """The same from a device, in one read."""
+    return fetch(engine, picked(engine, array, [_ends(n) for n in array.shape]))
+
+
+def _ends(length: int) -> list[int]:
+    return sorted({0, length - 1})
 
 
 def _mix(
@@ -94,7 +108,7 @@ def _mix(
     before, after = about_origin(how.prologue, how.after, whole.corners, whole.ends)
     axis = how.bounded_axis
     if after.scale == 0:
-        target.fill(after)
+        target.fill(engine, after)
     elif axis is None and sampling.reach() <= 2:
         linear(engine, array, sampling, before, after, target)
     else:

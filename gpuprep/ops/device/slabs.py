@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpuprep.device.link import Link
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.profiles import SliceRanges
-from gpuprep.ops.device.resample import Whole, resample_device
+from gpuprep.ops.device.resample import Whole, corners_of, resample_device
 from gpuprep.ops.device.sampling import Part
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.resample import Resampling
@@ -21,11 +21,10 @@ Array = NDArray[Any]
 
 def resample_in_slabs(link: Link, array: Array, how: Resampling, out: Array, count: int) -> None:
     """``resample_device`` of an array on the host, in ``count`` parts, into ``out`` on the host."""
-    corners = array[tuple(slice(None, None, max(1, n - 1)) for n in array.shape)].copy()
     axis = how.bounded_axis
     whole = Whole(
         how.value_range or (float(array.min()), float(array.max())),
-        corners,
+        corners_of(array),
         None if axis is None else _slice_ranges(array, axis),
     )
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpuprep.kernels.loader import NULL, Engine
 from gpuprep.ops.device.arguments import SOURCES, Struct, as_numbers, lengths_of, source_name
+from gpuprep.ops.device.pointwise import find_mask_device
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.radix import decode_key
@@ -55,7 +56,7 @@ class Voxels:
             raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
         array = as_numbers(array)
         source_name(array.dtype)
-        flags = None if mask is None else _bytes(mask)
+        flags = None if mask is None else _bytes(engine, mask)
         shape, read, flag = _collapsed(array, flags)
         items = shape[0] * shape[1] * -(-shape[2] // _CHUNK)
         arguments = (array, read, NULL if flags is None else flags, flag, lengths_of(shape))
@@ -176,8 +177,8 @@ def value_range_device(engine: Engine, array: Any) -> tuple[float, float]:
     return (math.nan, math.nan) if totals.nan else (totals.minimum, totals.maximum)
 
 
-def _bytes(mask: Any) -> Any:
-    return mask.view(np.uint8) if mask.itemsize == 1 else (mask != 0).view(np.uint8)
+def _bytes(engine: Engine, mask: Any) -> Any:
+    return mask.view(np.uint8) if mask.itemsize == 1 else find_mask_device(engine, [mask])
 
 
 def _collapsed(array: Any, mask: Any) -> tuple[list[int], Struct, Struct]:

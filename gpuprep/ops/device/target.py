@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device.arguments import STRIDES, Struct, strides_of
+from gpuprep.ops.device.arguments import STRIDES, Struct, lengths_of, point_grid, strides_of
 from gpuprep.ops.pointwise import ClipAffine
 
+_THREADS = 128
 _PLACES = np.dtype([("chunks", STRIDES), ("voxels", STRIDES), ("edge", "u4"), ("inverse", "u4")])
 
 
@@ -32,10 +33,11 @@ class Target:
         """A new array; ValueError where the chunk is 1 or huge."""
         if chunk and (chunk < 2 or max(shape) * chunk >= 1 << 32):
             raise ValueError(f"a grid of {tuple(shape)} cannot be cut in chunks of {chunk} voxels")
-        array = engine.xp.empty(chunked(shape, chunk) if chunk else tuple(shape), dtype)
-        target = cls(array, tuple(shape), chunk)
-        target._clear_border()
-        return target
+        make = engine.xp.empty
+        if chunk and any(length % chunk for length in shape):
+            make = engine.xp.zeros  # one memset, of chunks whole or not
+        array = make(chunked(shape, chunk) if chunk else tuple(shape), dtype)
+        return cls(array, tuple(shape), chunk)
 
     def places(self, order: Sequence[int]) -> Struct:
         """The kernels' ``Places``: the axes z, y, x in the given order."""
@@ -47,17 +49,13 @@ class Target:
         inverse = -(-(1 << 32) // self.chunk)
         return np.array([(chunks, voxels, self.chunk, inverse)], _PLACES)
 
-    def fill(self, step: ClipAffine) -> None:
+    def fill(self, engine: Engine, step: ClipAffine) -> None:
         """Write the one result of a constant step."""
-        self.array[...] = step.apply(np.zeros(1, np.float32), self.array.dtype)[0]
-        self._clear_border()
-
-    def _clear_border(self) -> None:
-        for axis, length in enumerate(self.shape if self.chunk else ()):
-            if length % self.chunk:
-                beyond = [slice(None)] * 6
-                beyond[axis], beyond[axis + 3] = slice(-1, None), slice(length % self.chunk, None)
-                self.array[tuple(beyond)] = 0
+        bits = np.dtype(f"u{self.array.itemsize}")
+        number = step.apply(np.zeros(1, np.float32), self.array.dtype).view(bits)[0]
+        arguments = lengths_of(self.shape), number, self.array.view(bits), self.places((0, 1, 2))
+        grid = point_grid(self.shape, _THREADS)
+        engine.launch("pointwise", f"fill_{bits.name}", grid, _THREADS, arguments)
 
 
 def chunked(shape: Sequence[int], chunk: int) -> tuple[int, ...]:
