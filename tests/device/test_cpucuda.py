@@ -244,7 +244,7 @@ def test_devices_are_numbered_as_the_environment_says(
 
 
 def test_devices_have_memory_and_sticky_statuses_of_their_own(cupy: Any, cpucuda: Machine) -> None:
-    cpucuda.set(devices=2, memory=1 << 20)
+    cpucuda.set(memory=1 << 20)
     with cupy.cuda.Device(1):
         held = cupy.empty(1 << 20, np.uint8)
         assert cupy.cuda.runtime.pointerGetAttributes(held.data.ptr).device == 1
@@ -259,7 +259,6 @@ def test_devices_have_memory_and_sticky_statuses_of_their_own(cupy: Any, cpucuda
 def test_work_for_one_device_does_not_go_to_another(cupy: Any, cpucuda: Machine) -> None:
     from gpuprep.kernels.loader import cuda_engine
 
-    cpucuda.set(devices=2)
     load, other = cuda_engine()._load, cupy.cuda.Device(1)
     array, function = cupy.zeros(4, np.uint8), load("labels").get_function("copy_uint8")
     with other, pytest.raises(cupy.cuda.driver.CUDADriverError, match="INVALID_HANDLE"):

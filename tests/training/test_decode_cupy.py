@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import pytest
 from device.cpucuda.machine import Machine
 from support.decoding import assert_same
-from support.nvcomp_stand_in import Codec, nvcomp_stand_in, reader_on
+from support.device_cases import SEEDS
+from support.late_training import read_late
+from support.nvcomp_stand_in import Codec, nvcomp_stand_in
 
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.training import PatchDataset
@@ -20,30 +21,11 @@ from gpuprep.values.errors import DeviceLost
 pytestmark = pytest.mark.cpucuda
 
 PATCH = (12, 16, 24)
-SEEDS = range(int(os.environ.get("GPUPREP_SEEDS") or 3))
 
 
 @pytest.fixture
 def nvcomp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nvidia.nvcomp", nvcomp_stand_in())
-
-
-def read_late(dataset: PatchDataset, size: int) -> list[dict[str, Any]]:
-    """All batches of an epoch, by a training that drops each as soon as it has queued its work."""
-    import cupy
-
-    training = cupy.cuda.Stream(non_blocking=True)
-    read = reader_on(training)
-
-    def deliver(batch: Any) -> Any:
-        if isinstance(batch, dict):
-            return {name: deliver(part) for name, part in batch.items()}
-        return read(batch) if isinstance(batch, cupy.ndarray) else batch
-
-    consumer = lambda: training.ptr  # noqa: E731
-    kept = list(DeviceBatches(dataset, size, CudaDriver(), consumer=consumer, deliver=deliver))
-    training.synchronize()
-    return kept
 
 
 @pytest.mark.parametrize("seed", SEEDS)

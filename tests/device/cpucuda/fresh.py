@@ -11,12 +11,11 @@ from device.cpucuda.machine import Machine
 
 
 @contextmanager
-def fresh_process(devices: int = 1) -> Iterator[Machine]:
+def fresh_process() -> Iterator[Machine]:
     """A process that has not used a device yet, and one that has none in use behind the block."""
     machine = Machine()
     _forget()
     machine.reset()
-    machine.set(devices=devices)
     try:
         yield machine
     finally:

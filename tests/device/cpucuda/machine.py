@@ -14,9 +14,6 @@ COMMAND = "python tests/device/cpucuda"
 FOLDER = os.environ.get("CPUCUDA_FOLDER", "")
 """Where it was built; empty where this process does not run over it."""
 
-DEVICES = int(os.environ.get("CPUCUDA_DEVICES") or 1)
-"""Of a process that has just begun; a test sets the variable for the processes that it starts."""
-
 
 def armed() -> bool:
     """Whether ``import cupy`` gives the CuPy over the stand-in, in this process and in its children."""
@@ -75,10 +72,13 @@ class Machine:
             raise ValueError(f"no status {status}")
         library.cpucuda_fail(call.encode(), after, number, times)
 
+    def forgive(self) -> None:
+        """No call fails any more, and no device is broken."""
+        library.cpucuda_forgive()
+
     def reset(self) -> None:
         """All that was queued is done, and everything is as at the start, but memory in use."""
         library.cpucuda_reset()
-        self.set(devices=DEVICES)
 
     def complaints(self) -> list[str]:
         """What happened that no program may do, since the last call."""

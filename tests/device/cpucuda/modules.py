@@ -169,11 +169,4 @@ _GET = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctype
     _get_function
 )
 library.cpucuda_callbacks(_LOAD, _GET)
-import cupy  # noqa: E402
-
-# CuPy keeps a pool, and in each thread a stream, for each of the devices that it finds now
-cupy.get_default_memory_pool().free_bytes()
-with cupy.cuda.Stream.null:
-    pass
-machine.Machine().set(devices=machine.DEVICES)
 _watch_nvrtc()

@@ -44,6 +44,9 @@ API void cpucuda_set(const char *name, long value) {
 API void cpucuda_fail(const char *name, long after, int status, long times) {
     call_without_context("fail", [&] { return inject(name, after, status, times), 0; });
 }
+API void cpucuda_forgive() {
+    call_without_context("forgive", [] { return forget_failures(), 0; });
+}
 // A process that has just started, but for memory that is still held.
 API void cpucuda_reset() {
     call_without_context("reset", [] {

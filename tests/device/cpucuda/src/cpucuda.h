@@ -26,7 +26,7 @@ using Work = std::function<Status()>;
 // ---- settings and what can be read back (control.cpp)
 
 struct Settings {
-    int devices = 8;                      // at most this many are visible
+    int devices = 2;                      // CuPy wants no fewer later than when a thread began
     size_t memory = size_t(1) << 30;      // bytes of each device
     size_t pinned = ~size_t(0);           // bytes of page-locked host memory, together
     int eager = 0;                        // most operations that happen unasked behind each call
