@@ -8,11 +8,17 @@ import pytest
 from device.cpucuda.fresh import fresh_process
 from device.cpucuda.machine import Machine
 from device.test_device_worker import check_equal, config_of, make
-from support.device_cases import Job, open_slots, wanted
+from support.device_cases import SEEDS, Job, open_slots, wanted
 
-pytestmark = pytest.mark.cpucuda
+pytestmark = [
+    pytest.mark.cpucuda,
+    pytest.mark.filterwarnings("ignore:Using synchronous transfer"),  # CuPy's, of small tables
+]
 
-JOBS: list[Job] = [("cubic", ("i2",)), ("foreground", ("f4",))]
+QUICK: list[Job] = [("cubic", ("i2",)), ("nonzero", ("f4",))]
+SLOW: list[Job] = [("foreground", ("f4",))]  # percentiles of float32: 195 kernels
+NIGHTLY = len(SEEDS) > 3
+JOBS = QUICK + SLOW * NIGHTLY
 ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 MOST = 200  # calls of a case; beyond, the sweep would not be one
 
@@ -27,7 +33,7 @@ def allocations(machine: Machine, job: Job, folder: Path) -> dict[str, int]:
 def make_without(
     machine: Machine, call: str, after: int, times: int, job: Job, folder: Path
 ) -> bool:
-    """Make a case while an allocation fails; whether it was told."""
+    """Make a case while an allocation fails, and then the same again; whether it was told."""
     with fresh_process():
         (slot,) = open_slots(1)
         machine.fail(call, "cudaErrorMemoryAllocation", after=after, times=times)
@@ -35,10 +41,12 @@ def make_without(
         assert not slot.lost
         machine.forgive()
         check_equal(made, wanted(job))
-        after_it = make(folder / "next", config_of(job[0]), slot, job[1])
-        check_equal(after_it, wanted(job))
-        assert after_it[0]["engine"]["fallbacks"] == []
         assert not machine.complaints()
+        if job in SLOW:
+            return bool(made[0]["engine"]["fallbacks"])
+        following = make(folder / "next", config_of(job[0]), slot, job[1])
+        check_equal(following, wanted(job))
+        assert following[0]["engine"]["fallbacks"] == []
         return bool(made[0]["engine"]["fallbacks"])
 
 
@@ -60,15 +68,18 @@ def test_from_some_allocation_on_all_fail(
 ) -> None:
     count = allocations(cpucuda, job, tmp_path / "counted")[call]
     told = [
-        make_without(cpucuda, call, after, 0, job, tmp_path / str(after)) for after in range(count)
+        make_without(cpucuda, call, after, 0, job, tmp_path / str(after))
+        for after in range(0, count, 1 if NIGHTLY else 4)
     ]
-    assert all(told)
+    # the last of pinned memory are CuPy's, for tables: copies of those are slower, and no more
+    assert all(told) if call == "cudaMalloc" else told[0]
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job[0])
 def test_devices_of_every_size_do_the_case(tmp_path: Path, cpucuda: Machine, job: Job) -> None:
     ways = set()
-    for size in (*range(4096, 700_000, 48_000), 1 << 30):
+    step = 48_000 if NIGHTLY else 140_000
+    for size in (*range(4096, 700_000, step), 1 << 30):
         with fresh_process():
             cpucuda.set(memory=size)
             made = make(tmp_path / str(size), config_of(job[0]), open_slots(1)[0], job[1])
