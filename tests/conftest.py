@@ -22,6 +22,15 @@ def scans() -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def reads_here():
+    """For a whole file of tests: readers without a child, which would take half a second to start."""
+    from support.reading import reading_here
+
+    with reading_here():
+        yield
+
+
 @pytest.fixture
 def cohort_folder(tmp_path: Path) -> Path:
     """Four CT-like LiTS pairs (volume-N, segmentation-N) with different sizes and orientations."""

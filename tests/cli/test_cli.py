@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 from support.cohorts import write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.runs import call
+from support.commands import call
 
 SERIAL = ("--scheduler", "serial")
 

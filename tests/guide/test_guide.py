@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.runs import call
+from support.commands import call
 
 from gpuprep.cli import guide as command
 from guide.pages import GUIDE, PAGES, ROOT, TEXTS, prose

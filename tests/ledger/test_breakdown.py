@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.runs import call
+from support.commands import call
 
 from gpuprep.ledger.report import break_down
 from gpuprep.values.events import RunFinished

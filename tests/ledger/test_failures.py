@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 from support.cohorts import write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.cohort.discover import select

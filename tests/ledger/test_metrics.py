@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from prometheus_client import generate_latest
-from support.runs import call
+from support.commands import call
 
 from gpuprep.ledger.metrics import CONTENT_TYPE, Metrics, served
 from gpuprep.values.errors import UsageError

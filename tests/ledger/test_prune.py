@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from support.cohorts import contents, run, write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.ledger.hold import hold

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.cohorts import write_pair
-from support.runs import call, wait_until
+from support.commands import call
+from support.runs import wait_until
 
 import gpuprep
 from gpuprep.ledger.state import RunState

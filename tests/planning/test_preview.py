@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.cohorts import run
 from support.cohorts import write_pair as write_lits_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.config.file import parse_config

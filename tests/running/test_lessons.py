@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from support.cohorts import CONFIG, run, write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.config.file import load_config

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from support.cohorts import run
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 
