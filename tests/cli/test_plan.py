@@ -5,6 +5,8 @@ import json
 import pytest
 from support.commands import call
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SERIAL = ("--scheduler", "serial")
 
 

@@ -10,6 +10,8 @@ from support.commands import call
 from gpuprep.ledger.report import break_down
 from gpuprep.values.events import RunFinished
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SECONDS = st.floats(0.001, 1e4)
 
 

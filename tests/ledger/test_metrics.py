@@ -20,6 +20,8 @@ from gpuprep.values.events import (
     StageSpan,
 )
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 NAME, LABEL = r"[a-zA-Z_:][a-zA-Z0-9_:]*", r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? ([-+0-9.eE]+|NaN|[+-]Inf)")
 

@@ -21,6 +21,8 @@ from gpuprep.store.reader import Cohort
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import StoreError, UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 @pytest.fixture
 def changed(cohort_folder, tmp_path) -> Path:

@@ -19,6 +19,8 @@ from gpuprep.store.layout import STATUS_FILE
 from gpuprep.values.errors import CorruptStoreError, StoreError
 from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, RunFinished, RunStarted
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def finished(*, remaining=0, stopped=""):
     return RunFinished(1, 0, 0, remaining, 1.0, 10, 5, stopped)

@@ -18,6 +18,8 @@ from gpuprep.planning.preview import CohortPreview, preview_cohort
 from gpuprep.store.array import StoredArray
 from gpuprep.values.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SHAPE = (20, 18, 12)
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])
 

@@ -15,6 +15,8 @@ from gpuprep.config.file import load_config
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import ConfigError, UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def save(path: Path, array, spacing=1.0) -> None:
     path.parent.mkdir(exist_ok=True)

@@ -9,6 +9,8 @@ from support.commands import call
 
 import gpuprep
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 @pytest.fixture
 def manifest(cohort_folder):
