@@ -29,6 +29,9 @@ def call(*words: object, check: int | None = None) -> CompletedProcess[str]:
         patch.setattr(session, "json", False)
         patch.setattr(session, "verbose", False)
         patch.setattr(sys, "argv", line)
+        patch.setattr(
+            sys.modules["__main__"], "__package__", None
+        )  # the help takes it for the name
         try:
             code = main()
         except SystemExit as end:
