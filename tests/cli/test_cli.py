@@ -11,6 +11,8 @@ from support.commands import call, call_apart
 
 import gpuprep
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def test_version():
     assert call_apart("--version", check=0).stdout.strip() == f"gpuprep {gpuprep.__version__}"
