@@ -12,6 +12,14 @@ settings.register_profile("gpuprep", deadline=None, max_examples=60, derandomize
 settings.load_profile("gpuprep")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """``-n auto``: the cores that are this process may use, eight at most for the memory they take."""
+    from gpuprep.host.resources import available_cores
+
+    return min(available_cores(), 8)
+
+
 @pytest.fixture(scope="session")
 def scans() -> Path:
     """The folder of real and hostile scans; tests that need it are skipped without it."""
@@ -20,6 +28,15 @@ def scans() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real scans at {folder}; set GPUPREP_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="module")
+def reads_here():
+    """For a whole file of tests: readers without a child, which would take half a second to start."""
+    from support.reading import reading_here
+
+    with reading_here():
+        yield
 
 
 @pytest.fixture

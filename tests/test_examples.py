@@ -15,6 +15,8 @@ from support.cohorts import run, write_pair
 
 import gpuprep
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(gpuprep.__path__, "gpuprep.")

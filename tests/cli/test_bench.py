@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.runs import call
+from support.commands import call
 
 
 def test_generated_cohort_and_trace(tmp_path):

@@ -7,18 +7,20 @@ import sys
 import numpy as np
 import pytest
 from support.cohorts import write_pair
-from support.runs import call
+from support.commands import call, call_apart
 
 import gpuprep
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def test_version():
-    assert call("--version", check=0).stdout.strip() == f"gpuprep {gpuprep.__version__}"
+    assert call_apart("--version", check=0).stdout.strip() == f"gpuprep {gpuprep.__version__}"
 
 
 def test_run_resume_verify_and_damage(cohort_folder, tmp_path):
     out = tmp_path / "out"
-    first = call("run", cohort_folder, out, "--workers", 2, check=0).stdout
+    first = call_apart("run", cohort_folder, out, "--workers", 2, check=0).stdout
     assert "4 done" in first
     assert first.count("done ") >= 4
     again = call("run", cohort_folder, out, "--workers", 2, check=0).stdout
@@ -38,7 +40,8 @@ def test_run_resume_verify_and_damage(cohort_folder, tmp_path):
 
 def test_json_is_clean_on_stdout(cohort_folder, tmp_path):
     (cohort_folder / "volume-3.nii.gz").write_bytes(b"not gzip")
-    done = call("run", cohort_folder, tmp_path / "out", "--scheduler", "serial", "--json", check=1)
+    words = ("run", cohort_folder, tmp_path / "out", "--scheduler", "serial", "--json")
+    done = call_apart(*words, check=1)
     report = json.loads(done.stdout)
     assert (report["done"], report["failed"], report["exit_code"]) == (3, 1, 1)
     assert report["failures"][0]["case"] == "volume-3"
@@ -143,6 +146,14 @@ def test_verbose_shows_where_a_bug_is(tmp_path):
     )
     assert done.returncode == 2
     assert "Traceback" in done.stderr
+
+
+def test_a_process_of_its_own_says_what_this_one_says(tmp_path):
+    """So the other tests may call the command here: output, notes, advice and exit code are the same."""
+    for words in (("verify", tmp_path), ("config", "show"), ("run",), ("guide", "confg", "--json")):
+        here, apart = call(*words), call_apart(*words)
+        assert (here.returncode, here.stdout) == (apart.returncode, apart.stdout)
+        assert here.stderr == apart.stderr.replace("python -m gpuprep.cli.app", "gpuprep")
 
 
 def test_read_back_from_python(cohort_folder, tmp_path):

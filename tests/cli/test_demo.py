@@ -18,6 +18,8 @@ from gpuprep.cli.demo import build_input, run_demo
 from gpuprep.store.reader import open_cohort
 from gpuprep.values.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def play(folder: Path) -> tuple[int, str]:
     console = Console(file=io.StringIO(), width=120)

@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from support.runs import call
+from support.commands import call
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 SERIAL = ("--scheduler", "serial")
 

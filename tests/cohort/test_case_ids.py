@@ -14,6 +14,8 @@ from gpuprep.cohort.discover import discover
 from gpuprep.cohort.layouts.naming import case_id
 from gpuprep.values.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 @given(st.lists(st.text(max_size=120), min_size=1, max_size=3))
 def test_case_ids_are_safe_path_components(parts: list[str]) -> None:

@@ -23,6 +23,8 @@ from gpuprep.running.coordinator import run
 from gpuprep.store.reader import Cohort, open_cohort
 from gpuprep.values.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 @pytest.fixture
 def cohort(cohort_folder: Path, tmp_path: Path) -> Cohort:

@@ -19,6 +19,8 @@ from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import map_spacing
 from gpuprep.values.volume import Volume
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 CODES = ["LPS", "RAS", "PIR", "SLA", "ARI"]
 
 

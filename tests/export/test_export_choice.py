@@ -14,6 +14,8 @@ from gpuprep.running.coordinator import run
 from gpuprep.values.errors import GpuprepError, UsageError
 from gpuprep.values.geometry import Geometry
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:

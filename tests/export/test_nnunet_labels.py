@@ -21,6 +21,8 @@ from gpuprep.export.nnunet_labels import NnunetLabels
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 PLAIN = Classes({1: "liver", 2: "tumor"})
 IGNORING = Classes({1: "tumor", 2: "ignore"}, ignore=2)
 BRAIN = Classes(

@@ -21,6 +21,8 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SOURCE, _ = Geometry((30, 34, 26), (1.2, 0.9, 2.0), (-31.25, 17.5, -203.125)).reorient("RAI")
 BOX = (slice(6, 25), slice(8, 27), slice(4, 22))
 

@@ -29,6 +29,8 @@ from gpuprep.values.exact import exactly
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 CODES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", ">i2", ">u4", "?"]
 
 

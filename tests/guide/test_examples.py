@@ -20,6 +20,8 @@ from gpuprep.config.file import load_config
 from guide.conftest import Shell
 from guide.pages import PAGES, Block, blocks, inline_code
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 COMMAND = typer.main.get_command(app)
 EXITS = re.compile(r"exits with (\d+)")
 OTHER_SCRIPTS = {"--decode", "--copies"}  # options of benchmarks that pages name by themselves

@@ -21,6 +21,8 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Finding
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def finding(folder: Path, code: str) -> Finding:
     """The finding of a code, under a policy that goes on."""

@@ -17,6 +17,8 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError, UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 LFS = (
     b"version https://git-lfs.github.com/spec/v1\n"
     b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 123456\n"

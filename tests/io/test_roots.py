@@ -18,6 +18,8 @@ from gpuprep.running.coordinator import run
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 @pytest.fixture
 def cohort(tmp_path) -> Path:

@@ -5,10 +5,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.runs import call
+from support.commands import call
 
 from gpuprep.ledger.report import break_down
 from gpuprep.values.events import RunFinished
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 SECONDS = st.floats(0.001, 1e4)
 

@@ -5,13 +5,15 @@ import shlex
 
 import pytest
 from support.cohorts import write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.cohort.discover import select
 from gpuprep.values.case import Case
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseDone
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 CASES = tuple(Case(name, ()) for name in ("liver_1", "liver_2", "lung_1", "x[1]"))
 SERIAL = ("--scheduler", "serial")

@@ -14,6 +14,8 @@ from gpuprep.ledger.hold import lock
 from gpuprep.ledger.index import rebuild_manifest
 from gpuprep.values.errors import StoreError, UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def rows(output: Path) -> list[dict[str, str]]:
     lines = (output / "manifest.jsonl").read_text().splitlines()

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 from prometheus_client import generate_latest
-from support.runs import call
+from support.commands import call
 
 from gpuprep.ledger.metrics import CONTENT_TYPE, Metrics, served
 from gpuprep.values.errors import UsageError
@@ -19,6 +19,8 @@ from gpuprep.values.events import (
     RunStarted,
     StageSpan,
 )
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 NAME, LABEL = r"[a-zA-Z_:][a-zA-Z0-9_:]*", r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
 SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? ([-+0-9.eE]+|NaN|[+-]Inf)")

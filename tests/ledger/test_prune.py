@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 from support.cohorts import contents, run, write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.ledger.hold import hold
@@ -20,6 +20,8 @@ from gpuprep.store.places import to_place
 from gpuprep.store.reader import Cohort
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import StoreError, UsageError
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 
 @pytest.fixture

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.cohorts import write_pair
-from support.runs import call, wait_until
+from support.commands import call
+from support.runs import wait_until
 
 import gpuprep
 from gpuprep.ledger.state import RunState
 from gpuprep.store.layout import STATUS_FILE
 from gpuprep.values.errors import CorruptStoreError, StoreError
 from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, RunFinished, RunStarted
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 
 def finished(*, remaining=0, stopped=""):

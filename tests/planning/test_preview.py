@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.cohorts import run
 from support.cohorts import write_pair as write_lits_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.config.file import parse_config
@@ -17,6 +17,8 @@ from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.planning.preview import CohortPreview, preview_cohort
 from gpuprep.store.array import StoredArray
 from gpuprep.values.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 SHAPE = (20, 18, 12)
 AFFINE = np.diag([-1.0, -1.0, 2.0, 1.0])

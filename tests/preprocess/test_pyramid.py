@@ -19,6 +19,8 @@ from gpuprep.store.verify import verify_cohort
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Chunked
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 GRID = Geometry((21, 16, 9), (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))
 SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 

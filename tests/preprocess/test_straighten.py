@@ -27,6 +27,8 @@ from gpuprep.values.geometry import Geometry
 from gpuprep.viewing import inspect_path
 from gpuprep.viewing.page import page
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 FIX = {"E_SHEAR": "fix", "E_TILT": "fix", "E_SLICE_GAP": "fix"}
 RULES = ReadRules(policy=FIX)
 SHAPE = (9, 20, 18)

@@ -21,6 +21,8 @@ from gpuprep.values.errors import ConfigError, InputError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping, map_onto
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SOURCE = Geometry((24, 30, 28), (0.9, 1.1, 2.0), (-12.0, 20.0, 105.0))
 WIDER = Geometry(
     (70, 22, 33), (1.3, 1.3, 0.9), (-17.31, 24.23, 98.71)

@@ -15,6 +15,8 @@ import gpuprep
 from gpuprep.config.file import parse_config
 from gpuprep.values.geometry import Geometry
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SLOPES = np.array([1.0, -0.7, 0.4])
 ORDERS = [
     "".join(letters)

@@ -13,6 +13,8 @@ from gpuprep.config.file import parse_config
 from gpuprep.ledger.state import read_state
 from gpuprep.values.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 LPS = np.diag([-1.0, -1.0, 2.0, 1.0])
 CT = np.random.default_rng(0).integers(-900, 900, (12, 13, 14)).astype(np.int16)
 CONFIG = {"store": {"dtype": "int16", "fsync": "never"}, "label": {"interpolation": "nearest"}}

@@ -14,6 +14,8 @@ from gpuprep.ledger.index import rebuild_manifest
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.events import CaseChanged, Notice
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 COHORT = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
 
 

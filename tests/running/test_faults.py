@@ -26,6 +26,8 @@ from gpuprep.values.errors import Overdue, ReaderCrash, StoreFault
 from gpuprep.values.events import CaseDone, CaseFailed
 from gpuprep.values.failure import FailureCode
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SOURCE = Source("/scans/a.nii.gz")
 PLAN = CaseTask(Case("a", (SOURCE,)), "/out", "digest")
 

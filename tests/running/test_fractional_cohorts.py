@@ -9,6 +9,8 @@ from support.cohorts import contents, run
 
 import gpuprep
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 STEPS = [
     {"percentile_clip": {"low": 2, "high": 98, "over": "cohort"}},
     {"zscore": {"over": "cohort"}},

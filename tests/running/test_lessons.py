@@ -8,12 +8,14 @@ import nibabel
 import numpy as np
 import pytest
 from support.cohorts import CONFIG, run, write_pair
-from support.runs import call
+from support.commands import call
 
 import gpuprep
 from gpuprep.config.file import load_config
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import ConfigError, UsageError
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 
 def save(path: Path, array, spacing=1.0) -> None:

@@ -5,9 +5,11 @@ import shutil
 
 import pytest
 from support.cohorts import run
-from support.runs import call
+from support.commands import call
 
 import gpuprep
+
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 
 @pytest.fixture

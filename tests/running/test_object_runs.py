@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from support.clusters import loopback_cluster, make_keys
 from support.cohorts import contents, run, write_pair
-from support.runs import call, command, end, finish, wait_for_stop, wait_until
+from support.commands import call
+from support.runs import command, end, finish, wait_for_stop, wait_until
 from support.stored import store_cohort
 
 import gpuprep

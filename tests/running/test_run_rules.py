@@ -9,6 +9,8 @@ from support.cohorts import run, write_pair
 
 import gpuprep
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def test_int16_without_steps_keeps_every_voxel(cohort_folder, tmp_path):
     config = {"store": {"dtype": "int16"}, "image": {"orientation": "RAS"}}

@@ -28,6 +28,8 @@ from gpuprep.values.errors import StoreError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SHAPE = (21, 17, 34)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))
 IMAGE = np.random.default_rng(0).integers(-1000, 1000, (2, *SHAPE)).astype("i2")

@@ -14,6 +14,8 @@ from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line
 from gpuprep.store.places import read_lines
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 SPAWN = multiprocessing.get_context("spawn")
 
 

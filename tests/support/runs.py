@@ -125,18 +125,3 @@ def wait_for_silence(leader: int, seconds: float = 20) -> dict[int, str]:
     with suppress(AssertionError):
         wait_until(lambda: not session_members(leader), "the run's processes are gone", seconds)
     return session_members(leader)
-
-
-def call(*words, check=None):
-    """Run a gpuprep command; ``check`` is the expected exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gpuprep.cli.app", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    if check is not None:
-        assert done.returncode == check, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done

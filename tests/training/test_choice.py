@@ -23,6 +23,8 @@ from gpuprep.training import Balanced, Foreground, PatchDataset
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.errors import CohortWarning, StoreError, UsageError
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 PATCH = (6, 5, 4)
 ORGANS = Classes({1: "liver", 2: "spleen", 3: "ignore"}, ignore=3)
 AGREED = Agreement(("CT",), {"organs": ORGANS, "lesions": Classes({1: "cyst"})})

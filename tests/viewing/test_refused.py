@@ -20,6 +20,8 @@ from gpuprep.viewing import inspect_path
 from gpuprep.viewing.page import page
 from gpuprep.viewing.subject import Inspection
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 
 def text_of(found: Inspection) -> str:
     console = Console(width=160, record=True, file=io.StringIO())

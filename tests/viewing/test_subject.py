@@ -21,6 +21,8 @@ from gpuprep.values.errors import UsageError
 from gpuprep.viewing import Inspection, inspect_path
 from gpuprep.viewing.page import draw, page
 
+pytestmark = pytest.mark.usefixtures("reads_here")
+
 AFFINE = np.array([[-0.8, 0, 0, 5], [0, 0.9, 0, -7], [0, 0, 2.5, 11], [0, 0, 0, 1]])
 DEFAULTS = Config()
 CLIPPED = parse_config({"image": {"intensity": [{"clip": {"low": -100, "high": 300}}]}})
