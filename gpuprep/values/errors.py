@@ -9,7 +9,8 @@
     │   ├── ReaderCrash       a reader died or hung on the file
     │   ├── Overdue           the case took longer than it may
     │   ├── MemoryShortage    the case does not fit the memory it may use
-    │   ├── DeviceLost        the CUDA device stopped working; not the case's fault
+    │   ├── DeviceFailure     CUDA refused a step; the case can be done elsewhere
+    │   │   └── DeviceLost    the CUDA device stopped working; not the case's fault
     │   ├── ValueRangeError   results do not fit the stored dtype
     │   └── InternalError     a bug of ours, with the original text
     ├── StoreError            a stored case or cohort cannot be read or written
