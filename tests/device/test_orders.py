@@ -27,4 +27,4 @@ def test_no_kernel_of_cupys_own_is_launched(tmp_path, cpucuda: Machine):
     check_all(made_by(open_slots(1), tmp_path, turns=len(JOBS)))
     ran = {name.removeprefix("ran ") for name in cpucuda.counts() if name.startswith("ran ")}
     assert len(ran) > 10
-    assert not [name for name in ran if name.startswith("cupy_")]
+    assert not {name for name in ran if name.startswith("cupy_")}

@@ -8,7 +8,7 @@ import pytest
 from device.cpucuda.fresh import fresh_process
 from device.cpucuda.machine import Machine
 from device.test_device_worker import check_equal, config_of, make
-from support.device_cases import SEEDS, Job, open_slots, wanted
+from support.device_cases import NIGHTLY, Job, open_slots, wanted
 
 pytestmark = [
     pytest.mark.cpucuda,
@@ -17,7 +17,6 @@ pytestmark = [
 
 QUICK: list[Job] = [("cubic", ("i2",)), ("nonzero", ("f4",))]
 SLOW: list[Job] = [("foreground", ("f4",))]  # percentiles of float32: 195 kernels
-NIGHTLY = len(SEEDS) > 3
 JOBS = QUICK + SLOW * NIGHTLY
 ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 MOST = 200  # calls of a case; beyond, the sweep would not be one
@@ -69,7 +68,7 @@ def test_from_some_allocation_on_all_fail(
     count = allocations(cpucuda, job, tmp_path / "counted")[call]
     told = [
         make_without(cpucuda, call, after, 0, job, tmp_path / str(after))
-        for after in range(0, count, 1 if NIGHTLY else 4)
+        for after in range(0, count, 1 if NIGHTLY else 6)
     ]
     # the last of pinned memory are CuPy's, for tables: copies of those are slower, and no more
     assert all(told) if call == "cudaMalloc" else told[0]
@@ -78,7 +77,7 @@ def test_from_some_allocation_on_all_fail(
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job[0])
 def test_devices_of_every_size_do_the_case(tmp_path: Path, cpucuda: Machine, job: Job) -> None:
     ways = set()
-    step = 48_000 if NIGHTLY else 140_000
+    step = 48_000 if NIGHTLY else 180_000
     for size in (*range(4096, 700_000, step), 1 << 30):
         with fresh_process():
             cpucuda.set(memory=size)

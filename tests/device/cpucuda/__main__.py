@@ -20,9 +20,11 @@ def main(arguments: list[str]) -> None:
     except NotInstalled as error:
         print(f"NOT INSTALLED: {error}; the tests over the CUDA stand-in did not run")
         return
-    chosen = arguments or [str(TESTS / name) for name in DEFAULT]
-    if "-m" not in arguments:
-        chosen = ["-m", "(gpu or cpucuda) and not slow", *chosen]
+    chosen = list(arguments)
+    if "-m" not in chosen:
+        chosen += ["-m", "(gpu or cpucuda) and not slow"]
+    if not any(Path(each.split("::")[0]).exists() for each in arguments):
+        chosen += [str(TESTS / name) for name in DEFAULT]
     command = [sys.executable, "-m", "pytest", *chosen]
     os.execve(sys.executable, command, environment(folder))
 

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 _TOOLKITS = ("/usr/local/cuda-13.0", "/usr/local/cuda")
-_HEADER_WHEELS = ("nvidia-cuda-runtime==13.0.*", "nvidia-cuda-crt==13.0.*")
+_HEADER_WHEELS = tuple(f"nvidia-cuda-{name}==13.0.*" for name in ("runtime", "crt", "profiler-api"))
 
 # pip asks a sdist for its metadata before it keeps it, and CuPy's has none to give without a CUDA toolkit.
 # This answers in its place: name and version, which is all that pip wants.

@@ -91,27 +91,6 @@ def tables_are_shared_between_streams(patch: Patch) -> None:
     patch.setattr(Tables, "__init__", begin)
 
 
-def memory_is_given_back_to_another_stream(patch: Patch) -> None:
-    """Arrays are made on the default stream, and so is the next that gets their memory."""
-    import cupy
-
-    class OnDefault:
-        zeros, asarray, ndarray = cupy.zeros, cupy.asarray, cupy.ndarray
-
-        @staticmethod
-        def empty(*arguments: Any) -> Any:
-            with cupy.cuda.Stream.null:
-                return cupy.empty(*arguments)
-
-    own = CudaDriver.__init__
-
-    def begin(self: CudaDriver, number: int = 0) -> None:
-        own(self, number)
-        self.engine.xp = OnDefault
-
-    patch.setattr(CudaDriver, "__init__", begin)
-
-
 def training_is_not_followed(patch: Patch) -> None:
     patch.setattr(CudaDriver, "follow", lambda self, mark: None)
 
@@ -143,7 +122,6 @@ CASES: list[Callable[[Patch], None]] = [
     marks_are_set_on_another_stream,
     results_lie_on_one_another,
     landing_is_cleared_by_another_slot,
-    memory_is_given_back_to_another_stream,
 ]
 BATCHES: list[Callable[[Patch], None]] = [
     training_is_not_followed,
