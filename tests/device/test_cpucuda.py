@@ -133,6 +133,17 @@ def test_new_memory_is_full_of_a_pattern(cupy: Any) -> None:
     assert set(cupy.asnumpy(cupy.empty(1000, np.uint8)).tolist()) == {0xCB}
 
 
+def test_memory_that_was_dropped_goes_to_the_next_array_of_its_stream_alone(cupy: Any) -> None:
+    first, second = (cupy.cuda.Stream(non_blocking=True) for _ in range(2))
+    with first:
+        dropped = cupy.empty(1000, np.uint8).data.ptr
+    with second:
+        other = cupy.empty(1000, np.uint8)
+    with first:
+        again = cupy.empty(1000, np.uint8)
+    assert again.data.ptr == dropped != other.data.ptr
+
+
 TOUCH = """
 import ctypes, cupy
 array = cupy.zeros(8, cupy.uint8)

@@ -67,6 +67,16 @@ def test_a_run_over_cupy_equals_one_over_numpy(cohort_folder, tmp_path, slots):
 
 
 @pytest.mark.cpucuda
+def test_workers_have_a_device_each(cohort_folder, tmp_path):
+    config = parse_config(CONFIG | {"cuda": {"voxels": 0, "slots": 2}})
+    report = gpuprep.run(cohort_folder, tmp_path / "out", config=config, scheduler="local")
+    assert report.exit_code == 0
+    assert report.finished.fallbacks == {}
+    cases = gpuprep.open(tmp_path / "out").values()
+    assert {case.record["engine"]["device"] for case in cases} == {"Imaginary", "Imaginary 1"}
+
+
+@pytest.mark.cpucuda
 def test_devices_are_those_that_are_visible(cpucuda: Machine, monkeypatch):
     cpucuda.set(devices=4)
     assert choose_backend("auto").devices == ("0", "1", "2", "3")

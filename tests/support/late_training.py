@@ -10,11 +10,12 @@ from gpuprep.training.device import DeviceBatches
 from support.nvcomp_stand_in import reader_on
 
 
-def read_late(dataset: PatchDataset, size: int) -> list[dict[str, Any]]:
+def read_late(dataset: PatchDataset, size: int, device: int = 0) -> list[dict[str, Any]]:
     """All batches of an epoch, by a training that drops each as soon as it has queued its work."""
     import cupy
 
-    training = cupy.cuda.Stream(non_blocking=True)
+    with cupy.cuda.Device(device):
+        training = cupy.cuda.Stream(non_blocking=True)
     read = reader_on(training)
 
     def deliver(batch: Any) -> Any:
@@ -23,6 +24,7 @@ def read_late(dataset: PatchDataset, size: int) -> list[dict[str, Any]]:
         return read(batch) if isinstance(batch, cupy.ndarray) else batch
 
     consumer = lambda: training.ptr  # noqa: E731
-    kept = list(DeviceBatches(dataset, size, CudaDriver(), consumer=consumer, deliver=deliver))
+    driver = CudaDriver(device)
+    kept = list(DeviceBatches(dataset, size, driver, consumer=consumer, deliver=deliver))
     training.synchronize()
     return kept

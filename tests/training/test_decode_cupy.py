@@ -38,6 +38,11 @@ def test_a_training_that_reads_late_reads_what_the_dataset_has(
     assert_same(read_late(dataset, 2), dataset, 2)
 
 
+def test_batches_on_another_device_than_the_first(root: Path, nvcomp: None) -> None:
+    dataset = PatchDataset(root, patch=PATCH, samples=5)
+    assert_same(read_late(dataset, 2, device=1), dataset, 2)
+
+
 def test_errors_of_nvcomp_say_what_to_do(
     root: Path, nvcomp: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,11 @@ One command builds it, and runs what needs a device over it:
 
     python tests/device/cpucuda                       # all such tests
     python tests/device/cpucuda tests/device -k slots # any pytest arguments
+    GPUPREP_SEEDS=20 python tests/device/cpucuda      # 20 orders of streams instead of 3, every allocation
+
+It wants g++ on x86-64 Linux, and ``gpuprep[test,kernels]``; the rest comes through pip: CuPy's sdist, Cython,
+and CUDA's headers where no toolkit has them. Without them the command says NOT INSTALLED, and what. Tests get
+at it with the fixture ``cpucuda``, and are marked so. Processes that they start run over it, too.
 
 Only CuPy's thin binding ``cupy_backends.cuda.api.runtime`` is rebuilt, from CuPy's own sdist, against the
 library in ``src/``; all else is the installed wheel, and NVRTC compiles as ever. A kernel's cubin is not

@@ -12,20 +12,24 @@ static thread_local int current = 0;
 int current_device() { return current; }
 
 // As CUDA reads CUDA_VISIBLE_DEVICES: numbers up to the first that is none.
-int visible_devices() {
+static std::vector<int> visible() {
+    std::vector<int> numbers;
     const char *named = getenv("CUDA_VISIBLE_DEVICES");
-    if (!named) return settings.devices;
-    std::stringstream numbers(named);
-    std::string number;
-    int visible = 0;
-    while (std::getline(numbers, number, ',')) {
-        char *end;
-        const long value = strtol(number.c_str(), &end, 10);
-        if (end == number.c_str() || value < 0 || value >= settings.devices) break;
-        visible++;
+    if (!named) {
+        for (int number = 0; number < settings.devices; number++) numbers.push_back(number);
+        return numbers;
     }
-    return visible;
+    std::stringstream parts(named);
+    std::string part;
+    while (std::getline(parts, part, ',')) {
+        char *end;
+        const long number = strtol(part.c_str(), &end, 10);
+        if (end == part.c_str() || number < 0 || number >= settings.devices) break;
+        numbers.push_back(number);
+    }
+    return numbers;
 }
+int visible_devices() { return visible().size(); }
 
 } // namespace cpucuda
 
@@ -66,7 +70,8 @@ API cudaError_t cudaGetDeviceProperties(cudaDeviceProp *made, int device) {
     return (cudaError_t)call_without_context(__func__, [&] {
         if (device < 0 || device >= visible_devices()) return 101;
         memset(made, 0, sizeof *made);
-        strcpy(made->name, "Imaginary");
+        const int number = visible()[device];
+        strcpy(made->name, ("Imaginary" + (number ? " " + std::to_string(number) : "")).c_str());
         made->totalGlobalMem = settings.memory;
         made->major = 9;
         made->multiProcessorCount = 132;
