@@ -39,3 +39,45 @@ SCATTER(uint8)
 SCATTER(uint16)
 SCATTER(uint32)
 SCATTER(uint64)
+
+// An integer of 1, 2, 4 or 8 bytes (negative: signed) as 64 bits, and back as far as it fits.
+__device__ __forceinline__ int64 read_integer(const void *at, int64 k, int kind)
+{
+    switch (kind) {
+    case 1: return ((const uint8 *)at)[k];
+    case -1: return ((const int8 *)at)[k];
+    case 2: return ((const uint16 *)at)[k];
+    case -2: return ((const int16 *)at)[k];
+    case 4: return ((const uint32 *)at)[k];
+    case -4: return ((const int32 *)at)[k];
+    default: return ((const int64 *)at)[k];
+    }
+}
+
+__device__ __forceinline__ void write_integer(void *at, int64 k, int kind, int64 value)
+{
+    switch (kind) {
+    case 1: case -1: ((uint8 *)at)[k] = (uint8)value; break;
+    case 2: case -2: ((uint16 *)at)[k] = (uint16)value; break;
+    case 4: case -4: ((uint32 *)at)[k] = (uint32)value; break;
+    default: ((int64 *)at)[k] = value;
+    }
+}
+
+// convert_integers: voxels of one kind are written as another; misfits is 1 if a value is not the same there.
+//   kinds    bytes of an integer, negative where it is signed
+//   grid     (any), blocks of 128: threads loop
+extern "C" __global__ void __launch_bounds__(128) convert_integers(
+    const uint8 *__restrict__ source, int kind, int64 count, uint8 *__restrict__ out, int out_kind,
+    uint64 *__restrict__ misfits)
+{
+    bool misfit = false;
+    #pragma unroll 1
+    for (int64 k = blockIdx.x * (int64)blockDim.x + threadIdx.x; k < count; k += gridDim.x * (int64)blockDim.x) {
+        const int64 value = read_integer(source, k, kind);
+        write_integer(out, k, out_kind, value);
+        const bool beyond = value < 0 && (kind == 8) != (out_kind == 8);   // one of the two is not negative
+        misfit |= beyond || read_integer(out, k, out_kind) != value;
+    }
+    if (misfit) *misfits = 1;
+}

@@ -116,9 +116,8 @@ class DeviceBatches:
                     self._driver.follow(behind)
                 arrays = iter(self._decode(gathered))
                 image = None if gathered.image is None else next(arrays)
-                empty = self._driver.engine.xp.empty
                 labels = {
-                    name: each.join([next(arrays) for _ in each.parts], empty)
+                    name: each.join([next(arrays) for _ in each.parts], self._driver)
                     for name, each in gathered.labels.items()
                 }
         except Exception as error:

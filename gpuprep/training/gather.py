@@ -6,7 +6,7 @@ Nothing is decoded here. Chunks that several patches of a batch touch are taken 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.device.decoder import Extents
-from gpuprep.ops.device.scatter import PADDING, ZEROS
+from gpuprep.device.driver import Driver
+from gpuprep.ops.device.scatter import PADDING, ZEROS, convert_device, scatter_device
 from gpuprep.store.array import StoredArray
 from gpuprep.store.codecs import Bytes
 from gpuprep.store.indexing import cut_range
@@ -143,28 +144,46 @@ class Labels:
     dtype: np.dtype[Any]
     parts: tuple[tuple[Tensor, tuple[int, ...]], ...]
 
-    def join(self, arrays: Sequence[Any], empty: Callable[..., Any]) -> Any:
+    def join(self, arrays: Sequence[Any], driver: Driver) -> Any:
         """The batch ``b, z, y, x`` from one array ``n, 1, z, y, x`` for each part; raises UsageError where a
         value does not fit the dtype."""
         (first, numbers), *more = self.parts
         if not more and first.dtype == self.dtype:
             return arrays[0][:, 0]
+        engine = driver.engine
         count = len(numbers) + sum(len(others) for _, others in more)
-        whole = empty((count, *first.shape[2:]), self.dtype)
-        for (tensor, own), array in zip(self.parts, arrays, strict=True):
-            part = array[:, 0].astype(self.dtype)
-            narrow = not np.can_cast(tensor.dtype, self.dtype)
-            if narrow and not bool((part.astype(tensor.dtype) == array[:, 0]).all()):
+        whole = engine.xp.empty((count, *first.shape[2:]), self.dtype)
+        misfits = engine.xp.zeros(len(self.parts), np.uint64)
+        for k, ((_, own), array) in enumerate(zip(self.parts, arrays, strict=True)):
+            for place, number in enumerate(own):
+                convert_device(engine, array[place], whole[number], misfits[k : k + 1])
+        self._refuse_misfits(misfits, driver)
+        self._refill(whole, driver)
+        return whole
+
+    def _refuse_misfits(self, misfits: Any, driver: Driver) -> None:
+        dtypes = [tensor.dtype for tensor, _ in self.parts]
+        if all(np.can_cast(dtype, self.dtype) for dtype in dtypes):
+            return
+        for dtype, misfit in zip(dtypes, driver.engine.to_host(misfits), strict=True):
+            if misfit:
                 raise UsageError(
-                    f"label values of {tensor.dtype} do not fit {self.dtype}, which manifest.jsonl lets "
-                    "expect",
+                    f"label values of {dtype} do not fit {self.dtype}, which manifest.jsonl lets expect",
                     advice="make that anew with gpuprep index",
                 )
-            for place, box, padding in tensor.refilled:
-                part[(place, *box)] = padding
-            for place, number in enumerate(own):
-                whole[number] = part[place]
-        return whole
+
+    def _refill(self, whole: Any, driver: Driver) -> None:
+        """Lay padding that a part's own dtype could not hold."""
+        rows: Boxes = []
+        padding = np.zeros(1, self.dtype)
+        for tensor, own in self.parts:
+            for place, box, value in tensor.refilled:
+                padding[0] = value  # the same for all
+                corner = offset_of((own[place], *(s.start for s in box)), whole.shape)
+                rows.append((PADDING, corner, 0, 0, *(s.stop - s.start for s in box), 0))
+        if rows:
+            table = driver.engine.xp.asarray(np.array(rows, np.int64))
+            scatter_device(driver.engine, whole.view(np.uint8), table, whole, padding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -128,6 +128,13 @@ MUTANTS = {
     "rows beyond the grid are forgotten": Mutant(
         "scatter", "line += gridDim.x * warps", "line += box.slices * box.rows"
     ),
+    "large unsigned integers pass for negative ones": Mutant("scatter", "beyond || read", "read"),
+    "values that are cut pass": Mutant(
+        "scatter", "beyond || read_integer(out", "beyond || 0 * read_integer(out"
+    ),
+    "signed bytes are read as unsigned": Mutant(
+        "scatter", "((const int8 *)at)[k]", "((const uint8 *)at)[k]"
+    ),
 }
 
 

@@ -24,7 +24,7 @@ from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
 from kernels.kernel_engines import cpu_engine
 from kernels.mutants import MUTANTS, narrowed
-from kernels.test_scatter import assert_scattered
+from kernels.test_scatter import assert_scattered, check_conversion
 
 pytestmark = [
     pytest.mark.slow,
@@ -163,6 +163,8 @@ def check_scatter(engine: Engine) -> None:
         assert_scattered(engine, kind, chunk=(6, 7, 40), patch=(12, 14, 70))
     with patch.object(scatter, "MOST_GRID", 5):
         assert_scattered(engine, "u1", chunk=(1, 1, 1), patch=(3, 4, 5))
+    for kind, other in (("i1", "i4"), ("i2", "u1"), ("u8", "i8")):
+        check_conversion(engine, kind, other)
 
 
 CHECKS: dict[str, Callable[[Engine], None]] = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
-from gpuprep.ops.device.scatter import BOX_FIELDS, PADDING, ZEROS, scatter_device
+from gpuprep.ops.device.scatter import BOX_FIELDS, PADDING, ZEROS, convert_device, scatter_device
 
 KINDS = ["i1", "u1", "i2", "f2", "u4", "f4", "i8", "f8"]
 GAP = 3  # voxels between one chunk and the next
@@ -81,3 +81,31 @@ def test_no_box_leaves_the_batch_as_it_was(engine: Engine) -> None:
     nothing = engine.xp.empty((0, 8), np.int64)
     scatter_device(engine, engine.xp.empty(16, np.uint8), nothing, out, np.array([5], np.int16))
     assert not engine.to_host(out).any()
+
+
+INTEGERS = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"]
+
+
+@pytest.mark.parametrize("kind", INTEGERS)
+@pytest.mark.parametrize("other", INTEGERS)
+def test_integers_are_converted_and_misfits_are_told(engine: Engine, kind: str, other: str) -> None:
+    check_conversion(engine, kind, other)
+
+
+def check_conversion(engine: Engine, kind: str, other: str) -> None:
+    limits, wanted = np.iinfo(kind), np.iinfo(other)
+    fitting = sorted({0, 1, 7, max(limits.min, wanted.min), min(limits.max, wanted.max)})
+    assert_converted(engine, np.resize(np.array(fitting, kind), 1000), other, misfit=False)
+    for value in (limits.min, limits.max):
+        voxels = np.zeros(300, kind)
+        voxels[299] = value
+        assert_converted(engine, voxels, other, misfit=not wanted.min <= value <= wanted.max)
+
+
+def assert_converted(engine: Engine, voxels: np.ndarray, other: str, *, misfit: bool) -> None:
+    out = engine.xp.empty(voxels.shape, np.dtype(other))
+    misfits = engine.xp.zeros(1, np.uint64)
+    convert_device(engine, engine.xp.asarray(voxels), out, misfits)
+    assert bool(engine.to_host(misfits)[0]) == misfit
+    if not misfit:
+        np.testing.assert_array_equal(engine.to_host(out), voxels)

@@ -40,3 +40,19 @@ def store_cohort(root: Path, codec: str = "balanced") -> Path:
         record = {"files": files, "attributes": {"site": "A" if number % 2 else "B"}}
         write_record(folder, record, durable=False)
     return root
+
+
+def store_unlike_labels(root: Path) -> set[int]:
+    """Three cases whose label map is uint8, int16 and uint16, in chunks of 8; the values in them."""
+    values = {"u1": 200, "i2": -3, "u2": 60_000}
+    for dtype, value in values.items():
+        label = np.zeros((9, 10, 11), dtype)
+        label[2:5, 3:, 4:] = value
+        folder = case_folder(root, f"case_{dtype}")
+        geometry = Geometry(label.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
+        image = np.ones(label.shape, np.float32)
+        more = {"geometry": geometry, "chunk": 8, "codec": "gpu", "durable": False}
+        files = write_case(folder, image=image, labels={"organ": label}, **more)
+        record = {"files": files, "labels": {"organ": {"0": 1, str(value): 1}}}
+        write_record(folder, record, durable=False)
+    return {0, *values.values()}

@@ -11,7 +11,7 @@ import pytest
 from kernels.cuda_on_cpu.cpu_module import missing
 from support.decoding import assert_same
 from support.numpy_driver import BrokenContext, NumpyDriver
-from support.stored import SHAPES, store_cohort
+from support.stored import SHAPES, store_cohort, store_unlike_labels
 
 from gpuprep.device.decoder import Extents
 from gpuprep.store.case import write_case
@@ -214,22 +214,12 @@ def test_a_padding_beyond_the_dtype_is_refused(root: Path) -> None:
 @pytest.mark.parametrize("padding", [0, -1, 77_000])
 def test_label_maps_of_unlike_dtypes_are_one_batch(tmp_path: Path, padding: int) -> None:
     """uint8 with int16 with uint16, and a padding that some of them cannot hold."""
-    for name, dtype, value in (("a", "u1", 200), ("b", "i2", -3), ("c", "u2", 60_000)):
-        label = np.zeros((9, 10, 11), dtype)
-        label[2:5, 3:, 4:] = value
-        image = np.ones(label.shape, np.float32)
-        folder = case_folder(tmp_path, name)
-        geometry = Geometry(label.shape, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
-        more = {"geometry": geometry, "chunk": 8, "codec": "gpu", "durable": False}
-        files = write_case(folder, image=image, labels={"organ": label}, **more)
-        counts = {"organ": {"0": 1, str(value): 1}}
-        record = {"files": files, "labels": counts}
-        write_record(folder, record, durable=False)
+    values = store_unlike_labels(tmp_path)
     dataset = PatchDataset(tmp_path, patch=(8, 12, 9), samples=9, label_padding=padding)
     assert dataset.dtypes == {"organ": np.int32}
     assert_same(device_batches(dataset, 4), dataset, 4)
     found = {int(value) for sample in dataset for value in np.unique(sample["labels"]["organ"])}
-    assert found == {0, 200, -3, 60_000, padding}
+    assert found == {*values, padding}
 
 
 def test_a_lost_device_says_so(root: Path) -> None:

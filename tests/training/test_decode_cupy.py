@@ -12,6 +12,7 @@ from support.decoding import assert_same
 from support.device_cases import SEEDS
 from support.late_training import read_late
 from support.nvcomp_stand_in import Codec, nvcomp_stand_in
+from support.stored import store_unlike_labels
 
 from gpuprep.device.cuda import CudaDriver
 from gpuprep.training import PatchDataset
@@ -36,6 +37,17 @@ def test_a_training_that_reads_late_reads_what_the_dataset_has(
     cpucuda.set(seed=seed, eager=eager)
     dataset = PatchDataset(root, patch=PATCH, samples=14, image_padding=-7, label_padding=9)
     assert_same(read_late(dataset, 2), dataset, 2)
+
+
+@pytest.mark.parametrize("padding", [0, -1, 77_000])
+def test_label_maps_of_unlike_dtypes(
+    tmp_path: Path, cpucuda: Machine, nvcomp: None, padding: int
+) -> None:
+    store_unlike_labels(tmp_path)
+    dataset = PatchDataset(tmp_path, patch=(8, 12, 9), samples=9, label_padding=padding)
+    assert_same(read_late(dataset, 4), dataset, 4)
+    assert cpucuda.counts()["ran convert_integers"]
+    assert not [name for name in cpucuda.counts() if name.startswith("ran cupy_")]
 
 
 def test_batches_on_another_device_than_the_first(root: Path, nvcomp: None) -> None:

@@ -50,3 +50,25 @@ def scatter_device(
             *(out.view(bits), *steps, padding.view(bits)[0]),
         ),
     )
+
+
+def convert_device(engine: Engine, source: Any, out: Any, misfits: Any) -> None:
+    """Write integers as those of another dtype.
+
+    Args:
+        engine: Of the device that holds the arrays.
+        source: Contiguous, of any integer dtype.
+        out: Contiguous, of any integer dtype, as long as ``source``.
+        misfits: One uint64, which becomes 1 where a value does not fit the dtype of ``out``.
+    """
+    count = source.size
+    if not count:
+        return
+    blocks = min(-(-count // _THREADS), MOST_GRID)
+    given = (source.view(np.uint8), _kind(source.dtype), np.int64(count))
+    arguments = (*given, out.view(np.uint8), _kind(out.dtype), misfits)
+    engine.launch("scatter", "convert_integers", (blocks,), _THREADS, arguments)
+
+
+def _kind(dtype: np.dtype[Any]) -> np.int32:
+    return np.int32(dtype.itemsize if dtype.kind == "u" else -dtype.itemsize)
