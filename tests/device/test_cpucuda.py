@@ -240,7 +240,8 @@ def test_a_device_that_another_process_has_fails_every_call(cupy: Any, cpucuda: 
 
 def test_no_driver_is_no_device(cupy: Any, cpucuda: Machine) -> None:
     cpucuda.fail("cudaGetDeviceCount", "cudaErrorInsufficientDriver", times=0)
-    assert not cupy.cuda.is_available()
+    with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match="driver version is insufficient"):
+        cupy.cuda.runtime.getDeviceCount()
 
 
 def test_devices_are_numbered_as_the_environment_says(

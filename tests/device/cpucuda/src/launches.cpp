@@ -32,7 +32,8 @@ Status refused(const Function &function, const std::string &why, Status status) 
     return status;
 }
 
-Status check_launch(const Function &f, const unsigned *grid, const unsigned *block, size_t shared, const Stream &stream) {
+Status check_launch(const Function &f, const unsigned *grid, const unsigned *block, size_t shared,
+                    const Stream &stream) {
     const size_t threads = size_t(block[0]) * block[1] * block[2];
     if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535)
         return refused(f, "a grid that no device takes", 1);
@@ -77,8 +78,9 @@ API void *cpucuda_cpu_function(const char *name, const char *parameters, int dev
     return new Function{kept, device, parsed(parameters),
                         [=](const unsigned *grid, const unsigned *block, size_t shared, void **arguments,
                             std::string &said) -> Status {
-                            const int order = random_source() % 3;
-                            const int failed = run(kept.c_str(), grid, block, shared, arguments, order, random_source());
+                            const int order = random_source() % 3;   // of a block's threads
+                            const unsigned seed = random_source();
+                            const int failed = run(kept.c_str(), grid, block, shared, arguments, order, seed);
                             if (failed) said = message();
                             return failed ? 700 : 0;
                         }};

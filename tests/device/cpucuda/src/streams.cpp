@@ -148,6 +148,10 @@ API cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, 
         return 0;
     });
 }
+API cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags) {
+    return cudaStreamCreateWithPriority(out, flags, 0);
+}
+API cudaError_t cudaStreamCreate(cudaStream_t *out) { return cudaStreamCreateWithPriority(out, 0, 0); }
 API cudaError_t cudaStreamDestroy(cudaStream_t handle) {   // what is queued still happens, at its time
     return on_stream(__func__, handle, [](Stream *stream) {
         stream->destroyed = true;
@@ -159,7 +163,8 @@ API cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     return on_stream(__func__, handle, [](Stream *stream) { return finish(stream), broken(stream->device); });
 }
 API cudaError_t cudaStreamQuery(cudaStream_t handle) {
-    return on_stream(__func__, handle, [](Stream *stream) { return happen_somewhere(), stream->queue.empty() ? 0 : 600; });
+    return on_stream(__func__, handle,
+                     [](Stream *stream) { return happen_somewhere(), stream->queue.empty() ? 0 : 600; });
 }
 API cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) {
     return on_stream(__func__, handle, [&](Stream *stream) { return *flags = !stream->blocking, 0; });
