@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class DeviceBatches:
             while ahead is not None:
                 batch = ahead.result()
                 # before more is queued, which the training would wait for
-                with self._driver.attached(), self._stream:
+                with self._at_work():
                     delivered = self._deliver(batch)
                 del batch
                 ahead = self._begin(pool, groups)
@@ -104,26 +105,37 @@ class DeviceBatches:
         keys = next(groups, None)
         if keys is None:
             return None
-        with self._driver.attached():
+        with self._at_work():
             behind = self._lent.turn(self._driver.mark(self._consumer()))
         return pool.submit(self._make, keys, behind)
 
-    def _make(self, keys: Sequence[Key], behind: Event | None) -> Batch:
-        gathered = gather(self._dataset, keys)
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """On the device's own stream.
+
+        Raises:
+            DeviceLost: the device stopped working, maybe under what the training had queued.
+            DeviceFailure: CUDA refused a step.
+        """
         try:
             with self._driver.attached(), self._stream:
-                if behind is not None:
-                    self._driver.follow(behind)
-                arrays = iter(self._decode(gathered))
-                image = None if gathered.image is None else next(arrays)
-                labels = {
-                    name: each.join([next(arrays) for _ in each.parts], self._driver)
-                    for name, each in gathered.labels.items()
-                }
+                yield
         except Exception as error:
             if found := device_error(self._driver, error):
                 raise found from error
             raise
+
+    def _make(self, keys: Sequence[Key], behind: Event | None) -> Batch:
+        gathered = gather(self._dataset, keys)
+        with self._at_work():
+            if behind is not None:
+                self._driver.follow(behind)
+            arrays = iter(self._decode(gathered))
+            image = None if gathered.image is None else next(arrays)
+            labels = {
+                name: each.join([next(arrays) for _ in each.parts], self._driver)
+                for name, each in gathered.labels.items()
+            }
         for array in (*labels.values(), *([] if image is None else [image])):
             self._lent.add(array)
         starts = [start for _, start in gathered.places]

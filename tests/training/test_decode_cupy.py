@@ -66,3 +66,16 @@ def test_errors_of_nvcomp_say_what_to_do(
     monkeypatch.setattr(Codec, "decode", refuse)
     with pytest.raises(DeviceLost, match=r"nvCOMP did not decode .*chunks: nvcompError"):
         list(batches)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("call", ["kernel", "host function", "cudaEventRecord", "cudaMemcpyAsync"])
+def test_a_device_that_is_lost_says_so_wherever_it_is_noticed(
+    root: Path, cpucuda: Machine, nvcomp: None, call: str
+) -> None:
+    dataset = PatchDataset(root, patch=PATCH, samples=8)
+    batches = DeviceBatches(dataset, 2, CudaDriver())
+    cpucuda.fail(call, "cudaErrorIllegalAddress")
+    with pytest.raises(DeviceLost, match="Imaginary stopped working"):
+        list(batches)
+    cpucuda.complaints()
