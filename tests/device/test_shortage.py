@@ -61,7 +61,7 @@ def test_every_allocation_of_a_case_fails_once(
 
 
 @pytest.mark.parametrize("call", ALLOCATIONS)
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job[0])
+@pytest.mark.parametrize("job", JOBS if NIGHTLY else QUICK[:1], ids=lambda job: job[0])
 def test_from_some_allocation_on_all_fail(
     tmp_path: Path, cpucuda: Machine, job: Job, call: str
 ) -> None:
@@ -74,7 +74,7 @@ def test_from_some_allocation_on_all_fail(
     assert all(told) if call == "cudaMalloc" else told[0]
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job[0])
+@pytest.mark.parametrize("job", JOBS if NIGHTLY else QUICK[1:], ids=lambda job: job[0])
 def test_devices_of_every_size_do_the_case(tmp_path: Path, cpucuda: Machine, job: Job) -> None:
     ways = set()
     step = 48_000 if NIGHTLY else 180_000
