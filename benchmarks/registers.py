@@ -82,13 +82,13 @@ def compile_log(source: str, architecture: int) -> str:
 
 def bytes_moved() -> Iterator[tuple[str, int]]:
     """Bytes each way of working on a volume moves, per volume."""
-    z, y, _ = SOURCE
+    z, *_ = SOURCE
     _, oy, ox = TARGET
     source, result = math.prod(SOURCE) * INT16, math.prod(TARGET) * FLOAT16
-    rows, columns = z * y * ox * FLOAT32, z * oy * ox * FLOAT32
+    planes = z * oy * ox * FLOAT32
     yield "at least: volume in, result out", source + result
     yield "linear, one kernel", source + result
-    yield "cubic, three passes", source + 2 * rows + 2 * columns + result
+    yield "cubic, planes and slices", source + 2 * planes + result
     yield "statistics of the volume", source
 
 

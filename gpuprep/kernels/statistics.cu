@@ -2,7 +2,8 @@
 //
 // Only integers are added atomically, so that results never depend on which block comes first.
 
-#define CHUNK 4096    // neighbouring voxels of a row that a block takes at a time
+#define CHUNK 4096    // neighbouring voxels of a row that a block takes at a time; at most 2^32 of them in all
+#define AHEAD 8       // voxels that a thread loads at a time
 
 // A volume of any strides, with an optional mask beside it that has strides of its own.
 template <class S> struct Source {
@@ -13,21 +14,45 @@ template <class S> struct Source {
     Lengths lengths;
 };
 
+// Part of a row: `count` voxels from a place on, and flags beside them where there is a mask. Threads take
+// neighbouring voxels, several each, and load them all before they look at the first.
+template <bool WHOLE, bool MASKED, class S, class Visit>
+__device__ __forceinline__ void each_of(const S *__restrict__ voxels, int64 stride, const uint8 *__restrict__ mask,
+                                        int64 mask_stride, int count, Visit visit) {
+    uint8 flags[AHEAD];
+    S values[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+        const bool inside = WHOLE || (int)(k * blockDim.x + threadIdx.x) < count;
+        flags[k] = !inside ? 0 : MASKED ? *mask : 1;
+        values[k] = flags[k] ? *voxels : (S)0;
+        voxels += blockDim.x * stride;
+        if (MASKED) mask += blockDim.x * mask_stride;
+    }
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) visit(WHOLE && !MASKED ? 1 : flags[k], values[k]);
+}
+
 // Call visit(flag, value) for every voxel, by all threads of a warp equally often: votes are legal. The flag
 // is the byte beside the voxel (1 where there are none); it is 0, and so is the value, beyond the row.
 template <class S, class Visit>
 __device__ __forceinline__ void each_voxel(const Source<S> &source, Visit visit) {
     const Lengths &n = source.lengths;
-    const int64 chunks = (n.columns + CHUNK - 1) / CHUNK, items = n.slices * n.rows * chunks;
-    for (int64 item = blockIdx.x; item < items; item += gridDim.x) {
-        const int64 slice = item / chunks / n.rows, row = item / chunks % n.rows;
-        const S *voxels = source.voxels + offset_of(source.strides, slice, row, 0);
-        const uint8 *mask = source.mask + offset_of(source.mask_strides, slice, row, 0);
-        const int64 begin = item % chunks * CHUNK, end = min(begin + CHUNK, n.columns);
-        for (int64 x0 = begin; x0 < end; x0 += blockDim.x) {
-            const int64 x = x0 + threadIdx.x;
-            const uint8 flag = x >= end ? 0 : source.mask ? mask[x * source.mask_strides.column] : 1;
-            visit(flag, flag ? voxels[x * source.strides.column] : (S)0);
+    const uint32 chunks = (uint32)((n.columns + CHUNK - 1) / CHUNK), rows = (uint32)n.rows;
+    const uint32 items = (uint32)n.slices * rows * chunks;
+    const int64 stride = source.strides.column, mask_stride = source.mask_strides.column;
+    const int step = AHEAD * blockDim.x;
+    for (uint32 item = blockIdx.x; item < items; item += gridDim.x) {
+        const uint32 line = item / chunks, slice = line / rows, row = line - slice * rows;
+        const int64 begin = (int64)(item - line * chunks) * CHUNK, x = begin + threadIdx.x;
+        const S *voxels = source.voxels + offset_of(source.strides, slice, row, x);
+        const uint8 *mask = source.mask + offset_of(source.mask_strides, slice, row, x);
+        for (int left = (int)min((int64)CHUNK, n.columns - begin); left > 0; left -= step) {
+            if (source.mask) each_of<false, true>(voxels, stride, mask, mask_stride, left, visit);
+            else if (left >= step) each_of<true, false>(voxels, stride, mask, mask_stride, left, visit);
+            else each_of<false, false>(voxels, stride, mask, mask_stride, left, visit);
+            voxels += step * stride;
+            mask += step * mask_stride;
         }
     }
 }
@@ -37,13 +62,10 @@ __device__ __forceinline__ void clear(uint32 *bins, int count) {
     __syncthreads();
 }
 
-// Count a bin (-1: none). A warp that agrees, as in air, adds once.
-__device__ __forceinline__ void tally(uint32 *bins, int bin) {
-    const int common = __shfl_sync(ALL_LANES, bin, 0);
-    if (__all_sync(ALL_LANES, bin == common)) {
-        if (common >= 0 && threadIdx.x % 32 == 0) atomicAdd(&bins[common], 32u);
-    } else if (bin >= 0)
-        atomicAdd(&bins[bin], 1u);
+// Count a bin (-1: none). A warp that agrees, as in air, adds once, by its first lane.
+__device__ __forceinline__ void tally(uint32 *bins, int bin, bool first_lane) {
+    const bool together = __all_sync(ALL_LANES, bin == __shfl_sync(ALL_LANES, bin, 0));
+    if (bin >= 0 && (first_lane || !together)) atomicAdd(&bins[bin], together ? 32u : 1u);
 }
 
 __device__ __forceinline__ void add_to(uint64 *__restrict__ totals, const uint32 *bins, int count) {
@@ -59,10 +81,11 @@ __device__ __forceinline__ void histogram(const Source<S> &source, int32 start, 
                                           uint64 *__restrict__ counts) {
     extern __shared__ uint32 shared_bins[];
     uint32 *own = shared_bins;
+    const bool first_lane = threadIdx.x % 32 == 0;
     clear(own, bins);
     each_voxel(source, [=](bool present, S value) {
-        const int64 bin = (int64)value - start;
-        tally(own, present && bin >= 0 && bin < bins ? (int)bin : -1);
+        const uint32 bin = (uint32)value - (uint32)start;
+        tally(own, present && bin < (uint32)bins ? (int)bin : -1, first_lane);
     });
     add_to(counts, own, bins);
 }
@@ -83,6 +106,7 @@ __device__ __forceinline__ void digits(const Source<S> &source, const K *__restr
                                        int32 shift, int32 bits, uint64 *__restrict__ counts) {
     extern __shared__ uint32 shared_bins[];
     uint32 *own = shared_bins;
+    const bool first_lane = threadIdx.x % 32 == 0;
     clear(own, prefix_count << bits);
     each_voxel(source, [=](bool present, S value) {
         const K key = ordered_key(value);
@@ -91,7 +115,7 @@ __device__ __forceinline__ void digits(const Source<S> &source, const K *__restr
         if (present && is_finite(value))
             for (int q = 0; q < prefix_count; q++)
                 if (prefix == prefixes[q]) bin = q << bits | (int)(key >> shift & ((1u << bits) - 1u));
-        tally(own, bin);
+        tally(own, bin, first_lane);
     });
     add_to(counts, own, prefix_count << bits);
 }
@@ -167,6 +191,34 @@ __device__ __forceinline__ void moments(const Source<S> &source, double low, dou
     write_block(m, reals, counts);
 }
 
+// extent_S: the same for integers of at most 16 bits, without sums: a histogram has them.
+template <class S>
+__device__ __forceinline__ void extent(const Source<S> &source, double *__restrict__ reals,
+                                       uint64 *__restrict__ counts) {
+    int32 low = 1 << 30, high = -(1 << 30);
+    uint32 present = 0;
+    each_voxel(source, [&](bool flag, S value) {
+        low = min(low, flag ? (int32)value : low);
+        high = max(high, flag ? (int32)value : high);
+        present += flag;
+    });
+    Moments m = NO_VOXELS;
+    if (present) {
+        m.minimum = low;
+        m.maximum = high;
+        m.finite = present;
+    }
+    write_block(m, reals, counts);
+}
+
+#define EXTENT(S) \
+    extern "C" __global__ void __launch_bounds__(256, 4) extent_##S( \
+        const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
+        Lengths lengths, double *__restrict__ reals, uint64 *__restrict__ counts) \
+    { const Source<S> source = {in, strides, mask, mask_strides, lengths}; \
+      extent<S>(source, reals, counts); }
+EXTENT(int8) EXTENT(uint8) EXTENT(int16) EXTENT(uint16)
+
 #define MOMENTS(S) \
     extern "C" __global__ void __launch_bounds__(256, 4) moments_##S( \
         const S *__restrict__ in, Strides strides, const uint8 *__restrict__ mask, Strides mask_strides, \
@@ -174,7 +226,7 @@ __device__ __forceinline__ void moments(const Source<S> &source, double low, dou
         uint64 *__restrict__ counts) \
     { const Source<S> source = {in, strides, mask, mask_strides, lengths}; \
       moments<S>(source, low, high, shift, reals, counts); }
-EACH_SOURCE(MOMENTS)
+MOMENTS(int32) MOMENTS(float32) MOMENTS(float64)
 
 // merge_moments: the entries of `blocks` blocks as one, in index order per thread. One block of threads.
 extern "C" __global__ void __launch_bounds__(256, 4) merge_moments(

@@ -21,17 +21,41 @@ MUTANTS = {
     ),
     "rows beyond the volume are written": Mutant(
         "resample",
-        "r < LANES && row0 + r < rows; r += WARPS)\n        for",
+        "r < count; r += WARPS)\n        for",
         "r < LANES; r += WARPS)\n        for",
     ),
     "outputs beyond the axis are written": Mutant(
         "resample", "if (o + t >= band.outputs) break;", ""
     ),
     "the second tile starts with the first weights": Mutant(
-        "resample", "band.widest + from - first[b])", "band.widest)"
+        "resample", "band.length + from - own)", "band.length)"
     ),
     "two outputs of a block exchanged": Mutant(
-        "resample", "fmaf(low.y, v, sums[1])", "fmaf(low.z, v, sums[1])"
+        "resample", "fmaf(w.y, v, sums[1])", "fmaf(w.z, v, sums[1])"
+    ),
+    "a tile longer than its rows": Mutant("resample", "#define TILE 160", "#define TILE 170"),
+    "no barrier between rows and columns": Mutant(
+        "resample", "__syncthreads();\n    // along the columns: a lane", "// along"
+    ),
+    "the last columns of a plane begin too late": Mutant(
+        "resample", "min(begin, n - GROUP) + lane", "begin + lane"
+    ),
+    "rows before the first": Mutant("resample", "lane, j = max(0, -first)", "lane, j = 0"),
+    "a plane taken for its mirror image": Mutant(
+        "resample", "backwards ? n - 1 - k - 32 * i", "false ? n - 1 - k - 32 * i"
+    ),
+    "rows of a plane beyond the axis": Mutant("resample", "if (y + i < rows.outputs)", ""),
+    "a group of outputs misses its last inputs": Mutant(
+        "resample", "add_run<2, 3, UNROLL>", "add_run<3, 3, UNROLL>"
+    ),
+    "slices beyond those of a volume between": Mutant(
+        "resample", "if (slice >= lengths.slices) break;", ""
+    ),
+    "lines between slices are written": Mutant(
+        "resample", "own < lengths.slices && column < lengths.columns", "own < lengths.slices"
+    ),
+    "lines of the first slice alone": Mutant(
+        "resample", "slice >= (joined ? 1 : slices)", "slice >= 1"
     ),
     "clipping forgotten": Mutant("resample", "v = v > high ? high : v == high", "v = v == high"),
     "halves rounded up": Mutant("linear", "0xfffu + (size >> 13 & 1u)", "0x1000u"),
@@ -54,14 +78,16 @@ MUTANTS = {
         "labels", "return among ? nearest : lowest", "return lowest"
     ),
     "ties are exact": Mutant("labels", "most - TIE", "most"),
-    "every lane adds for the warp": Mutant(
-        "statistics", "common >= 0 && threadIdx.x % 32 == 0", "common >= 0"
-    ),
+    "every lane adds for the warp": Mutant("statistics", "first_lane || !together", "true"),
     "a chunk runs beyond its row": Mutant(
-        "statistics", "min(begin + CHUNK, n.columns)", "begin + CHUNK"
+        "statistics", "min((int64)CHUNK, n.columns - begin)", "CHUNK"
     ),
-    "the mask is not asked": Mutant(
-        "statistics", "source.mask ? mask[x * source.mask_strides.column] : 1", "1"
+    "the mask is not asked": Mutant("statistics", "MASKED ? *mask : 1", "1"),
+    "voxels beyond the row count": Mutant(
+        "statistics", "threadIdx.x) < count", "threadIdx.x) <= count"
+    ),
+    "voxels beside the mask are in the extent": Mutant(
+        "statistics", "high = max(high, flag ? (int32)value : high)", "high = max(high, value)"
     ),
     "negative keys are not turned over": Mutant(
         "statistics", "(uint32)((int32)bits >> 31) | 0x80000000u", "0x80000000u"
@@ -71,7 +97,7 @@ MUTANTS = {
     ),
     "highs are not asked": Mutant("resample", "low[0], low[reach.count]", "low[0], low[0]"),
     "limits of the wrong slice": Mutant(
-        "resample", "offset_of(reach.along, slice, o + t", "offset_of(reach.along, slice, o"
+        "resample", "reach.along, lines[i].slice, o + t", "reach.along, lines[i].slice, o"
     ),
     "chunks one voxel too long": Mutant(
         "resample", "(i - chunk * p.edge) * voxel_stride", "(i - chunk) * voxel_stride"

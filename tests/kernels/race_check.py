@@ -48,6 +48,7 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     else:
         kind = "cubic" if source == "resample" else "linear"
         resample_device(engine, volume, Resampling(mapping, kind), chunk=16)
+        resample_device(engine, volume[:, :, :100], Resampling(mapping, kind), chunk=16)
 
 
 def main(source: str, right: str, wrong: str) -> None:

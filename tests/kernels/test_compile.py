@@ -14,9 +14,9 @@ from gpuprep.kernels.loader import SOURCES
 
 ARCHITECTURES = (80, 86, 90, 100, 120)
 
-# Registers per thread: 64 let 1,024 threads share a multiprocessor, 96 of the vote (which holds eight
-# labels and eight float64 weights) 640.
-BUDGET = {"vote": 96}
+# Registers per thread: 64 let 1,024 threads share a multiprocessor. The vote holds eight labels and eight
+# float64 weights; passes hold 32 sums, the one over planes 64.
+BUDGET = {"vote": 96, "columns_pass": 80, "last_pass": 80, "plane_pass": 168}
 BUDGET_OF_OTHERS = 64
 
 

@@ -140,6 +140,13 @@ def test_accesses_beyond_an_array_are_caught(module: CpuModule, side: str) -> No
             run(module, "read_at", 1, 32, array, arrays.empty(31, np.float32), np.int32(0))
 
 
+def test_accesses_beyond_dynamic_shared_memory_trap(module: CpuModule) -> None:
+    array = np.arange(64, dtype=np.float32)
+    scalars = np.int32(64), np.int32(1)
+    with pytest.raises(KernelFailure, match="signal 11"):
+        run(module, "reversed_float", 1, 64, array, array.copy(), *scalars, shared_mem=224)
+
+
 def test_shared_memory_starts_as_poison(module: CpuModule) -> None:
     out = np.zeros(32, np.uint32)
     run(module, "uninitialised", 1, 32, out)

@@ -15,7 +15,7 @@ from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
-from gpuprep.ops.device.statistics import measure_device
+from gpuprep.ops.device.statistics import measure_device, value_range_device
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import Resampling, resample
@@ -32,9 +32,9 @@ pytestmark = [
 ]
 
 
-def volume() -> np.ndarray:
+def volume(shape: tuple[int, int, int] = (5, 9, 300)) -> np.ndarray:
     random = np.random.default_rng(3)
-    edges = np.where(np.indices((5, 9, 300)).sum(0) // 4 % 2, 1500, -1000)
+    edges = np.where(np.indices(shape).sum(0) // 4 % 2, 1500, -1000)
     return (edges + random.normal(0, 40, edges.shape)).astype(np.int16)
 
 
@@ -42,12 +42,18 @@ MAPPING = GridMapping((3, 7, 170), (1.5, 1.3, 1.77), (0.2, -0.3, 0.4))
 LINE = ClipAffine(-800, 1400, 0.013, 0.7)
 
 
-def check_resample(engine: Engine, interpolation: str = "cubic") -> None:
-    """Three passes to float16, whose last places would show a sum out of order or rounded wrongly."""
-    array = volume()
-    how = Resampling(MAPPING, interpolation, epilogue=LINE)
+WITHIN_PLANES = GridMapping((5, 7, 100), (1.0, 1.3, 3.0), (0.0, -0.3, 0.4))  # more than one tile
+TALL = GridMapping((2, 37, 60), (1.4, 1.9, 2.1), (0.2, -0.3, 0.4))  # several blocks of rows
+NARROW = GridMapping((3, 7, 70), (1.5, 1.3, 1.6), (0.2, -0.3, 0.4))
+
+
+def check_resample(engine: Engine, array: np.ndarray, mapping: GridMapping) -> None:
+    """Passes to float16, whose last places would show a sum out of order or rounded wrongly."""
+    how = Resampling(mapping, "cubic", epilogue=LINE)
     for dtype in ("f2", "f4"):
         result = resample_device(engine, engine.xp.asarray(array), how, dtype=dtype)
+        backwards = engine.xp.asarray(array[:, :, ::-1])[:, :, ::-1]
+        assert (resample_device(engine, backwards, how, dtype=dtype) == result).all()
         expected = resample(array, how, dtype=dtype)
         allowed = 2e-6 * 2500 * 0.013
         differ = np.abs(result.astype(np.float64) - expected) > allowed
@@ -88,6 +94,9 @@ def check_statistics(engine: Engine) -> None:
     integers[0, 0] = random.integers(-9, 9, 333)
     integers[1] = -1000  # air, on which warps agree
     mask = (random.random(integers.shape) < 0.8).astype(np.uint8)
+    negative = integers - np.int16(2000)
+    ends = value_range_device(engine, engine.xp.asarray(negative))
+    assert ends == (negative.min(), negative.max())
     for array in (integers, (integers * 0.37).astype(np.float32)):
         for flags in (None, mask):
             given = None if flags is None else engine.xp.asarray(flags)
@@ -154,7 +163,10 @@ def check_pointwise(engine: Engine) -> None:
 
 
 def check_banded(engine: Engine) -> None:
-    check_resample(engine)
+    check_resample(engine, volume(), MAPPING)
+    check_resample(engine, volume(), WITHIN_PLANES)
+    check_resample(engine, volume((3, 71, 130)), TALL)
+    check_resample(engine, volume()[:, :, :110], NARROW)
     check_separate(engine)
 
 

@@ -19,8 +19,8 @@ RACES = {
     "shared counters are not atomic": (
         "block",
         "statistics",
-        "atomicAdd(&bins[bin], 1u)",
-        "bins[bin] = bins[bin] + 1u",
+        "atomicAdd(&bins[bin], together ? 32u : 1u)",
+        "bins[bin] = bins[bin] + (together ? 32u : 1u)",
     ),
     "global counters are not atomic": (
         "blocks",
@@ -63,6 +63,18 @@ RACES = {
         "scatter",
         "k = blockIdx.y; k < count; k += gridDim.y",
         "k = 0; k < count; k++",
+    ),
+    "no barrier between rows and columns": (
+        "block",
+        "resample",
+        "__syncthreads();\n    // along the columns: a lane",
+        "// along",
+    ),
+    "columns of a plane that others wrote": (
+        "block",
+        "resample",
+        "if (k + 32 * i >= begin)",
+        "if (true)",
     ),
     "no barrier after the tile is loaded": (
         "block",

@@ -117,11 +117,18 @@ class Sampling:
 
 
 def _pass_order(ordered: Sequence[AxisWeights]) -> tuple[int, ...]:
-    """The axes to resample, at least two: what shrinks most comes first, the fastest axis never last."""
+    """The axes to resample, at least two: what shrinks most comes first, the fastest axis never last.
+
+    Rows and columns come before slices even where these shrink more, up to four times: one kernel does both,
+    and the volume between is then the only one.
+    """
     mixing = [axis for axis in (2, 1, 0) if not ordered[axis].identity]
     if len(mixing) < 2:  # one more, to read in one pass and write in another
         mixing.append(next(axis for axis in (1, 0) if axis not in mixing))
-    mixing.sort(key=lambda axis: ordered[axis].m / ordered[axis].n)
+    ratios = [axis.m / axis.n for axis in ordered]
+    mixing.sort(key=lambda axis: ratios[axis])
+    if len(mixing) == 3 and 4 * ratios[0] > ratios[1] * ratios[2]:
+        return 1, 2, 0
     if mixing[-1] == 2:
         mixing[-2:] = mixing[:-3:-1]
     return tuple(mixing)

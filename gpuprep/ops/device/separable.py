@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from gpuprep.kernels.loader import NULL, Engine
 from gpuprep.ops.axis import AxisWeights
 from gpuprep.ops.device.arguments import (
-    MOST_GRID,
     STRIDES,
     lengths_of,
     source_name,
@@ -19,14 +17,16 @@ from gpuprep.ops.device.arguments import (
     strides_of,
     target_name,
 )
+from gpuprep.ops.device.plane import SPARE, fits_plane, plane_pass, volume_between
 from gpuprep.ops.device.sampling import Sampling
 from gpuprep.ops.device.target import Target
+from gpuprep.ops.device.windows import windows_of
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 
 _OUTPUTS = 8  # of a block, as in resample.cu
-_ROWS_TILE = 4 * 32 * 129  # bytes of shared memory of rows_pass
+_LINES = 4  # that a thread takes
+_ROWS_TILE = 4 * 32 * 161  # bytes of shared memory of rows_pass
 _THREADS = 256
-_BAND = np.dtype([("outputs", "i4"), ("inputs", "i4"), ("blocks", "i4"), ("widest", "i4")])
 _LIMITS = np.dtype([("along", STRIDES), ("count", "i8")])
 _FLOAT32 = np.dtype(np.float32)
 
@@ -36,29 +36,6 @@ class Limits(NamedTuple):
 
     axis: int
     bounds: NDArray[np.float32]
-
-
-class Band(NamedTuple):
-    """An axis in blocks of eight outputs: first input, inputs, and dense weights of each block."""
-
-    first: NDArray[np.int32]
-    width: NDArray[np.int32]
-    weights: NDArray[np.float32]
-
-
-@lru_cache(maxsize=64)
-def band_of(axis: AxisWeights) -> Band:
-    """The tables that resample.cu reads; ``weights`` is ``(blocks, widest, 8)``, zero beyond a block."""
-    blocks = axis.blocks(_OUTPUTS)
-    if len(blocks) > MOST_GRID:
-        raise ValueError(f"an axis of {axis.m} voxels is too long for the kernels: use NumPy")
-    first = np.array([block.in_start for block in blocks], np.int32)
-    width = np.array([block.in_stop - block.in_start for block in blocks], np.int32)
-    weights = np.zeros((len(blocks), int(width.max()), _OUTPUTS), np.float32)
-    for table, block in zip(weights, blocks, strict=True):
-        rows, inputs = block.matrix.shape
-        table[:inputs, :rows] = block.matrix.T
-    return Band(first, width, weights)
 
 
 def apply_axes(
@@ -73,15 +50,20 @@ def apply_axes(
     """Write ``after(clip(axes(before(array)), limits))``: any strides on both sides, float32 in between."""
     volume = array.transpose(sampling.order)
     *inner, last = sampling.passes
-    step = step_for(before, array.dtype)
-    for turn, number in enumerate(inner):
-        volume = _pass(engine, volume, sampling.ordered[number], number, None if turn else step)
+    if fits_plane(engine, volume, sampling):
+        volume = plane_pass(engine, volume, sampling, before)
+    else:
+        step = step_for(before, array.dtype)
+        for turn, number in enumerate(inner):
+            volume = _pass(engine, volume, sampling.ordered[number], number, None if turn else step)
     roles = _roles(last)
     axes = [sampling.order[role] for role in roles]
     tables = _tables(engine, sampling.ordered[last])
+    joined, warps = _last_lines(volume, last)
     arguments = (
         volume,
         *_along(volume, roles),
+        np.int32(joined),
         *tables,
         *_limit_arguments(engine, limits, axes),
         step_for(after, _FLOAT32),
@@ -89,22 +71,29 @@ def apply_axes(
         target.places(axes),
     )
     kernel = f"last_pass_{target_name(target.array.dtype)}"
-    grid = _grid(volume, last, len(tables[0]))
-    engine.launch("resample", kernel, grid, _THREADS, arguments)
+    engine.launch("resample", kernel, _grid(warps, len(tables[0])), _THREADS, arguments)
+
+
+def _last_lines(volume: Any, number: int) -> tuple[bool, int]:
+    """Whether slices of the last pass lie behind one another, and its warps, each for neighbouring lines."""
+    slices, columns = volume.shape[1 - number], volume.shape[2]
+    pitch = volume.strides[1 - number] // volume.itemsize
+    if number == 0 and slices * pitch < 1 << 31:
+        return True, -(-((slices - 1) * pitch + columns) // SPARE)
+    return False, slices * -(-columns // SPARE)
 
 
 def _pass(engine: Engine, volume: Any, axis: AxisWeights, number: int, step: Any) -> Any:
     """The float32 volume with one axis resampled; ``step`` comes first where there is one."""
     shape = list(volume.shape)
     shape[number] = axis.m
-    out = engine.xp.empty(tuple(shape), np.float32)
+    out = volume_between(engine, shape)
     tables = _tables(engine, axis)
     blocks = len(tables[0])
     if number == 2:
         step = step_for(IDENTITY, _FLOAT32) if step is None else step
         name = f"rows_pass_{source_name(volume.dtype)}"
-        lines = volume.shape[0] * volume.shape[1]
-        grid = -(-lines // 32), -(-blocks // 8)
+        grid = (-(-volume.shape[0] * volume.shape[1] // 32) * -(-blocks // 8),)
         arguments = (volume, strides_of(volume), lengths_of(volume.shape), step, *tables, out)
         engine.launch("resample", name, grid, _THREADS, arguments, _ROWS_TILE)
         return out
@@ -113,7 +102,8 @@ def _pass(engine: Engine, volume: Any, axis: AxisWeights, number: int, step: Any
     roles = _roles(number)
     write = strides_of(out, roles)
     arguments = (volume, *_along(volume, roles), *steps, *tables, out, write)
-    grid = _grid(volume, number, blocks)
+    warps = -(-volume.shape[1 - number] // _LINES) * -(-volume.shape[2] // 32)
+    grid = _grid(warps, blocks)
     engine.launch("resample", f"columns_pass_{name}", grid, _THREADS, arguments)
     return out
 
@@ -127,15 +117,18 @@ def _along(volume: Any, roles: tuple[int, int, int]) -> tuple[Any, Any]:
     return strides_of(volume, roles), lengths_of([volume.shape[axis] for axis in roles])
 
 
-def _grid(volume: Any, number: int, blocks: int) -> tuple[int, int]:
-    return -(-(volume.shape[1 - number] * volume.shape[2]) // _THREADS), blocks
+def _grid(warps: int, blocks: int) -> tuple[int]:
+    grid = -(-warps // (_THREADS // 32)) * blocks
+    if grid >= 1 << 31:
+        raise ValueError(f"{warps * blocks} pieces are too many for the kernels: use NumPy")
+    return (grid,)
 
 
 def _tables(engine: Engine, axis: AxisWeights) -> tuple[Any, ...]:
     """Band and sizes of an axis; what is large lies on the device already, or goes there once."""
-    first, width, weights = engine.tables.get(("band", axis), lambda: band_of(axis))
-    sizes = np.array([(axis.m, axis.n, *weights.shape[:2])], _BAND)
-    return first, width, weights, sizes
+    windows = windows_of(axis, _OUTPUTS)
+    kept = engine.tables.get(("band", axis), lambda: [windows.first, windows.weights])
+    return (*kept, windows.sizes)
 
 
 def _limit_arguments(engine: Engine, limits: Limits | None, axes: list[int]) -> tuple[Any, Any]:

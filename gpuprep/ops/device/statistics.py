@@ -70,7 +70,10 @@ class Voxels:
             self.engine.launch("statistics", name, (self.blocks,), _THREADS, every, shared_bytes)
 
     def totals(self, clip: Clip = NO_CLIP, shift: float = 0.0) -> Totals:
-        """Sums, extremes and counts in one pass, merged in a fixed order."""
+        """Sums, extremes and counts in one pass, merged in a fixed order.
+
+        Integers of at most 16 bits have no sums: their histogram is exact, and does not cost more.
+        """
         if not self.blocks:
             return Totals(0.0, 0.0, math.inf, -math.inf, 0, 0, 0)
         xp = self.engine.xp
@@ -78,8 +81,11 @@ class Voxels:
             xp.empty((self.blocks, 4), np.float64),
             xp.empty((self.blocks, 3), np.uint64),
         )
-        limits = [np.float64(number) for number in (*clip, shift)]
-        self.launch("moments", (*limits, reals, counts))
+        if self.array.itemsize <= 2:
+            self.launch("extent", (reals, counts))
+        else:
+            limits = [np.float64(number) for number in (*clip, shift)]
+            self.launch("moments", (*limits, reals, counts))
         merged = xp.empty(4, np.float64), xp.empty(3, np.uint64)
         arguments = (reals, counts, np.int32(self.blocks), *merged)
         self.engine.launch("statistics", "merge_moments", (1,), _THREADS, arguments)

@@ -31,13 +31,25 @@ static Fiber *current;
 static void *scheduler_stack;
 static void (*kernel)(void **);
 static void **kernel_arguments;
-static std::vector<char> dynamic_memory;
+static char *dynamic_memory, *dynamic_mapping;   // the latter is whole pages, with an unmapped one behind
+static size_t dynamic_bytes, dynamic_pages;
 static uint32_t random_state;
 static char message[400];
 static sigjmp_buf failure;
 
 inline void *dynamic_shared() {
-    return (void *)(((uintptr_t)dynamic_memory.data() + 255) & ~(uintptr_t)255);
+    return dynamic_memory;
+}
+
+// Dynamic shared memory that ends at an unmapped page, but for what alignment to 32 bytes takes.
+inline void map_dynamic(size_t bytes) {
+    if (dynamic_mapping) munmap(dynamic_mapping, dynamic_pages);
+    const size_t page = 4096;
+    dynamic_bytes = (bytes + 31) / 32 * 32;
+    dynamic_pages = (dynamic_bytes + page - 1) / page * page + page;
+    dynamic_mapping = (char *)mmap(nullptr, dynamic_pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(dynamic_mapping + dynamic_pages - page, page, PROT_NONE);
+    dynamic_memory = dynamic_mapping + dynamic_pages - page - dynamic_bytes;
 }
 
 [[noreturn]] inline void fail(const char *format, int a = 0, int b = 0, int c = 0) {
@@ -191,7 +203,7 @@ inline void retire() {
 
 inline void run_block(Order order) {
     if (__start_static_shared) memset(__start_static_shared, POISON, __stop_static_shared - __start_static_shared);
-    memset(dynamic_memory.data(), POISON, dynamic_memory.size());
+    memset(dynamic_memory, POISON, dynamic_bytes);
     for (Fiber &f : fibers) prepare(f);
     races::block_count++;
     races::release(races::start_token);

@@ -36,7 +36,7 @@ struct SignalGuard {
 inline bool legal(dim3 grid, dim3 block, size_t shared_bytes) {
     const size_t threads = (size_t)block.x * block.y * block.z;
     return threads && threads <= 1024 && block.z <= 64 && grid.x && grid.y && grid.z &&
-           grid.x <= 0x7fffffffu && grid.y <= 65535 && grid.z <= 65535 && shared_bytes <= 232448;
+           grid.x <= 0x7fffffffu && grid.y <= 65535 && grid.z <= 65535 && shared_bytes <= 49152;
 }
 
 inline void arrange(size_t threads, size_t shared_bytes, Order order) {
@@ -52,9 +52,9 @@ inline void arrange(size_t threads, size_t shared_bytes, Order order) {
     }
     turns.resize(threads);
     for (size_t k = 0; k < threads; k++) turns[k] = (unsigned)(order == REVERSE ? threads - 1 - k : k);
-    dynamic_memory.assign(shared_bytes + 512, 0);
+    map_dynamic(shared_bytes);
     if (races::between_blocks) {
-        races::excuse(dynamic_memory.data(), dynamic_memory.size());
+        races::excuse(dynamic_memory, dynamic_bytes);
         if (__start_static_shared) races::excuse(__start_static_shared, __stop_static_shared - __start_static_shared);
     }
 }
