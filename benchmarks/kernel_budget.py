@@ -97,7 +97,7 @@ def jobs() -> Iterator[Job]:
     between = z * oy * columns.blocks * 12 * FLOAT32
     turns = math.ceil(columns.blocks / 8) / 4  # of a block's four warps
     yield Job(
-        "cubic", "resample", "plane_pass_int16", z * rows.blocks * 4, volume + between,
+        "cubic", "plane", "plane_pass_int16", z * rows.blocks * 4, volume + between,
         (
             Work("LDG.E.(U|S)16", *(4 * n for n in _runs(rows)), each=(4,)),
             Work("LDS.128", *_runs(columns), each=(1,)),
@@ -127,7 +127,7 @@ def axis_of(n: int, m: int) -> AxisWeights:
 
 
 def _runs(windows: Windows) -> list[int]:
-    """How many inputs each of ``add_window``'s loops takes, in a block that no border cuts."""
+    """How many inputs each of ``add_runs``' loops takes, in a block that no border cuts."""
     begin, end = (windows.sizes[name][0].tolist() for name in ("begin", "end"))
     groups = windows.weights.shape[2] // 4
     begin, end = begin[: groups - 1], end[: groups - 1]

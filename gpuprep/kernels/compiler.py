@@ -17,16 +17,17 @@ from typing import Any
 OPTIONS = ("--std=c++17", "--fmad=false")
 """For NVRTC: no product and sum are joined unless the source says so (``fmaf``)."""
 
-_PREAMBLE = "voxel.cuh"
+_HEADERS = {"resample": ("voxel.cuh", "window.cuh"), "plane": ("voxel.cuh", "window.cuh")}
+_HEADERS_OF_OTHERS = ("voxel.cuh",)
 _FOLDER = Path(__file__).parent
 _SUM_BYTES = hashlib.sha256().digest_size
 
 
 def read_source(name: str) -> str:
-    """The text of a kernel file with what every file begins with in front; line numbers are kept."""
+    """The text of a kernel file with the headers it builds on in front; line numbers are kept."""
     return "".join(
         f'#line 1 "{part}"\n{(_FOLDER / part).read_text("utf-8")}'
-        for part in (_PREAMBLE, f"{name}.cu")
+        for part in (*_HEADERS.get(name, _HEADERS_OF_OTHERS), f"{name}.cu")
     )
 
 
@@ -73,7 +74,8 @@ def compile_text(text: str, file: str, target: str, *more: str) -> tuple[bytes, 
         nvrtc.compileProgram(program, (*OPTIONS, f"-arch={target}", *more))
         log = nvrtc.getProgramLog(program)
         ptx = target.startswith("compute")
-        made: Any = nvrtc.getPTX(program) if ptx else nvrtc.getCUBIN(program)
+        # CuPy takes the last byte of a binary for the end of a text
+        made: Any = nvrtc.getPTX(program) if ptx else nvrtc.getCUBIN(program) + b"\0"
         return bytes(made), log
     except nvrtc.NVRTCError as error:
         log = nvrtc.getProgramLog(program)

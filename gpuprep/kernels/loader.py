@@ -16,7 +16,16 @@ import numpy as np
 from gpuprep.kernels.compiler import binary_of
 from gpuprep.kernels.tables import Tables
 
-SOURCES = ("resample", "linear", "labels", "statistics", "profiles", "pointwise", "scatter")
+SOURCES = (
+    "resample",
+    "plane",
+    "linear",
+    "labels",
+    "statistics",
+    "profiles",
+    "pointwise",
+    "scatter",
+)
 
 NULL = np.uintp(0)
 """The null pointer, as a kernel's argument; CuPy's versions differ in what they make of None."""

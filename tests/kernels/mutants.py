@@ -35,18 +35,20 @@ MUTANTS = {
     ),
     "a tile longer than its rows": Mutant("resample", "#define TILE 160", "#define TILE 170"),
     "no barrier between rows and columns": Mutant(
-        "resample", "__syncthreads();\n    // along the columns: a lane", "// along"
+        "plane", "__syncthreads();\n    // along the columns: a lane", "// along"
     ),
     "the last columns of a plane begin too late": Mutant(
-        "resample", "min(begin, n - GROUP) + lane", "begin + lane"
+        "plane", "min(begin, n - PLANE_GROUP) + lane", "begin + lane"
     ),
-    "rows before the first": Mutant("resample", "lane, j = max(0, -first)", "lane, j = 0"),
+    "rows before the first": Mutant("plane", "lane, j = max(0, -first)", "lane, j = 0"),
     "a plane taken for its mirror image": Mutant(
-        "resample", "backwards ? n - 1 - k - 32 * i", "false ? n - 1 - k - 32 * i"
+        "plane", "backwards ? n - 1 - k - 32 * i", "false ? n - 1 - k - 32 * i"
     ),
-    "rows of a plane beyond the axis": Mutant("resample", "if (y + i < rows.outputs)", ""),
+    "rows of a plane beyond the axis": Mutant("plane", "if (y + i < rows.outputs)", ""),
     "a group of outputs misses its last inputs": Mutant(
-        "resample", "add_run<2, 3, UNROLL>", "add_run<3, 3, UNROLL>"
+        "plane",
+        "<FROM, TO, UNROLL>(sums, j, min",
+        "<FROM + (RUN == 2 * LAST - 1), TO, UNROLL>(sums, j, min",
     ),
     "slices beyond those of a volume between": Mutant(
         "resample", "if (slice >= lengths.slices) break;", ""

@@ -46,7 +46,7 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
         scatter.MOST_GRID = 2  # for all boxes
         assert_scattered(engine, "i2", chunk=(4, 9, 40), patch=(7, 8, 50))
     else:
-        kind = "cubic" if source == "resample" else "linear"
+        kind = "cubic" if source in ("resample", "plane") else "linear"
         resample_device(engine, volume, Resampling(mapping, kind), chunk=16)
         resample_device(engine, volume[:, :, :100], Resampling(mapping, kind), chunk=16)
 

@@ -181,6 +181,7 @@ def check_scatter(engine: Engine) -> None:
 
 CHECKS: dict[str, Callable[[Engine], None]] = {
     "resample": check_banded,
+    "plane": check_banded,
     "linear": check_linear,
     "labels": check_labels,
     "statistics": check_statistics,

@@ -66,13 +66,13 @@ RACES = {
     ),
     "no barrier between rows and columns": (
         "block",
-        "resample",
+        "plane",
         "__syncthreads();\n    // along the columns: a lane",
         "// along",
     ),
     "columns of a plane that others wrote": (
         "block",
-        "resample",
+        "plane",
         "if (k + 32 * i >= begin)",
         "if (true)",
     ),

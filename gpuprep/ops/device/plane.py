@@ -22,9 +22,8 @@ from gpuprep.ops.device.windows import Windows, windows_of
 from gpuprep.ops.pointwise import ClipAffine
 
 _THREADS = 128
-_GROUP = 128  # columns of a warp, as in resample.cu
-SPARE = 128
-"""Floats behind a volume between two passes; the lines of a warp, as in resample.cu."""
+GROUP = 128
+"""Neighbouring lines that a warp takes, as in plane.cu and resample.cu; it may read behind the last."""
 
 _COLUMN_BYTES = 80  # of shared memory
 _ROWS, _COLUMNS = 16, 12  # outputs of a block of either band
@@ -33,7 +32,7 @@ _ROWS, _COLUMNS = 16, 12  # outputs of a block of either band
 def volume_between(engine: Engine, shape: Sequence[int]) -> Any:
     """A new float32 volume between two passes, with memory behind it that the last pass may read."""
     size = math.prod(shape)
-    return engine.xp.empty(size + SPARE, np.float32)[:size].reshape(tuple(shape))
+    return engine.xp.empty(size + GROUP, np.float32)[:size].reshape(tuple(shape))
 
 
 def fits_plane(engine: Engine, volume: Any, sampling: Sampling) -> bool:
@@ -41,7 +40,7 @@ def fits_plane(engine: Engine, volume: Any, sampling: Sampling) -> bool:
     rows, columns = sampling.ordered[1:]
     if rows.identity or columns.identity or sampling.passes[-1] != 0 or len(sampling.passes) != 3:
         return False
-    if abs(volume.strides[2]) != volume.itemsize or columns.n < _GROUP:
+    if abs(volume.strides[2]) != volume.itemsize or columns.n < GROUP:
         return False
     return _shared_bytes(windows_of(columns, _COLUMNS)) <= engine.shared_bytes
 
@@ -69,7 +68,7 @@ def plane_pass(engine: Engine, volume: Any, sampling: Sampling, before: ClipAffi
         part, to = (array[start : start + MOST_GRID] for array in (volume, out))
         arguments = (part, strides_of(part), step, only_shifts(step), *tables, *margins, to)
         grid, shared = (windows[0].blocks, part.shape[0]), _shared_bytes(windows[1])
-        engine.launch("resample", name, grid, _THREADS, (*arguments, np.int64(pitch)), shared)
+        engine.launch("plane", name, grid, _THREADS, (*arguments, np.int64(pitch)), shared)
     return out[:, :, : columns.m]
 
 

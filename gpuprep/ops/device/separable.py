@@ -17,7 +17,7 @@ from gpuprep.ops.device.arguments import (
     strides_of,
     target_name,
 )
-from gpuprep.ops.device.plane import SPARE, fits_plane, plane_pass, volume_between
+from gpuprep.ops.device.plane import GROUP, fits_plane, plane_pass, volume_between
 from gpuprep.ops.device.sampling import Sampling
 from gpuprep.ops.device.target import Target
 from gpuprep.ops.device.windows import windows_of
@@ -79,8 +79,8 @@ def _last_lines(volume: Any, number: int) -> tuple[bool, int]:
     slices, columns = volume.shape[1 - number], volume.shape[2]
     pitch = volume.strides[1 - number] // volume.itemsize
     if number == 0 and slices * pitch < 1 << 31:
-        return True, -(-((slices - 1) * pitch + columns) // SPARE)
-    return False, slices * -(-columns // SPARE)
+        return True, -(-((slices - 1) * pitch + columns) // GROUP)
+    return False, slices * -(-columns // GROUP)
 
 
 def _pass(engine: Engine, volume: Any, axis: AxisWeights, number: int, step: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Axes cut in blocks of neighbouring outputs, as resample.cu reads them."""
+"""Axes cut in blocks of neighbouring outputs, as window.cuh has them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WINDOW = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """A band in blocks of equal length, as ``Window`` in resample.cu has it.
+    """A band in blocks of equal length, as ``Window`` in window.cuh has it.
 
     Attributes:
         first: int32, the first input of each block; may lie before the axis.
