@@ -15,38 +15,17 @@ from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
+from gpuprep.ops.device.trial import Recorder
 from gpuprep.ops.resample import Resampling
 from operations import PERCENTILES, RESAMPLINGS, Array, Row, Variant, Volume, difference
 from timing import Spent, spent
-
-
-class MeteredEngine(Engine):
-    """An engine that knows how long its kernels ran."""
-
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self.xp, self.to_host, self.tables = engine.xp, engine.to_host, engine.tables
-        self.shared_bytes = engine.shared_bytes
-        self._engine, self._clock = engine, clock
-        self._launches: list[tuple[Any, Any]] = []
-
-    def launch(self, *arguments: Any, **settings: Any) -> None:
-        start = self._clock.mark()
-        self._engine.launch(*arguments, **settings)
-        self._launches.append((start, self._clock.mark()))
-
-    def take_seconds(self) -> float:
-        """Seconds of the kernels since the last call."""
-        self._clock.finish()
-        seconds = sum(self._clock.seconds(*pair) for pair in self._launches)
-        self._launches.clear()
-        return seconds
 
 
 class Bench:
     """One device: measures paths in turns, and knows the bound."""
 
     def __init__(self, engine: Engine, clock: Clock, bandwidth: float, rounds: int) -> None:
-        self.engine = MeteredEngine(engine, clock)
+        self.engine = Recorder(engine)
         self._clock, self._bandwidth, self._rounds = clock, bandwidth, rounds
 
     def rows(
@@ -63,29 +42,31 @@ class Bench:
         """Ours and the peers; compiled and warmed up before they are measured."""
         own = 0.0
         for name, path in {OURS: ours, **peers}.items():
-            result, took, kernels = self._fastest(path)
+            host, took, kernels = self._fastest(path)
             own = own or took.wall
-            host = np.asarray(self.engine.to_host(result))
             apart = difference(host, reference, exact=exact and host.dtype != np.float16)
             yield Row(
                 operation, volume.name, name, "cuda", 1, took.wall, took.cpu,
                 took.wall / own, apart, moved, kernels or None, moved / self._bandwidth,
             )  # fmt: skip
 
-    def _fastest(self, path: Callable[[], Any]) -> tuple[Any, Spent, float]:
+    def _fastest(self, path: Callable[[], Any]) -> tuple[Array, Spent, float]:
+        """The result on the host, its fastest round, and seconds of the kernels, which then run again."""
+
         def complete() -> Any:
+            self.engine.launches.clear()
             result = path()
             self._clock.finish()
             return result
 
         result = complete()
-        self.engine.take_seconds()
-        best, kernels = Spent(math.inf, 0.0), math.inf
+        best = Spent(math.inf, 0.0)
         for _ in range(self._rounds):
             result, took = spent(complete)
             best = min(best, took, key=lambda each: each.wall)
-            kernels = min(kernels, self.engine.take_seconds())
-        return result, best, kernels
+        host = np.array(self.engine.to_host(result))
+        kernels = self.engine.times(self._clock, self._bandwidth)
+        return host, best, sum(kernel.seconds for kernel in kernels)
 
 
 def device_rows(

@@ -28,8 +28,9 @@ import numpy as np
 
 from gpuprep.ops.axis import AxisWeights, axis_weights
 from gpuprep.ops.device.windows import Windows, windows_of
-from sass import Kernel, UsualPath, Work, disassembler, kernels, matching, opcode
+from sass import Kernel, disassembler, kernels, matching, opcode
 from timing import machine, versions
+from usual_path import UsualPath, Work
 
 SOURCE, TARGET = (466, 512, 512), (311, 267, 267)
 INT16, FLOAT16, FLOAT32 = 2, 2, 4

@@ -16,8 +16,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpuprep.kernels.compiler import compile_text, read_source
 from gpuprep.kernels.loader import SOURCES
+from sass import compiled
 from timing import machine, versions
 
 ARCHITECTURES = (80, 86, 90, 100, 120)
@@ -25,11 +25,6 @@ SOURCE, TARGET = (466, 512, 512), (311, 267, 267)
 INT16, FLOAT16, FLOAT32 = 2, 2, 4
 RESULT = Path(__file__).parent / "results" / "registers.json"
 
-_ENTRY = re.compile(
-    r"Compiling entry function '(\w+)'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
-    r"(\d+) bytes spill loads.*?Used (\d+) registers",
-    re.DOTALL,
-)
 _DTYPES = re.compile(r"(_(u?int(8|16|32|64)|float(16|32|64)))+$")
 
 Usage = dict[str, dict[str, int]]
@@ -65,19 +60,11 @@ def largest(architecture: int) -> Usage:
     """Per family of kernels the registers of the largest, and the bytes all of them spill."""
     found: Usage = {}
     for source in SOURCES:
-        for name, stack, stores, loads, registers in _ENTRY.findall(
-            compile_log(source, architecture)
-        ):
+        for name, used in compiled(source, architecture)[1].items():
             family = found.setdefault(_DTYPES.sub("", name), {"registers": 0, "spilled": 0})
-            family["registers"] = max(family["registers"], int(registers))
-            family["spilled"] += int(stack) + int(stores) + int(loads)
+            family["registers"] = max(family["registers"], used.registers)
+            family["spilled"] += used.spilled
     return found
-
-
-def compile_log(source: str, architecture: int) -> str:
-    """What ptxas says while NVRTC compiles a source."""
-    text, target = read_source(source), f"sm_{architecture}"
-    return compile_text(text, f"{source}.cu", target, "-Xptxas=-v")[1]
 
 
 def bytes_moved() -> Iterator[tuple[str, int]]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # as everything that costs time, it is imported by the comman
 
 app = typer.Typer()
 
-_TOLERANCE = 2e-6
 _NEEDED = ("numpy", "SimpleITK", "nibabel", "pydicom", "isal", "zarr", "numcodecs", "distributed")
 
 
@@ -122,6 +121,7 @@ def _object_stores() -> Check:
 def _device() -> Check:
     """Open the first device, and have it and NumPy do the same work."""
     from gpuprep.device.cuda import open_link
+    from gpuprep.ops.device.trial import TOLERANCE
 
     try:
         link = open_link(0.5)
@@ -129,7 +129,7 @@ def _device() -> Check:
     except Exception as error:  # whatever CUDA, its driver or its compiler say
         return Check("GPU", "bad", f"{type(error).__name__}: {error}")
     text = f"{link.device}, {human_bytes(2 * link.capacity)} free; differs from NumPy by {difference:.1e}"
-    return Check("GPU", "ok" if difference <= _TOLERANCE else "bad", text)
+    return Check("GPU", "ok" if difference <= TOLERANCE else "bad", text)
 
 
 def compare_engines(link: Link) -> float:
