@@ -6,7 +6,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import cupy
 from device.cpucuda.machine import Machine
 
 
@@ -25,6 +24,8 @@ def fresh_process() -> Iterator[Machine]:
 
 
 def _forget() -> None:
+    import cupy
+
     from gpuprep.device import cuda
     from gpuprep.kernels import loader
 
