@@ -15,7 +15,8 @@ from gpuprep.kernels.loader import SOURCES
 ARCHITECTURES = (80, 86, 90, 100, 120)
 
 # Registers per thread: 64 let 1,024 threads share a multiprocessor. The vote holds eight labels and eight
-# float64 weights; passes hold 32 sums, the one over planes 64.
+# float64 weights; passes hold 32 sums, the one over planes 64. With two lines a thread instead of four the
+# passes fit 64, and cubic's predicted share of the bound falls from 40 to 32 % (benchmarks/kernel_budget.py).
 BUDGET = {"vote": 96, "columns_pass": 80, "last_pass": 80, "plane_pass": 168}
 BUDGET_OF_OTHERS = 64
 
