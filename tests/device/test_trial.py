@@ -2,8 +2,8 @@
 
 import io
 import json
-import sys
 import re
+import sys
 from dataclasses import replace
 
 import numcodecs.zstd
