@@ -63,6 +63,11 @@ class Roster:
         return 0.0 if self.admitted else time.monotonic() - self._last_seen
 
     @property
+    def names(self) -> set[str]:
+        """Of all workers there are, admitted or not."""
+        return {str(worker["name"]) for worker in self._present.values()}
+
+    @property
     def restriction(self) -> list[str] | None:
         """The workers a task may go to; None for any."""
         return None if self._terms is None else list(self.admitted)
