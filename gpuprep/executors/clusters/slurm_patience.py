@@ -30,9 +30,8 @@ class SlurmPatience:
         self._logs = logs
         self._tell = tell
         self._told: set[str] = set()
-        self._spent: defaultdict[str, float] = defaultdict(
-            float
-        )  # seconds without a worker, by what was to blame
+        self._spent: defaultdict[str, float] = defaultdict(float)
+        """Seconds without a worker, by what was to blame."""
         self._seen = time.monotonic()
         self._ended = 0  # jobs, when there was a worker
 
