@@ -52,6 +52,7 @@ class _Doubted:
 
     outcome: Outcome  # where nobody else is
     worker: str
+    address: str
     since: float
 
 
@@ -136,8 +137,9 @@ class DaskExecutor:
         message = "its worker process died (killed, or out of memory)"
         code = FailureCode.WORKER_DIED
         failure = CaseFailed(sent.task.case.id, "crash", code, message, retry="crash")
-        worker = str(error.last_worker.name)
-        self._doubted.append(_Doubted(Outcome(sent.task, failed=failure), worker, time.monotonic()))
+        lost = error.last_worker
+        outcome = Outcome(sent.task, failed=failure)
+        self._doubted.append(_Doubted(outcome, str(lost.name), lost.address, time.monotonic()))
         return []
 
     def _judged(self) -> list[Outcome]:
@@ -145,7 +147,8 @@ class DaskExecutor:
         outcomes, doubted = [], self._doubted
         self._doubted = []
         for each in doubted:
-            back = each.worker in self._roster.names
+            there = self._roster.names.items()
+            back = any(name == each.worker and at != each.address for at, name in there)
             fate = self._cluster.fate(each.worker, each.since, back=back)
             if fate is None and time.monotonic() - each.since < _DOUBT_SECONDS:
                 self._doubted.append(each)

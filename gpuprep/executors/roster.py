@@ -63,9 +63,9 @@ class Roster:
         return 0.0 if self.admitted else time.monotonic() - self._last_seen
 
     @property
-    def names(self) -> set[str]:
-        """Of all workers there are, admitted or not."""
-        return {str(worker["name"]) for worker in self._present.values()}
+    def names(self) -> dict[str, str]:
+        """The name of each worker there is, admitted or not, by its address."""
+        return {address: str(worker["name"]) for address, worker in self._present.items()}
 
     @property
     def restriction(self) -> list[str] | None:

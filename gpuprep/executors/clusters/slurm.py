@@ -34,6 +34,7 @@ from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Notice
 
 _EVERY_SECONDS = 15.0
+_AGAIN_SECONDS = 5.0  # where SLURM has refused, or has not done yet
 _SOON_SECONDS = 2.0  # where it matters how a job ended
 _MARGIN = 0.1  # of the walltime, for the last case and the way out
 _ANY_NAME = "--name dummy-name"  # of a worker in dask-jobqueue's script
@@ -86,6 +87,8 @@ class SlurmJobs(Cluster):
         """
         if self._looked.done():
             self._standing = self._looked.result()
+            if self._standing.unsettled:
+                self._due = min(self._due, time.monotonic() + _AGAIN_SECONDS)
             if time.monotonic() >= self._due:
                 self._look()
         self._judge.see(self._standing, workers=len(self._cluster.scheduler_info["workers"]))

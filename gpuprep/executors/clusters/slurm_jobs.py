@@ -44,6 +44,11 @@ class Standing:
     """Jobs that an earlier run of the same output had left."""
 
     @property
+    def unsettled(self) -> bool:
+        """Whether SLURM should be asked again soon."""
+        return bool(self.silent or self.refused or any(job.ends for job in self.jobs.values()))
+
+    @property
     def waiting(self) -> list[Job]:
         return [job for job in self.jobs.values() if job.waits]
 
@@ -94,6 +99,9 @@ class JobKeeper:
             left = [number for number, job in seen.items() if job.lives]
             cancel(left)
             self._strangers = set(seen)
+        for number, job in seen.items():  # SLURM keeps what it refused, as a job that failed
+            if number not in self.standing.jobs and not (job.lives or job.ends):
+                self._strangers.add(number)
         return {each: seen[each] for each in seen if each not in self._strangers}, len(left)
 
     def _hand_in(self, jobs: dict[str, Job], now: float) -> str:
