@@ -1,7 +1,7 @@
 """A SLURM of one's own on loopback, as Debian packs it: munged, slurmctld and slurmd in one folder.
 
-Nothing of it lies outside the folder, and its ports are free ones, so that it disturbs no other SLURM. It runs
-as the user of the test. Its node claims CPUs that this machine may not have.
+Nothing of it lies outside the folder, and its ports are free ones, so that it disturbs no other SLURM. It
+runs as the user of the test. Its node claims CPUs that this machine may not have.
 """
 
 import getpass
@@ -28,7 +28,7 @@ SlurmdPort={daemon}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=2
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -41,7 +41,7 @@ MpiDefault=none
 SwitchType=switch/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-SchedulerParameters=bf_interval=1,sched_min_interval=0,batch_sched_delay=0
+SchedulerParameters=bf_interval=1,sched_interval=2,sched_min_interval=0,batch_sched_delay=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 Epilog={folder}/epilog

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +70,21 @@ class SlurmRun:
         wait_until(look, f"{what}\n{self.printed}")
         assert true(), f"it ended before {what}\n{self.printed}"
 
-    def held_job(self, *others: str) -> str:
-        """The number of a job whose worker a failpoint has stopped, none of ``others``."""
-        found: set[str] = set()
+    def held_worker(self, others: Collection[int] = ()) -> int:
+        """The process of a worker that a failpoint has stopped, none of ``others``."""
+        found: list[int] = []
 
         def look() -> bool:
-            found.update(_stopped_jobs(str(self._output)) - set(others))
+            stopped = _stopped_workers(str(self._output))
+            found.extend(pid for pid in stopped if pid not in others)
             return bool(found)
 
         self.wait_until(look, "a worker is stopped")
-        return found.pop()
+        return found[0]
+
+    def job_of(self, worker: int) -> str:
+        """The number of the job whose worker that is."""
+        return _environment(worker)["SLURM_JOB_ID"]
 
     def status(self) -> str:
         """What ``gpuprep status`` says."""
@@ -113,18 +119,20 @@ class SlurmRun:
         return [event for event in map(json.loads, lines.splitlines()) if event["event"] == name]
 
 
-def _stopped_jobs(output: str) -> set[str]:
-    """Jobs of a run with a process that is stopped."""
-    found = set()
+def _stopped_workers(output: str) -> list[int]:
+    """Processes of a run's jobs that are stopped."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            if state != "T":
-                continue
-            pairs = (entry / "environ").read_text().split("\0")
+            counts = _environment(int(entry.name)).get("GPUPREP_FAILPOINTS_COUNTS", "")
         except OSError:
             continue
-        environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        if environment.get("GPUPREP_FAILPOINTS_COUNTS", "").startswith(output):
-            found.add(environment.get("SLURM_JOB_ID", ""))
-    return found - {""}
+        if state == "T" and counts.startswith(output):
+            found.append(int(entry.name))
+    return found
+
+
+def _environment(pid: int) -> dict[str, str]:
+    pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)

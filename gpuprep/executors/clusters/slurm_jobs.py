@@ -46,7 +46,9 @@ class Standing:
     @property
     def unsettled(self) -> bool:
         """Whether SLURM should be asked again soon."""
-        return bool(self.silent or self.refused or any(job.ends for job in self.jobs.values()))
+        if self.silent or self.refused:
+            return True
+        return any(job.ends or (job.waits and not job.reason) for job in self.jobs.values())
 
     @property
     def waiting(self) -> list[Job]:
