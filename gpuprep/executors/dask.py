@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import distributed
@@ -23,7 +23,7 @@ from distributed.scheduler import KilledWorker
 
 from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import Outcome, pack, unpack
-from gpuprep.executors.clusters.cluster import Cluster
+from gpuprep.executors.clusters.cluster import Cluster, LostWorker
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import perform_in_slot
 from gpuprep.preprocess.failure import explain
@@ -51,9 +51,7 @@ class _Doubted:
     """A task whose worker went away, and it is not known yet who is to blame."""
 
     outcome: Outcome  # where nobody else is
-    worker: str
-    address: str
-    since: float
+    lost: LostWorker
 
 
 class DaskExecutor:
@@ -137,9 +135,9 @@ class DaskExecutor:
         message = "its worker process died (killed, or out of memory)"
         code = FailureCode.WORKER_DIED
         failure = CaseFailed(sent.task.case.id, "crash", code, message, retry="crash")
-        lost = error.last_worker
-        outcome = Outcome(sent.task, failed=failure)
-        self._doubted.append(_Doubted(outcome, str(lost.name), lost.address, time.monotonic()))
+        worker = error.last_worker
+        lost = LostWorker(str(worker.name), worker.address, time.monotonic(), replaced=False)
+        self._doubted.append(_Doubted(Outcome(sent.task, failed=failure), lost))
         return []
 
     def _judged(self) -> list[Outcome]:
@@ -147,10 +145,9 @@ class DaskExecutor:
         outcomes, doubted = [], self._doubted
         self._doubted = []
         for each in doubted:
-            there = self._roster.names.items()
-            back = any(name == each.worker and at != each.address for at, name in there)
-            fate = self._cluster.fate(each.worker, each.since, back=back)
-            if fate is None and time.monotonic() - each.since < _DOUBT_SECONDS:
+            lost = replace(each.lost, replaced=self._roster.has_replaced(each.lost))
+            fate = self._cluster.fate(lost)
+            if fate is None and time.monotonic() - lost.since < _DOUBT_SECONDS:
                 self._doubted.append(each)
             elif fate:
                 outcomes.append(Outcome(each.outcome.task, taken=fate))

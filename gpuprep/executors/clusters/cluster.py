@@ -14,8 +14,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 import distributed.utils
@@ -29,6 +31,22 @@ from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
+
+
+@dataclass(frozen=True, slots=True)
+class LostWorker:
+    """A worker that is gone, and a task with it."""
+
+    name: str
+    address: str
+    since: float
+    """When it was missed, as ``time.monotonic`` has it."""
+    replaced: bool
+    """Whether its nanny has started another: then its host and its job are as they were."""
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.address).hostname or ""
 
 
 class Cluster(ABC):
@@ -89,13 +107,8 @@ class Cluster(ABC):
         """What a run without any worker waits for."""
         return "a worker"
 
-    def fate(self, worker: str, since: float, *, back: bool) -> str | None:
+    def fate(self, lost: LostWorker) -> str | None:
         """Who took a worker away that a task was lost with: such a task has not failed.
-
-        Args:
-            worker: Its name.
-            since: When it was missed, as ``time.monotonic`` has it.
-            back: Whether a worker of that name is there again, which only its own host can have started.
 
         Returns:
             What was done to it, in words; empty where nothing tells that it did not die of its task; None

@@ -21,6 +21,7 @@ from distributed import Client
 from gpuprep.config.cluster import ClusterSpec, Slurm
 from gpuprep.executors.clusters.cluster import (
     Cluster,
+    LostWorker,
     cluster_settings,
     inherited,
     join,
@@ -97,14 +98,14 @@ class SlurmJobs(Cluster):
     def waiting(self) -> str:
         return f"SLURM: {self._judge.why(self._standing)}"
 
-    def fate(self, worker: str, since: float, *, back: bool) -> str | None:
+    def fate(self, lost: LostWorker) -> str | None:
         """SLURM's own word on the job, which a node that is lost may make wait for some minutes."""
-        if back:
+        if lost.replaced:
             return ""
-        if self._standing.asked < since or self._standing.silent:
+        if self._standing.asked < lost.since or self._standing.silent:
             self._due = min(self._due, time.monotonic() + _SOON_SECONDS)
             return None
-        _, number, restarts = worker.split("-")
+        _, number, restarts = lost.name.split("-")
         job = self._standing.jobs.get(number)
         if job is None:
             return ""
