@@ -168,8 +168,9 @@ def test_a_controller_that_goes_down_in_between(slurm, begin, clean, output):
     worker = run.held_worker()
     slurm.stop("slurmctld")
     run.wait_for("note SLURM does not answer")
+    before = run.done
     os.kill(worker, signal.SIGCONT)
-    run.wait_until(lambda: run.done == 5, "the run goes on")
+    run.wait_until(lambda: run.done > before, "the run goes on")
     slurm.start_controller()
     os.kill(run.held_worker(), signal.SIGCONT)
     run.end(0)
@@ -203,10 +204,9 @@ def test_ctrl_c_while_jobs_wait(slurm, begin):
 def test_ctrl_c_while_jobs_run(begin, clean, output):
     run = begin("--set", "run.drain=2", failpoints=HELD, cluster={"workers": CPUS + 1})
     run.held_worker()
-    run.wait_until(lambda: run.done == 5, "the other job has done the other cases")
     run.interrupt()
     run.end(130)
     assert run.report()["exit_code"] == 130
-    assert run.report()["remaining"] == 1
+    assert run.report()["remaining"] == 6 - run.done > 0
     assert begin().end(0)
     assert contents(output) == clean

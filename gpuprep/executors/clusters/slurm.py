@@ -8,6 +8,7 @@ of its own, since it may take a minute to say that it does not answer.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,6 +40,7 @@ _AGAIN_SECONDS = 5.0  # where SLURM has refused, or has not done yet
 _SOON_SECONDS = 2.0  # where it matters how a job ended
 _MARGIN = 0.1  # of the walltime, for the last case and the way out
 _ANY_NAME = "--name dummy-name"  # of a worker in dask-jobqueue's script
+_NAMED = r"gpuprep-(\d+)-(\d+)"  # by its job, and how often that was started again
 _OWN_NAME = "--name gpuprep-${SLURM_JOB_ID}-${SLURM_RESTART_COUNT:-0}"
 
 
@@ -100,12 +102,13 @@ class SlurmJobs(Cluster):
 
     def fate(self, lost: LostWorker) -> str | None:
         """SLURM's own word on the job, which a node that is lost may make wait for some minutes."""
-        if lost.replaced:
+        named = re.fullmatch(_NAMED, lost.name)
+        if lost.replaced or named is None:
             return ""
         if self._standing.asked < lost.since or self._standing.silent:
             self._due = min(self._due, time.monotonic() + _SOON_SECONDS)
             return None
-        _, number, restarts = lost.name.split("-")
+        number, restarts = named.groups()
         job = self._standing.jobs.get(number)
         if job is None:
             return ""

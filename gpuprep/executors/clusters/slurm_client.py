@@ -81,7 +81,12 @@ def _job(line: str) -> Job:
         texts.append(line[:width].strip())
         line = line[width:]
     number, state, restarts, reason = texts
-    return Job(number, state, int(restarts or 0), "" if reason in _UNTOLD else reason)
+    return Job(
+        number,
+        state,
+        int(restarts) if restarts.isdigit() else 0,
+        "" if reason in _UNTOLD else reason,
+    )
 
 
 def past_state(number: str) -> str:

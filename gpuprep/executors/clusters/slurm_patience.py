@@ -108,6 +108,7 @@ class SlurmPatience:
             if not (job.lives or job.ends or job.state == _COMPLETED):
                 text = f"SLURM job {job.number} ended ({job.state or 'nothing tells how'})"
                 said[f"{job.number} ended"] = f"{text}; another takes its place"
-        for each in said.keys() - self._told:
-            self._told.add(each)
-            self._tell(Notice(said[each]))
+        for each, text in said.items():
+            if each not in self._told:
+                self._told.add(each)
+                self._tell(Notice(text))
