@@ -45,7 +45,7 @@ class SimulatedCluster:
     def __init__(self, workers: int, stages: Sequence[Stages], *, faults: float, seed: int) -> None:
         """``faults`` is the share of attempts that fail, in one of the ways of ``DIRTY``."""
         self.window = workers + max(2, workers // 4)
-        self.lost = ""
+        self.lost = self.waiting = ""
         self.now = self.worked = 0.0
         self.first_result = float("inf")
         self._stages = stages

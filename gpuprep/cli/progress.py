@@ -22,6 +22,7 @@ from gpuprep.values.events import (
     CaseChanged,
     CaseDone,
     CaseFailed,
+    CaseTaken,
     Event,
     Notice,
     RunFinished,
@@ -67,6 +68,10 @@ class ProgressView:
             case CaseChanged() if self._verbose:
                 text = f"{event.case_id}: {event.change}"
                 self._console.print(f"[yellow]changed[/] {escape(text)}")
+            case CaseTaken() if self._verbose:
+                self._console.print(
+                    f"[yellow]again[/] {escape(f'{event.case_id}: {event.reason}')}"
+                )
             case CaseFailed():
                 self._advance(0)
                 self._console.print(failure_line(event, "failed", verbose=self._verbose))

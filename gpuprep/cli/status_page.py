@@ -29,7 +29,7 @@ def status_page(output: str | Place, state: RunState) -> Text:
 
 def _rows(output: str | Place, state: RunState) -> list[tuple[str, str]]:
     colour = _COLOURS[state.state]
-    why = f": {escape(state.reason)}" if state.reason else ""
+    why = f": {escape(state.reason)}" if state.reason else _waiting(state)
     rows = [
         (escape(str(output)), f"[{colour}]{state.state}[/]{why}"),
         ("progress", _bar(state)),
@@ -39,11 +39,17 @@ def _rows(output: str | Place, state: RunState) -> list[tuple[str, str]]:
         ("process", f"{state.pid} on {escape(state.host)}, {state.workers} × {state.backend}"),
     ]
     now = time.time()
-    for case, since in state.running[:_SHOWN_RUNNING]:
+    working = () if state.waiting else state.running
+    for case, since in working[:_SHOWN_RUNNING]:
         rows.append(("in hand", f"{escape(case)}  {human_seconds(now - since)}"))
-    if len(state.running) > _SHOWN_RUNNING:
-        rows.append(("", f"… and {len(state.running) - _SHOWN_RUNNING} more"))
+    if len(working) > _SHOWN_RUNNING:
+        rows.append(("", f"… and {len(working) - _SHOWN_RUNNING} more"))
     return [*rows, *_what_to_do(output, state)]
+
+
+def _waiting(state: RunState) -> str:
+    """What a run without any worker waits for."""
+    return f", waiting for {escape(state.waiting)}" if state.waiting else ""
 
 
 def _bar(state: RunState) -> str:
@@ -89,7 +95,7 @@ def _what_to_do(output: str | Place, state: RunState) -> list[tuple[str, str]]:
 def status_line(state: RunState) -> str:
     """The state in one plain line."""
     left = f", about {human_seconds(state.eta)} left" if state.eta is not None else ""
-    return f"{state.state}: {_counts(state)}, {state.rate:.2f} cases/s{left}"
+    return f"{state.state}{_waiting(state)}: {_counts(state)}, {state.rate:.2f} cases/s{left}"
 
 
 def watch_status(output: str | Place, console: Console) -> RunState:

@@ -49,6 +49,8 @@ class Slurm(Strict):
     """More ``#SBATCH`` lines, such as ``--gres=gpu:1``."""
     prologue: tuple[str, ...] = ()
     """Shell lines before the worker starts, such as ``module load cuda``."""
+    pending: Positive = 7 * 86400.0
+    """Seconds for which all jobs may wait in the queue, with no worker up, before the run stops."""
 
     @field_validator("walltime")
     @classmethod

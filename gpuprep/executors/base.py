@@ -15,7 +15,7 @@ from gpuprep.values.events import CaseDone, CaseFailed, StageSpan
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one task ended: exactly one of ``done``, ``histograms``, ``failed`` and ``stop`` is set."""
+    """How one task ended: one of ``done``, ``histograms``, ``failed``, ``stop`` and ``taken`` is set."""
 
     task: CaseTask
     done: CaseDone | None = None
@@ -25,6 +25,8 @@ class Outcome:
     failed: CaseFailed | None = None
     stop: str = ""
     """Why the whole run cannot go on (disk full, output gone)."""
+    taken: str = ""
+    """Who took its worker away, so that it is as if it had never begun."""
     stage_seconds: tuple[tuple[str, float], ...] = ()
     held: Holding | None = None
     """What a case that was done holds, for the list of cases."""
@@ -40,6 +42,10 @@ class Executor(Protocol):
 
     lost: str
     """Why it cannot finish what it was given (no worker left, scheduler gone); empty while it can."""
+
+    @property
+    def waiting(self) -> str:
+        """What all its tasks wait for, while it has no worker; empty while it has."""
 
     @property
     def inflight(self) -> int:

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import distributed
@@ -23,7 +23,7 @@ from distributed.scheduler import KilledWorker
 
 from gpuprep.executors.admission import Terms
 from gpuprep.executors.base import Outcome, pack, unpack
-from gpuprep.executors.clusters.cluster import Cluster
+from gpuprep.executors.clusters.cluster import Cluster, LostWorker
 from gpuprep.executors.roster import Roster
 from gpuprep.executors.task import perform_in_slot
 from gpuprep.preprocess.failure import explain
@@ -34,6 +34,7 @@ from gpuprep.values.failure import FailureCode
 _LEAST_AHEAD = 2  # tasks that wait at a worker, so that it need not wait for the coordinator
 _REVIEW_SECONDS = 0.5  # between looks for tasks that ended without an outcome
 _KEYS_REMEMBERED = 10_000
+_DOUBT_SECONDS = 400.0  # SLURM takes 300 to miss a node
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class _Submitted:
     future: Future  # a dropped future is cancelled
     task: CaseTask
     workers: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubted:
+    """A task whose worker went away, and it is not known yet who is to blame."""
+
+    outcome: Outcome  # where nobody else is
+    lost: LostWorker
 
 
 class DaskExecutor:
@@ -58,6 +67,7 @@ class DaskExecutor:
         self._reviewed = 0.0
         self._running: dict[str, _Submitted] = {}
         self._held: list[CaseTask] = []  # for want of any worker
+        self._doubted: list[_Doubted] = []
         self._client = cluster.open()
         try:
             self._client.subscribe_topic(self._topic, lambda event: self._told.put(event[1]))
@@ -73,7 +83,11 @@ class DaskExecutor:
 
     @property
     def inflight(self) -> int:
-        return len(self._running) + len(self._held)
+        return len(self._running) + len(self._held) + len(self._doubted)
+
+    @property
+    def waiting(self) -> str:
+        return "" if self._roster.admitted else self._cluster.waiting
 
     def submit(self, task: CaseTask) -> None:
         if not self._roster.admitted:
@@ -108,9 +122,37 @@ class DaskExecutor:
             sent = self._running[key]
             if sent.future.status == "error":
                 del self._running[key]
-                outcomes.append(_failure(sent.future, sent.task))
+                outcomes += self._failed(sent)
             else:
                 self.lost = "the Dask scheduler has dropped a task"
+        return outcomes + self._judged()
+
+    def _failed(self, sent: _Submitted) -> list[Outcome]:
+        """What a future without a result says, unless it is in doubt."""
+        error = sent.future.exception()
+        if not isinstance(error, KilledWorker):
+            return [Outcome(sent.task, failed=explain(sent.task, error))]
+        message = "its worker process died (killed, or out of memory)"
+        code = FailureCode.WORKER_DIED
+        failure = CaseFailed(sent.task.case.id, "crash", code, message, retry="crash")
+        worker = error.last_worker
+        lost = LostWorker(str(worker.name), worker.address, time.monotonic(), replaced=False)
+        self._doubted.append(_Doubted(Outcome(sent.task, failed=failure), lost))
+        return []
+
+    def _judged(self) -> list[Outcome]:
+        """Tasks that lost their worker, once it is known whether somebody took it away."""
+        outcomes, doubted = [], self._doubted
+        self._doubted = []
+        for each in doubted:
+            lost = replace(each.lost, replaced=self._roster.has_replaced(each.lost))
+            fate = self._cluster.fate(lost)
+            if fate is None and time.monotonic() - lost.since < _DOUBT_SECONDS:
+                self._doubted.append(each)
+            elif fate:
+                outcomes.append(Outcome(each.outcome.task, taken=fate))
+            else:
+                outcomes.append(each.outcome)
         return outcomes
 
     def _messages(self, seconds: float) -> list[dict[str, str]]:
@@ -153,18 +195,9 @@ class DaskExecutor:
         kill = bool(self._running)
         self._running.clear()
         self._held.clear()
+        self._doubted.clear()
         self._roster.close()
         self._cluster.close(kill=kill)
-
-
-def _failure(future: Future, task: CaseTask) -> Outcome:
-    """What a future without a result says."""
-    error = future.exception()
-    if not isinstance(error, KilledWorker):
-        return Outcome(task, failed=explain(task, error))
-    message = "its worker process died (killed, or out of memory)"
-    failure = CaseFailed(task.case.id, "crash", FailureCode.WORKER_DIED, message, retry="crash")
-    return Outcome(task, failed=failure)
 
 
 def perform_and_tell(

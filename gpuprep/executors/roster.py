@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlsplit
 
 from distributed import Client
 
@@ -19,6 +20,7 @@ from gpuprep.executors.admission import (
     objections,
     shortage,
 )
+from gpuprep.executors.clusters.cluster import LostWorker
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.values.errors import GpuprepError, UsageError
@@ -39,6 +41,7 @@ class Roster:
         self._tell = tell
         self._refused: dict[str, str] = {}
         self._present: Mapping[str, Any] = {}
+        self._joined: dict[str, float] = {}
         self._due = 0.0
         self._last_seen = time.monotonic()
         self.admitted: dict[str, int] = {}
@@ -62,6 +65,17 @@ class Roster:
         """How long there has been no worker."""
         return 0.0 if self.admitted else time.monotonic() - self._last_seen
 
+    def has_replaced(self, lost: LostWorker) -> bool:
+        """Whether a worker has joined since that bears its name, or is of its host where it had no name."""
+        for address, joined in self._joined.items():
+            name = str(self._present[address]["name"])
+            same = name == lost.name or (
+                lost.name == lost.address and urlsplit(address).hostname == lost.host
+            )
+            if same and joined > lost.since and address != lost.address:
+                return True
+        return False
+
     @property
     def restriction(self) -> list[str] | None:
         """The workers a task may go to; None for any."""
@@ -76,6 +90,7 @@ class Roster:
         if present is None:
             return True
         self._present = present
+        self._joined = {each: self._joined.get(each, time.monotonic()) for each in present}
         self._refused = {each: why for each, why in self._refused.items() if each in present}
         newcomers = present.keys() - self.admitted.keys() - self._refused.keys()
         fit = self.admitted.keys() | self._fit(sorted(newcomers), present)

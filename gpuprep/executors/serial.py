@@ -18,6 +18,7 @@ class SerialExecutor:
 
     window = 1
     lost = ""
+    waiting = ""
 
     def __init__(self) -> None:
         self._waiting: deque[CaseTask] = deque()

@@ -34,6 +34,20 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Whatever the block sets up for requests to stop, an import among it, is as before afterwards."""
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody do so
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
+
+
 class Interrupts:
     """Counts requests to stop while the block runs; in other threads than the main one it never does.
 

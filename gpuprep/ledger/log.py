@@ -22,10 +22,12 @@ from gpuprep.values.events import (
     CaseDone,
     CaseFailed,
     CaseStarted,
+    CaseTaken,
     Event,
     Notice,
     RunFinished,
     RunStarted,
+    Waiting,
 )
 
 _KEPT_RUNS = 20
@@ -86,18 +88,28 @@ class RunLog:
             case CaseFailed():
                 failed = _fields(event, "kind", "code", "retry")
                 return "case.failed", {**self._bound(event.case_id), **failed}
-            case RunStarted():
-                return "run.started", _fields(event, "cases", "workers", "backend")
-            case RunFinished():
-                counts = _fields(event, "done", "skipped", "failed", "remaining", "seconds")
-                return "run.finished", {**counts, "stopped": bool(event.stopped)}
-            case Notice():
-                return "run.notice", {"files": len(event.paths) + event.more}
-        return "run.other", {}
+            case CaseTaken():
+                return "case.taken", self._bound(event.case_id)
+        return _described_run(event)
 
     def _bound(self, case_id: str) -> dict[str, Any]:
         """The case, and which attempt at it in this run this was."""
         return {"case": case_id, "attempt": self._attempts.pop(case_id, 1)}
+
+
+def _described_run(event: Event) -> tuple[str, dict[str, Any]]:
+    """The same of events that are about no case."""
+    match event:
+        case RunStarted():
+            return "run.started", _fields(event, "cases", "workers", "backend")
+        case RunFinished():
+            counts = _fields(event, "done", "skipped", "failed", "remaining", "seconds")
+            return "run.finished", {**counts, "stopped": bool(event.stopped)}
+        case Waiting():
+            return "run.waiting", {"waits": bool(event.what)}
+        case Notice():
+            return "run.notice", {"files": len(event.paths) + event.more}
+    return "run.other", {}
 
 
 def _fields(event: Event, *names: str) -> dict[str, Any]:

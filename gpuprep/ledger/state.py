@@ -21,7 +21,16 @@ from gpuprep.ledger.output import find_output
 from gpuprep.store.layout import STATUS_FILE
 from gpuprep.store.places import Place
 from gpuprep.values.errors import CorruptStoreError, StoreError
-from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, Event, RunFinished, RunStarted
+from gpuprep.values.events import (
+    CaseDone,
+    CaseFailed,
+    CaseStarted,
+    CaseTaken,
+    Event,
+    RunFinished,
+    RunStarted,
+    Waiting,
+)
 
 State = Literal["running", "finished", "paused", "died"]
 
@@ -58,6 +67,8 @@ class RunState:
     bytes_out: int = 0
     running: tuple[tuple[str, float], ...] = ()
     """Cases handed out, and since when."""
+    waiting: str = ""
+    """What all of these wait for, while there is no worker; older versions left it out."""
 
     @property
     def remaining(self) -> int:
@@ -110,6 +121,11 @@ class RunState:
                 )
             case CaseFailed():
                 state = replace(self, failed=self.failed + 1, running=self._without(event.case_id))
+            case CaseTaken():
+                state = replace(self, running=self._without(event.case_id))
+            case Waiting():
+                running = tuple((case, now) for case, _ in self.running)
+                state = replace(self, waiting=event.what, running=running)
             case RunFinished():
                 state = self._ended(event)
             case _:
@@ -121,8 +137,9 @@ class RunState:
 
     def _ended(self, event: RunFinished) -> RunState:
         if not event.stopped and not event.remaining:
-            return replace(self, state="finished", running=())
-        return replace(self, state="paused", reason=event.stopped or "interrupted", running=())
+            return replace(self, state="finished", running=(), waiting="")
+        reason = event.stopped or "interrupted"
+        return replace(self, state="paused", reason=reason, running=(), waiting="")
 
     def to_json(self) -> dict[str, Any]:
         derived = {name: getattr(self, name) for name in ("remaining", "seconds", "rate", "eta")}

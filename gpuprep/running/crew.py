@@ -18,7 +18,7 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.backlog import Backlog
 from gpuprep.running.retries import Retries
 from gpuprep.running.watch import Storm, Watchdog
-from gpuprep.values.events import CaseFailed, CaseStarted, Listener, Notice
+from gpuprep.values.events import CaseFailed, CaseStarted, CaseTaken, Listener, Notice, Waiting
 
 _POLL_SECONDS = 0.2
 _MOST_REBUILDS = 3  # executors lost without a single outcome in between
@@ -50,6 +50,7 @@ class Crew:
         self._inflight: dict[str, CaseTask] = {}
         self._attempts: Counter[str] = Counter()  # of the cases that are not settled
         self._rebuilds = 0
+        self._waiting = ""
         self.stopped = ""
 
     @property
@@ -69,6 +70,8 @@ class Crew:
                 self._hand_out(backlog)
             if not self._inflight and (self.halted or backlog.is_empty):
                 break
+            if self.halted and self._waiting:
+                break  # none of them has begun
             for outcome in self._wait(backlog):
                 self._settle(outcome, backlog, note)
 
@@ -98,15 +101,27 @@ class Crew:
             time.sleep(_POLL_SECONDS)  # until a case may be tried again
             return []
         outcomes = self._executor.wait(_POLL_SECONDS)
+        self._note_waiting(self._executor.waiting)
         if not outcomes:
             reason = self._executor.lost or self._watchdog.bite()
             if reason:
                 self._rebuild(reason, backlog)
         return outcomes
 
+    def _note_waiting(self, what: str) -> None:
+        """Nobody works while there is no worker, for which the watchdog is not to bite."""
+        if what:
+            self._watchdog.rest()
+        if what != self._waiting:
+            self._waiting = what
+            self._tell(Waiting(what))
+
     def _settle(self, outcome: Outcome, backlog: Backlog, note: Callable[[Outcome], None]) -> None:
         """Pass an outcome on, unless its case gets another attempt."""
         del self._inflight[outcome.task.case.id]
+        if outcome.taken:
+            self._begin_again(outcome, backlog)
+            return
         self._rebuilds = 0
         self._watchdog.feed(outcome.done.seconds if outcome.done else None)
         self.stopped = self.stopped or outcome.stop
@@ -118,6 +133,15 @@ class Crew:
         elif not outcome.stop:
             self._storm.calm()
         note(outcome)
+
+    def _begin_again(self, outcome: Outcome, backlog: Backlog) -> None:
+        """A task whose worker was taken away: nothing is counted."""
+        case_id = outcome.task.case.id
+        if outcome.task.kind == "prepare":
+            self._attempts[case_id] -= 1
+        self._tell(CaseTaken(case_id, outcome.taken))
+        add = backlog.add_suspect if self._retries.is_suspect(outcome.task) else backlog.add
+        add(outcome.task)
 
     def _try_again(self, task: CaseTask, failure: CaseFailed, backlog: Backlog) -> bool:
         self.stopped = self.stopped or self._storm.add(failure)

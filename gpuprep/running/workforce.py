@@ -95,10 +95,10 @@ class Workforce:
         sampled = (path for path in sampled if Path(path).exists())  # or no worker could see it
         terms = Terms(url or str(output), tuple(sampled), self.backend.name, self.memory)
         local = self.cluster.kind == "local"
-        cluster = self._dask_cluster(output / _SCRATCH)
+        cluster = self._dask_cluster(output / _SCRATCH, tell)
         return partial(DaskExecutor, cluster, terms=None if local else terms, tell=tell)
 
-    def _dask_cluster(self, scratch: Path) -> Cluster:
+    def _dask_cluster(self, scratch: Path, tell: Listener) -> Cluster:
         """The cluster that the config describes, not opened yet; its keys and job logs go to ``scratch``."""
         from gpuprep.executors.clusters.existing import ExistingScheduler
         from gpuprep.executors.clusters.kubernetes import KubernetesPods
@@ -117,7 +117,7 @@ class Workforce:
             "kubernetes": KubernetesPods,
         }
         chosen = kinds[self.cluster.kind]
-        return chosen(self.cluster, self.silence, workers=self.workers, scratch=scratch)
+        return chosen(self.cluster, self.silence, workers=self.workers, scratch=scratch, tell=tell)
 
 
 def muster(

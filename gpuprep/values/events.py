@@ -90,6 +90,21 @@ class CaseFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseTaken:
+    """The worker that had a case was taken away (``reason``); it begins again as if it never had."""
+
+    case_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """There is no worker: ``what`` the cases wait for; empty once there is one."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A remark about the run as a whole: a fallback taken, files that belong to no case."""
 
@@ -122,5 +137,15 @@ class RunFinished:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-Event = RunStarted | CaseStarted | CaseChanged | CaseDone | CaseFailed | Notice | RunFinished
+Event = (
+    RunStarted
+    | CaseStarted
+    | CaseChanged
+    | CaseDone
+    | CaseFailed
+    | CaseTaken
+    | Waiting
+    | Notice
+    | RunFinished
+)
 Listener = Callable[[Event], None]

@@ -206,22 +206,22 @@ def test_a_run_with_a_large_case_gives_the_bytes_of_one_with_all_memory(
 class ShortOfMemory:
     """An executor on which one case runs out of memory unless it has all of it."""
 
-    window, lost = 2, ""
+    window, lost, waiting = 2, "", ""
 
     def __init__(self) -> None:
-        self.waiting: list[CaseTask] = []
+        self.queued: list[CaseTask] = []
         self.beside: list[tuple[CaseTask, int]] = []
 
     @property
     def inflight(self) -> int:
-        return len(self.waiting)
+        return len(self.queued)
 
     def submit(self, plan: CaseTask) -> None:
-        self.beside.append((plan, len(self.waiting)))
-        self.waiting.append(plan)
+        self.beside.append((plan, len(self.queued)))
+        self.queued.append(plan)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        plan = self.waiting.pop(0)
+        plan = self.queued.pop(0)
         if plan.case.id == "large" and plan.memory < 3 * SHARE:
             failure = task.explain(plan, MemoryShortage("large needs 0.01 GiB"))
             return [Outcome(plan, failed=failure)]
@@ -231,7 +231,7 @@ class ShortOfMemory:
         return {}
 
     def close(self) -> None:
-        self.waiting.clear()
+        self.queued.clear()
 
 
 def test_a_case_short_of_memory_is_tried_again_alone_with_all_of_it_and_one_thread(plans, tmp_path):

@@ -19,18 +19,20 @@ pytest.importorskip("dask_jobqueue", reason="pip install 'gpuprep[slurm]'")
 SCRIPTS = {
     # numbers are those of the processes; a job is in the queue while its process lives
     "sbatch": """
-        cp "$1" "$JOBS/script.$$"  # the caller removes its file
-        setsid bash "$JOBS/script.$$" >"$JOBS/log.$$" 2>&1 & number=$!
+        cat >"$JOBS/script.$$"
+        run='export SLURM_JOB_ID=$$; exec bash "$0"'
+        setsid bash -c "$run" "$JOBS/script.$$" >"$JOBS/log.$$" 2>&1 </dev/null & number=$!
         ln "$JOBS/script.$$" "$JOBS/$number.sh"
         echo "Submitted batch job $number"
     """,
     "squeue": """
         for script in "$JOBS"/*.sh; do
             number=$(basename "$script" .sh)
-            if kill -0 "$number" 2>/dev/null; then echo "$number"; fi
+            if kill -0 "$number" 2>/dev/null; then state=RUNNING; else state=FAILED; fi
+            printf "%-24s%-24s%-12s%-120s\n" "$number" "$state" 0 None
         done
     """,
-    "scancel": 'kill -TERM -- "-$1" 2>/dev/null || true',
+    "scancel": 'for job; do kill -TERM -- "-$job" 2>/dev/null || true; done',
 }
 
 
@@ -76,6 +78,7 @@ def test_the_job_script_asks_for_what_the_config_says(jobs, spec, tmp_path):
     command = script.splitlines()[-1]
     assert "tls://127.0.0.1:" in command
     assert "--nthreads 2" in command
+    assert "--name gpuprep-${SLURM_JOB_ID}-${SLURM_RESTART_COUNT:-0} " in command
     assert "--lifetime 3240s --lifetime-stagger 180s" in command
     assert f"--tls-key {tmp_path / 'scratch/tls/key.pem'}" in command
     assert not (tmp_path / "scratch/tls").exists(), "keys outlive the run"
@@ -97,7 +100,7 @@ def test_a_job_that_is_gone_gets_a_successor(jobs, spec, tmp_path, monkeypatch):
         client.wait_for_workers(1, timeout=60)
         (first,) = jobs.glob("*.sh")
         cluster.tend()
-        assert list(jobs.glob("*.sh")) == [first]
+        assert [*jobs.glob("*.sh")] == [first]
         os.killpg(int(first.stem), signal.SIGKILL)
         wait_until(
             lambda: cluster.tend() or len(list(jobs.glob("*.sh"))) >= 2, "another job was submitted"

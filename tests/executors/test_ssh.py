@@ -1,8 +1,10 @@
 """SSH clusters, over an SSH server on loopback that executes on this machine."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from support.runs import wait_until
 
 import gpuprep
 from gpuprep.config.cluster import ClusterSpec, Ssh
+from gpuprep.config.model import Run
 from gpuprep.executors.clusters.ssh import SshHosts, connect_options
 from gpuprep.values.errors import UsageError
+from gpuprep.values.events import CaseTaken
 
 pytest.importorskip("asyncssh", reason="pip install 'gpuprep[ssh]'")
 
@@ -27,6 +31,7 @@ def server(tmp_path):
         lambda: (folder / "port").exists() or process.poll() is not None, "the server listens"
     )
     assert process.poll() is None
+    (folder / "pid").write_text(str(process.pid))
     yield folder
     process.terminate()
     process.wait(30)
@@ -53,6 +58,39 @@ def test_a_run_on_hosts(server, spec, cohort_folder, tmp_path):
     assert not (tmp_path / "out/.cluster").exists(), "keys outlive the run"
 
 
+@pytest.fixture
+def held(tmp_path, monkeypatch) -> Path:
+    """Whoever first has the case volume-2 sleeps in the middle of it, and this file is there then."""
+    monkeypatch.setenv("GPUPREP_FAILPOINTS", "after_shards@volume-2=sleep-600:1")
+    monkeypatch.setenv("GPUPREP_FAILPOINTS_COUNTS", str(tmp_path))
+    return tmp_path / "after_shards@volume-2"
+
+
+def test_a_link_that_breaks_is_counted_against_no_case(
+    held, server, spec, cohort_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(SshHosts, "patience", 6.0)
+    one = spec.ssh.model_copy(update={"hosts": ("127.0.0.1",)})
+    config = gpuprep.Config(
+        cluster=spec.model_copy(update={"ssh": one}), run=Run(crashes=1, tries=1)
+    )
+    events: list[object] = []
+
+    def cut():
+        wait_until(held.exists, "a worker has the case")
+        os.kill(int((server / "pid").read_text()), signal.SIGUSR1)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    report = gpuprep.run(cohort_folder, tmp_path / "out", config=config, listeners=[events.append])
+    cutter.join()
+    assert report.exit_code == 0
+    assert report.finished.done == 4
+    taken = [event for event in events if isinstance(event, CaseTaken)]
+    assert all("SSH link" in event.reason for event in taken)
+    assert "volume-2" in {event.case_id for event in taken}
+
+
 def test_a_host_that_is_not_known_is_refused(server, spec, tmp_path):
     (server / "known_hosts").write_text("")
     with pytest.raises(UsageError, match="did not start"):
@@ -61,7 +99,9 @@ def test_a_host_that_is_not_known_is_refused(server, spec, tmp_path):
 
 
 def test_what_is_not_given_is_left_to_ssh():
-    assert connect_options(Ssh(hosts=("a",))) == {"port": 22}
+    given = connect_options(Ssh(hosts=("a",)))
+    assert given.keys() == {"port", "keepalive_interval", "keepalive_count_max"}
+    assert given["port"] == 22
 
 
 def test_workers_of_one_host_take_turns_over_its_devices(spec, tmp_path):

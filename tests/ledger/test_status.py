@@ -14,10 +14,18 @@ from support.commands import call
 from support.runs import wait_until
 
 import gpuprep
+from gpuprep.cli.status_page import status_line, status_page
 from gpuprep.ledger.state import RunState
 from gpuprep.store.layout import STATUS_FILE
 from gpuprep.values.errors import CorruptStoreError, StoreError
-from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, RunFinished, RunStarted
+from gpuprep.values.events import (
+    CaseDone,
+    CaseFailed,
+    CaseStarted,
+    RunFinished,
+    RunStarted,
+    Waiting,
+)
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -70,6 +78,16 @@ def test_how_a_run_ends(event, state, code):
     ended = RunState().after(event, 1.0)
     assert (ended.state, ended.exit_code) == (state, code)
     assert replace(ended, failed=1).exit_code == max(code, 1)
+
+
+def test_what_waits_is_not_in_hand():
+    state = RunState(total=2).after(CaseStarted("a"), 1.0)
+    assert "in hand" in status_page("out", state).plain
+    state = state.after(Waiting("SLURM: Resources"), 2.0)
+    page = status_page("out", state).plain
+    assert "running, waiting for SLURM: Resources" in page
+    assert "in hand" not in page
+    assert "waiting for SLURM: Resources" in status_line(state)
 
 
 def test_status_of_a_finished_run(cohort_folder, tmp_path):

@@ -1,7 +1,7 @@
 """An SSH server on loopback that executes commands on this machine: ``ssh_server.py FOLDER``.
 
-It writes to the folder: the key that it lets in (``user``), ``known_hosts``, ``port``, and each command that
-it was asked to run as a line of ``commands``.
+On SIGUSR1 it cuts the link that was opened last. It writes to the folder: the key that it lets in
+(``user``), ``known_hosts``, ``port``, and each command that it was asked to run as a line of ``commands``.
 """
 
 import asyncio
@@ -19,11 +19,22 @@ async def serve(folder: Path) -> None:
     user.write_private_key(str(folder / "user"))
     user.write_public_key(str(folder / "user.pub"))
 
+    links: list[asyncssh.SSHServerConnection] = []
+
+    class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            links.append(conn)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: links[-1].abort())
+
     async def execute(asked: asyncssh.SSHServerProcess) -> None:
         with (folder / "commands").open("a") as log:
             log.write(f"{asked.command}\n")
+        ends = (asked.get_extra_info(end)[:2] for end in ("peername", "sockname"))
+        connection = " ".join(str(part) for end in ends for part in end)
         child = subprocess.Popen(
             asked.command,
+            env={**os.environ, "SSH_CONNECTION": connection},
             shell=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -46,6 +57,7 @@ async def serve(folder: Path) -> None:
         server_host_keys=[host],
         authorized_client_keys=str(folder / "user.pub"),
         process_factory=execute,
+        server_factory=Server,
     )
     public = host.export_public_key().decode()
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{server.get_port()} {public}")

@@ -11,11 +11,13 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dask
 import distributed.utils
@@ -26,15 +28,38 @@ from gpuprep.device.cuda import SHARERS
 from gpuprep.executors.clusters.certificates import make_certificates
 from gpuprep.executors.shares import divide_memory_in
 from gpuprep.values.errors import UsageError
+from gpuprep.values.events import Listener
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGHUP)  # what a terminal sends to all its processes
+
+
+@dataclass(frozen=True, slots=True)
+class LostWorker:
+    """A worker that is gone, and a task with it."""
+
+    name: str
+    address: str
+    since: float
+    """When it was missed, as ``time.monotonic`` has it."""
+    replaced: bool
+    """Whether its nanny has started another: then its host and its job are as they were."""
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.address).hostname or ""
 
 
 class Cluster(ABC):
     """Opened, tended while it works, closed. A closed one can be opened again, and starts afresh."""
 
     def __init__(
-        self, spec: ClusterSpec, silence: float, *, workers: int = 1, scratch: Path | None = None
+        self,
+        spec: ClusterSpec,
+        silence: float,
+        *,
+        workers: int = 1,
+        scratch: Path | None = None,
+        tell: Listener = lambda event: None,
     ) -> None:
         """Describe a cluster; nothing is started yet.
 
@@ -42,11 +67,13 @@ class Cluster(ABC):
             silence: Seconds without a sign of life after which a worker counts as dead.
             workers: Workers to keep up, where that is for this kind to do.
             scratch: A folder that all hosts see, for keys and job logs; made when needed.
+            tell: Hears what a person should know of it.
         """
         self._spec = spec
         self._silence = silence
         self._workers = workers
         self._scratch = scratch or Path()
+        self._tell = tell
         self._started = ExitStack()
 
     @property
@@ -62,6 +89,7 @@ class Cluster(ABC):
         """
         silence_tornado()
         with ExitStack() as started:
+            started.enter_context(dask_silenced())
             client = self._start(started)
             started.callback(client.close, timeout=5)
             self._started = started.pop_all()
@@ -73,6 +101,20 @@ class Cluster(ABC):
 
     def tend(self) -> None:  # noqa: B027  most kinds have nothing to do
         """Put workers in the place of lost ones, where nothing else does; called every few seconds."""
+
+    @property
+    def waiting(self) -> str:
+        """What a run without any worker waits for."""
+        return "a worker"
+
+    def fate(self, lost: LostWorker) -> str | None:
+        """Who took a worker away that a task was lost with: such a task has not failed.
+
+        Returns:
+            What was done to it, in words; empty where nothing tells that it did not die of its task; None
+            where that will be known later.
+        """
+        return ""
 
     def close(self, *, kill: bool) -> None:
         """Let go of the client and of what ``open`` started; ``kill`` does not wait for tasks."""
@@ -212,6 +254,21 @@ def _renew_offloading() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_offloading)
+
+
+@contextmanager
+def dask_silenced() -> Iterator[None]:
+    """What Dask's scheduler and client log of lost workers is ours to tell; inside they log nothing."""
+    own = (logging.getLogger(name) for name in ("distributed", "distributed.client"))
+    handlers = [each for logger in own for each in logger.handlers]
+    before = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, before, strict=True):
+            handler.setLevel(level)
 
 
 def silence_tornado() -> None:
