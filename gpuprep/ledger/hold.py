@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpuprep.host.atomic import make_folder
 from gpuprep.host.scratch import scratch_folder, temporary_files
 from gpuprep.ledger.fingerprint import FINGERPRINT_FILE
 from gpuprep.ledger.output import unwritable
@@ -168,7 +169,7 @@ def lock(root: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
             handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,13 +15,10 @@ from gpuprep.host.atomic import replaced
 from gpuprep.store.files import CHECK_DISK, storage_faults
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
-    CASES_FOLDER,
     CONFIG_FILE,
-    GROUP_FILE,
     REPORT_FILE,
     case_path,
 )
-from gpuprep.store.metadata import group_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.values.agreement import Agreement
@@ -35,56 +32,6 @@ from gpuprep.values.errors import (
     StoreFault,
     UsageError,
 )
-from gpuprep.values.version import __version__
-
-
-def claim(root: Path, config: Config, *, overwrite: bool) -> None:
-    """Make the output folder ready for a config, or refuse one that holds another config's cases.
-
-    Raises:
-        UsageError: the folder may not be written, or belongs to another config.
-        StoreFault: the disk failed.
-        RunStopped: the disk is full.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if (root / CONFIG_FILE).exists():
-            present = read_json(root / CONFIG_FILE).get("digest")
-            if present != config.digest and not overwrite:
-                raise UsageError(
-                    f"{root} holds cases made with another config "
-                    f"({str(present)[:12]}, this one is {config.digest[:12]})",
-                    advice="choose another output folder, or --overwrite to make every case anew",
-                )
-        elif any(not entry.name.startswith(".") for entry in root.iterdir()):
-            raise UsageError(
-                f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
-            )
-        describe(root, config, config.digest)
-        (root / CASES_FOLDER).mkdir(exist_ok=True)
-        _describe_groups(root)
-    except OSError as error:
-        raise unwritable(root, error) from None
-
-
-def describe(root: Path, config: Config, case_digest: str) -> None:
-    """Write down the config, and the digest that every case of the cohort carries."""
-    recipe = config.resolved()
-    del recipe["cluster"]  # where the work is done is no part of the result
-    document = {
-        "version": __version__,
-        "digest": config.digest,
-        "case_digest": case_digest,
-        "config": recipe,
-    }
-    write_json(root / CONFIG_FILE, document)
-
-
-def _describe_groups(root: Path) -> None:
-    """Make the output and its folder of cases Zarr groups, once, so that ``zarr.open`` lists them."""
-    for folder in (root, root / CASES_FOLDER):
-        if not (folder / GROUP_FILE).exists():
-            write_json(folder / GROUP_FILE, group_document({}))
 
 
 def unwritable(root: Path, error: OSError) -> GpuprepError:
