@@ -142,11 +142,8 @@ def _mended(root: Path, cases_at: Place, state: str, config: Config, *, overwrit
             advice="run with the config that made them, or --overwrite to make every case anew",
         )
     if made or ours:
-        why = (
-            "with --overwrite, cases are made anew"
-            if overwrite
-            else f"the records of all {ours} cases agree"
-        )
+        agreed = f"the records of all {ours} cases agree"
+        why = "with --overwrite, cases are made anew" if overwrite else agreed
         return f"{CONFIG_FILE} was {state} and is restored: {why}"
     return f"{CONFIG_FILE} was {state} and is written anew: no case is there" * (state != "lost")
 

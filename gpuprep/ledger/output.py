@@ -33,6 +33,8 @@ from gpuprep.values.errors import (
     UsageError,
 )
 
+_MENDED = "run the same command again; it is written anew where the cases tell what was in it"
+
 
 def unwritable(root: Path, error: OSError) -> GpuprepError:
     """What to raise where the output cannot be written: a full disk stops the run, others may pass."""
@@ -53,7 +55,10 @@ def find_output(output: str | Place) -> Place:
     """
     root = to_place(output)
     if not (root / CONFIG_FILE).is_file():
-        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+        raise StoreError(
+            f"{root} is no gpuprep output: {CONFIG_FILE} is missing",
+            advice="give the output of a run; if it was lost, the same run writes it again",
+        )
     return root
 
 
@@ -91,9 +96,9 @@ def read_json(path: Path | ObjectPath) -> dict[str, Any]:
         with storage_faults(path, what="read"):
             tree = json.loads(path.read_bytes())
     except ValueError as error:
-        raise CorruptStoreError(f"{path} cannot be read: {error}") from None
+        raise CorruptStoreError(f"{path} cannot be read: {error}", advice=_MENDED) from None
     if not isinstance(tree, dict):
-        raise CorruptStoreError(f"{path} must hold a JSON object")
+        raise CorruptStoreError(f"{path} must hold a JSON object", advice=_MENDED)
     return tree
 
 

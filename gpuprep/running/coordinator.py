@@ -114,10 +114,10 @@ def run(
         mended = claim(root, parsed, overwrite=overwrite, cases_at=cases_at)
         held.sweep()
         failpoint("after_claim", str(root))
-        agreement = agree_on(found, cases, held, parsed, overwrite=overwrite)
+        agreement, agreed = agree_on(found, cases, held, parsed, overwrite=overwrite)
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         held.keep()
-        for note in filter(None, (mended, force.note)):
+        for note in filter(None, (mended, agreed, force.note)):
             tell(Notice(note))
         if found.unmatched:
             tell(_unmatched_notice(found))
