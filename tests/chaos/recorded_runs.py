@@ -1,7 +1,7 @@
-"""Runs whose every step on the disk is recorded, by the recorder that is preloaded.
+"""Runs whose every step on the disk is recorded: ``python -m chaos.recorded_runs WORK``.
 
-``python -m chaos.recorded_runs WORK``. Below WORK each scenario gets ``<name>.before`` (what was there), ``<name>`` (what is there after it) and
-``<name>.log``. A report of a case as done, and its end, are marks in the log.
+Below WORK each scenario gets ``<name>.before`` (what was there), ``<name>`` (what is there after it) and
+``<name>.log``. A report of a case as done is a mark in the log.
 """
 
 from __future__ import annotations

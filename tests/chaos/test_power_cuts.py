@@ -1,7 +1,7 @@
-"""The power goes at any step of a run: no case is half or wrong, none that was reported is lost, a rerun mends.
+"""The power goes at any step of a run: no case is half or wrong, no reported one is lost, a rerun mends.
 
-Every state is looked at as it is. GPUPREP_CUTS of them (600) are written down, checked by ``verify`` and mended
-by the same command.
+Every state is looked at as it is. GPUPREP_CUTS of them (600) are written down, checked by ``verify`` and
+mended by the same command.
 """
 
 from __future__ import annotations
