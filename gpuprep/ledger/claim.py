@@ -154,7 +154,11 @@ def _configs_of_cases(cases_at: Place, ours: str) -> Counter[str]:
     Records of older versions tell only what they are if no statistics of the cohort went into it.
     """
     made: Counter[str] = Counter()
-    for case_id in case_ids(cases_at, finished=True) if cases_at.is_cohort() else ():
+    try:
+        ids = case_ids(cases_at, finished=True)
+    except FileNotFoundError:
+        return made
+    for case_id in ids:
         with suppress(CorruptStoreError, StoreError):  # it is no whole case, and is made anew
             record = read_record(cases_at / case_path(case_id))
             made[record.get("config_digest", ours if record.get("digest") == ours else "")] += 1
@@ -164,10 +168,10 @@ def _configs_of_cases(cases_at: Place, ours: str) -> Counter[str]:
 def _is_ours(root: Path, made: Counter[str]) -> bool:
     """Whether a folder is what a run left that broke off before ``gpuprep.json`` was on the disk."""
     names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
-    if not names or not names <= _OURS:
+    if made or not names:
+        return bool(made) and names <= _OURS
+    if not names <= _OURS:
         return False
-    if made:
-        return True
     cases = root / CASES_FOLDER
     left = {entry.name for entry in cases.iterdir()} if cases.is_dir() else set()
     empty = {name for name in left if not name.startswith(".")} <= {GROUP_FILE}

@@ -36,7 +36,7 @@ from gpuprep.store.layout import (
 from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
-from gpuprep.store.places import to_place
+from gpuprep.store.places import case_ids, to_place
 from gpuprep.values.errors import RunStopped, UsageError
 
 _DOCUMENTS = (
@@ -111,7 +111,8 @@ class Hold:
         if self.remote is None:
             return
         present = [name for name in _DOCUMENTS if (self.remote / name).is_file()]
-        if CONFIG_FILE not in present and any(name[0] != "." for name, _ in self.remote.files()):
+        lost = CONFIG_FILE not in present and not case_ids(self.remote, finished=True)
+        if lost and any(name[0] != "." for name, _ in self.remote.files()):
             raise UsageError(
                 f"{self.remote} is not empty and holds no gpuprep cohort",
                 advice="choose a new prefix",

@@ -99,6 +99,7 @@ def test_without_fsync_damage_is_found(recordings, cuts):
     assert len(found) == 2 * len(MODELS)
 
 
+@pytest.mark.timeout(7200)  # by hand all of them may be asked for
 @pytest.mark.parametrize("name", CAREFUL)
 def test_the_same_command_mends(recordings, cuts, in_memory, name):
     recording, share = recordings[name], MENDED / sum(len(cuts[each]) for each in CAREFUL)
