@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.executors.task import perform_in_slot
-from gpuprep.ledger.output import claim
+from gpuprep.ledger.claim import claim
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, LabelSource, Source
 from phantom import SPACING, ct, labels

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from gpuprep.config.file import parse_config
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
-from gpuprep.ledger.output import claim
+from gpuprep.ledger.claim import claim
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.reader import open_case

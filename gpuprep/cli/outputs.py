@@ -117,11 +117,14 @@ def verify(
         print_json({"cases": len(cases), "problems": rows, **standing.to_json()})
     else:
         for problem in problems:
-            out.print(f"[red]damaged[/] {escape(str(problem))}")
+            color = "red" if problem.kind == "damaged" else "yellow"
+            out.print(f"[{color}]{problem.kind}[/] {escape(str(problem))}")
         for text in doubts(standing, output):
             out.print(f"[yellow]note[/] {escape(text)}")
         checked = "every checksum" if full else "sizes"
-        out.print(f"{len(cases)} cases checked ({checked}): {len(problems)} problems")
+        stale = sum(problem.kind == "not current" for problem in problems)
+        rest = f", {stale} of them not current: run again" if stale else ""
+        out.print(f"{len(cases)} cases checked ({checked}): {len(problems)} problems{rest}")
     raise typer.Exit(1 if problems else 0)
 
 

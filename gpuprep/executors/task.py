@@ -52,7 +52,8 @@ class Workplace:
         output = to_place(task.url or task.output)
         self.digest = task.digest
         self.config: Config = load_output_config(output)
-        self.cohort: tuple[Mergeable, ...] = load_fingerprint(output).channels
+        measuring = task.kind == "measure"  # what an earlier run left may be damaged then
+        self.cohort: tuple[Mergeable, ...] = () if measuring else load_fingerprint(output).channels
         self._folder = make_scratch("gpuprep-slot-") if task.url else ""
         task = self.at_home(task)
         self.link, self.no_device = _open_link(self.config, task.backend)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpuprep.values.errors import UsageError
+
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS, errno.ENOTSUP)
 
 
 @contextmanager
@@ -51,6 +54,23 @@ def whole_file(file: Path) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot write {file}: {reason}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with those above it, each of which survives a power cut."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        fsync_above(folder)
+
+
+def fsync_above(path: Path) -> None:
+    """Make the entry of ``path`` survive a power cut, as far as its folder lets us: it may be anybody's."""
+    try:
+        fsync_path(path.parent)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
 
 
 def fsync_path(path: Path) -> None:

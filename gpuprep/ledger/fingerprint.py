@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpuprep.ledger.output import read_json, write_json
 from gpuprep.ops.mergeable import Mergeable, mergeable_from_json
 from gpuprep.store.files import storage_faults
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.values.case import Case
+from gpuprep.values.errors import CorruptStoreError
 
 FINGERPRINT_FILE = "fingerprint.json"
+_FAULTS = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +57,33 @@ def save_fingerprint(root: Path, fingerprint: Fingerprint) -> None:
         "cases": fingerprint.cases,
         "channels": [histogram.to_json() for histogram in fingerprint.channels],
     }
-    write_json(root / FINGERPRINT_FILE, tree)
+    write_json(root / FINGERPRINT_FILE, {**tree, "seal": _seal(tree)})
 
 
 def load_fingerprint(root: Path | ObjectPath) -> Fingerprint:
-    """The cohort's statistics; those of an older version without the sum of its files."""
+    """The cohort's statistics, none where they are not kept; of an older version without sum and seal.
+
+    Raises:
+        CorruptStoreError: the file is damaged; the cohort can be measured again.
+    """
     with storage_faults(root / FINGERPRINT_FILE, what="read"):
         if not (root / FINGERPRINT_FILE).is_file():
             return Fingerprint()
     tree = read_json(root / FINGERPRINT_FILE)
-    channels = tuple(mergeable_from_json(entry) for entry in tree["channels"])
-    return Fingerprint(tree["key"], tree.get("files", ""), tree.get("cases", 0), channels)
+    try:
+        if tree.pop("seal", None) not in (None, _seal(tree)):
+            raise ValueError("its seal does not fit")
+        channels = tuple(mergeable_from_json(entry) for entry in tree["channels"])
+        return Fingerprint(tree["key"], tree.get("files", ""), tree.get("cases", 0), channels)
+    except _FAULTS as error:
+        raise CorruptStoreError(
+            f"{root / FINGERPRINT_FILE} does not hold the cohort's statistics ({error!r})",
+            advice="run the same command again; the cohort is measured again",
+        ) from error
+
+
+def _seal(tree: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
 def cohort_key(cases: Sequence[Case], digest: str) -> str:

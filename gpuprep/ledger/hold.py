@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gpuprep.host.atomic import make_folder
 from gpuprep.host.scratch import scratch_folder, temporary_files
 from gpuprep.ledger.fingerprint import FINGERPRINT_FILE
 from gpuprep.ledger.output import unwritable
@@ -35,7 +36,7 @@ from gpuprep.store.layout import (
 from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
-from gpuprep.store.places import to_place
+from gpuprep.store.places import case_ids, to_place
 from gpuprep.values.errors import RunStopped, UsageError
 
 _DOCUMENTS = (
@@ -110,7 +111,8 @@ class Hold:
         if self.remote is None:
             return
         present = [name for name in _DOCUMENTS if (self.remote / name).is_file()]
-        if CONFIG_FILE not in present and any(name[0] != "." for name, _ in self.remote.files()):
+        lost = CONFIG_FILE not in present and not case_ids(self.remote, finished=True)
+        if lost and any(name[0] != "." for name, _ in self.remote.files()):
             raise UsageError(
                 f"{self.remote} is not empty and holds no gpuprep cohort",
                 advice="choose a new prefix",
@@ -168,7 +170,7 @@ def lock(root: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
             handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

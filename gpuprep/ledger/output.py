@@ -15,13 +15,10 @@ from gpuprep.host.atomic import replaced
 from gpuprep.store.files import CHECK_DISK, storage_faults
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
-    CASES_FOLDER,
     CONFIG_FILE,
-    GROUP_FILE,
     REPORT_FILE,
     case_path,
 )
-from gpuprep.store.metadata import group_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.values.agreement import Agreement
@@ -35,56 +32,8 @@ from gpuprep.values.errors import (
     StoreFault,
     UsageError,
 )
-from gpuprep.values.version import __version__
 
-
-def claim(root: Path, config: Config, *, overwrite: bool) -> None:
-    """Make the output folder ready for a config, or refuse one that holds another config's cases.
-
-    Raises:
-        UsageError: the folder may not be written, or belongs to another config.
-        StoreFault: the disk failed.
-        RunStopped: the disk is full.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if (root / CONFIG_FILE).exists():
-            present = read_json(root / CONFIG_FILE).get("digest")
-            if present != config.digest and not overwrite:
-                raise UsageError(
-                    f"{root} holds cases made with another config "
-                    f"({str(present)[:12]}, this one is {config.digest[:12]})",
-                    advice="choose another output folder, or --overwrite to make every case anew",
-                )
-        elif any(not entry.name.startswith(".") for entry in root.iterdir()):
-            raise UsageError(
-                f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
-            )
-        describe(root, config, config.digest)
-        (root / CASES_FOLDER).mkdir(exist_ok=True)
-        _describe_groups(root)
-    except OSError as error:
-        raise unwritable(root, error) from None
-
-
-def describe(root: Path, config: Config, case_digest: str) -> None:
-    """Write down the config, and the digest that every case of the cohort carries."""
-    recipe = config.resolved()
-    del recipe["cluster"]  # where the work is done is no part of the result
-    document = {
-        "version": __version__,
-        "digest": config.digest,
-        "case_digest": case_digest,
-        "config": recipe,
-    }
-    write_json(root / CONFIG_FILE, document)
-
-
-def _describe_groups(root: Path) -> None:
-    """Make the output and its folder of cases Zarr groups, once, so that ``zarr.open`` lists them."""
-    for folder in (root, root / CASES_FOLDER):
-        if not (folder / GROUP_FILE).exists():
-            write_json(folder / GROUP_FILE, group_document({}))
+_MENDED = "run the same command again; it is written anew where the cases tell what was in it"
 
 
 def unwritable(root: Path, error: OSError) -> GpuprepError:
@@ -106,7 +55,10 @@ def find_output(output: str | Place) -> Place:
     """
     root = to_place(output)
     if not (root / CONFIG_FILE).is_file():
-        raise StoreError(f"{root} is no gpuprep output: {CONFIG_FILE} is missing")
+        raise StoreError(
+            f"{root} is no gpuprep output: {CONFIG_FILE} is missing",
+            advice="give the output of a run; if it was lost, the same run writes it again",
+        )
     return root
 
 
@@ -144,9 +96,9 @@ def read_json(path: Path | ObjectPath) -> dict[str, Any]:
         with storage_faults(path, what="read"):
             tree = json.loads(path.read_bytes())
     except ValueError as error:
-        raise CorruptStoreError(f"{path} cannot be read: {error}") from None
+        raise CorruptStoreError(f"{path} cannot be read: {error}", advice=_MENDED) from None
     if not isinstance(tree, dict):
-        raise CorruptStoreError(f"{path} must hold a JSON object")
+        raise CorruptStoreError(f"{path} must hold a JSON object", advice=_MENDED)
     return tree
 
 

@@ -49,8 +49,9 @@ def prune(output: str | Place) -> Pruned:
     root = find_output(output)
     with hold(output) as held:
         standing = read_standing(to_place(held.folder))
+        unlist_cases(held.folder, standing.withdrawn)  # first: a listed case that is gone is damage
+        held.keep()
         moved = {case: prune_case(root, case) for case in standing.withdrawn}
-        unlist_cases(held.folder, standing.withdrawn)
         with storage_faults(held.folder):
             write_standing(held.folder, replace(standing, withdrawn=()))
     done = {case: str(place) for case, place in moved.items() if place is not None}

@@ -176,8 +176,11 @@ def read_state(output: str | Place) -> RunState:
         )
     try:
         state = RunState.from_json(json.loads(file.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptStoreError(f"{file} cannot be read: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptStoreError(
+            f"{file} cannot be read: {error}",
+            advice="run the same command again; the run writes it anew",
+        ) from None
     if state.state == "running" and not _lives(state, time.time()):
         reason = f"its process ({state.pid} on {state.host}) is gone and left no word"
         return replace(state, state="died", reason=reason)
@@ -241,5 +244,7 @@ class StateFile:
             state = replace(state, updated=time.time())
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
-            with replaced(self._path) as partial:
+            with replaced(
+                self._path, fsync=True
+            ) as partial:  # else some disks lose both after a cut
                 partial.write_text(json.dumps(state.to_json(), indent=1), "utf-8")

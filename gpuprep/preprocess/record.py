@@ -36,6 +36,7 @@ def describe(
         "schema": SCHEMA,
         "case": task.case.id,
         "digest": task.digest,
+        "config_digest": measured.config.digest,  # without the cohort's statistics
         "attributes": task.case.attributes,
         "input": task.input,
         "source": [asdict(entry) for entry in assembled.identity],

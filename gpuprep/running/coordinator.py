@@ -19,12 +19,13 @@ from gpuprep.config.model import Config
 from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts
+from gpuprep.ledger.claim import claim, describe
 from gpuprep.ledger.failures import failed_cases
 from gpuprep.ledger.hold import Hold, hold
 from gpuprep.ledger.index import listed_cases
 from gpuprep.ledger.inputs import input_name
 from gpuprep.ledger.log import RunLog
-from gpuprep.ledger.output import claim, describe, save_report
+from gpuprep.ledger.output import save_report
 from gpuprep.ledger.report import RunReport, Tally
 from gpuprep.ledger.state import StateFile
 from gpuprep.planning.agreement import named
@@ -36,7 +37,7 @@ from gpuprep.running.leavers import enroll_input, failure_list, notices, with_st
 from gpuprep.running.passes import Passes
 from gpuprep.running.workforce import muster
 from gpuprep.store.files import storage_faults
-from gpuprep.store.places import is_url
+from gpuprep.store.places import is_url, to_place
 from gpuprep.values.case import Case
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
 from gpuprep.values.events import Event, Listener, Notice, RunStarted
@@ -109,14 +110,15 @@ def run(
     ):
         root = held.folder
         tell = _teller([state, RunLog(root), failures, *listeners])
-        claim(root, parsed, overwrite=overwrite)
+        cases_at = to_place(held.url or root)
+        mended = claim(root, parsed, overwrite=overwrite, cases_at=cases_at)
         held.sweep()
         failpoint("after_claim", str(root))
-        agreement = agree_on(found, cases, held, parsed, overwrite=overwrite)
+        agreement, agreed = agree_on(found, cases, held, parsed, overwrite=overwrite)
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
         held.keep()
-        if force.note:
-            tell(Notice(force.note))
+        for note in filter(None, (mended, agreed, force.note)):
+            tell(Notice(note))
         if found.unmatched:
             tell(_unmatched_notice(found))
         base = replace(

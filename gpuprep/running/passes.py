@@ -28,7 +28,8 @@ from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
 from gpuprep.store.sources import sum_of_files
 from gpuprep.values.case import Case
-from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Listener
+from gpuprep.values.errors import CorruptStoreError
+from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Listener, Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Passes:
         """
         root = Path(base.output)
         key = cohort_key(cohort, base.digest)
-        present = load_fingerprint(root)
+        present = self._kept(root)
         if present.key == key:
             return cohort_digest(base.digest, present.channels)
         if self._is_of(present, cohort, base):
@@ -100,6 +101,14 @@ class Passes:
                 return False
             files.add(case.id, sum_of_files(found.record["source"]))
         return str(files) == present.files
+
+    def _kept(self, root: Path) -> Fingerprint:
+        """The statistics of an earlier run; damaged ones are told, and as good as none."""
+        try:
+            return load_fingerprint(root)
+        except CorruptStoreError as error:
+            self.tell(Notice(f"{error.message}; the cohort is measured again"))
+            return Fingerprint()
 
     def prepare(self, base: CaseTask, *, overwrite: bool) -> None:
         """Do every case that is not done yet, and keep manifest and failures in step."""

@@ -30,7 +30,7 @@ def read_agreement(cohort: Place) -> Agreement | None:
     except _FAULTS as error:
         raise CorruptStoreError(
             f"{file} does not tell what the cases agree on ({error!r})",
-            advice="remove it and run again with --overwrite",
+            advice="run the same command again; it is written anew from cases, input and config",
         ) from error
 
 

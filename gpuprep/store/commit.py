@@ -21,7 +21,14 @@ from gpuprep.host.atomic import fsync_path
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.owners import is_abandoned, mark, owner_in
 from gpuprep.store.files import storage_faults
-from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER, case_folder, check_case_id
+from gpuprep.store.layout import (
+    CASES_FOLDER,
+    GROUP_FILE,
+    RECORD_FILE,
+    STAGING_FOLDER,
+    case_folder,
+    check_case_id,
+)
 from gpuprep.values.errors import StoreError
 
 _RELATIVE_TO_CWD = -100  # AT_FDCWD
@@ -147,13 +154,14 @@ class Staging:
 
 
 def sweep(root: str | Path) -> int:
-    """Remove attempts whose process is gone; returns how many.
+    """Remove attempts whose process is gone, and halves of files; returns how many attempts.
 
     An attempt of another machine (or container) is removed once it is a day old. A case that was about
     to be replaced when its process died is put back.
     """
     staging = Path(root) / STAGING_FOLDER
     removed = 0
+    _remove_partials(Path(root))
     with suppress(OSError):  # what the disk does not show now is swept by a later run
         attempts = [path for path in staging.iterdir() if path.is_dir()] if staging.is_dir() else []
         for attempt in sorted(attempts):
@@ -162,6 +170,15 @@ def sweep(root: str | Path) -> int:
                 shutil.rmtree(attempt, ignore_errors=True)
                 removed += 1
     return removed
+
+
+def _remove_partials(root: Path) -> None:
+    """Remove what a power cut left of files that a run writes itself: it alone does, and holds the output."""
+    for folder in (root, root / CASES_FOLDER):
+        with suppress(OSError):
+            for file in (*folder.glob(".*.partial"), *folder.glob(f".{GROUP_FILE}.*")):
+                if file.is_file():
+                    file.unlink(missing_ok=True)
 
 
 def _put_back(attempt: Path, target: Path) -> None:

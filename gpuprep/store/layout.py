@@ -5,6 +5,7 @@
       gpuprep.json              the config as resolved, its digest, versions
       cases/<case id>.zarr/     OME-Zarr 0.5 group: zarr.json, 0/, labels/<name>/0/, record.json last;
                                 1/ and 2/ beside every 0/ are coarser levels, where asked for
+      fingerprint.json          the statistics of the cohort; a cache
       agreement.json            the names of channels and label classes, for all cases
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case

@@ -36,6 +36,20 @@ def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
 
 
+def is_group(text: bytes) -> bool:
+    """Whether a ``zarr.json`` says that its folder is a group."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    told = (
+        (document.get("zarr_format"), document.get("node_type"))
+        if isinstance(document, dict)
+        else ()
+    )
+    return told == (3, "group")
+
+
 def array_document(
     layout: ArrayLayout, codec: ChunkCodec, dimension_names: Sequence[str]
 ) -> dict[str, Any]:

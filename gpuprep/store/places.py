@@ -62,5 +62,5 @@ def read_lines(path: str | Path | ObjectPath) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict):
+        if isinstance(row, dict) and isinstance(row.get("case", ""), str):
             yield row

@@ -60,6 +60,7 @@ def _free_place(root: Place, case_id: str, source: Place) -> Place:
 
 def _rename(source: Path, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
+    fsync_path(target.parent.parent)  # else the case may be in no folder that survives
     source.rename(target)
     for folder in (target.parent, source.parent):
         fsync_path(folder)

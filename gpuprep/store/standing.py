@@ -47,7 +47,7 @@ def read_standing(cohort: Place) -> Standing:
     except _FAULTS as error:
         raise CorruptStoreError(
             f"{file} does not tell which cases were withdrawn ({error!r})",
-            advice="remove it; the next run writes it anew",
+            advice="run the same command again; it is written anew",
         ) from error
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import google_crc32c
 
@@ -20,7 +20,7 @@ from gpuprep.store.layout import (
     MANIFEST_FILE,
     RECORD_FILE,
 )
-from gpuprep.store.metadata import parse_document
+from gpuprep.store.metadata import is_group, parse_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, read_lines, to_place
 from gpuprep.store.record import read_record
@@ -32,15 +32,19 @@ _REMAKE = "delete the case's folder and run again; the case will be made anew"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a stored case. ``file`` is a path inside the case, empty for all of it."""
+    """One thing wrong with a stored case. ``file`` is a path inside the case, empty for all of it.
+
+    A case that is ``not current`` is whole, and of another config or other statistics than the last run had.
+    """
 
     case: str
     file: str
     message: str
     advice: str = _REMAKE
+    kind: Literal["damaged", "not current"] = "damaged"
 
     def __str__(self) -> str:
-        where = f"{self.case}/{self.file}" if self.file else self.case
+        where = "/".join(filter(None, (self.case, self.file)))
         return f"{where}: {self.message}; {self.advice}"
 
     def to_json(self) -> dict[str, Any]:
@@ -85,16 +89,19 @@ def verify_cohort(
 ) -> list[Problem]:
     """What is wrong with any case of an output folder, in natural order of cases.
 
+    Hidden files, which a power cut may leave beside the cases, are none; the next run removes them.
+
     Args:
         root: The output folder.
         full: As for ``verify_case``.
         on_case: Called after each case with its id and its problems.
     """
     root = to_place(root)
-    names = (root / CASES_FOLDER).folders() - {GROUP_FILE}
+    listing = (root / CASES_FOLDER).folders() - {GROUP_FILE}
+    names = {name for name in listing if not name.startswith(".")}
     folders = [root / CASES_FOLDER / name for name in sorted(names, key=natural_key)]
     wanted = _wanted_digest(root)
-    problems = []
+    problems = _group_problems(root)
     for folder in folders:
         found = verify_case(folder, full=full) or _compare_digest(folder, wanted)
         problems += found
@@ -106,6 +113,18 @@ def verify_cohort(
         Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
         for case in sorted(listed - present, key=natural_key)
     ]
+
+
+def _group_problems(root: Place) -> list[Problem]:
+    """What keeps ``zarr.open`` from listing the cohort; outputs of older versions have no groups at all."""
+    files = (GROUP_FILE, f"{CASES_FOLDER}/{GROUP_FILE}")
+    with storage_faults(str(root), what="read"):
+        torn = [
+            name
+            for name in files
+            if (root / name).is_file() and not is_group((root / name).read_bytes())
+        ]
+    return [Problem("", name, "is no Zarr group", "run again; it is written anew") for name in torn]
 
 
 def _wanted_digest(root: Place) -> str | None:
@@ -122,7 +141,8 @@ def _compare_digest(folder: Place, wanted: str | None) -> list[Problem]:
         return []
     case = folder.name.removesuffix(CASE_SUFFIX)
     message = f"was made with another config or cohort than {CONFIG_FILE} now says"
-    return [Problem(case, RECORD_FILE, message, "run the same command again; it is made anew")]
+    advice = "run again; it is made anew where it must be"
+    return [Problem(case, RECORD_FILE, message, advice, "not current")]
 
 
 def _compare_names(

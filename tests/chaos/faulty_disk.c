@@ -5,6 +5,7 @@
 
      write:EIO:every=37            each 37th write of a process fails
      fsync:EIO:first=3             the first three do
+     fsync:EIO:after=3             all but the first three do
      open:EACCES:at=2:manifest     the second open of a path with "manifest" in it
      fsync:EIO:always:/cases$      all of a path that ends in "/cases"
      write:short:every=2           half of the bytes are written (legal, and a classic trap)
@@ -73,6 +74,7 @@ static int is_due(Rule *rule) {
   long seen = __atomic_add_fetch(&rule->seen, 1, __ATOMIC_RELAXED);
   if (!strcmp(rule->when, "every")) return seen % rule->number == 0;
   if (!strcmp(rule->when, "first")) return seen <= rule->number;
+  if (!strcmp(rule->when, "after")) return seen > rule->number;
   if (!strcmp(rule->when, "at")) return seen == rule->number;
   return 1;
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _SOURCE = Path(__file__).with_suffix(".c")
-_COMMAND = ("gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", str(_SOURCE), "-ldl")
+_COMMAND = ("gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-ldl")
 
 
 def faulty(folder: Path, *rules: str, told: Path | None = None) -> dict[str, str]:
@@ -28,17 +28,17 @@ def faulty(folder: Path, *rules: str, told: Path | None = None) -> dict[str, str
     }
 
 
-def library() -> Path:
-    """The compiled library, kept in the user's cache folder; a test is skipped where nothing compiles it."""
+def library(source: Path = _SOURCE) -> Path:
+    """A source as a library, kept in the user's cache folder; a test is skipped where nothing compiles it."""
     if os.uname().sysname != "Linux" or not shutil.which("gcc"):
         pytest.skip("faults of a disk need Linux and gcc")
-    key = hashlib.sha256(_SOURCE.read_bytes() + " ".join(_COMMAND).encode()).hexdigest()[:20]
+    key = hashlib.sha256(source.read_bytes() + " ".join(_COMMAND).encode()).hexdigest()[:20]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpuprep-tests"
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    built = cache / f"faulty_disk-{key}.so"
+    built = cache / f"{source.stem}-{key}.so"
     if not built.exists():
         with tempfile.NamedTemporaryFile(dir=cache, suffix=".tmp", delete=False) as part:
             part.close()
-        subprocess.run([*_COMMAND, "-o", part.name], check=True)
+        subprocess.run([*_COMMAND, "-o", part.name, str(source)], check=True)
         Path(part.name).replace(built)
     return built

@@ -10,7 +10,7 @@ import gpuprep
 from gpuprep.config.file import parse_config
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.task import perform_in_slot
-from gpuprep.ledger.output import claim
+from gpuprep.ledger.claim import claim
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.case import Case, LabelSource, Source

@@ -12,7 +12,7 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.executors.clusters.local import LocalProcesses
 from gpuprep.executors.dask import DaskExecutor
-from gpuprep.ledger.output import claim
+from gpuprep.ledger.claim import claim
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, LabelSource, Source
 

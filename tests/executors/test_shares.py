@@ -23,7 +23,7 @@ from gpuprep.executors import shares, task
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.shares import Shares
 from gpuprep.host.signals import Interrupts
-from gpuprep.ledger.output import claim
+from gpuprep.ledger.claim import claim
 from gpuprep.preprocess.projection import Footprint, project_case, shares_for
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running import workforce

@@ -15,7 +15,7 @@ from gpuprep.cohort.discover import discover
 from gpuprep.config.model import Run
 from gpuprep.executors.deadline import raised_when_overdue
 from gpuprep.io.sandbox import parent as sandbox
-from gpuprep.ledger import output
+from gpuprep.ledger import claim
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.retries import Again, Retries
@@ -59,7 +59,7 @@ def test_reading_and_writing_are_told_apart(number, retry):
     assert (stored.kind, stored.code, stored.retry) == ("store", code, retry)
 
 
-@pytest.mark.parametrize("name", ["write_json", "read_json"])
+@pytest.mark.parametrize("name", ["fsync_path", "read_json"])
 def test_an_output_whose_disk_fails_at_the_start_can_be_resumed(
     cohort_folder, tmp_path, monkeypatch, name
 ):
@@ -68,7 +68,7 @@ def test_an_output_whose_disk_fails_at_the_start_can_be_resumed(
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(output, name, fail)
+    monkeypatch.setattr(claim, name, fail)
     with pytest.raises(StoreFault, match=f"{tmp_path}/out: Input/output error") as caught:
         run(cohort_folder, tmp_path / "out", scheduler="serial")
     assert "the same command again" in caught.value.advice

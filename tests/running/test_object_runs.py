@@ -111,6 +111,22 @@ def test_a_prefix_without_an_output_is_named(url, ask):
         ask(url)
 
 
+@pytest.mark.parametrize("text", [None, b"{"])
+def test_a_lost_config_is_restored_from_the_records(cohort_folder, url, text):
+    run(cohort_folder, url, limit=2)
+    file = ObjectPath(url) / "gpuprep.json"
+    whole = file.read_bytes()
+    for name, _ in list(ObjectPath(url).files()):
+        if not name.startswith("cases/"):
+            ObjectPath(url).delete([name])
+    if text is not None:
+        file.write(text)
+    with pytest.raises(UsageError, match="0 of its cases are of this config, 2 of another"):
+        run(cohort_folder, url, config={}, limit=2)
+    assert run(cohort_folder, url, limit=2).finished.skipped == 2
+    assert file.read_bytes() == whole
+
+
 @pytest.mark.slow
 def test_a_killed_run_is_taken_over_and_finished(some, clean, tmp_path, url, monkeypatch):
     scratch = tmp_path / "scratch"

@@ -12,6 +12,7 @@ import pytest
 from gpuprep.host import owners
 from gpuprep.store.commit import sweep
 from gpuprep.store.files import append_line
+from gpuprep.store.layout import NAME_LIMIT
 from gpuprep.store.places import read_lines
 
 pytestmark = pytest.mark.usefixtures("reads_here")
@@ -33,6 +34,55 @@ def test_reused_process_id_is_not_the_owner(tmp_path):
     machine, pid, _, number = owners.mark().split("-")
     (tmp_path / ".staging" / f"a.{machine}-{pid}-1-{number}").mkdir(parents=True)
     assert sweep(tmp_path) == 1
+
+
+@pytest.fixture
+def of_earlier_boot(tmp_path, monkeypatch):
+    """Makes an attempt of a host that was booted since."""
+
+    def leave(host: str = "") -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr(owners, "_boot", lambda: "another boot")
+            if host:
+                patch.setattr(owners, "_host", lambda: host)
+            forget()
+            attempt = tmp_path / ".staging" / f"a.{owners.mark()}"
+        forget()
+        attempt.mkdir(parents=True)
+        return attempt
+
+    def forget() -> None:
+        owners._machine_marks.cache_clear()
+        owners._machine.cache_clear()
+
+    return leave
+
+
+def test_what_this_host_left_before_it_was_booted_goes_at_once(
+    tmp_path, monkeypatch, of_earlier_boot
+):
+    of_earlier_boot()
+    monkeypatch.setattr(owners, "_booted", lambda: time.time() + 5)
+    assert sweep(tmp_path) == 1
+
+
+def test_a_host_of_that_name_that_still_writes_was_not_booted(tmp_path, of_earlier_boot):
+    of_earlier_boot()  # changed since this host was booted: by another one
+    assert sweep(tmp_path) == 0
+
+
+def test_another_host_before_our_boot_has_its_day(tmp_path, monkeypatch, of_earlier_boot):
+    attempt = of_earlier_boot(host="elsewhere")
+    monkeypatch.setattr(owners, "_booted", lambda: time.time() + 5)
+    assert sweep(tmp_path) == 0
+    assert attempt.exists()
+
+
+def test_a_name_of_the_greatest_length_has_room_for_a_mark():
+    most = "f" * sum(owners._MARK_LENGTHS)
+    assert NAME_LIMIT + len(f".{most}-4194304-{10**11}-{'0' * 8}") <= 255
+    machine, *_ = owners.mark().split("-")
+    assert len(machine) == len(most)
 
 
 def test_lines(tmp_path):

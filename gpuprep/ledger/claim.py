@@ -1,0 +1,201 @@
+"""Taking an output folder for a config: made durable, or mended, or refused if it holds something else."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gpuprep.config.model import Config
+from gpuprep.host.atomic import fsync_above, fsync_path, make_folder
+from gpuprep.ledger.fingerprint import FINGERPRINT_FILE
+from gpuprep.ledger.output import read_json, unwritable, write_json
+from gpuprep.store.layout import (
+    AGREEMENT_FILE,
+    ATTEMPTS_FILE,
+    CASES_FOLDER,
+    CONFIG_FILE,
+    FAILURES_FILE,
+    GROUP_FILE,
+    INPUTS_FILE,
+    LOGS_FOLDER,
+    MANIFEST_FILE,
+    PRUNED_FOLDER,
+    REPORT_FILE,
+    WITHDRAWN_FILE,
+    case_path,
+)
+from gpuprep.store.metadata import group_document, is_group
+from gpuprep.store.places import Place, case_ids, to_place
+from gpuprep.store.record import read_record
+from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.values.version import __version__
+
+_OURS = {
+    *(AGREEMENT_FILE, ATTEMPTS_FILE, CASES_FOLDER, CONFIG_FILE, FAILURES_FILE, FINGERPRINT_FILE),
+    *(
+        GROUP_FILE,
+        INPUTS_FILE,
+        LOGS_FOLDER,
+        MANIFEST_FILE,
+        PRUNED_FOLDER,
+        REPORT_FILE,
+        WITHDRAWN_FILE,
+    ),
+}
+
+
+def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None = None) -> str:
+    """Make the output folder ready for a config, or refuse one that holds another config's cases.
+
+    All that it makes is on the disk when it returns. Where a power cut took ``gpuprep.json``, the records of
+    the cases tell whether they are of this config.
+
+    Args:
+        root: The folder of the run.
+        config: What the cases are to be made with.
+        overwrite: Every case is to be made anew.
+        cases_at: Where the cases are published; ``root`` by default.
+
+    Returns:
+        What was mended, in words; empty where all is well.
+
+    Raises:
+        UsageError: the folder may not be written, or belongs to another config.
+        StoreFault: the disk failed.
+        RunStopped: the disk is full.
+    """
+    try:
+        make_folder(root)
+        present, state = _present(root)
+        note, case_digest = "", config.digest
+        if state == "whole":
+            case_digest = _checked(root, present, config, overwrite=overwrite)
+        else:
+            note = _mended(root, cases_at or to_place(root), state, config, overwrite=overwrite)
+        describe(root, config, case_digest)
+        (root / CASES_FOLDER).mkdir(exist_ok=True)
+        _describe_groups(root)
+        _make_durable(root)
+    except OSError as error:
+        raise unwritable(root, error) from None
+    return note
+
+
+def describe(root: Path, config: Config, case_digest: str) -> None:
+    """Write down the config, and the digest that every case of the cohort carries."""
+    recipe = config.resolved()
+    del recipe["cluster"]  # where the work is done is no part of the result
+    document = {
+        "version": __version__,
+        "digest": config.digest,
+        "case_digest": case_digest,
+        "config": recipe,
+    }
+    if _present(root)[0] != document:
+        write_json(root / CONFIG_FILE, document)
+        fsync_path(root)
+
+
+def _present(root: Path) -> tuple[dict[str, Any], str]:
+    """What ``gpuprep.json`` holds, and whether it is ``whole``, ``damaged`` or ``lost``."""
+    if not (root / CONFIG_FILE).exists():
+        return {}, "lost"
+    with suppress(CorruptStoreError):
+        document = read_json(root / CONFIG_FILE)
+        if isinstance(document.get("digest"), str):
+            return document, "whole"
+    return {}, "damaged"
+
+
+def _checked(root: Path, present: dict[str, Any], config: Config, *, overwrite: bool) -> str:
+    """What the cases carry that are there: a run that dies before it has statistics must not disown them."""
+    digest = present["digest"]
+    if digest == config.digest:
+        return str(present.get("case_digest", digest))
+    if not overwrite:
+        raise UsageError(
+            f"{root} holds cases made with another config "
+            f"({digest[:12]}, this one is {config.digest[:12]})",
+            advice="choose another output folder, or --overwrite to make every case anew",
+        )
+    return config.digest
+
+
+def _mended(root: Path, cases_at: Place, state: str, config: Config, *, overwrite: bool) -> str:
+    """Decide by the records whether an output without its config may go on; returns what to tell of it."""
+    made = _configs_of_cases(cases_at, config.digest)
+    if state == "lost" and not _is_ours(root, made):
+        if any(not entry.name.startswith(".") for entry in root.iterdir()):
+            raise UsageError(
+                f"{root} is not empty and holds no gpuprep cohort", advice="choose a new folder"
+            )
+        return ""
+    ours = made.pop(config.digest, 0)
+    if made and not overwrite:
+        told = made.total() - made[""]
+        raise UsageError(
+            f"{root}: {CONFIG_FILE} is {state}, and by their records {ours} of its cases are of this "
+            f"config, {told} of another, and {made['']} do not tell",
+            advice="run with the config that made them, or --overwrite to make every case anew",
+        )
+    if made or ours:
+        agreed = f"the records of all {ours} cases agree"
+        why = "with --overwrite, cases are made anew" if overwrite else agreed
+        return f"{CONFIG_FILE} was {state} and is restored: {why}"
+    return f"{CONFIG_FILE} was {state} and is written anew: no case is there" * (state != "lost")
+
+
+def _configs_of_cases(cases_at: Place, ours: str) -> Counter[str]:
+    """How many whole cases are of which config, by its digest; of an empty one where the record is silent.
+
+    Records of older versions tell only what they are if no statistics of the cohort went into it.
+    """
+    made: Counter[str] = Counter()
+    try:
+        ids = case_ids(cases_at, finished=True)
+    except FileNotFoundError:
+        return made
+    for case_id in ids:
+        with suppress(CorruptStoreError, StoreError):  # it is no whole case, and is made anew
+            record = read_record(cases_at / case_path(case_id))
+            made[record.get("config_digest", ours if record.get("digest") == ours else "")] += 1
+    return made
+
+
+def _is_ours(root: Path, made: Counter[str]) -> bool:
+    """Whether a folder is what a run left that broke off before ``gpuprep.json`` was on the disk."""
+    names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
+    if made or not names:
+        return bool(made) and names <= _OURS
+    if not names <= _OURS:
+        return False
+    cases = root / CASES_FOLDER
+    left = {entry.name for entry in cases.iterdir()} if cases.is_dir() else set()
+    empty = {name for name in left if not name.startswith(".")} <= {GROUP_FILE}
+    groups = [folder / GROUP_FILE for folder in (root, cases)]
+    plain = all(_is_bare(file) for file in groups if file.exists())
+    return empty and plain and (cases.is_dir() or GROUP_FILE in names)
+
+
+def _is_bare(file: Path) -> bool:
+    """Whether a ``zarr.json`` is a group that says nothing, or is torn."""
+    text = file.read_bytes()
+    return not is_group(text) or json.loads(text) == group_document({})
+
+
+def _describe_groups(root: Path) -> None:
+    """Make the output and its folder of cases Zarr groups, which ``zarr.open`` lists; mend torn ones."""
+    for folder in (root, root / CASES_FOLDER):
+        file = folder / GROUP_FILE
+        if not file.exists() or not is_group(file.read_bytes()):
+            write_json(file, group_document({}))
+
+
+def _make_durable(root: Path) -> None:
+    """Without this a power cut could take the way to cases whose every byte is on the disk."""
+    fsync_path(root / CASES_FOLDER)
+    fsync_path(root)
+    fsync_above(root)
