@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _FOREIGN_AGE = 24 * 3600.0  # seconds after which what another machine left counts as abandoned
-_MARK_LENGTHS = (
-    8,
-    6,
-    8,
-)  # of host, boot and namespace: a name of 200 bytes and a mark fit into 255
+# Of host, boot and namespace: a name of 200 bytes and a mark fit into 255.
+_MARK_LENGTHS = (8, 6, 8)
 
 
 def this_process() -> dict[str, Any]:

@@ -244,7 +244,6 @@ class StateFile:
             state = replace(state, updated=time.time())
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
-            with replaced(
-                self._path, fsync=True
-            ) as partial:  # else some disks lose both after a cut
+            # Without fsync some disks lose the old one and the new one after a power cut.
+            with replaced(self._path, fsync=True) as partial:
                 partial.write_text(json.dumps(state.to_json(), indent=1), "utf-8")

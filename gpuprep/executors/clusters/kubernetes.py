@@ -70,9 +70,8 @@ class KubernetesPods(Cluster):
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _EVERY_SECONDS
-            with suppress(
-                Exception
-            ):  # whatever its client and the network raise: it is asked again
+            # Whatever its client and the network raise: it is asked again.
+            with suppress(Exception):
                 self._pods, self._asked = pods_of(self._name, self._spec), now
         if self._asked < lost.since:
             return None
