@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import gc
 import json
 import os
 import socket
@@ -74,7 +73,6 @@ def train(rank: int, options: argparse.Namespace, port: int) -> None:
     result = _epochs(dataset, options)
     results: list[Any] = [None] * RANKS
     torch.distributed.all_gather_object(results, result)
-    gc.collect()  # a model is part of a cycle, and must not outlive the group that it talks through
     gc.collect()  # a model is part of a cycle, and must not outlive the group that it talks through
     torch.distributed.destroy_process_group()
     if rank == 0:
