@@ -21,8 +21,10 @@ from gpuprep.values.events import (
     CaseChanged,
     CaseDone,
     CaseFailed,
+    CaseMeasured,
     CaseStarted,
     CaseTaken,
+    CohortPass,
     Event,
     Notice,
     RunFinished,
@@ -90,6 +92,8 @@ class RunLog:
                 return "case.failed", {**self._bound(event.case_id), **failed}
             case CaseTaken():
                 return "case.taken", self._bound(event.case_id)
+            case CaseMeasured():
+                return "case.measured", {"case": event.case_id}
         return _described_run(event)
 
     def _bound(self, case_id: str) -> dict[str, Any]:
@@ -105,6 +109,8 @@ def _described_run(event: Event) -> tuple[str, dict[str, Any]]:
         case RunFinished():
             counts = _fields(event, "done", "skipped", "failed", "remaining", "seconds")
             return "run.finished", {**counts, "stopped": bool(event.stopped)}
+        case CohortPass():
+            return "run.measuring", _fields(event, "cases", "known")
         case Waiting():
             return "run.waiting", {"waits": bool(event.what)}
         case Notice():

@@ -82,7 +82,8 @@ class Passes:
             elif outcome.failed and outcome.failed.case_id in wanted:
                 self._note_failure(outcome.failed, Path(base.output))
 
-        self.crew.work((replace(base, case=case, kind="measure") for case in cohort), note)
+        tasks = (replace(base, case=case, kind="measure") for case in cohort)
+        self.crew.work(tasks, note, cases=len(cohort))
         if self.crew.halted:
             return Fingerprint()
         return Fingerprint("", str(files), sums.cases, sums.channels)
@@ -124,15 +125,17 @@ class Passes:
             elif outcome.failed:
                 self._note_failure(outcome.failed, root)
 
-        self.crew.work(self._to_prepare(base, overwrite=overwrite), note)
+        tasks = self._to_prepare(base, overwrite=overwrite)
+        self.crew.work(tasks, note, cases=len(self.cases))
 
-    def _to_prepare(self, base: CaseTask, *, overwrite: bool) -> Iterable[CaseTask]:
-        """A task for each case that is not done yet; the others are counted."""
+    def _to_prepare(self, base: CaseTask, *, overwrite: bool) -> Iterable[CaseTask | None]:
+        """A task for each case that is not done yet, None for the others, which are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:
+                yield None
                 continue
             found = Stored() if overwrite else self._look_up(base, case, base.digest)
             if found.record is None:
@@ -150,6 +153,7 @@ class Passes:
             if (before.digest, before.held) != (base.digest, held):
                 list_case(root, case.id, Listed(base.digest, found.stamp, held))
             self.tell(CaseDone(case.id, skipped=True))
+            yield None
 
     def _look_up(self, base: CaseTask, case: Case, digest: str) -> Stored:
         """What is stored of a case; files that had to be read to be recognised are read once."""
