@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gpuprep.store.files import append_line
+from gpuprep.store.files import append_bytes, json_line
 from gpuprep.store.layout import LOGS_FOLDER
 from gpuprep.values.errors import RunStopped, StoreError
 from gpuprep.values.events import (
@@ -50,18 +50,21 @@ class RunLog:
         self._folder = output / LOGS_FOLDER
         self._path = self._folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
         self._most_bytes = most_bytes
+        self._written = 0
         self._attempts: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
         name, fields = self._described(event)
         level = logging.WARNING if isinstance(event, CaseFailed) else logging.INFO
-        _logger.log(level, "%s %s", name, fields)
+        if _logger.isEnabledFor(level):
+            _logger.log(level, "%s %s", name, fields)
         line = {"time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "event": name, **fields}
+        text = json_line(line)
         with suppress(OSError, StoreError, RunStopped):
             if isinstance(event, RunStarted):
                 self._begin()
-            append_line(self._path, line)
-            self._turn_over()
+            append_bytes(self._path, text)
+            self._turn_over(len(text))
 
     def _begin(self) -> None:
         self._folder.mkdir(exist_ok=True)
@@ -69,10 +72,12 @@ class RunLog:
             old.unlink(missing_ok=True)
             Path(f"{old}.1").unlink(missing_ok=True)
 
-    def _turn_over(self) -> None:
+    def _turn_over(self, written: int) -> None:
         """Begin a new part when this one is full; the part before the last is given up."""
-        if self._path.stat().st_size > self._most_bytes:
+        self._written += written
+        if self._written > self._most_bytes:
             self._path.replace(f"{self._path}.1")
+            self._written = 0
 
     def _described(self, event: Event) -> tuple[str, dict[str, Any]]:
         """The stable name of an event and its fields."""

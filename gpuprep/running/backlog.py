@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gpuprep.preprocess.task import CaseTask
 
+_SHARE_OF = 64  # cases
+_DENSE = 0.5
+
 Fits = Callable[[Sequence[CaseTask], CaseTask], bool]
 """Whether a task may go to a worker together with those before it."""
 
@@ -31,6 +34,7 @@ class Backlog:
         """``cases`` is how many ``tasks`` may give, as far as is known."""
         self._fresh = iter(tasks)
         self._unseen = cases
+        self._share = 0.0  # of the cases looked at last, those that need a task
         self._is_suspect = is_suspect
         self._ready: deque[CaseTask] = deque()
         self._later: list[tuple[float, int, CaseTask]] = []
@@ -52,8 +56,14 @@ class Backlog:
 
     @property
     def left(self) -> int:
-        """The most tasks that may still be handed out for the first time."""
-        return self.ready + (0 if self.is_scanned else max(0, self._unseen))
+        """Tasks to be expected: those ready, and of the rest as many as of the cases seen last."""
+        unseen = 0 if self.is_scanned else max(0, self._unseen)
+        return self.ready + int(self._share * unseen)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether most cases need a task, so that those to follow are found at once."""
+        return not self.is_scanned and self._share > _DENSE
 
     def scan(self, wanted: int, seconds: float, is_over: Callable[[], bool]) -> None:
         """Look for work, until so many tasks are ready, so long have passed, or it is over."""
@@ -65,6 +75,7 @@ class Backlog:
                 self.is_scanned = True
                 return
             self._unseen -= 1
+            self._share += ((task is not None) - self._share) / _SHARE_OF
             if task is not None:
                 (self._suspects if self._is_suspect(task) else self._ready).append(task)
             if is_over() or time.monotonic() > until:

@@ -20,7 +20,6 @@ _LEAST_SECONDS = 0.2  # a task of as many small cases costs the coordinator some
 _TASKS_PER_SECOND = 100  # that a coordinator hands out while it does everything else, too
 _MOST_SECONDS = 30.0  # that a worker's death may cost
 _REMEMBERED = 101
-_HIGH = 0.9  # of the cases seen last, so many took no longer than is expected of the next
 _RENEWED_EVERY = 8  # cases
 
 
@@ -33,9 +32,9 @@ class Room:
     free: int
     """Of these, what waits for a task."""
     left: int
-    """The most cases that may still have to be handed out."""
+    """Cases that are expected to be handed out yet."""
     ready: int
-    """Of these, what may be handed out now."""
+    """Of these, what may be handed out now, where the others are not found at once."""
 
 
 class Batches:
@@ -46,7 +45,7 @@ class Batches:
         self._rates: deque[float] = deque(maxlen=_REMEMBERED)
         self._sizes: dict[str, int] = {}  # bytes of the files of cases that are handed out
         self._learned = 0
-        self._expected = 0.0
+        self._mean = 0.0
         self._rate = 0.0
         self._least = 0.0
 
@@ -54,7 +53,7 @@ class Batches:
         """How many cases may be one task now: the last ones are for all workers."""
         if not self._seconds:
             return 1
-        fair = min(room.left / (2 * room.slots), room.ready / max(1, room.free))
+        fair = min(room.left / room.slots, room.ready / max(1, room.free))
         return min(MOST_TOGETHER, max(1, math.ceil(fair)))
 
     def fits(self, room: Room, together: Sequence[CaseTask], task: CaseTask) -> bool:
@@ -71,7 +70,7 @@ class Batches:
             self._rates.append(seconds / size)
         self._learned += 1
         if self._learned % _RENEWED_EVERY == 1:
-            self._expected, self._rate = _high(self._seconds), _high(self._rates)
+            self._mean, self._rate = _mean(self._seconds), _mean(self._rates)
             self._least = min(self._seconds)
 
     def forget(self, task: CaseTask) -> None:
@@ -84,12 +83,12 @@ class Batches:
         if size is None:
             size = self._sizes[task.case.id] = _size(task)
         if not size or not self._rates:
-            return self._expected
+            return self._mean
         return max(self._least, self._rate * size)
 
 
-def _high(values: Sequence[float]) -> float:
-    return sorted(values)[int(_HIGH * len(values))] if values else 0.0
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _size(task: CaseTask) -> int:

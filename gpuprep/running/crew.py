@@ -24,7 +24,9 @@ from gpuprep.values.events import CaseFailed, CaseStarted, CaseTaken, Listener, 
 from gpuprep.values.failure import FailureCode
 
 _POLL_SECONDS = 0.2
-_SCAN_SECONDS = 0.05  # for which a turn looks for work, while workers go on
+_TURN_SECONDS = (
+    0.05  # for which a turn looks for work, or hands it out, before it hears what was done
+)
 _AHEAD = 8 * MOST_TOGETHER  # cases to have ready beyond one for every slot
 _MOST_REBUILDS = 3  # executors lost without a single outcome in between
 _LOGS_FOLDER = ".logs"
@@ -85,7 +87,7 @@ class Crew:
         backlog, self._batches = Backlog(tasks, self._retries.is_suspect, cases), Batches()
         while not self._interrupts.drained:
             if not self.halted:
-                backlog.scan(self._wanted, _SCAN_SECONDS, lambda: self.halted)
+                backlog.scan(self._wanted, _TURN_SECONDS, lambda: self.halted)
                 self._hand_out(backlog)
             if not self._inflight and (self.halted or backlog.is_empty):
                 break
@@ -101,7 +103,8 @@ class Crew:
 
     def _hand_out(self, backlog: Backlog) -> None:
         """Fill the window with what may start now."""
-        while self._has_room() and not self._interrupts.requested:
+        until = time.monotonic() + _TURN_SECONDS
+        while self._has_room() and not self._interrupts.requested and time.monotonic() < until:
             together = backlog.draw(len(self._inflight), self._fits(backlog))
             if not together:
                 return
@@ -121,7 +124,8 @@ class Crew:
         if self._executor is None or not self._executor.takes_batches:
             return lambda together, task: False
         window = self._executor.window
-        room = Room(window, window - self._inflight.batches, backlog.left, backlog.ready)
+        ready = backlog.left if backlog.is_dense else backlog.ready
+        room = Room(window, window - self._inflight.batches, backlog.left, ready)
         most = self._batches.limit(room)
 
         def fits(together: Sequence[CaseTask], task: CaseTask) -> bool:
@@ -135,7 +139,10 @@ class Crew:
         return self._inflight.batches < self._executor.window
 
     def _wait(self, backlog: Backlog) -> list[Outcome]:
-        looking = not self.halted and not backlog.is_scanned and backlog.ready < self._wanted
+        looking = not self.halted and (
+            (backlog.ready > 0 and self._has_room())
+            or (not backlog.is_scanned and backlog.ready < self._wanted)
+        )
         if self._executor is None or not self._inflight:
             if not looking:
                 time.sleep(_POLL_SECONDS)  # until a case may be tried again

@@ -156,7 +156,7 @@ def test_the_last_cases_are_for_all_workers(slots, left, ready, busy):
     batches.learn(TASKS[0], 0.0)
     most = batches.limit(Room(slots, free, left, min(left, ready)))
     assert 1 <= most <= MOST_TOGETHER
-    assert most == 1 or (most - 1) * 2 * slots < left
+    assert most == 1 or (most - 1) * slots < left
     assert most == 1 or (most - 1) * free < min(left, ready)
 
 
