@@ -20,6 +20,7 @@ _LEAST_SECONDS = 0.2  # a task of as many small cases costs the coordinator some
 _TASKS_PER_SECOND = 100  # that a coordinator hands out while it does everything else, too
 _MOST_SECONDS = 30.0  # that a worker's death may cost
 _REMEMBERED = 101
+_LEAST_SEEN = 16  # cases; those that come back first are the quick ones
 _RENEWED_EVERY = 8  # cases
 
 
@@ -51,7 +52,7 @@ class Batches:
 
     def limit(self, room: Room) -> int:
         """How many cases may be one task now: the last ones are for all workers."""
-        if not self._seconds:
+        if len(self._seconds) < _LEAST_SEEN:
             return 1
         fair = min(room.left / room.slots, room.ready / max(1, room.free))
         return min(MOST_TOGETHER, max(1, math.ceil(fair)))

@@ -153,7 +153,8 @@ def test_large_cases_and_slow_ones_stay_alone(tmp_path):
 def test_the_last_cases_are_for_all_workers(slots, left, ready, busy):
     free = max(1, int(slots * busy))
     batches = Batches()
-    batches.learn(TASKS[0], 0.0)
+    for each in TASKS[:16]:
+        batches.learn(each, 0.0)
     most = batches.limit(Room(slots, free, left, min(left, ready)))
     assert 1 <= most <= MOST_TOGETHER
     assert most == 1 or (most - 1) * slots < left
