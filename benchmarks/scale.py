@@ -4,8 +4,8 @@
 
 The rows ``simulated`` drive ``gpuprep.run`` itself, from a manifest of so many cases to its report, over a
 cluster that is not there: cases take the stage times that ``peers.py`` measured, and the coordinator's CPU
-time passes on the simulated clock. ``busy`` is the share of the workers' time that they had a case. The row
-``dask`` hands cases that do nothing to real Dask workers, which is what the scheduler adds.
+time passes on the simulated clock, with what Dask takes beside it. ``busy`` is the share of the workers'
+time that they had a case. The row ``dask`` hands cases that do nothing to real Dask workers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gpuprep.running.batches import MOST_TOGETHER
+from simulation import CASE_SECONDS, TASK_SECONDS
 from timing import ROOT, machine, versions
 
 HEADER = ("cluster", "workers", "cases", "cases/s", "busy", "CPU/case", "first", "growth", "peak")
@@ -104,10 +106,11 @@ def saturation(rows: Sequence[dict[str, Any]]) -> str:
     """How many cases, and so how many workers, one coordinator keeps busy."""
     if not rows:
         return ""
-    most = 1 / min(row["cpu_per_case"] for row in rows)
+    own = min(row["cpu_per_case"] for row in rows)
+    most = 1 / (own + CASE_SECONDS + TASK_SECONDS / MOST_TOGETHER)
     workers = most * rows[0]["seconds_per_case"]
     return (
-        f"one coordinator hands out {most:,.0f} cases a second: "
+        f"one coordinator hands out at most {most:,.0f} cases a second: "
         f"it saturates at {workers:,.0f} workers of {rows[0]['seconds_per_case']:.2f} s a case"
     )
 

@@ -22,6 +22,9 @@ from gpuprep.values.events import CaseDone, CaseFailed
 Stages = Mapping[str, float]
 """Seconds by stage of one case."""
 
+TASK_SECONDS, CASE_SECONDS = 1.84e-3, 0.1e-3
+"""CPU of Dask's own threads in the coordinator's process: for a task, and for a case of a batch."""
+
 DIRTY = {"E_TRUNCATED": ("input", "never"), "EIO": ("io", "transient"), "CRASH": ("crash", "crash")}
 """How simulated cases fail: code, kind and class."""
 
@@ -42,6 +45,8 @@ class SimulatedCluster:
         first_result: When the first case was done; infinite before.
     """
 
+    takes_batches = True
+
     def __init__(self, workers: int, stages: Sequence[Stages], *, faults: float, seed: int) -> None:
         """``faults`` is the share of attempts that fail, in one of the ways of ``DIRTY``."""
         self.window = workers + max(2, workers // 4)
@@ -60,18 +65,22 @@ class SimulatedCluster:
     def inflight(self) -> int:
         return len(self._running)
 
-    def submit(self, plan: CaseTask) -> None:
+    def submit(self, *tasks: CaseTask) -> None:
         self._tick()
-        stages = self._random.choice(self._stages)
-        factor = self._random.lognormvariate(0, 0.5)  # volumes of a cohort differ in size
-        took = tuple((name, seconds * factor) for name, seconds in stages.items())
-        seconds = sum(part for _, part in took)
-        begin = max(self.now, heapq.heappop(self._free))
-        heapq.heappush(self._free, begin + seconds)
-        self.worked += seconds
-        outcome = self._outcome(plan, seconds, took)
-        heapq.heappush(self._running, (begin + seconds, self._submitted, outcome))
-        self._submitted += 1
+        self.now += TASK_SECONDS + CASE_SECONDS * len(tasks)
+        end = max(self.now, heapq.heappop(self._free))
+        for task in tasks:
+            stages = self._random.choice(self._stages)
+            factor = self._random.lognormvariate(0, 0.5)  # volumes of a cohort differ in size
+            took = tuple((name, seconds * factor) for name, seconds in stages.items())
+            seconds = sum(part for _, part in took)
+            end += seconds
+            self.worked += seconds
+            heapq.heappush(
+                self._running, (end, self._submitted, self._outcome(task, seconds, took))
+            )
+            self._submitted += 1
+        heapq.heappush(self._free, end)
 
     def _outcome(
         self, plan: CaseTask, seconds: float, stages: tuple[tuple[str, float], ...]
@@ -82,7 +91,7 @@ class SimulatedCluster:
             failure = CaseFailed(case_id, kind, code, f"simulated {code}", retry=retry)
             return Outcome(plan, failed=failure)
         done = CaseDone(case_id, bytes_in=100_000_000, bytes_out=40_000_000, seconds=seconds)
-        return Outcome(plan, done=done, stage_seconds=stages)
+        return Outcome(plan, done=done, seconds=seconds, stage_seconds=stages)
 
     def wait(self, seconds: float) -> list[Outcome]:
         self._tick()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpuprep.config.file import load_config
     from gpuprep.config.model import Config
     from gpuprep.ledger.report import RunReport
-    from gpuprep.ledger.state import RunState
+    from gpuprep.ledger.run_state import RunState
     from gpuprep.ledger.state import read_state as status
     from gpuprep.running.coordinator import run
     from gpuprep.store.reader import Cohort, open_case
@@ -52,7 +52,7 @@ _HOMES = {
     "Geometry": ("gpuprep.values.geometry", "Geometry"),
     "GpuprepError": ("gpuprep.values.errors", "GpuprepError"),
     "RunReport": ("gpuprep.ledger.report", "RunReport"),
-    "RunState": ("gpuprep.ledger.state", "RunState"),
+    "RunState": ("gpuprep.ledger.run_state", "RunState"),
     "load_config": ("gpuprep.config.file", "load_config"),
     "open": ("gpuprep.store.reader", "open_cohort"),
     "open_case": ("gpuprep.store.reader", "open_case"),

@@ -14,7 +14,6 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from gpuprep.ledger.report import Breakdown, break_down
@@ -22,13 +21,16 @@ from gpuprep.values.events import (
     CaseChanged,
     CaseDone,
     CaseFailed,
+    CaseMeasured,
+    CaseStarted,
     CaseTaken,
+    CohortPass,
     Event,
     Notice,
     RunFinished,
     RunStarted,
 )
-from gpuprep.values.units import human_bytes
+from gpuprep.values.units import human_bytes, human_seconds
 
 _EVERY_CASE = 200  # up to so many cases, plain output has a line per case
 _PLAIN_SECONDS = 10.0
@@ -45,9 +47,12 @@ class ProgressView:
         self._live = live and console.is_terminal
         self._verbose = verbose
         self._total = 0
-        self._seen = 0
+        self._seen = 0  # done, failed and skipped
+        self._worked = 0  # of these, done and failed
+        self._measured = self._to_measure = 0
         self._bytes = 0
         self._started = time.monotonic()
+        self._began = 0.0  # when the first case was handed out
         self._said = 0.0
 
     def __enter__(self) -> ProgressView:
@@ -59,28 +64,40 @@ class ProgressView:
 
     def __call__(self, event: Event) -> None:
         match event:
-            case RunStarted():
-                self._start(event)
-            case CaseDone():
-                self._advance(event.bytes_in)
-                if not event.skipped and not self._live and self._total <= _EVERY_CASE:
-                    self._console.print(self._done_line(event))
+            case CaseStarted() | CaseDone() | CaseFailed() | CohortPass() | CaseMeasured():
+                self._count(event)
             case CaseChanged() if self._verbose:
                 text = f"{event.case_id}: {event.change}"
                 self._console.print(f"[yellow]changed[/] {escape(text)}")
             case CaseTaken() if self._verbose:
-                self._console.print(
-                    f"[yellow]again[/] {escape(f'{event.case_id}: {event.reason}')}"
-                )
-            case CaseFailed():
-                self._advance(0)
-                self._console.print(failure_line(event, "failed", verbose=self._verbose))
+                text = f"{event.case_id}: {event.reason}"
+                self._console.print(f"[yellow]again[/] {escape(text)}")
+            case RunStarted():
+                self._start(event)
             case Notice():
                 self._console.print(f"[yellow]note[/] {escape(event.message)}")
                 for line in listed(event.paths, event.more):
                     self._console.print(line)
             case RunFinished():
                 self._finish(event)
+
+    def _count(self, event: Event) -> None:
+        """Go on with what can be counted."""
+        match event:
+            case CaseStarted():
+                self._began = self._began or time.monotonic()
+            case CaseDone():
+                self._advance(event.bytes_in, worked=not event.skipped)
+                if not event.skipped and not self._live and self._total <= _EVERY_CASE:
+                    self._console.print(self._done_line(event))
+            case CaseFailed():
+                self._advance(0, worked=True)
+                self._console.print(failure_line(event, "failed", verbose=self._verbose))
+            case CohortPass():
+                self._measured, self._to_measure = event.known, event.cases
+            case CaseMeasured():
+                self._measured += 1
+                self._say_measured()
 
     def _finish(self, event: RunFinished) -> None:
         if self._bar is not None:
@@ -108,27 +125,42 @@ class ProgressView:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
                 TimeElapsedColumn(),
-                TextColumn("eta"),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}"),
                 console=self._console,
             )
-            self._task = self._bar.add_task("cases", total=event.cases, rate="")
+            self._task = self._bar.add_task("cases", total=event.cases, rate="", left="")
             self._bar.start()
 
-    def _advance(self, bytes_in: int) -> None:
+    def _advance(self, bytes_in: int, *, worked: bool) -> None:
+        """Count a case; what was done before tells nothing of how long the others take."""
         self._seen += 1
+        self._worked += worked
         self._bytes += bytes_in
-        seconds = max(time.monotonic() - self._started, 1e-6)
-        rate = f"{self._seen / seconds:.2f} cases/s, {human_bytes(self._bytes / seconds)}/s in"
+        now = time.monotonic()
+        seconds = max(now - (self._began or self._started), 1e-6)
+        speed = self._worked / seconds
+        rate = f"{speed:.2f} cases/s, {human_bytes(self._bytes / seconds)}/s in"
+        left = human_seconds((self._total - self._seen) / speed) if speed else ""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=1, rate=rate)
-            return
+            about = f"about {left} left" if left else ""
+            self._bar.update(self._task, advance=1, rate=rate, left=about)
+        elif self._total > _EVERY_CASE and self._is_due():
+            about = f"{rate}, about {left} left" if left else "looking for those to do"
+            self._console.print(f"{self._seen}/{self._total} cases, {about}")
+
+    def _say_measured(self) -> None:
+        text = f"measuring {self._measured}/{self._to_measure}"
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, rate=text)
+        elif self._to_measure > _EVERY_CASE and self._is_due():
+            self._console.print(f"{text} cases for the cohort's statistics")
+
+    def _is_due(self) -> bool:
+        """Whether it is time for another plain line."""
         due = time.monotonic() - self._said > _PLAIN_SECONDS
-        if self._total > _EVERY_CASE and due:
+        if due:
             self._said = time.monotonic()
-            left = (self._total - self._seen) * seconds / self._seen
-            line = f"{self._seen}/{self._total} cases, {rate}, about {left:.0f} s left"
-            self._console.print(line)
+        return due
 
     def _done_line(self, event: CaseDone) -> str:
         found = f"  [yellow]{' '.join(sorted(set(event.findings)))}[/]" if event.findings else ""

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from gpuprep.ledger.state import RunState, read_state
+from gpuprep.ledger.run_state import RunState
+from gpuprep.ledger.state import read_state
 from gpuprep.store.places import Place
 from gpuprep.values.units import human_bytes, human_seconds
 
@@ -33,6 +34,7 @@ def _rows(output: str | Place, state: RunState) -> list[tuple[str, str]]:
     rows = [
         (escape(str(output)), f"[{colour}]{state.state}[/]{why}"),
         ("progress", _bar(state)),
+        *_measuring(state),
         ("cases", _counts(state)),
         ("time", _times(state)),
         ("speed", f"{state.rate:.2f} cases/s; {_bytes(state)}"),
@@ -50,6 +52,13 @@ def _rows(output: str | Place, state: RunState) -> list[tuple[str, str]]:
 def _waiting(state: RunState) -> str:
     """What a run without any worker waits for."""
     return f", waiting for {escape(state.waiting)}" if state.waiting else ""
+
+
+def _measuring(state: RunState) -> list[tuple[str, str]]:
+    """How far the pass over the cohort is, while it goes on."""
+    if not state.measuring:
+        return []
+    return [("measuring", f"{state.measured} of {state.to_measure} cases for the statistics")]
 
 
 def _bar(state: RunState) -> str:
@@ -95,7 +104,10 @@ def _what_to_do(output: str | Place, state: RunState) -> list[tuple[str, str]]:
 def status_line(state: RunState) -> str:
     """The state in one plain line."""
     left = f", about {human_seconds(state.eta)} left" if state.eta is not None else ""
-    return f"{state.state}{_waiting(state)}: {_counts(state)}, {state.rate:.2f} cases/s{left}"
+    first = "".join(f", measuring {text}" for _, text in _measuring(state))
+    return (
+        f"{state.state}{_waiting(state)}{first}: {_counts(state)}, {state.rate:.2f} cases/s{left}"
+    )
 
 
 def watch_status(output: str | Place, console: Console) -> RunState:

@@ -161,6 +161,9 @@ class Run(Strict):
     are replaced."""
     silence: Positive = 300.0
     """Seconds without a sign of life after which a worker counts as dead."""
+    statistics: Literal["renew", "keep"] = "renew"
+    """With ``over: cohort``: take the statistics of all cases that are there now, which makes every case anew
+    when one is added or changes; or keep those of an earlier run, and prepare new cases with them."""
 
 
 class Config(Strict):

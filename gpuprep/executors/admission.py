@@ -18,6 +18,7 @@ from gpuprep.store.places import to_place
 from gpuprep.values.errors import GpuprepError
 from gpuprep.values.version import __version__
 
+_admitted_to: set[str] = set()
 _DEATHS = "distributed.scheduler.allowed-failures"
 
 
@@ -57,6 +58,16 @@ def examine(terms: Mapping[str, Any]) -> dict[str, Any]:
     if terms["backend"] == "cupy" and (missing := cupy_missing()):
         lacks.append(f"cannot use the cupy backend: {missing}")
     return {"host": socket.gethostname(), "versions": versions(), "lacks": lacks}
+
+
+def admit(run: str) -> None:
+    """Runs on a worker: it may do the tasks of a run from now on, until its process ends."""
+    _admitted_to.add(run)
+
+
+def is_admitted(run: str) -> bool:
+    """Whether this process may do the tasks of a run."""
+    return run in _admitted_to
 
 
 def examine_scheduler() -> dict[str, Any]:

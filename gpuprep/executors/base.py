@@ -27,6 +27,10 @@ class Outcome:
     """Why the whole run cannot go on (disk full, output gone)."""
     taken: str = ""
     """Who took its worker away, so that it is as if it had never begun."""
+    beside: int = 0
+    """Where its worker died: how many others of the same batch had not come back either."""
+    seconds: float = 0.0
+    """How long a worker had it."""
     stage_seconds: tuple[tuple[str, float], ...] = ()
     held: Holding | None = None
     """What a case that was done holds, for the list of cases."""
@@ -35,10 +39,13 @@ class Outcome:
 class Executor(Protocol):
     """Runs tasks somewhere. Not thread-safe: one coordinator drives it."""
 
+    takes_batches: bool
+    """Whether handing out a task costs so much that small ones should go together."""
+
     @property
     def window(self) -> int:
-        """How many tasks it takes at one time: those that run, and some to follow them at once. Changes as
-        workers come and go."""
+        """How many tasks, or batches of them, it takes at one time: those that run, and some to
+        follow them at once. Changes as workers come and go."""
 
     lost: str
     """Why it cannot finish what it was given (no worker left, scheduler gone); empty while it can."""
@@ -51,8 +58,8 @@ class Executor(Protocol):
     def inflight(self) -> int:
         """Tasks that were submitted and have not been returned yet."""
 
-    def submit(self, task: CaseTask) -> None:
-        """Take one task; never blocks for long."""
+    def submit(self, *tasks: CaseTask) -> None:
+        """Take a task, or some that one worker does one after another; never blocks for long."""
 
     def wait(self, seconds: float) -> list[Outcome]:
         """The outcomes that are ready; waits up to ``seconds`` for the first."""
@@ -74,6 +81,7 @@ def pack(outcome: Outcome) -> str:
         "failed": asdict(outcome.failed) if outcome.failed else None,
         "stop": outcome.stop,
         "files": outcome.files,
+        "seconds": round(outcome.seconds, 4),
         "stage_seconds": outcome.stage_seconds,
         "held": outcome.held and outcome.held.to_row(),
         "histograms": outcome.histograms and [each.to_json() for each in outcome.histograms],
@@ -92,6 +100,7 @@ def unpack(task: CaseTask, text: str) -> Outcome:
         failed=CaseFailed(**fields["failed"]) if fields["failed"] else None,
         stop=fields["stop"],
         files=fields["files"],
+        seconds=fields["seconds"],
         stage_seconds=tuple((name, seconds) for name, seconds in fields["stage_seconds"]),
         held=Holding.of_row(fields["held"]) if fields["held"] else None,
     )

@@ -14,6 +14,7 @@ from distributed import Client
 
 from gpuprep.executors.admission import (
     Terms,
+    admit,
     examine,
     examine_scheduler,
     lenience,
@@ -77,9 +78,22 @@ class Roster:
         return False
 
     @property
+    def run(self) -> str:
+        """The word by which admitted workers know this run; empty where every worker is taken."""
+        return self._token.text if self._token else ""
+
+    @property
     def restriction(self) -> list[str] | None:
-        """The workers a task may go to; None for any."""
-        return None if self._terms is None else list(self.admitted)
+        """The workers a task may go to; None for any: a list of thousands with every task takes its time.
+
+        A worker that joins before it is examined does not know the run, and gives its tasks back.
+        """
+        return list(self.admitted) if self._refused else None
+
+    def forget(self, address: str) -> None:
+        """A worker does not know the run: its process is another one than was admitted, or none was."""
+        self.admitted.pop(address, None)
+        self._due = 0.0
 
     def refresh(self) -> bool:
         """Look again, every few seconds at most; whether it did."""
@@ -142,7 +156,7 @@ class Roster:
         """Those newcomers that keep the terms; one that does not answer is asked again later."""
         if self._terms is None or self._token is None or not newcomers:
             return set(newcomers)
-        terms = {**asdict(self._terms), "token": self._token.text, "file": str(self._token.file)}
+        terms = {**asdict(self._terms), "token": self.run, "file": str(self._token.file)}
         try:
             answers = self._client.run(examine, terms, workers=newcomers, on_error="return")
         except OSError:
@@ -159,7 +173,17 @@ class Roster:
             fit.add(address)
             if advice := shortage(present[address], self._terms):
                 self._tell(Notice(f"worker {address} on host {answer['host']} {advice}"))
-        return fit
+        return self._let_in(fit)
+
+    def _let_in(self, fit: set[str]) -> set[str]:
+        """Tell workers that they may have tasks; those that have heard it."""
+        if not fit:
+            return fit
+        try:
+            heard = self._client.run(admit, self.run, workers=sorted(fit), on_error="return")
+        except OSError:
+            return set()
+        return {address for address in fit if heard.get(address, OSError()) is None}
 
 
 class _Token:

@@ -16,6 +16,7 @@ from gpuprep.preprocess.task import CaseTask
 class SerialExecutor:
     """One task at a time; ``wait`` does the work."""
 
+    takes_batches = False
     window = 1
     lost = ""
     waiting = ""
@@ -28,8 +29,8 @@ class SerialExecutor:
     def inflight(self) -> int:
         return len(self._waiting)
 
-    def submit(self, task: CaseTask) -> None:
-        self._waiting.append(task)
+    def submit(self, *tasks: CaseTask) -> None:
+        self._waiting.extend(tasks)
 
     def wait(self, seconds: float) -> list[Outcome]:
         if not self._waiting:

@@ -119,10 +119,11 @@ def _rules(config: Config, task: CaseTask) -> ReadRules:
 
 def perform(task: CaseTask, workplace: Workplace, deadline: Deadline) -> Outcome:
     """Run one task; every error of the case becomes part of the outcome."""
-    patience = workplace.config.run.deadline
+    patience, start = workplace.config.run.deadline, time.perf_counter()
     try:
         with _admitted(workplace.at_home(task), workplace) as admitted, deadline(task, patience):
-            return replace(_run(admitted, workplace), task=task)
+            outcome = _run(admitted, workplace)
+        return replace(outcome, task=task, seconds=time.perf_counter() - start)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _STOPPING:
             return Outcome(task, stop=f"{_STOPPING[error.errno]}; {_MAKE_SPACE}")

@@ -24,6 +24,7 @@ from gpuprep.store.layout import (
     MANIFEST_FILE,
     PRUNED_FOLDER,
     REPORT_FILE,
+    STATISTICS_FILE,
     WITHDRAWN_FILE,
     case_path,
 )
@@ -42,6 +43,7 @@ _OURS = {
         MANIFEST_FILE,
         PRUNED_FOLDER,
         REPORT_FILE,
+        STATISTICS_FILE,
         WITHDRAWN_FILE,
     ),
 }
@@ -97,6 +99,11 @@ def describe(root: Path, config: Config, case_digest: str) -> None:
     if _present(root)[0] != document:
         write_json(root / CONFIG_FILE, document)
         fsync_path(root)
+
+
+def case_digest_of(root: Path) -> str:
+    """The digest that the cases of an output carry, as ``describe`` wrote it down; empty where it did not."""
+    return str(_present(root)[0].get("case_digest", ""))
 
 
 def _present(root: Path) -> tuple[dict[str, Any], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,51 +17,35 @@ from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError
 
 FINGERPRINT_FILE = "fingerprint.json"
+_STAMPED = "stamps-"  # begins a key that is made from stamps
 _FAULTS = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The cohort's histogram per channel.
-
-    ``key`` names config, cases, and paths and times of their files; ``files`` sums up what is in these files,
-    wherever they lie. Both are empty where a case was missing.
-    """
+    """The cohort's histogram per channel."""
 
     key: str = ""
-    files: str = ""
+    """Names config, cases, and paths and times of their files."""
     cases: int = 0
     channels: tuple[Mergeable, ...] = ()
-
-
-class FilesOfCohort:
-    """Sums up the files of cases, in any order; two equal sums are of the same cases and the same bytes."""
-
-    def __init__(self) -> None:
-        self._sum = 0
-
-    def add(self, case_id: str, files: str) -> None:
-        """Take in a case and the sum of its files."""
-        hashed = hashlib.sha256(f"{case_id}\0{files}".encode("utf-8", "backslashreplace")).digest()
-        self._sum = (self._sum + int.from_bytes(hashed)) % (1 << 256)
-
-    def __str__(self) -> str:
-        return f"{self._sum:064x}"
+    refused: tuple[str, ...] = ()
+    """Cases that could not be measured: the key and the histograms are without them."""
 
 
 def save_fingerprint(root: Path, fingerprint: Fingerprint) -> None:
     """Store the cohort's statistics."""
     tree = {
         "key": fingerprint.key,
-        "files": fingerprint.files,
         "cases": fingerprint.cases,
         "channels": [histogram.to_json() for histogram in fingerprint.channels],
+        "refused": list(fingerprint.refused),
     }
     write_json(root / FINGERPRINT_FILE, {**tree, "seal": _seal(tree)})
 
 
 def load_fingerprint(root: Path | ObjectPath) -> Fingerprint:
-    """The cohort's statistics, none where they are not kept; of an older version without sum and seal.
+    """The cohort's statistics, none where they are not kept; of an older version without seal.
 
     Raises:
         CorruptStoreError: the file is damaged; the cohort can be measured again.
@@ -74,11 +58,12 @@ def load_fingerprint(root: Path | ObjectPath) -> Fingerprint:
         if tree.pop("seal", None) not in (None, _seal(tree)):
             raise ValueError("its seal does not fit")
         channels = tuple(mergeable_from_json(entry) for entry in tree["channels"])
-        return Fingerprint(tree["key"], tree.get("files", ""), tree.get("cases", 0), channels)
+        refused = tuple(map(str, tree.get("refused", ())))
+        return Fingerprint(tree["key"], tree.get("cases", 0), channels, refused)
     except _FAULTS as error:
         raise CorruptStoreError(
             f"{root / FINGERPRINT_FILE} does not hold the cohort's statistics ({error!r})",
-            advice="run the same command again; the cohort is measured again",
+            advice="run the same command again; they are taken again",
         ) from error
 
 
@@ -86,8 +71,21 @@ def _seal(tree: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
-def cohort_key(cases: Sequence[Case], digest: str) -> str:
-    """Names a config and a set of cases with their source files as they are now."""
+def cohort_key(stamps: Iterable[str], digest: str) -> str:
+    """Names a config and a set of cases with their source files, by the stamps of these."""
+    hashed = hashlib.sha256(digest.encode())
+    for stamp in stamps:
+        hashed.update(stamp.encode())
+    return f"{_STAMPED}{hashed.hexdigest()}"
+
+
+def is_of_older_version(key: str) -> bool:
+    """Whether a key is one of ``older_key``."""
+    return bool(key) and not key.startswith(_STAMPED)
+
+
+def older_key(cases: Sequence[Case], digest: str) -> str:
+    """The key that older versions gave a config and a set of cases with their source files."""
     hashed = hashlib.sha256(digest.encode())
     for case in cases:
         for path in sorted(set(case.files)):

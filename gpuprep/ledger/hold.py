@@ -65,6 +65,7 @@ class Hold:
     remote: ObjectPath | None = None
     claim: Claim | None = None
     _kept: dict[str, bytes] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
     _keeping: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -122,6 +123,22 @@ class Hold:
                 content = self._kept[name] = (self.remote / name).read_bytes()
                 (self.folder / name).parent.mkdir(exist_ok=True)
                 (self.folder / name).write_bytes(content)
+
+    def bring(self, name: str) -> None:
+        """Bring a file of an earlier run that is too large to be kept up all the time, as it is needed."""
+        here = self.folder / name
+        if self.remote is not None and not here.exists() and (self.remote / name).is_file():
+            here.write_bytes((self.remote / name).read_bytes())
+            self._sizes[name] = here.stat().st_size
+
+    def send(self, name: str) -> None:
+        """Upload such a file where it has changed."""
+        here = self.folder / name
+        if self.remote is None or not here.exists():
+            return
+        if self._sizes.get(name) != (size := here.stat().st_size):
+            (self.remote / name).write(here.read_bytes())
+            self._sizes[name] = size
 
     def sweep(self) -> None:
         """Remove what dead attempts left; nothing runs now."""

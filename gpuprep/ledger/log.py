@@ -14,15 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gpuprep.store.files import append_line
+from gpuprep.store.files import append_bytes, json_line
 from gpuprep.store.layout import LOGS_FOLDER
 from gpuprep.values.errors import RunStopped, StoreError
 from gpuprep.values.events import (
     CaseChanged,
     CaseDone,
     CaseFailed,
+    CaseMeasured,
     CaseStarted,
     CaseTaken,
+    CohortPass,
     Event,
     Notice,
     RunFinished,
@@ -48,18 +50,21 @@ class RunLog:
         self._folder = output / LOGS_FOLDER
         self._path = self._folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
         self._most_bytes = most_bytes
+        self._written = 0
         self._attempts: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
         name, fields = self._described(event)
         level = logging.WARNING if isinstance(event, CaseFailed) else logging.INFO
-        _logger.log(level, "%s %s", name, fields)
+        if _logger.isEnabledFor(level):
+            _logger.log(level, "%s %s", name, fields)
         line = {"time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "event": name, **fields}
+        text = json_line(line)
         with suppress(OSError, StoreError, RunStopped):
             if isinstance(event, RunStarted):
                 self._begin()
-            append_line(self._path, line)
-            self._turn_over()
+            append_bytes(self._path, text)
+            self._turn_over(len(text))
 
     def _begin(self) -> None:
         self._folder.mkdir(exist_ok=True)
@@ -67,10 +72,12 @@ class RunLog:
             old.unlink(missing_ok=True)
             Path(f"{old}.1").unlink(missing_ok=True)
 
-    def _turn_over(self) -> None:
+    def _turn_over(self, written: int) -> None:
         """Begin a new part when this one is full; the part before the last is given up."""
-        if self._path.stat().st_size > self._most_bytes:
+        self._written += written
+        if self._written > self._most_bytes:
             self._path.replace(f"{self._path}.1")
+            self._written = 0
 
     def _described(self, event: Event) -> tuple[str, dict[str, Any]]:
         """The stable name of an event and its fields."""
@@ -90,6 +97,8 @@ class RunLog:
                 return "case.failed", {**self._bound(event.case_id), **failed}
             case CaseTaken():
                 return "case.taken", self._bound(event.case_id)
+            case CaseMeasured():
+                return "case.measured", {"case": event.case_id}
         return _described_run(event)
 
     def _bound(self, case_id: str) -> dict[str, Any]:
@@ -105,6 +114,8 @@ def _described_run(event: Event) -> tuple[str, dict[str, Any]]:
         case RunFinished():
             counts = _fields(event, "done", "skipped", "failed", "remaining", "seconds")
             return "run.finished", {**counts, "stopped": bool(event.stopped)}
+        case CohortPass():
+            return "run.measuring", _fields(event, "cases", "known")
         case Waiting():
             return "run.waiting", {"waits": bool(event.what)}
         case Notice():

@@ -29,6 +29,11 @@ class CohortHistograms:
         merged = (merge(a, b) for a, b in zip(self._sums, channels, strict=True))
         self._sums = tuple(merged) if self._sums else channels
 
+    def take(self, cases: int, channels: tuple[Mergeable, ...]) -> None:
+        """Take in the sums of so many cases."""
+        self.add("the cohort", channels)
+        self.cases += cases - 1
+
     @property
     def channels(self) -> tuple[Mergeable, ...]:
         """The sums.

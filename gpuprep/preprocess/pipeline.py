@@ -66,6 +66,8 @@ def run_case(
         assembled = assemble(
             task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
         )
+    if config.needs_cohort:  # kept statistics are not of this case
+        _check_channels(task, assembled)
     target = map_grid(assembled.geometry, config.image.resample).shape
     host = HostOperations(task.threads, make_room(task, assembled, target, config))
     engine: dict[str, Any] = {"backend": "numpy"}
@@ -104,6 +106,14 @@ def measure_case(
     )
     host = HostOperations(task.threads)
     measured = measure(task, assembled, config, host, findings, Stopwatch())
+    _check_channels(task, assembled)
+    numbers = range(len(measured.channels))
+    values = (to_mergeable(measured.foreground_of(number, findings)) for number in numbers)
+    return tuple(values), sum_of_files(map(asdict, assembled.identity))
+
+
+def _check_channels(task: CaseTask, assembled: Assembled) -> None:
+    """Raises InputError for a case with other channels than the cohort's statistics are of."""
     known = task.agreement.channels
     if known and assembled.channel_names != known:
         raise InputError(
@@ -113,9 +123,6 @@ def measure_case(
             path=task.case.images[0].path,
             advice="use over: image or over: foreground, or take the case out of the input",
         )
-    numbers = range(len(measured.channels))
-    values = (to_mergeable(measured.foreground_of(number, findings)) for number in numbers)
-    return tuple(values), sum_of_files(map(asdict, assembled.identity))
 
 
 def make_room(task: CaseTask, assembled: Assembled, target: Shape, config: Config) -> Scratch:

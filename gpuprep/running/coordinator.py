@@ -167,7 +167,9 @@ def _carry_out(
     crew, digest = passes.crew, ""
     try:
         if config.needs_cohort:
-            base = replace(base, digest=passes.measure(cohort, base))
+            frozen = config.run.statistics == "keep"
+            digest_now = passes.measure(cohort, base, held, frozen=frozen)
+            base = replace(base, digest=digest_now)
             with storage_faults(held.folder):
                 describe(held.folder, config, base.digest)
             held.keep()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,18 @@ from gpuprep.host.failpoints import failpoint
 from gpuprep.host.signals import Interrupts
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.backlog import Backlog
+from gpuprep.running.batches import MOST_TOGETHER, Batches, Room
+from gpuprep.running.inflight import InFlight
 from gpuprep.running.retries import Retries
 from gpuprep.running.watch import Storm, Watchdog
 from gpuprep.values.events import CaseFailed, CaseStarted, CaseTaken, Listener, Notice, Waiting
+from gpuprep.values.failure import FailureCode
 
 _POLL_SECONDS = 0.2
+_TURN_SECONDS = (
+    0.05  # for which a turn looks for work, or hands it out, before it hears what was done
+)
+_AHEAD = 8 * MOST_TOGETHER  # cases to have ready beyond one for every slot
 _MOST_REBUILDS = 3  # executors lost without a single outcome in between
 _LOGS_FOLDER = ".logs"
 
@@ -47,7 +54,9 @@ class Crew:
         self._storm = Storm(run.storm)
         self._watchdog = Watchdog(run.stuck)
         self._executor: Executor | None = None
-        self._inflight: dict[str, CaseTask] = {}
+        self._inflight = InFlight()
+        self._batches = Batches()
+        self._parted: set[str] = set()  # cases that a worker died with, among others
         self._attempts: Counter[str] = Counter()  # of the cases that are not settled
         self._rebuilds = 0
         self._waiting = ""
@@ -58,15 +67,27 @@ class Crew:
         """Whether the run ended before its tasks did."""
         return bool(self.stopped) or self._interrupts.requested
 
-    def work(self, tasks: Iterable[CaseTask], note: Callable[[Outcome], None]) -> None:
+    def work(
+        self,
+        tasks: Iterable[CaseTask | None],
+        note: Callable[[Outcome], None],
+        *,
+        cases: int = 0,
+    ) -> None:
         """Run tasks and pass on how each one ended, after as many attempts as it deserves.
 
-        ``tasks`` is drawn from only as slots come free. After a first interrupt nothing new is handed
-        out and running cases get their time to finish.
+        After a first interrupt nothing new is handed out and running cases get their time to finish.
+
+        Args:
+            tasks: Drawn from for a moment a turn, a little ahead of the workers; None for a case that needs
+                no task.
+            note: Told every outcome as it comes.
+            cases: How many tasks there may be, as far as is known; only what is ready goes by batches else.
         """
-        backlog = Backlog(tasks, self._retries.is_suspect)
+        backlog, self._batches = Backlog(tasks, self._retries.is_suspect, cases), Batches()
         while not self._interrupts.drained:
             if not self.halted:
+                backlog.scan(self._wanted, _TURN_SECONDS, lambda: self.halted)
                 self._hand_out(backlog)
             if not self._inflight and (self.halted or backlog.is_empty):
                 break
@@ -75,32 +96,58 @@ class Crew:
             for outcome in self._wait(backlog):
                 self._settle(outcome, backlog, note)
 
+    @property
+    def _wanted(self) -> int:
+        """Tasks to have ready."""
+        return 1 if self._executor is None else self._executor.window + _AHEAD
+
     def _hand_out(self, backlog: Backlog) -> None:
         """Fill the window with what may start now."""
-        while self._has_room() and not self._interrupts.requested:
-            task = backlog.draw(len(self._inflight))
-            if task is None:
+        until = time.monotonic() + _TURN_SECONDS
+        while self._has_room() and not self._interrupts.requested and time.monotonic() < until:
+            together = backlog.draw(len(self._inflight), self._fits(backlog))
+            if not together:
                 return
             if self._executor is None:
                 self._executor = self._start()
             if not self._inflight:
                 self._watchdog.rest()
-            self._executor.submit(task)
-            self._inflight[task.case.id] = task
-            if task.kind == "prepare":
-                self._attempts[task.case.id] += 1
-                self._tell(CaseStarted(task.case.id, self._attempts[task.case.id]))
+            self._executor.submit(*together)
+            self._inflight.add(together)
+            for task in together:
+                if task.kind == "prepare":
+                    self._attempts[task.case.id] += 1
+                    self._tell(CaseStarted(task.case.id, self._attempts[task.case.id]))
+
+    def _fits(self, backlog: Backlog) -> Callable[[Sequence[CaseTask], CaseTask], bool]:
+        """What a batch takes that is put together now."""
+        if self._executor is None or not self._executor.takes_batches:
+            return lambda together, task: False
+        window = self._executor.window
+        ready = backlog.left if backlog.is_dense else backlog.ready
+        room = Room(window, window - self._inflight.batches, backlog.left, ready)
+        most = self._batches.limit(room)
+
+        def fits(together: Sequence[CaseTask], task: CaseTask) -> bool:
+            return len(together) < most and self._batches.fits(room, together, task)
+
+        return fits
 
     def _has_room(self) -> bool:
         if self._executor is None:
             return True
-        return len(self._inflight) < self._executor.window
+        return self._inflight.batches < self._executor.window
 
     def _wait(self, backlog: Backlog) -> list[Outcome]:
+        looking = not self.halted and (
+            (backlog.ready > 0 and self._has_room())
+            or (not backlog.is_scanned and backlog.ready < self._wanted)
+        )
         if self._executor is None or not self._inflight:
-            time.sleep(_POLL_SECONDS)  # until a case may be tried again
+            if not looking:
+                time.sleep(_POLL_SECONDS)  # until a case may be tried again
             return []
-        outcomes = self._executor.wait(_POLL_SECONDS)
+        outcomes = self._executor.wait(0 if looking else _POLL_SECONDS)
         self._note_waiting(self._executor.waiting)
         if not outcomes:
             reason = self._executor.lost or self._watchdog.bite()
@@ -118,30 +165,56 @@ class Crew:
 
     def _settle(self, outcome: Outcome, backlog: Backlog, note: Callable[[Outcome], None]) -> None:
         """Pass an outcome on, unless its case gets another attempt."""
-        del self._inflight[outcome.task.case.id]
+        self._inflight.remove(outcome.task)
         if outcome.taken:
-            self._begin_again(outcome, backlog)
+            self._begin_again(outcome.task, outcome.taken, backlog)
             return
         self._rebuilds = 0
         self._watchdog.feed(outcome.done.seconds if outcome.done else None)
         self.stopped = self.stopped or outcome.stop
-        if outcome.failed and self._try_again(outcome.task, outcome.failed, backlog):
-            return
-        del self._attempts[outcome.task.case.id]
         if outcome.failed:
-            outcome = replace(outcome, failed=self._retries.verdict(outcome.task, outcome.failed))
+            self._batches.forget(outcome.task)
+            if self._part(outcome, backlog):
+                return
+            if self._try_again(outcome.task, outcome.failed, backlog):
+                return
+            failed = self._retries.verdict(outcome.task, outcome.failed)
+            outcome = replace(outcome, failed=failed)
         elif not outcome.stop:
+            self._batches.learn(outcome.task, outcome.seconds)
             self._storm.calm()
+        del self._attempts[outcome.task.case.id]
+        self._parted.discard(outcome.task.case.id)
         note(outcome)
 
-    def _begin_again(self, outcome: Outcome, backlog: Backlog) -> None:
-        """A task whose worker was taken away: nothing is counted."""
-        case_id = outcome.task.case.id
-        if outcome.task.kind == "prepare":
-            self._attempts[case_id] -= 1
-        self._tell(CaseTaken(case_id, outcome.taken))
-        add = backlog.add_suspect if self._retries.is_suspect(outcome.task) else backlog.add
-        add(outcome.task)
+    def _begin_again(self, task: CaseTask, why: str, backlog: Backlog) -> None:
+        """A task whose worker was taken away, or that need not be to blame: nothing is counted."""
+        if task.kind == "prepare":
+            self._attempts[task.case.id] -= 1
+        self._tell(CaseTaken(task.case.id, why))
+        add = backlog.add_suspect if self._retries.is_suspect(task) else backlog.add
+        add(task)
+
+    def _part(self, outcome: Outcome, backlog: Backlog) -> bool:
+        """Whether a case is tried again, uncounted, since its worker died with others of the same task.
+
+        The first time it goes by itself, beside others; the second time alone, so that only its own death
+        is ever counted. One that was overdue is known.
+        """
+        task, failed = outcome.task, outcome.failed
+        if failed is None or failed.code != FailureCode.WORKER_DIED:
+            return False
+        if outcome.beside and not self._retries.was_overdue(task):
+            self._parted.add(task.case.id)
+            text = f"its worker died with {outcome.beside + 1} cases in hand; it is tried by itself"
+            self._begin_again(task, text, backlog)
+            return True
+        if task.case.id not in self._parted:
+            return False
+        self._parted.discard(task.case.id)
+        self._retries.suspect(task)
+        self._begin_again(task, "its worker died once more; it is tried alone", backlog)
+        return True
 
     def _try_again(self, task: CaseTask, failure: CaseFailed, backlog: Backlog) -> bool:
         self.stopped = self.stopped or self._storm.add(failure)
@@ -166,7 +239,7 @@ class Crew:
         self._tell(Notice(f"{reason}; all workers are replaced"))
         self._write_state(reason)
         self.close()
-        for task in self._inflight.values():
+        for task in self._inflight:
             backlog.add(task)
         self._inflight.clear()
 
@@ -174,7 +247,8 @@ class Crew:
         """What the executor knew, for whoever looks for the cause."""
         if self._executor is None:
             return
-        state = {"reason": reason, "inflight": sorted(self._inflight), **self._executor.state()}
+        cases = sorted(task.case.id for task in self._inflight)
+        state = {"reason": reason, "inflight": cases, **self._executor.state()}
         folder = self._root / _LOGS_FOLDER
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         with suppress(OSError):  # a disk that refuses costs the dump, never the run

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from gpuprep.executors.base import Outcome
 from gpuprep.host.failpoints import failpoint
+from gpuprep.ledger.claim import case_digest_of
 from gpuprep.ledger.current import Stored, stored_case
-from gpuprep.ledger.fingerprint import (
-    FilesOfCohort,
-    Fingerprint,
-    cohort_key,
-    load_fingerprint,
-    save_fingerprint,
-)
+from gpuprep.ledger.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
+from gpuprep.ledger.hold import Hold
 from gpuprep.ledger.index import Listed, list_case
 from gpuprep.ledger.output import is_published
 from gpuprep.ledger.report import Tally
-from gpuprep.planning.statistics import CohortHistograms, cohort_digest
+from gpuprep.ledger.sources import compare
+from gpuprep.planning.statistics import cohort_digest
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.crew import Crew
+from gpuprep.running.measuring import Measuring
 from gpuprep.store.files import append_line, storage_faults
-from gpuprep.store.layout import FAILURES_FILE
+from gpuprep.store.layout import FAILURES_FILE, STATISTICS_FILE, case_path
 from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
+from gpuprep.store.record import read_record
 from gpuprep.store.sources import sum_of_files
 from gpuprep.values.case import Case
-from gpuprep.values.errors import CorruptStoreError
+from gpuprep.values.errors import CorruptStoreError, StoreError
 from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Listener, Notice
 
 
@@ -43,71 +43,69 @@ class Passes:
     listed: dict[str, Listed]
     """What the manifest said of each case when the run began."""
 
-    def measure(self, cohort: Sequence[Case], base: CaseTask) -> str:
+    def measure(
+        self, cohort: Sequence[Case], base: CaseTask, held: Hold, *, frozen: bool = False
+    ) -> str:
         """Sum up the foreground histograms of the whole cohort; returns the digest that covers them.
 
         A case of this run that cannot be measured has failed, and is not prepared with statistics that
-        lack it. They are then not kept either, so that the next run measures again.
+        lack it; the next run measures it again, and nothing else. With ``frozen`` the statistics of an
+        earlier run are taken as they are.
         """
         root = Path(base.output)
-        key = cohort_key(cohort, base.digest)
         present = self._kept(root)
-        if present.key == key:
-            return cohort_digest(base.digest, present.channels)
-        if self._is_of(present, cohort, base):
-            with storage_faults(root):
-                save_fingerprint(root, replace(present, key=key))
-            return cohort_digest(base.digest, present.channels)
-        measured = self._measured(cohort, base)
-        if self.crew.halted or not measured.channels:
-            return base.digest
-        if measured.cases == len(cohort):
-            measured = replace(measured, key=key)
-        else:
-            measured = replace(measured, files="")
-        with storage_faults(root):
-            save_fingerprint(root, measured)
-        failpoint("after_statistics", str(root))
-        return cohort_digest(base.digest, measured.channels)
-
-    def _measured(self, cohort: Sequence[Case], base: CaseTask) -> Fingerprint:
-        """The statistics of the cases that could be measured."""
-        sums, files = CohortHistograms(), FilesOfCohort()
+        digest = cohort_digest(base.digest, present.channels)
+        if frozen and present.channels and case_digest_of(root) == digest:
+            text = f"the statistics are those of {present.cases} cases, as they were stored"
+            self.tell(Notice(f"{text} (run.statistics: keep); this input has {len(cohort)}"))
+            return digest
         wanted = {case.id for case in self.cases}
 
-        def note(outcome: Outcome) -> None:
-            if outcome.histograms is not None:
-                sums.add(outcome.task.case.id, outcome.histograms)
-                files.add(outcome.task.case.id, outcome.files)
-            elif outcome.failed and outcome.failed.case_id in wanted:
-                self._note_failure(outcome.failed, Path(base.output))
+        def note_failure(failure: CaseFailed) -> None:
+            if failure.case_id in wanted:
+                self._note_failure(failure, root)
 
-        self.crew.work((replace(base, case=case, kind="measure") for case in cohort), note)
-        if self.crew.halted:
-            return Fingerprint()
-        return Fingerprint("", str(files), sums.cases, sums.channels)
+        measuring = Measuring(
+            cohort,
+            base,
+            self.crew,
+            self.tell,
+            bring=partial(held.bring, STATISTICS_FILE),
+            recognises=partial(self._recognises, base),
+            note_failure=note_failure,
+        )
+        try:
+            measured = measuring.take(present)
+        finally:
+            held.send(STATISTICS_FILE)
+        if measured is None:
+            return base.digest
+        if (measured.key, measured.refused) != (present.key, present.refused):
+            with storage_faults(root):
+                save_fingerprint(root, measured)
+            failpoint("after_statistics", str(root))
+        return cohort_digest(base.digest, measured.channels)
 
-    def _is_of(self, present: Fingerprint, cohort: Sequence[Case], base: CaseTask) -> bool:
-        """Whether statistics are those of these cases, by the bytes of their files: a cohort that was moved.
-
-        Asked of the records of stored cases; what is not stored has to be measured.
-        """
-        if not present.files or present.cases != len(cohort):
+    def _recognises(self, base: CaseTask, case: Case, files: str) -> bool:
+        """Whether a stored case was made from files of that sum, and still has them, wherever they lie."""
+        folder = to_place(base.url or base.output) / case_path(case.id)
+        try:
+            sources = read_record(folder)["source"]
+        except (CorruptStoreError, StoreError, OSError, KeyError):
             return False
-        digest, files = cohort_digest(base.digest, present.channels), FilesOfCohort()
-        for case in cohort:
-            found = self._look_up(base, case, digest)
-            if found.record is None or self.crew.halted:
-                return False
-            files.add(case.id, sum_of_files(found.record["source"]))
-        return str(files) == present.files
+        if sum_of_files(sources) != files:
+            return False
+        seen = self.listed.get(case.id, Listed()).seen
+        found = compare(sources, case, seen)
+        self._remember(case, found.stamp, seen)
+        return not found.change
 
     def _kept(self, root: Path) -> Fingerprint:
         """The statistics of an earlier run; damaged ones are told, and as good as none."""
         try:
             return load_fingerprint(root)
         except CorruptStoreError as error:
-            self.tell(Notice(f"{error.message}; the cohort is measured again"))
+            self.tell(Notice(f"{error.message}; they are taken again"))
             return Fingerprint()
 
     def prepare(self, base: CaseTask, *, overwrite: bool) -> None:
@@ -124,15 +122,17 @@ class Passes:
             elif outcome.failed:
                 self._note_failure(outcome.failed, root)
 
-        self.crew.work(self._to_prepare(base, overwrite=overwrite), note)
+        tasks = self._to_prepare(base, overwrite=overwrite)
+        self.crew.work(tasks, note, cases=len(self.cases))
 
-    def _to_prepare(self, base: CaseTask, *, overwrite: bool) -> Iterable[CaseTask]:
-        """A task for each case that is not done yet; the others are counted."""
+    def _to_prepare(self, base: CaseTask, *, overwrite: bool) -> Iterable[CaseTask | None]:
+        """A task for each case that is not done yet, None for the others, which are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:
+                yield None
                 continue
             found = Stored() if overwrite else self._look_up(base, case, base.digest)
             if found.record is None:
@@ -150,14 +150,19 @@ class Passes:
             if (before.digest, before.held) != (base.digest, held):
                 list_case(root, case.id, Listed(base.digest, found.stamp, held))
             self.tell(CaseDone(case.id, skipped=True))
+            yield None
 
     def _look_up(self, base: CaseTask, case: Case, digest: str) -> Stored:
         """What is stored of a case; files that had to be read to be recognised are read once."""
         seen = self.listed.get(case.id, Listed()).seen
         found = stored_case(to_place(base.url or base.output), case, digest, seen)
-        if found.stamp not in ("", seen):
-            self.listed[case.id] = Listed(seen=found.stamp)  # without a digest: to be listed anew
+        self._remember(case, found.stamp, seen)
         return found
+
+    def _remember(self, case: Case, stamp: str, seen: str) -> None:
+        """Keep the stamp under which files were recognised, if they were."""
+        if stamp not in ("", seen):
+            self.listed[case.id] = Listed(seen=stamp)  # without a digest: to be listed anew
 
     def _note_failure(self, failure: CaseFailed, root: Path) -> None:
         self.tally.failures.append(failure)

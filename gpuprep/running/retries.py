@@ -60,6 +60,10 @@ class Retries:
         """Whether a worker has died of the task or beside it, or the task was overdue."""
         return (task.kind, task.case.id) in self._suspects
 
+    def suspect(self, task: CaseTask) -> None:
+        """From now on a task is a suspect, though nothing is counted against it."""
+        self._suspects.add((task.kind, task.case.id))
+
     def after(self, task: CaseTask, failure: CaseFailed) -> Again | None:
         """Count a failed attempt; None when it was the last one."""
         key = (task.kind, task.case.id, failure.retry)
@@ -81,7 +85,7 @@ class Retries:
         """The failure as it is told when no attempt is left."""
         times = self._failed[task.kind, task.case.id, failure.retry]
         if failure.retry == "crash":
-            overdue = failure.code == FailureCode.WORKER_DIED and self._was_overdue(task)
+            overdue = failure.code == FailureCode.WORKER_DIED and self.was_overdue(task)
             if overdue or failure.code == FailureCode.DEADLINE:
                 message = f"the case was not done within {self._run.deadline:g} s (run.deadline)"
                 advice = "raise run.deadline, or leave the case out"
@@ -97,7 +101,7 @@ class Retries:
         with suppress(OSError):  # the next run may then give up a little sooner
             self._path.unlink(missing_ok=True)
 
-    def _was_overdue(self, task: CaseTask) -> bool:
+    def was_overdue(self, task: CaseTask) -> bool:
         """Whether the worker said so before it killed itself."""
         overdue = (task.kind, task.case.id, "deadline")
         return any(_names(line) == overdue for line in read_lines(self._path))

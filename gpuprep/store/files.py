@@ -117,7 +117,17 @@ def json_line(row: Mapping[str, Any]) -> bytes:
 
 
 def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
-    """Add one JSON line to a file, in a single write where the disk takes it whole.
+    """Add one JSON line to a file; ``append_bytes`` says how.
+
+    Raises:
+        RunStopped: the disk is full.
+        StoreError: the disk refuses otherwise.
+    """
+    append_bytes(path, json_line(row))
+
+
+def append_bytes(path: str | Path, line: bytes) -> None:
+    """Add a line to a file, in a single write where the disk takes it whole.
 
     A torn line before it is closed first.
 
@@ -125,7 +135,6 @@ def append_line(path: str | Path, row: Mapping[str, Any]) -> None:
         RunStopped: the disk is full.
         StoreError: the disk refuses otherwise.
     """
-    line = json_line(row)
     with storage_faults(path):
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:

@@ -6,6 +6,7 @@
       cases/<case id>.zarr/     OME-Zarr 0.5 group: zarr.json, 0/, labels/<name>/0/, record.json last;
                                 1/ and 2/ beside every 0/ are coarser levels, where asked for
       fingerprint.json          the statistics of the cohort; a cache
+      statistics.jsonl          the statistics of each case, for those of the cohort; a cache
       agreement.json            the names of channels and label classes, for all cases
       manifest.jsonl            one line per finished case; a cache
       failures.jsonl            one line per failed case
@@ -38,6 +39,7 @@ from gpuprep.values.errors import StoreError, UsageError
 
 CONFIG_FILE = "gpuprep.json"
 AGREEMENT_FILE = "agreement.json"
+STATISTICS_FILE = "statistics.jsonl"
 MANIFEST_FILE = "manifest.jsonl"
 INPUTS_FILE = "inputs.json"
 WITHDRAWN_FILE = "withdrawn.json"

@@ -39,6 +39,21 @@ class CaseStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CohortPass:
+    """The pass over the cohort begins: of so many ``cases`` statistics are taken, but for those ``known``."""
+
+    cases: int
+    known: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CaseMeasured:
+    """The pass over the cohort is through with a case; one that could not be measured has failed, too."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaseChanged:
     """A stored case is not what it would be now, and is made anew."""
 
@@ -139,6 +154,8 @@ class RunFinished:
 
 Event = (
     RunStarted
+    | CohortPass
+    | CaseMeasured
     | CaseStarted
     | CaseChanged
     | CaseDone

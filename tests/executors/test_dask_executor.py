@@ -92,3 +92,27 @@ def test_outcomes_come_back_once_each(executor, plans):
     outcomes = drain(executor)
     assert sorted(outcome.done.case_id for outcome in outcomes) == [f"case-{n}" for n in range(6)]
     assert executor.wait(0.05) == []
+
+
+def test_a_batch_comes_back_case_by_case(executor, plans):
+    executor.submit(*plans)
+    assert executor.inflight == len(plans)
+    outcomes = drain(executor)
+    assert sorted(outcome.done.case_id for outcome in outcomes) == [f"case-{n}" for n in range(6)]
+    assert all(outcome.seconds > 0 for outcome in outcomes)
+    assert len({outcome.done.stages[0].process for outcome in outcomes}) == 1, "of one worker"
+
+
+def test_of_a_batch_whose_worker_died_every_case_comes_back_once(plans, monkeypatch):
+    monkeypatch.setenv("GPUPREP_FAILPOINTS", "before_read@case-3=kill")
+    executor = DaskExecutor(LocalProcesses(300.0, 1))
+    try:
+        executor.submit(*plans)
+        outcomes = drain(executor)
+    finally:
+        executor.close()
+    assert sorted(outcome.task.case.id for outcome in outcomes) == [f"case-{n}" for n in range(6)]
+    lost = [outcome for outcome in outcomes if outcome.failed]
+    assert {"case-3", "case-4", "case-5"} <= {outcome.task.case.id for outcome in lost}
+    assert {outcome.failed.code for outcome in lost} == {"WORKER_DIED"}
+    assert {outcome.beside for outcome in lost} == {len(lost) - 1}

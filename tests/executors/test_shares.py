@@ -206,6 +206,7 @@ def test_a_run_with_a_large_case_gives_the_bytes_of_one_with_all_memory(
 class ShortOfMemory:
     """An executor on which one case runs out of memory unless it has all of it."""
 
+    takes_batches = False
     window, lost, waiting = 2, "", ""
 
     def __init__(self) -> None:
@@ -250,8 +251,13 @@ def test_a_case_short_of_memory_is_tried_again_alone_with_all_of_it_and_one_thre
 
 def test_a_suspect_runs_alone(plans):
     backlog = Backlog(iter(plans[:2]), lambda plan: plan is plans[0])
-    assert backlog.draw(0) is plans[1]
-    assert backlog.draw(1) is None
-    assert backlog.draw(0) is plans[0]
-    assert backlog.draw(1) is None
+    backlog.scan(10, 60.0, lambda: False)
+
+    def draw(inflight: int) -> list[CaseTask]:
+        return backlog.draw(inflight, lambda together, task: True)
+
+    assert draw(0) == [plans[1]]
+    assert not draw(1)
+    assert draw(0) == [plans[0]]
+    assert not draw(1)
     assert backlog.is_empty

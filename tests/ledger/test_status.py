@@ -15,7 +15,7 @@ from support.runs import wait_until
 
 import gpuprep
 from gpuprep.cli.status_page import status_line, status_page
-from gpuprep.ledger.state import RunState
+from gpuprep.ledger.run_state import RunState
 from gpuprep.store.layout import STATUS_FILE
 from gpuprep.values.errors import CorruptStoreError, StoreError
 from gpuprep.values.events import (
@@ -36,19 +36,19 @@ def finished(*, remaining=0, stopped=""):
 
 def test_events_move_the_state():
     state = RunState(started=100.0, updated=100.0)
-    for event in (
-        RunStarted(4, 2, "numpy"),
-        CaseDone("a", skipped=True),
-        CaseStarted("b"),
-        CaseStarted("c"),
-        CaseDone("b", bytes_in=10, bytes_out=5),
+    for now, event in (
+        (101.0, RunStarted(4, 2, "numpy")),
+        (104.0, CaseDone("a", skipped=True)),
+        (106.0, CaseStarted("b")),
+        (107.0, CaseStarted("c")),
+        (110.0, CaseDone("b", bytes_in=10, bytes_out=5)),
     ):
-        state = state.after(event, 104.0)
+        state = state.after(event, now)
     assert (state.done, state.skipped, state.remaining) == (1, 1, 2)
     assert [case for case, _ in state.running] == ["c"]
     assert state.rate == pytest.approx(0.25)
     assert state.eta == pytest.approx(8.0)
-    state = state.after(CaseFailed("c", "input", "E_X", "broken"), 105.0)
+    state = state.after(CaseFailed("c", "input", "E_X", "broken"), 111.0)
     assert (state.failed, state.running) == (1, ())
 
 

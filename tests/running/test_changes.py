@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from support.cohorts import CONFIG, contents, run, write_pair
 
 import gpuprep
 from gpuprep.ledger.index import rebuild_manifest
+from gpuprep.ledger.statistics import CaseStatistics
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.events import CaseChanged, Notice
 
@@ -186,16 +188,18 @@ def test_statistics_are_taken_anew_when_one_file_differs(cohort_folder, tmp_path
 def test_statistics_of_files_that_changed_before_they_were_stored_are_taken_anew(
     cohort_folder, tmp_path
 ):
-    """Records tell what was stored, the fingerprint what was measured: between the two a file can change."""
-    fingerprint = tmp_path / "out" / "fingerprint.json"
+    """Records tell what was stored, statistics what was measured: between the two a file can change."""
+    kept = tmp_path / "out" / "statistics.jsonl"
     run(cohort_folder, tmp_path / "out", COHORT)
-    right = json.loads(fingerprint.read_text())
-    fingerprint.write_text(json.dumps({**right, "files": "0" * 64}))
+    right = [CaseStatistics.of_line(line) for line in kept.read_bytes().splitlines()]
+    wrong = [replace(each, files="0" * 64) for each in right]
+    kept.write_bytes(b"".join(each.to_line() for each in wrong))
     moved = cohort_folder.rename(tmp_path / "moved")
     assert counts(run(moved, tmp_path / "out", COHORT)) == (0, 4)
-    after = json.loads(fingerprint.read_text())
-    assert after["files"] == right["files"]  # measured again: the sum is right again
-    assert after["key"] != right["key"]
+    after = [CaseStatistics.of_line(line) for line in kept.read_bytes().splitlines()][len(wrong) :]
+    assert {each.case_id: each.files for each in after} == {
+        each.case_id: each.files for each in right
+    }
 
 
 def test_two_normalisations_in_one_store_are_named(cohort_folder, tmp_path):

@@ -17,11 +17,18 @@ from support.stored import store_cohort
 
 import gpuprep
 from gpuprep.config.cluster import ClusterSpec
+from gpuprep.executors import task
 from gpuprep.executors.admission import examine
 from gpuprep.ledger.failures import group_failures
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.index import rebuild_manifest
-from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, STATUS_FILE, case_folder
+from gpuprep.store.layout import (
+    MANIFEST_FILE,
+    RECORD_FILE,
+    STATISTICS_FILE,
+    STATUS_FILE,
+    case_folder,
+)
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.places import ObjectPath
 from gpuprep.training import Foreground, PatchDataset, PatchLoader
@@ -103,6 +110,23 @@ def test_the_list_of_cases_is_made_anew(cohort_folder, url):
     assert "1 cases listed" in call("index", url, check=1).stdout
     with hold(url):
         assert "another run" in call("index", url, check=2).stderr
+
+
+def test_statistics_of_each_case_stay_in_the_store(cohort_folder, url, monkeypatch):
+    cohort = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
+    run(cohort_folder, url, cohort)
+    write_pair(cohort_folder, 7)
+    measured, measure = [], task.measure_case
+
+    def counting(each, *more):
+        measured.append(each.case.id)
+        return measure(each, *more)
+
+    monkeypatch.setattr(task, "measure_case", counting)
+    assert run(cohort_folder, url, cohort).finished.done == 5
+    assert measured == ["volume-7"]
+    lines = (ObjectPath(url) / STATISTICS_FILE).read_bytes().splitlines()
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize("ask", [gpuprep.status, group_failures, rebuild_manifest])

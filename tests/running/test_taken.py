@@ -8,7 +8,7 @@ import pytest
 from gpuprep.config.model import Run
 from gpuprep.executors.base import Outcome
 from gpuprep.host.signals import Interrupts
-from gpuprep.ledger.state import RunState
+from gpuprep.ledger.run_state import RunState
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running import watch
 from gpuprep.running.crew import Crew
@@ -21,6 +21,7 @@ TAKEN = 50  # more often than any error is forgiven
 class Preempted:
     """Has a worker every other time; takes it away in the middle of a case, again and again."""
 
+    takes_batches = False
     window = 1
     lost = ""
 
