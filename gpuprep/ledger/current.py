@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gpuprep.ledger.sources import compare
+from gpuprep.store.files import CaseVersion
 from gpuprep.store.layout import case_path
 from gpuprep.store.places import Place
 from gpuprep.store.record import read_record
@@ -25,6 +26,8 @@ class Stored:
     """What differs: its stored files, config or statistics, or its source files."""
     change: str = ""
     """The same in words; of a case that need not be done again, which attributes the record has otherwise."""
+    version: CaseVersion | None = None
+    """Which record that is."""
     stamp: str = ""
     """Of source files that lie elsewhere or are of another time, and are the same by their sums."""
 
@@ -34,6 +37,7 @@ def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
     folder = root / case_path(case.id)
     try:
         record = read_record(folder)
+        version = folder.version()
         sizes = folder.sizes(record["files"])
     except (CorruptStoreError, StoreError, OSError):
         return Stored(None, "stored", "what is stored of it is damaged or not whole")
@@ -46,7 +50,7 @@ def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
     if found.change:
         return Stored(None, "source", found.change)
     change = _differing(record.get("attributes", {}), case.attributes)
-    return Stored(record, change=change, stamp=found.stamp)
+    return Stored(record, change=change, version=version, stamp=found.stamp)
 
 
 def _differing(stored: Mapping[str, str], told: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from gpuprep.ledger.fingerprint import (
     load_fingerprint,
     save_fingerprint,
 )
-from gpuprep.ledger.index import Listed, list_case
+from gpuprep.ledger.index import Listed, ListedCases, list_case
 from gpuprep.ledger.output import is_published
 from gpuprep.ledger.report import Tally
 from gpuprep.planning.statistics import CohortHistograms, cohort_digest
@@ -40,7 +40,7 @@ class Passes:
     crew: Crew
     tally: Tally
     tell: Listener
-    listed: dict[str, Listed]
+    listed: ListedCases
     """What the manifest said of each case when the run began."""
 
     def measure(self, cohort: Sequence[Case], base: CaseTask) -> str:
@@ -145,7 +145,10 @@ class Passes:
             self.tally.skipped += 1
             if found.change:
                 self.tally.attributes.add(case.id, found.change)
-            before, held = self.listed.get(case.id, Listed()), Holding.of_record(found.record)
+            before, held = (
+                self.listed.get(case.id, Listed()),
+                Holding.of_record(found.record, found.version),
+            )
             self.tally.recognised += bool(found.stamp and not before.digest)
             if (before.digest, before.held) != (base.digest, held):
                 list_case(root, case.id, Listed(base.digest, found.stamp, held))
@@ -156,7 +159,7 @@ class Passes:
         seen = self.listed.get(case.id, Listed()).seen
         found = stored_case(to_place(base.url or base.output), case, digest, seen)
         if found.stamp not in ("", seen):
-            self.listed[case.id] = Listed(seen=found.stamp)  # without a digest: to be listed anew
+            self.listed.note(case.id, Listed(seen=found.stamp))  # no digest: to be listed anew
         return found
 
     def _note_failure(self, failure: CaseFailed, root: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpuprep.store.facts import Facts
+from gpuprep.store.files import CaseVersion
 from gpuprep.store.layout import MANIFEST_FILE
 from gpuprep.store.locations import case_locations
 from gpuprep.store.places import read_lines
@@ -22,10 +24,12 @@ class Holding:
     Attributes:
         channels: Names in order, by number where they have none; empty for a case of labels only.
         labels: Of each label map the values of its voxels, ascending.
+        facts: What else its record tells; None where that is not known.
     """
 
     channels: tuple[str, ...]
     labels: Mapping[str, tuple[int, ...]]
+    facts: Facts | None = None
 
     @classmethod
     def of(cls, case: StoredCase) -> Holding:
@@ -39,27 +43,32 @@ class Holding:
         return cls(case.channel_names if number and case.channel_names else unnamed(number), labels)
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Holding | None:
-        """What a record tells; None where it says nothing of it."""
+    def of_record(
+        cls, record: Mapping[str, Any], version: CaseVersion | None = None
+    ) -> Holding | None:
+        """What a record tells, which is that of ``version``; None where it says nothing of it."""
         if "intensity" not in record or "labels" not in record:
             return None
         channels = record["channels"] or unnamed(len(record["intensity"]))
-        labels = {name: tuple(sorted(map(int, told))) for name, told in record["labels"].items()}
-        return cls(tuple(channels), labels)
+        told = sorted(record["labels"].items())
+        labels = {name: tuple(sorted(map(int, counts))) for name, counts in told}
+        facts = None if version is None else Facts.of_record(record, version)
+        return cls(tuple(channels), labels, facts)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Holding | None:
         """What a line of the manifest tells; None where an older version wrote it."""
         try:
             labels = {str(name): tuple(map(int, told)) for name, told in row["labels"].items()}
-            return cls(tuple(map(str, row["channels"])), labels)
+            return cls(tuple(map(str, row["channels"])), labels, Facts.of_row(row))
         except _FAULTS:
             return None
 
     def to_row(self) -> dict[str, Any]:
         """Its part of a line of the manifest."""
         labels = {name: list(values) for name, values in self.labels.items()}
-        return {"channels": list(self.channels), "labels": labels}
+        more = {} if self.facts is None else self.facts.to_row()
+        return {"channels": list(self.channels), "labels": labels, **more}
 
 
 def read_holdings(cohort: Cohort, ids: Collection[str]) -> dict[str, Holding]:

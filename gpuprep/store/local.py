@@ -43,7 +43,21 @@ class LocalPath(PosixPath):
             found = os.stat(record, dir_fd=descriptor, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        return _version(found)
+
+    def versions(self) -> dict[str, CaseVersion]:
+        """Which case each folder in this one holds, by name; those without a record are left out."""
+        found: dict[str, CaseVersion] = {}
+        descriptor = os.open(self, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(descriptor):  # noqa: PTH208
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    seen = os.stat(f"{name}/{RECORD_FILE}", dir_fd=descriptor)
+                    if stat.S_ISREG(seen.st_mode):
+                        found[name] = _version(seen)
+        finally:
+            os.close(descriptor)
+        return found
 
     def document(self, name: str, *, version: CaseVersion | None = None) -> bytes:
         """The bytes of a JSON document of this case.
@@ -53,7 +67,10 @@ class LocalPath(PosixPath):
             StoreError: the folder holds another case than ``version``.
         """
         with os.fdopen(self.open_inside(name, version=version), "rb") as stream:
-            return bounded(stream.read(DOCUMENT_LIMIT + 1), self / name)
+            size = os.fstat(
+                stream.fileno()
+            ).st_size  # as much memory as it needs, not as it may need
+            return bounded(stream.read(min(size, DOCUMENT_LIMIT) + 1), self / name)
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of this file, some megabytes at a time."""
@@ -79,12 +96,10 @@ class LocalPath(PosixPath):
                 size = -1 if file.is_symlink() else file.stat().st_size
                 yield file.relative_to(self).as_posix(), size
 
-    def folders(self, holding: str = "") -> set[str]:
-        """Names directly below this folder; with ``holding`` only of folders that have such a file."""
+    def folders(self) -> set[str]:
+        """Names directly below this folder."""
         with os.scandir(self) as entries:
-            return {
-                entry.name for entry in entries if not holding or Path(entry, holding).is_file()
-            }
+            return {entry.name for entry in entries}
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of these files; OSError for an absent one, which an object store leaves out."""
@@ -130,6 +145,10 @@ class LocalPath(PosixPath):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "not a plain file")
         return descriptor
+
+
+def _version(record: os.stat_result) -> CaseVersion:
+    return record.st_dev, record.st_ino, record.st_size, record.st_mtime_ns
 
 
 def _step(folder: int, name: str, flags: int) -> int:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from gpuprep.store.files import DOCUMENT_LIMIT, CaseVersion, bounded, replaced_meanwhile
 from gpuprep.store.layout import CONFIG_FILE, RECORD_FILE
+from gpuprep.store.objects.endpoint import plain_http_allowed
 from gpuprep.values.errors import (
     BackendError,
     CorruptStoreError,
@@ -28,8 +28,6 @@ from gpuprep.values.errors import (
 
 _RETRIES = 8
 _RETRY_TIME = timedelta(seconds=120)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _users: set[int] = set()  # the process whose threads serve obstore; a fork inherits the mark
 
 
@@ -165,18 +163,30 @@ class ObjectPath:
 
     def files(self) -> Iterator[tuple[str, int]]:
         start = len(self._key) + 1
-        with object_faults(self):
-            for page in _obstore().list(self._store, f"{self._key}/"):
-                for row in page:
-                    yield row["path"][start:], row["size"]
+        return ((row["path"][start:], row["size"]) for row in self._listed())
 
-    def folders(self, holding: str = "") -> set[str]:
+    def folders(self) -> set[str]:
         found = (name.partition("/") for name, _ in self.files())
-        return {name for name, _, rest in found if rest and holding in ("", rest)}
+        return {name for name, _, rest in found if rest}
+
+    def versions(self) -> dict[str, CaseVersion]:
+        start = len(self._key) + 1
+        found: dict[str, CaseVersion] = {}
+        for row in self._listed():
+            name, _, rest = row["path"][start:].partition("/")
+            if rest == RECORD_FILE:
+                found[name] = (str(row["e_tag"]),)
+        return found
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         found = dict(self.files())
         return {name: found[name] for name in names if name in found}
+
+    def _listed(self) -> Iterator[Any]:
+        """What is said of every object below this prefix, a thousand with each request."""
+        with object_faults(self):
+            for page in _obstore().list(self._store, f"{self._key}/"):
+                yield from page
 
     def copy(self, name: str, target: ObjectPath) -> None:
         """Let the store copy an object below this prefix to another key of the bucket."""
@@ -260,7 +270,7 @@ def _connect(bucket: str) -> Any:
     _obstore()
     from obstore.store import from_url
 
-    options: dict[str, Any] = {"allow_http": True} if _plain_http_allowed(bucket) else {}
+    options: dict[str, Any] = {"allow_http": True} if plain_http_allowed(bucket) else {}
     try:
         return from_url(
             bucket,
@@ -269,22 +279,3 @@ def _connect(bucket: str) -> Any:
         )
     except (_obstore().exceptions.BaseError, ValueError) as error:
         raise UsageError(f"{bucket}: {str(error).partition(chr(10))[0]}") from error
-
-
-def _plain_http_allowed(bucket: str) -> bool:
-    """Whether requests may go unencrypted: to this machine, or where the environment says so.
-
-    Raises:
-        UsageError: the endpoint is plain http:// on another machine.
-    """
-    endpoints = (os.environ.get(name) for name in _ENDPOINTS if bucket.startswith("s3"))
-    endpoint = urlsplit(next(filter(None, endpoints), ""))
-    asked = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
-    if endpoint.scheme != "http" or asked:
-        return asked
-    if endpoint.hostname not in _LOOPBACK:
-        raise UsageError(
-            f"the endpoint {endpoint.hostname} of {bucket} is http://, which anybody on the way can read",
-            advice="use https://, or set AWS_ALLOW_HTTP=true",
-        )
-    return True
