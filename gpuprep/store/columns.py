@@ -105,9 +105,16 @@ class Words:
 
     @classmethod
     def of(cls, rows: Iterable[Any]) -> Words:
+        """A column of texts, or one of other values."""
         known: dict[str, int] = {}
-        codes = [known.setdefault(json.dumps(row), len(known)) for row in rows]
-        return cls(np.array(codes, np.int64), [json.loads(text) for text in known])
+        words: list[Any] = []
+        codes = []
+        for row in rows:
+            key = row if isinstance(row, str) else json.dumps(row)
+            codes.append(known.setdefault(key, len(known)))
+            if len(known) > len(words):
+                words.append(row)
+        return cls(np.array(codes, np.int64), words)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -179,12 +186,6 @@ def unpack(content: bytes, kinds: Mapping[str, type[Column]]) -> Columns | None:
 
 def objects(values: Sequence[Any]) -> NDArray[Any]:
     """An array of these objects as they are, also where they are sequences."""
-    array = np.empty(len(values), object)
-    array[:] = values if not values or isinstance(values[0], str) else _boxed(values)
-    return array
-
-
-def _boxed(values: Sequence[Any]) -> NDArray[Any]:
     array = np.empty(len(values), object)
     for place, value in enumerate(values):
         array[place] = value

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gpuprep.store.facts import Facts
 from gpuprep.store.files import CaseVersion
-from gpuprep.store.layout import MANIFEST_FILE
 from gpuprep.store.locations import case_locations
-from gpuprep.store.places import read_lines
-from gpuprep.store.reader import Cohort, StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import unnamed
 
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError)
@@ -69,17 +67,3 @@ class Holding:
         labels = {name: list(values) for name, values in self.labels.items()}
         more = {} if self.facts is None else self.facts.to_row()
         return {"channels": list(self.channels), "labels": labels, **more}
-
-
-def read_holdings(cohort: Cohort, ids: Collection[str]) -> dict[str, Holding]:
-    """What cases hold, by id; a case whose line does not say it is opened.
-
-    Raises:
-        CorruptStoreError: such a case is damaged.
-    """
-    wanted = set(ids)
-    told: dict[str, Holding | None] = {}
-    for row in read_lines(cohort.path / MANIFEST_FILE):  # a later line replaces an earlier one
-        if row.get("case") in wanted:
-            told[row["case"]] = Holding.of_row(row)
-    return {case_id: told.get(case_id) or Holding.of(cohort[case_id]) for case_id in ids}

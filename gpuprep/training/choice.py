@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.store.listing import Holding, read_holdings
+from gpuprep.store.listing import Holding
 from gpuprep.store.reader import Cohort
 from gpuprep.training.folds import choose_cases
 from gpuprep.values.agreement import Classes
@@ -99,7 +99,7 @@ def choose(
     ids = choose_cases(cohort, cases)
     read = tuple(sorted(agreed.labels, key=natural_key) if labels is None else labels)
     wanted = tuple(dict.fromkeys([*read, *aimed]))
-    held = read_holdings(cohort, ids)
+    held = cohort.known.holdings(ids)
     kept = _labelled(cohort, held, wanted, named=cases is not None)
     channels = _channels(cohort, {case_id: held[case_id] for case_id in kept}, agreed.channels)
     return Choice(

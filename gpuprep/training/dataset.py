@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gpuprep.host.ordered import ordered_map
-from gpuprep.store.reader import Cohort, StoredCase, open_cohort
+from gpuprep.store.reader import Cohort, open_cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.choice import choose
 from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.locations import Locations, case_locations
-from gpuprep.store.reader import Cohort, StoredCase
+from gpuprep.store.reader import Cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.choice import Choice
 from gpuprep.training.patch import Position, find_label, place_within
 from gpuprep.training.plan import Turn
