@@ -21,6 +21,7 @@ from gpuprep.store.index import CaseIndex, Row, columns_of, read_index
 from gpuprep.store.layout import case_path
 from gpuprep.store.listing import Holding
 from gpuprep.store.record import read_record
+from gpuprep.store.record_view import RecordViews
 from gpuprep.values.errors import CohortWarning
 
 if TYPE_CHECKING:  # which makes this itself
@@ -96,6 +97,10 @@ class KnownCases:
             found[case_id] = kinds[kind]
         return found
 
+    def records(self) -> Mapping[str, Mapping[str, Any]]:
+        """The record of each case, read only where more is asked of it than its line tells."""
+        return RecordViews(self.index, self.places, self._record)
+
     def shapes(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """``(cases, 3)``; cases whose line does not tell are opened."""
         told = self.index.columns["shape"]
@@ -107,6 +112,10 @@ class KnownCases:
         ]
         return np.array(rows, np.int64).reshape(-1, 3)
 
+    def _record(self, case_id: str) -> dict[str, Any]:
+        version = self.cohort.versions[case_id]
+        return read_record(self.cohort.path / case_path(case_id), version=version)
+
     def _words(self, name: str) -> Words:
         return self.index.texts(name)
 
@@ -116,8 +125,7 @@ class KnownCases:
 
     def _ask(self, case_id: str) -> Row:
         """The line of a case from its record, or else from all of it."""
-        version = self.cohort.versions[case_id]
-        record = read_record(self.cohort.path / case_path(case_id), version=version)
+        version, record = self.cohort.versions[case_id], self._record(case_id)
         held = Holding.of_record(record, version)
         if held is None or held.facts is None:
             held = _seen(self.cohort, case_id, record)

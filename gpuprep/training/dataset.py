@@ -61,7 +61,7 @@ class PatchDataset:
         image_padding: float = 0,
         label_padding: int = 0,
     ) -> None:
-        """Choose what is read; no voxel is read yet, and no case is opened that the manifest tells of.
+        """Choose what is read; no voxel is read yet, and no case is opened that the index tells of.
 
         Args:
             cohort: A cohort or its folder.
@@ -96,7 +96,7 @@ class PatchDataset:
             self.sampler.check(choice)
         if len(patch) != 3 or min(patch) < 1:
             raise UsageError(f"a patch has three positive lengths z, y, x, not {patch}")
-        self.pool = Pool(self.cohort, choice.ids, patch, choice.classes)
+        self.pool = Pool(self.cohort, choice.ids, patch, choice.classes, choice.bearers)
         self.choice, self.labels = choice, choice.labels
         self.channels, self.classes = choice.channels, choice.classes
         self.dtypes = {name: choice.label_dtype(name, label_padding) for name in choice.labels}
