@@ -28,7 +28,9 @@ if TYPE_CHECKING:  # they read cohorts themselves
     from gpuprep.store.known import KnownCases
     from gpuprep.store.table import CaseTable
 
-_CASES_KEPT = 1024  # open cases a cohort remembers
+_CASES_KEPT = (
+    1 << 14
+)  # cases a cohort remembers, 4 kB each; their open files have a limit of their own
 
 
 class Cohort(Mapping[str, StoredCase]):

@@ -17,6 +17,7 @@ from gpuprep.store.layout import (
     check_label_name,
     label_array,
 )
+from gpuprep.store.locations import Locations, case_locations, location_seals
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.ome import parse_value_names
@@ -58,8 +59,9 @@ class StoredCase:
                 f"{self.path}: not a finished case, it has no {RECORD_FILE}",
                 advice="run the case again, or give the folder of a case",
             )
+        seals = None
         if self._policy.crc == "always":
-            check_documents(self.path, version=self._version)
+            seals = check_documents(self.path, version=self._version)
         try:
             attributes = self._attributes("")
             own = attributes["gpuprep"]
@@ -77,6 +79,7 @@ class StoredCase:
             {name: self._array(label_array(name)) for name in named}
         )
         self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
+        self._located = None if seals is None else location_seals(seals, named)
 
     def __reduce__(self) -> tuple[object, ...]:
         return StoredCase, (self.path, self._policy)
@@ -113,6 +116,12 @@ class StoredCase:
     def findings(self) -> list[Finding]:
         """What was odd about the case's input, from its record."""
         return [Finding.from_json(row) for row in self.record.get("findings", [])]
+
+    def locations(self, label: str) -> Locations:
+        """Sampled positions ``z, y, x`` of each class of a label map; raises CorruptStoreError."""
+        if self._located is None:
+            self._located = location_seals(self.record["files"], self.labels)
+        return case_locations(self.path, label, self._located[label])
 
     def _attributes(self, group: str) -> dict[str, Any]:
         name = f"{group}/{GROUP_FILE}".lstrip("/")

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.store.locations import Locations, case_locations
+from gpuprep.store.locations import Locations
 from gpuprep.store.reader import Cohort
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.choice import Choice
@@ -261,4 +261,4 @@ def _check_classes(
 
 def _locations(case: StoredCase, label: str) -> Locations:
     find_label(case, label)
-    return case_locations(case.path, label)
+    return case.locations(label)
