@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gpuprep.executors.base import Outcome
 from gpuprep.host.failpoints import failpoint
-from gpuprep.ledger.current import Stored, stored_case
+from gpuprep.ledger.current import Recognition, Stored, holding_of, stored_case
 from gpuprep.ledger.fingerprint import (
     FilesOfCohort,
     Fingerprint,
@@ -24,7 +24,6 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.crew import Crew
 from gpuprep.store.files import append_line, storage_faults
 from gpuprep.store.layout import FAILURES_FILE
-from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
 from gpuprep.store.sources import sum_of_files
 from gpuprep.values.case import Case
@@ -130,9 +129,14 @@ class Passes:
         """A task for each case that is not done yet; the others are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
+        known = Recognition(cases_at, self.listed.index, base.digest)
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:
+                continue
+            if not overwrite and known.knows(case):
+                self.tally.skipped += 1
+                self.tell(CaseDone(case.id, skipped=True))
                 continue
             found = Stored() if overwrite else self._look_up(base, case, base.digest)
             if found.record is None:
@@ -145,10 +149,7 @@ class Passes:
             self.tally.skipped += 1
             if found.change:
                 self.tally.attributes.add(case.id, found.change)
-            before, held = (
-                self.listed.get(case.id, Listed()),
-                Holding.of_record(found.record, found.version),
-            )
+            before, held = self.listed.get(case.id, Listed()), holding_of(found, case)
             self.tally.recognised += bool(found.stamp and not before.digest)
             if (before.digest, before.held) != (base.digest, held):
                 list_case(root, case.id, Listed(base.digest, found.stamp, held))

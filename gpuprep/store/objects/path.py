@@ -162,31 +162,31 @@ class ObjectPath:
             yield from self.read_bytes().splitlines()
 
     def files(self) -> Iterator[tuple[str, int]]:
-        start = len(self._key) + 1
-        return ((row["path"][start:], row["size"]) for row in self._listed())
+        return ((name, size) for name, size, _ in self.objects())
 
     def folders(self) -> set[str]:
         found = (name.partition("/") for name, _ in self.files())
         return {name for name, _, rest in found if rest}
 
     def versions(self) -> dict[str, CaseVersion]:
-        start = len(self._key) + 1
         found: dict[str, CaseVersion] = {}
-        for row in self._listed():
-            name, _, rest = row["path"][start:].partition("/")
+        for path, _, etag in self.objects():
+            name, _, rest = path.partition("/")
             if rest == RECORD_FILE:
-                found[name] = (str(row["e_tag"]),)
+                found[name] = (etag,)
         return found
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         found = dict(self.files())
         return {name: found[name] for name in names if name in found}
 
-    def _listed(self) -> Iterator[Any]:
-        """What is said of every object below this prefix, a thousand with each request."""
+    def objects(self) -> Iterator[tuple[str, int, str]]:
+        """Name, size and etag of every object below this prefix, in order, a thousand with each request."""
+        start = len(self._key) + 1
         with object_faults(self):
             for page in _obstore().list(self._store, f"{self._key}/"):
-                yield from page
+                for row in page:
+                    yield row["path"][start:], row["size"], str(row["e_tag"])
 
     def copy(self, name: str, target: ObjectPath) -> None:
         """Let the store copy an object below this prefix to another key of the bucket."""
