@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path, PosixPath
+from pathlib import PosixPath
 
 from gpuprep.store.files import (
     DOCUMENT_LIMIT,
@@ -89,12 +89,16 @@ class LocalPath(PosixPath):
 
     def files(self) -> Iterator[tuple[str, int]]:
         """Name below this folder and size in bytes of every file; links are not followed and have size -1."""
-        for path, folders, names in os.walk(self, onerror=_raise):
-            links = [name for name in folders if Path(path, name).is_symlink()]
-            for name in names + links:
-                file = Path(path, name)
-                size = -1 if file.is_symlink() else file.stat().st_size
-                yield file.relative_to(self).as_posix(), size
+        start, folders = len(str(self)) + 1, [str(self)]
+        while folders:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_symlink():
+                        yield entry.path[start:], -1
+                    else:
+                        yield entry.path[start:], entry.stat(follow_symlinks=False).st_size
 
     def folders(self) -> set[str]:
         """Names directly below this folder."""
@@ -157,7 +161,3 @@ def _step(folder: int, name: str, flags: int) -> int:
         return os.open(name, flags, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def _raise(error: OSError) -> None:
-    raise error
