@@ -45,7 +45,7 @@ class Gpuprep:
         self.record.write_record(self.folder, {"files": files}, durable=False)
 
     def open(self) -> Read:
-        from gpuprep.store.reader import open_case
+        from gpuprep.store.stored_case import open_case
 
         return open_case(self.folder, crc=self.crc).image.__getitem__
 

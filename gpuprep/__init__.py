@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from gpuprep.ledger.run_state import RunState
     from gpuprep.ledger.state import read_state as status
     from gpuprep.running.coordinator import run
-    from gpuprep.store.reader import Cohort, open_case
-    from gpuprep.store.reader import StoredCase as Case
+    from gpuprep.store.reader import Cohort
     from gpuprep.store.reader import open_cohort as open
+    from gpuprep.store.stored_case import StoredCase as Case
+    from gpuprep.store.stored_case import open_case
     from gpuprep.values.errors import CohortWarning, GpuprepError
     from gpuprep.values.geometry import Geometry
 
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Case": ("gpuprep.store.reader", "StoredCase"),
+    "Case": ("gpuprep.store.stored_case", "StoredCase"),
     "Cohort": ("gpuprep.store.reader", "Cohort"),
     "CohortWarning": ("gpuprep.values.errors", "CohortWarning"),
     "Config": ("gpuprep.config.model", "Config"),
@@ -55,7 +56,7 @@ _HOMES = {
     "RunState": ("gpuprep.ledger.run_state", "RunState"),
     "load_config": ("gpuprep.config.file", "load_config"),
     "open": ("gpuprep.store.reader", "open_cohort"),
-    "open_case": ("gpuprep.store.reader", "open_case"),
+    "open_case": ("gpuprep.store.stored_case", "open_case"),
     "run": ("gpuprep.running.coordinator", "run"),
     "status": ("gpuprep.ledger.state", "read_state"),
 }

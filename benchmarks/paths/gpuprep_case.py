@@ -16,7 +16,7 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.ledger.claim import claim
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.store.reader import open_case
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from paths import Stages, Task, Work
 

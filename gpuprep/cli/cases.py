@@ -142,7 +142,7 @@ def index(
     output: Annotated[str, typer.Argument(help="Folder or s3:// URL of a cohort.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Make the list of cases, manifest.jsonl, anew from the cases that are there."""
+    """Make the list of cases, manifest.jsonl and index.npz, anew from the cases."""
     from gpuprep.ledger.index import rebuild_manifest
 
     number, broken = rebuild_manifest(output)

@@ -24,7 +24,8 @@ from gpuprep.config.file import load_config
 from gpuprep.export import whole_file, write_volume
 from gpuprep.host.resources import available_cores
 from gpuprep.running.coordinator import run
-from gpuprep.store.reader import StoredCase, open_cohort
+from gpuprep.store.reader import open_cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseFailed
 from gpuprep.values.findings import CODES

@@ -29,6 +29,7 @@ from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
 from gpuprep.preprocess.task import CaseTask, Stopwatch
+from gpuprep.store.layout import case_path
 from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
 from gpuprep.values.errors import InputError, RunStopped
@@ -182,7 +183,8 @@ def _done(task: CaseTask, record: dict[str, Any], seconds: float, watch: Stopwat
         fallbacks=tuple(record["engine"].get("fallbacks", ())),
         stages=tuple(watch.spans),
     )
-    held = Holding.of_record(record)
+    folder = to_place(task.url or task.output) / case_path(task.case.id)
+    held = Holding.of_record(record, folder.version())
     return Outcome(task, done=event, stage_seconds=tuple(watch.seconds.items()), held=held)
 
 

@@ -13,7 +13,8 @@ from gpuprep.export.files import check_target, portable, write_voxels
 from gpuprep.export.native import LabelRule, to_native
 from gpuprep.host.atomic import whole_file
 from gpuprep.store.array import StoredArray
-from gpuprep.store.reader import Cohort, StoredCase, open_cohort
+from gpuprep.store.reader import Cohort, open_cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import StoreError, UsageError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume

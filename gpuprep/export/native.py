@@ -78,7 +78,7 @@ def to_native(
 ) -> Volume:
     """A volume on a stored case's grid (a prediction, say) back on the grid of the case's source file.
 
-    >>> from gpuprep.store.reader import open_case
+    >>> from gpuprep.store.stored_case import open_case
     >>> case = open_case("cohort/cases/volume-0.zarr")
     >>> organ = Volume(case.labels["segmentation"][...], case.geometry)
     >>> to_native(organ, case.record, label=True).geometry.size

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gpuprep.export.nnunet_labels import Key, NnunetLabels
 from gpuprep.export.selection import Labelled, Selection
 from gpuprep.host.atomic import whole_file
-from gpuprep.store.reader import StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import UsageError
 from gpuprep.values.exact import exactly
 from gpuprep.values.geometry import Geometry

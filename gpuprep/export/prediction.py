@@ -20,7 +20,7 @@ from gpuprep.store.array import StoredArray
 from gpuprep.store.layout import GROUP_FILE
 from gpuprep.store.metadata import parse_document
 from gpuprep.store.places import to_place
-from gpuprep.store.reader import StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.case import Source
 from gpuprep.values.errors import GpuprepError, UsageError
 from gpuprep.values.geometry import Geometry

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.case import find_label
-from gpuprep.store.reader import Cohort, StoredCase
+from gpuprep.store.reader import Cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Classes, unnamed
 from gpuprep.values.errors import UsageError
 

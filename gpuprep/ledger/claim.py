@@ -19,6 +19,7 @@ from gpuprep.store.layout import (
     CONFIG_FILE,
     FAILURES_FILE,
     GROUP_FILE,
+    INDEX_FILE,
     INPUTS_FILE,
     LOGS_FOLDER,
     MANIFEST_FILE,
@@ -38,6 +39,7 @@ _OURS = {
     *(AGREEMENT_FILE, ATTEMPTS_FILE, CASES_FOLDER, CONFIG_FILE, FAILURES_FILE, FINGERPRINT_FILE),
     *(
         GROUP_FILE,
+        INDEX_FILE,
         INPUTS_FILE,
         LOGS_FOLDER,
         MANIFEST_FILE,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gpuprep.ledger.sources import compare
+from gpuprep.store.facts import Line, source_stamp
+from gpuprep.store.files import CaseVersion
+from gpuprep.store.index import CaseIndex
 from gpuprep.store.layout import case_path
+from gpuprep.store.listing import Holding
 from gpuprep.store.places import Place
 from gpuprep.store.record import read_record
+from gpuprep.store.sighting import Sightings
 from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError, StoreError
 
@@ -25,6 +32,8 @@ class Stored:
     """What differs: its stored files, config or statistics, or its source files."""
     change: str = ""
     """The same in words; of a case that need not be done again, which attributes the record has otherwise."""
+    version: CaseVersion | None = None
+    """Which record that is."""
     stamp: str = ""
     """Of source files that lie elsewhere or are of another time, and are the same by their sums."""
 
@@ -34,6 +43,7 @@ def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
     folder = root / case_path(case.id)
     try:
         record = read_record(folder)
+        version = folder.version()
         sizes = folder.sizes(record["files"])
     except (CorruptStoreError, StoreError, OSError):
         return Stored(None, "stored", "what is stored of it is damaged or not whole")
@@ -46,7 +56,58 @@ def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
     if found.change:
         return Stored(None, "source", found.change)
     change = _differing(record.get("attributes", {}), case.attributes)
-    return Stored(record, change=change, stamp=found.stamp)
+    return Stored(record, change=change, version=version, stamp=found.stamp)
+
+
+class Recognition:
+    """Tells the cases that are done by their lines in the list, as far as a look does not contradict it.
+
+    The case must have the record that the line was made from, by size and time or etag, and all its files in
+    their sizes; the source files must have the roles, paths, sizes and times of then. No file is read.
+    """
+
+    def __init__(self, root: Place, index: CaseIndex, digest: str) -> None:
+        self._sightings, self._index, self._digest = Sightings(root), index, digest
+
+    def knows(self, case: Case) -> bool:
+        """Whether a case is done, and nothing is to be told of it; if not, ``stored_case`` says why."""
+        told, place = self._index.columns, self._index.places.get(case.id)
+        if place is None or told["digest"][place] != self._digest:
+            return False
+        if told["attributes"][place] != case.attributes:
+            return False
+        record, names, sizes = (told[name][place] for name in ("record", "files", "sizes"))
+        try:
+            if not self._sightings.is_as(case.id, record, names, sizes):
+                return False
+            return told["source"][place] == source_stamp(_source_lines(case))
+        except (OSError, StoreError):
+            return False
+
+
+def holding_of(found: Stored, case: Case) -> Holding | None:
+    """What the list is to say of a case that need not be done again, by its record.
+
+    Files that were recognised at another place are listed as they are now, unless the reader reads more files
+    than the input names: those are looked at by ``stored_case`` each time.
+    """
+    record = found.record or {}
+    held = Holding.of_record(record, found.version)
+    if not found.stamp or held is None or held.facts is None:
+        return held
+    if len(record["source"]) != len(set(case.files)):
+        return held
+    with suppress(OSError):
+        now = source_stamp(_source_lines(case))
+        return replace(held, facts=replace(held.facts, source=now))
+    return held
+
+
+def _source_lines(case: Case) -> Iterator[Line]:
+    for files, role in case.roles.items():
+        for file in files:
+            seen = os.stat(file)  # noqa: PTH116
+            yield role, file, seen.st_size, seen.st_mtime_ns
 
 
 def _differing(stored: Mapping[str, str], told: Mapping[str, str]) -> str:

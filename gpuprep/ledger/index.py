@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.output import find_output
 from gpuprep.store.files import append_line, json_line, write_file
-from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, MANIFEST_FILE
+from gpuprep.store.index import CaseIndex, index_of, read_index
+from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, INDEX_FILE, MANIFEST_FILE
 from gpuprep.store.listing import Holding
-from gpuprep.store.places import Place, case_ids, read_lines
+from gpuprep.store.local import LocalPath
+from gpuprep.store.places import Place, case_ids
 from gpuprep.store.record import read_record
-from gpuprep.values.errors import StoreError
+from gpuprep.values.errors import GpuprepError, StoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +33,56 @@ class Listed:
     """Its channels and label values, so that a training need not open it; None in lines of older versions."""
 
 
-def listed_cases(root: Path) -> dict[str, Listed]:
+class ListedCases(Mapping[str, Listed]):
+    """What the list says of each case by id, and what was found since."""
+
+    def __init__(self, index: CaseIndex) -> None:
+        self.index = index
+        self._found: dict[str, Listed] = {}
+        self._ids = set(index.ids)
+
+    def __getitem__(self, case_id: str) -> Listed:
+        if case_id in self._found:
+            return self._found[case_id]
+        row = self.index.row(case_id)
+        if row is None:
+            raise KeyError(case_id)
+        return Listed(str(row.get("digest")), str(row.get("seen", "")), Holding.of_row(row))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def not_under(self, digest: str) -> set[str]:
+        """The cases that were made under another digest."""
+        brief = {i for i, row in self.index.brief.items() if str(row.get("digest")) != digest}
+        other = np.flatnonzero(self.index.texts("digest").each() != digest)
+        return brief.union(self.index.texts("case").take(other).each().tolist())
+
+    def note(self, case_id: str, listed: Listed) -> None:
+        """Keep what was found of a case; nothing is written."""
+        self._found[case_id] = listed
+        self._ids.add(case_id)
+
+
+def listed_cases(root: Path) -> ListedCases:
     """The list of cases; a later line replaces an earlier one."""
-    rows = read_lines(root / MANIFEST_FILE)
-    return {
-        str(row["case"]): Listed(
-            str(row.get("digest")), str(row.get("seen", "")), Holding.of_row(row)
-        )
-        for row in rows
-        if "case" in row
-    }
+    return ListedCases(read_index(LocalPath(root)))
+
+
+def write_index(root: Path) -> None:
+    """Write the list as columns, where it has come to say more. A disk that refuses costs the file only."""
+    with suppress(OSError, GpuprepError):
+        manifest, file = _bytes(root / MANIFEST_FILE), root / INDEX_FILE
+        index = index_of(manifest, _bytes(file))
+        if index.read:
+            write_file(file, [index.to_bytes(manifest)], fsync=True)
+
+
+def _bytes(file: Path) -> bytes:
+    return file.read_bytes() if file.exists() else b""
 
 
 def list_case(root: Path, case_id: str, listed: Listed) -> None:
@@ -62,10 +107,11 @@ def unlist_cases(root: Path, gone: Collection[str]) -> None:
     left = {case: listed for case, listed in listed_cases(root).items() if case not in gone}
     lines = (json_line(_row(case, listed)) for case, listed in left.items())
     write_file(root / MANIFEST_FILE, lines, fsync=True)
+    write_index(root)
 
 
 def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
-    """Write ``manifest.jsonl`` from the records of the cases; nothing else is changed.
+    """Write ``manifest.jsonl`` and ``index.npz`` from the records of the cases; nothing else is changed.
 
     Returns:
         The number of cases listed, and the ids of folders that are not whole cases.
@@ -79,11 +125,13 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
     with hold(output) as held:
         for case_id in sorted(case_ids(root)) if root.is_cohort() else ():
             try:
-                record = read_record(root / CASES_FOLDER / f"{case_id}{CASE_SUFFIX}")
-                holding = Holding.of_record(record)
+                folder = root / CASES_FOLDER / f"{case_id}{CASE_SUFFIX}"
+                record = read_record(folder)
+                holding = Holding.of_record(record, folder.version())
                 rows.append(_row(case_id, Listed(str(record.get("digest")), held=holding)))
             except StoreError:
                 broken.append(case_id)
         lines = (json_line(row) for row in rows)
         write_file(held.folder / MANIFEST_FILE, lines, fsync=True)
+        write_index(held.folder)
     return len(rows), tuple(broken)

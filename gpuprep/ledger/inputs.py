@@ -83,7 +83,7 @@ def listed_elsewhere(output: Place, source: str) -> set[str]:
 
 def outdated_cases(root: Path, digest: str, withdrawn: Iterable[str]) -> tuple[str, ...]:
     """The cases of the manifest that were made under another digest, those that were withdrawn left out."""
-    made = {case for case, listed in listed_cases(root).items() if listed.digest != digest}
+    made = listed_cases(root).not_under(digest)
     return tuple(sorted(made.difference(withdrawn), key=natural_key))
 
 

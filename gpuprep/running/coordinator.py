@@ -22,7 +22,7 @@ from gpuprep.host.signals import Interrupts
 from gpuprep.ledger.claim import claim, describe
 from gpuprep.ledger.failures import failed_cases
 from gpuprep.ledger.hold import Hold, hold
-from gpuprep.ledger.index import listed_cases
+from gpuprep.ledger.index import listed_cases, write_index
 from gpuprep.ledger.inputs import input_name
 from gpuprep.ledger.log import RunLog
 from gpuprep.ledger.output import save_report
@@ -139,6 +139,7 @@ def run(
             with interrupts.held():
                 crew.finish()
                 held.sweep()
+                write_index(root)
         report = tally.report(found, crew.stopped, time.monotonic() - started)
         if interrupts.requested and report.finished.remaining:
             report = replace(report, interrupted=True)

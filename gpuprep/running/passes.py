@@ -10,10 +10,10 @@ from pathlib import Path
 from gpuprep.executors.base import Outcome
 from gpuprep.host.failpoints import failpoint
 from gpuprep.ledger.claim import case_digest_of
-from gpuprep.ledger.current import Stored, stored_case
+from gpuprep.ledger.current import Recognition, Stored, holding_of, stored_case
 from gpuprep.ledger.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
 from gpuprep.ledger.hold import Hold
-from gpuprep.ledger.index import Listed, list_case
+from gpuprep.ledger.index import Listed, ListedCases, list_case
 from gpuprep.ledger.output import is_published
 from gpuprep.ledger.report import Tally
 from gpuprep.ledger.sources import compare
@@ -23,7 +23,6 @@ from gpuprep.running.crew import Crew
 from gpuprep.running.measuring import Measuring
 from gpuprep.store.files import append_line, storage_faults
 from gpuprep.store.layout import FAILURES_FILE, STATISTICS_FILE, case_path
-from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
 from gpuprep.store.record import read_record
 from gpuprep.store.sources import sum_of_files
@@ -40,7 +39,7 @@ class Passes:
     crew: Crew
     tally: Tally
     tell: Listener
-    listed: dict[str, Listed]
+    listed: ListedCases
     """What the manifest said of each case when the run began."""
 
     def measure(
@@ -129,9 +128,15 @@ class Passes:
         """A task for each case that is not done yet, None for the others, which are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
+        known = Recognition(cases_at, self.listed.index, base.digest)
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:
+                yield None
+                continue
+            if not overwrite and known.knows(case):
+                self.tally.skipped += 1
+                self.tell(CaseDone(case.id, skipped=True))
                 yield None
                 continue
             found = Stored() if overwrite else self._look_up(base, case, base.digest)
@@ -145,7 +150,7 @@ class Passes:
             self.tally.skipped += 1
             if found.change:
                 self.tally.attributes.add(case.id, found.change)
-            before, held = self.listed.get(case.id, Listed()), Holding.of_record(found.record)
+            before, held = self.listed.get(case.id, Listed()), holding_of(found, case)
             self.tally.recognised += bool(found.stamp and not before.digest)
             if (before.digest, before.held) != (base.digest, held):
                 list_case(root, case.id, Listed(base.digest, found.stamp, held))
@@ -162,7 +167,7 @@ class Passes:
     def _remember(self, case: Case, stamp: str, seen: str) -> None:
         """Keep the stamp under which files were recognised, if they were."""
         if stamp not in ("", seen):
-            self.listed[case.id] = Listed(seen=stamp)  # without a digest: to be listed anew
+            self.listed.note(case.id, Listed(seen=stamp))  # without a digest: to be listed anew
 
     def _note_failure(self, failure: CaseFailed, root: Path) -> None:
         self.tally.failures.append(failure)

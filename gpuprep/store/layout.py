@@ -9,6 +9,7 @@
       statistics.jsonl          the statistics of each case, for those of the cohort; a cache
       agreement.json            the names of channels and label classes, for all cases
       manifest.jsonl            one line per finished case; a cache
+      index.npz                 the same as columns, as far as it went when a run ended; a cache
       failures.jsonl            one line per failed case
       inputs.json               which input lists which cases
       withdrawn.json            stored cases that no input lists any more; absent where there is none
@@ -41,6 +42,7 @@ CONFIG_FILE = "gpuprep.json"
 AGREEMENT_FILE = "agreement.json"
 STATISTICS_FILE = "statistics.jsonl"
 MANIFEST_FILE = "manifest.jsonl"
+INDEX_FILE = "index.npz"
 INPUTS_FILE = "inputs.json"
 WITHDRAWN_FILE = "withdrawn.json"
 FAILURES_FILE = "failures.jsonl"

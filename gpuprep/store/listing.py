@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gpuprep.store.layout import MANIFEST_FILE
+from gpuprep.store.facts import Facts
+from gpuprep.store.files import CaseVersion
 from gpuprep.store.locations import case_locations
-from gpuprep.store.places import read_lines
-from gpuprep.store.reader import Cohort, StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import unnamed
 
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError)
@@ -22,10 +22,12 @@ class Holding:
     Attributes:
         channels: Names in order, by number where they have none; empty for a case of labels only.
         labels: Of each label map the values of its voxels, ascending.
+        facts: What else its record tells; None where that is not known.
     """
 
     channels: tuple[str, ...]
     labels: Mapping[str, tuple[int, ...]]
+    facts: Facts | None = None
 
     @classmethod
     def of(cls, case: StoredCase) -> Holding:
@@ -39,38 +41,29 @@ class Holding:
         return cls(case.channel_names if number and case.channel_names else unnamed(number), labels)
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Holding | None:
-        """What a record tells; None where it says nothing of it."""
+    def of_record(
+        cls, record: Mapping[str, Any], version: CaseVersion | None = None
+    ) -> Holding | None:
+        """What a record tells, which is that of ``version``; None where it says nothing of it."""
         if "intensity" not in record or "labels" not in record:
             return None
         channels = record["channels"] or unnamed(len(record["intensity"]))
-        labels = {name: tuple(sorted(map(int, told))) for name, told in record["labels"].items()}
-        return cls(tuple(channels), labels)
+        told = sorted(record["labels"].items())
+        labels = {name: tuple(sorted(map(int, counts))) for name, counts in told}
+        facts = None if version is None else Facts.of_record(record, version)
+        return cls(tuple(channels), labels, facts)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Holding | None:
         """What a line of the manifest tells; None where an older version wrote it."""
         try:
             labels = {str(name): tuple(map(int, told)) for name, told in row["labels"].items()}
-            return cls(tuple(map(str, row["channels"])), labels)
+            return cls(tuple(map(str, row["channels"])), labels, Facts.of_row(row))
         except _FAULTS:
             return None
 
     def to_row(self) -> dict[str, Any]:
         """Its part of a line of the manifest."""
         labels = {name: list(values) for name, values in self.labels.items()}
-        return {"channels": list(self.channels), "labels": labels}
-
-
-def read_holdings(cohort: Cohort, ids: Collection[str]) -> dict[str, Holding]:
-    """What cases hold, by id; a case whose line does not say it is opened.
-
-    Raises:
-        CorruptStoreError: such a case is damaged.
-    """
-    wanted = set(ids)
-    told: dict[str, Holding | None] = {}
-    for row in read_lines(cohort.path / MANIFEST_FILE):  # a later line replaces an earlier one
-        if row.get("case") in wanted:
-            told[row["case"]] = Holding.of_row(row)
-    return {case_id: told.get(case_id) or Holding.of(cohort[case_id]) for case_id in ids}
+        more = {} if self.facts is None else self.facts.to_row()
+        return {"channels": list(self.channels), "labels": labels, **more}

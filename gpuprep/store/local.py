@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path, PosixPath
+from pathlib import PosixPath
 
 from gpuprep.store.files import (
     DOCUMENT_LIMIT,
@@ -38,12 +38,26 @@ class LocalPath(PosixPath):
         Args:
             descriptor: The folder if it is open, whatever its path may name by now.
         """
-        record = self / RECORD_FILE if descriptor is None else RECORD_FILE
+        record = f"{self}/{RECORD_FILE}" if descriptor is None else RECORD_FILE
         try:
             found = os.stat(record, dir_fd=descriptor, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        return _version(found)
+
+    def versions(self) -> dict[str, CaseVersion]:
+        """Which case each folder in this one holds, by name; those without a record are left out."""
+        found: dict[str, CaseVersion] = {}
+        descriptor = os.open(self, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in os.listdir(descriptor):  # noqa: PTH208
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    seen = os.stat(f"{name}/{RECORD_FILE}", dir_fd=descriptor)
+                    if stat.S_ISREG(seen.st_mode):
+                        found[name] = _version(seen)
+        finally:
+            os.close(descriptor)
+        return found
 
     def document(self, name: str, *, version: CaseVersion | None = None) -> bytes:
         """The bytes of a JSON document of this case.
@@ -53,7 +67,10 @@ class LocalPath(PosixPath):
             StoreError: the folder holds another case than ``version``.
         """
         with os.fdopen(self.open_inside(name, version=version), "rb") as stream:
-            return bounded(stream.read(DOCUMENT_LIMIT + 1), self / name)
+            size = os.fstat(
+                stream.fileno()
+            ).st_size  # as much memory as it needs, not as it may need
+            return bounded(stream.read(min(size, DOCUMENT_LIMIT) + 1), self / name)
 
     def blocks(self) -> Iterator[bytes]:
         """The bytes of this file, some megabytes at a time."""
@@ -72,23 +89,26 @@ class LocalPath(PosixPath):
 
     def files(self) -> Iterator[tuple[str, int]]:
         """Name below this folder and size in bytes of every file; links are not followed and have size -1."""
-        for path, folders, names in os.walk(self, onerror=_raise):
-            links = [name for name in folders if Path(path, name).is_symlink()]
-            for name in names + links:
-                file = Path(path, name)
-                size = -1 if file.is_symlink() else file.stat().st_size
-                yield file.relative_to(self).as_posix(), size
+        start, folders = len(str(self)) + 1, [str(self)]
+        while folders:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_symlink():
+                        yield entry.path[start:], -1
+                    else:
+                        yield entry.path[start:], entry.stat(follow_symlinks=False).st_size
 
-    def folders(self, holding: str = "") -> set[str]:
-        """Names directly below this folder; with ``holding`` only of folders that have such a file."""
+    def folders(self) -> set[str]:
+        """Names directly below this folder."""
         with os.scandir(self) as entries:
-            return {
-                entry.name for entry in entries if not holding or Path(entry, holding).is_file()
-            }
+            return {entry.name for entry in entries}
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         """Bytes of these files; OSError for an absent one, which an object store leaves out."""
-        return {name: (self / name).stat().st_size for name in names}
+        folder = str(self)
+        return {name: os.stat(f"{folder}/{name}").st_size for name in names}  # noqa: PTH116
 
     def open_inside(self, name: str, *, version: CaseVersion | None = None) -> int:
         """A read-only descriptor of a file, reached through no symbolic link below this folder.
@@ -132,12 +152,12 @@ class LocalPath(PosixPath):
         return descriptor
 
 
+def _version(record: os.stat_result) -> CaseVersion:
+    return record.st_dev, record.st_ino, record.st_size, record.st_mtime_ns
+
+
 def _step(folder: int, name: str, flags: int) -> int:
     try:
         return os.open(name, flags, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def _raise(error: OSError) -> None:
-    raise error

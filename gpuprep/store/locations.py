@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +38,7 @@ _COUNTED_BY_VALUE = 1 << 16  # values below this are counted in a table, larger 
 _SOUGHT_ONE_BY_ONE = 24  # classes; of more, all places are sorted together
 
 Locations = Mapping[int, NDArray[Any]]  # positions z, y, x, shape (n, 3), by class
+Seal = tuple[int, ...]
 
 
 def locations_file(label: str) -> str:
@@ -83,8 +84,7 @@ def to_npy(rows: NDArray[Any]) -> bytes:
     return stream.getvalue()
 
 
-@lru_cache(maxsize=_INDICES_KEPT)
-def case_locations(folder: Path | ObjectPath, label: str) -> Locations:
+def case_locations(folder: Path | ObjectPath, label: str, seal: Seal | None = None) -> Locations:
     """Sampled positions ``z, y, x`` by class of a stored case's label map; remembered by this process.
 
     They are read from the case's index, or found in the label map where the case was stored without one.
@@ -92,19 +92,36 @@ def case_locations(folder: Path | ObjectPath, label: str) -> Locations:
     Args:
         folder: The case's folder.
         label: The name of one of its label maps.
+        seal: What the record says of the index (``location_seals``), if that is known.
 
     Raises:
         CorruptStoreError: the index or the label map is missing or damaged.
     """
-    name = locations_file(label)
-    seal = read_record(folder)["files"].get(name)
     if seal is None:
+        seal = location_seals(read_record(folder)["files"], [label])[label]
+    return _located(folder, label, seal)
+
+
+def location_seals(
+    files: Mapping[str, Mapping[str, int]], labels: Iterable[str]
+) -> dict[str, Seal]:
+    """Size and CRC32C of the index of each label map by the seals of a record; empty for none."""
+    return {
+        label: (seal["size"], seal["crc32c"]) if (seal := files.get(locations_file(label))) else ()
+        for label in labels
+    }
+
+
+@lru_cache(maxsize=_INDICES_KEPT)
+def _located(folder: Path | ObjectPath, label: str, seal: Seal) -> Locations:
+    if not seal:
         return by_class(index_label(np.asarray(StoredArray(folder, label_array(label)))))
+    name, (size, crc) = locations_file(label), seal
     text = to_place(folder).document(name)
-    if len(text) != seal["size"] or google_crc32c.value(text) != seal["crc32c"]:
+    if len(text) != size or google_crc32c.value(text) != crc:
         raise CorruptStoreError(
             f"{folder / name}: the {len(text):,} bytes read are not those its record says "
-            f"({seal['size']:,} bytes, CRC32C {seal['crc32c']:08x})",
+            f"({size:,} bytes, CRC32C {crc:08x})",
             advice=f"delete {folder} and run again",
         )
     return by_class(np.load(io.BytesIO(text), allow_pickle=False))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
+from gpuprep.store.files import CaseVersion
+from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER
 from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.values.errors import UsageError
@@ -46,9 +47,20 @@ def to_place(text: str | Path | ObjectPath) -> Place:
 
 def case_ids(root: Place, *, finished: bool = False) -> set[str]:
     """The ids of all folders of cases in a cohort, or of those only that hold a record."""
-    names = (root / CASES_FOLDER).folders(holding=RECORD_FILE if finished else "")
-    visible = {name for name in names if name[0] != "."}
-    return {name.removesuffix(CASE_SUFFIX) for name in visible if name.endswith(CASE_SUFFIX)}
+    if finished:
+        return set(case_versions(root))
+    names = {name for name in (root / CASES_FOLDER).folders() if name[0] != "."}
+    return {name.removesuffix(CASE_SUFFIX) for name in names if name.endswith(CASE_SUFFIX)}
+
+
+def case_versions(root: Place) -> dict[str, CaseVersion]:
+    """Which record each finished case of a cohort has, by id, looked up for all in one go."""
+    found = (root / CASES_FOLDER).versions()
+    return {
+        name.removesuffix(CASE_SUFFIX): version
+        for name, version in found.items()
+        if name.endswith(CASE_SUFFIX) and name[0] != "."
+    }
 
 
 def read_lines(path: str | Path | ObjectPath) -> Iterator[dict[str, Any]]:
@@ -57,7 +69,12 @@ def read_lines(path: str | Path | ObjectPath) -> Iterator[dict[str, Any]]:
     Raises:
         StoreError: the disk or the store does not give the file.
     """
-    for line in to_place(path).lines():
+    return parse_lines(to_place(path).lines())
+
+
+def parse_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The rows of JSON lines; torn ones are passed over."""
+    for line in lines:
         try:
             row = json.loads(line)
         except ValueError:

@@ -12,6 +12,7 @@ import google_crc32c
 
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import storage_faults
+from gpuprep.store.index import read_index
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     CASES_FOLDER,
@@ -22,7 +23,7 @@ from gpuprep.store.layout import (
 )
 from gpuprep.store.metadata import is_group, parse_document
 from gpuprep.store.objects.path import ObjectPath
-from gpuprep.store.places import Place, read_lines, to_place
+from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import read_record
 from gpuprep.values.case import natural_key
 from gpuprep.values.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
@@ -59,26 +60,35 @@ def verify_case(folder: str | Path | ObjectPath, *, full: bool = False) -> list[
         full: Also read every byte: the CRC32C of every file, of every shard index and of every chunk,
             and decode every chunk. Otherwise only names and sizes of files and the record are checked.
     """
-    folder = to_place(folder)
+    return _verify(to_place(folder), full=full)
+
+
+def _verify(folder: Place, *, full: bool, wanted: str | None = None) -> list[Problem]:
+    """What is wrong with a case, or that it was not made under the digest that is wanted."""
     case = folder.name.removesuffix(CASE_SUFFIX)
     try:
         with storage_faults(str(folder), what="read"):
-            return _problems(folder, case, full=full)
+            return _problems(folder, case, full=full, wanted=wanted)
     except StoreError as error:  # nothing is known of the case while its disk fails
         return [Problem(case, "", error.message, error.advice or _REMAKE)]
 
 
-def _problems(folder: Place, case: str, *, full: bool) -> list[Problem]:
+def _problems(folder: Place, case: str, *, full: bool, wanted: str | None) -> list[Problem]:
     try:
-        expected = read_record(folder)["files"]
+        record = read_record(folder)
     except GpuprepError as error:
         return [Problem(case, RECORD_FILE, error.message, error.advice or _REMAKE)]
+    expected = record["files"]
     found = list(_compare_names(folder, expected))
     if full:
         faulty = {name for name, _ in found}
         intact = {name: seal for name, seal in expected.items() if name not in faulty}
         found += [*_compare_bytes(folder, intact), *_decode_arrays(folder, expected)]
-    return [Problem(case, name, text) for name, text in found]
+    if found or wanted is None or record.get("digest") == wanted:
+        return [Problem(case, name, text) for name, text in found]
+    message = f"was made with another config or cohort than {CONFIG_FILE} now says"
+    advice = "run again; it is made anew where it must be"
+    return [Problem(case, RECORD_FILE, message, advice, "not current")]
 
 
 def verify_cohort(
@@ -103,12 +113,12 @@ def verify_cohort(
     wanted = _wanted_digest(root)
     problems = _group_problems(root)
     for folder in folders:
-        found = verify_case(folder, full=full) or _compare_digest(folder, wanted)
+        found = _verify(folder, full=full, wanted=wanted)
         problems += found
         if on_case is not None:
             on_case(folder.name.removesuffix(CASE_SUFFIX), found)
     present = {folder.name.removesuffix(CASE_SUFFIX) for folder in folders}
-    listed = {str(row["case"]) for row in read_lines(root / MANIFEST_FILE) if "case" in row}
+    listed = set(read_index(root).ids)
     return problems + [
         Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
         for case in sorted(listed - present, key=natural_key)
@@ -134,15 +144,6 @@ def _wanted_digest(root: Place) -> str | None:
         return str(document["case_digest"])
     except (OSError, ValueError, KeyError, TypeError, GpuprepError):
         return None
-
-
-def _compare_digest(folder: Place, wanted: str | None) -> list[Problem]:
-    if wanted is None or read_record(folder).get("digest") == wanted:
-        return []
-    case = folder.name.removesuffix(CASE_SUFFIX)
-    message = f"was made with another config or cohort than {CONFIG_FILE} now says"
-    advice = "run again; it is made anew where it must be"
-    return [Problem(case, RECORD_FILE, message, advice, "not current")]
 
 
 def _compare_names(

@@ -6,13 +6,14 @@ Names come from the cohort's agreement and never from a case, so that the order 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpuprep.store.listing import Holding, read_holdings
+from gpuprep.store.listing import Holding
 from gpuprep.store.reader import Cohort
 from gpuprep.training.folds import choose_cases
 from gpuprep.values.agreement import Classes
@@ -34,6 +35,8 @@ class Choice:
         labels: Names of the label maps to read.
         classes: What the values mean, of these maps and of the one that patches are aimed by.
         values: The values that the chosen cases hold, of the same maps, ascending.
+        bearers: Of the label maps that patches are aimed by, the places in ``ids`` of the cases that hold
+            each value.
     """
 
     ids: tuple[str, ...]
@@ -41,6 +44,7 @@ class Choice:
     labels: tuple[str, ...]
     classes: Mapping[str, Classes]
     values: Mapping[str, tuple[int, ...]]
+    bearers: Mapping[str, Mapping[int, NDArray[np.int32]]]
 
     def label_dtype(self, label: str, *more: int) -> np.dtype[Any]:
         """The first of uint8, int16, int32 and int64 for all values of a map, and ``more``.
@@ -80,7 +84,7 @@ def choose(
     cohort: Cohort,
     cases: Sequence[str] | None,
     labels: Sequence[str] | None,
-    aimed: Iterable[str] = (),
+    aimed: Sequence[str] = (),
 ) -> Choice:
     """Decide what is read.
 
@@ -99,19 +103,32 @@ def choose(
     ids = choose_cases(cohort, cases)
     read = tuple(sorted(agreed.labels, key=natural_key) if labels is None else labels)
     wanted = tuple(dict.fromkeys([*read, *aimed]))
-    held = read_holdings(cohort, ids)
+    held = cohort.known.holdings(ids)
     kept = _labelled(cohort, held, wanted, named=cases is not None)
     channels = _channels(cohort, {case_id: held[case_id] for case_id in kept}, agreed.channels)
+    bearers = {name: _bearers([held[case_id].labels[name] for case_id in kept]) for name in wanted}
     return Choice(
         kept,
         channels,
         read,
         {name: agreed.labels.get(name, Classes()) for name in wanted},
-        {
-            name: tuple(sorted({value for case_id in kept for value in held[case_id].labels[name]}))
-            for name in wanted
-        },
+        {name: tuple(sorted(found)) for name, found in bearers.items()},
+        {name: bearers[name] for name in dict.fromkeys(aimed)},
     )
+
+
+def _bearers(values: Sequence[tuple[int, ...]]) -> dict[int, NDArray[np.int32]]:
+    """Which cases have each value, by the values of every case."""
+    kinds: dict[tuple[int, ...], int] = {}
+    codes = np.array([kinds.setdefault(told, len(kinds)) for told in values], np.intp)
+    found = sorted({value for kind in kinds for value in kind})
+    has = np.zeros((len(found), len(kinds)), bool)
+    for kind, number in kinds.items():
+        has[np.searchsorted(found, kind), number] = True
+    return {
+        value: np.flatnonzero(has[place][codes]).astype(np.int32)
+        for place, value in enumerate(found)
+    }
 
 
 def _labelled(

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gpuprep.host.ordered import ordered_map
-from gpuprep.store.reader import Cohort, StoredCase, open_cohort
+from gpuprep.store.reader import Cohort, open_cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.choice import choose
 from gpuprep.training.patch import Position, align, find_label, read_patch
 from gpuprep.training.plan import EpochPlan, ranks_of_torch
@@ -60,7 +61,7 @@ class PatchDataset:
         image_padding: float = 0,
         label_padding: int = 0,
     ) -> None:
-        """Choose what is read; no voxel is read yet, and no case is opened that the manifest tells of.
+        """Choose what is read; no voxel is read yet, and no case is opened that the index tells of.
 
         Args:
             cohort: A cohort or its folder.
@@ -95,7 +96,7 @@ class PatchDataset:
             self.sampler.check(choice)
         if len(patch) != 3 or min(patch) < 1:
             raise UsageError(f"a patch has three positive lengths z, y, x, not {patch}")
-        self.pool = Pool(self.cohort, choice.ids, patch, choice.classes)
+        self.pool = Pool(self.cohort, choice.ids, patch, choice.classes, choice.bearers)
         self.choice, self.labels = choice, choice.labels
         self.channels, self.classes = choice.channels, choice.classes
         self.dtypes = {name: choice.label_dtype(name, label_padding) for name in choice.labels}

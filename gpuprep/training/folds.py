@@ -30,7 +30,8 @@ def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]
     ids = tuple(cohort.ids if cases is None else cases)
     if not ids:
         raise UsageError(f"{cohort.path}: there is no case to train on")
-    unknown = [] if cases is None else [case_id for case_id in ids if case_id not in cohort]
+    known = set(cohort.ids)  # one listing, where asking for each case is a request each
+    unknown = [case_id for case_id in ids if case_id not in known and case_id not in cohort]
     if unknown:
         raise UsageError(
             f"{cohort.path} has no case {unknown[0]!r} ({len(unknown)} of {len(ids)} are unknown)",
@@ -42,13 +43,17 @@ def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]
 def filter_cases(cohort: Cohort, wanted: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
     """Ids of the cases whose record pleases ``wanted``.
 
+    What the index tells of a record is taken from there: ``labels``, ``attributes``, ``input``, ``digest``,
+    shapes and spacings of ``geometry``'s ``source`` and ``output``. For anything else the record is read.
+
     >>> import gpuprep
     >>> filter_cases(gpuprep.open("cohort"), lambda record: "1" in record["labels"]["segmentation"])
     ('volume-0', 'volume-1')
 
     ``cohort[case_id].attributes`` are the columns of the manifest a case came from.
     """
-    return tuple(case_id for case_id in cohort if wanted(cohort[case_id].record))
+    views = cohort.known.records()
+    return tuple(case_id for case_id in cohort if wanted(views[case_id]))
 
 
 def split_cases(

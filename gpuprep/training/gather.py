@@ -20,7 +20,7 @@ from gpuprep.ops.device.scatter import PADDING, ZEROS, convert_device, scatter_d
 from gpuprep.store.array import StoredArray
 from gpuprep.store.codecs import Bytes
 from gpuprep.store.indexing import cut_range
-from gpuprep.store.reader import StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.dataset import Key, PatchDataset
 from gpuprep.training.patch import Position, find_label, padding_of, part_inside
 from gpuprep.values.errors import BackendError, UsageError

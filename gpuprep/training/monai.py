@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from gpuprep.store.reader import Cohort, StoredCase, open_cohort
+from gpuprep.store.reader import Cohort, open_cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.choice import choose
 from gpuprep.training.dataset import Key, PatchDataset, Sample
 from gpuprep.training.patch import Position, find_label

@@ -7,7 +7,7 @@ the same answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -15,13 +15,24 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.store.locations import Locations, case_locations
-from gpuprep.store.reader import Cohort, StoredCase
+from gpuprep.store.locations import Locations
+from gpuprep.store.reader import Cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training.choice import Choice
 from gpuprep.training.patch import Position, find_label, place_within
 from gpuprep.training.plan import Turn
 from gpuprep.values.agreement import Classes
 from gpuprep.values.errors import UsageError
+
+_NOBODY: NDArray[np.int32] = np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Patches of each case along each axis, ``(cases, 3)``, and how many there are up to its last one."""
+
+    counts: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class Pool:
     ids: tuple[str, ...]
     patch: Position
     classes: Mapping[str, Classes] = field(default_factory=dict)
+    bearers: Mapping[str, Mapping[int, NDArray[np.int32]]] = field(default_factory=dict)
+    """Of the label map that is aimed by, the places in ``ids`` of the cases that have each value."""
 
     def ignored(self, label: str) -> int | None:
         """The value of voxels of a label map that nobody annotated."""
@@ -39,8 +52,20 @@ class Pool:
 
     @cached_property
     def shapes(self) -> NDArray[np.int64]:
-        """``(cases, 3)``; opens every case once."""
-        return np.array([self.cohort[case_id].geometry.shape for case_id in self.ids])
+        """``(cases, 3)``; a case that the index does not tell of is opened."""
+        return self.cohort.known.shapes(self.ids)
+
+    def tiles(self, step: Position) -> Tiles:
+        """The regular grids of patches in all cases, at steps ``z, y, x``."""
+        if step not in self._tiles:
+            rest = np.maximum(self.shapes - self.patch, 0)
+            counts = -(-rest // np.array(step)) + 1
+            self._tiles[step] = Tiles(counts, counts.prod(axis=1).cumsum())
+        return self._tiles[step]
+
+    @cached_property
+    def _tiles(self) -> dict[Position, Tiles]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -162,7 +187,7 @@ class Balanced:
 
     def draw(self, pool: Pool, turn: Turn) -> Draw:
         value, random = self.classes[turn.pick(len(self.classes))], turn.random()
-        for number in random.permutation(len(pool.ids)):
+        for number in _in_turn(pool.bearers[self.label].get(value, _NOBODY), random):
             case = pool.cohort[pool.ids[number]]
             locations = _locations(case, self.label)
             if value in locations:
@@ -184,24 +209,25 @@ class Grid:
     step: Position | None = None
 
     def count(self, pool: Pool) -> int:
-        return int(self._counts(pool).prod(axis=1).sum())
+        return int(pool.tiles(self._step(pool)).ends[-1])
 
     def draw(self, pool: Pool, turn: Turn) -> Draw:
-        counts = self._counts(pool)
-        ends = counts.prod(axis=1).cumsum()
-        case = int(np.searchsorted(ends, turn.number, side="right"))
-        first = ends[case] - counts[case].prod()
-        cell = np.array(np.unravel_index(turn.number - first, counts[case]))
+        tiles = pool.tiles(self._step(pool))
+        case = int(np.searchsorted(tiles.ends, turn.number, side="right"))
+        counts = tiles.counts[case]
+        cell = np.array(np.unravel_index(turn.number - tiles.ends[case] + counts.prod(), counts))
         z, y, x = pool.shapes[case].tolist()
         return Draw(pool.ids[case], place_within(cell * self._step(pool), (z, y, x), pool.patch))
 
-    def _step(self, pool: Pool) -> NDArray[np.int64]:
-        return np.array(pool.patch if self.step is None else self.step)
+    def _step(self, pool: Pool) -> Position:
+        return pool.patch if self.step is None else self.step
 
-    def _counts(self, pool: Pool) -> NDArray[np.int64]:
-        """Patches of every case along each axis, ``(cases, 3)``."""
-        rest = np.maximum(pool.shapes - pool.patch, 0)
-        return -(-rest // self._step(pool)) + 1
+
+def _in_turn(numbers: NDArray[np.int32], random: np.random.Generator) -> Iterator[int]:
+    """One of them by chance, and all of them, should it turn out that a case is not what the list says."""
+    if len(numbers):
+        yield int(numbers[random.integers(len(numbers))])
+        yield from random.permutation(numbers).tolist()
 
 
 def _anywhere(case: StoredCase, patch: Position, random: np.random.Generator) -> Position:
@@ -235,4 +261,4 @@ def _check_classes(
 
 def _locations(case: StoredCase, label: str) -> Locations:
     find_label(case, label)
-    return case_locations(case.path, label)
+    return case.locations(label)

@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuprep.store.layout import CASES_FOLDER, RECORD_FILE
-from gpuprep.store.listing import read_holdings
 from gpuprep.store.reader import open_cohort
 from gpuprep.values.agreement import Agreement, Classes
 
@@ -70,7 +69,7 @@ def inspect_cohort(path: Path) -> CohortView:
         CorruptStoreError: its agreement, or a case that had to be opened, is damaged.
     """
     cohort = open_cohort(path)
-    held = read_holdings(cohort, cohort.ids).values()
+    held = cohort.known.holdings(cohort.ids).values()
     names = sorted({*cohort.agreement.labels, *(name for each in held for name in each.labels)})
     values = {
         name: Counter(v for each in held for v in each.labels.get(name, ()) if v) for name in names

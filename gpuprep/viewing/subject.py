@@ -23,7 +23,7 @@ from gpuprep.ops.statistics import Distribution, label_counts, measure
 from gpuprep.preprocess.assemble import assemble
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
 from gpuprep.store.objects.path import ObjectPath
-from gpuprep.store.reader import StoredCase, open_case
+from gpuprep.store.stored_case import StoredCase, open_case
 from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError, InputError, UsageError
 from gpuprep.values.findings import Finding, Findings

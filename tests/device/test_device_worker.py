@@ -16,7 +16,7 @@ from gpuprep.device.link import Gate, Link
 from gpuprep.io.scan import Scan
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.store.reader import open_case
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume

@@ -16,7 +16,8 @@ from gpuprep.inference import GridPatches, stitch_into
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.running.coordinator import run
-from gpuprep.store.reader import StoredCase, open_cohort
+from gpuprep.store.reader import open_cohort
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.case import Source
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry

@@ -32,7 +32,9 @@ def test_a_lost_list_is_made_anew(cohort_folder, tmp_path):
     (output / "cases/volume-1.zarr/record.json").unlink()
     assert rebuild_manifest(output) == (3, ("volume-1",))
     assert run(cohort_folder, output).finished.done == 1
-    assert rows(output) == before
+    for row in (*before, *(after := rows(output))):
+        row.pop("record")  # its time, for one of them was written anew
+    assert after == before
 
 
 def test_a_list_is_not_made_under_a_run_or_of_nothing(cohort_folder, tmp_path):

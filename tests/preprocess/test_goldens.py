@@ -25,7 +25,7 @@ from gpuprep.ops.resample import Resampling, resample
 from gpuprep.preprocess.grid import separate_axis
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.store.reader import open_case
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import map_shape, map_spacing

@@ -17,7 +17,7 @@ from gpuprep.io.sandbox.shared_voxels import SharedMemory
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.store.reader import open_case
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import MemoryShortage
 

@@ -34,7 +34,7 @@ CONFIG = {
 NAMES = (
     *("gpuprep.json", "fingerprint.json", "agreement.json", "inputs.json", "manifest.jsonl"),
     *("report.json", "zarr.json", "cases/zarr.json", ".gpuprep/status.json", "withdrawn.json"),
-    *("failures.jsonl", "attempts.jsonl"),
+    *("failures.jsonl", "attempts.jsonl", "index.npz"),
 )
 TOLD = {"gpuprep.json", "fingerprint.json", "agreement.json"}
 
@@ -79,6 +79,7 @@ def read_all(out: Path) -> None:
     for read in (
         *(load_output_config, read_state, group_failures, verify_cohort, gpuprep.open),
         lambda place: gpuprep.open(place).agreement,
+        lambda place: gpuprep.open(place).table(),
         lambda place: load_fingerprint(to_place(place)),
     ):
         with suppress(_Advised):

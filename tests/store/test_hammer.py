@@ -22,8 +22,8 @@ from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
-from gpuprep.store.reader import StoredCase
 from gpuprep.store.record import write_record
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import StoreError
 from gpuprep.values.geometry import Geometry
 

@@ -91,7 +91,6 @@ def test_a_changed_index_is_not_used(case):
 
 def test_a_case_stored_without_an_index_gives_the_same(case):
     stored = dict(case_locations(case, "organ"))
-    case_locations.cache_clear()
     (case / locations_file("organ")).unlink()
     files = locations.read_record(case)["files"]
     del files[locations_file("organ")]

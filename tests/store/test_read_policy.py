@@ -18,8 +18,9 @@ from gpuprep.store.case import write_case
 from gpuprep.store.commit import Staging
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
-from gpuprep.store.reader import open_case, open_cohort
+from gpuprep.store.reader import open_cohort
 from gpuprep.store.record import write_record
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.geometry import Geometry
 

@@ -13,8 +13,8 @@ from gpuprep.store.array import StoredArray
 from gpuprep.store.case import write_case
 from gpuprep.store.layout import case_folder
 from gpuprep.store.open_shard import ReadPolicy
-from gpuprep.store.reader import open_case
 from gpuprep.store.record import write_record
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.errors import CorruptStoreError, GpuprepError
 from gpuprep.values.geometry import Geometry
 

@@ -22,8 +22,9 @@ from gpuprep.store import array as array_module
 from gpuprep.store.array import StoredArray
 from gpuprep.store.case import write_case
 from gpuprep.store.layout import case_folder
-from gpuprep.store.reader import open_case, open_cohort
+from gpuprep.store.reader import open_cohort
 from gpuprep.store.record import write_record
+from gpuprep.store.stored_case import open_case
 from gpuprep.values.errors import StoreError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry

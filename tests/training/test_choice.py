@@ -18,7 +18,7 @@ from support.stored import store_cohort
 from gpuprep.store.files import append_line
 from gpuprep.store.layout import MANIFEST_FILE
 from gpuprep.store.places import read_lines
-from gpuprep.store.reader import StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.training import Balanced, Foreground, PatchDataset
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.errors import CohortWarning, StoreError, UsageError

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from gpuprep.store.files import DOCUMENT_LIMIT, CaseVersion, bounded, replaced_meanwhile
 from gpuprep.store.layout import CONFIG_FILE, RECORD_FILE
+from gpuprep.store.objects.endpoint import plain_http_allowed
 from gpuprep.values.errors import (
     BackendError,
     CorruptStoreError,
@@ -28,8 +28,6 @@ from gpuprep.values.errors import (
 
 _RETRIES = 8
 _RETRY_TIME = timedelta(seconds=120)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _users: set[int] = set()  # the process whose threads serve obstore; a fork inherits the mark
 
 
@@ -164,19 +162,31 @@ class ObjectPath:
             yield from self.read_bytes().splitlines()
 
     def files(self) -> Iterator[tuple[str, int]]:
-        start = len(self._key) + 1
-        with object_faults(self):
-            for page in _obstore().list(self._store, f"{self._key}/"):
-                for row in page:
-                    yield row["path"][start:], row["size"]
+        return ((name, size) for name, size, _ in self.objects())
 
-    def folders(self, holding: str = "") -> set[str]:
+    def folders(self) -> set[str]:
         found = (name.partition("/") for name, _ in self.files())
-        return {name for name, _, rest in found if rest and holding in ("", rest)}
+        return {name for name, _, rest in found if rest}
+
+    def versions(self) -> dict[str, CaseVersion]:
+        found: dict[str, CaseVersion] = {}
+        for path, _, etag in self.objects():
+            name, _, rest = path.partition("/")
+            if rest == RECORD_FILE:
+                found[name] = (etag,)
+        return found
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         found = dict(self.files())
         return {name: found[name] for name in names if name in found}
+
+    def objects(self) -> Iterator[tuple[str, int, str]]:
+        """Name, size and etag of every object below this prefix, in order, a thousand with each request."""
+        start = len(self._key) + 1
+        with object_faults(self):
+            for page in _obstore().list(self._store, f"{self._key}/"):
+                for row in page:
+                    yield row["path"][start:], row["size"], str(row["e_tag"])
 
     def copy(self, name: str, target: ObjectPath) -> None:
         """Let the store copy an object below this prefix to another key of the bucket."""
@@ -260,7 +270,7 @@ def _connect(bucket: str) -> Any:
     _obstore()
     from obstore.store import from_url
 
-    options: dict[str, Any] = {"allow_http": True} if _plain_http_allowed(bucket) else {}
+    options: dict[str, Any] = {"allow_http": True} if plain_http_allowed(bucket) else {}
     try:
         return from_url(
             bucket,
@@ -269,22 +279,3 @@ def _connect(bucket: str) -> Any:
         )
     except (_obstore().exceptions.BaseError, ValueError) as error:
         raise UsageError(f"{bucket}: {str(error).partition(chr(10))[0]}") from error
-
-
-def _plain_http_allowed(bucket: str) -> bool:
-    """Whether requests may go unencrypted: to this machine, or where the environment says so.
-
-    Raises:
-        UsageError: the endpoint is plain http:// on another machine.
-    """
-    endpoints = (os.environ.get(name) for name in _ENDPOINTS if bucket.startswith("s3"))
-    endpoint = urlsplit(next(filter(None, endpoints), ""))
-    asked = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
-    if endpoint.scheme != "http" or asked:
-        return asked
-    if endpoint.hostname not in _LOOPBACK:
-        raise UsageError(
-            f"the endpoint {endpoint.hostname} of {bucket} is http://, which anybody on the way can read",
-            advice="use https://, or set AWS_ALLOW_HTTP=true",
-        )
-    return True

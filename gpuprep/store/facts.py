@@ -1,0 +1,143 @@
+"""What is known of a stored case without opening it: its line in ``manifest.jsonl``, from its record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from gpuprep.store.files import CaseVersion
+
+_FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+
+Line = tuple[str, str, int, int]
+"""A source file: what it is to the case, its path, its size, and its time in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the record of a case tells, in the form of a line.
+
+    Attributes:
+        record: Which record it was, by ``version_text``; a case with another one is to be read anew.
+        source: The stamp of its source files, by ``source_stamp``.
+        input: The input that it came from.
+        shape: Of its arrays, ``z, y, x``.
+        spacing: In mm, ``z, y, x``.
+        source_shape: Of the file, ``z, y, x``.
+        source_spacing: In mm, ``z, y, x``.
+        source_bytes: Of all source files.
+        voxels: How many there are of each value, label map by label map in the order of ``Holding.labels``.
+        measures: Names of the numbers of each channel.
+        statistics: These numbers, channel by channel; None where there is none.
+        findings: Codes.
+        attributes: What the input says beside its files.
+        files: What the case consists of, beside its record.
+        sizes: In bytes, of each.
+    """
+
+    record: str
+    source: str
+    input: str
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    source_shape: tuple[int, ...]
+    source_spacing: tuple[float, ...]
+    source_bytes: int
+    voxels: tuple[int, ...]
+    measures: tuple[tuple[str, ...], ...]
+    statistics: tuple[float | None, ...]
+    findings: tuple[str, ...]
+    attributes: Mapping[str, str]
+    files: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any], version: CaseVersion | None) -> Facts | None:
+        """What a record tells; None where an older version, or somebody else, wrote it."""
+        try:
+            counts = dict(sorted(record["labels"].items()))
+            measured = [_flat(row) for row in record.get("statistics", [])]
+            source, files = record["source"], dict(sorted(record["files"].items()))
+            return cls(
+                version_text(version),
+                source_stamp((r["role"], r["path"], r["size"], r["mtime_ns"]) for r in source),
+                str(record.get("input", "")),
+                *_grid(record["geometry"]["output"]),
+                *_grid(record["geometry"]["source"]),
+                sum(row["size"] for row in source),
+                tuple(n for found in counts.values() for _, n in sorted(_by_value(found))),
+                tuple(tuple(row) for row in measured),
+                tuple(number for row in measured for number in row.values()),
+                tuple(finding["code"] for finding in record.get("findings", [])),
+                dict(record.get("attributes", {})),
+                tuple(files),
+                tuple(seal["size"] for seal in files.values()),
+            )
+        except _FAULTS:
+            return None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Facts | None:
+        """What a line tells; None where an older version wrote it."""
+        try:
+            return cls(
+                str(row["record"]),
+                str(row["source"]),
+                str(row["input"]),
+                _three(row["shape"], int),
+                _three(row["spacing"], float),
+                _three(row["source_shape"], int),
+                _three(row["source_spacing"], float),
+                int(row["source_bytes"]),
+                tuple(map(int, row["voxels"])),
+                tuple(tuple(map(str, names)) for names in row["measures"]),
+                tuple(None if n is None or n != n else float(n) for n in row["statistics"]),
+                tuple(map(str, row["findings"])),
+                {str(name): str(value) for name, value in row["attributes"].items()},
+                tuple(map(str, row["files"])),
+                tuple(map(int, row["sizes"])),
+            )
+        except _FAULTS:
+            return None
+
+    def to_row(self) -> dict[str, Any]:
+        """Its part of a line."""
+        return {name: getattr(self, name) for name in FACTS}
+
+
+FACTS = tuple(field.name for field in fields(Facts))
+
+
+def version_text(version: CaseVersion | None) -> str:
+    """Which record a case has, as far as a copy with its times has it, too: size and time, or the etag."""
+    if version is None:
+        return ""
+    return "-".join(map(str, version[-2:]))
+
+
+def source_stamp(lines: Iterable[Line]) -> str:
+    """A sum of roles, paths, sizes and times of files; no file is read."""
+    text = "\n".join(sorted("\0".join(map(str, line)) for line in lines))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def _by_value(found: Mapping[str, int]) -> Iterable[tuple[int, int]]:
+    return ((int(value), int(count)) for value, count in found.items())
+
+
+def _grid(geometry: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    return _three(geometry["shape"], int), _three(geometry["spacing"][::-1], float)
+
+
+def _three(numbers: Any, kind: type[Any]) -> tuple[Any, ...]:
+    x, y, z = numbers
+    return kind(x), kind(y), kind(z)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """Statistics of a channel, percentiles as ``p0.5``."""
+    flat = {name: value for name, value in row.items() if name != "percentiles"}
+    flat |= {f"p{name}": value for name, value in row.get("percentiles", {}).items()}
+    return dict(sorted(flat.items()))

@@ -1,0 +1,81 @@
+"""Whether cases lie where they did, with all their files in their sizes, as far as a look tells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+import google_crc32c
+
+from gpuprep.store.facts import version_text
+from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE, case_path
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.places import Place
+
+_LISTED_FROM = (
+    50  # cases asked for; a listing of the whole store has a hundred or so with each request
+)
+
+Sight = tuple[str, int]
+"""The version of a case's record, and a sum of the names and sizes of its other files."""
+
+
+class Sightings:
+    """Looks at the cases of one cohort: one by one in a folder, and soon all at once in an object store."""
+
+    def __init__(self, root: Place) -> None:
+        self._root = root
+        self._asked = 0
+        self._all: Mapping[str, Sight] | None = None
+
+    def is_as(self, case_id: str, record: str, names: Sequence[str], sizes: Sequence[int]) -> bool:
+        """Whether a case has this record (``version_text``) and these files.
+
+        Raises:
+            OSError: a file is absent, or the disk refuses.
+            StoreError: the store refuses.
+            UsageError: the id is no safe name.
+        """
+        name = case_path(case_id)
+        if not isinstance(self._root, ObjectPath):
+            folder = f"{self._root}/{name}"
+            seen = os.stat(f"{folder}/{RECORD_FILE}", follow_symlinks=False)  # noqa: PTH116
+            if version_text((seen.st_size, seen.st_mtime_ns)) != record:
+                return False
+            found = [os.stat(f"{folder}/{name}").st_size for name in names]  # noqa: PTH116
+            return found == list(sizes)
+        told = (record, _sum_of(zip(names, sizes, strict=True)))
+        self._asked += 1
+        if self._asked < _LISTED_FROM:
+            return _sights(self._root / name).get("") == told
+        if self._all is None:
+            self._all = _sights(self._root / CASES_FOLDER)
+        return self._all.get(name.removeprefix(f"{CASES_FOLDER}/")) == told
+
+
+def _sights(place: ObjectPath) -> dict[str, Sight]:
+    """What one listing tells of the case at a place, under an empty name, or of all cases below it."""
+    one = place.name.endswith(CASE_SUFFIX)
+    rows = ((("", name) if one else _cut(name), size, etag) for name, size, etag in place.objects())
+    found: dict[str, Sight] = {}
+    for case, files in groupby(rows, lambda row: row[0][0]):  # a store lists keys in order
+        record, rest = "", []
+        for (_, name), size, etag in files:
+            if name == RECORD_FILE:
+                record = version_text((etag,))
+            else:
+                rest.append((name, size))
+        if record:
+            found[case] = record, _sum_of(rest)
+    return found
+
+
+def _cut(name: str) -> tuple[str, str]:
+    case, _, rest = name.partition("/")
+    return case, rest
+
+
+def _sum_of(files: Iterable[tuple[str, int]]) -> int:
+    text = "".join(f"{name}\0{size}\n" for name, size in sorted(files))
+    return int(google_crc32c.value(text.encode()))

@@ -1,0 +1,152 @@
+"""Opening one stored case: its arrays, its grid, its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from gpuprep.store.array import StoredArray
+from gpuprep.store.layout import (
+    CASE_SUFFIX,
+    GROUP_FILE,
+    IMAGE_ARRAY,
+    LABELS_GROUP,
+    RECORD_FILE,
+    check_label_name,
+    label_array,
+)
+from gpuprep.store.locations import Locations, case_locations, location_seals
+from gpuprep.store.metadata import parse_document
+from gpuprep.store.objects.path import ObjectPath
+from gpuprep.store.ome import parse_value_names
+from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
+from gpuprep.store.places import to_place
+from gpuprep.store.record import check_documents, read_record
+from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.values.findings import Finding
+from gpuprep.values.geometry import Geometry
+
+_FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
+
+
+class StoredCase:
+    """One stored case. Arrays read from disk when they are indexed.
+
+    All that it gives comes from the case that was there when it was opened; once another one has taken its
+    place, what would have to be opened anew is a StoreError. ``close`` or a ``with`` block closes its files.
+
+    Attributes:
+        id: The case id.
+        path: Its folder.
+        image: ``z, y, x`` or ``c, z, y, x``; None for a case of labels only.
+        labels: Label arrays ``z, y, x`` by name.
+        label_names: Per label, the names of its voxel values.
+        geometry: The grid of all arrays.
+        channel_names: One name per channel where the channels are named.
+    """
+
+    def __init__(self, path: str | Path | ObjectPath, policy: ReadPolicy | None = None) -> None:
+        """Open a case; ``open_case`` says what can go wrong."""
+        self.path = to_place(path)
+        self.id = self.path.name.removesuffix(CASE_SUFFIX)
+        self._policy = policy or ReadPolicy()
+        self._record: dict[str, Any] | None = None
+        self._version = self.path.version()
+        if self._version is None:
+            raise StoreError(
+                f"{self.path}: not a finished case, it has no {RECORD_FILE}",
+                advice="run the case again, or give the folder of a case",
+            )
+        seals = None
+        if self._policy.crc == "always":
+            seals = check_documents(self.path, version=self._version)
+        try:
+            attributes = self._attributes("")
+            own = attributes["gpuprep"]
+            self.geometry = Geometry.from_json(own["geometry"])
+            self.channel_names = tuple(str(name) for name in own["channels"])
+            has_image, names = "ome" in attributes, list(own["labels"])
+            named = {check_label_name(name): self._value_names(name) for name in names}
+        except _FAULTS as error:
+            raise CorruptStoreError(
+                f"{self.path}: its {GROUP_FILE} files do not describe a case ({error!r})",
+                advice="run the case again",
+            ) from error
+        self.image = self._array(IMAGE_ARRAY) if has_image else None
+        self.labels: Mapping[str, StoredArray] = MappingProxyType(
+            {name: self._array(label_array(name)) for name in named}
+        )
+        self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
+        self._located = None if seals is None else location_seals(seals, named)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return StoredCase, (self.path, self._policy)
+
+    def __enter__(self) -> StoredCase:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files of all arrays; a later read opens what it needs."""
+        for array in (self.image, *self.labels.values()):
+            if array is not None:
+                array.close()
+
+    def __repr__(self) -> str:
+        shape = self.image.shape if self.image is not None else self.geometry.shape
+        return f"<Case {self.id}: shape {shape}, labels {list(self.labels)}>"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was done to the case, checked against its CRC32C; raises CorruptStoreError."""
+        if self._record is None:
+            self._record = read_record(self.path, version=self._version)
+        return self._record
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the input says about the case beside its files, such as further columns of a manifest."""
+        return dict(self.record.get("attributes", {}))
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was odd about the case's input, from its record."""
+        return [Finding.from_json(row) for row in self.record.get("findings", [])]
+
+    def locations(self, label: str) -> Locations:
+        """Sampled positions ``z, y, x`` of each class of a label map; raises CorruptStoreError."""
+        if self._located is None:
+            self._located = location_seals(self.record["files"], self.labels)
+        return case_locations(self.path, label, self._located[label])
+
+    def _attributes(self, group: str) -> dict[str, Any]:
+        name = f"{group}/{GROUP_FILE}".lstrip("/")
+        text = self.path.document(name, version=self._version)
+        return dict(parse_document(text, f"{self.path / name}")["attributes"])
+
+    def _array(self, name: str) -> StoredArray:
+        return StoredArray(self.path, name, self._policy, version=self._version)
+
+    def _value_names(self, label: str) -> Mapping[int, str]:
+        return parse_value_names(self._attributes(f"{LABELS_GROUP}/{label}"))
+
+
+def open_case(
+    path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
+) -> StoredCase:
+    """Open the folder (or URL) of one finished case; the arguments are those of ``open_cohort``.
+
+    >>> with open_case("cohort/cases/volume-0.zarr") as case:
+    ...     case.image[0:4, 0:8, 0:8].shape, case.image.dtype
+    ((4, 8, 8), dtype('<f2'))
+
+    Raises:
+        StoreError: the folder is not a finished case, or is being replaced.
+        CorruptStoreError: one of its documents is missing or damaged.
+        UsageError: an argument is out of range.
+    """
+    return StoredCase(path, ReadPolicy(crc, access, threads))
