@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
@@ -82,6 +82,15 @@ class Sandbox:
     def peek(self, source: Source) -> Preview:
         """What the headers of a source promise; raises as ``read`` does."""
         return Preview.from_json(self._ask("peek", source)[0])
+
+    def headers(self, files: Sequence[str]) -> list[list[Any]]:
+        """What the headers of DICOM files tell of their series, as ``membership.to_row`` has it.
+
+        Raises:
+            ReaderCrash: the child died or passed the deadline on one of them.
+        """
+        source = Source(files[0], tuple(files))
+        return list(self._ask("headers", source)[0]["rows"])
 
     def close(self) -> None:
         """End the child; a later read starts a new one."""
