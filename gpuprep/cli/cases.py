@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from gpuprep.cli.terminal import ConfigOption, JsonOption, SetOption, command, out, print_json
+from gpuprep.cli.work_bar import work_bar
 from gpuprep.config.file import load_config
 
 app = typer.Typer()
@@ -116,7 +117,9 @@ def export(
 @command(app)
 def convert(
     output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to write; new or empty.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder to write; new, or of a call that broke off.")
+    ],
     to: Annotated[
         Literal["nnunet", "msd"],
         typer.Option(help="nnU-Net's preprocessed cases, or the layout of the MSD."),
@@ -130,7 +133,8 @@ def convert(
     """Write a cohort, on its own grids, as other training software wants it."""
     from gpuprep.export import convert_cohort
 
-    written = convert_cohort(output, folder, to, cases=case or (), label=label)
+    with work_bar("convert") as tick:
+        written = convert_cohort(output, folder, to, cases=case or (), label=label, on_case=tick)
     if as_json:
         print_json(written.to_json())
         return
@@ -145,7 +149,8 @@ def index(
     """Make the list of cases, manifest.jsonl and index.npz, anew from the cases."""
     from gpuprep.ledger.index import rebuild_manifest
 
-    number, broken = rebuild_manifest(output)
+    with work_bar("index"):
+        number, broken = rebuild_manifest(output)
     if as_json:
         print_json({"cases": number, "broken": list(broken)})
     else:

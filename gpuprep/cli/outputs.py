@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import JsonOption, command, out, print_json
+from gpuprep.cli.terminal import JsonOption, command, err, out, print_json
+from gpuprep.cli.work_bar import work_bar
 
 if TYPE_CHECKING:  # as everything that costs time, it is imported by the command that needs it
     from gpuprep.ledger.failures import FailureGroup
@@ -105,13 +106,21 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check every case against its record: sizes, and with --full every checksum."""
+    from gpuprep.store.places import case_ids, to_place
     from gpuprep.store.reader import Cohort
     from gpuprep.store.standing import doubts
     from gpuprep.store.verify import verify_cohort
 
     standing = Cohort(output).standing  # says so when there is no cohort
     cases: list[str] = []
-    problems = verify_cohort(output, full=full, on_case=lambda case, _: cases.append(case))
+    with work_bar("verify") as tick:
+
+        def checked(case: str, _: object) -> None:
+            cases.append(case)
+            tick(total)
+
+        total = len(case_ids(to_place(output))) if err.is_terminal else 0
+        problems = verify_cohort(output, full=full, on_case=checked)
     if as_json:
         rows = [entry.to_json() for entry in problems]
         print_json({"cases": len(cases), "problems": rows, **standing.to_json()})
@@ -121,10 +130,10 @@ def verify(
             out.print(f"[{color}]{problem.kind}[/] {escape(str(problem))}")
         for text in doubts(standing, output):
             out.print(f"[yellow]note[/] {escape(text)}")
-        checked = "every checksum" if full else "sizes"
+        depth = "every checksum" if full else "sizes"
         stale = sum(problem.kind == "not current" for problem in problems)
         rest = f", {stale} of them not current: run again" if stale else ""
-        out.print(f"{len(cases)} cases checked ({checked}): {len(problems)} problems{rest}")
+        out.print(f"{len(cases)} cases checked ({depth}): {len(problems)} problems{rest}")
     raise typer.Exit(1 if problems else 0)
 
 

@@ -19,6 +19,8 @@ _COLUMNS = (
 )
 _WIDEST = 1000  # columns of a table that no terminal shows
 _CLASSES = 4  # of a label map that are named
+ROWS = 50
+"""Cases, and refused ones, that are shown unless all are asked for."""
 
 
 def show_plan(preview: CohortPreview, *, as_json: bool) -> int:
@@ -27,7 +29,7 @@ def show_plan(preview: CohortPreview, *, as_json: bool) -> int:
         print_json(preview.to_json())
     else:
         _print(preview)
-    return 1 if preview.refused else 0
+    return 1 if preview.cases_refused else 0
 
 
 def _print(preview: CohortPreview) -> None:
@@ -45,18 +47,25 @@ def _print(preview: CohortPreview) -> None:
         )
     page = out if out.is_terminal else Console(width=_WIDEST)  # a file has room for all of it
     page.print(table)
+    _print_rest(preview.cases_to_do - len(preview.projections), "cases")
     for failure in preview.refused:
         out.print(failure_line(failure, "refused", verbose=session.verbose))
+    _print_rest(preview.cases_refused - len(preview.refused), "refused cases")
     unmatched = tuple(f"{entry.path}: {entry.reason}" for entry in preview.unmatched)
     if unmatched:
         out.print("[yellow]no case[/]")
     for line in listed(unmatched):
         out.print(line)
     out.print(
-        f"layout {preview.layout}: {len(preview.projections)} cases to do, "
-        f"{len(preview.refused)} refused, {len(preview.unmatched)} files of no case; "
+        f"layout {preview.layout}: {preview.cases_to_do} cases to do, "
+        f"{preview.cases_refused} refused, {len(preview.unmatched)} files of no case; "
         f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed"
     )
+
+
+def _print_rest(number: int, what: str) -> None:
+    if number:
+        out.print(f"… and {number:,} more {what}; --all shows them")
 
 
 def _labels(row: Projection) -> str:

@@ -23,6 +23,7 @@ from gpuprep.cli.terminal import (
     print_json,
     session,
 )
+from gpuprep.cli.work_bar import work_bar
 from gpuprep.config.file import load_config
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener
@@ -39,6 +40,9 @@ OnlyOption = Annotated[
 OnlyFromOption = Annotated[
     Path | None,
     typer.Option(help="Only the cases listed in this file, one a line; - is standard input."),
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Show every case of the plan, however many there are.")
 ]
 
 
@@ -57,6 +61,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan, write nothing.")
     ] = False,
+    every: AllOption = False,
     as_json: JsonOption = False,
     no_progress: Annotated[
         bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
@@ -81,7 +86,7 @@ def run(
     ] = None,
 ) -> None:
     """Preprocess every case of INPUT into the cohort at OUTPUT; done cases are skipped."""
-    from gpuprep.cli.plan_page import show_plan
+    from gpuprep.cli.plan_page import ROWS, show_plan
     from gpuprep.cli.progress import ProgressView
     from gpuprep.planning.preview import preview_cohort
     from gpuprep.running.coordinator import run as run_cohort
@@ -95,7 +100,17 @@ def run(
 
         failed = failed_cases(output) if retry_failed else None
         present = None if overwrite else read_agreement(to_place(output))
-        preview = preview_cohort(input, parsed, limit, only=chosen, failed=failed, present=present)
+        with work_bar("plan") as tick:
+            preview = preview_cohort(
+                input,
+                parsed,
+                limit,
+                only=chosen,
+                failed=failed,
+                present=present,
+                most=None if every or as_json else ROWS,
+                on_case=tick,
+            )
         raise typer.Exit(show_plan(preview, as_json=as_json))
     console = err if as_json else out
     with (
@@ -132,14 +147,32 @@ def plan(
     limit: LimitOption = None,
     only: OnlyOption = None,
     only_from: OnlyFromOption = None,
+    every: AllOption = False,
+    headers_to: Annotated[
+        Path | None,
+        typer.Option(help="Keep what DICOM headers tell in this output, for its run."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run would do: cases, grids, labels, findings, refusals. Nothing is written."""
-    from gpuprep.cli.plan_page import show_plan
+    """Show what a run would do: cases, grids, labels, findings, refusals.
+
+    Nothing is written, but for the headers where --headers-to asks for it.
+    """
+    from gpuprep.cli.plan_page import ROWS, show_plan
     from gpuprep.planning.preview import preview_cohort
+    from gpuprep.store.layout import HEADERS_FILE
 
     parsed = load_config(config, overrides or ())
-    preview = preview_cohort(input, parsed, limit, only=_chosen(only, only_from))
+    with work_bar("plan") as tick:
+        preview = preview_cohort(
+            input,
+            parsed,
+            limit,
+            only=_chosen(only, only_from),
+            headers=headers_to and headers_to / HEADERS_FILE,
+            most=None if every or as_json else ROWS,
+            on_case=tick,
+        )
     raise typer.Exit(show_plan(preview, as_json=as_json))
 
 

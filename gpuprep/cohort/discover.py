@@ -31,6 +31,7 @@ from gpuprep.cohort.layouts.naming import (
     split_suffix,
 )
 from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dicom_magic, list_tree
+from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import unfetched_link
 from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key
@@ -50,6 +51,7 @@ def discover(
     layout: str = "auto",
     follow_symlinks: bool = False,
     series: Literal["all", "volumes"] = "all",
+    headers: Path | None = None,
 ) -> Found:
     """The cases under ``root`` in natural order of their ids, and every file that is in none.
 
@@ -61,6 +63,7 @@ def discover(
         follow_symlinks: Follow links to folders, and to files outside the root; refused otherwise. The
             paths in a manifest are followed wherever they lead.
         series: ``volumes`` leaves out DICOM series that are none: localizers, dose pages, single slices.
+        headers: Where DICOM headers are kept for the next time, see ``KnownHeaders``; None reads them all.
 
     Raises:
         UsageError: there is no such path or layout, nothing fits (the message says what was looked
@@ -69,8 +72,13 @@ def discover(
         StoreFault: the disk failed; a cohort without what it did not show would be another one.
     """
     check_read_as_utf8(str(root))
-    lister = partial(list_tree, follow_symlinks=follow_symlinks, volumes_only=series == "volumes")
-    with storage_faults(root, what="read"):
+    with storage_faults(root, what="read"), KnownHeaders(headers) as known:
+        lister = partial(
+            list_tree,
+            follow_symlinks=follow_symlinks,
+            volumes_only=series == "volumes",
+            headers=known,
+        )
         return _discover(root, layout, lister)
 
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from gpuprep.export.case import check_case, find_cohort
-from gpuprep.export.msd import write_msd
-from gpuprep.export.nnunet import write_nnunet
-from gpuprep.export.selection import Selection
-from gpuprep.values.errors import UsageError
+from gpuprep.export.journal import Journal, hold_journal
+from gpuprep.export.msd import Msd
+from gpuprep.export.nnunet import Nnunet
+from gpuprep.export.selection import Chosen, Selection
+from gpuprep.host.resources import available_cores, available_memory
+from gpuprep.store.layout import CONFIG_FILE
+from gpuprep.store.reader import Cohort
+from gpuprep.values.errors import GpuprepError, UsageError
 
 Target = Literal["nnunet", "msd"]
+_WRITERS: dict[Target, type[Nnunet | Msd]] = {"nnunet": Nnunet, "msd": Msd}
+_BYTES_PER_VOXEL = 32  # float32 and int64 with the copies that are made of them
+_MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +51,12 @@ def convert_cohort(
     *,
     cases: Sequence[str] = (),
     label: str | None = None,
+    on_case: Callable[[int], None] = lambda _: None,
 ) -> Converted:
     """Write stored cases, on their own grids, as another tool wants them.
+
+    What breaks off goes on when it is called again: cases that are whole in the folder, and the same in the
+    cohort, stay as they are.
 
     >>> convert_cohort(Path("cohort"), Path("msd"), "msd").cases
     ('volume-0', 'volume-1')
@@ -51,16 +65,17 @@ def convert_cohort(
 
     Args:
         output: the cohort's folder.
-        folder: where to write; made when missing, and must be empty.
+        folder: where to write; made when missing, and must be empty, or be written by an earlier call.
         to: ``nnunet`` writes ``CASE.b2nd``, ``CASE_seg.b2nd`` and ``CASE.pkl`` as nnU-Net 2.8 trains on
             them, and ``dataset.json`` beside the folder where there is none; ``msd`` ``dataset.json``,
             ``imagesTr``, ``labelsTr`` and ``imagesTs``.
         cases: the ids of some cases; all by default.
         label: the label map to take where cases have several.
+        on_case: is told the number of cases whenever one of them is written or found there.
 
     Raises:
         UsageError: there is no such case or label, a case does not suit the layout, an optional
-            package is missing, or the folder cannot be written.
+            package is missing, or the folder cannot be written or holds something else.
         StoreError: an older version wrote the cohort, and its cases disagree.
         CorruptStoreError: bytes of a case are damaged.
     """
@@ -68,19 +83,60 @@ def convert_cohort(
     ids = tuple(cases) or cohort.ids
     if not ids:
         raise UsageError(f"{output} holds no finished case", advice="run it again")
-    for case_id in ids:
-        check_case(cohort, case_id)
-    chosen = Selection.of(cohort, ids, label)
-    _check_folder(folder)
-    description = {"nnunet": write_nnunet, "msd": write_msd}[to](chosen, folder)
+    with hold_journal(folder, to) as journal:
+        _WRITERS[to].require()
+        journal.check_config(_config_of(cohort))
+        for case_id in cases:
+            check_case(cohort, case_id)
+        chosen = Selection.of(cohort, ids, label, _WRITERS[to].check)
+        writer = _WRITERS[to](chosen, folder)
+        journal.check(chosen, {name for case in chosen.cases for name in writer.files_of(case)})
+        _make(folder)
+        writer.begin()
+        journal.begin()
+        _write_all(chosen, writer, journal, on_case)
+        description = writer.finish()
     return Converted(folder, to, ids, description)
 
 
-def _check_folder(folder: Path) -> None:
+def _config_of(cohort: Cohort) -> str:
+    """The digest that the cohort's cases carry; empty where its description is lost."""
+    with suppress(OSError, ValueError, GpuprepError):
+        return str(json.loads((cohort.path / CONFIG_FILE).read_bytes()).get("case_digest", ""))
+    return ""
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        empty = not any(folder.iterdir())
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-    if not empty:
-        raise UsageError(f"{folder} is not empty", advice="choose a new folder")
+
+
+def _write_all(
+    chosen: Selection,
+    writer: Nnunet | Msd,
+    journal: Journal,
+    on_case: Callable[[int], None],
+) -> None:
+    """Write the cases that are not there, as many at once as cores and memory take."""
+    largest = max(case.voxels for case in chosen.cases) * _BYTES_PER_VOXEL
+    number = max(1, min(available_cores(), _MOST_AT_ONCE, available_memory() // max(1, largest)))
+    running: dict[Future[None], Chosen] = {}
+
+    def note(at_least: int) -> None:
+        while len(running) > at_least:
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                case = running.pop(done)
+                done.result()
+                journal.add(case, writer.files_of(case))
+                on_case(len(chosen.cases))
+
+    with ThreadPoolExecutor(number, thread_name_prefix="gpuprep-convert") as pool:
+        for case in chosen.cases:
+            if journal.holds(case, writer.files_of(case)):
+                on_case(len(chosen.cases))
+                continue
+            running[pool.submit(writer.write, case)] = case
+            note(number - 1)
+        note(0)

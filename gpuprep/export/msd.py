@@ -12,53 +12,81 @@ from pathlib import Path
 import numpy as np
 
 from gpuprep.export.case import write_exported
-from gpuprep.export.selection import Labelled, Selection
+from gpuprep.export.selection import Chosen, Labelled, Selection
 from gpuprep.host.atomic import whole_file
+from gpuprep.values.errors import UsageError
+
+DESCRIPTION = "dataset.json"
 
 
-def write_msd(chosen: Selection, folder: Path) -> Path:
-    """Write images, label maps and, last, ``dataset.json`` into an empty folder; returns the latter.
+class Msd:
+    """Images, label maps and, last, ``dataset.json``.
 
     It names channels and label values as the cohort does. It has no words for regions.
-
-    Raises:
-        UsageError: a case has no image, or the folder cannot be written.
     """
-    training, test = [], []
-    for entry in chosen.cases:
-        image = _write_case(entry, folder)
-        if entry.label is None:
-            test.append(image)
-        else:
-            training.append({"image": image, "label": image.replace("imagesTr", "labelsTr")})
-    names = {0: "background", **chosen.classes.names}
-    document = {
-        "name": folder.name,
-        "description": "written by gpuprep, on the grids of its stored cases",
-        "tensorImageSize": "4D" if len(chosen.channels) > 1 else "3D",
-        "modality": {str(n): name for n, name in enumerate(chosen.channels)},
-        "labels": {str(value): name for value, name in names.items()},
-        "numTraining": len(training),
-        "numTest": len(test),
-        "training": training,
-        "test": test,
-    }
-    file = folder / "dataset.json"
-    with whole_file(file) as partial:
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False), "utf-8")
-    return file
 
+    def __init__(self, chosen: Selection, folder: Path) -> None:
+        self._chosen, self._folder = chosen, folder
 
-def _write_case(entry: Labelled, folder: Path) -> str:
-    """Write one case; returns its image's path as ``dataset.json`` has it."""
-    case, label = entry
-    part = "Ts" if label is None else "Tr"
-    name = f"{case.id}.nii.gz"
-    channels = entry.channels()
-    voxels = {"images": channels[0] if len(channels) == 1 else channels}
-    if label is not None:
-        voxels["labels"] = np.asarray(case.labels[label])
-    for kind, array in voxels.items():
-        (folder / f"{kind}{part}").mkdir(exist_ok=True)
-        write_exported(array, case.geometry, folder / f"{kind}{part}" / name)
-    return f"./images{part}/{name}"
+    @staticmethod
+    def require() -> None:
+        """Nothing beside what is always there."""
+
+    @staticmethod
+    def check(entry: Labelled) -> None:
+        """Raises UsageError for a case that has no image."""
+        if entry.case.image is None:
+            raise UsageError(
+                f"case {entry.case.id} holds labels only", advice="leave it out with --case"
+            )
+
+    def begin(self) -> None:
+        """Make the folders."""
+        for chosen in self._chosen.cases:
+            for name in self.files_of(chosen):
+                (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+
+    @staticmethod
+    def files_of(chosen: Chosen) -> tuple[str, ...]:
+        """The files of a case, relative to the folder; its image comes last."""
+        name = f"{chosen.id}.nii.gz"
+        return (
+            (f"imagesTs/{name}",)
+            if chosen.label is None
+            else (f"labelsTr/{name}", f"imagesTr/{name}")
+        )
+
+    def write(self, chosen: Chosen) -> None:
+        """Write a case."""
+        with self._chosen.opened(chosen) as entry:
+            channels = entry.channels()
+            image = channels[0] if len(channels) == 1 else channels
+            arrays = [image] if entry.label is None else [entry.case.labels[entry.label], image]
+            for name, array in zip(self.files_of(chosen), arrays, strict=True):
+                write_exported(np.asarray(array), entry.case.geometry, self._folder / name)
+
+    def finish(self) -> Path:
+        """Write ``dataset.json``."""
+        training, test = [], []
+        for chosen in self._chosen.cases:
+            *label, image = (f"./{name}" for name in self.files_of(chosen))
+            if label:
+                training.append({"image": image, "label": label[0]})
+            else:
+                test.append(image)
+        channels, names = self._chosen.channels, {0: "background", **self._chosen.classes.names}
+        document = {
+            "name": self._folder.name,
+            "description": "written by gpuprep, on the grids of its stored cases",
+            "tensorImageSize": "4D" if len(channels) > 1 else "3D",
+            "modality": {str(n): name for n, name in enumerate(channels)},
+            "labels": {str(value): name for value, name in names.items()},
+            "numTraining": len(training),
+            "numTest": len(test),
+            "training": training,
+            "test": test,
+        }
+        file = self._folder / DESCRIPTION
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(document, indent=1, ensure_ascii=False), "utf-8")
+        return file

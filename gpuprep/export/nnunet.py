@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.nnunet_labels import Key, NnunetLabels
-from gpuprep.export.selection import Labelled, Selection
+from gpuprep.export.selection import Chosen, Labelled, Selection
 from gpuprep.host.atomic import whole_file
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import UsageError
@@ -34,38 +34,69 @@ _LOCATED_SHARE = 0.01  # … and at least this share of it
 _SEED = 1234  # nnU-Net's
 
 
-def write_nnunet(chosen: Selection, folder: Path) -> Path:
-    """Write cases into an empty folder, which then is one of nnU-Net's configurations (``…_3d_fullres``).
-
-    Returns:
-        The ``dataset.json`` beside it, written unless there is one that says the same of labels.
+class Nnunet:
+    """A folder that is one of nnU-Net's configurations (``…_3d_fullres``).
 
     Raises:
-        UsageError: a case has no image or no label map, its values do not suit nnU-Net or the
-            ``dataset.json`` that is there, blosc2 is missing, or the disk refuses.
+        UsageError: blosc2 is missing, or labels do not suit nnU-Net.
     """
-    blosc2 = _import_blosc2()
-    for entry in chosen.cases:
+
+    def __init__(self, chosen: Selection, folder: Path) -> None:
+        self._blosc2 = _import_blosc2()
+        self._chosen, self._folder = chosen, folder
+        self._labels = NnunetLabels.of(chosen.classes)
+        self._description = folder.absolute().parent / "dataset.json"
+
+    @staticmethod
+    def require() -> None:
+        """Raises UsageError where blosc2 is missing."""
+        _import_blosc2()
+
+    @staticmethod
+    def check(entry: Labelled) -> None:
+        """Raises UsageError for a case without an image or a label map, and for values beyond int16."""
         _check_labels(entry)
-    labels = NnunetLabels.of(chosen.classes)
-    description = _describe(chosen, labels, folder.absolute().parent / "dataset.json")
-    for entry in chosen.cases:
-        case, label = entry
-        what = f"case {case.id}, label {label}"
-        image = entry.channels().astype(np.float32)
-        segmentation = exactly(np.asarray(case.labels[str(label)])[None], np.int16, what)
-        locations = class_locations(segmentation, labels.keys)
-        properties = _properties(case) | {"class_locations": locations}
-        _write_array(blosc2, segmentation, folder / f"{case.id}_seg.b2nd")
-        with whole_file(folder / f"{case.id}.pkl") as partial:
+
+    def begin(self) -> None:
+        """Write the ``dataset.json`` beside the folder, unless there is one that says the same of labels.
+
+        Raises:
+            UsageError: the one that is there says something else.
+        """
+        _describe(self._chosen, self._labels, self._description)
+
+    @staticmethod
+    def files_of(chosen: Chosen) -> tuple[str, ...]:
+        """The files of a case, relative to the folder; its image comes last."""
+        return f"{chosen.id}_seg.b2nd", f"{chosen.id}.pkl", f"{chosen.id}.b2nd"
+
+    def write(self, chosen: Chosen) -> None:
+        """Write a case."""
+        with self._chosen.opened(chosen) as entry:
+            case, label = entry
+            image = entry.channels().astype(np.float32)
+            what = f"case {case.id}, label {label}"
+            segmentation = exactly(np.asarray(case.labels[str(label)])[None], np.int16, what)
+            properties = _properties(case)
+        properties["class_locations"] = class_locations(segmentation, self._labels.keys)
+        for_labels, for_properties, for_image = (
+            self._folder / name for name in self.files_of(chosen)
+        )
+        _write_array(self._blosc2, segmentation, for_labels)
+        with whole_file(for_properties) as partial:
             partial.write_bytes(pickle.dumps(properties))
-        _write_array(blosc2, image, folder / f"{case.id}.b2nd")
-    return description
+        _write_array(self._blosc2, image, for_image)
+
+    def finish(self) -> Path:
+        """The ``dataset.json``."""
+        return self._description
 
 
 def _check_labels(entry: Labelled) -> None:
     """Refuse a case before anything is written, rather than in the middle."""
     case, label = entry
+    if case.image is None:
+        raise UsageError(f"case {case.id} holds labels only", advice="leave it out with --case")
     if label is None:
         raise UsageError(
             f"case {case.id} has no label map, and nnU-Net trains with one",

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gpuprep.cohort.discover import Unmatched, choose, discover
+from gpuprep.cohort.discover import Found, Unmatched, choose, discover
 from gpuprep.config.model import Config
-from gpuprep.host.resources import available_memory
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.planning.agreement import named, settle
-from gpuprep.preprocess.failure import explain
-from gpuprep.preprocess.projection import Projection, check_memory
+from gpuprep.planning.rehearsals import Rehearsed, rehearse_all
+from gpuprep.preprocess.projection import Projection
 from gpuprep.preprocess.reference import with_reference
-from gpuprep.preprocess.rehearsal import rehearse
-from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.errors import CaseError
 from gpuprep.values.events import CaseFailed
 
 
 @dataclass(frozen=True, slots=True)
 class CohortPreview:
-    """What would be done, what would be refused and why, and which files belong to no case."""
+    """What would be done, what would be refused and why, and which files belong to no case.
+
+    ``projections`` and ``refused`` are the first ones, as many as were asked for; the numbers are of all.
+    """
 
     layout: str
     projections: tuple[Projection, ...]
     refused: tuple[CaseFailed, ...]
     unmatched: tuple[Unmatched, ...]
-
-    @property
-    def bytes_in(self) -> int:
-        return sum(row.bytes_in for row in self.projections)
-
-    @property
-    def bytes_out(self) -> int:
-        return sum(row.bytes_out for row in self.projections)
+    cases_to_do: int
+    cases_refused: int
+    bytes_in: int
+    bytes_out: int
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -59,6 +53,9 @@ def preview_cohort(
     only: Sequence[str] = (),
     failed: Collection[str] | None = None,
     present: Agreement | None = None,
+    headers: Path | None = None,
+    most: int | None = None,
+    on_case: Callable[[int], None] = lambda _: None,
 ) -> CohortPreview:
     """Read the headers of every case that a run would do, and project what it will need.
 
@@ -67,6 +64,9 @@ def preview_cohort(
     Args:
         limit: As for ``choose``, like ``only`` and ``failed``.
         present: What the output, if there is one, has agreed on.
+        headers: As for ``discover``.
+        most: How many projections, and how many refusals, to keep; None keeps all.
+        on_case: Is told the number of cases whenever one of them is through, from any thread.
 
     Raises:
         UsageError: the input cannot be used at all, or cannot agree with itself or the output.
@@ -77,18 +77,31 @@ def preview_cohort(
         layout=config.input.layout,
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
+        headers=headers,
     )
     found = replace(found, cases=named(found.cases, config))
     cases = choose(found.cases, only=only, failed=failed, limit=limit)
     agreement = settle(found, present, config)
-    projections, refused = [], []
-    memory = available_memory()
-    with Sandbox(ReadRules.of(config, root=found.root)) as sandbox:
-        for case in cases:
-            try:
-                projection = rehearse(case, config, agreement, sandbox.peek)
-                check_memory(case.id, projection.least_bytes, memory)
-                projections.append(projection)
-            except (CaseError, OSError) as error:
-                refused.append(explain(CaseTask(case, "", ""), error))
-    return CohortPreview(found.layout, tuple(projections), tuple(refused), found.unmatched)
+    rules = ReadRules.of(config, root=found.root)
+    rehearsed = rehearse_all(cases, config, agreement, rules, on_case=lambda: on_case(len(cases)))
+    return _summed(found, rehearsed, most)
+
+
+def _summed(found: Found, rehearsed: Iterable[Rehearsed], most: int | None) -> CohortPreview:
+    projections: list[Projection] = []
+    refused: list[CaseFailed] = []
+    numbers = {"cases_to_do": 0, "cases_refused": 0, "bytes_in": 0, "bytes_out": 0}
+    for row in rehearsed:
+        if isinstance(row, CaseFailed):
+            numbers["cases_refused"] += 1
+            if most is None or len(refused) < most:
+                refused.append(row)
+            continue
+        numbers["cases_to_do"] += 1
+        numbers["bytes_in"] += row.bytes_in
+        numbers["bytes_out"] += row.bytes_out
+        if most is None or len(projections) < most:
+            projections.append(row)
+    return CohortPreview(
+        found.layout, tuple(projections), tuple(refused), found.unmatched, **numbers
+    )

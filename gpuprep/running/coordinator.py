@@ -37,6 +37,7 @@ from gpuprep.running.leavers import enroll_input, failure_list, notices, with_st
 from gpuprep.running.passes import Passes
 from gpuprep.running.workforce import muster
 from gpuprep.store.files import storage_faults
+from gpuprep.store.layout import HEADERS_FILE
 from gpuprep.store.places import is_url, to_place
 from gpuprep.values.case import Case
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
@@ -85,11 +86,14 @@ def run(
     """
     check_read_as_utf8(str(output))
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
+    if not is_url(output):
+        _check_apart(Path(input), Path(output))
     found = discover(
         Path(input),
         layout=parsed.input.layout,
         follow_symlinks=parsed.input.follow_symlinks,
         series=parsed.input.series,
+        headers=None if is_url(output) else Path(output) / HEADERS_FILE,
     )
     if not found.cases:
         raise UsageError(f"no case to do in {input}", advice="gpuprep plan shows what was found")
@@ -98,8 +102,6 @@ def run(
     cases = choose(found.cases, only=only, failed=failed, limit=limit)
     cohort = found.cases if only or retry_failed else cases
     force = muster(parsed, scheduler=scheduler, workers=workers, backend=backend, cases=len(cases))
-    if not is_url(output):
-        _check_apart(Path(input), Path(output))
     started = time.monotonic()
     tally = Tally(len(cases))
     with (

@@ -17,6 +17,7 @@
       report.json               how the last run ended, and where its time went
       logs/                     one file of JSON lines per run
       .gpuprep/status.json      how the last run stands
+      .gpuprep/headers          what DICOM headers told, and of which files; a cache
       .staging/                 cases being built, never read; on an object store, claims on them
 
 A *chunk* is compressed and read by itself, a *shard* is one file of many chunks. An array up to
@@ -50,6 +51,7 @@ ATTEMPTS_FILE = "attempts.jsonl"
 REPORT_FILE = "report.json"
 LOGS_FOLDER = "logs"
 STATUS_FILE = ".gpuprep/status.json"
+HEADERS_FILE = ".gpuprep/headers"
 CASES_FOLDER = "cases"
 PRUNED_FOLDER = "pruned"
 STAGING_FOLDER = ".staging"

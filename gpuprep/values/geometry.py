@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -250,6 +250,7 @@ def check_orientation(code: str) -> str:
     return code.upper()
 
 
+@lru_cache(64)
 def _parse_orientation(code: str) -> tuple[list[int], list[int]]:
     axes, signs = [], []
     for letter in code.upper():

@@ -1,9 +1,14 @@
 """The command plan, and run --dry-run: what they show, and which cases they choose."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 from support.commands import call
+from support.dicom_series import write_series
+
+from gpuprep.cli import work_bar
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -95,3 +100,40 @@ def test_a_dry_run_knows_what_its_output_has_agreed_on(cohort_folder, tmp_path):
     call("plan", cohort_folder, check=0)
     dry = call("run", cohort_folder, tmp_path / "out", "--dry-run", check=1)
     assert "E_LABEL_UNNAMED" in dry.stdout
+
+
+def test_a_long_plan_shows_its_first_cases_and_says_how_many_more(cohort_folder, monkeypatch):
+    monkeypatch.setattr("gpuprep.cli.plan_page.ROWS", 1)
+    for number in (2, 3):
+        (cohort_folder / f"segmentation-{number}.nii.gz").write_bytes(b"no gzip")
+    shown = call("plan", cohort_folder, check=1).stdout
+    assert "volume-0 " in shown
+    assert "volume-1 " not in shown
+    assert "… and 1 more cases; --all shows them" in shown
+    assert "… and 1 more refused cases; --all shows them" in shown
+    assert "2 cases to do, 2 refused" in shown
+    every = call("plan", cohort_folder, "--all", check=1).stdout
+    assert "volume-1 " in every
+    assert "more" not in every
+    assert len(cases(call("plan", cohort_folder, "--json", check=1))) == 2
+    assert shown.splitlines()[-1] == every.splitlines()[-1]
+
+
+def test_headers_that_a_plan_keeps_are_not_read_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("gpuprep.io.dicom.known._SETTLED_NS", -1)
+    write_series(tmp_path / "in", [0, 5, 10])
+    keeping = ("plan", tmp_path / "in", "--headers-to", tmp_path / "out")
+    first = call(*keeping, check=0).stdout
+    monkeypatch.setattr("gpuprep.io.dicom.header.read_header", None)
+    assert call(*keeping, check=0).stdout == first
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".gpuprep"]
+
+
+def test_a_bar_is_for_terminals_and_goes_to_standard_error(cohort_folder, monkeypatch):
+    quiet = call("plan", cohort_folder, check=0)
+    assert quiet.stderr == ""
+    shown = io.StringIO()
+    monkeypatch.setattr(work_bar, "err", Console(file=shown, force_terminal=True, width=80))
+    assert call("plan", cohort_folder, check=0).stdout == quiet.stdout
+    assert "plan" in shown.getvalue()
+    assert "4/4" in shown.getvalue()

@@ -67,9 +67,9 @@ def test_a_folder_that_a_manifest_names_may_hold_a_scout_beside_its_series(study
 
 
 def test_headers_are_read_once(study: Path) -> None:
-    import gpuprep.io.dicom.series as module
+    import gpuprep.io.dicom.header as module
 
-    with mock.patch.object(module, "read_membership", wraps=module.read_membership) as reading:
+    with mock.patch.object(module, "read_header", wraps=module.read_header) as reading:
         discover(study)
     assert reading.call_count == len({call.args[0] for call in reading.call_args_list})
 

@@ -170,11 +170,12 @@ def test_a_file_that_the_disk_does_not_give_costs_its_series_alone(tmp_path, mon
     monkeypatch.setattr(dicom_header, "open_regular", failing)
     series = series_in(tmp_path.rglob("*.dcm"))
     assert [len(one.files) for one in series] == [3, 2]
-    assert series_of_folder(folder) == (series[:1], [])
+    assert series_of_folder(folder) == (series[:1], {})
     with pytest.raises(OSError, match=r"98\.dcm"):
         read(Source(str(folder), series[0].files), RULES)
     (folder / "98.dcm").rename(tmp_path / "98.dcm")
-    assert series_of_folder(tmp_path) == ([], [str(tmp_path / "98.dcm")])
+    found, others = series_of_folder(tmp_path)
+    assert (found, list(others)) == ([], [str(tmp_path / "98.dcm")])
 
 
 @pytest.mark.parametrize("content", [b"", b"DICM", bytes(900)])

@@ -96,9 +96,23 @@ def test_the_child_is_replaced_after_enough_reads(volume):
     with Sandbox(recycle_after=2) as own:
         pids = set()
         for _ in range(4):
-            own.peek(volume)
+            own.read(volume)
             pids.add(own.pid)
         assert len(pids - {None}) == 2
+
+
+def test_headers_cost_a_new_child_only_where_the_old_one_has_grown(volume, monkeypatch):
+    with Sandbox(recycle_after=2) as own:
+        own.peek(volume)
+        first = own.pid
+        for _ in range(5):
+            own.peek(volume)
+        assert own.pid == first
+        monkeypatch.setattr(module, "_GROWN", -1)
+        own.peek(volume)
+        assert own.pid == first
+        own.peek(volume)
+        assert own.pid is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])

@@ -40,15 +40,15 @@ def add_series(outcome: Outcome, tree: Tree) -> None:
 def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     """The DICOM series of a tree as cases without ids, and the files that are in none, with the reason.
 
-    Reads the header of every file that is no volume file, once. A tree of ``volumes_only`` leaves series out
-    that are none.
+    Reads the header of every file that is no volume file, once, and of none that ``tree.headers`` knows.
+    A tree of ``volumes_only`` leaves series out that are none.
     """
     from gpuprep.io.dicom.series import sort_out  # loads pydicom
 
     volumes = set(tree.volumes)
     candidates = [file for file in tree.files if file not in volumes]
     cases: list[Case] = []
-    found, others = sort_out([tree.path(file) for file in candidates])
+    found, others = sort_out([tree.path(file) for file in candidates], tree.headers)
     rest = [(tree.relative(file), reason) for file, reason in others.items()]
     for series in found:
         if tree.volumes_only and series.no_volume:

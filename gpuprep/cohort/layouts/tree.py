@@ -19,6 +19,7 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
+from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import is_annex_link
 from gpuprep.values.case import Case, LabelSource, Source, natural_key
 from gpuprep.values.errors import TRANSIENT
@@ -45,6 +46,8 @@ class Tree:
     follow_symlinks: bool = False
     volumes_only: bool = False
     """Whether DICOM series that are no volumes are left out."""
+    headers: KnownHeaders = field(default_factory=KnownHeaders)
+    """What is known of DICOM headers without reading them."""
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -123,7 +126,13 @@ def has_dicom_magic(path: str) -> bool:
         return False
 
 
-def list_tree(root: Path, *, follow_symlinks: bool = False, volumes_only: bool = False) -> Tree:
+def list_tree(
+    root: Path,
+    *,
+    follow_symlinks: bool = False,
+    volumes_only: bool = False,
+    headers: KnownHeaders | None = None,
+) -> Tree:
     """List every file under ``root`` once; hidden files and the litter of desktops are ignored.
 
     Links to files inside the root are kept, and those of git-annex also where their file was not fetched.
@@ -140,7 +149,8 @@ def list_tree(root: Path, *, follow_symlinks: bool = False, volumes_only: bool =
     pending = [""]
     while pending:
         pending.extend(reversed(walk.enter(pending.pop())))
-    return Tree(walk.root, tuple(walk.files), tuple(walk.refused), follow_symlinks, volumes_only)
+    found = walk.root, tuple(walk.files), tuple(walk.refused)
+    return Tree(*found, follow_symlinks, volumes_only, headers or KnownHeaders())
 
 
 class _Walk:

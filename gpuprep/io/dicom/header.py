@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,11 @@ import pydicom
 import pydicom.config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.filereader import read_partial
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from gpuprep.io.dicom.membership import Header, Membership, NoImage
 from gpuprep.io.integrity import open_regular
 from gpuprep.values.errors import InputError
 
@@ -25,6 +27,8 @@ MEMBERSHIP_TAGS = [
     "SeriesNumber", "InstanceNumber", "Rows", "Columns", "ImageType", "NumberOfFrames",
     "ImagePositionPatient",
 ]  # fmt: skip
+_TELLING = ("SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
+_LAST = Tag("Columns")
 
 
 def looks_like_dicom(start: bytes) -> bool:
@@ -34,41 +38,50 @@ def looks_like_dicom(start: bytes) -> bool:
     return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and start[2] < 0x20
 
 
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Which series a file belongs to, and as which instance."""
-
-    series: str
-    study: str
-    modality: str
-    description: str
-    series_number: int
-    number: int
-    kind: str = ""
-    """What it is that is no slice of a volume: a localizer, a secondary capture; else empty."""
-    frames: int = 1
+def read_header(path: Path) -> Header:
+    """Which series a file belongs to, or why to none; at the second go if the disk failed at the first."""
+    try:
+        return _read_header(path)
+    except OSError:
+        try:
+            return _read_header(path)
+        except OSError as error:
+            return error
 
 
-def read_membership(path: Path) -> Membership:
-    """Only what tells which series a file belongs to.
+def _read_header(path: Path) -> Header:
+    try:
+        with parsing(path):
+            return _membership(_needed(path))
+    except InputError as error:
+        lasting = not isinstance(error.__cause__, OSError | MemoryError)
+        return NoImage(error.message, _is_other_object(path), lasting)
 
-    Raises:
-        InputError: E_UNREADABLE if this is no DICOM image.
+
+def _needed(path: Path) -> Dataset:
+    """The tags that tell the series, up to the columns, where the last of them lies in a file in order.
+
+    What comes after is read only where one of these is missing.
     """
-    with parsing(path):
-        dataset, _ = parsed(path, MEMBERSHIP_TAGS)
-        if reason := not_an_image(dataset):
-            raise InputError("E_UNREADABLE", reason, path=str(path))
-        return Membership(
-            str(dataset.get("SeriesInstanceUID") or ""),
-            str(dataset.get("StudyInstanceUID") or ""),
-            str(dataset.get("Modality") or ""),
-            str(dataset.get("SeriesDescription") or ""),
-            number(dataset, "SeriesNumber"),
-            number(dataset, "InstanceNumber"),
-            _kind(dataset),
-            max(1, number(dataset, "NumberOfFrames")),
-        )
+    dataset, _ = parsed(path, MEMBERSHIP_TAGS, last=_LAST)
+    if all(keyword in dataset for keyword in _TELLING):
+        return dataset
+    return parsed(path, MEMBERSHIP_TAGS)[0]
+
+
+def _membership(dataset: Dataset) -> Membership:
+    if reason := not_an_image(dataset):
+        raise InputError("E_UNREADABLE", reason)
+    return Membership(
+        str(dataset.get("SeriesInstanceUID") or ""),
+        str(dataset.get("StudyInstanceUID") or ""),
+        str(dataset.get("Modality") or ""),
+        str(dataset.get("SeriesDescription") or ""),
+        number(dataset, "SeriesNumber"),
+        number(dataset, "InstanceNumber"),
+        _kind(dataset),
+        max(1, number(dataset, "NumberOfFrames")),
+    )
 
 
 def _kind(dataset: Dataset) -> str:
@@ -82,22 +95,8 @@ def _kind(dataset: Dataset) -> str:
     return "secondary capture without a position" if captured and not placed else ""
 
 
-def why_no_image(path: Path) -> str:
-    """Why a file is in no series, in one sentence."""
-    try:
-        read_membership(path)
-    except InputError as error:
-        return error.message
-    except OSError as error:
-        return f"the file cannot be read: {error.strerror}"
-    return "DICOM image that is in no series"
-
-
-def is_other_object(path: Path) -> bool:
-    """Whether a file is a DICOM object other than an image: a segmentation, a report, a directory.
-
-    False for one that cannot be read.
-    """
+def _is_other_object(path: Path) -> bool:
+    """Whether a file that is no image is a DICOM object all the same; False for one that cannot be read."""
     try:
         with parsing(path):
             return bool(_other_class(parsed(path, MEMBERSHIP_TAGS)[0]))
@@ -181,8 +180,10 @@ def damaged(path: object, text: str) -> InputError:
     return InputError("E_UNREADABLE", text, path=str(path), advice="Export the file again.")
 
 
-def parsed(path: Path, tags: Sequence[str | int]) -> tuple[FileDataset, int]:
-    """The tags of a file, and where its pixel data begins."""
+def parsed(
+    path: Path, tags: Sequence[str | int], *, last: int | None = None
+) -> tuple[FileDataset, int]:
+    """The tags of a file, and where its pixel data begins; or the tags up to ``last``, and where it ends."""
     with open_regular(path) as file:
         start = file.read(2048)
         if not looks_like_dicom(start):
@@ -192,9 +193,17 @@ def parsed(path: Path, tags: Sequence[str | int]) -> tuple[FileDataset, int]:
             raise InputError("E_UNREADABLE", text, path=str(path))
         file.seek(0)
         bare = start[128:132] != b"DICM"
-        dataset = pydicom.dcmread(
-            file, stop_before_pixels=True, specific_tags=list(tags), force=bare
-        )
+        if last is None:
+            dataset = pydicom.dcmread(
+                file, stop_before_pixels=True, specific_tags=list(tags), force=bare
+            )
+        else:
+            dataset = read_partial(
+                file,
+                stop_when=lambda tag, *_: tag > last,
+                specific_tags=[Tag(tag) for tag in tags],
+                force=bare,
+            )
         return dataset, file.tell()
 
 

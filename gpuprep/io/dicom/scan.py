@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from gpuprep.io.dicom.audit import audit, no_intensity
-from gpuprep.io.dicom.header import why_no_image
 from gpuprep.io.dicom.length import check_length
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
@@ -96,7 +95,7 @@ def _files(names: Sequence[str], reading: Reading) -> list[Path]:
         raise InputError(
             "E_UNREADABLE",
             f"{len(lost)} of {len(files)} files are called as slices are, but cannot be read as DICOM; "
-            f"the first: {why_no_image(Path(lost[0]))}",
+            f"the first: {others[lost[0]].reason}",
             path=lost[0],
             advice="Copy the series again, or take the files away if they are no part of it.",
         )

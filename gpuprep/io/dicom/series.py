@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpuprep.io.dicom.header import Membership, is_other_object, read_membership
-from gpuprep.values.errors import TRANSIENT, InputError
+from gpuprep.io.dicom.known import KnownHeaders
+from gpuprep.io.dicom.membership import Membership, NoImage
+from gpuprep.values.errors import TRANSIENT
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
@@ -34,33 +35,38 @@ def series_in(files: Iterable[Path | str]) -> list[Series]:
     return sort_out(files)[0]
 
 
-def sort_out(files: Iterable[Path | str]) -> tuple[list[Series], dict[str, str]]:
+def sort_out(
+    files: Iterable[Path | str], headers: KnownHeaders | None = None
+) -> tuple[list[Series], dict[str, str]]:
     """The series among files, whichever folders they lie in, and why every other file is in none.
 
     Series are by folder, then by number.
 
-    Only headers are read. Equal UIDs in two studies are two series (some anonymisers give all files one
-    UID); files without a UID (others blank it) are one series per folder. A file that the disk does not
-    give stays with the series beside it, which cannot be read without it.
+    Only headers are read, and only those that ``headers`` does not know.
+
+    Equal UIDs in two studies are two series (some anonymisers give all files one UID); files without a UID
+    (others blank it) are one series per folder. A file that the disk does not give stays with the series
+    beside it, which cannot be read without it.
 
     A file that is no DICOM, but is called as the slices of the one series beside it are, is taken for one
     of them, so that reading the series names it: left out, it might shorten the volume in silence.
     """
-    series, others = _grouped(Path(file) for file in files)
+    series, others = _grouped(map(str, files), headers)
     homes = Counter(folder for one in series for folder in _folders(one))
-    beside: dict[Path, list[str]] = {}
-    for file in others:
-        beside.setdefault(Path(file).parent, []).append(file)
+    beside: dict[Path, dict[str, NoImage]] = {}
+    for file, told in others.items():
+        beside.setdefault(Path(file).parent, {})[file] = told
     whole = []
     for one in series:
         alone = sorted(folder for folder in _folders(one) if homes[folder] == 1)
-        lost = [file for folder in alone for file in lost_slices([one], beside.get(folder, []))]
+        lost = [file for folder in alone for file in lost_slices([one], beside.get(folder, {}))]
         whole.append(replace(one, files=(*one.files, *lost)))
-        others = {file: reason for file, reason in others.items() if file not in lost}
-    return whole, others
+        for file in lost:
+            del others[file]
+    return whole, {file: told.reason for file, told in others.items()}
 
 
-def lost_slices(series: Sequence[Series], others: Iterable[str]) -> list[str]:
+def lost_slices(series: Sequence[Series], others: Mapping[str, NoImage]) -> list[str]:
     """Which of the other files of a folder are no DICOM, though called as slices of its series are.
 
     A slice at either end that was cut off in its header leaves no gap, and often has no extension.
@@ -70,9 +76,8 @@ def lost_slices(series: Sequence[Series], others: Iterable[str]) -> list[str]:
         return []
     return [
         file
-        for file in others
-        if (file.lower().endswith(".dcm") or _pattern(file) in names)
-        and not is_other_object(Path(file))
+        for file, told in others.items()
+        if (file.lower().endswith(".dcm") or _pattern(file) in names) and not told.other_object
     ]
 
 
@@ -85,44 +90,35 @@ def _pattern(file: str) -> str:
     return re.sub(r"\d+", "#", Path(file).name)
 
 
-def series_of_folder(folder: Path) -> tuple[list[Series], list[str]]:
+def series_of_folder(folder: Path) -> tuple[list[Series], dict[str, NoImage]]:
     """The series of the files directly in a folder, and the files that are in none of them."""
     files = (path for path in folder.iterdir() if not _is_junk(path.name) and path.is_file())
-    series, others = _grouped(sorted(files))
-    return series, list(others)
+    return _grouped(map(str, sorted(files)))
 
 
 def _is_junk(name: str) -> bool:
     return name in _JUNK or name.startswith("._")
 
 
-def _grouped(paths: Iterable[Path]) -> tuple[list[Series], dict[str, str]]:
+def _grouped(
+    paths: Iterable[str], headers: KnownHeaders | None = None
+) -> tuple[list[Series], dict[str, NoImage]]:
     members: dict[tuple[str, str], list[tuple[str, Membership]]] = {}
-    others: dict[str, str] = {}
-    withheld: dict[str, str] = {}
-    for path in paths:
-        try:
-            member = _membership(path)
-        except InputError as error:
-            others[str(path)] = error.message
-        except OSError as error:
-            reason = f"the file cannot be read: {error.strerror}"
-            (withheld if error.errno in TRANSIENT else others)[str(path)] = reason
+    others: dict[str, NoImage] = {}
+    withheld: dict[str, NoImage] = {}
+    for path, header in (headers or KnownHeaders()).read(paths):
+        if isinstance(header, OSError):
+            told = NoImage(f"the file cannot be read: {header.strerror}")
+            (withheld if header.errno in TRANSIENT else others)[path] = told
+        elif isinstance(header, NoImage):
+            others[path] = header
         else:
-            key = (member.study, member.series or f"folder {path.parent}")
-            members.setdefault(key, []).append((str(path), member))
+            key = (header.study, header.series or f"folder {Path(path).parent}")
+            members.setdefault(key, []).append((path, header))
     series = [_series(rows, list(withheld)) for rows in members.values()]
     used = {file for one in series for file in one.files}
-    others |= {file: reason for file, reason in withheld.items() if file not in used}
+    others |= {file: told for file, told in withheld.items() if file not in used}
     return sorted(series, key=lambda one: (one.folder, one.number, one.uid)), others
-
-
-def _membership(path: Path) -> Membership:
-    """What the header says, at the second go if the disk failed at the first."""
-    try:
-        return read_membership(path)
-    except OSError:
-        return read_membership(path)
 
 
 def _series(rows: list[tuple[str, Membership]], withheld: list[str]) -> Series:

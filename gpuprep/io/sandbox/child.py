@@ -15,11 +15,14 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import SimpleITK as sitk
 
 from gpuprep.host.failpoints import failpoint
+from gpuprep.io.dicom.header import read_header
+from gpuprep.io.dicom.membership import to_row
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.shared_voxels import SharedMemory
@@ -85,6 +88,8 @@ def _serve(wire: Wire, request: dict[str, Any], rules: ReadRules, memory: int) -
     try:
         if request["operation"] == "peek":
             answer = peek(source, rules).to_json()
+        elif request["operation"] == "headers":
+            answer = {"rows": [to_row(read_header(Path(file))) for file in source.files]}
         else:
             failpoint("in_reader", source.path)
             answer = read(source, rules, shared.allocate).to_json()

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
@@ -30,6 +30,7 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError, InternalError, MemoryShortage, ReaderCrash
 
 _START_SECONDS = 120.0
+_GROWN = 128 << 20  # bytes that a process may take more than after its first headers
 _PASSED_ON = (
     *("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR"),
     *("GPUPREP_FAILPOINTS", "GPUPREP_FAILPOINTS_COUNTS"),
@@ -83,6 +84,15 @@ class Sandbox:
         """What the headers of a source promise; raises as ``read`` does."""
         return Preview.from_json(self._ask("peek", source)[0])
 
+    def headers(self, files: Sequence[str]) -> list[list[Any]]:
+        """What the headers of DICOM files tell of their series, as ``membership.to_row`` has it.
+
+        Raises:
+            ReaderCrash: the child died or passed the deadline on one of them.
+        """
+        source = Source(files[0], tuple(files))
+        return list(self._ask("headers", source)[0]["rows"])
+
     def close(self) -> None:
         """End the child; a later read starts a new one."""
         with self._lock:
@@ -108,8 +118,7 @@ class Sandbox:
             except BaseException:  # interrupted halfway: the answer would meet the next question
                 self._end_child()
                 raise
-            child.served += 1
-            if child.served >= self._recycle_after:
+            if child.is_worn(operation, self._recycle_after):
                 self._end_child()
         if "error" in reply:
             raise _error(reply["error"], source)
@@ -155,7 +164,7 @@ class _Child:
                 process_group=0,
             )
         self.wire = Wire(ours)
-        self.served = 0
+        self._reads = self._peeks = self._fresh_bytes = 0
         self.end = weakref.finalize(self, _end, self.process, self.wire, self._stderr)
         self._greet(rules)
 
@@ -171,6 +180,28 @@ class _Child:
                 f"the reader process {reason} before it was ready: {tail or 'it said nothing'}",
                 advice="Run gpuprep doctor.",
             ) from None
+
+    def is_worn(self, operation: str, most: int) -> bool:
+        """Whether it served long enough, this request among them.
+
+        Native code reads voxels and may leave anything behind. Headers cost a new process only where the
+        old one has grown.
+        """
+        if operation == "read":
+            self._reads += 1
+            return self._reads >= most
+        self._peeks += 1
+        if self._peeks % most:
+            return False
+        self._fresh_bytes = self._fresh_bytes or self._resident_bytes()
+        return self._resident_bytes() - self._fresh_bytes > _GROWN
+
+    def _resident_bytes(self) -> int:
+        try:
+            pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
+        except (OSError, IndexError):  # it is gone, as the next request will tell
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def last_words(self) -> tuple[str, str]:
         """How the process ended, and the end of what it wrote to standard error."""

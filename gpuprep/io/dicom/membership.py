@@ -1,0 +1,54 @@
+"""What the header of one file tells of its series: plain values, made without a DICOM library."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Which series a file belongs to, and as which instance."""
+
+    series: str
+    study: str
+    modality: str
+    description: str
+    series_number: int
+    number: int
+    kind: str = ""
+    """What it is that is no slice of a volume: a localizer, a secondary capture; else empty."""
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NoImage:
+    """Why a file is in no series, and whether it is a DICOM object all the same: a segmentation, a report."""
+
+    reason: str
+    other_object: bool = False
+    lasting: bool = True
+    """Whether the file's bytes say so, and not the machine: no permission, no memory."""
+
+
+Header = Membership | NoImage | OSError
+"""What reading a header came to; an OSError where the disk did not give the file."""
+
+
+def to_row(header: Header) -> list[Any]:
+    """A header as JSON."""
+    if isinstance(header, OSError):
+        return ["disk", header.errno, header.strerror]
+    return ["slice" if isinstance(header, Membership) else "other", *astuple(header)]
+
+
+def from_row(row: list[Any]) -> Header:
+    """The inverse of ``to_row``; raises ValueError or TypeError for anything else."""
+    kind, *fields = row
+    if kind == "disk":
+        return OSError(*fields)
+    if kind == "slice":
+        return Membership(*fields)
+    if kind == "other":
+        return NoImage(*fields)
+    raise ValueError(f"no header of kind {kind!r}")
