@@ -15,7 +15,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
-from gpuprep.io.integrity import open_regular
+from gpuprep.io.hashed import open_regular
 from gpuprep.values.errors import InputError
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
