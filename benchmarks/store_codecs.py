@@ -2,10 +2,10 @@
 
     python benchmarks/store_codecs.py --scans FOLDER [--chunks 40] [--rounds 3]
 
-The scans of ``scans.py`` as int16 (HU, or steps of the source), as float16 and float32 normal scores, and a
-label map with smooth outlines. Chunks are taken evenly from the volume. Times are CPU time of one thread, the
-least of the rounds; a chunk is decoded into memory that is there already. What follows from the numbers is in
-``gpuprep.store.codecs``.
+The scans of ``scans.py`` as int16 (HU, or steps of the source), as float16 (all bits, and rounded) and
+float32 normal scores, and a label map with smooth outlines. Chunks are taken evenly from the volume.
+Times are CPU time of one thread, the least of the rounds; a chunk is decoded into memory that is there
+already. What follows from the numbers is in ``gpuprep.store.codecs``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numcodecs import blosc
 
+from gpuprep.ops.bits import rounded_bits
 from gpuprep.store.codecs import BLOCK_BYTES, Encode
 from gpuprep.store.planes import encode_planes
 from scans import scans
@@ -62,6 +64,8 @@ def volumes(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     for scan in scans(folder):
         yield scan.name, np.rint(scan.voxels).astype(np.int16)
         yield scan.name, scan.scores.astype(np.float16)
+        for keep in (8, 7, 6, 5):  # what ``store.keep_bits`` makes of it
+            yield f"{scan.name} {keep} bits", rounded_bits(scan.scores.astype(np.float16), keep)
         yield scan.name, scan.scores
         yield f"{scan.name} label", blob(scan.voxels)
 
@@ -103,11 +107,13 @@ def measured(pieces: list[np.ndarray], rounds: int) -> Iterator[dict[str, Any]]:
 
 
 def encoders(itemsize: int) -> Iterator[tuple[str, str, Encode]]:
-    """Every codec and shuffle of Blosc, and the byte planes of ``balanced``."""
+    """Every codec and shuffle of Blosc, and the byte planes of ``balanced`` and ``tight``."""
     for (cname, level), (word, shuffle) in itertools.product(CODECS, SHUFFLES.items()):
         yield f"{cname} {level}", word, blosc.Blosc(cname, level, shuffle, BLOCK_BYTES).encode
     if itemsize > 1:
         yield "planes", "byte", encode_planes
+        tight = b"lz4hc", 9
+        yield "tight", "byte", partial(encode_planes, highest=tight, others=tight)
 
 
 def fastest(work: Callable[[], Any], rounds: int) -> float:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.intensity import IntensityStep
@@ -19,6 +19,9 @@ from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
 from gpuprep.values.geometry import check_orientation
+
+FRACTION_BITS = {"float16": 10, "float32": 23}
+"""Stored bits of the fraction of floating dtypes."""
 
 PIPELINE = 3
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
@@ -66,7 +69,12 @@ class Store(Strict):
 
     dtype: Literal["float16", "float32", "int16"] = "float16"
     chunk: Literal[16, 32, 48, 64] = 32
-    codec: Literal["balanced", "fast", "dense", "gpu"] = "balanced"
+    codec: Literal["balanced", "tight", "fast", "dense", "gpu"] = "balanced"
+    keep_bits: Annotated[int, Field(ge=1)] | None = None
+    """Round images to so many bits of the fraction (float16 has 10, float32 23), a half to even, or keep all.
+
+    What is left out should be noise; files shrink. Every case tells its largest and mean error (W_ROUNDED).
+    """
     pyramid: Literal[0, 1, 2] = 0
     """Coarser levels stored beside the full resolution, each of half the voxels along every axis."""
     fsync: Literal["always", "commit", "never"] = "commit"
@@ -74,6 +82,21 @@ class Store(Strict):
 
     With ``always`` and ``commit`` a case that counts as done survives a power cut.
     """
+
+    @model_validator(mode="after")
+    def _has_bits(self) -> Self:
+        if self.keep_bits is not None:
+            bits = FRACTION_BITS.get(self.dtype)
+            if bits is None:
+                raise ValueError(
+                    f"keep_bits rounds fractions, and {self.dtype} has none; leave it out"
+                )
+            if self.keep_bits >= bits:
+                raise ValueError(
+                    f"keep_bits: {self.keep_bits} rounds nothing: {self.dtype} has {bits} bits; "
+                    f"choose 1 to {bits - 1}, or leave it out"
+                )
+        return self
 
 
 class Limits(Strict):

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from gpuprep.io.integrity import file_identity
+from gpuprep.io.hashed import file_identity
 from gpuprep.values.errors import InputError, MemoryShortage
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume

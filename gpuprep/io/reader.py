@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gpuprep.io.dicom.header import looks_like_dicom
 from gpuprep.io.dicom.scan import peek_dicom, read_dicom
-from gpuprep.io.integrity import GZIP_MAGIC, ByteSource, open_regular
+from gpuprep.io.hashed import open_regular
+from gpuprep.io.integrity import GZIP_MAGIC, ByteSource
 from gpuprep.io.limits import check_inside
 from gpuprep.io.nifti.header import looks_like_nifti
 from gpuprep.io.nifti.scan import header_path, peek_nifti, read_nifti

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.io.room import behind_room, bytes_with_room
 from gpuprep.values.errors import MemoryShortage
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
@@ -17,7 +18,10 @@ from gpuprep.values.volume import Volume
 
 Voxels = NDArray[Any]
 Allocate = Callable[[tuple[int, ...], "np.dtype[Any]"], Voxels]
-"""Gives a C-ordered array of a shape and dtype for decoded voxels; called once per scan."""
+"""Gives a C-ordered array of a shape and dtype for decoded voxels, called once per scan.
+
+In memory it has room before it (see ``room``).
+"""
 
 
 def own_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Voxels:
@@ -27,7 +31,7 @@ def own_memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Voxels:
         MemoryShortage: it cannot be had.
     """
     try:
-        return np.empty(shape, dtype)
+        return behind_room(np.empty(bytes_with_room(shape, dtype), np.uint8), shape, dtype)
     except MemoryError as error:
         raise MemoryShortage(
             f"no memory for voxels of shape {shape} and dtype {dtype}: {error}",

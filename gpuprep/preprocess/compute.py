@@ -25,6 +25,7 @@ from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, resolve_intensity
 from gpuprep.preprocess.measure import Measured, measure
 from gpuprep.preprocess.record import describe, voxel_counts
+from gpuprep.preprocess.rounding import round_image
 from gpuprep.preprocess.stored_range import check_dtype
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.findings import Findings
@@ -65,6 +66,7 @@ def compute(
     intensities = decide(measured, findings, cohort)
     with watch("resample"):
         image = apply_image(measured, mapping, separate, intensities, operations)
+        rounding = round_image(image, config.store.keep_bits, findings, task.threads)
     with watch("labels"):
         how = Resampling(mapping, config.label.interpolation, separate_axis=separate)
         labels = {
@@ -77,7 +79,8 @@ def compute(
         counts = {name: voxel_counts(label) for name, label in labels.items()}
         report_losses(measured, mapping, counts, findings)
     words = describe(task, measured, mapping, separate, intensities, findings)
-    return Computed(image, labels, mapping.on(measured.geometry), words | {"labels": counts})
+    words |= {"labels": counts, **rounding}
+    return Computed(image, labels, mapping.on(measured.geometry), words)
 
 
 def report_losses(
@@ -125,7 +128,14 @@ def decide(
         whole = isinstance(values, Histogram) or (
             intensity.keeps_whole and measured.is_whole(number)
         )
-        check_dtype(intensity, config.store.dtype, findings, name, whole=whole)
+        check_dtype(
+            intensity,
+            config.store.dtype,
+            findings,
+            name,
+            whole=whole,
+            keep_bits=config.store.keep_bits,
+        )
         resolved.append(intensity)
     return tuple(resolved)
 

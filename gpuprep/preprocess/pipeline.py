@@ -171,6 +171,7 @@ def commit(
                     computed.labels,
                     computed.geometry,
                     count=store.pyramid,
+                    keep_bits=store.keep_bits,
                     threads=task.threads,
                 ),
                 chunk=store.chunk,
@@ -178,6 +179,7 @@ def commit(
                 threads=task.threads,
                 channel_names=assembled.channel_names,
                 label_names=assembled.label_names,
+                keep_bits=store.keep_bits,
                 durable=store.fsync == "always",
             )
         failpoint("after_shards", task.case.id)

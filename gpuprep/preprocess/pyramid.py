@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.bits import rounded_bits
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.operations import Image
 from gpuprep.ops.resample import Resampling, resample
@@ -26,6 +27,7 @@ def coarser_levels(
     geometry: Geometry,
     *,
     count: int,
+    keep_bits: int | None = None,
     threads: int = 1,
 ) -> list[Level]:
     """The next ``count`` levels of a case, fewer where nothing is left to halve.
@@ -34,6 +36,7 @@ def coarser_levels(
         image: ``z, y, x`` or ``c, z, y, x``; None for a case of labels only.
         labels: label maps ``z, y, x`` by name.
         geometry: the grid of all of them.
+        keep_bits: what to round images to, as the full resolution was.
         threads: does not change the result.
     """
     levels: list[Level] = []
@@ -44,6 +47,8 @@ def coarser_levels(
             for name, label in labels.items()
         }
         image = None if image is None else _means(image, mapping, threads)
+        if image is not None and keep_bits is not None:
+            image = rounded_bits(image, keep_bits)
         geometry = mapping.on(geometry)
         levels.append(Level(image, labels, geometry))
     return levels

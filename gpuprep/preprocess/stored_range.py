@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpuprep.ops.bits import fraction_bits, largest_kept, rounded_bits
 from gpuprep.ops.radix import ordered_keys
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.values.errors import ValueRangeError
@@ -22,33 +23,43 @@ _FEWEST = 3  # numbers of the dtype that fractions must be able to become
 
 
 def check_dtype(
-    intensity: Intensity, dtype: str, findings: Findings, channel: str, *, whole: bool = True
+    intensity: Intensity,
+    dtype: str,
+    findings: Findings,
+    channel: str,
+    *,
+    whole: bool = True,
+    keep_bits: int | None = None,
 ) -> None:
     """Refuse values that the stored dtype cannot hold, and note where it rounds.
 
-    ``whole`` says that the source voxels are whole numbers.
+    ``whole`` says that the source voxels are whole numbers. With ``keep_bits`` the dtype has that many
+    bits of its fraction, and ends and steps accordingly.
 
     Raises:
         ValueRangeError: a value would overflow, or all would vanish: become 0, or at most two numbers.
     """
     low, high = intensity.output
-    bounds = _ENDS[dtype]
+    bounds, exact, kind = _ENDS[dtype], _EXACT[dtype], _kind(dtype, keep_bits)
+    if keep_bits is not None:
+        end = largest_kept(np.dtype(dtype), keep_bits)
+        bounds, exact = (-end, end), 2.0 ** (keep_bits + 1)
     if low < bounds[0] or high > bounds[1]:
         raise ValueRangeError(
-            f"values of {channel} reach {low:g}..{high:g}, but {dtype} ends at {bounds[0]:g}..{bounds[1]:g}",
-            advice="add a clip or zscore step to image.intensity, or set store.dtype: float32",
+            f"values of {channel} reach {low:g}..{high:g}, but {kind} ends at {bounds[0]:g}..{bounds[1]:g}",
+            advice=f"add a clip or zscore step to image.intensity, or {_more_room(keep_bits)}",
         )
     whole = whole and intensity.keeps_whole
     largest = max(abs(low), abs(high))
-    unchanged = dtype == "float32" and intensity.epilogue.identity
-    if unchanged or (whole and largest <= _EXACT[dtype]):
+    unchanged = dtype == "float32" and keep_bits is None and intensity.epilogue.identity
+    if unchanged or (whole and largest <= exact):
         return
-    _check_vanishing(intensity, dtype, channel)
+    _check_vanishing(intensity, dtype, channel, keep_bits)
     if whole:
         findings.report(
             "W_PRECISION",
-            f"{channel} reaches {low:g}..{high:g}; {dtype} is exact for whole numbers up to "
-            f"{_EXACT[dtype]:.0f} only",
+            f"{channel} reaches {low:g}..{high:g}; {kind} is exact for whole numbers up to "
+            f"{exact:.0f} only",
             advice="store.dtype: int16 keeps intensities in their own units without loss",
         )
     elif dtype == "int16":
@@ -59,10 +70,20 @@ def check_dtype(
         )
 
 
-def _check_vanishing(intensity: Intensity, dtype: str, channel: str) -> None:
+def _kind(dtype: str, keep_bits: int | None) -> str:
+    return dtype if keep_bits is None else f"{dtype} with store.keep_bits {keep_bits}"
+
+
+def _more_room(keep_bits: int | None) -> str:
+    if keep_bits is None:
+        return "set store.dtype: float32"
+    return "leave store.keep_bits out"
+
+
+def _check_vanishing(intensity: Intensity, dtype: str, channel: str, keep_bits: int | None) -> None:
     low, high = intensity.output
     advice = (
-        "add a multiply, rescale or zscore step to image.intensity, or set store.dtype: float32"
+        f"add a multiply, rescale or zscore step to image.intensity, or {_more_room(keep_bits)}"
     )
     if 0 < max(abs(low), abs(high)) < _SMALLEST[dtype]:
         raise ValueRangeError(
@@ -70,22 +91,28 @@ def _check_vanishing(intensity: Intensity, dtype: str, channel: str) -> None:
             f"{_SMALLEST[dtype]:g}",
             advice=advice,
         )
-    left = numbers_between(low, high, dtype)
+    left = numbers_between(low, high, dtype, keep_bits)
     if low < high and left < _FEWEST:
         raise ValueRangeError(
-            f"values of {channel} lie in {low:.8g}..{high:.8g}, where {dtype} has {left} "
+            f"values of {channel} lie in {low:.8g}..{high:.8g}, where {_kind(dtype, keep_bits)} has {left} "
             f"number{'s' * (left > 1)}: all would be rounded to {'these' if left > 1 else 'it'}",
             advice=advice,
         )
 
 
-def numbers_between(low: float, high: float, dtype: str) -> int:
+def numbers_between(low: float, high: float, dtype: str, keep_bits: int | None = None) -> int:
     """How many numbers of a dtype values from ``low`` to ``high`` can be rounded to.
+
+    With ``keep_bits`` those with so many bits of the fraction count.
 
     >>> numbers_between(0.0, 1.0, "int16"), numbers_between(1000.0, 1001.0, "float16")
     (2, 3)
     """
     ends = np.array([low, high])
     rounded = (np.rint(ends) if dtype == "int16" else ends).astype(dtype) + np.dtype(dtype).type(0)
+    step = 1
+    if keep_bits is not None:
+        rounded = rounded_bits(rounded, keep_bits)
+        step = 1 << (fraction_bits(rounded.dtype) - keep_bits)
     first, last = (int(key) for key in ordered_keys(rounded))
-    return last - first + 1
+    return (last - first) // step + 1

@@ -57,6 +57,7 @@ def write_case(
     threads: int = 1,
     channel_names: Sequence[str] = (),
     label_names: Mapping[str, Mapping[int, str]] | None = None,
+    keep_bits: int | None = None,
     durable: bool = True,
 ) -> dict[str, dict[str, int]]:
     """Write everything of a case except its record, as an OME-Zarr 0.5 group.
@@ -72,6 +73,7 @@ def write_case(
         threads: Threads that compress.
         channel_names: One name per channel of a 4-D image.
         label_names: Per label, the names of its voxel values.
+        keep_bits: What images were rounded to, for their attributes; nothing is rounded here.
         durable: Wait for the disk after each file.
 
     Returns:
@@ -91,12 +93,20 @@ def write_case(
         for path, planned in _plan_arrays(number, level, chunk, channel_names).items()
     }
     codecs = {
-        path: preset(codec, layout.dtype, sample_chunks(array, layout.chunk, layout.dtype))
+        path: preset(
+            codec,
+            layout.dtype,
+            sample_chunks(array, layout.chunk, layout.dtype),
+            rounded=keep_bits is not None and layout.dtype.kind == "f",
+        )
         for path, (array, layout) in arrays.items()
     }
     documents = {
         f"{path}/{GROUP_FILE}": array_document(
-            layout, codecs[path], ome.axis_names(len(layout.shape))
+            layout,
+            codecs[path],
+            ome.axis_names(len(layout.shape)),
+            ome.rounding_attributes(keep_bits) if layout.dtype.kind == "f" else {},
         )
         for path, (_, layout) in arrays.items()
     }

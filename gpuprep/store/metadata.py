@@ -51,7 +51,10 @@ def is_group(text: bytes) -> bool:
 
 
 def array_document(
-    layout: ArrayLayout, codec: ChunkCodec, dimension_names: Sequence[str]
+    layout: ArrayLayout,
+    codec: ChunkCodec,
+    dimension_names: Sequence[str],
+    attributes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``zarr.json`` of an array in shards."""
     sharding = {
@@ -67,7 +70,7 @@ def array_document(
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
         "fill_value": 0.0 if layout.dtype.kind == "f" else 0,
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
-        "attributes": {},
+        "attributes": dict(attributes or {}),
         "dimension_names": list(dimension_names),
         "zarr_format": 3,
         "node_type": "array",

@@ -38,6 +38,11 @@ def is_oblique(geometry: Geometry) -> bool:
     return bool(np.abs(geometry.matrix - np.round(geometry.matrix)).max() > _AXIS_TOLERANCE)
 
 
+def rounding_attributes(keep_bits: int | None) -> dict[str, Any]:
+    """Attributes of an image array of which so many bits of the fraction were kept; none where all were."""
+    return {} if keep_bits is None else {"gpuprep": {"keep_bits": keep_bits}}
+
+
 def image_attributes(
     geometries: Sequence[Geometry],
     ndim: int,

@@ -25,20 +25,25 @@ _LENGTH = struct.Struct("<I")  # before each plane
 _SMALLEST_PLANE = 128  # bytes; Blosc does not split a block of smaller ones
 _MOST_PLANES = 16
 
-_HIGHEST = b"lz4hc", 1
-_OTHERS = b"lz4", 9
+Search = tuple[bytes, int]
+"""A codec of Blosc that writes LZ4, and its level."""
+
+_HIGHEST: Search = (b"lz4hc", 1)
+_OTHERS: Search = (b"lz4", 9)
 
 
-def encode_planes(voxels: NDArray[Any]) -> bytes:
+def encode_planes(
+    voxels: NDArray[Any], highest: Search = _HIGHEST, others: Search = _OTHERS
+) -> bytes:
     """Little-endian, C-contiguous voxels as one Blosc chunk."""
     if voxels.size < _SMALLEST_PLANE or voxels.itemsize > _MOST_PLANES:
-        return bytes(blosc.compress(voxels, *_HIGHEST, blosc.SHUFFLE, 0))
-    *others, highest = byte_planes(voxels)
-    planes = [_encode_plane(plane, *_OTHERS) for plane in others]
-    planes.append(_encode_plane(highest, *_HIGHEST))
+        return bytes(blosc.compress(voxels, *highest, blosc.SHUFFLE, 0))
+    *lower, top = byte_planes(voxels)
+    planes = [_encode_plane(plane, *others) for plane in lower]
+    planes.append(_encode_plane(top, *highest))
     size = _HEADER.size + sum(map(len, planes))
     if size >= voxels.nbytes:
-        return bytes(blosc.compress(voxels, *_OTHERS, blosc.SHUFFLE, 0))
+        return bytes(blosc.compress(voxels, *others, blosc.SHUFFLE, 0))
     flags = *_VERSIONS, _SHUFFLED_LZ4, voxels.itemsize
     header = _HEADER.pack(*flags, voxels.nbytes, voxels.nbytes, size, _HEADER.size)
     return b"".join([header, *planes])
@@ -47,7 +52,8 @@ def encode_planes(voxels: NDArray[Any]) -> bytes:
 def byte_planes(voxels: NDArray[Any]) -> list[NDArray[np.uint8]]:
     """The lowest byte of every voxel, then the next, up to the highest."""
     bits = voxels.reshape(-1).view(f"u{voxels.itemsize}")
-    return [(bits >> np.uint8(8 * byte)).astype(np.uint8) for byte in range(voxels.itemsize)]
+    rest = (bits >> np.uint8(8 * byte) for byte in range(1, voxels.itemsize))
+    return [plane.astype(np.uint8) for plane in (bits, *rest)]
 
 
 def _encode_plane(plane: NDArray[np.uint8], name: bytes, level: int) -> bytes:

@@ -189,6 +189,10 @@ CODES: dict[str, Code] = {
         "the stored dtype cannot hold every integer of the value range",
         allowed="values are rounded to the nearest that it holds",
     ),
+    "W_ROUNDED": Code(
+        "store.keep_bits rounded the image; the finding has the largest and the mean error",
+        allowed="the rounded values are stored",
+    ),
     "W_UNITS": Code("the header's length unit is unusual", allowed="spacing is taken in that unit"),
 }
 

@@ -13,7 +13,7 @@ from support.cohorts import run
 from gpuprep.export import convert_cohort
 from gpuprep.export import msd as writing
 from gpuprep.export.selection import Selection
-from gpuprep.store.reader import StoredCase
+from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("reads_here")

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from gpuprep.io.integrity import ByteSource, file_identity
+from gpuprep.io.hashed import file_identity
+from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import beside, check_capacity, check_limits
 from gpuprep.io.placeholders import pointer
 from gpuprep.io.rules import ReadRules
@@ -183,3 +184,10 @@ def test_a_linked_header_finds_its_voxels_beside_the_real_one(tmp_path):
     (links / "x.mhd").symlink_to(real / "x.mhd")
     (links / "x.raw").symlink_to(real / "x.raw")
     assert beside(links / "x.mhd", "x.raw").read_bytes() == b"voxels"
+
+
+@pytest.mark.parametrize("step", [1, 7, 352, 2999])
+def test_a_zlib_stream_holds_bytes_back_between_reads(tmp_path, step):
+    contents = np.random.default_rng(0).integers(0, 40, 3000, np.uint8).tobytes()
+    (path := tmp_path / "x").write_bytes(zlib.compress(contents))
+    assert whole(path, step, 3000 - step, encoding="deflate")[0] == contents[step:]

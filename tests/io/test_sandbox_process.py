@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gpuprep.io.room import ROOM
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import parent as module
 from gpuprep.io.sandbox.parent import Sandbox
@@ -88,7 +89,7 @@ def test_voxels_that_could_be_cut_later_are_refused(trick):
         memory.drop()
     else:
         descriptor = os.memfd_create("x")
-        os.ftruncate(descriptor, 400)
+        os.ftruncate(descriptor, ROOM + 400)
     with pytest.raises(ReaderCrash, match="announced"):
         map_voxels(descriptor, (10, 10, 2), "i2")
     with pytest.raises(OSError, match="descriptor"):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numcodecs import blosc
 
+from gpuprep.ops.bits import rounded_bits
 from gpuprep.store.codecs import preset
 from gpuprep.store.planes import byte_planes, encode_planes
 
@@ -65,11 +66,24 @@ def test_byte_planes_begin_with_the_lowest():
     assert (low.tolist(), high.tolist()) == ([2, 4], [1, 3])
 
 
-def test_balanced_does_not_shuffle_floats_of_few_values():
+@pytest.mark.parametrize("codec", ["balanced", "tight"])
+def test_floats_of_few_values_are_not_shuffled_and_rounded_ones_bit_by_bit(codec):
     steps = np.random.default_rng(0).integers(0, 40, (4, 16, 16, 16)) / np.float32(37)
     smooth = np.stack([voxels_of(16, "<f4", 0.1, seed) for seed in range(4)])
+    rounded = rounded_bits(np.stack([voxels_of(16, "<f4", 9.0, seed) for seed in range(4)]), 9)
     shuffles = [
-        preset("balanced", chunks.dtype, chunks).metadata[1]["configuration"]["shuffle"]
-        for chunks in (steps.astype("<f4"), smooth)
+        preset(codec, chunks.dtype, chunks, rounded=chunks is rounded).metadata[1]["configuration"][
+            "shuffle"
+        ]
+        for chunks in (steps.astype("<f4"), smooth, rounded)
     ]
-    assert shuffles == ["noshuffle", "shuffle"]
+    assert shuffles == ["noshuffle", "shuffle", "bitshuffle"]
+
+
+def test_tight_is_smaller_than_balanced_and_says_so_to_readers():
+    voxels = voxels_of(32, "<f2", 5.0, 0)
+    tight, balanced = (preset(name, voxels.dtype, [voxels]) for name in ("tight", "balanced"))
+    chunk = tight.encode(voxels)
+    assert len(chunk) < 0.98 * len(balanced.encode(voxels))
+    assert blosc.decompress(chunk) == voxels.tobytes()
+    assert tight.metadata[1]["configuration"]["clevel"] == 9

@@ -234,5 +234,5 @@ def test_unstorable_arrays_and_codecs_are_refused():
             plan_array(shape, dtype, 8)
     with pytest.raises(StoreError, match="cannot be stored"):
         plan_array((4, 4, 4), "i2", 0)
-    with pytest.raises(UsageError, match="balanced, fast, dense, gpu"):
+    with pytest.raises(UsageError, match="balanced, tight, fast, dense, gpu"):
         preset("best", np.dtype("i2"))

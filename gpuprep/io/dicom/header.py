@@ -17,7 +17,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from gpuprep.io.dicom.membership import Header, Membership, NoImage
-from gpuprep.io.integrity import open_regular
+from gpuprep.io.hashed import open_regular
 from gpuprep.values.errors import InputError
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

@@ -15,7 +15,7 @@ from pydicom.uid import RLELossless
 
 from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.integrity import open_regular
+from gpuprep.io.hashed import open_regular
 from gpuprep.io.limits import check_capacity
 from gpuprep.values.errors import InputError
 

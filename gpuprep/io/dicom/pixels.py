@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.integrity import open_regular
+from gpuprep.io.hashed import open_regular
 from gpuprep.io.itk import itk_image
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Voxels

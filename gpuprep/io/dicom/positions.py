@@ -17,7 +17,7 @@ from gpuprep.io.dicom.pixels import is_native, native_bytes
 from gpuprep.io.dicom.problem import Problem
 from gpuprep.io.dicom.rounding import is_rounded, rounding_of
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.integrity import open_regular
+from gpuprep.io.hashed import open_regular
 from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Geometry
 

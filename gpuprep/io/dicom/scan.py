@@ -15,7 +15,7 @@ from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
 from gpuprep.io.dicom.series import lost_slices, series_of_folder
 from gpuprep.io.dicom.slice import Slice, read_slices
 from gpuprep.io.grid import check_grid, grid_of, placement
-from gpuprep.io.integrity import file_identity
+from gpuprep.io.hashed import file_identity
 from gpuprep.io.limits import check_inside, check_limits
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Preview, Scan, Voxels, volumes_of

@@ -1,7 +1,8 @@
 """Voxels that two processes share without a name: nothing is left behind when either one dies.
 
-The child decodes into an anonymous file and sends its descriptor; the parent maps it. The file lives as
-long as somebody holds it, and no longer. Voxels beyond a limit go to a file without a name on disk.
+The child decodes into an anonymous file and sends its descriptor; the parent maps it from behind the room
+before the voxels. The file lives as long as somebody holds it, and no longer. Voxels beyond a limit go to
+a file without a name on disk, which has no such room.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from gpuprep.host.scratch import open_file
+from gpuprep.io.room import ROOM, behind_room, bytes_with_room
 from gpuprep.io.scan import Voxels
 from gpuprep.values.errors import MemoryShortage, ReaderCrash
 
@@ -49,11 +51,12 @@ class SharedMemory:
             self._descriptor = open_file(self._folder, length)
         try:
             if self._descriptor is None:
-                self._descriptor = _anonymous_file(length)
-                mapped = mmap.mmap(self._descriptor, length, flags=_AT_ONCE)
-            else:
-                _widen_address_space(length)
-                mapped = mmap.mmap(self._descriptor, length)
+                taken = bytes_with_room(shape, dtype)
+                self._descriptor = _anonymous_file(taken)
+                mapped = mmap.mmap(self._descriptor, taken, flags=_AT_ONCE)
+                return behind_room(np.frombuffer(mapped, np.uint8), shape, dtype)
+            _widen_address_space(length)
+            mapped = mmap.mmap(self._descriptor, length)
         except (OSError, MemoryError) as error:
             raise MemoryShortage(
                 f"{length:,} bytes of voxels do not fit the reader's memory: {error}"
@@ -99,10 +102,12 @@ def map_voxels(
     kind = np.dtype(dtype)
     length = math.prod(shape) * kind.itemsize
     try:
-        safe = is_spilled(length, in_memory) or _is_sealed(descriptor)
-        if os.fstat(descriptor).st_size != length or not safe:
+        on_disk = is_spilled(length, in_memory)
+        room = 0 if on_disk else ROOM
+        sent = os.fstat(descriptor).st_size - room
+        if sent != length or not (on_disk or _is_sealed(descriptor)):
             raise ReaderCrash(f"the reader sent voxels that are not the {length:,} bytes announced")
-        mapped = mmap.mmap(descriptor, length, access=mmap.ACCESS_COPY)
+        mapped = mmap.mmap(descriptor, length, access=mmap.ACCESS_COPY, offset=room)
     finally:
         os.close(descriptor)
     return np.frombuffer(mapped, kind).reshape(tuple(shape))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpuprep.io.integrity import open_regular
+from gpuprep.io.hashed import open_regular
 from gpuprep.io.limits import beside, check_capacity, check_inside, check_limits
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.voxels import StoredVoxels

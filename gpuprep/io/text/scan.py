@@ -14,7 +14,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from gpuprep.io.grid import check_grid, grid_of
-from gpuprep.io.integrity import ByteSource, file_identity
+from gpuprep.io.hashed import file_identity
+from gpuprep.io.integrity import ByteSource
 from gpuprep.io.itk import itk_image
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
