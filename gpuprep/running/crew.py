@@ -24,9 +24,7 @@ from gpuprep.values.events import CaseFailed, CaseStarted, CaseTaken, Listener, 
 from gpuprep.values.failure import FailureCode
 
 _POLL_SECONDS = 0.2
-_TURN_SECONDS = (
-    0.05  # for which a turn looks for work, or hands it out, before it hears what was done
-)
+_TURN_SECONDS = 0.05  # of looking for work, and of handing it out, before it is heard what was done
 _AHEAD = 8 * MOST_TOGETHER  # cases to have ready beyond one for every slot
 _MOST_REBUILDS = 3  # executors lost without a single outcome in between
 _LOGS_FOLDER = ".logs"
