@@ -239,3 +239,12 @@ def test_the_first_hour_of_a_machine_without_a_gpu_is_short(tmp_path: Path) -> N
     done = first_hour(tmp_path / "results", Path(sys.executable))
     assert done.returncode == 2
     assert "no GPU answers through CuPy" in done.stdout
+
+
+@pytest.mark.usefixtures("reads_here")
+def test_growth_is_measured(script: Any, tmp_path: Path) -> None:
+    cohorts = script("cohorts")
+    cohorts.build(tmp_path, 3)
+    told = {row: value for each in cohorts.MEASURED for row, value in each(tmp_path).items()}
+    assert {"open and table, s", "verify, s", "Grid: first sample, s"} <= set(told)
+    assert min(told.values()) > 0

@@ -85,6 +85,8 @@ class KnownCases:
         pairs = (channels.codes * max(1, len(labels.words)) + labels.codes).tolist()
         kinds: dict[int, Holding] = {}
         found: dict[str, Holding] = {}
+        ids = tuple(ids)
+        self._tell(sum(i not in self.places and i not in self.index.brief for i in ids))
         for case_id in ids:
             place = self.places.get(case_id)
             if place is None:
@@ -99,6 +101,7 @@ class KnownCases:
 
     def records(self) -> Mapping[str, Mapping[str, Any]]:
         """The record of each case, read only where more is asked of it than its line tells."""
+        self._tell(len(self.cohort) - len(self.places))
         return RecordViews(self.index, self.places, self._record)
 
     def shapes(self, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import gpuprep
 from gpuprep.store import known
 from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE, case_folder
 from gpuprep.store.record import read_record, write_record
-from gpuprep.training import filter_cases
+from gpuprep.training import PatchDataset, filter_cases
 from gpuprep.values.errors import CohortWarning, UsageError
 
 pytestmark = pytest.mark.usefixtures("reads_here")
@@ -108,8 +108,19 @@ def test_a_map_that_a_case_lacks_has_no_counts(out):
 def test_many_records_to_read_are_told(out, monkeypatch):
     monkeypatch.setattr(known, "_TOLD_FROM", 3)
     (out / MANIFEST_FILE).unlink()
-    with pytest.warns(CohortWarning, match=r"3 of 3 cases .* gpuprep index"):
-        gpuprep.open(out).table()
+    for ask in (
+        gpuprep.Cohort.table,
+        lambda cohort: filter_cases(cohort, lambda record: True),
+        lambda cohort: PatchDataset(cohort, patch=(8, 8, 8)),
+    ):
+        with pytest.warns(CohortWarning, match=r"3 of 3 cases .* gpuprep index"):
+            ask(gpuprep.open(out))
+
+
+def test_a_cohort_without_cases_is_a_table_without_rows(tmp_path):
+    (tmp_path / "cases").mkdir()
+    table = gpuprep.open(tmp_path).table()
+    assert {len(column) for column in table.values()} == {0}
 
 
 def test_filters_get_the_record(out, monkeypatch):
