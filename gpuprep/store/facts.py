@@ -114,7 +114,7 @@ def version_text(version: CaseVersion | None) -> str:
     """Which record a case has, as far as a copy with its times has it, too: size and time, or the etag."""
     if version is None:
         return ""
-    return "-".join(map(str, version[-2:]))
+    return f"{version[-2]}-{version[-1]}" if len(version) > 1 else str(version[0])
 
 
 def source_stamp(lines: Iterable[Line]) -> str:

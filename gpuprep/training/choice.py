@@ -170,8 +170,10 @@ def _channels(
             f"{cohort.path}: {len(blank)} of {len(held)} cases have no image ({_list(blank)})",
             advice="choose cases that all have one, or none",
         )
-    first = min(held, key=natural_key)
-    channels, whose = (agreed, "the cohort") if agreed else (held[first].channels, first)
+    channels, whose = agreed, "the cohort"
+    if not agreed:
+        whose = min(held, key=natural_key)
+        channels = held[whose].channels
     if strange := [case_id for case_id, holding in held.items() if holding.channels != channels]:
         other = held[strange[0]].channels
         raise UsageError(
