@@ -20,7 +20,9 @@ from gpuprep.store.files import append_bytes, json_line, storage_faults, write_f
 from gpuprep.store.layout import STATISTICS_FILE
 from gpuprep.values.case import Case
 
-MOST_BYTES = 1 << 20  # of a line; longer ones are not kept
+MOST_BYTES = 8 << 20  # of a line
+LARGE_BYTES = 64 << 10  # of a line; longer ones, as of fractions, are kept …
+ROOM_BYTES = 2 << 30  # … while the file has no more than that
 _SEAL = b',"crc32c":'
 _FAULTS = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 _SPARE = 1000  # outdated lines that are not worth writing the file anew
@@ -91,10 +93,11 @@ def keep_case(root: Path, statistics: CaseStatistics) -> bool:
         RunStopped: the disk is full.
         StoreError: the disk refuses otherwise.
     """
-    line = statistics.to_line()
-    if len(line) > MOST_BYTES:
+    line, file = statistics.to_line(), root / STATISTICS_FILE
+    size = file.stat().st_size if file.exists() else 0
+    if len(line) > MOST_BYTES or (len(line) > LARGE_BYTES and size + len(line) > ROOM_BYTES):
         return False
-    append_bytes(root / STATISTICS_FILE, line)
+    append_bytes(file, line)
     return True
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from gpuprep.executors.base import Outcome
 from gpuprep.ledger.fingerprint import Fingerprint, cohort_key, is_of_older_version, older_key
 from gpuprep.ledger.statistics import (
-    MOST_BYTES,
+    LARGE_BYTES,
     CaseStatistics,
     KeptStatistics,
     file_stamp,
@@ -88,11 +88,9 @@ class Measuring:
         if self._crew.halted or not self._sums.channels:
             return None
         if self._too_long:
-            number, most = self._too_long, MOST_BYTES >> 20
-            text = (
-                f"the statistics of {number} cases are too long to be kept (over {most} MiB each)"
-            )
-            self._tell(Notice(f"{text}; they are measured again when the cohort changes"))
+            text = f"the statistics of {self._too_long} cases are too long to be kept"
+            most = f"over {LARGE_BYTES >> 10} KiB each, and {STATISTICS_FILE} is full"
+            self._tell(Notice(f"{text} ({most}); they are measured again when the cohort changes"))
         refused = tuple(sorted(lacking))
         return Fingerprint(self._key(refused), self._sums.cases, self._sums.channels, refused)
 
