@@ -40,7 +40,7 @@ def store(root: Path, voxels: np.ndarray) -> None:
 
 def chunk_bytes(root: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Compressed bytes of every chunk of the case; 0 for those that are not stored."""
-    path = case_folder(root, "kim") / "0/c/0/0/0"
+    path = case_folder(root, "kim") / "0/c.0.0.0"
     grid = [-(-n // CHUNK) for n in shape]
     return np.maximum(
         OpenShard(os.open(path, os.O_RDONLY), path, grid, ReadPolicy()).index[..., 1], 0

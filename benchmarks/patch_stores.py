@@ -32,7 +32,7 @@ class Gpuprep:
 
     def __init__(self, folder: Path, codec: str = "balanced", crc: str = "always") -> None:
         self.folder, self.codec, self.crc = folder / "case.zarr", codec, crc
-        self.image = self.folder / "0/c/0/0/0"
+        self.image = self.folder / "0/c.0.0.0"
         self.store = importlib.import_module("gpuprep.store.case")
         self.record = importlib.import_module("gpuprep.store.record")
 

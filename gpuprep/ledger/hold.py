@@ -10,6 +10,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,7 @@ from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
 from gpuprep.store.places import case_ids, to_place
-from gpuprep.values.errors import RunStopped, UsageError
+from gpuprep.values.errors import CorruptStoreError, RunStopped, UsageError
 
 _DOCUMENTS = (
     CONFIG_FILE,
@@ -55,6 +56,8 @@ _DOCUMENTS = (
     GROUP_FILE,
     f"{CASES_FOLDER}/{GROUP_FILE}",
 )
+_GROWING = (MANIFEST_FILE, INDEX_FILE)
+_SMALL = 1 << 20  # bytes that may be uploaded at every change
 _RENEWED_EVERY = 20.0  # seconds; readers of the state give a silent run 60
 _EXPIRES = 300.0
 
@@ -75,8 +78,13 @@ class Hold:
         """Where cases are published; empty for the folder itself."""
         return self.remote.url if self.remote else ""
 
-    def keep(self) -> None:
+    def keep(self, *, last: bool = False) -> None:
         """Upload the documents that changed.
+
+        Lists that grow with every case, which the cases tell again, wait until they have grown by a quarter.
+
+        Args:
+            last: Upload these lists, too, however little they have grown.
 
         Raises:
             RunStopped: another run took the output over, or the store takes nothing.
@@ -91,7 +99,19 @@ class Hold:
             )
         with self._keeping:
             for name in _DOCUMENTS:
-                self._keep_document(self.remote, name)
+                if last or not self._may_wait(name):
+                    self._keep_document(self.remote, name)
+
+    def _may_wait(self, name: str) -> bool:
+        """Whether a list has grown too little to be uploaded as a whole once more."""
+        sent = len(self._kept.get(name, b""))
+        if name not in _GROWING or sent < _SMALL:
+            return False
+        try:
+            size = (self.folder / name).stat().st_size
+        except FileNotFoundError:
+            return False
+        return sent <= size < sent + sent // 4
 
     def _keep_document(self, remote: ObjectPath, name: str) -> None:
         content = None
@@ -113,7 +133,10 @@ class Hold:
         """
         if self.remote is None:
             return
-        present = [name for name in _DOCUMENTS if (self.remote / name).is_file()]
+        with ThreadPoolExecutor(len(_DOCUMENTS)) as pool:
+            contents = pool.map(_read, (self.remote / name for name in _DOCUMENTS))
+            found = zip(_DOCUMENTS, contents, strict=True)
+            present = {name: content for name, content in found if content is not None}
         lost = CONFIG_FILE not in present and not case_ids(self.remote, finished=True)
         if lost and any(name[0] != "." for name, _ in self.remote.files()):
             raise UsageError(
@@ -121,8 +144,8 @@ class Hold:
                 advice="choose a new prefix",
             )
         with self._keeping:  # what is not here yet must not look as if it had been removed
-            for name in present:
-                content = self._kept[name] = (self.remote / name).read_bytes()
+            for name, content in present.items():
+                self._kept[name] = content
                 (self.folder / name).parent.mkdir(exist_ok=True)
                 (self.folder / name).write_bytes(content)
 
@@ -147,6 +170,14 @@ class Hold:
         sweep(self.folder)
         if self.remote is not None and not (self.claim and self.claim.lost):
             sweep_uploads(self.remote)
+
+
+def _read(path: ObjectPath) -> bytes | None:
+    """What is stored under a key, None for nothing: one request, where asking first takes two."""
+    try:
+        return path.read_bytes()
+    except CorruptStoreError:
+        return None
 
 
 @contextmanager
@@ -176,7 +207,7 @@ def hold(output: str | Path | ObjectPath) -> Iterator[Hold]:
             try:
                 yield held
             finally:
-                held.keep()
+                held.keep(last=True)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.store.codecs import Bytes, check_frame
 from gpuprep.store.files import CaseVersion
 from gpuprep.store.indexing import Piece, cut_range, plan_index, rows_of
-from gpuprep.store.layout import CASE_SUFFIX, GROUP_FILE, Index, shard_file
+from gpuprep.store.layout import CASE_SUFFIX, GROUP_FILE, Index
 from gpuprep.store.metadata import parse_array
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.shard import ObjectShard
@@ -233,13 +233,13 @@ class StoredArray:
 
     def _damaged(self, key: Index, offset: int, error: Exception) -> CorruptStoreError:
         return CorruptStoreError(
-            f"{self._case / self._name / shard_file(key)}: "
+            f"{self._case / self._name / self._layout.shard_file(key)}: "
             f"the chunk at byte {offset:,} is damaged: {error}",
             advice=f"delete {self._case} and run again; 'gpuprep verify --full' lists all damage",
         )
 
     def _open_shard(self, key: Index) -> OpenShard:
-        name = f"{self._name}/{shard_file(key)}"
+        name = f"{self._name}/{self._layout.shard_file(key)}"
         grid, policy, version = self._layout.grid, self._policy, self._version
         if isinstance(self._case, ObjectPath):
             remote = self._shards[key] = ObjectShard(self._case, name, grid, policy, version)
@@ -259,7 +259,7 @@ class StoredArray:
         """Decode every chunk of every shard; yields (file inside the case, what is wrong with it)."""
         block = np.empty(self.chunks, self.dtype)
         for key in self._layout.shard_keys():
-            name = f"{self._name}/{shard_file(key)}"
+            name = f"{self._name}/{self._layout.shard_file(key)}"
             try:
                 shard = self._open_shard(key)
             except CorruptStoreError as error:

@@ -20,7 +20,6 @@ from gpuprep.store.layout import (
     image_array,
     label_array,
     plan_array,
-    shard_file,
 )
 from gpuprep.store.locations import index_label, locations_file, to_npy
 from gpuprep.store.metadata import array_document, group_document, to_text
@@ -190,7 +189,7 @@ def _write_array(
 ) -> Iterator[tuple[str, FileSeal]]:
     """Write every shard of one array; yields each file's path inside the case and its seal."""
     for key in layout.shard_keys():
-        name, part = f"{path}/{shard_file(key)}", layout.region(key)
+        name, part = f"{path}/{layout.shard_file(key)}", layout.region(key)
         seal = write_shard(
             folder / name,
             array.region(part) if isinstance(array, Chunked) else array[part],

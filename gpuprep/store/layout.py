@@ -131,6 +131,8 @@ class ArrayLayout:
     dtype: np.dtype[Any]
     chunk: Index
     shard: Index
+    separator: str = "."
+    """Between the numbers in the name of a shard; older versions wrote ``/``, a folder for each number."""
 
     @cached_property
     def grid(self) -> Index:
@@ -150,17 +152,16 @@ class ArrayLayout:
         """The index of every shard, in C order."""
         return itertools.product(*map(range, self.shards))
 
+    def shard_file(self, key: Index) -> str:
+        """The file of a shard below its array's folder (Zarr's default key encoding)."""
+        return self.separator.join(("c", *map(str, key)))
+
     def region(self, key: Index) -> tuple[slice, ...]:
         """The part of the array that shard ``key`` holds, cut at the array's border."""
         return tuple(
             slice(k * edge, min((k + 1) * edge, n))
             for k, edge, n in zip(key, self.shard, self.shape, strict=True)
         )
-
-
-def shard_file(key: Index) -> str:
-    """The file of a shard below its array's folder (Zarr's default key encoding)."""
-    return "/".join(("c", *map(str, key)))
 
 
 def plan_array(shape: Sequence[int], dtype: Any, chunk: int) -> ArrayLayout:

@@ -67,7 +67,10 @@ def array_document(
         "shape": list(layout.shape),
         "data_type": layout.dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(layout.shard)}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "chunk_key_encoding": {
+            "name": "default",
+            "configuration": {"separator": layout.separator},
+        },
         "fill_value": 0.0 if layout.dtype.kind == "f" else 0,
         "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
         "attributes": dict(attributes or {}),
@@ -104,6 +107,7 @@ def parse_array(text: bytes, where: str) -> StoredLayout:
             np.dtype(str(document["data_type"])).newbyteorder("<"),
             _edges(inner["chunk_shape"]),
             _edges(document["chunk_grid"]["configuration"]["chunk_shape"]),
+            str(document["chunk_key_encoding"]["configuration"]["separator"]),
         )
         codecs = [dict(codec) for codec in inner["codecs"]]
         plain = _is_plain(document, outer) and _is_bounded(layout)
@@ -144,7 +148,7 @@ def _is_plain(document: Mapping[str, Any], outer: Mapping[str, Any]) -> bool:
         outer["name"] == "sharding_indexed"
         and outer["configuration"]["index_location"] == "end"
         and outer["configuration"]["index_codecs"] == _INDEX_CODECS
-        and document["chunk_key_encoding"]["configuration"]["separator"] == "/"
+        and document["chunk_key_encoding"]["configuration"]["separator"] in ("/", ".")
         and document["chunk_key_encoding"]["name"] == "default"
         and document["fill_value"] == 0
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gpuprep.store.codecs import preset
 from gpuprep.store.files import storage_faults, write_file
-from gpuprep.store.layout import GROUP_FILE, ArrayLayout, shard_file
+from gpuprep.store.layout import GROUP_FILE, ArrayLayout
 from gpuprep.store.metadata import array_document, to_text
 from gpuprep.store.ome import axis_names
 from gpuprep.store.shard import write_shard
@@ -88,7 +88,7 @@ class SlabWriter:
                 f"from a multiple of {self._edge}"
             )
         write_shard(
-            self._partial / shard_file(key),
+            self._partial / layout.shard_file(key),
             slab,
             chunk=layout.chunk,
             grid=layout.grid,

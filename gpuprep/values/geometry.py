@@ -268,11 +268,14 @@ def _parse_orientation(code: str) -> tuple[list[int], list[int]]:
 
 def _closest_axes(matrix: NDArray[np.float64]) -> tuple[list[int], list[int]]:
     """Per index axis the patient axis it follows most nearly (each used once), and the sign."""
-    best = max(
-        itertools.permutations(range(3)),
-        key=lambda order: sum(abs(matrix[axis, column]) for column, axis in enumerate(order)),
-    )
-    return list(best), [1 if matrix[axis, column] >= 0 else -1 for column, axis in enumerate(best)]
+    weights = [[abs(weight) for weight in row] for row in matrix.T.tolist()]
+    best = [max(range(3), key=row.__getitem__) for row in weights]
+    if len({*best}) < 3 or any(row.count(max(row)) > 1 for row in weights):  # not plain to see
+        best = max(
+            map(list, itertools.permutations(range(3))),
+            key=lambda order: sum(weights[column][axis] for column, axis in enumerate(order)),
+        )
+    return best, [1 if matrix[axis, column] >= 0 else -1 for column, axis in enumerate(best)]
 
 
 def _affine(columns: NDArray[np.float64], origin: Triple) -> Affine:

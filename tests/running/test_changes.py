@@ -227,7 +227,7 @@ def test_it_is_said_what_changed_of_a_case(cohort_folder, tmp_path):
     size.append((cohort_folder / "segmentation-0.nii.gz").stat().st_size)
     (cohort_folder / "segmentation-1.nii.gz").unlink()
     os.utime(cohort_folder / "volume-2.nii.gz")
-    shard = next((out / "cases/volume-3.zarr").rglob("c/0/0/0"))
+    shard = next((out / "cases/volume-3.zarr").rglob("c.0.0.0"))
     shard.unlink()
     report, heard = again(cohort_folder, out)
     assert heard.changes == {

@@ -127,7 +127,7 @@ def test_numbers_that_lead_nowhere_are_no_bug(tmp_path):
 
 def test_a_deleted_shard_is_made_anew(cohort_folder, tmp_path):
     run(cohort_folder, tmp_path / "out")
-    next((tmp_path / "out" / "cases" / "volume-2.zarr").rglob("c/0/0/0")).unlink()
+    next((tmp_path / "out" / "cases" / "volume-2.zarr").rglob("c.0.0.0")).unlink()
     assert run(cohort_folder, tmp_path / "out").finished.done == 1
     assert not verify_cohort(tmp_path / "out", full=True)
 

@@ -129,7 +129,7 @@ def test_a_patch_asks_for_its_chunks_only(url, proxy, tmp_path):
     (request,) = proxy.seen
     assert request[0] == "GET"
     assert request[2] <= 1.05 * patch.nbytes
-    assert files["0/c/0/0/0"]["size"] > 20 * request[2]
+    assert files["0/c.0.0.0"]["size"] > 20 * request[2]
 
 
 def test_two_writers_one_winner(stored, tmp_path):
@@ -190,7 +190,7 @@ def test_sweep_removes_what_a_dead_attempt_left(stored):
     _, url = stored
     place = ObjectPath(url)
     (place / ".staging/gone.json").write(b"{}")
-    (place / "cases/gone.zarr/0/c/0/0/0").write(b"half a case")
+    (place / "cases/gone.zarr/0/c.0.0.0").write(b"half a case")
     assert sweep_uploads(place) == 1
     assert not any("gone" in name for name, _ in place.files())
 
@@ -202,7 +202,7 @@ def test_next_run_takes_over_from_a_dead_one(cohort_folder, url):
     for name in (".run.json", "volume-0.json"):
         (place / ".staging" / name).write(json.dumps(dead).encode())
     (place / "gpuprep.json").write(b'{"digest": "none"}')
-    (place / "cases/volume-0.zarr/0/c/0/0/0").write(b"half a case")
+    (place / "cases/volume-0.zarr/0/c.0.0.0").write(b"half a case")
     assert run(cohort_folder, url, limit=1, overwrite=True).exit_code == 0
     assert list(gpuprep.open(url)) == ["volume-0"]
     assert verify_cohort(url, full=True) == []
@@ -223,7 +223,7 @@ def test_second_run_is_refused(cohort_folder, url):
 def test_damage_is_found(stored):
     _, url = stored
     case = gpuprep.open(url)["case_4"]
-    shard = ObjectPath(url) / "cases/case_4.zarr/0/c/0/0/0/0"
+    shard = ObjectPath(url) / "cases/case_4.zarr/0/c.0.0.0.0"
     content = bytearray(shard.read_bytes())
     content[5] ^= 1
     shard.write(bytes(content))

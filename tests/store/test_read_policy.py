@@ -27,7 +27,7 @@ from gpuprep.values.geometry import Geometry
 SHAPE = (21, 17, 34)
 GRID = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))
 IMAGE = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype("i2")
-SHARD = "0/c/0/0/0"
+SHARD = "0/c.0.0.0"
 
 
 def publish(root: Path, image: np.ndarray) -> None:
@@ -100,7 +100,7 @@ def test_crc_first_checks_each_chunk_once_in_a_process(case, access):
 @pytest.mark.parametrize("threads", [1, 4])
 def test_damage_is_named_by_every_thread(case, threads):
     flip_a_bit(case)
-    with pytest.raises(CorruptStoreError, match=r"0/c/0/0/0.*byte 0 is damaged"):
+    with pytest.raises(CorruptStoreError, match=r"0/c\.0\.0\.0.*byte 0 is damaged"):
         open_case(case, threads=threads).image[...]
 
 

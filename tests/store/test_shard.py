@@ -18,7 +18,7 @@ from gpuprep.store import files, layout
 from gpuprep.store.array import StoredArray
 from gpuprep.store.codecs import PRESETS, preset
 from gpuprep.store.files import write_file
-from gpuprep.store.layout import plan_array, shard_file
+from gpuprep.store.layout import plan_array
 from gpuprep.store.metadata import array_document, to_text
 from gpuprep.store.ome import axis_names
 from gpuprep.store.shard import write_encoded_shard, write_shard
@@ -33,7 +33,7 @@ def store_array(folder: Path, array: np.ndarray, chunk: int, codec: str, threads
     words = preset(codec, plan.dtype)
     for key in plan.shard_keys():
         write_shard(
-            folder / "0" / shard_file(key),
+            folder / "0" / plan.shard_file(key),
             array[plan.region(key)],
             chunk=plan.chunk,
             grid=plan.grid,
@@ -83,7 +83,7 @@ def test_bytes_do_not_depend_on_threads(tmp_path, codec):
     written = []
     for threads in (1, 2, 3):
         store_array(tmp_path / str(threads), voxels, 8, codec, threads)
-        written.append((tmp_path / str(threads) / "0/c/0/0/0").read_bytes())
+        written.append((tmp_path / str(threads) / "0/c.0.0.0").read_bytes())
     assert written[0] == written[1] == written[2]
 
 
@@ -109,7 +109,7 @@ def test_large_arrays_are_cut_into_several_shards(tmp_path, monkeypatch):
 def test_empty_chunks_are_not_stored_but_minus_zero_is(tmp_path):
     voxels = np.zeros((16, 16, 16), "f4")
     store_array(tmp_path / "zeros", voxels, 8, "balanced", threads=1)
-    assert (tmp_path / "zeros/0/c/0/0/0").stat().st_size == 8 * 16 + 4
+    assert (tmp_path / "zeros/0/c.0.0.0").stat().st_size == 8 * 16 + 4
     voxels[15, 0, 0] = -0.0
     store_array(tmp_path / "minus", voxels, 8, "balanced", threads=1)
     assert np.signbit(StoredArray(tmp_path / "minus", "0")[15, 0, 0])
@@ -136,7 +136,7 @@ def test_chunks_compressed_elsewhere_are_read(tmp_path):
     store_array(tmp_path, voxels, 8, "gpu", threads=1)
     halves = [voxels[..., :8], voxels[..., 8:]]
     frames = [sizeless_frame(half.tobytes()) if half.any() else None for half in halves]
-    write_encoded_shard(tmp_path / "0/c/0/0/0", frames, count=2)
+    write_encoded_shard(tmp_path / "0/c.0.0.0", frames, count=2)
     for back in (StoredArray(tmp_path, "0"), zarr.open_array(tmp_path / "0", mode="r")):
         np.testing.assert_array_equal(back[...], voxels)
 
@@ -168,7 +168,7 @@ def test_write_error_names_the_file(tmp_path):
 def test_cut_shard_is_found_by_its_index(tmp_path, size):
     voxels = sparse_voxels((16, 16, 16), "i2", 5)
     store_array(tmp_path, voxels, 8, "balanced", threads=1)
-    path = tmp_path / "0/c/0/0/0"
+    path = tmp_path / "0/c.0.0.0"
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(CorruptStoreError, match="cut"):
         StoredArray(tmp_path, "0")[0, 0, 0]
@@ -177,7 +177,7 @@ def test_cut_shard_is_found_by_its_index(tmp_path, size):
 def test_any_flipped_bit_of_an_index_is_found(tmp_path):
     voxels = sparse_voxels((16, 8, 8), "i2", 5)
     store_array(tmp_path, voxels, 8, "balanced", threads=1)
-    path = tmp_path / "0/c/0/0/0"
+    path = tmp_path / "0/c.0.0.0"
     sound = path.read_bytes()
     for bit in range(8 * (2 * 16 + 4)):
         flipped = bytearray(sound)
@@ -190,7 +190,7 @@ def test_any_flipped_bit_of_an_index_is_found(tmp_path):
 def test_index_that_points_outside_is_refused(tmp_path):
     voxels = sparse_voxels((8, 8, 8), "i2", 6)
     store_array(tmp_path, voxels, 8, "balanced", threads=1)
-    path = tmp_path / "0/c/0/0/0"
+    path = tmp_path / "0/c.0.0.0"
     chunk = path.read_bytes()[:-20]
     for pair in [(0, 1 << 40), (1 << 62, 1 << 62), (-2, 10), (0, 4), (-1, 5)]:
         index = np.array(pair, "<i8").tobytes()
@@ -223,7 +223,7 @@ SHORT = VOXELS.ravel()[:500]
 def test_chunk_whose_sizes_lie_is_refused(tmp_path, codec, payload):
     """CRCs guard against rot; the sizes inside a chunk are checked too, or Blosc reads beyond it."""
     store_array(tmp_path, VOXELS, 8, codec, threads=1)
-    write_encoded_shard(tmp_path / "0/c/0/0/0", [payload], count=1)
+    write_encoded_shard(tmp_path / "0/c.0.0.0", [payload], count=1)
     with pytest.raises(CorruptStoreError, match="chunk at byte 0 is damaged"):
         StoredArray(tmp_path, "0")[...]
 

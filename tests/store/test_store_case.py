@@ -44,11 +44,11 @@ def test_files_and_their_seals(tmp_path):
     assert set(sealed) == {
         "zarr.json",
         "0/zarr.json",
-        "0/c/0/0/0",
+        "0/c.0.0.0",
         "labels/zarr.json",
         "labels/liver/zarr.json",
         "labels/liver/0/zarr.json",
-        "labels/liver/0/c/0/0/0",
+        "labels/liver/0/c.0.0.0",
         "labels/liver/0/locations.npy",
     }
     for name, seal in sealed.items():
@@ -127,6 +127,7 @@ def test_documents_equal_those_of_zarr_python(tmp_path, codec, dtype):
         compressors=[compressor, Crc32cCodec()],
         fill_value=0,
         dimension_names=["z", "y", "x"],
+        chunk_key_encoding={"name": "default", "separator": "."},
     )
     for name in ("zarr.json", "0/zarr.json"):
         ours = json.loads((tmp_path / "ours" / name).read_text())
@@ -219,7 +220,7 @@ def test_record_round_trip(tmp_path_factory, rows):
 
 
 def test_any_flipped_bit_of_a_record_is_found(tmp_path):
-    write_record(tmp_path, {"files": {"0/c/0/0/0": {"size": 1, "crc32c": 2}}, "x": [1.5, "ü"]})
+    write_record(tmp_path, {"files": {"0/c.0.0.0": {"size": 1, "crc32c": 2}}, "x": [1.5, "ü"]})
     path = tmp_path / "record.json"
     text = path.read_bytes()
     for bit in range(8 * len(text)):

@@ -84,15 +84,15 @@ def test_flipped_bit_anywhere_is_found(case):
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("size", [0, 10, -1, -40])
 def test_cut_shard_is_found(case, size, full):
-    path = case / "0/c/0/0/0"
+    path = case / "0/c.0.0.0"
     path.write_bytes(path.read_bytes()[:size])
     found = verify_case(case, full=full)
-    assert files_of(found) == {"0/c/0/0/0"}
+    assert files_of(found) == {"0/c.0.0.0"}
     assert "its record says" in found[0].message
 
 
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("name", ["0/c/0/0/0", "0/zarr.json", "labels/zarr.json", "zarr.json"])
+@pytest.mark.parametrize("name", ["0/c.0.0.0", "0/zarr.json", "labels/zarr.json", "zarr.json"])
 def test_missing_file_is_found(case, name, full):
     (case / name).unlink()
     found = verify_case(case, full=full)
@@ -100,19 +100,19 @@ def test_missing_file_is_found(case, name, full):
     assert files_of(found) == {name}
 
 
-@pytest.mark.parametrize("name", ["0/c/0/0/1", ".hidden", "labels/liver/0/c/0/0/0.partial"])
+@pytest.mark.parametrize("name", ["0/c.0.0.1", ".hidden", "labels/liver/0/c.0.0.0.partial"])
 def test_foreign_file_is_found(case, name):
     (case / name).write_bytes(b"x")
     assert verify_case(case) == [Problem("a", name, "the file is not in the record")]
 
 
 def test_links_do_not_stand_for_files(case, tmp_path):
-    path = case / "0/c/0/0/0"
+    path = case / "0/c.0.0.0"
     path.rename(tmp_path / "shard")
     path.symlink_to(tmp_path / "shard")
     (case / "more").symlink_to(tmp_path)
-    assert files_of(verify_case(case)) == {"0/c/0/0/0", "more"}
-    assert files_of(verify_case(case, full=True)) == {"0/c/0/0/0", "more"}
+    assert files_of(verify_case(case)) == {"0/c.0.0.0", "more"}
+    assert files_of(verify_case(case, full=True)) == {"0/c.0.0.0", "more"}
 
 
 def test_folder_without_record_is_no_case(tmp_path):
@@ -123,13 +123,13 @@ def test_folder_without_record_is_no_case(tmp_path):
 
 def test_chunks_are_checked_even_where_the_record_agrees(case):
     """A shard damaged before its seal was taken, as bad memory does it."""
-    seal = write_encoded_shard(case / "0/c/0/0/0", [b"not a chunk", *[None] * 7], count=8)
+    seal = write_encoded_shard(case / "0/c.0.0.0", [b"not a chunk", *[None] * 7], count=8)
     record = read_record(case)
-    record["files"]["0/c/0/0/0"] = asdict(seal)
+    record["files"]["0/c.0.0.0"] = asdict(seal)
     write_record(case, record)
     assert verify_case(case) == []
     (found,) = verify_case(case, full=True)
-    assert found.file == "0/c/0/0/0"
+    assert found.file == "0/c.0.0.0"
     assert "chunk at byte 0 is damaged" in found.message
 
 
@@ -142,16 +142,16 @@ def test_cohort(tmp_path):
     assert seen == ["case_2", "case_3", "case_10"]
 
     (case_folder(tmp_path, "case_10") / "record.json").unlink()
-    (case_folder(tmp_path, "case_2") / "0/c/0/0/0").unlink()
+    (case_folder(tmp_path, "case_2") / "0/c.0.0.0").unlink()
     shutil.rmtree(case_folder(tmp_path, "case_3"))
     (tmp_path / "cases/stray.txt").touch()
     found = verify_cohort(tmp_path)
     assert [(problem.case, problem.file) for problem in found] == [
-        ("case_2", "0/c/0/0/0"),
+        ("case_2", "0/c.0.0.0"),
         ("case_10", "record.json"),
         ("stray.txt", "record.json"),
         ("case_3", ""),
     ]
     assert str(found[0]).startswith(
-        "case_2/0/c/0/0/0: the file is missing; delete the case's folder"
+        "case_2/0/c.0.0.0: the file is missing; delete the case's folder"
     )

@@ -71,6 +71,8 @@ def lost_slices(series: Sequence[Series], others: Mapping[str, NoImage]) -> list
 
     A slice at either end that was cut off in its header leaves no gap, and often has no extension.
     """
+    if not others:  # of a series in many folders, the names would be looked at for each of them
+        return []
     names = {_pattern(file) for one in series for file in one.files}
     if not names:
         return []
@@ -82,12 +84,12 @@ def lost_slices(series: Sequence[Series], others: Mapping[str, NoImage]) -> list
 
 
 def _folders(series: Series) -> set[Path]:
-    return {Path(file).parent for file in series.files}
+    return {Path(folder) for folder in {os.path.dirname(file) for file in series.files}}  # noqa: PTH120
 
 
 def _pattern(file: str) -> str:
     """The name of a file, every number in it a #."""
-    return re.sub(r"\d+", "#", Path(file).name)
+    return re.sub(r"\d+", "#", os.path.basename(file))  # noqa: PTH119  of millions
 
 
 def series_of_folder(folder: Path) -> tuple[list[Series], dict[str, NoImage]]:
@@ -125,7 +127,7 @@ def _series(rows: list[tuple[str, Membership]], withheld: list[str]) -> Series:
     """One series, with what the disk withholds in its folders: without it, it might be a slice short."""
     rows.sort(key=lambda row: (row[1].number, row[0]))
     one = rows[0][1]
-    folders = {Path(file).parent for file, _ in rows}
+    folders = {Path(folder) for folder in {os.path.dirname(file) for file, _ in rows}}  # noqa: PTH120
     folder = os.path.commonpath([str(folder) for folder in folders])
     beside = [file for file in withheld if Path(file).parent in folders]
     files = (*(file for file, _ in rows), *beside)

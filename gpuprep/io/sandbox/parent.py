@@ -16,7 +16,6 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -103,7 +102,8 @@ class Sandbox:
             child = self._living_child()
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
-                request = {"operation": operation, "source": asdict(source)}
+                told = {"path": source.path, "files": source.files, "name": source.name}
+                request = {"operation": operation, "source": told}
                 child.wire.send(request, deadline=deadline)
                 reply, descriptors = child.wire.receive(deadline)
             except TimeoutError:
