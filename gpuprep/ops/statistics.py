@@ -124,7 +124,7 @@ def label_counts(array: Array) -> dict[int, int]:
     if array.dtype.kind not in "iu":
         raise TypeError(f"labels are integers, not {array.dtype}")
     array = _native(array)
-    histogram = count_values(array)
+    histogram = count_values(array, sparse=True)
     if histogram is not None:
         return histogram.occurring
     counts: dict[int, int] = {}

@@ -61,8 +61,7 @@ def write_shard(
     """
 
     def encode_row(lead: Index) -> Row:
-        corners = [(*lead, last) for last in range(grid[-1])]
-        return [_encode_chunk(region, corner, chunk, dtype, encode) for corner in corners]
+        return [_encode_chunk(block, encode) for block in _row_of(region, lead, grid, chunk, dtype)]
 
     rows = itertools.product(*map(range, grid[:-1]))
     chunks = itertools.chain.from_iterable(
@@ -104,19 +103,44 @@ def _shard_pieces(path: Path, chunks: Iterable[bytes | None], count: int) -> Ite
     yield _CRC.pack(google_crc32c.value(index))
 
 
-def _encode_chunk(
-    region: NDArray[Any] | Chunked,
-    corner: Index,
-    chunk: Sequence[int],
-    dtype: np.dtype[Any],
-    encode: Encode,
-) -> bytes | None:
-    """The compressed chunk at ``corner`` (counted in chunks); None where it holds zeros only."""
-    block = _chunk_of(region, corner, chunk, dtype)
+def _encode_chunk(block: NDArray[Any], encode: Encode) -> bytes | None:
+    """The compressed chunk; None where it holds zeros only."""
     # As integers: float16 comparisons are slow, and a stored -0.0 must stay one. Most often the first
     # voxel tells already.
-    bits = block.view(f"u{dtype.itemsize}").reshape(-1)
+    bits = block.view(f"u{block.itemsize}").reshape(-1)
     return encode(block) if bits[0] or bits.any() else None
+
+
+def _row_of(
+    region: NDArray[Any] | Chunked,
+    lead: Index,
+    grid: Sequence[int],
+    chunk: Sequence[int],
+    dtype: np.dtype[Any],
+) -> Iterable[NDArray[Any]]:
+    """The chunks of a row along the last axis; a plain array's are copied all at once, which is faster."""
+    count, edge = grid[-1], chunk[-1]
+    if isinstance(region, Chunked) or region.ndim < 2:
+        return [_chunk_of(region, (*lead, last), chunk, dtype) for last in range(count)]
+    inside = region[tuple(slice(k * n, (k + 1) * n) for k, n in zip(lead, chunk, strict=False))]
+    whole, rest = divmod(inside.shape[-1], edge)
+    full = inside.shape[:-1] == tuple(chunk[:-1]) and whole == count
+    blocks = (np.empty if full else np.zeros)((count, *chunk), dtype)
+    cut = inside[..., : whole * edge].reshape(*inside.shape[:-1], whole, edge)
+    places = np.moveaxis(blocks, 0, -2)[tuple(map(slice, inside.shape[:-1]))]
+    _copy_rows(places[..., :whole, :], cut)
+    if rest:
+        _copy_rows(places[..., whole, :rest], inside[..., whole * edge :])
+    return blocks
+
+
+def _copy_rows(place: NDArray[Any], voxels: NDArray[Any]) -> None:
+    """Copy voxels, those along the last axis at once where they lie side by side."""
+    if voxels.dtype == place.dtype and voxels.strides[-1] == place.itemsize and voxels.size:
+        whole = slice(0, voxels.shape[-1])
+        rows_of(place, whole)[...] = rows_of(voxels, whole)
+    else:
+        place[...] = voxels
 
 
 def sample_chunks(
@@ -140,10 +164,5 @@ def _chunk_of(
         return np.ascontiguousarray(region.blocks[corner], dtype)
     inside = region[tuple(slice(k * n, (k + 1) * n) for k, n in zip(corner, chunk, strict=True))]
     block = (np.empty if inside.shape == tuple(chunk) else np.zeros)(chunk, dtype)
-    place = block[tuple(map(slice, inside.shape))]
-    if inside.dtype == dtype and inside.strides[-1] == dtype.itemsize and inside.size:
-        whole = slice(0, inside.shape[-1])
-        rows_of(place, whole)[...] = rows_of(inside, whole)
-    else:
-        place[...] = inside
+    _copy_rows(block[tuple(map(slice, inside.shape))], inside)
     return block

@@ -223,3 +223,19 @@ def test_label_counts() -> None:
     assert label_counts(wide) == {-(10**12): 1, 0: 2, 10**12: 1}
     with pytest.raises(TypeError, match="labels are integers"):
         label_counts(np.zeros((2, 2, 2)))
+
+
+@given(
+    st.sampled_from(["u1", "i1", "u2", "i2"]),
+    st.integers(0, 70),
+    st.floats(0, 1),
+    st.sampled_from([1, -1, 2]),
+)
+def test_label_counts_of_mostly_zeros(dtype, size, share, step):
+    random = np.random.default_rng(size)
+    limits = np.iinfo(dtype)
+    values = random.integers(limits.min, limits.max, size, dtype, endpoint=True)
+    values *= random.random(size) < share
+    values = values[::step]
+    found, numbers = np.unique(values, return_counts=True)
+    assert label_counts(values) == dict(zip(found.tolist(), numbers.tolist(), strict=True))

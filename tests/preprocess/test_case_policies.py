@@ -141,6 +141,7 @@ SITUATIONS: dict[str, Callable[[], Situation]] = {
             }
         }
     ),
+    "W_ROUNDED": lambda: alone(tree={"store": {"keep_bits": 3}}),
 }
 CELLS = [
     (code, policy)
