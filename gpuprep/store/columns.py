@@ -1,7 +1,8 @@
 """Many rows of one form as columns: in memory, and as one file that is read at once.
 
 A column is numbers (``n`` or ``n, k``), numbers of another count in each row, or JSON values of which each
-different one is kept once. The file is an uncompressed ``.npz``, whose members have a CRC-32 each.
+different one is kept once. The file is an uncompressed ``.npz`` whose archive comment is the CRC32C of all
+bytes before it, in eight hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+_SUM = 8  # digits
 _FAULTS = (zipfile.BadZipFile, KeyError, IndexError, TypeError, ValueError, OSError, EOFError)
 
 
@@ -158,11 +161,24 @@ def pack(columns: Mapping[str, Column], head: Mapping[str, Any]) -> bytes:
     }
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, head=np.array(json.dumps(dict(head))), **members)
-    return stream.getvalue()
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.comment = b"0" * _SUM
+    content = stream.getvalue()[:-_SUM]
+    return content + _sum_of(content)
+
+
+def _sum_of(content: bytes) -> bytes:
+    return b"%08x" % google_crc32c.value(content)
+
+
+def _is_whole(content: bytes) -> bool:
+    return content[-_SUM:] == _sum_of(content[:-_SUM])
 
 
 def unpack_head(content: bytes) -> dict[str, Any] | None:
     """The words of a file of columns; None for anything else."""
+    if not _is_whole(content):
+        return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
             return dict(json.loads(str(members["head"])))
@@ -171,7 +187,7 @@ def unpack_head(content: bytes) -> dict[str, Any] | None:
 
 
 def unpack(content: bytes, kinds: Mapping[str, type[Column]]) -> Columns | None:
-    """The columns of a file, whose kinds are known; None where it is damaged or of another form."""
+    """The columns of a file whose head was read, and whose kinds are known; None if of another form."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
             columns: Columns = {}
