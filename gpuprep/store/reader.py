@@ -149,7 +149,7 @@ class Cohort(Mapping[str, StoredCase]):
 
         >>> table = open_cohort("cohort").table()
         >>> table["case"].tolist(), table["voxels.segmentation.1"].tolist()
-        (['volume-0', 'volume-1'], [1, 2])
+        (['volume-0', 'volume-1'], [3388, 3400])
 
         Warns:
             CohortWarning: the index is absent or old, and a thousand records or more must be read.

@@ -26,7 +26,7 @@ def test_run_resume_verify_and_damage(cohort_folder, tmp_path):
     again = call("run", cohort_folder, out, "--workers", 2, check=0).stdout
     assert "4 already done" in again
     assert "0 problems" in call("verify", out, "--full", check=0).stdout
-    shard = out / "cases" / "volume-0.zarr" / "0" / "c" / "0" / "0" / "0"
+    shard = out / "cases" / "volume-0.zarr" / "0" / "c.0.0.0"
     flipped = bytearray(shard.read_bytes())
     flipped[len(flipped) // 2] ^= 1
     shard.write_bytes(flipped)

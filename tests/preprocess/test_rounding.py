@@ -75,7 +75,7 @@ def test_files_shrink(tmp_path):
     sizes = []
     for number, more in enumerate(({}, {"keep_bits": KEEP})):
         record, *_ = make(tmp_path / str(number), config(**more), None)
-        sizes.append(record["files"]["0/c/0/0/0"]["size"])
+        sizes.append(record["files"]["0/c.0.0.0"]["size"])
     assert sizes[1] < 0.8 * sizes[0]
 
 

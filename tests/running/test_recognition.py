@@ -53,7 +53,7 @@ def test_no_record_is_read_where_all_is_as_it_was(cohort_folder, out, looked_up)
 
 
 def cut(out: Path, source: Path) -> None:
-    os.truncate(case_folder(out, "volume-1") / "0/c/0/0/0", 9)
+    os.truncate(case_folder(out, "volume-1") / "0/c.0.0.0", 9)
 
 
 def lose_a_file(out: Path, source: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_store_is_listed_and_not_asked_case_by_case(cohort_folder, url, proxy,
     assert sum("list-type=2" in path for _, path, _ in proxy.seen) == 1
     assert listings < 6
 
-    (ObjectPath(url) / "cases/volume-1.zarr").delete(["0/c/0/0/0"])
+    (ObjectPath(url) / "cases/volume-1.zarr").delete(["0/c.0.0.0"])
     assert run(cohort_folder, url).finished.done == 1
 
 

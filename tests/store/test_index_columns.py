@@ -31,7 +31,7 @@ def line(case_id: str, **other: Any) -> dict[str, Any]:
         statistics=(1.5, None),
         findings=("E_SHEARED",),
         attributes={"site": "ä"},
-        files=("0/c/0/0/0", "zarr.json"),
+        files=("0/c.0.0.0", "zarr.json"),
         sizes=(1, 1 << 40),
     )
     labels = {"liver": (0, 1), "organ": (-3,)}

@@ -165,7 +165,7 @@ def test_stopping_in_mid_epoch_leaves_nothing_running(root: Path) -> None:
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
 def test_a_damaged_chunk_is_an_error_that_names_the_file(tmp_path: Path, place: float) -> None:
     root = store_cohort(tmp_path, codec="gpu")
-    shard = case_folder(root, "case_1") / "0" / "c" / "0" / "0" / "0" / "0"
+    shard = case_folder(root, "case_1") / "0" / "c.0.0.0.0"
     content = bytearray(shard.read_bytes())
     content[int(len(content) * place)] ^= 4
     shard.write_bytes(content)
@@ -176,7 +176,7 @@ def test_a_damaged_chunk_is_an_error_that_names_the_file(tmp_path: Path, place: 
 
 def test_a_frame_of_another_size_never_reaches_the_device(tmp_path: Path) -> None:
     store_one(tmp_path, None, {"a": np.ones((8, 8, 8), np.uint8)})
-    shard = case_folder(tmp_path, "only") / "labels" / "a" / "0" / "c" / "0" / "0" / "0"
+    shard = case_folder(tmp_path, "only") / "labels" / "a" / "0" / "c.0.0.0"
     frame = preset("gpu", np.dtype("u1")).encode(np.zeros(8**3 + 1, np.uint8))
     shard.unlink()
     write_encoded_shard(shard, [frame], count=1, fsync=False)
