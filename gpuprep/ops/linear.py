@@ -34,9 +34,8 @@ Floats = NDArray[np.float32]
 
 _GROUP = 1 << 18  # voxels finished at a time: fewer, longer calls keep threads from queueing
 _RUNS = 4  # per thread, so that threads end together
-_WAITING = (
-    16  # slices of a run that are written together, where the output has another slowest axis
-)
+# Slices of a run that are written together, where the output has another slowest axis.
+_WAITING = 16
 _LOADING = 0.28  # ns per voxel taken from the source
 _MIXING = (0.25, 0.35, 0.8)  # ns per voxel written along slices, rows, columns
 

@@ -13,9 +13,8 @@ from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE, case_pa
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place
 
-_LISTED_FROM = (
-    50  # cases asked for; a listing of the whole store has a hundred or so with each request
-)
+# Cases asked for; a listing of the whole store has a hundred or so with each request.
+_LISTED_FROM = 50
 
 Sight = tuple[str, int]
 """The version of a case's record, and a sum of the names and sizes of its other files."""

@@ -21,9 +21,8 @@ from gpuprep.values.geometry import Geometry, Shape, Triple
 
 Table = NDArray[np.float64]
 
-_RIGHT_ANGLE = (
-    1e-4  # largest cosine between the axes of a slice that counts as rounding (ITK's value)
-)
+# Largest cosine between the axes of a slice that counts as rounding (ITK's value).
+_RIGHT_ANGLE = 1e-4
 _ROUNDING = 1e-3  # voxels: shifts below this come from float32 headers
 _SNAP = 1e-6  # slices
 _LONGEST_AXIS = 65_535

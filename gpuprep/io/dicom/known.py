@@ -24,9 +24,8 @@ from gpuprep.values.version import __version__
 
 _FORM = f"gpuprep headers 1 {__version__}".encode()
 _AT_ONCE = 4096  # files whose headers are read before what they tell is kept
-_SETTLED_NS = (
-    2_000_000_000  # a file that changed as lately may change again without its times telling
-)
+# A file that changed as lately may change again without its times telling.
+_SETTLED_NS = 2_000_000_000
 _UNSEEN_BYTES = 64 << 20  # of folders that nobody asked for this time
 _WASTE_BYTES = 1 << 20  # of lines that later ones replace, at least
 
@@ -43,9 +42,8 @@ class KnownHeaders:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._places: dict[
-            str, tuple[int, int]
-        ] = {}  # folder → where its line begins, and its length
+        self._places: dict[str, tuple[int, int]] = {}
+        """Of each folder where its line begins, and its length."""
         self._seen: set[str] = set()
         self._size = 0
         self._load()
