@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +29,11 @@ if TYPE_CHECKING:  # which makes this itself
 _TOLD_FROM = 1000  # records read one by one: seconds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class KnownCases:
     """The lines of a cohort that are of the cases that are there.
+
+    It has slots since the cohort keeps it, and MONAI's loaders walk through what objects have in ``__dict__``.
 
     Attributes:
         index: All lines.
@@ -55,7 +56,6 @@ class KnownCases:
         }
         return cls(cohort, index, places)
 
-    @cached_property
     def rows(self) -> tuple[Columns, tuple[str, ...]]:
         """A row per case in the order of ``cohort.ids``, and the ids of those whose records had to be read.
 

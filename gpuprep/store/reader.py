@@ -159,7 +159,7 @@ class Cohort(Mapping[str, StoredCase]):
         """
         from gpuprep.store.table import table_of
 
-        return table_of(*self.known.rows)
+        return table_of(*self.known.rows())
 
 
 def open_cohort(
