@@ -33,7 +33,7 @@ _TOLD_FROM = 1000  # records read one by one: seconds
 class KnownCases:
     """The lines of a cohort that are of the cases that are there.
 
-    It has slots since the cohort keeps it, and MONAI's loaders walk through what objects have in ``__dict__``.
+    It has slots since the cohort keeps it, and MONAI's loaders walk what objects have in ``__dict__``.
 
     Attributes:
         index: All lines.
