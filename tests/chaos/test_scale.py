@@ -38,5 +38,5 @@ def test_dask_forgets_the_cases_that_are_done(scale, tmp_path):
 def test_a_thousand_simulated_workers_are_kept_busy(scale, tmp_path):
     row = measured(scale, tmp_path, 20_000, cluster="simulated", workers=1000, faults=0.01)
     assert row["done"] + row["failed"] == 20_000
-    assert row["growth_bytes"] < 20 * MIB
+    assert row["growth_bytes"] < 64 * MIB  # up to 32 cases of each worker are in hand
     assert not list((tmp_path / "out").rglob("lost-*.json"))
