@@ -225,6 +225,28 @@ def test_what_kernels_are_predicted_to_reach() -> None:
             close(cell, 100 * share, "%")
 
 
+def test_what_surrounds_many_cases() -> None:
+    found = result("cohorts")["rows"]
+    names = {
+        "what all records tell, table(), s": ("open and table, s", 2),
+        "filter_cases, s": ("filter_cases, s", 2),
+        "a run with nothing to do, s": ("run, all done, s", 1),
+        "verify, s": ("verify, s", 1),
+        "first sample, Uniform, s": ("Uniform: first sample, s", 2),
+        "first sample, Grid, s": ("Grid: first sample, s", 2),
+        "cold samples/s, Uniform": ("Uniform: cold samples/s", 0),
+        "cold samples/s, a class of one case": (
+            "Balanced, a class of one case: cold samples/s",
+            0,
+        ),
+    }
+    rows = table("measured", "what surrounds cases")
+    assert len(rows) == len(names)
+    for what, _, now in rows:
+        name, digits = names[what.replace("`", "")]
+        assert now == " / ".join(f"{value:.{digits}f}" for value in found[name].values())
+
+
 def test_labels_there_and_back() -> None:
     lines = (RESULTS / "round_trip.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
@@ -265,5 +287,5 @@ def test_no_table_of_numbers_goes_unchecked() -> None:
     heads = {rows[0][0] for rows in tables("measured")}
     assert heads == {
         *("against", "operation", "store", "workers", "cluster", "rank"),
-        "predicted share of the bound",
+        *("predicted share of the bound", "what surrounds cases"),
     }
