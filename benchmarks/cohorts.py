@@ -1,6 +1,6 @@
 """What surrounds the cases: how opening, filtering, sampling and resuming grow with their number.
 
-    python benchmarks/cohorts.py --cases 1000 10000 --work /tmp/cohorts --json cohorts.json
+    python benchmarks/cohorts.py --cases 1000 10000 --work FOLDER --json cohorts.json
 
 Two small cases are stored by a run. One becomes all others: hard links to its files, and a record, an id and
 source files of its own. The other is the only one with class 3. Each measurement has a process of its own.

@@ -10,45 +10,13 @@ from typing import Any
 
 from gpuprep.config.model import Config
 from gpuprep.host.atomic import fsync_above, fsync_path, make_folder
-from gpuprep.ledger.fingerprint import FINGERPRINT_FILE
 from gpuprep.ledger.output import read_json, unwritable, write_json
-from gpuprep.store.layout import (
-    AGREEMENT_FILE,
-    ATTEMPTS_FILE,
-    CASES_FOLDER,
-    CONFIG_FILE,
-    FAILURES_FILE,
-    GROUP_FILE,
-    INDEX_FILE,
-    INPUTS_FILE,
-    LOGS_FOLDER,
-    MANIFEST_FILE,
-    PRUNED_FOLDER,
-    REPORT_FILE,
-    STATISTICS_FILE,
-    WITHDRAWN_FILE,
-    case_path,
-)
+from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, OUTPUT_ENTRIES, case_path
 from gpuprep.store.metadata import group_document, is_group
 from gpuprep.store.places import Place, case_ids, to_place
 from gpuprep.store.record import read_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.version import __version__
-
-_OURS = {
-    *(AGREEMENT_FILE, ATTEMPTS_FILE, CASES_FOLDER, CONFIG_FILE, FAILURES_FILE, FINGERPRINT_FILE),
-    *(
-        GROUP_FILE,
-        INDEX_FILE,
-        INPUTS_FILE,
-        LOGS_FOLDER,
-        MANIFEST_FILE,
-        PRUNED_FOLDER,
-        REPORT_FILE,
-        STATISTICS_FILE,
-        WITHDRAWN_FILE,
-    ),
-}
 
 
 def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None = None) -> str:
@@ -178,8 +146,8 @@ def _is_ours(root: Path, made: Counter[str]) -> bool:
     """Whether a folder is what a run left that broke off before ``gpuprep.json`` was on the disk."""
     names = {entry.name for entry in root.iterdir() if not entry.name.startswith(".")}
     if made or not names:
-        return bool(made) and names <= _OURS
-    if not names <= _OURS:
+        return bool(made) and names <= OUTPUT_ENTRIES
+    if not names <= OUTPUT_ENTRIES:
         return False
     cases = root / CASES_FOLDER
     left = {entry.name for entry in cases.iterdir()} if cases.is_dir() else set()

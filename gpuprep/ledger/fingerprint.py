@@ -12,11 +12,11 @@ from typing import Any
 from gpuprep.ledger.output import read_json, write_json
 from gpuprep.ops.mergeable import Mergeable, mergeable_from_json
 from gpuprep.store.files import storage_faults
+from gpuprep.store.layout import FINGERPRINT_FILE
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError
 
-FINGERPRINT_FILE = "fingerprint.json"
 _STAMPED = "stamps-"  # begins a key that is made from stamps
 _FAULTS = (AttributeError, KeyError, IndexError, TypeError, ValueError)
 

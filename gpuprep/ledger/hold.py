@@ -17,7 +17,6 @@ from pathlib import Path
 
 from gpuprep.host.atomic import make_folder
 from gpuprep.host.scratch import scratch_folder, temporary_files
-from gpuprep.ledger.fingerprint import FINGERPRINT_FILE
 from gpuprep.ledger.output import unwritable
 from gpuprep.store.commit import sweep
 from gpuprep.store.layout import (
@@ -26,6 +25,7 @@ from gpuprep.store.layout import (
     CASES_FOLDER,
     CONFIG_FILE,
     FAILURES_FILE,
+    FINGERPRINT_FILE,
     GROUP_FILE,
     INDEX_FILE,
     INPUTS_FILE,

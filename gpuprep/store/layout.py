@@ -44,6 +44,7 @@ AGREEMENT_FILE = "agreement.json"
 STATISTICS_FILE = "statistics.jsonl"
 MANIFEST_FILE = "manifest.jsonl"
 INDEX_FILE = "index.npz"
+FINGERPRINT_FILE = "fingerprint.json"
 INPUTS_FILE = "inputs.json"
 WITHDRAWN_FILE = "withdrawn.json"
 FAILURES_FILE = "failures.jsonl"
@@ -61,6 +62,22 @@ GROUP_FILE = "zarr.json"
 RECORD_FILE = "record.json"
 IMAGE_ARRAY = "0"  # of full resolution
 LABELS_GROUP = "labels"
+
+OUTPUT_ENTRIES = frozenset(
+    {
+        *(
+            CONFIG_FILE,
+            AGREEMENT_FILE,
+            FINGERPRINT_FILE,
+            STATISTICS_FILE,
+            MANIFEST_FILE,
+            INDEX_FILE,
+        ),
+        *(INPUTS_FILE, WITHDRAWN_FILE, FAILURES_FILE, ATTEMPTS_FILE, REPORT_FILE, GROUP_FILE),
+        *(CASES_FOLDER, PRUNED_FOLDER, LOGS_FOLDER),
+    }
+)
+"""All that a run leaves in an output folder, but for hidden entries."""
 
 SHARD_LIMIT = 512 << 20
 SHARD_EDGE = 256

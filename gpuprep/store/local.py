@@ -67,9 +67,7 @@ class LocalPath(PosixPath):
             StoreError: the folder holds another case than ``version``.
         """
         with os.fdopen(self.open_inside(name, version=version), "rb") as stream:
-            size = os.fstat(
-                stream.fileno()
-            ).st_size  # as much memory as it needs, not as it may need
+            size = os.fstat(stream.fileno()).st_size  # as much memory as needed, not as it may need
             return bounded(stream.read(min(size, DOCUMENT_LIMIT) + 1), self / name)
 
     def blocks(self) -> Iterator[bytes]:

@@ -17,8 +17,8 @@ import gpuprep
 from gpuprep.cli.app import app
 from gpuprep.config.file import parse_config
 from gpuprep.host import atomic
-from gpuprep.ledger.claim import _OURS, claim
-from gpuprep.store.layout import case_folder
+from gpuprep.ledger.claim import claim
+from gpuprep.store.layout import OUTPUT_ENTRIES, case_folder
 from gpuprep.store.record import read_record, write_record
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import UsageError
@@ -70,7 +70,7 @@ def rerun(source: Path, out: Path, config: object, **options: object) -> tuple[o
 
 def test_all_that_a_run_leaves_is_known_by_name(finished):
     for out in finished.values():
-        assert {path.name for path in out.iterdir() if path.name[0] != "."} <= _OURS
+        assert {path.name for path in out.iterdir() if path.name[0] != "."} <= OUTPUT_ENTRIES
 
 
 def test_everything_on_the_way_to_a_case_is_on_the_disk(tmp_path, monkeypatch):
