@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import Axes, AxisWeights
+from gpuprep.ops.axis import Axes, AxisWeights, product
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.plane import (
@@ -145,5 +145,5 @@ class _Pair:
             if self._held[place] != index:
                 self._ahead(self._source[index], self._planes[place])
                 self._held[place] = index
-        np.matmul(weights, self._planes.reshape(2, -1), out=out.reshape(1, -1))
+        product(weights, self._planes.reshape(2, -1), out=out.reshape(1, -1))
         return out

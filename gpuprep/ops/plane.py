@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import AxisWeights
+from gpuprep.ops.axis import AxisWeights, product
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.windows import Columns
 
@@ -149,9 +149,9 @@ class _Pairs:
     def __call__(self, plane: Array, out: Array) -> None:
         even, columns = 2 * len(self._twos), plane.shape[1]
         fours = plane[: 2 * even].reshape(-1, 4, columns)
-        np.matmul(self._twos, fours, out=out[:even].reshape(-1, 2, columns))
+        product(self._twos, fours, out=out[:even].reshape(-1, 2, columns))
         if len(self._odd):
-            np.matmul(self._odd, plane[2 * even :], out=out[even:])
+            product(self._odd, plane[2 * even :], out=out[even:])
 
 
 class _Columns:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import Axes, AxisWeights, Block
+from gpuprep.ops.axis import Axes, AxisWeights, Block, product
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.pointwise import ClipAffine
@@ -54,7 +54,7 @@ def apply_axes(
         height = max(1, _PIECE // (columns.m * _ROWS))
         strips = [slice(y, y + height) for y in range(0, rows.m, height)]
         pieces = [(block, strip) for block in run for strip in strips]
-        pool.map(lambda piece: window.product(*piece, target), pieces)
+        pool.map(lambda piece: window.write(*piece, target), pieces)
 
 
 def _working_order(array: Array, axes: Axes) -> tuple[int, int, int]:
@@ -121,7 +121,7 @@ class _Plane:
             self._narrow(self._source[first:last], strips, narrow[: last - first])
             for block in self._row_blocks:
                 part = narrow[: last - first, block.in_start : block.in_stop]
-                np.matmul(block.matrix, part, out=ready[:, block.out_start : block.out_stop])
+                product(block.matrix, part, out=ready[:, block.out_start : block.out_stop])
 
     def _narrow(self, slices: Array, strips: Floats, narrow: Floats) -> None:
         """Resample the columns of those rows that are needed, in strips of bounded size."""
@@ -179,13 +179,13 @@ class _Window:
         self._held.update({i % self.length: i for i in absent})
         return absent
 
-    def product(self, block: Block, strip: slice, target: _Target) -> None:
+    def write(self, block: Block, strip: slice, target: _Target) -> None:
         """Write the block's outputs for the rows of ``strip``, row by row of the plane."""
         outputs = slice(block.out_start, block.out_stop)
         if self._picks is None:
             values = self._slices(block.in_start, block.in_stop, strip).transpose(1, 0, 2)
             tile = np.empty((len(block.matrix), *values.shape[::2]), np.float32)
-            np.matmul(block.matrix, values, out=tile.transpose(1, 0, 2))
+            product(block.matrix, values, out=tile.transpose(1, 0, 2))
         else:
             tile = np.stack([self.planes[k % self.length, strip] for k in self._picks[outputs]])
         target.write((outputs, strip), tile)

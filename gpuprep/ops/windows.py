@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.axis import AxisWeights
+from gpuprep.ops.axis import AxisWeights, product
 
 Array = NDArray[Any]
 
@@ -40,7 +40,7 @@ class Columns:
             self._windows.multiply(values, out)
         for block, matrix in self._rest:
             part = values[..., block.in_start : block.in_stop]
-            np.matmul(part, matrix, out=out[..., block.out_start : block.out_stop])
+            product(part, matrix, out=out[..., block.out_start : block.out_stop])
 
 
 def _cost(axis: AxisWeights) -> float:
@@ -96,4 +96,4 @@ class _Windows:
         windows: Array = np.ndarray(shape, values.dtype, values, start * column, strides)
         blocks = out[..., : count * length].reshape(*out.shape[:-1], count, length)
         matrices = self._matrices.reshape(count, *[1] * (values.ndim - 2), width, length)
-        np.matmul(windows, matrices, out=np.moveaxis(blocks, -2, 0))
+        product(windows, matrices, out=np.moveaxis(blocks, -2, 0))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.axes import dense
 
-from gpuprep.ops.axis import antialias_sigma, axis_weights
+from gpuprep.ops.axis import antialias_sigma, axis_weights, product
 
 MODES = [("linear", "nearest", 1), ("cubic", "nearest", 3), ("cubic", "mirror", 3)]
 lengths = st.integers(1, 40)
@@ -120,3 +120,18 @@ def test_antialias_sigma_is_cardosos() -> None:
     for k in (1.5, 2.0, 4.0):  # FWHM² of the result = k² voxels² with a source FWHM of one voxel
         fwhm = 2 * np.sqrt(2 * np.log(2)) * antialias_sigma(k)
         assert fwhm**2 + 1 == pytest.approx(k**2)
+
+
+def test_what_a_blas_does_beside_its_result_is_not_warned_of(monkeypatch) -> None:
+    plain = np.matmul
+
+    def beside(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+        plain(left, right, out=out)
+        np.subtract(
+            np.inf, np.inf
+        )  # raises the flag that a signalling NaN in an unused lane raises
+
+    monkeypatch.setattr(np, "matmul", beside)
+    out = np.empty((2, 1), np.float32)
+    product(np.ones((2, 5), np.float32), np.ones((5, 1), np.float32), out=out)
+    assert out.ravel().tolist() == [5, 5]
