@@ -35,8 +35,11 @@ MAY_IMPORT: dict[str, str] = {
     "inference": "values store",
     "export": "values host ops io store",
     "viewing": "values config ops io store cohort preprocess export",
+    "service": "values config host device ops io store cohort preprocess planning ledger executors running "
+    "export viewing",
+    "client": "values store",
     "cli": "values config host device ops io store cohort preprocess planning ledger executors running "
-    "training inference export viewing",
+    "training inference export viewing service client",
 }
 # What these rooms may import beside the standard library and this package.
 LIBRARIES: dict[str, set[str]] = {

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from gpuprep.cli import bench, cases, cluster, config, doctor, guide, outputs, run
+from gpuprep.cli import bench, cases, cluster, config, doctor, guide, outputs, run, serve
 from gpuprep.cli.streams import ensure_utf8_names, open_streams
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
 from gpuprep.values.errors import CaseError, CohortWarning, GpuprepError, RunStopped, StoreFault
@@ -27,6 +27,7 @@ app = typer.Typer(
 for commands in (run, outputs, cases, cluster, bench, doctor, guide):  # as the help lists them
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config")
+app.add_typer(serve.app, name="serve")
 
 
 def _show_version(value: bool) -> None:

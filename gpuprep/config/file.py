@@ -33,7 +33,7 @@ def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Confi
     """
     tree: dict[str, Any] = {}
     if path is not None:
-        tree = _read_yaml(Path(path))
+        tree = read_yaml(Path(path))
         _anchor(tree, Path(path).parent)
     for override in overrides:
         _override(tree, override)
@@ -103,7 +103,8 @@ _StrictLoader.add_implicit_resolver(
 )
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a strict YAML file. Raises ConfigError where it holds none or cannot be read."""
     try:
         if path.exists() and not (path.is_file() and path.stat().st_size <= _MOST_BYTES):
             raise ConfigError(

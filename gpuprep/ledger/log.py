@@ -46,9 +46,14 @@ class RunLog:
     be unmounted or made read-only.
     """
 
-    def __init__(self, output: Path, *, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self, output: Path, *, most_bytes: float = _MOST_BYTES, file: Path | None = None
+    ) -> None:
+        """The log of a run on ``output``; or ``file``, to which lines are added."""
         self._folder = output / LOGS_FOLDER
-        self._path = self._folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
+        own = self._folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl"
+        self._path = file or own
+        self._is_own = file is None
         self._most_bytes = most_bytes
         self._written = 0
         self._attempts: dict[str, int] = {}
@@ -61,7 +66,7 @@ class RunLog:
         line = {"time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "event": name, **fields}
         text = json_line(line)
         with suppress(OSError, StoreError, RunStopped):
-            if isinstance(event, RunStarted):
+            if isinstance(event, RunStarted) and self._is_own:
                 self._begin()
             append_bytes(self._path, text)
             self._turn_over(len(text))

@@ -1,0 +1,1 @@
+"""The HTTP door: jobs, events, one volume, chunks. Needs the extra ``service``."""

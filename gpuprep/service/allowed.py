@@ -1,0 +1,53 @@
+"""What a client's config may say. What is not listed is the operator's to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpuprep.service.problems import Problem
+
+ALLOWED = (
+    *("version", "image", "label", "store.dtype", "store.chunk", "store.codec", "store.keep_bits"),
+    *("store.pyramid", "input.layout", "input.channels", "input.series", "input.grid_tolerance"),
+    *("input.slice_tolerance", "input.policy", "run.statistics", "run.tries"),
+)
+"""Places in a config that clients may set, with all below them, unless the settings say otherwise."""
+
+_NEVER = ("image.resample.reference", "cluster", "input.roots", "input.follow_symlinks")
+"""They lead to other hosts, or to files outside the roots."""
+
+
+def check_allowed(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -> None:
+    """Refuse a config that sets what only the operator may.
+
+    Raises:
+        Problem: 422, with the place.
+    """
+    for place in _places(tree):
+        if _is_under(place, _NEVER) or not (_is_under(place, allowed) or _leads_to(place, allowed)):
+            raise Problem(
+                422,
+                f"config.{place} is the operator's to set",
+                code="E_NOT_ALLOWED",
+                advice="leave it out, or name a profile that has it",
+            )
+
+
+def _places(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Every place that is set, dotted; of a mapping with entries only those."""
+    for key, value in tree.items():
+        place = f"{above}.{key}" if above else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _places(value, place)
+        else:
+            yield place
+
+
+def _is_under(place: str, listed: tuple[str, ...]) -> bool:
+    return any(place == each or place.startswith(f"{each}.") for each in listed)
+
+
+def _leads_to(place: str, listed: tuple[str, ...]) -> bool:
+    """Whether it is an empty block around something that is listed."""
+    return any(each.startswith(f"{place}.") for each in listed)

@@ -1,0 +1,130 @@
+"""The whole service as one ASGI app, put together from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import RedirectResponse, Response
+
+from gpuprep.service import cohorts, health, job_routes, problems
+from gpuprep.service.access import COOKIE, Access, Guard, Sessions
+from gpuprep.service.audit import Audit
+from gpuprep.service.cohorts import Cohorts
+from gpuprep.service.dispatcher import Dispatcher
+from gpuprep.service.events import Feeds
+from gpuprep.service.health import Numbers
+from gpuprep.service.job_desk import JobDesk
+from gpuprep.service.places import Places
+from gpuprep.service.problems import Problem, told
+from gpuprep.service.rehearsal import Rehearser
+from gpuprep.service.settings import Settings
+from gpuprep.service.tokens import Tokens
+from gpuprep.values.version import __version__
+
+PROCESS_PATH = "/v1/process"
+
+
+class Service:
+    """Everything that a service holds while it lives, and its app."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.settings = settings
+        self.tokens = Tokens(folder)
+        self.sessions = Sessions()
+        self.access = Access(self.tokens, self.sessions)
+        self.places = Places(folder, settings)
+        self.feeds = Feeds()
+        self.dispatcher = Dispatcher(folder, settings, self.places)
+        self.rehearser = Rehearser()
+        self.api = self._api(folder)
+        self.app: Any = Guard(Audit(self.api, folder), settings, PROCESS_PATH)
+
+    def begin_to_end(self) -> None:
+        """End all streams, so that the server can stop."""
+        self.feeds.close()
+
+    @asynccontextmanager
+    async def _life(self, app: FastAPI) -> AsyncIterator[None]:
+        self.dispatcher.recover()
+        watch = asyncio.create_task(self.feeds.watch())
+        await self.rehearser.warm()
+        follow = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            self.begin_to_end()
+            for task in (watch, follow):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            self.dispatcher.stop()
+            self.rehearser.close()
+
+    async def _follow(self) -> None:
+        """Notice which jobs have begun their runs."""
+        while True:
+            self.dispatcher.look()
+            await asyncio.sleep(0.1)
+
+    def _api(self, folder: Path) -> FastAPI:
+        api = FastAPI(
+            title="gpuprep",
+            version=__version__,
+            description="Folders of CT and MR scans in, training-ready Zarr cohorts out.",
+            docs_url=None,  # its pages would load scripts from elsewhere
+            redoc_url=None,
+            lifespan=self._life,
+        )
+        problems.install(api)
+        api.state.access = self.access
+        api.state.folder = folder
+        api.state.feeds = self.feeds
+        api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
+        api.state.cohorts = Cohorts(self.places, self.settings.roots)
+        api.state.numbers = Numbers(self.dispatcher, self.feeds)
+        for router in (job_routes.router, cohorts.router, health.router):
+            api.include_router(router)
+        self._add_login(api)
+        return api
+
+    def _add_login(self, api: FastAPI) -> None:
+        secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
+
+        @api.get("/login", status_code=303, include_in_schema=False, responses=told(403))
+        async def login(code: str) -> Response:
+            """Open a session with the link that the service printed."""
+            cookie = self.sessions.open(code)
+            if cookie is None:
+                raise Problem(
+                    403,
+                    "this link was used, or is too old",
+                    code="E_LINK",
+                    advice="start the service anew for another",
+                )
+            answer = RedirectResponse("/", 303)
+            answer.set_cookie(
+                COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/"
+            )
+            return answer
+
+        @api.post("/logout", status_code=204, include_in_schema=False)
+        async def logout(request: Request) -> Response:
+            self.sessions.end(request.cookies.get(COOKIE, ""))
+            answer = Response(status_code=204)
+            answer.delete_cookie(COOKIE, path="/")
+            return answer
+
+        @api.get("/", include_in_schema=False)
+        async def home(request: Request) -> dict[str, str]:
+            """Who this is; the pages come to lie here."""
+            return {
+                "service": "gpuprep",
+                "version": __version__,
+                "who": self.access.who(request).name,
+                "api": "/openapi.json",
+            }

@@ -1,0 +1,224 @@
+"""What the routes of jobs have in common: who may see what, what is asked for, and how it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
+from gpuprep.ledger.failures import group_failures
+from gpuprep.ledger.state import read_state
+from gpuprep.service.allowed import check_allowed
+from gpuprep.service.bodies import JobRequest, JobView, Progress, QueuePlace, RetryGroup, RetryPlan
+from gpuprep.service.dispatcher import Dispatcher, digest_of, new_job
+from gpuprep.service.jobs import Asked, Job
+from gpuprep.service.places import Places
+from gpuprep.service.problems import Problem
+from gpuprep.service.rehearsal import Rehearsal, Rehearser
+from gpuprep.service.settings import Settings
+from gpuprep.service.tokens import Principal
+from gpuprep.values.errors import GpuprepError
+
+
+class JobDesk:
+    """What the routes of jobs have in common: who may see what, and how an answer is put together."""
+
+    def __init__(
+        self, settings: Settings, places: Places, dispatcher: Dispatcher, rehearser: Rehearser
+    ) -> None:
+        self.settings = settings
+        self.places = places
+        self.dispatcher = dispatcher
+        self._rehearser = rehearser
+        self._keys: OrderedDict[tuple[str, str], asyncio.Lock] = OrderedDict()
+
+    def may_see(self, who: Principal, job: Job) -> bool:
+        return who.may_see(job.asked.output) or job.owner == who.name
+
+    def is_over(self, job_id: str) -> bool:
+        """Whether nothing more will happen to a job."""
+        job = self.dispatcher.database.find(job_id)
+        return job is None or job.is_over
+
+    def seen(self, who: Principal, job_id: str) -> Job:
+        """A job that someone may see. Raises Problem 404 for any other, as for none."""
+        job = self.dispatcher.database.find(job_id)
+        if job is None or not self.may_see(who, job):
+            raise Problem(404, "there is no such job", code="E_JOB")
+        return job
+
+    def owned(self, who: Principal, job_id: str) -> Job:
+        """A job that someone may change. Raises Problem 403 where it is another's."""
+        job = self.seen(who, job_id)
+        if not who.may_change(job.owner):
+            raise Problem(403, f"job {job.id} is {job.owner}'s", code="E_OWNER")
+        return job
+
+    def view(self, job: Job) -> JobView:
+        queue = QueuePlace(position=self.dispatcher.place(job)) if job.state == "queued" else None
+        return JobView.of(job, queue, self._progress(job))
+
+    def _progress(self, job: Job) -> Progress | None:
+        if not job.started:
+            return None
+        try:
+            state = read_state(str(self.places.output(job.asked.output)))
+        except GpuprepError:
+            return None
+        if state.started < job.started - 1:  # of a run before
+            return None
+        names = (
+            "total",
+            "done",
+            "skipped",
+            "failed",
+            "remaining",
+            "measured",
+            "to_measure",
+            "waiting",
+        )
+        counts = {name: getattr(state, name) for name in names}
+        moved = {"bytes_in": state.bytes_in, "bytes_out": state.bytes_out}
+        return Progress(**counts, **moved, cases_per_second=state.rate, seconds_left=state.eta)
+
+    async def submit(self, who: Principal, body: JobRequest, key: str | None) -> tuple[Job, bool]:
+        """The job of a request, and whether it is new; one key makes one job, however often it comes."""
+        if key is None:
+            return await self._accept(who, body, ""), True
+        async with self._keys.setdefault((who.name, key), asyncio.Lock()):
+            self._keys.move_to_end((who.name, key))
+            while len(self._keys) > 10_000:
+                self._keys.popitem(last=False)
+            digest = digest_of(body.model_dump(mode="json"))
+            known = self.dispatcher.database.by_key(who.name, key)
+            if known is None:
+                return await self._accept(who, body, f"{key} {digest}"), True
+            if known[0] != digest:
+                raise Problem(
+                    409,
+                    "this Idempotency-Key came with another request before",
+                    code="E_KEY",
+                    advice="take a new key for a new request",
+                )
+            return self.seen(who, known[1]), False
+
+    async def _accept(self, who: Principal, body: JobRequest, key: str) -> Job:
+        asked, plan = await self.look_at(who, body)
+        if plan.refused == plan.looked_at:
+            raise Problem(
+                422,
+                f"all {plan.looked_at} cases that were looked at would be refused",
+                code=plan.refusals[0]["code"],
+                advice=plan.refusals[0]["advice"],
+                plan=plan.to_json(),
+            )
+        memory = plan.peak_bytes * asked.workers
+        job = new_job(
+            who.name, asked, priority=body.priority, memory=memory, cases=plan.cases, key=key
+        )
+        return self.dispatcher.submit(job)
+
+    async def look_at(
+        self, who: Principal, body: JobRequest, *, whole: bool = False
+    ) -> tuple[Asked, Rehearsal]:
+        """What is asked for, made complete, and the plan of it. Raises Problem for what cannot be."""
+        if not who.may_use(body.root):
+            raise Problem(422, f"there is no root {body.root!r}", code="E_ROOT")
+        if not who.may_see(body.output):
+            raise Problem(422, f"{body.output!r} is no name for a cohort of yours", code="E_COHORT")
+        source = await asyncio.to_thread(self.places.source, body.root, body.path)
+        asked, config = self._resolved(body)
+        self._check_cohort(who, asked, config)
+        if asked.webhook:
+            self._check_webhook(asked.webhook)
+        plan = await self._rehearser.rehearse(
+            source,
+            self.places.confined(asked.config, asked.root),
+            only=asked.only,
+            limit=asked.limit,
+            whole=whole,
+        )
+        return asked, plan
+
+    def _resolved(self, body: JobRequest) -> tuple[Asked, Config]:
+        profile = body.config if isinstance(body.config, str) else ""
+        if profile:
+            if profile not in self.settings.profiles:
+                raise Problem(422, f"there is no profile {profile!r}", code="E_PROFILE")
+            tree: dict[str, Any] = dict(self.settings.profiles[profile].config)  # type: ignore[arg-type]
+        else:
+            tree = body.config  # type: ignore[assignment]
+            check_allowed(tree)
+        config = parse_config(tree, f"profile {profile}" if profile else "config")
+        if body.executor not in ("local", "serial", *self.settings.clusters):
+            raise Problem(422, f"there is no executor {body.executor!r}", code="E_EXECUTOR")
+        share = max(1, self.settings.workers // self.settings.limits.jobs)
+        asked = Asked(
+            body.root,
+            body.path,
+            body.output,
+            tree,
+            profile,
+            body.executor,
+            min(body.workers or share, self.settings.workers)
+            if body.executor == "local"
+            else body.workers or 1,
+            body.only,
+            body.limit,
+            body.overwrite,
+            webhook=body.webhook or "",
+        )
+        return asked, config
+
+    def _check_cohort(self, who: Principal, asked: Asked, config: Config) -> None:
+        last = self.dispatcher.database.last_of(asked.output)
+        if last is not None and not who.may_change(last.owner):
+            raise Problem(
+                409,
+                f"cohort {asked.output} is {last.owner}'s",
+                code="E_OWNER",
+                advice="take another name",
+            )
+        present = self.places.digest(asked.output)
+        if present and present != config.digest and not asked.overwrite:
+            raise Problem(
+                409,
+                f"cohort {asked.output} was made with another config",
+                code="E_CONFIG",
+                advice="take another name, or set overwrite to make every case anew",
+            )
+
+    def _check_webhook(self, url: str) -> None:
+        host = urlsplit(url).hostname or ""
+        if host not in self.settings.webhooks.hosts:
+            raise Problem(422, f"webhooks may not go to {host!r}", code="E_WEBHOOK")
+
+    def retry_plan(self, job: Job, codes: Sequence[str]) -> RetryPlan:
+        """The cases of a job that failed, by reason."""
+        try:
+            groups = group_failures(str(self.places.output(job.asked.output)))
+        except GpuprepError as error:
+            raise Problem(409, str(error), code="E_STATE") from None
+        chosen = [
+            group for group in groups if not codes or group.code in codes or group.kind in codes
+        ]
+        views = [RetryGroup.of(group) for group in chosen]
+        return RetryPlan(cases=sum(view.count for view in views), groups=views)
+
+    def retry(self, who: Principal, job: Job, plan: RetryPlan) -> Job:
+        """A new job for exactly the cases of a plan."""
+        if not job.is_over:
+            raise Problem(409, f"job {job.id} is {job.state}; it has not ended", code="E_STATE")
+        if not plan.cases:
+            raise Problem(
+                409, f"no case of cohort {job.asked.output} has failed so", code="E_STATE"
+            )
+        only = tuple(case for group in plan.groups for case in group.cases)
+        asked = replace(job.asked, only=only, limit=None, overwrite=False, retry_of=job.id)
+        again = new_job(who.name, asked, priority=job.priority, memory=job.memory, cases=len(only))
+        return self.dispatcher.submit(again)

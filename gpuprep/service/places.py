@@ -1,0 +1,83 @@
+"""Where inputs and cohorts lie: named roots and plain names, never a path of a client's own."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpuprep.service.problems import Problem
+from gpuprep.service.settings import NAME, Settings
+from gpuprep.store.layout import CONFIG_FILE
+from gpuprep.store.places import Place, is_url, to_place
+from gpuprep.values.errors import StoreError
+
+COHORTS_FOLDER = "cohorts"
+
+
+class Places:
+    """The roots and the cohorts of a service."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._roots = settings.roots
+        self._outputs = settings.outputs or str(folder / COHORTS_FOLDER)
+        if not is_url(self._outputs):
+            Path(self._outputs).mkdir(exist_ok=True)
+
+    def source(self, root: str, path: str) -> Path:
+        """What a root and a relative path mean.
+
+        Raises:
+            Problem: 422, there is no such root, nothing is there, or it leads out of the root.
+        """
+        if root not in self._roots:
+            raise Problem(
+                422,
+                f"there is no root {root!r}",
+                code="E_ROOT",
+                advice="ask what roots there are: GET /v1/roots",
+            )
+        base = Path(self._roots[root])
+        if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
+            raise Problem(422, "path must lie below its root", code="E_PATH")
+        found = (base / path).resolve()
+        if not found.is_relative_to(base.resolve()) or not found.exists():
+            raise Problem(422, f"there is nothing at {path!r} in root {root}", code="E_PATH")
+        return found
+
+    def confined(self, config: Mapping[str, Any], root: str) -> dict[str, Any]:
+        """A config whose manifests and links lead to the job's root at most, unless it says where."""
+        given = dict(config.get("input") or {})
+        return {**config, "input": {"roots": [self._roots[root]], **given}}
+
+    def output(self, cohort: str) -> Path | str:
+        """Where a cohort is made: a folder, or a URL of a store."""
+        if not re.fullmatch(NAME, cohort):
+            raise Problem(404, "there is no such cohort")
+        if is_url(self._outputs):
+            return f"{self._outputs.rstrip('/')}/{cohort}"
+        return Path(self._outputs) / cohort
+
+    def cohort(self, name: str) -> Place | None:
+        """Where a cohort lies; None where there is none."""
+        if not re.fullmatch(NAME, name):
+            return None
+        place = to_place(self.output(name))
+        return place if (place / CONFIG_FILE).is_file() else None
+
+    def cohorts(self) -> list[str]:
+        """The names of all cohorts."""
+        names = to_place(self._outputs).folders()
+        return sorted(name for name in names if self.cohort(name) is not None)
+
+    def digest(self, name: str) -> str:
+        """The digest of the config a cohort was made with; empty where there is no such cohort."""
+        place = self.cohort(name)
+        if place is None:
+            return ""
+        try:
+            return str(json.loads(place.document(CONFIG_FILE)).get("digest", ""))
+        except (StoreError, OSError, ValueError, AttributeError):
+            return ""
