@@ -18,7 +18,7 @@ from gpuprep.config.label import Label
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
-from gpuprep.values.geometry import check_orientation
+from gpuprep.values.orientation import check_orientation
 
 FRACTION_BITS = {"float16": 10, "float32": 23}
 """Stored bits of the fraction of floating dtypes."""

@@ -9,7 +9,7 @@ Actions are ``stop``, ``kill``, ``raise-EIO`` (any name of ``errno``) and ``slee
 each one acts. A process counts its own passages, or, where ``GPUPREP_FAILPOINTS_COUNTS`` names a folder,
 all processes count together there. The steps of a case, in their order, with its id as the subject::
 
-    before_read  in_reader (the file's path, in the reader's process)  after_stage
+    before_read  in_header  in_reader (both with the file's path, in the reader's process)  after_stage
     mid_shard (the file's path)  after_shards  after_record  after_fsync  after_rename
 
 and of the coordinator::

@@ -137,7 +137,15 @@ class Preview:
         return self.decoded_bytes + self.decoded_bytes * straight.voxels // self.geometry.voxels
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "geometry": self.geometry.to_json(),
+            "channels": self.channels,
+            "dtype": self.dtype,
+            "decoded_bytes": self.decoded_bytes,
+            "file_bytes": self.file_bytes,
+            "findings": [finding.to_json() for finding in self.findings],
+            "heights": list(self.heights),
+        }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Preview:

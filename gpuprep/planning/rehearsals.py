@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from gpuprep.config.model import Config
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.parent import Sandbox, Told
+from gpuprep.io.scan import Preview
 from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.projection import Projection, check_memory
-from gpuprep.preprocess.rehearsal import rehearse
+from gpuprep.preprocess.rehearsal import rehearse, sources_of
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.case import Case
+from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import CaseError
 from gpuprep.values.events import CaseFailed
 
 _PER_READER = 200  # cases that take longer than a process to start
 _AT_ONCE = 4096  # cases that are begun before the first of them is handed on
+_PER_REQUEST = 64  # files that a reading process is asked for at once
 
 Rehearsed = Projection | CaseFailed
 
@@ -43,9 +46,9 @@ def rehearse_all(
     number = max(1, min(available_cores(), len(cases) // _PER_READER))
     readers = _Readers(rules)
 
-    def one(case: Case) -> Rehearsed:
+    def one(case: Case, peek: Callable[[Source], Preview]) -> Rehearsed:
         try:
-            found = rehearse(case, config, agreement, readers.own().peek)
+            found = rehearse(case, config, agreement, peek)
             check_memory(case.id, found.least_bytes, memory)
             return replace(found, source=replace(found.source), output=replace(found.output))
         except (CaseError, OSError) as error:
@@ -53,12 +56,63 @@ def rehearse_all(
         finally:
             on_case()
 
+    def some(batch: Sequence[Case]) -> list[Rehearsed]:
+        peek = _peeked(batch, config, readers.own())
+        return [one(case, peek) for case in batch]
+
     try:
-        with ThreadPoolExecutor(number, thread_name_prefix="gpuprep-plan") as pool:
-            for start in range(0, len(cases), _AT_ONCE):
-                yield from pool.map(one, cases[start : start + _AT_ONCE])
+        yield from _in_order(some, _batches(cases), number)
     finally:
         readers.close()
+
+
+def _batches(cases: Sequence[Case]) -> Iterator[list[Case]]:
+    """The cases in their order, as many together as one request takes."""
+    batch: list[Case] = []
+    files = 0
+    for case in cases:
+        batch.append(case)
+        files += len(case.files)
+        if files >= _PER_REQUEST:
+            yield batch
+            batch, files = [], 0
+    if batch:
+        yield batch
+
+
+def _in_order(
+    some: Callable[[Sequence[Case]], list[Rehearsed]], batches: Iterator[list[Case]], number: int
+) -> Iterator[Rehearsed]:
+    """What comes of all batches, by so many threads; what nobody waits for any more is not begun."""
+    begun: deque[tuple[int, Future[list[Rehearsed]]]] = deque()
+    ahead = 0
+    pool = ThreadPoolExecutor(number, thread_name_prefix="gpuprep-plan")
+    try:
+        for batch in batches:
+            begun.append((len(batch), pool.submit(some, batch)))
+            ahead += len(batch)
+            while ahead >= _AT_ONCE:
+                length, first = begun.popleft()
+                ahead -= length
+                yield from first.result()
+        while begun:
+            yield from begun.popleft()[1].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _peeked(batch: Sequence[Case], config: Config, reader: Sandbox) -> Callable[[Source], Preview]:
+    """``peek`` for the sources of some cases, which are asked for here, all at once."""
+    wanted = list(dict.fromkeys(each for case in batch for each in sources_of(case, config)))
+    told: dict[Source, Told] = dict(zip(wanted, reader.peek_all(wanted), strict=True))
+
+    def peek(source: Source) -> Preview:
+        found = told[source]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return peek
 
 
 class _Readers:

@@ -54,6 +54,12 @@ class _Reading:
         return preview
 
 
+def sources_of(case: Case, config: Config) -> tuple[Source, ...]:
+    """Those whose headers ``rehearse`` asks for."""
+    images = () if config.label.only else case.images
+    return (*images, *(each for entry in label_entries(case, config) for each in entry.sources))
+
+
 def rehearse(case: Case, config: Config, agreement: Agreement, peek: Peek) -> Projection:
     """What a case will need and give, and what will be found, as far as the headers of all its files tell.
 

@@ -14,11 +14,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gpuprep.values.orientation import LETTERS, parse_orientation
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
@@ -26,7 +28,6 @@ Box = tuple[slice, slice, slice]
 Affine = NDArray[np.float64]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_LETTERS = ("LR", "PA", "SI")  # positive and negative letter of each LPS axis
 _RIGHT_ANGLE = 1e-6  # of a cosine; headers are made exact by ``io.grid`` or are beyond 1e-4
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
@@ -126,7 +127,7 @@ class Geometry:
         xyz = np.linalg.solve(self.affine[:3, :3], offset[..., None])[..., 0]
         return np.asarray(xyz[..., ::-1])
 
-    @property
+    @cached_property
     def sheared(self) -> bool:
         """Whether the axes are unit vectors, but not at right angles."""
         return bool(np.abs(self.matrix.T @ self.matrix - np.eye(3)).max() > _RIGHT_ANGLE)
@@ -136,7 +137,7 @@ class Geometry:
         """Letters of the patient directions that x, y, z most nearly follow, such as ``LPS``."""
         axes, signs = _closest_axes(self.matrix)
         return "".join(
-            _LETTERS[axis][0 if sign > 0 else 1] for axis, sign in zip(axes, signs, strict=True)
+            LETTERS[axis][0 if sign > 0 else 1] for axis, sign in zip(axes, signs, strict=True)
         )
 
     @property
@@ -155,7 +156,17 @@ class Geometry:
         >>> move  # reverse y and x
         Reorientation(axes=(0, 1, 2), flips=(False, True, True))
         """
-        target_axes, target_signs = _parse_orientation(code)
+        if code not in self._turned:
+            self._turned[code] = self._reoriented(code)
+        return self._turned[code]
+
+    @cached_property
+    def _turned(self) -> dict[str, tuple[Geometry, Reorientation]]:
+        """By code what ``reorient`` gave: the files of a case meet on one grid, time and again."""
+        return {}
+
+    def _reoriented(self, code: str) -> tuple[Geometry, Reorientation]:
+        target_axes, target_signs = parse_orientation(code)
         own_axes, own_signs = _closest_axes(self.matrix)
         columns = [own_axes.index(axis) for axis in target_axes]  # new x,y,z from old x,y,z
         flips = [
@@ -207,6 +218,8 @@ class Geometry:
 
     def distance(self, other: Geometry) -> float:
         """The largest distance in mm between corresponding corners; infinite for unequal shapes."""
+        if self == other:
+            return 0.0
         if self.shape != other.shape:
             return math.inf
         return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
@@ -242,28 +255,6 @@ def shear_degrees(affine: Affine) -> float:
     unit = columns / np.sqrt((columns**2).sum(0))
     cosines = np.abs(np.array([unit[:, a] @ unit[:, b] for a, b in ((0, 1), (0, 2), (1, 2))]))
     return float(np.degrees(np.arcsin(np.clip(cosines.max(), 0.0, 1.0))))
-
-
-def check_orientation(code: str) -> str:
-    """Returns the upper-case code; raises ValueError unless it names each patient axis once."""
-    _parse_orientation(code)
-    return code.upper()
-
-
-@lru_cache(64)
-def _parse_orientation(code: str) -> tuple[list[int], list[int]]:
-    axes, signs = [], []
-    for letter in code.upper():
-        axis = next((i for i, pair in enumerate(_LETTERS) if letter in pair), None)
-        if axis is None:
-            break
-        axes.append(axis)
-        signs.append(1 if letter == _LETTERS[axis][0] else -1)
-    if sorted(axes) != [0, 1, 2] or len(code) != 3:
-        raise ValueError(
-            f"orientation {code!r}: give three letters, one each of L/R, P/A and S/I, such as LPS"
-        )
-    return axes, signs
 
 
 def _closest_axes(matrix: NDArray[np.float64]) -> tuple[list[int], list[int]]:

@@ -28,16 +28,17 @@ class Answer:
 
 
 def ask_here(
-    sandbox: parent.Sandbox, operation: str, source: Source
+    sandbox: parent.Sandbox, operation: str, sources: Sequence[Source]
 ) -> tuple[dict[str, Any], list[int]]:
     """What ``Sandbox._ask`` gives, without a child."""
     answer = Answer()
-    request = json.loads(json.dumps({"operation": operation, "source": asdict(source)}))
+    asked = [asdict(source) for source in sources]
+    request = json.loads(json.dumps({"operation": operation, "sources": asked}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a child's warnings are nobody's errors
         child._serve(answer, request, sandbox.rules, memory=0)
     if "error" in answer.message:
-        raise parent._error(answer.message["error"], source)
+        raise parent._error(answer.message["error"], sources[0])
     return answer.message["answer"], answer.descriptors
 
 

@@ -9,7 +9,8 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.values.geometry import Geometry, check_orientation, shear_degrees
+from gpuprep.values.geometry import Geometry, shear_degrees
+from gpuprep.values.orientation import check_orientation
 
 ORIENTATIONS = [
     "".join(letters)

@@ -26,7 +26,16 @@ from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
 from gpuprep.io.sandbox.wire import Wire
 from gpuprep.io.scan import Preview, Scan
 from gpuprep.values.case import Source
-from gpuprep.values.errors import InputError, InternalError, MemoryShortage, ReaderCrash
+from gpuprep.values.errors import (
+    CaseError,
+    InputError,
+    InternalError,
+    MemoryShortage,
+    ReaderCrash,
+)
+
+Told = Preview | CaseError | OSError
+"""What headers promise, or why they cannot be used."""
 
 _START_SECONDS = 120.0
 _GROWN = 128 << 20  # bytes that a process may take more than after its first headers
@@ -70,7 +79,7 @@ class Sandbox:
             MemoryShortage: the voxels do not fit the memory that the rules allow.
             OSError: the file system failed, not the file.
         """
-        answer, descriptors = self._ask("read", source)
+        answer, descriptors = self._ask("read", (source,))
         geometry = answer["geometry"]
         shape = (answer["channels"], *geometry["shape"])
         in_memory = self.rules.in_memory_bytes
@@ -81,7 +90,30 @@ class Sandbox:
 
     def peek(self, source: Source) -> Preview:
         """What the headers of a source promise; raises as ``read`` does."""
-        return Preview.from_json(self._ask("peek", source)[0])
+        (told,) = self._peek_together((source,))
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    def peek_all(self, sources: Sequence[Source]) -> list[Told]:
+        """What ``peek`` gives or raises for each source, of all in one request.
+
+        A source that the child dies of, or hangs on, takes nothing from the others: each is asked for alone.
+        """
+        try:
+            return self._peek_together(sources)
+        except CaseError:
+            return [self._peek_alone(source) for source in sources]
+
+    def _peek_together(self, sources: Sequence[Source]) -> list[Told]:
+        rows = self._ask("peek", sources)[0]["told"]
+        return [_told(row, source) for row, source in zip(rows, sources, strict=True)]
+
+    def _peek_alone(self, source: Source) -> Told:
+        try:
+            return self.peek(source)
+        except (CaseError, OSError) as error:
+            return error
 
     def headers(self, files: Sequence[str]) -> list[list[Any]]:
         """What the headers of DICOM files tell of their series, as ``membership.to_row`` has it.
@@ -90,20 +122,20 @@ class Sandbox:
             ReaderCrash: the child died or passed the deadline on one of them.
         """
         source = Source(files[0], tuple(files))
-        return list(self._ask("headers", source)[0]["rows"])
+        return list(self._ask("headers", (source,))[0]["rows"])
 
     def close(self) -> None:
         """End the child; a later read starts a new one."""
         with self._lock:
             self._end_child()
 
-    def _ask(self, operation: str, source: Source) -> tuple[dict[str, Any], list[int]]:
+    def _ask(self, operation: str, sources: Sequence[Source]) -> tuple[dict[str, Any], list[int]]:
+        source = sources[0]  # which errors name: only headers are asked for several at once
         with self._lock:
             child = self._living_child()
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
-                told = {"path": source.path, "files": source.files, "name": source.name}
-                request = {"operation": operation, "source": told}
+                request = {"operation": operation, "sources": [_asked(each) for each in sources]}
                 child.wire.send(request, deadline=deadline)
                 reply, descriptors = child.wire.receive(deadline)
             except TimeoutError:
@@ -118,7 +150,7 @@ class Sandbox:
             except BaseException:  # interrupted halfway: the answer would meet the next question
                 self._end_child()
                 raise
-            if child.is_worn(operation, self._recycle_after):
+            if child.is_worn(operation, len(sources), self._recycle_after):
                 self._end_child()
         if "error" in reply:
             raise _error(reply["error"], source)
@@ -181,17 +213,18 @@ class _Child:
                 advice="Run gpuprep doctor.",
             ) from None
 
-    def is_worn(self, operation: str, most: int) -> bool:
-        """Whether it served long enough, this request among them.
+    def is_worn(self, operation: str, number: int, most: int) -> bool:
+        """Whether it served long enough, this request for so many sources among them.
 
         Native code reads voxels and may leave anything behind. Headers cost a new process only where the
         old one has grown.
         """
         if operation == "read":
-            self._reads += 1
+            self._reads += number
             return self._reads >= most
-        self._peeks += 1
-        if self._peeks % most:
+        before = self._peeks // most
+        self._peeks += number
+        if self._peeks // most == before:
             return False
         self._fresh_bytes = self._fresh_bytes or self._resident_bytes()
         return self._resident_bytes() - self._fresh_bytes > _GROWN
@@ -241,7 +274,15 @@ def _environment() -> dict[str, str]:
     return environment | dict.fromkeys(_ONE_THREAD, "1")
 
 
-def _error(fields: Mapping[str, Any], source: Source) -> Exception:
+def _asked(source: Source) -> dict[str, Any]:
+    return {"path": source.path, "files": source.files, "name": source.name}
+
+
+def _told(row: Mapping[str, Any], source: Source) -> Told:
+    return _error(row["error"], source) if "error" in row else Preview.from_json(row["answer"])
+
+
+def _error(fields: Mapping[str, Any], source: Source) -> CaseError | OSError:
     """The child's error as the same error here."""
     kind, message = fields["kind"], str(fields["message"])
     if kind == "input":
