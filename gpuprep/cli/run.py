@@ -96,7 +96,8 @@ def run(
     if dry_run:
         from gpuprep.ledger.failures import failed_cases
         from gpuprep.store.agreement import read_agreement
-        from gpuprep.store.places import to_place
+        from gpuprep.store.layout import HEADERS_FILE
+        from gpuprep.store.places import is_url, to_place
 
         failed = failed_cases(output) if retry_failed else None
         present = None if overwrite else read_agreement(to_place(output))
@@ -108,6 +109,8 @@ def run(
                 only=chosen,
                 failed=failed,
                 present=present,
+                headers=None if is_url(output) else Path(output) / HEADERS_FILE,
+                keep_headers=False,
                 most=None if every or as_json else ROWS,
                 on_case=tick,
             )

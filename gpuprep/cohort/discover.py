@@ -52,6 +52,7 @@ def discover(
     follow_symlinks: bool = False,
     series: Literal["all", "volumes"] = "all",
     headers: Path | None = None,
+    keep_headers: bool = True,
 ) -> Found:
     """The cases under ``root`` in natural order of their ids, and every file that is in none.
 
@@ -64,6 +65,7 @@ def discover(
             paths in a manifest are followed wherever they lead.
         series: ``volumes`` leaves out DICOM series that are none: localizers, dose pages, single slices.
         headers: Where DICOM headers are kept for the next time, see ``KnownHeaders``; None reads them all.
+        keep_headers: Whether headers that are not known there are kept; else the file stays as it is.
 
     Raises:
         UsageError: there is no such path or layout, nothing fits (the message says what was looked
@@ -72,7 +74,7 @@ def discover(
         StoreFault: the disk failed; a cohort without what it did not show would be another one.
     """
     check_read_as_utf8(str(root))
-    with storage_faults(root, what="read"), KnownHeaders(headers) as known:
+    with storage_faults(root, what="read"), KnownHeaders(headers, keep=keep_headers) as known:
         lister = partial(
             list_tree,
             follow_symlinks=follow_symlinks,

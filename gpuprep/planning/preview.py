@@ -54,6 +54,7 @@ def preview_cohort(
     failed: Collection[str] | None = None,
     present: Agreement | None = None,
     headers: Path | None = None,
+    keep_headers: bool = True,
     most: int | None = None,
     on_case: Callable[[int], None] = lambda _: None,
 ) -> CohortPreview:
@@ -64,7 +65,7 @@ def preview_cohort(
     Args:
         limit: As for ``choose``, like ``only`` and ``failed``.
         present: What the output, if there is one, has agreed on.
-        headers: As for ``discover``.
+        headers: As for ``discover``, like ``keep_headers``.
         most: How many projections, and how many refusals, to keep; None keeps all.
         on_case: Is told the number of cases whenever one of them is through, from any thread.
 
@@ -78,6 +79,7 @@ def preview_cohort(
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
         headers=headers,
+        keep_headers=keep_headers,
     )
     found = replace(found, cases=named(found.cases, config))
     cases = choose(found.cases, only=only, failed=failed, limit=limit)

@@ -129,6 +129,24 @@ def test_headers_that_a_plan_keeps_are_not_read_by_the_next(tmp_path, monkeypatc
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".gpuprep"]
 
 
+def test_a_dry_run_takes_the_headers_its_output_keeps_and_writes_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("gpuprep.io.dicom.known._SETTLED_NS", -1)
+    out = tmp_path / "out"
+    dry = ("run", tmp_path / "in", out, "--dry-run")
+    write_series(tmp_path / "in", [0, 5, 10])
+    shown = call(*dry, check=0).stdout
+    assert not out.exists()
+    assert call("plan", tmp_path / "in", "--headers-to", out, check=0).stdout == shown
+    kept = [(path, path.stat().st_mtime_ns) for path in sorted(out.rglob("*"))]
+    assert kept
+    with monkeypatch.context() as patch:
+        patch.setattr("gpuprep.io.dicom.header.read_header", None)
+        assert call(*dry, check=0).stdout == shown
+    write_series(tmp_path / "in" / "more", [0, 5], SeriesInstanceUID="1.2.3")
+    assert "2 cases to do" in call(*dry, check=0).stdout
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(out.rglob("*"))] == kept
+
+
 def test_a_bar_is_for_terminals_and_goes_to_standard_error(cohort_folder, monkeypatch):
     quiet = call("plan", cohort_folder, check=0)
     assert quiet.stderr == ""

@@ -36,12 +36,15 @@ _Rows = dict[str, list[Any]]
 class KnownHeaders:
     """What headers tell, from a file where it is known; without a file they are all read.
 
+    With ``keep`` false the file is only read, never written or made.
+
     Use it as a context manager, which tidies the file up at the end. A disk that refuses costs the file,
     never the reading.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, keep: bool = True) -> None:
         self._file = file
+        self._keeps = keep and file is not None
         self._places: dict[str, tuple[int, int]] = {}
         """Of each folder where its line begins, and its length."""
         self._seen: set[str] = set()
@@ -52,8 +55,9 @@ class KnownHeaders:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(OSError):
-            self._tidy_up()
+        if self._keeps:
+            with suppress(OSError):
+                self._tidy_up()
 
     def read(self, paths: Iterable[str]) -> Iterator[tuple[str, Header]]:
         """Each path, in order, with what its header tells."""
@@ -79,7 +83,7 @@ class KnownHeaders:
             folder.take_in(told)
             found.update(folder.headers)
             self._seen.add(name)
-            if self._file is not None and folder.rows != folder.known:
+            if self._keeps and folder.rows != folder.known:
                 with suppress(OSError):
                     self._keep(name, folder.rows)
 
