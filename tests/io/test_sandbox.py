@@ -111,8 +111,17 @@ def test_headers_cost_a_new_child_only_where_the_old_one_has_grown(volume, monke
         monkeypatch.setattr(module, "_GROWN", -1)
         own.peek(volume)
         assert own.pid == first
-        own.peek(volume)
+        own.peek_all([volume] * 5)
         assert own.pid is None
+
+
+def test_headers_asked_for_together_tell_what_each_alone_does(volume, tmp_path, sandbox):
+    (tmp_path / "bad.nii").write_bytes(b"junk")
+    bad, gone = Source(str(tmp_path / "bad.nii")), Source(str(tmp_path / "gone.nii"))
+    good, *wrong = sandbox.peek_all([volume, bad, gone])
+    assert good == peek(volume, RULES)
+    assert [error.code for error in wrong] == ["E_UNREADABLE", "E_MISSING"]
+    assert [error.path for error in wrong] == [bad.path, gone.path]
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
