@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
@@ -14,11 +14,9 @@ from gpuprep.service.access import Reader, bearer
 from gpuprep.service.bodies import Name, RetryGroup
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
+from gpuprep.service.shelf import Look, Shelf
 from gpuprep.service.tokens import Principal
 from gpuprep.store.places import Place
-from gpuprep.store.reader import Cohort, open_cohort
-
-Result = TypeVar("Result")
 
 
 class CohortView(BaseModel):
@@ -55,6 +53,7 @@ class Cohorts:
     def __init__(self, places: Places, roots: Iterable[str]) -> None:
         self._places = places
         self.roots = sorted(roots)
+        self._shelf = Shelf()
 
     def place(self, who: Principal, name: str) -> Place:
         """Where a cohort lies that someone may see. Raises Problem 404 for any other, as for none."""
@@ -66,15 +65,10 @@ class Cohorts:
     def names(self, who: Principal) -> list[str]:
         return [name for name in self._places.cohorts() if who.may_see(name)]
 
-    async def read(self, who: Principal, name: str, work: Callable[[Cohort], Result]) -> Result:
-        """What some work makes of a cohort, in another thread."""
+    async def look(self, who: Principal, name: str) -> Look:
+        """What a cohort holds, looked at in another thread."""
         place = await asyncio.to_thread(self.place, who, name)
-
-        def opened() -> Result:
-            with open_cohort(str(place)) as cohort:
-                return work(cohort)
-
-        return await asyncio.to_thread(opened)
+        return await asyncio.to_thread(self._shelf.look, place)
 
 
 router = APIRouter(prefix="/v1", tags=["cohorts"], dependencies=[bearer])
@@ -85,73 +79,59 @@ def _cohorts(request: Request) -> Cohorts:
     return cohorts
 
 
-Shelf = Annotated[Cohorts, Depends(_cohorts)]
+Known = Annotated[Cohorts, Depends(_cohorts)]
 _SEEN = told(401, 403, 404, 422)
 
 
 @router.get("/roots", response_model=RootPage, responses=told(401))
-async def all_roots(who: Reader, cohorts: Shelf) -> RootPage:
+async def all_roots(who: Reader, cohorts: Known) -> RootPage:
     """The roots that one may take input from."""
     return RootPage(items=[name for name in cohorts.roots if who.may_use(name)])
 
 
 @router.get("/cohorts", response_model=CohortPage, responses=told(401))
-async def all_cohorts(who: Reader, cohorts: Shelf) -> CohortPage:
+async def all_cohorts(who: Reader, cohorts: Known) -> CohortPage:
     """The cohorts that one may see."""
     names = await asyncio.to_thread(cohorts.names, who)
-    return CohortPage(items=[await cohorts.read(who, name, _view(name)) for name in names])
+    return CohortPage(items=[_view(name, await cohorts.look(who, name)) for name in names])
 
 
 @router.get("/cohorts/{name}", response_model=CohortView, responses=_SEEN)
-async def cohort(name: Name, who: Reader, cohorts: Shelf) -> CohortView:
+async def cohort(name: Name, who: Reader, cohorts: Known) -> CohortView:
     """What a cohort is."""
-    return await cohorts.read(who, name, _view(name))
+    return _view(name, await cohorts.look(who, name))
 
 
 @router.get("/cohorts/{name}/cases", response_model=CasePage, responses=_SEEN)
 async def cases(
     name: Name,
     who: Reader,
-    cohorts: Shelf,
+    cohorts: Known,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str, Query(max_length=255)] = "",
 ) -> CasePage:
     """What is stored of each case, in the order of their ids."""
-    return await cohorts.read(who, name, lambda cohort: _page(cohort, after, limit))
+    return _page(await cohorts.look(who, name), after, limit)
 
 
 @router.get("/cohorts/{name}/failures", response_model=FailurePage, responses=_SEEN)
-async def failures(name: Name, who: Reader, cohorts: Shelf) -> FailurePage:
+async def failures(name: Name, who: Reader, cohorts: Known) -> FailurePage:
     """What failed in the last run, by reason."""
     place = await asyncio.to_thread(cohorts.place, who, name)
     groups = await asyncio.to_thread(group_failures, place)
     return FailurePage(items=[RetryGroup.of(group) for group in groups])
 
 
-def _view(name: str) -> Callable[[Cohort], CohortView]:
-    return lambda cohort: CohortView(
-        name=name,
-        cases=len(cohort),
-        channels=[str(channel) for channel in cohort.agreement.channels],
-        zarr=f"/v1/zarr/{name}",
+def _view(name: str, look: Look) -> CohortView:
+    return CohortView(
+        name=name, cases=len(look.places), channels=list(look.channels), zarr=f"/v1/zarr/{name}"
     )
 
 
-def _page(cohort: Cohort, after: str, limit: int) -> CasePage:
-    ids = cohort.ids
-    first = ids.index(after) + 1 if after in cohort else 0
-    chosen = ids[first : first + limit]
-    items = [_case(cohort, case_id) for case_id in chosen]
-    more = first + limit < len(ids)
-    return CasePage(items=items, next=chosen[-1] if more else None)
-
-
-def _case(cohort: Cohort, case_id: str) -> dict[str, Any]:
-    case = cohort[case_id]
-    return {
-        "id": case_id,
-        "size": list(case.geometry.size),
-        "spacing": list(case.geometry.spacing),
-        "labels": sorted(case.label_names),
-        "findings": sorted({finding.code for finding in case.findings}),
-    }
+def _page(look: Look, after: str, limit: int) -> CasePage:
+    if after and after not in look.places:
+        raise Problem(422, f"there is no case {after!r} to go on after", code="E_PAGE")
+    first = look.places[after] + 1 if after else 0
+    items = look.rows(first, limit)
+    more = first + limit < len(look.places)
+    return CasePage(items=items, next=items[-1]["id"] if more else None)
