@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gpuprep.values.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from gpuprep.client.client import Client
     from gpuprep.config.file import load_config
     from gpuprep.config.model import Config
     from gpuprep.ledger.report import RunReport
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Case",
+    "Client",
     "Cohort",
     "CohortWarning",
     "Config",
@@ -47,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "Case": ("gpuprep.store.stored_case", "StoredCase"),
+    "Client": ("gpuprep.client.client", "Client"),
     "Cohort": ("gpuprep.store.reader", "Cohort"),
     "CohortWarning": ("gpuprep.values.errors", "CohortWarning"),
     "Config": ("gpuprep.config.model", "Config"),

@@ -183,7 +183,16 @@ def test_import_is_light(statement: str) -> None:
 
 def test_public_names_are_what_is_promised_and_documented() -> None:
     promised = [
-        *("Case", "Cohort", "CohortWarning", "Config", "Geometry", "GpuprepError", "RunReport"),
+        *(
+            "Case",
+            "Client",
+            "Cohort",
+            "CohortWarning",
+            "Config",
+            "Geometry",
+            "GpuprepError",
+            "RunReport",
+        ),
         "RunState",
         *("load_config", "open", "open_case", "run", "status"),
     ]

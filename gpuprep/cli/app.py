@@ -11,10 +11,17 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from gpuprep.cli import bench, cases, cluster, config, doctor, guide, outputs, run, serve
+from gpuprep.cli import bench, cases, cluster, config, doctor, guide, jobs, outputs, run, serve
 from gpuprep.cli.streams import ensure_utf8_names, open_streams
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
-from gpuprep.values.errors import CaseError, CohortWarning, GpuprepError, RunStopped, StoreFault
+from gpuprep.values.errors import (
+    CaseError,
+    CohortWarning,
+    GpuprepError,
+    RunStopped,
+    ServiceError,
+    StoreFault,
+)
 from gpuprep.values.version import __version__
 
 app = typer.Typer(
@@ -28,6 +35,7 @@ for commands in (run, outputs, cases, cluster, bench, doctor, guide):  # as the 
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config")
 app.add_typer(serve.app, name="serve")
+app.add_typer(jobs.app, name="jobs")
 
 
 def _show_version(value: bool) -> None:
@@ -87,6 +95,8 @@ def main() -> None:
 def _exit_code(error: GpuprepError | OSError) -> int:
     if isinstance(error, RunStopped | StoreFault):
         return 3
+    if isinstance(error, ServiceError):
+        return 3 if error.may_pass else 2
     return 1 if isinstance(error, CaseError) else 2
 
 

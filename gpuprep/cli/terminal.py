@@ -45,8 +45,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks with errors.")]
 
 
-def command(app: typer.Typer) -> Callable[[Work], Work]:
-    """Make a function a command of its name, with ``--verbose`` as its last option."""
+def command(app: typer.Typer, name: str | None = None) -> Callable[[Work], Work]:
+    """Make a function a command of its name or another, with ``--verbose`` as its last option."""
 
     def register(work: Work) -> Work:
         @wraps(work)
@@ -62,7 +62,7 @@ def command(app: typer.Typer) -> Callable[[Work], Work]:
         with_verbose.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[*signature.parameters.values(), last]
         )
-        app.command()(with_verbose)
+        app.command(name)(with_verbose)
         return work
 
     return register

@@ -1,1 +1,1 @@
-"""A service from the outside."""
+"""A service from another program's side: jobs, cohorts and single volumes over HTTP."""

@@ -31,6 +31,11 @@ def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Confi
     Raises:
         ConfigError: the file cannot be read, or a key or value in it is wrong.
     """
+    return parse_config(load_tree(path, overrides), str(path or "defaults"))
+
+
+def load_tree(path: Path | str | None, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The same as the mapping that it is before it is checked: what was set, and nothing else."""
     tree: dict[str, Any] = {}
     if path is not None:
         tree = read_yaml(Path(path))
@@ -38,7 +43,7 @@ def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Confi
     for override in overrides:
         _override(tree, override)
     _anchor(tree, Path())
-    return parse_config(tree, str(path or "defaults"))
+    return tree
 
 
 def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:

@@ -24,6 +24,7 @@ from gpuprep.service.problems import Problem, told
 from gpuprep.service.rehearsal import Rehearser
 from gpuprep.service.settings import Settings
 from gpuprep.service.tokens import Tokens
+from gpuprep.service.webhooks import Webhooks
 from gpuprep.values.version import __version__
 
 PROCESS_PATH = "/v1/process"
@@ -40,6 +41,8 @@ class Service:
         self.places = Places(folder, settings)
         self.feeds = Feeds()
         self.dispatcher = Dispatcher(folder, settings, self.places)
+        self.webhooks = Webhooks(folder, settings.webhooks, self.dispatcher.database.find)
+        self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
         self.api = self._api(folder)
         self.app: Any = Guard(Audit(self.api, folder), settings, PROCESS_PATH)
@@ -51,6 +54,7 @@ class Service:
     @asynccontextmanager
     async def _life(self, app: FastAPI) -> AsyncIterator[None]:
         self.dispatcher.recover()
+        await self.webhooks.recover()
         watch = asyncio.create_task(self.feeds.watch())
         await self.rehearser.warm()
         follow = asyncio.create_task(self._follow())
@@ -62,6 +66,7 @@ class Service:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await self.webhooks.close()
             self.dispatcher.stop()
             self.rehearser.close()
 
@@ -87,6 +92,7 @@ class Service:
         api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
         api.state.numbers = Numbers(self.dispatcher, self.feeds)
+        api.state.numbers.add(self.webhooks.numbers)
         for router in (job_routes.router, cohorts.router, health.router):
             api.include_router(router)
         self._add_login(api)

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
@@ -21,6 +20,7 @@ from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem
 from gpuprep.service.rehearsal import Rehearsal, Rehearser
 from gpuprep.service.settings import Settings
+from gpuprep.service.targets import check_listed
 from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import GpuprepError
 
@@ -135,7 +135,7 @@ class JobDesk:
         asked, config = self._resolved(body)
         self._check_cohort(who, asked, config)
         if asked.webhook:
-            self._check_webhook(asked.webhook)
+            check_listed(asked.webhook, self.settings.webhooks.hosts)
         plan = await self._rehearser.rehearse(
             source,
             self.places.confined(asked.config, asked.root),
@@ -192,11 +192,6 @@ class JobDesk:
                 code="E_CONFIG",
                 advice="take another name, or set overwrite to make every case anew",
             )
-
-    def _check_webhook(self, url: str) -> None:
-        host = urlsplit(url).hostname or ""
-        if host not in self.settings.webhooks.hosts:
-            raise Problem(422, f"webhooks may not go to {host!r}", code="E_WEBHOOK")
 
     def retry_plan(self, job: Job, codes: Sequence[str]) -> RetryPlan:
         """The cases of a job that failed, by reason."""

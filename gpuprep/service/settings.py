@@ -15,6 +15,7 @@ from gpuprep.config.file import parse_config, read_yaml
 from gpuprep.config.model import Config
 from gpuprep.config.strict import Count, Positive, Strict
 from gpuprep.host.resources import available_cores, available_memory
+from gpuprep.service.signing import load_key
 from gpuprep.values.errors import ConfigError, UsageError
 from gpuprep.values.units import parse_bytes
 
@@ -68,7 +69,9 @@ class Webhooks(Strict):
     """Where the ends of jobs may be told, and the key that signs them."""
 
     hosts: tuple[str, ...] = ()
+    """Names, or patterns such as ``*.example.org``; only a name by itself may lead to private addresses."""
     secret_file: str = ""
+    """With the key, relative to the settings; by default one is made in the folder of the service."""
     tries: Count = 8
 
 
@@ -146,7 +149,14 @@ def load_settings(folder: Path, file: Path | None = None) -> Settings:
         for name, profile in settings.profiles.items()
     }
     roots = {name: _root(name, given, path.parent) for name, given in settings.roots.items()}
-    settings = settings.model_copy(update={"profiles": profiles, "roots": roots})
+    secret = settings.webhooks.secret_file
+    webhooks = settings.webhooks.model_copy(
+        update={"secret_file": str((path.parent / secret).absolute()) if secret else ""}
+    )
+    if secret:
+        load_key(path.parent, secret)
+    update = {"profiles": profiles, "roots": roots, "webhooks": webhooks}
+    settings = settings.model_copy(update=update)
     _check_door(settings, path)
     return settings
 

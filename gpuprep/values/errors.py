@@ -16,6 +16,7 @@
     ├── StoreError            a stored case or cohort cannot be read or written
     │   ├── CorruptStoreError a stored byte is not what its record says
     │   └── StoreFault        the disk or the network failed            exit 3 where the run cannot go on
+    ├── ServiceError          a service refuses what it was asked       exit 2, or 3 where it may pass
     └── RunStopped            the whole run cannot go on                exit 3
 
     CohortWarning (UserWarning): something about a cohort that a training should know.
@@ -183,6 +184,25 @@ class StoreFault(StoreError):
     """The disk or the network under the output failed in a way that may pass (EIO, a stale handle)."""
 
     retry = "transient"
+
+
+class ServiceError(GpuprepError):
+    """A service refused what it was asked, or could not be reached.
+
+    ``code`` is its stable word for the reason (``E_JOB``), ``status`` that of HTTP; 0 where no answer came.
+    """
+
+    kind = "service"
+
+    def __init__(self, message: str, *, advice: str = "", code: str = "", status: int = 0) -> None:
+        super().__init__(message, advice=advice)
+        self.code = code or "E_SERVICE"
+        self.status = status
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may be answered later: nothing is wrong with it."""
+        return self.status in (0, 429) or self.status >= 500
 
 
 class RunStopped(GpuprepError):

@@ -17,6 +17,7 @@ import typer
 from gpuprep.cli.app import app, main
 from gpuprep.cli.terminal import session
 from gpuprep.config.file import load_config
+from guide.background import background
 from guide.conftest import Shell
 from guide.pages import PAGES, Block, blocks, inline_code
 
@@ -49,11 +50,16 @@ def commands(line: str) -> list[list[str]]:
 def resolve(words: list[str]) -> tuple[Any, list[str]]:
     """The command that words name, and its own words."""
     command: Any = COMMAND
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not _stands_alone(command, words):
         assert words, "the group of commands needs one of them"
         assert words[0] in command.commands, f"there is no command {words[0]!r}"
         command, words = command.commands[words[0]], words[1:]
     return command, words
+
+
+def _stands_alone(group: Any, words: list[str]) -> bool:
+    """Whether a group of commands is meant itself, as ``gpuprep serve`` is."""
+    return group.invoke_without_command and not (words and words[0] in group.commands)
 
 
 def parse(words: list[str]) -> None:
@@ -94,10 +100,9 @@ def test_code_in_prose_has_no_stale_command_or_option(page: str) -> None:
 
 
 def _leaves(command: Any) -> list[Any]:
-    inner = getattr(command, "commands", None)
-    return (
-        [command] if inner is None else [leaf for each in inner.values() for leaf in _leaves(each)]
-    )
+    inner = getattr(command, "commands", {})
+    own = [] if inner and not command.invoke_without_command else [command]
+    return own + [leaf for each in inner.values() for leaf in _leaves(each)]
 
 
 def _options(command: Any) -> set[str]:
@@ -117,7 +122,7 @@ def test_a_stale_option_would_be_found() -> None:
     ]
 
 
-CONFIGS = [block for block in ALL_BLOCKS if block.language == "yaml"]
+CONFIGS = [block for block in ALL_BLOCKS if block.language == "yaml" and block.mark != "settings"]
 
 
 @pytest.mark.parametrize("block", CONFIGS, ids=lambda block: f"{block.page}-{block.text[:12]!r}")
@@ -133,14 +138,16 @@ def test_a_page_works_from_top_to_bottom(
     """Its shell lines and its Python, in order, in one folder; a block that lacks its library is left out."""
     monkeypatch.chdir(workplace)
     names: dict[str, Any] = {"__name__": page}
-    for block in blocks(page):
-        if block.mark and (block.mark == "unrun" or not importlib.util.find_spec(block.mark)):
-            continue
-        if block.language == "sh":
-            for line in lines(block):
-                run_line(line, workplace, page, shell)
-        elif block.language == "python":
-            run_python(block, names)
+    with background(workplace, shell, monkeypatch) as behind:
+        for block in blocks(page):
+            if block.mark and (block.mark == "unrun" or not importlib.util.find_spec(block.mark)):
+                continue
+            if block.language == "sh":
+                for line in map(behind.real, lines(block)):
+                    if not behind.takes(line):
+                        run_line(line, workplace, page, shell)
+            elif block.language == "python":
+                run_python(block, behind.real(block.text), names)
 
 
 def run_line(line: str, where: Path, page: str, shell: Shell) -> None:
@@ -174,10 +181,10 @@ def run_here(words: list[str]) -> tuple[int, str]:
     return 0, printed.getvalue()
 
 
-def run_python(block: Block, names: dict[str, Any]) -> None:
+def run_python(block: Block, text: str, names: dict[str, Any]) -> None:
     """Run a block; what it prints must stand in its comments."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(block.text, f"{block.page}.md", "exec"), names)
+        exec(compile(text, f"{block.page}.md", "exec"), names)
     for line in printed.getvalue().splitlines():
         assert f"# {line}" in block.text, f"{block.page} prints {line}"

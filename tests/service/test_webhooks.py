@@ -1,0 +1,257 @@
+"""Ends of jobs told to a receiver on loopback: signed, tried again, once more after a restart."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.cohorts import write_pair
+from support.receiver import Received, Receiver, Reply, receiving
+from support.runs import wait_until
+from support.serving import serving
+
+from gpuprep.client.received import read_webhook
+from gpuprep.service.jobs import Asked, Job, JobFolder, new_id
+from gpuprep.service.problems import Problem
+from gpuprep.service.settings import Webhooks as Settings
+from gpuprep.service.targets import check_listed, find_target
+from gpuprep.service.webhooks import WEBHOOK_FILE, Webhooks
+from gpuprep.values.errors import ServiceError
+
+LOOPBACK = Settings(hosts=("127.0.0.1",), tries=4)
+
+
+class Desk:
+    """One job that ended, and the webhooks of its service."""
+
+    def __init__(self, folder: Path, url: str, settings: Settings = LOOPBACK) -> None:
+        asked = Asked("data", "in", "cohort", webhook=url)
+        self.job = Job(new_id(), "a", asked, time.time())
+        (folder / "jobs").mkdir(exist_ok=True, parents=True)
+        self.folder = JobFolder.make(folder / "jobs", self.job)
+        self.root, self.settings = folder, settings
+
+    def hooks(self) -> Webhooks:
+        return Webhooks(self.root, self.settings, lambda _: self.job, first_wait=0.001)
+
+    def end(self, hooks: Webhooks, state="succeeded") -> None:
+        hooks.listen(self.job)
+        self.job = replace(self.job, state=state, ended=time.time(), reason="of /a/path")
+        hooks.listen(self.job)
+
+    @property
+    def is_told(self) -> bool:
+        return not (self.folder.path / WEBHOOK_FILE).exists()
+
+    def events(self) -> list[dict]:
+        lines = (self.folder.path / "events.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+
+async def settled(hooks: Webhooks) -> None:
+    while hooks._telling:
+        await asyncio.sleep(0.005)
+    await hooks.close()
+
+
+def tell(desk: Desk) -> None:
+    async def work() -> None:
+        hooks = desk.hooks()
+        desk.end(hooks)
+        await settled(hooks)
+
+    asyncio.run(work())
+
+
+def test_an_end_is_told_signed_and_without_what_is_nobodys_business(tmp_path) -> None:
+    with receiving() as receiver:
+        desk = Desk(tmp_path, f"{receiver.url}/hook?a=1")
+        tell(desk)
+    (request,) = receiver.received
+    assert (request.method, request.path) == ("POST", "/hook?a=1")
+    tree = json.loads(request.body)
+    assert (tree["type"], tree["data"]["cohort"]) == ("job.succeeded", "cohort")
+    assert b"/a/path" not in request.body
+    key = (tmp_path / "webhooks.key").read_text()
+    assert (tmp_path / "webhooks.key").stat().st_mode & 0o077 == 0
+    headers = request.headers
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + request.body
+    secret = base64.b64decode(key.strip().removeprefix("whsec_"))
+    told = base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{told}"
+    assert read_webhook(headers, request.body, key).id == desk.job.id
+    assert desk.is_told
+    assert desk.events()[-1]["event"] == "webhook.told"
+
+
+def test_a_receiver_believes_neither_another_body_nor_an_old_message(tmp_path, monkeypatch) -> None:
+    with receiving() as receiver:
+        tell(Desk(tmp_path, receiver.url))
+    (request,) = receiver.received
+    key = (tmp_path / "webhooks.key").read_text()
+    for changed in ({"webhook-id": "x"}, {"webhook-timestamp": "1"}, {"webhook-signature": ""}):
+        with pytest.raises(ServiceError, match="signature"):
+            read_webhook({**request.headers, **changed}, request.body, key)
+    with pytest.raises(ServiceError, match="signature"):
+        read_webhook(request.headers, request.body.replace(b"succeeded", b"cancelled"), key)
+    later = time.time() + 301
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(ServiceError, match="300 s"):
+        read_webhook(request.headers, request.body, key)
+
+
+def test_a_receiver_in_trouble_is_told_again_with_the_same_id(tmp_path) -> None:
+    replies = [Reply(500), Reply(0), Reply(302, headers={"Location": "/elsewhere"}), Reply(204)]
+    with receiving(lambda number, _: replies[number]) as receiver:
+        desk = Desk(tmp_path, receiver.url)
+        tell(desk)
+    assert [request.path for request in receiver.received] == ["/"] * 4
+    assert len({request.headers["webhook-id"] for request in receiver.received}) == 1
+    assert desk.is_told
+    assert desk.events()[-1]["tries"] == 4
+
+
+@pytest.mark.parametrize(("status", "tries"), [(500, 4), (410, 1)])
+def test_it_is_given_up_in_the_end_and_said_so(tmp_path, status, tries) -> None:
+    with receiving(lambda *_: Reply(status)) as receiver:
+        desk = Desk(tmp_path, receiver.url)
+        tell(desk)
+    assert len(receiver.received) == tries
+    assert desk.is_told
+    last = desk.events()[-1]
+    assert (last["event"], last["reason"]) == ("webhook.given_up", str(status))
+
+
+def test_what_a_life_did_not_tell_the_next_one_does(tmp_path) -> None:
+    with receiving(lambda number, _: Reply(200 if number > 1 else 503)) as receiver:
+        desk = Desk(tmp_path, receiver.url)
+
+        async def first() -> None:
+            hooks = desk.hooks()
+            desk.end(hooks)
+            while not receiver.received:
+                await asyncio.sleep(0.002)
+            await hooks.close()
+
+        async def second() -> None:
+            hooks = desk.hooks()
+            await hooks.recover()
+            await settled(hooks)
+
+        asyncio.run(first())
+        assert not desk.is_told
+        asyncio.run(second())
+    assert desk.is_told
+    assert len(receiver.received) == 3
+
+
+def test_a_job_that_goes_on_is_told_at_its_next_end(tmp_path) -> None:
+    with receiving() as receiver:
+        desk = Desk(tmp_path, receiver.url)
+
+        async def work() -> None:
+            hooks = desk.hooks()
+            desk.end(hooks, "cancelled")
+            desk.job = replace(desk.job, state="queued", ended=0.0)  # before anything was sent
+            hooks.listen(desk.job)
+            await settled(hooks)
+            assert not desk.is_told
+            desk.end(hooks := desk.hooks())
+            await settled(hooks)
+
+        asyncio.run(work())
+    (request,) = receiver.received
+    assert json.loads(request.body)["type"] == "job.succeeded"
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "may"),
+    [
+        ("127.0.0.1", ("127.0.0.1",), True),
+        ("127.0.0.1", ("*",), False),
+        ("localhost", ("localhost",), True),
+        ("localhost", ("local*",), False),
+        ("127.0.0.1", (), False),
+        ("8.8.8.8", ("*",), True),
+        ("10.1.2.3", ("*",), False),
+        ("10.1.2.3", ("10.1.2.3",), True),
+        ("169.254.169.254", ("169.254.*",), False),
+        ("[::1]", ("*",), False),
+        ("[::ffff:127.0.0.1]", ("*",), False),
+        ("[::ffff:169.254.169.254]", ("*",), False),
+        ("0.0.0.0", ("*",), False),
+    ],
+)
+def test_where_webhooks_may_go(host, hosts, may) -> None:
+    url = f"http://{host}/hook"
+    if may:
+        target = asyncio.run(find_target(url, hosts))
+        assert target.host == host.strip("[]")
+    else:
+        with pytest.raises(ValueError, match="not"):
+            asyncio.run(find_target(url, hosts))
+
+
+def test_a_name_that_leads_inside_is_no_way_in(monkeypatch) -> None:
+    async def resolve(host: str, address: str, hosts: tuple[str, ...]) -> str:
+        async def lookup(*_, **__):
+            return [(2, 1, 6, "", (address, 80))]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+        return (await find_target(f"https://{host}/x", hosts)).url
+
+    for address in ("127.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"):
+        with pytest.raises(ValueError, match=address):
+            asyncio.run(resolve("a.example.org", address, ("*.example.org",)))
+    exact = ("a.example.org",)
+    assert asyncio.run(resolve(*exact, "10.0.0.9", exact)) == "https://10.0.0.9:443/x"
+    with pytest.raises(ValueError, match=r"169\.254"):
+        asyncio.run(resolve(*exact, "169.254.169.254", exact))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://b.org/",
+        "ftp://a.org/",
+        "http://u:p@a.org/",
+        "http://a.org:99999/",
+        "http://a.org.b.org/",
+    ],
+)
+def test_a_submission_names_a_listed_host_or_is_refused(url) -> None:
+    check_listed("https://a.org/hook", ("a.org",))
+    with pytest.raises(Problem) as told:
+        check_listed(url, ("a.org",))
+    assert (told.value.status, told.value.code) == (422, "E_WEBHOOK")
+
+
+def test_a_service_tells_and_still_does_after_a_restart(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    write_pair(tmp_path / "in", 0)
+    settings = {"webhooks": {"hosts": ["127.0.0.1"]}}
+    up = False
+
+    def answer(_: int, request: Received) -> Reply:
+        return Reply(200 if up else 503)
+
+    def told(receiver: Receiver, job_id: str) -> bool:
+        return any(job_id.encode() in request.body for request in receiver.received)
+
+    with receiving(answer) as receiver:
+        with serving(tmp_path / "srv", tmp_path / "in", settings) as served:
+            job = served.submit(output="one", webhook=f"{receiver.url}/hook")
+            wait_until(lambda: told(receiver, job["id"]), "the first try")
+            served.process.kill()
+        receiver.received.clear()
+        up = True
+        with serving(tmp_path / "srv", tmp_path / "in", settings) as served:
+            wait_until(lambda: told(receiver, job["id"]), "a try of the next life")
+            marked = tmp_path / "srv/jobs" / job["id"] / WEBHOOK_FILE
+            wait_until(lambda: not marked.exists(), "nothing is left to tell")
+        assert json.loads(receiver.received[0].body)["data"]["state"] == "succeeded"
