@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.columns import Columns
-from gpuprep.store.facts import Facts, version_text
+from gpuprep.store.facts import Facts, version_text, version_texts
 from gpuprep.store.files import CaseVersion
 from gpuprep.store.index import CaseIndex, Row, columns_of, read_index
 from gpuprep.store.layout import case_path
@@ -50,11 +50,12 @@ class KnownLines:
     def of(cls, root: Place, versions: Mapping[str, CaseVersion]) -> KnownLines:
         """Read the list of an output, and compare it with the records that the cases have."""
         index = read_index(root)
-        records = index.texts("record").each().tolist()
+        listed = index.texts("record").each().tolist()
+        now = dict(zip(versions, version_texts(versions.values()), strict=True))
         places = {
             case_id: place
             for case_id, place in index.places.items()
-            if case_id in versions and records[place] == version_text(versions[case_id])
+            if now.get(case_id) == listed[place]
         }
         return cls(index, places)
 
@@ -118,11 +119,12 @@ class KnownCases:
     def shapes(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """``(cases, 3)``; cases whose line does not tell are opened."""
         told, places = self.lines.index.columns["shape"], self.lines.places
-        rows = [
-            told[places[case_id]] if case_id in places else self.cohort[case_id].geometry.shape
-            for case_id in ids
-        ]
-        return np.array(rows, np.int64).reshape(-1, 3)
+        rows = np.array([places.get(case_id, -1) for case_id in ids], np.intp)
+        shapes = np.zeros((len(rows), 3), np.int64)
+        shapes[rows >= 0] = told.take(rows[rows >= 0]).values  # type: ignore[union-attr]
+        for number in np.flatnonzero(rows < 0).tolist():
+            shapes[number] = self.cohort[ids[number]].geometry.shape
+        return shapes
 
     def _record(self, case_id: str) -> dict[str, Any]:
         version = self.cohort.versions[case_id]

@@ -32,6 +32,14 @@ class LocalPath(PosixPath):
         """Whether this is the output of a run."""
         return (self / CASES_FOLDER).is_dir()
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Bytes of this file, and the time of its last change (ns); None where it is absent."""
+        try:
+            seen = os.stat(self)  # noqa: PTH116
+        except OSError:
+            return None
+        return seen.st_size, seen.st_mtime_ns
+
     def version(self, *, descriptor: int | None = None) -> CaseVersion | None:
         """Which case this folder holds; None where it has no record.
 

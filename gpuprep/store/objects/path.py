@@ -81,6 +81,9 @@ class ObjectPath:
     def is_cohort(self) -> bool:
         return (self / CONFIG_FILE).is_file()
 
+    def stamp(self) -> tuple[int, int] | None:
+        return None  # the time is that of an upload, and asking is a request
+
     def version(self) -> CaseVersion | None:
         stored = (self / RECORD_FILE).stat()
         return None if stored is None else (stored.etag,)
