@@ -115,7 +115,8 @@ def read_index(root: Place) -> CaseIndex:
         StoreError: the disk or the store does not give a file.
     """
     packed, manifest = _content(root / INDEX_FILE), root / MANIFEST_FILE
-    if stands_for(packed, manifest.stamp()) and (known := _columns(packed)):
+    head = _head(packed)
+    if head and _stands_for(head, manifest.stamp()) and (known := _columns(packed, head)):
         return known
     return index_of(_content(manifest), packed)
 
@@ -123,7 +124,11 @@ def read_index(root: Place) -> CaseIndex:
 def stands_for(packed: bytes, stamp: tuple[int, int] | None) -> bool:
     """Whether ``index.npz`` stands for all of a manifest that has this size and time."""
     head = _head(packed)
-    return head is not None and stamp == (head.get("covers"), head.get("time"))
+    return head is not None and _stands_for(head, stamp)
+
+
+def _stands_for(head: Mapping[str, Any], stamp: tuple[int, int] | None) -> bool:
+    return stamp == (head.get("covers"), head.get("time"))
 
 
 def index_of(manifest: bytes, packed: bytes = b"") -> CaseIndex:
@@ -181,7 +186,7 @@ def _unpacked(manifest: bytes, packed: bytes) -> tuple[CaseIndex, int]:
         if head := _head(packed):
             part = manifest[: head["covers"]]
             told = (head["covers"], head["crc32c"])
-            if told == (len(part), google_crc32c.value(part)) and (known := _columns(packed)):
+            if told == (len(part), google_crc32c.value(part)) and (known := _columns(packed, head)):
                 return known, len(part)
     return CaseIndex(columns_of([])), 0
 
@@ -191,13 +196,12 @@ def _head(packed: bytes) -> dict[str, Any] | None:
     return head if head is not None and head.get("form") == _FORM else None
 
 
-def _columns(packed: bytes) -> CaseIndex | None:
-    """What ``index.npz`` says; None where it is of another form."""
-    head, columns = _head(packed), unpack(packed, _KINDS)
-    if head is None or columns is None:
-        return None
+def _columns(packed: bytes, head: Mapping[str, Any]) -> CaseIndex | None:
+    """What ``index.npz`` with this head says; None where it is of another form."""
+    columns = unpack(packed, _KINDS)
     with suppress(*_FAULTS):
-        return CaseIndex(columns, {row["case"]: row for row in head["brief"]})
+        if columns is not None:
+            return CaseIndex(columns, {row["case"]: row for row in head["brief"]})
     return None
 
 

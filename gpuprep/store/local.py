@@ -69,7 +69,8 @@ class LocalPath(PosixPath):
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 if stat.S_ISREG(seen.st_mode):
-                    found[name[: -len(CASE_SUFFIX)]] = _version(seen)
+                    version = seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
+                    found[name[: -len(CASE_SUFFIX)]] = version
         finally:
             os.close(descriptor)
         return found
