@@ -96,7 +96,7 @@ class CaseIndex:
             return self.brief.get(case_id)
         return {name: column[place] for name, column in self.columns.items()}
 
-    def to_bytes(self, manifest: bytes, time: int = 0) -> bytes:
+    def to_bytes(self, manifest: bytes, time: int | None = None) -> bytes:
         """``index.npz`` for a manifest that says the same, last changed at ``time`` (ns)."""
         head = {
             "form": _FORM,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -116,10 +117,11 @@ def verify_cohort(
     folders = [cases / name for name in natural_sorted(names)]
     check = partial(_verify, full=full, wanted=_wanted_digest(root))
     problems = _group_problems(root)
-    for folder, found in zip(folders, ordered_map(check, folders, _AT_ONCE), strict=True):
-        problems += found
-        if on_case is not None:
-            on_case(folder.name.removesuffix(CASE_SUFFIX), found)
+    with closing(ordered_map(check, folders, _AT_ONCE)) as results:
+        for folder, found in zip(folders, results, strict=True):
+            problems += found
+            if on_case is not None:
+                on_case(folder.name.removesuffix(CASE_SUFFIX), found)
     present = {folder.name.removesuffix(CASE_SUFFIX) for folder in folders}
     listed = set(read_index(root).ids)
     return problems + [
