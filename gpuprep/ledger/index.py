@@ -13,7 +13,7 @@ import numpy as np
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.output import find_output
 from gpuprep.store.files import append_line, json_line, write_file
-from gpuprep.store.index import CaseIndex, index_of, read_index
+from gpuprep.store.index import CaseIndex, index_of, read_index, stands_for
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, INDEX_FILE, MANIFEST_FILE
 from gpuprep.store.listing import Holding
 from gpuprep.store.local import LocalPath
@@ -75,10 +75,13 @@ def listed_cases(root: Path) -> ListedCases:
 def write_index(root: Path) -> None:
     """Write the list as columns, where it has come to say more. A disk that refuses costs the file only."""
     with suppress(OSError, GpuprepError):
-        manifest, file = _bytes(root / MANIFEST_FILE), root / INDEX_FILE
-        index = index_of(manifest, _bytes(file))
-        if index.read:
-            write_file(file, [index.to_bytes(manifest)], fsync=True)
+        file, stamp = root / INDEX_FILE, LocalPath(root / MANIFEST_FILE).stamp()
+        if stamp is None:  # there is nothing to be faster than
+            return
+        packed, manifest = _bytes(file), _bytes(root / MANIFEST_FILE)
+        if not stands_for(packed, stamp):
+            index = index_of(manifest, packed)
+            write_file(file, [index.to_bytes(manifest, stamp[1])], fsync=True)
 
 
 def _bytes(file: Path) -> bytes:

@@ -112,9 +112,12 @@ FACTS = tuple(field.name for field in fields(Facts))
 
 def version_text(version: CaseVersion | None) -> str:
     """Which record a case has, as far as a copy with its times has it, too: size and time, or the etag."""
-    if version is None:
-        return ""
-    return f"{version[-2]}-{version[-1]}" if len(version) > 1 else str(version[0])
+    return "" if version is None else version_texts([version])[0]
+
+
+def version_texts(versions: Iterable[CaseVersion]) -> list[str]:
+    """The same of many records."""
+    return [f"{v[-2]}-{v[-1]}" if len(v) > 1 else str(v[0]) for v in versions]
 
 
 def source_stamp(lines: Iterable[Line]) -> str:

@@ -2,7 +2,8 @@
 
 A run adds a line to the manifest for each case. At its end they are written as columns to ``index.npz``,
 which says how many bytes of the manifest it stands for, and their CRC32C. Where these are no more the first
-bytes of the manifest, it is passed over, and every line is read. Lines behind them are added.
+bytes of the manifest, it is passed over, and every line is read. Lines behind them are added. A manifest that
+has the size and the time that ``index.npz`` says is not read at all.
 """
 
 from __future__ import annotations
@@ -95,11 +96,12 @@ class CaseIndex:
             return self.brief.get(case_id)
         return {name: column[place] for name, column in self.columns.items()}
 
-    def to_bytes(self, manifest: bytes) -> bytes:
-        """``index.npz`` for a manifest that says the same."""
+    def to_bytes(self, manifest: bytes, time: int | None = None) -> bytes:
+        """``index.npz`` for a manifest that says the same, last changed at ``time`` (ns)."""
         head = {
             "form": _FORM,
             "covers": len(manifest),
+            "time": time,
             "crc32c": google_crc32c.value(manifest),
             "brief": list(self.brief.values()),
         }
@@ -112,8 +114,21 @@ def read_index(root: Place) -> CaseIndex:
     Raises:
         StoreError: the disk or the store does not give a file.
     """
-    manifest, packed = _content(root / MANIFEST_FILE), _content(root / INDEX_FILE)
-    return index_of(manifest, packed)
+    packed, manifest = _content(root / INDEX_FILE), root / MANIFEST_FILE
+    head = _head(packed)
+    if head and _stands_for(head, manifest.stamp()) and (known := _columns(packed, head)):
+        return known
+    return index_of(_content(manifest), packed)
+
+
+def stands_for(packed: bytes, stamp: tuple[int, int] | None) -> bool:
+    """Whether ``index.npz`` stands for all of a manifest that has this size and time."""
+    head = _head(packed)
+    return head is not None and _stands_for(head, stamp)
+
+
+def _stands_for(head: Mapping[str, Any], stamp: tuple[int, int] | None) -> bool:
+    return stamp == (head.get("covers"), head.get("time"))
 
 
 def index_of(manifest: bytes, packed: bytes = b"") -> CaseIndex:
@@ -167,15 +182,27 @@ def _whole(row: Row) -> Row | None:
 
 def _unpacked(manifest: bytes, packed: bytes) -> tuple[CaseIndex, int]:
     """What ``index.npz`` says, and of how many bytes of the manifest; nothing where they differ."""
-    head = unpack_head(packed) if packed else None
     with suppress(*_FAULTS):
-        if head is not None and head["form"] == _FORM:
+        if head := _head(packed):
             part = manifest[: head["covers"]]
-            if len(part) == head["covers"] and google_crc32c.value(part) == head["crc32c"]:
-                columns, brief = unpack(packed, _KINDS), {row["case"]: row for row in head["brief"]}
-                if columns is not None:
-                    return CaseIndex(columns, brief), len(part)
+            told = (head["covers"], head["crc32c"])
+            if told == (len(part), google_crc32c.value(part)) and (known := _columns(packed, head)):
+                return known, len(part)
     return CaseIndex(columns_of([])), 0
+
+
+def _head(packed: bytes) -> dict[str, Any] | None:
+    head = unpack_head(packed) if packed else None
+    return head if head is not None and head.get("form") == _FORM else None
+
+
+def _columns(packed: bytes, head: Mapping[str, Any]) -> CaseIndex | None:
+    """What ``index.npz`` with this head says; None where it is of another form."""
+    columns = unpack(packed, _KINDS)
+    with suppress(*_FAULTS):
+        if columns is not None:
+            return CaseIndex(columns, {row["case"]: row for row in head["brief"]})
+    return None
 
 
 def _content(file: Place) -> bytes:

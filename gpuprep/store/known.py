@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.store.columns import Columns, Words
-from gpuprep.store.facts import Facts, version_text
+from gpuprep.store.columns import Columns
+from gpuprep.store.facts import Facts, version_text, version_texts
+from gpuprep.store.files import CaseVersion
 from gpuprep.store.index import CaseIndex, Row, columns_of, read_index
 from gpuprep.store.layout import case_path
 from gpuprep.store.listing import Holding
+from gpuprep.store.places import Place
 from gpuprep.store.record import read_record
 from gpuprep.store.record_view import RecordViews
 from gpuprep.values.errors import CohortWarning
@@ -30,31 +32,42 @@ _TOLD_FROM = 1000  # records read one by one: seconds
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class KnownCases:
-    """The lines of a cohort that are of the cases that are there.
+class KnownLines:
+    """The lines of a list that are of the cases that are there.
 
-    It has slots since the cohort keeps it, and MONAI's loaders walk what objects have in ``__dict__``.
+    A cohort keeps them, and they do not keep the cohort: it goes when nobody has it any more. They have slots
+    since MONAI's loaders walk what objects have in ``__dict__``.
 
     Attributes:
         index: All lines.
         places: The row of each such case in the columns of the index.
     """
 
-    cohort: Cohort
     index: CaseIndex
     places: Mapping[str, int]
 
     @classmethod
-    def of(cls, cohort: Cohort) -> KnownCases:
-        """Read the list of a cohort, and compare it with its folder."""
-        index, versions = read_index(cohort.path), cohort.versions
-        records = index.texts("record").each().tolist()
+    def of(cls, root: Place, versions: Mapping[str, CaseVersion]) -> KnownLines:
+        """Read the list of an output, and compare it with the records that the cases have."""
+        index = read_index(root)
+        listed = index.texts("record").each().tolist()
+        now = dict(zip(versions, version_texts(versions.values()), strict=True))
+        if list(map(now.get, index.places)) == listed:  # all of a million, soon told
+            return cls(index, index.places)
         places = {
             case_id: place
             for case_id, place in index.places.items()
-            if case_id in versions and records[place] == version_text(versions[case_id])
+            if now.get(case_id) == listed[place]
         }
-        return cls(cohort, index, places)
+        return cls(index, places)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class KnownCases:
+    """What the list of a cohort says, and the cohort itself where the list says nothing."""
+
+    cohort: Cohort
+    lines: KnownLines
 
     def rows(self) -> tuple[Columns, tuple[str, ...]]:
         """A row per case in the order of ``cohort.ids``, and the ids of those whose records had to be read.
@@ -62,13 +75,13 @@ class KnownCases:
         Raises:
             CorruptStoreError: such a record is damaged.
         """
-        ids = self.cohort.ids
-        asked = tuple(case_id for case_id in ids if case_id not in self.places)
+        ids, index = self.cohort.ids, self.lines.index
+        asked = tuple(case_id for case_id in ids if case_id not in self.lines.places)
         self._tell(len(asked))
-        places, columns = dict(self.places), self.index.columns
+        places, columns = dict(self.lines.places), index.columns
         if asked:
             fresh = columns_of([self._ask(case_id) for case_id in asked])
-            places |= {case_id: len(self.index.places) + n for n, case_id in enumerate(asked)}
+            places |= {case_id: len(index.places) + n for n, case_id in enumerate(asked)}
             columns = {name: column.joined(fresh[name]) for name, column in columns.items()}  # type: ignore[arg-type]
         order = np.array([places[case_id] for case_id in ids], np.intp)
         return {name: column.take(order) for name, column in columns.items()}, asked
@@ -81,49 +94,46 @@ class KnownCases:
         Raises:
             CorruptStoreError: a case that must be opened is damaged.
         """
-        channels, labels = self._words("channels"), self._words("labels")
-        pairs = (channels.codes * max(1, len(labels.words)) + labels.codes).tolist()
-        kinds: dict[int, Holding] = {}
-        found: dict[str, Holding] = {}
-        ids = tuple(ids)
-        self._tell(sum(i not in self.places and i not in self.index.brief for i in ids))
-        for case_id in ids:
-            place = self.places.get(case_id)
-            if place is None:
-                found[case_id] = self._brief(case_id) or Holding.of(self.cohort[case_id])
-                continue
-            kind = pairs[place]
-            if kind not in kinds:
-                row = {"channels": channels[place], "labels": labels[place]}
-                kinds[kind] = Holding.of_row(row) or Holding.of(self.cohort[case_id])
-            found[case_id] = kinds[kind]
-        return found
+        ids, index, places = tuple(ids), self.lines.index, self.lines.places
+        self._tell(len({*ids}.difference(places, index.brief)))
+        channels, labels = index.texts("channels"), index.texts("labels")
+        count = max(1, len(labels.words))
+        kinds = channels.codes * count + labels.codes
+        told = {
+            kind: Holding.of_row(
+                {"channels": channels.words[kind // count], "labels": labels.words[kind % count]}
+            )
+            for kind in np.unique(kinds).tolist()
+        }
+        held = [told[kind] for kind in kinds.tolist()]
+        return {
+            case_id: (held[places[case_id]] if case_id in places else self._brief(case_id))
+            or Holding.of(self.cohort[case_id])
+            for case_id in ids
+        }
 
     def records(self) -> Mapping[str, Mapping[str, Any]]:
         """The record of each case, read only where more is asked of it than its line tells."""
-        self._tell(len(self.cohort) - len(self.places))
-        return RecordViews(self.index, self.places, self._record)
+        lines = self.lines
+        self._tell(len(self.cohort) - len(lines.places))
+        return RecordViews(lines.index, lines.places, self._record)
 
     def shapes(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """``(cases, 3)``; cases whose line does not tell are opened."""
-        told = self.index.columns["shape"]
-        rows = [
-            told[self.places[case_id]]
-            if case_id in self.places
-            else self.cohort[case_id].geometry.shape
-            for case_id in ids
-        ]
-        return np.array(rows, np.int64).reshape(-1, 3)
+        told, places = self.lines.index.columns["shape"], self.lines.places
+        rows = np.array([places.get(case_id, -1) for case_id in ids], np.intp)
+        shapes = np.zeros((len(rows), 3), np.int64)
+        shapes[rows >= 0] = told.take(rows[rows >= 0]).values  # type: ignore[union-attr]
+        for number in np.flatnonzero(rows < 0).tolist():
+            shapes[number] = self.cohort[ids[number]].geometry.shape
+        return shapes
 
     def _record(self, case_id: str) -> dict[str, Any]:
         version = self.cohort.versions[case_id]
         return read_record(self.cohort.path / case_path(case_id), version=version)
 
-    def _words(self, name: str) -> Words:
-        return self.index.texts(name)
-
     def _brief(self, case_id: str) -> Holding | None:
-        row = self.index.brief.get(case_id)
+        row = self.lines.index.brief.get(case_id)
         return None if row is None else Holding.of_row(row)
 
     def _ask(self, case_id: str) -> Row:

@@ -16,7 +16,7 @@ from gpuprep.store.files import (
     replaced_meanwhile,
     storage_faults,
 )
-from gpuprep.store.layout import CASES_FOLDER, RECORD_FILE
+from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
 from gpuprep.values.errors import CorruptStoreError
 
 _READ_BLOCK = 4 << 20
@@ -32,6 +32,14 @@ class LocalPath(PosixPath):
         """Whether this is the output of a run."""
         return (self / CASES_FOLDER).is_dir()
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Bytes of this file, and the time of its last change (ns); None where it is absent."""
+        try:
+            seen = os.stat(self)  # noqa: PTH116
+        except OSError:
+            return None
+        return seen.st_size, seen.st_mtime_ns
+
     def version(self, *, descriptor: int | None = None) -> CaseVersion | None:
         """Which case this folder holds; None where it has no record.
 
@@ -46,15 +54,23 @@ class LocalPath(PosixPath):
         return _version(found)
 
     def versions(self) -> dict[str, CaseVersion]:
-        """Which case each folder in this one holds, by name; those without a record are left out."""
+        """Which record each case in this folder has, by id; those without a record are left out.
+
+        A call of the system per case, and little beside it: there may be a million.
+        """
         found: dict[str, CaseVersion] = {}
         descriptor = os.open(self, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in os.listdir(descriptor):  # noqa: PTH208
-                with suppress(FileNotFoundError, NotADirectoryError):
+                if name[0] == "." or not name.endswith(CASE_SUFFIX):
+                    continue
+                try:
                     seen = os.stat(f"{name}/{RECORD_FILE}", dir_fd=descriptor)
-                    if stat.S_ISREG(seen.st_mode):
-                        found[name] = _version(seen)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                if stat.S_ISREG(seen.st_mode):
+                    version = seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
+                    found[name[: -len(CASE_SUFFIX)]] = version
         finally:
             os.close(descriptor)
         return found

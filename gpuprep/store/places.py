@@ -55,12 +55,7 @@ def case_ids(root: Place, *, finished: bool = False) -> set[str]:
 
 def case_versions(root: Place) -> dict[str, CaseVersion]:
     """Which record each finished case of a cohort has, by id, looked up for all in one go."""
-    found = (root / CASES_FOLDER).versions()
-    return {
-        name.removesuffix(CASE_SUFFIX): version
-        for name, version in found.items()
-        if name.endswith(CASE_SUFFIX) and name[0] != "."
-    }
+    return (root / CASES_FOLDER).versions()
 
 
 def read_lines(path: str | Path | ObjectPath) -> Iterator[dict[str, Any]]:

@@ -21,11 +21,11 @@ from gpuprep.store.places import case_versions, to_place
 from gpuprep.store.standing import Standing, doubts, read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.case import natural_key
+from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import CohortWarning, StoreError, UsageError
 
 if TYPE_CHECKING:  # they read cohorts themselves
-    from gpuprep.store.known import KnownCases
+    from gpuprep.store.known import KnownCases, KnownLines
     from gpuprep.store.table import CaseTable
 
 _CASES_KEPT = (
@@ -135,14 +135,20 @@ class Cohort(Mapping[str, StoredCase]):
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Every case id, ``case_2`` before ``case_10``."""
-        return tuple(sorted(self.versions, key=natural_key))
+        return tuple(natural_sorted(self.versions))
 
-    @cached_property
+    @property
     def known(self) -> KnownCases:
-        """What the list of cases says of those that are there; read once."""
+        """What the list of cases says of those that are there; it is read once."""
         from gpuprep.store.known import KnownCases
 
-        return KnownCases.of(self)
+        return KnownCases(self, self._lines)
+
+    @cached_property
+    def _lines(self) -> KnownLines:
+        from gpuprep.store.known import KnownLines
+
+        return KnownLines.of(self.path, self.versions)
 
     def table(self) -> CaseTable:
         """What the records of all cases tell, as columns; no case is opened that the index tells of.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import google_crc32c
 
+from gpuprep.host.ordered import ordered_map
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import storage_faults
 from gpuprep.store.index import read_index
@@ -25,9 +28,10 @@ from gpuprep.store.metadata import is_group, parse_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import read_record
-from gpuprep.values.case import natural_key
+from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
 
+_AT_ONCE = 4  # cases; disks, network file systems and object stores answer several at a time
 _REMAKE = "delete the case's folder and run again; the case will be made anew"
 
 
@@ -109,19 +113,20 @@ def verify_cohort(
     root = to_place(root)
     listing = (root / CASES_FOLDER).folders() - {GROUP_FILE}
     names = {name for name in listing if not name.startswith(".")}
-    folders = [root / CASES_FOLDER / name for name in sorted(names, key=natural_key)]
-    wanted = _wanted_digest(root)
+    cases = root / CASES_FOLDER
+    folders = [cases / name for name in natural_sorted(names)]
+    check = partial(_verify, full=full, wanted=_wanted_digest(root))
     problems = _group_problems(root)
-    for folder in folders:
-        found = _verify(folder, full=full, wanted=wanted)
-        problems += found
-        if on_case is not None:
-            on_case(folder.name.removesuffix(CASE_SUFFIX), found)
+    with closing(ordered_map(check, folders, _AT_ONCE)) as results:
+        for folder, found in zip(folders, results, strict=True):
+            problems += found
+            if on_case is not None:
+                on_case(folder.name.removesuffix(CASE_SUFFIX), found)
     present = {folder.name.removesuffix(CASE_SUFFIX) for folder in folders}
     listed = set(read_index(root).ids)
     return problems + [
         Problem(case, "", f"is listed in {MANIFEST_FILE}, its folder is gone", "run again")
-        for case in sorted(listed - present, key=natural_key)
+        for case in natural_sorted(listed - present)
     ]
 
 

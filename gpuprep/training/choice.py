@@ -105,8 +105,12 @@ def choose(
     wanted = tuple(dict.fromkeys([*read, *aimed]))
     held = cohort.known.holdings(ids)
     kept = _labelled(cohort, held, wanted, named=cases is not None)
-    channels = _channels(cohort, {case_id: held[case_id] for case_id in kept}, agreed.channels)
-    bearers = {name: _bearers([held[case_id].labels[name] for case_id in kept]) for name in wanted}
+    chosen = {case_id: held[case_id] for case_id in kept} if len(kept) < len(held) else held
+    channels = _channels(cohort, chosen, agreed.channels)
+    kinds = _kinds(chosen)
+    number = {id(kind): place for place, kind in enumerate(kinds)}
+    codes = np.array([number[id(holding)] for holding in chosen.values()], np.intp)
+    bearers = {name: _bearers([kind.labels[name] for kind in kinds], codes) for name in wanted}
     return Choice(
         kept,
         channels,
@@ -117,13 +121,18 @@ def choose(
     )
 
 
-def _bearers(values: Sequence[tuple[int, ...]]) -> dict[int, NDArray[np.int32]]:
-    """Which cases have each value, by the values of every case."""
-    kinds: dict[tuple[int, ...], int] = {}
-    codes = np.array([kinds.setdefault(told, len(kinds)) for told in values], np.intp)
+def _kinds(held: Mapping[str, Holding]) -> list[Holding]:
+    """What any of the cases holds, each object once: most of many cases share theirs."""
+    return list({id(holding): holding for holding in held.values()}.values())
+
+
+def _bearers(
+    kinds: Sequence[tuple[int, ...]], codes: NDArray[np.intp]
+) -> dict[int, NDArray[np.int32]]:
+    """Which cases have each value, by the values of every kind of case, and the kind of each case."""
     found = sorted({value for kind in kinds for value in kind})
     has = np.zeros((len(found), len(kinds)), bool)
-    for kind, number in kinds.items():
+    for number, kind in enumerate(kinds):
         has[np.searchsorted(found, kind), number] = True
     return {
         value: np.flatnonzero(has[place][codes]).astype(np.int32)
@@ -135,13 +144,13 @@ def _labelled(
     cohort: Cohort, held: Mapping[str, Holding], wanted: Sequence[str], *, named: bool
 ) -> tuple[str, ...]:
     """The cases that hold all label maps wanted."""
+    if all(name in kind.labels for kind in _kinds(held) for name in wanted):
+        return tuple(held)
     lacking = {
         case_id: missing
         for case_id, holding in held.items()
         if (missing := [name for name in wanted if name not in holding.labels])
     }
-    if not lacking:
-        return tuple(held)
     names = [name for name in wanted if any(name in missing for missing in lacking.values())]
     told = (
         f"{cohort.path}: {len(lacking)} of {len(held)} cases have no label {_list(names)} "
@@ -162,6 +171,8 @@ def _channels(
     cohort: Cohort, held: Mapping[str, Holding], agreed: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The channels of all cases, which must be those of the cohort."""
+    if {kind.channels for kind in _kinds(held)} == {agreed}:
+        return agreed
     blank = [case_id for case_id, holding in held.items() if not holding.channels]
     if len(blank) == len(held):
         return ()

@@ -30,6 +30,8 @@ def choose_cases(cohort: Cohort, cases: Sequence[str] | None) -> tuple[str, ...]
     ids = tuple(cohort.ids if cases is None else cases)
     if not ids:
         raise UsageError(f"{cohort.path}: there is no case to train on")
+    if cases is None:
+        return ids
     known = set(cohort.ids)  # one listing, where asking for each case is a request each
     unknown = [case_id for case_id in ids if case_id not in known and case_id not in cohort]
     if unknown:

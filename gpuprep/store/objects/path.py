@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from gpuprep.store.files import DOCUMENT_LIMIT, CaseVersion, bounded, replaced_meanwhile
-from gpuprep.store.layout import CONFIG_FILE, RECORD_FILE
+from gpuprep.store.layout import CASE_SUFFIX, CONFIG_FILE, RECORD_FILE
 from gpuprep.store.objects.endpoint import plain_http_allowed
 from gpuprep.values.errors import (
     BackendError,
@@ -80,6 +80,9 @@ class ObjectPath:
 
     def is_cohort(self) -> bool:
         return (self / CONFIG_FILE).is_file()
+
+    def stamp(self) -> tuple[int, int] | None:
+        return None  # the time is that of an upload, and asking is a request
 
     def version(self) -> CaseVersion | None:
         stored = (self / RECORD_FILE).stat()
@@ -173,8 +176,8 @@ class ObjectPath:
         found: dict[str, CaseVersion] = {}
         for path, _, etag in self.objects():
             name, _, rest = path.partition("/")
-            if rest == RECORD_FILE:
-                found[name] = (etag,)
+            if rest == RECORD_FILE and name.endswith(CASE_SUFFIX) and name[0] != ".":
+                found[name.removesuffix(CASE_SUFFIX)] = (etag,)
         return found
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
