@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,10 +27,9 @@ from gpuprep.store.columns import (
     unpack_head,
 )
 from gpuprep.store.facts import Facts
-from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE
+from gpuprep.store.local import LocalPath
 from gpuprep.store.places import Place, parse_lines
-from gpuprep.values.errors import StoreError
 
 _FORM = 1  # of the file
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError)
@@ -66,11 +65,13 @@ class CaseIndex:
         columns: Of the cases whose line tells all that ``Facts`` has, one row each.
         brief: The lines of all others, by id, as older versions wrote them.
         read: Lines of the manifest that ``index.npz`` did not stand for.
+        etag: Of the manifest on an object store; empty where there is none.
     """
 
     columns: Columns
     brief: Mapping[str, Row] = field(default_factory=dict)
     read: int = 0
+    etag: str = ""
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -81,6 +82,13 @@ class CaseIndex:
     def ids(self) -> tuple[str, ...]:
         """Of all cases, in no order."""
         return (*self.places, *self.brief)
+
+    @property
+    def files(self) -> int:
+        """How many files the cases of the columns have, with their records."""
+        sizes = self.columns["sizes"]
+        assert isinstance(sizes, Ragged)
+        return len(sizes.values) + len(sizes)
 
     def texts(self, name: str) -> Words:
         """A column of JSON values."""
@@ -112,8 +120,11 @@ def read_index(root: Place) -> CaseIndex:
     Raises:
         StoreError: the disk or the store does not give a file.
     """
-    manifest, packed = _content(root / MANIFEST_FILE), _content(root / INDEX_FILE)
-    return index_of(manifest, packed)
+    file, packed = root / MANIFEST_FILE, (root / INDEX_FILE).content() or b""
+    if isinstance(file, LocalPath):
+        return index_of(file.content() or b"", packed)
+    manifest, etag = file.versioned() or (b"", "")
+    return replace(index_of(manifest, packed), etag=etag)
 
 
 def index_of(manifest: bytes, packed: bytes = b"") -> CaseIndex:
@@ -176,16 +187,3 @@ def _unpacked(manifest: bytes, packed: bytes) -> tuple[CaseIndex, int]:
                 if columns is not None:
                     return CaseIndex(columns, brief), len(part)
     return CaseIndex(columns_of([])), 0
-
-
-def _content(file: Place) -> bytes:
-    """The bytes of a file; none where it is absent."""
-    try:
-        with storage_faults(file, what="read"):
-            return file.read_bytes() if file.is_file() else b""
-    except FileNotFoundError:
-        return b""
-    except StoreError as error:
-        if isinstance(error.__cause__, FileNotFoundError):  # it has gone meanwhile
-            return b""
-        raise

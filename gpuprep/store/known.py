@@ -47,7 +47,8 @@ class KnownCases:
     @classmethod
     def of(cls, cohort: Cohort) -> KnownCases:
         """Read the list of a cohort, and compare it with its folder."""
-        index, versions = read_index(cohort.path), cohort.versions
+        index = read_index(cohort.path)
+        versions = cohort.versions_beside(index)
         records = index.texts("record").each().tolist()
         places = {
             case_id: place
