@@ -24,6 +24,7 @@ from support.reading import reading_here
 
 from gpuprep.values.events import CaseDone
 
+SYSTEM = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 MAKERS = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
 SIZE = 400 << 20  # mkfs.xfs makes none below 300 MiB
 _FICLONE = 0x40049409
@@ -46,7 +47,9 @@ def make_image(file: Path, kind: str, size: int = SIZE) -> Path:
     """A sparse file with an empty file system."""
     with file.open("wb") as stream:
         stream.truncate(size)
-    subprocess.run([*MAKERS[kind], str(file)], check=True, stdout=subprocess.DEVNULL)
+    maker, *options = MAKERS[kind]
+    command = [shutil.which(maker, path=SYSTEM) or maker, *options, str(file)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return file
 
 
@@ -69,7 +72,7 @@ def mounted(image: Path, folder: Path) -> Iterator[Path]:
 
 def refusal(work: Path) -> str:
     """Why no image can be mounted here; empty where they can."""
-    lacking = [maker[0] for maker in MAKERS.values() if shutil.which(maker[0]) is None]
+    lacking = [maker[0] for maker in MAKERS.values() if not shutil.which(maker[0], path=SYSTEM)]
     if lacking:
         return f"there is no {lacking[0]} here"
     try:
