@@ -66,8 +66,10 @@ class Recognition:
     their sizes; the source files must have the roles, paths, sizes and times of then. No file is read.
     """
 
-    def __init__(self, root: Place, index: CaseIndex, digest: str) -> None:
-        self._sightings, self._index, self._digest = Sightings(root), index, digest
+    def __init__(self, root: Place, index: CaseIndex, digest: str, *, asked: int) -> None:
+        """Take the list of a cohort; ``asked`` cases at most are to be looked up."""
+        self._sightings = Sightings(root, asked=asked, objects=index.files)
+        self._index, self._digest = index, digest
 
     def knows(self, case: Case) -> bool:
         """Whether a case is done, and nothing is to be told of it; if not, ``stored_case`` says why."""

@@ -19,6 +19,7 @@ from gpuprep.host.atomic import make_folder
 from gpuprep.host.scratch import scratch_folder, temporary_files
 from gpuprep.ledger.output import unwritable
 from gpuprep.store.commit import sweep
+from gpuprep.store.index import index_of
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
     ATTEMPTS_FILE,
@@ -29,17 +30,19 @@ from gpuprep.store.layout import (
     GROUP_FILE,
     INDEX_FILE,
     INPUTS_FILE,
+    LIST_SEAL_FILE,
     MANIFEST_FILE,
     REPORT_FILE,
     STAGING_FOLDER,
     STATUS_FILE,
     WITHDRAWN_FILE,
 )
+from gpuprep.store.list_seal import agrees, seal_of
 from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
-from gpuprep.store.places import case_ids, to_place
-from gpuprep.values.errors import CorruptStoreError, RunStopped, UsageError
+from gpuprep.store.places import case_ids, case_versions, to_place
+from gpuprep.values.errors import RunStopped, StoreError, UsageError
 
 _DOCUMENTS = (
     CONFIG_FILE,
@@ -70,6 +73,7 @@ class Hold:
     remote: ObjectPath | None = None
     claim: Claim | None = None
     _kept: dict[str, bytes] = field(default_factory=dict)
+    _etags: dict[str, str] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _keeping: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,7 +126,7 @@ class Hold:
                 remote.delete([name])
                 del self._kept[name]
         elif self._kept.get(name) != content:
-            (remote / name).write(content)
+            self._etags[name] = (remote / name).write(content)
             self._kept[name] = content
 
     def fetch(self) -> None:
@@ -131,16 +135,24 @@ class Hold:
         Raises:
             UsageError: the prefix holds something, and no cohort.
         """
-        if self.remote is None:
+        if (remote := self.remote) is None:
             return
-        with ThreadPoolExecutor(len(_DOCUMENTS)) as pool:
-            contents = pool.map(_read, (self.remote / name for name in _DOCUMENTS))
-            found = zip(_DOCUMENTS, contents, strict=True)
-            present = {name: content for name, content in found if content is not None}
-        lost = CONFIG_FILE not in present and not case_ids(self.remote, finished=True)
-        if lost and any(name[0] != "." for name, _ in self.remote.files()):
+        names = (*_DOCUMENTS, LIST_SEAL_FILE)
+        with ThreadPoolExecutor(len(names)) as pool:
+            contents = pool.map(lambda name: (remote / name).versioned(), names)
+            found = dict(zip(names, contents, strict=True))
+        present = {name: each[0] for name, each in found.items() if each is not None}
+        seal = present.pop(LIST_SEAL_FILE, None)
+        if seal is not None:  # before any case may change
+            remote.delete([LIST_SEAL_FILE])
+        if (listed := found[MANIFEST_FILE]) is not None:
+            self._etags[MANIFEST_FILE] = listed[1]
+            if seal == seal_of(listed[1]):
+                self._kept[LIST_SEAL_FILE] = seal
+        lost = CONFIG_FILE not in present and not case_ids(remote, finished=True)
+        if lost and any(name[0] != "." for name, _ in remote.files()):
             raise UsageError(
-                f"{self.remote} is not empty and holds no gpuprep cohort",
+                f"{remote} is not empty and holds no gpuprep cohort",
                 advice="choose a new prefix",
             )
         with self._keeping:  # what is not here yet must not look as if it had been removed
@@ -165,19 +177,34 @@ class Hold:
             (self.remote / name).write(here.read_bytes())
             self._sizes[name] = size
 
+    def seal_list(self, *, changed: bool) -> None:
+        """Upload the list, and seal it if no case has another record than its line says (see ``list_seal``).
+
+        Args:
+            changed: Whether a case may have changed since an earlier seal, if there was one.
+
+        Raises:
+            RunStopped: another run took the output over, or the store takes nothing.
+        """
+        if self.remote is None:
+            return
+        self.keep(last=True)
+        if MANIFEST_FILE not in self._kept:
+            return
+        with suppress(StoreError):  # a list without a seal is as good, and slower
+            if (not changed and LIST_SEAL_FILE in self._kept) or self._list_agrees(self.remote):
+                seal = seal_of(self._etags[MANIFEST_FILE])
+                (self.remote / LIST_SEAL_FILE).write(seal)
+
+    def _list_agrees(self, remote: ObjectPath) -> bool:
+        index = index_of(self._kept[MANIFEST_FILE], self._kept.get(INDEX_FILE, b""))
+        return agrees(index, case_versions(remote))
+
     def sweep(self) -> None:
         """Remove what dead attempts left; nothing runs now."""
         sweep(self.folder)
         if self.remote is not None and not (self.claim and self.claim.lost):
             sweep_uploads(self.remote)
-
-
-def _read(path: ObjectPath) -> bytes | None:
-    """What is stored under a key, None for nothing: one request, where asking first takes two."""
-    try:
-        return path.read_bytes()
-    except CorruptStoreError:
-        return None
 
 
 @contextmanager

@@ -137,4 +137,5 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
         lines = (json_line(row) for row in rows)
         write_file(held.folder / MANIFEST_FILE, lines, fsync=True)
         write_index(held.folder)
+        held.seal_list(changed=True)
     return len(rows), tuple(broken)

@@ -150,6 +150,8 @@ def run(
             tell(notice)
         save_report(root, report.to_json())
         tell(report.finished)
+        if not (crew.stopped or report.interrupted):
+            held.seal_list(changed=report.finished.skipped < len(cases))
     return report
 
 

@@ -128,7 +128,7 @@ class Passes:
         """A task for each case that is not done yet, None for the others, which are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
-        known = Recognition(cases_at, self.listed.index, base.digest)
+        known = Recognition(cases_at, self.listed.index, base.digest, asked=len(self.cases))
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:

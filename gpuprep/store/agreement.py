@@ -23,10 +23,11 @@ def read_agreement(cohort: Place) -> Agreement | None:
         CorruptStoreError: it is damaged.
     """
     file = cohort / AGREEMENT_FILE
-    if not file.is_file():
+    text = file.content()
+    if text is None:
         return None
     try:
-        return Agreement.from_json(json.loads(file.read_bytes()))
+        return Agreement.from_json(json.loads(text))
     except _FAULTS as error:
         raise CorruptStoreError(
             f"{file} does not tell what the cases agree on ({error!r})",

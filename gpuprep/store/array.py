@@ -58,6 +58,7 @@ class StoredArray:
         policy: ReadPolicy | None = None,
         *,
         version: CaseVersion | None = None,
+        document: bytes | None = None,
     ) -> None:
         """Open the array ``name`` (``0``, ``labels/liver/0``) of the folder ``case``.
 
@@ -66,6 +67,7 @@ class StoredArray:
             name: The array's path inside it.
             policy: How to read it.
             version: Which case the folder must hold; by default the one that is there now.
+            document: Its ``zarr.json`` where that was read already.
 
         Raises:
             CorruptStoreError: its ``zarr.json`` is absent or damaged.
@@ -75,9 +77,9 @@ class StoredArray:
         self._name = name
         self._policy = policy or ReadPolicy()
         self._version = version or self._case.version()
-        document = f"{name}/{GROUP_FILE}"
-        text = self._case.document(document, version=self._version)
-        stored = parse_array(text, f"{self._case / document}")
+        file = f"{name}/{GROUP_FILE}"
+        text = document or self._case.document(file, version=self._version)
+        stored = parse_array(text, f"{self._case / file}")
         self._layout = stored.layout
         self._decode = stored.decode
         self.codec = stored.codec

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,10 +28,9 @@ from gpuprep.store.columns import (
     unpack_head,
 )
 from gpuprep.store.facts import Facts
-from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE
+from gpuprep.store.local import LocalPath
 from gpuprep.store.places import Place, parse_lines
-from gpuprep.values.errors import StoreError
 
 _FORM = 1  # of the file
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError)
@@ -67,11 +66,13 @@ class CaseIndex:
         columns: Of the cases whose line tells all that ``Facts`` has, one row each.
         brief: The lines of all others, by id, as older versions wrote them.
         read: Lines of the manifest that ``index.npz`` did not stand for.
+        etag: Of the manifest on an object store; empty where there is none.
     """
 
     columns: Columns
     brief: Mapping[str, Row] = field(default_factory=dict)
     read: int = 0
+    etag: str = ""
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -82,6 +83,13 @@ class CaseIndex:
     def ids(self) -> tuple[str, ...]:
         """Of all cases, in no order."""
         return (*self.places, *self.brief)
+
+    @property
+    def files(self) -> int:
+        """How many files the cases of the columns have, with their records."""
+        sizes = self.columns["sizes"]
+        assert isinstance(sizes, Ragged)
+        return len(sizes.values) + len(sizes)
 
     def texts(self, name: str) -> Words:
         """A column of JSON values."""
@@ -114,11 +122,14 @@ def read_index(root: Place) -> CaseIndex:
     Raises:
         StoreError: the disk or the store does not give a file.
     """
-    packed, manifest = _content(root / INDEX_FILE), root / MANIFEST_FILE
+    file, packed = root / MANIFEST_FILE, (root / INDEX_FILE).content() or b""
+    if not isinstance(file, LocalPath):
+        manifest, etag = file.versioned() or (b"", "")
+        return replace(index_of(manifest, packed), etag=etag)
     head = _head(packed)
-    if head and _stands_for(head, manifest.stamp()) and (known := _columns(packed, head)):
+    if head and _stands_for(head, file.stamp()) and (known := _columns(packed, head)):
         return known
-    return index_of(_content(manifest), packed)
+    return index_of(file.content() or b"", packed)
 
 
 def stands_for(packed: bytes, stamp: tuple[int, int] | None) -> bool:
@@ -203,16 +214,3 @@ def _columns(packed: bytes, head: Mapping[str, Any]) -> CaseIndex | None:
         if columns is not None:
             return CaseIndex(columns, {row["case"]: row for row in head["brief"]})
     return None
-
-
-def _content(file: Place) -> bytes:
-    """The bytes of a file; none where it is absent."""
-    try:
-        with storage_faults(file, what="read"):
-            return file.read_bytes() if file.is_file() else b""
-    except FileNotFoundError:
-        return b""
-    except StoreError as error:
-        if isinstance(error.__cause__, FileNotFoundError):  # it has gone meanwhile
-            return b""
-        raise

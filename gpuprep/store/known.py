@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from gpuprep.store.columns import Columns
 from gpuprep.store.facts import Facts, version_text, version_texts
 from gpuprep.store.files import CaseVersion
-from gpuprep.store.index import CaseIndex, Row, columns_of, read_index
+from gpuprep.store.index import CaseIndex, Row, columns_of
 from gpuprep.store.layout import case_path
 from gpuprep.store.listing import Holding
-from gpuprep.store.places import Place
 from gpuprep.store.record import read_record
 from gpuprep.store.record_view import RecordViews
 from gpuprep.values.errors import CohortWarning
@@ -47,9 +46,8 @@ class KnownLines:
     places: Mapping[str, int]
 
     @classmethod
-    def of(cls, root: Place, versions: Mapping[str, CaseVersion]) -> KnownLines:
-        """Read the list of an output, and compare it with the records that the cases have."""
-        index = read_index(root)
+    def of(cls, index: CaseIndex, versions: Mapping[str, CaseVersion]) -> KnownLines:
+        """Compare a list with the records that the cases have."""
         listed = index.texts("record").each().tolist()
         now = dict(zip(versions, version_texts(versions.values()), strict=True))
         if list(map(now.get, index.places)) == listed:  # all of a million, soon told

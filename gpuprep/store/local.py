@@ -86,6 +86,12 @@ class LocalPath(PosixPath):
             size = os.fstat(stream.fileno()).st_size  # as much memory as needed, not as it may need
             return bounded(stream.read(min(size, DOCUMENT_LIMIT) + 1), self / name)
 
+    def content(self) -> bytes | None:
+        """All bytes of this file, None where it is absent; StoreError where the disk does not give them."""
+        with storage_faults(self, what="read"), suppress(FileNotFoundError):
+            return self.read_bytes()
+        return None
+
     def blocks(self) -> Iterator[bytes]:
         """The bytes of this file, some megabytes at a time."""
         with self.open("rb", buffering=0) as stream:

@@ -15,6 +15,8 @@ from gpuprep.store.layout import (
     CASES_FOLDER,
     case_path,
 )
+from gpuprep.store.list_seal import sealed_versions
+from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import case_versions, to_place
@@ -25,6 +27,7 @@ from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import CohortWarning, StoreError, UsageError
 
 if TYPE_CHECKING:  # they read cohorts themselves
+    from gpuprep.store.index import CaseIndex
     from gpuprep.store.known import KnownCases, KnownLines
     from gpuprep.store.table import CaseTable
 
@@ -43,7 +46,8 @@ class Cohort(Mapping[str, StoredCase]):
         """Open an output folder; ``open_cohort`` says what can go wrong."""
         self.path = to_place(path)
         self._policy = policy or ReadPolicy()
-        self._versions: dict[str, CaseVersion] | None = None
+        self._versions: Mapping[str, CaseVersion] | None = None
+        self._sealed: Mapping[str, CaseVersion] | None = None
         self._cases: dict[str, StoredCase] = {}
         if not self.path.is_cohort():
             raise StoreError(
@@ -52,7 +56,10 @@ class Cohort(Mapping[str, StoredCase]):
             )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Cohort, (self.path, self._policy)
+        return Cohort, (self.path, self._policy), self._sealed
+
+    def __setstate__(self, sealed: Mapping[str, CaseVersion]) -> None:
+        self._versions = self._sealed = sealed
 
     def __repr__(self) -> str:
         return f"<Cohort {self.path}>"
@@ -62,11 +69,25 @@ class Cohort(Mapping[str, StoredCase]):
         if case is None:
             if case_id not in self:
                 raise KeyError(case_id)
-            case = StoredCase(self.path / case_path(case_id), self._policy)
+            case = self._open(case_id)
         self._cases[case_id] = case  # as the last that was asked for
         while len(self._cases) > _CASES_KEPT:
             self._forget()
         return case
+
+    def _open(self, case_id: str) -> StoredCase:
+        place = self.path / case_path(case_id)
+        told = None if self._sealed is None else self._sealed.get(case_id)
+        try:
+            return StoredCase(place, self._policy, version=told)
+        except StoreError as error:
+            if told is None or place.version() == told:
+                raise
+            raise StoreError(
+                f"{place}: not the case that the cohort's list told of when the cohort was opened",
+                advice="open the cohort again; what another tool than gpuprep put there or took away, "
+                f"gpuprep index {self.path} lists",
+            ) from error
 
     def _forget(self) -> None:
         """Let go of the case that was asked for longest ago, unless another thread did."""
@@ -129,7 +150,15 @@ class Cohort(Mapping[str, StoredCase]):
     def versions(self) -> Mapping[str, CaseVersion]:
         """Which record each case has, by id."""
         if self._versions is None:
-            self._versions = case_versions(self.path)
+            index = None if isinstance(self.path, LocalPath) else self._lines.index
+            return self.versions_beside(index)
+        return self._versions
+
+    def versions_beside(self, index: CaseIndex | None) -> Mapping[str, CaseVersion]:
+        """The same, by the list of cases where that is sealed."""
+        if self._versions is None:
+            self._sealed = None if index is None else sealed_versions(self.path, index)
+            self._versions = case_versions(self.path) if self._sealed is None else self._sealed
         return self._versions
 
     @cached_property
@@ -146,9 +175,11 @@ class Cohort(Mapping[str, StoredCase]):
 
     @cached_property
     def _lines(self) -> KnownLines:
+        from gpuprep.store.index import read_index
         from gpuprep.store.known import KnownLines
 
-        return KnownLines.of(self.path, self.versions)
+        index = read_index(self.path)
+        return KnownLines.of(index, self.versions_beside(index))
 
     def table(self) -> CaseTable:
         """What the records of all cases tell, as columns; no case is opened that the index tells of.

@@ -10,7 +10,7 @@ from typing import Any
 
 import google_crc32c
 
-from gpuprep.store.files import CaseVersion, write_file
+from gpuprep.store.files import CaseVersion, replaced_meanwhile, write_file
 from gpuprep.store.layout import GROUP_FILE, RECORD_FILE
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
@@ -72,27 +72,34 @@ def read_record(
     return dict(record)
 
 
-def check_documents(folder: Place, *, version: CaseVersion | None = None) -> dict[str, Any]:
+def check_documents(
+    folder: Place, *, version: CaseVersion | None = None
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Compare every ``zarr.json`` of a case with its record: a flipped digit in a shape would go unseen.
 
     Returns:
-        The seals of all files, by their paths in the case.
+        The seals of all files, and the text of every ``zarr.json``, by their paths in the case.
 
     Raises:
         CorruptStoreError: one of them, or the record, is absent or not as written.
         StoreError: the folder holds another case than ``version``.
     """
     seals: dict[str, Any] = read_record(folder, version=version)["files"]
+    texts: dict[str, bytes] = {}
+    in_folder = None if isinstance(folder, ObjectPath) else version  # there its seal tells, unasked
     for name, seal in seals.items():
         if not name.endswith(GROUP_FILE):
             continue
-        crc = google_crc32c.value(folder.document(name, version=version))
+        texts[name] = folder.document(name, version=in_folder)
+        crc = google_crc32c.value(texts[name])
         if crc != seal["crc32c"]:
+            if version is not None and folder.version() != version:
+                raise replaced_meanwhile(folder)
             raise CorruptStoreError(
                 f"{folder / name}: its CRC32C is {crc:08x}, the record says {seal['crc32c']:08x}",
                 advice=f"delete {folder} and run again",
             )
-    return seals
+    return seals, texts
 
 
 def _is_sealed(text: bytes) -> bool:

@@ -13,19 +13,25 @@ from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE, case_pa
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place
 
-# Cases asked for; a listing of the whole store has a hundred or so with each request.
-_LISTED_FROM = 50
+_LISTED = 1000  # objects that a store tells of with one request
 
 Sight = tuple[str, int]
 """The version of a case's record, and a sum of the names and sizes of its other files."""
 
 
 class Sightings:
-    """Looks at the cases of one cohort: one by one in a folder, and soon all at once in an object store."""
+    """Looks at the cases of one cohort: one by one, or in an object store all at once where that is less."""
 
-    def __init__(self, root: Place) -> None:
+    def __init__(self, root: Place, *, asked: int, objects: int) -> None:
+        """Name a cohort.
+
+        Args:
+            root: Where it lies.
+            asked: How many of its cases may be asked for.
+            objects: How many files all its cases have.
+        """
         self._root = root
-        self._asked = 0
+        self._at_once = asked * _LISTED >= objects
         self._all: Mapping[str, Sight] | None = None
 
     def is_as(self, case_id: str, record: str, names: Sequence[str], sizes: Sequence[int]) -> bool:
@@ -45,8 +51,7 @@ class Sightings:
             found = [os.stat(f"{folder}/{name}").st_size for name in names]  # noqa: PTH116
             return found == list(sizes)
         told = (record, _sum_of(zip(names, sizes, strict=True)))
-        self._asked += 1
-        if self._asked < _LISTED_FROM:
+        if not self._at_once:
             return _sights(self._root / name).get("") == told
         if self._all is None:
             self._all = _sights(self._root / CASES_FOLDER)

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import WITHDRAWN_FILE
 from gpuprep.store.places import Place
 from gpuprep.values.errors import CorruptStoreError
@@ -37,10 +36,9 @@ def read_standing(cohort: Place) -> Standing:
         StoreError: it cannot be read.
     """
     file = cohort / WITHDRAWN_FILE
-    with storage_faults(file, what="read"):
-        if not file.is_file():
-            return Standing()
-        text = file.read_bytes()
+    text = file.content()
+    if text is None:
+        return Standing()
     try:
         tree = json.loads(text)
         return Standing(tuple(map(str, tree["withdrawn"])), tuple(map(str, tree["outdated"])))

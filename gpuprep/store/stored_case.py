@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gpuprep.store.array import StoredArray
+from gpuprep.store.files import CaseVersion
 from gpuprep.store.layout import (
     CASE_SUFFIX,
     GROUP_FILE,
@@ -28,6 +29,9 @@ from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
 
+Texts = Mapping[str, bytes]
+"""Documents of a case that were read already, by path."""
+
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError, UsageError)
 
 
@@ -47,36 +51,43 @@ class StoredCase:
         channel_names: One name per channel where the channels are named.
     """
 
-    def __init__(self, path: str | Path | ObjectPath, policy: ReadPolicy | None = None) -> None:
-        """Open a case; ``open_case`` says what can go wrong."""
+    def __init__(
+        self,
+        path: str | Path | ObjectPath,
+        policy: ReadPolicy | None = None,
+        *,
+        version: CaseVersion | None = None,
+    ) -> None:
+        """Open a case, that of ``version`` where one is given; ``open_case`` says what can go wrong."""
         self.path = to_place(path)
         self.id = self.path.name.removesuffix(CASE_SUFFIX)
         self._policy = policy or ReadPolicy()
         self._record: dict[str, Any] | None = None
-        self._version = self.path.version()
+        self._version = version or self.path.version()
         if self._version is None:
             raise StoreError(
                 f"{self.path}: not a finished case, it has no {RECORD_FILE}",
                 advice="run the case again, or give the folder of a case",
             )
-        seals = None
+        seals: Mapping[str, Any] | None = None
+        texts: Texts = {}
         if self._policy.crc == "always":
-            seals = check_documents(self.path, version=self._version)
+            seals, texts = check_documents(self.path, version=self._version)
         try:
-            attributes = self._attributes("")
+            attributes = self._attributes("", texts)
             own = attributes["gpuprep"]
             self.geometry = Geometry.from_json(own["geometry"])
             self.channel_names = tuple(str(name) for name in own["channels"])
             has_image, names = "ome" in attributes, list(own["labels"])
-            named = {check_label_name(name): self._value_names(name) for name in names}
+            named = {check_label_name(name): self._value_names(name, texts) for name in names}
         except _FAULTS as error:
             raise CorruptStoreError(
                 f"{self.path}: its {GROUP_FILE} files do not describe a case ({error!r})",
                 advice="run the case again",
             ) from error
-        self.image = self._array(IMAGE_ARRAY) if has_image else None
+        self.image = self._array(IMAGE_ARRAY, texts) if has_image else None
         self.labels: Mapping[str, StoredArray] = MappingProxyType(
-            {name: self._array(label_array(name)) for name in named}
+            {name: self._array(label_array(name), texts) for name in named}
         )
         self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
         self._located = None if seals is None else location_seals(seals, named)
@@ -123,16 +134,17 @@ class StoredCase:
             self._located = location_seals(self.record["files"], self.labels)
         return case_locations(self.path, label, self._located[label])
 
-    def _attributes(self, group: str) -> dict[str, Any]:
+    def _attributes(self, group: str, texts: Texts) -> dict[str, Any]:
         name = f"{group}/{GROUP_FILE}".lstrip("/")
-        text = self.path.document(name, version=self._version)
+        text = texts.get(name) or self.path.document(name, version=self._version)
         return dict(parse_document(text, f"{self.path / name}")["attributes"])
 
-    def _array(self, name: str) -> StoredArray:
-        return StoredArray(self.path, name, self._policy, version=self._version)
+    def _array(self, name: str, texts: Texts) -> StoredArray:
+        text = texts.get(f"{name}/{GROUP_FILE}")
+        return StoredArray(self.path, name, self._policy, version=self._version, document=text)
 
-    def _value_names(self, label: str) -> Mapping[int, str]:
-        return parse_value_names(self._attributes(f"{LABELS_GROUP}/{label}"))
+    def _value_names(self, label: str, texts: Texts) -> Mapping[int, str]:
+        return parse_value_names(self._attributes(f"{LABELS_GROUP}/{label}", texts))
 
 
 def open_case(

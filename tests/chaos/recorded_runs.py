@@ -79,9 +79,9 @@ SCENARIOS = (
 )
 
 
-def write_inputs(folder: Path) -> None:
-    """Three small volumes with label maps, and the first two of them."""
-    for number in range(3):
+def write_inputs(folder: Path, count: int = 3) -> None:
+    """Small volumes with label maps, and the first two of them."""
+    for number in range(count):
         for name in ("all", "some")[: 1 + (number < 2)]:
             (folder / name).mkdir(parents=True, exist_ok=True)
             random = np.random.default_rng(number)

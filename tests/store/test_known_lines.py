@@ -12,8 +12,8 @@ from support.cohorts import run
 
 import gpuprep
 from gpuprep.ledger.index import write_index
-from gpuprep.store import index
 from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE, case_folder
+from gpuprep.store.local import LocalPath
 from gpuprep.store.record import read_record, write_record
 from gpuprep.training import Grid, PatchDataset
 
@@ -30,8 +30,14 @@ def out(cohort_folder: Path, tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files of the list that are read."""
     names: list[str] = []
-    content = index._content
-    monkeypatch.setattr(index, "_content", lambda at: names.append(at.name) or content(at))
+    content = LocalPath.content
+    listed = (MANIFEST_FILE, INDEX_FILE)
+
+    def told(self: LocalPath) -> bytes | None:
+        names.extend({self.name}.intersection(listed))
+        return content(self)
+
+    monkeypatch.setattr(LocalPath, "content", told)
     return names
 
 

@@ -35,9 +35,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
 
     class Noted(StoredCase):
-        def __init__(self, path: Path, *rest: object) -> None:
+        def __init__(self, path: Path, *rest: object, **named: object) -> None:
             ids.append(path.name.removesuffix(".zarr"))
-            super().__init__(path, *rest)
+            super().__init__(path, *rest, **named)
 
     monkeypatch.setattr(reader, "StoredCase", Noted)
     return ids

@@ -147,10 +147,10 @@ class ObjectPath:
             except (_obstore().exceptions.PreconditionError, FileNotFoundError):
                 return self._etag_if(content)
 
-    def write(self, content: bytes) -> None:
-        """Store an object, whatever was there."""
+    def write(self, content: bytes) -> str:
+        """Store an object, whatever was there; returns its etag."""
         with object_faults(self, RunStopped):
-            _obstore().put(self._store, self._key, content)
+            return str(_obstore().put(self._store, self._key, content)["e_tag"])
 
     def _etag_if(self, content: bytes) -> str | None:
         found = self.stat()
@@ -158,19 +158,31 @@ class ObjectPath:
             return None
         return found.etag if bytes(self.read(etag=found.etag)[0]) == content else None
 
+    def content(self) -> bytes | None:
+        found = self.versioned()
+        return None if found is None else found[0]
+
+    def versioned(self) -> tuple[bytes, str] | None:
+        """The whole object and its etag; None where nothing is there."""
+        with suppress(CorruptStoreError):
+            content, stored = self.read()
+            return bytes(content), stored.etag
+        return None
+
     def blocks(self) -> Iterator[bytes]:
         yield self.read_bytes()
 
     def lines(self) -> Iterator[bytes]:
-        with suppress(CorruptStoreError):  # nothing is there
-            yield from self.read_bytes().splitlines()
+        yield from (self.content() or b"").splitlines()
 
     def files(self) -> Iterator[tuple[str, int]]:
         return ((name, size) for name, size, _ in self.objects())
 
     def folders(self) -> set[str]:
-        found = (name.partition("/") for name, _ in self.files())
-        return {name for name, _, rest in found if rest}
+        start = len(self._key) + 1
+        with object_faults(self):
+            found = _obstore().list_with_delimiter(self._store, self._key)
+        return {prefix[start:] for prefix in found["common_prefixes"]}
 
     def versions(self) -> dict[str, CaseVersion]:
         found: dict[str, CaseVersion] = {}
