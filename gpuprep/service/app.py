@@ -50,7 +50,7 @@ class Service:
 
     @asynccontextmanager
     async def _life(self, app: FastAPI) -> AsyncIterator[None]:
-        self.dispatcher.recover()
+        await self.dispatcher.keep(self.dispatcher.recover)
         watch = asyncio.create_task(self.feeds.watch())
         await self.rehearser.warm()
         follow = asyncio.create_task(self._follow())
@@ -62,13 +62,13 @@ class Service:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            self.dispatcher.stop()
+            await self.dispatcher.keep(self.dispatcher.stop)
             self.rehearser.close()
 
     async def _follow(self) -> None:
-        """Notice which jobs have begun their runs."""
+        """Notice what becomes of the jobs, and begin those whose turn it is."""
         while True:
-            self.dispatcher.look()
+            await self.dispatcher.keep(self.dispatcher.look)
             await asyncio.sleep(0.1)
 
     def _api(self, folder: Path) -> FastAPI:

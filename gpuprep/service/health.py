@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ class Numbers(Collector):
             jobs.add_metric([state], count)
         yield jobs
         waiting = self._dispatcher.database.waiting()
-        oldest = max((time.time() - job.created for job in waiting), default=0.0)
+        oldest = max((max(0.0, time.time() - job.created) for job in waiting), default=0.0)
         working = self._dispatcher.database.working()
         for name, help_text, value in (
             ("queue_oldest_seconds", "Age of the job that has waited longest.", oldest),
@@ -88,7 +89,7 @@ async def ready(request: Request) -> Health:
     """Jobs can be accepted: the database answers, and there is room on the disk."""
     service = request.app.state
     service.desk.dispatcher.database.check()
-    disk = os.statvfs(service.folder)
+    disk = await asyncio.to_thread(os.statvfs, service.folder)
     if disk.f_bavail * disk.f_frsize < _LEAST_FREE:
         wait = {"Retry-After": "30"}
         raise Problem(503, "the disk of the service is full", code="E_DISK", headers=wait)
