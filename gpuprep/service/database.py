@@ -7,41 +7,18 @@ so the database need not wait for the disk.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from gpuprep.service.folders import Folders, Known
 from gpuprep.service.job_folder import JOBS_FOLDER, JobFolder
 from gpuprep.service.jobs import ENDED, WORKING, Job, State
+from gpuprep.service.table import connect, is_damage, job_in, put
 from gpuprep.values.errors import StoreFault
 
 DATABASE_FILE = "jobs.sqlite"
-
-_VERSION = 2
-_SCHEMA = """
-create table if not exists jobs (
-  seq integer primary key autoincrement,
-  id text not null unique,
-  owner text not null,
-  output text not null,
-  state text not null,
-  priority integer not null,
-  end_stamp integer not null,
-  job text not null
-);
-create index if not exists jobs_by_state on jobs (state, seq);
-create index if not exists jobs_by_owner on jobs (owner, seq);
-create index if not exists jobs_by_output on jobs (output, seq);
-create table if not exists keys (
-  owner text not null, key text not null, digest text not null, job text not null,
-  primary key (owner, key)
-) without rowid;
-"""
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Database:
@@ -78,12 +55,12 @@ class Database:
         if not there:
             self._set_aside()  # what a lost database left would be taken for this one's
         try:
-            self._writer = self._connect()
+            self._writer = connect(self._path)
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
             self._set_aside()
-            self._writer = self._connect()
+            self._writer = connect(self._path)
             self.rebuilt = "it was damaged"
         found = self._enter_folders()
         if not there and found:
@@ -96,23 +73,6 @@ class Database:
             self._open_jobs[job.id] = job
         self.version += 1
         self._torn = False
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        try:
-            for line in ("journal_mode = wal", "synchronous = normal", "temp_store = memory"):
-                connection.execute(f"pragma {line}")
-            version = connection.execute("pragma user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise _damage(f"it is of version {version}")
-            connection.executescript(f"{_SCHEMA} pragma user_version = {_VERSION};")
-            if (told := connection.execute("pragma quick_check").fetchone()[0]) != "ok":
-                raise _damage(told)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     def _set_aside(self) -> None:
         for suffix in ("", "-wal", "-shm"):
@@ -127,13 +87,13 @@ class Database:
         folders = Folders(self._jobs, self._listed)
         with self._transaction() as connection:
             for job in folders.changed(known):
-                _put(connection, job, JobFolder(self._jobs / job.id).end_stamp() * job.is_over)
+                put(connection, job, JobFolder(self._jobs / job.id).end_stamp() * job.is_over)
         self.damaged = tuple(folders.damaged)
         return folders.found
 
     def _listed(self, job_id: str) -> Job:
         query = "select seq, job from jobs where id = ?"
-        return _job(self._writer.execute(query, (job_id,)).fetchone())
+        return job_in(self._writer.execute(query, (job_id,)).fetchone())
 
     def mend(self) -> None:
         """Make the list anew where it was found to be damaged; what is in hand goes on."""
@@ -149,7 +109,7 @@ class Database:
             self.rebuilt = "it was damaged"
             with self._transaction() as connection:
                 for job in in_hand.values():
-                    _put(connection, job, 0)
+                    put(connection, job, 0)
         except (sqlite3.Error, OSError) as error:
             raise StoreFault(f"the list of jobs cannot be made anew: {error}") from None
         finally:
@@ -168,7 +128,7 @@ class Database:
             try:
                 self.mend()
                 with self._transaction() as connection:
-                    return _put(connection, job, stamp)
+                    return put(connection, job, stamp)
             except sqlite3.Error as error:
                 fault = self._fault("written", error)
                 if last or not self._torn:
@@ -225,6 +185,10 @@ class Database:
         """The job that was last submitted for a cohort."""
         return next(iter(self._select("where output = ? order by seq desc limit 1", output)), None)
 
+    def last_ended(self) -> Job | None:
+        """The job that ended last."""
+        return next(iter(self._select("where end_stamp > 0 order by end_stamp desc limit 1")), None)
+
     def page(
         self,
         *,
@@ -252,7 +216,7 @@ class Database:
 
     def _select(self, rest: str, *values: object) -> list[Job]:
         rows = self._rows(f"select seq, job from jobs {rest}", *values)
-        return [_job(row) for row in rows]
+        return [job_in(row) for row in rows]
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         try:
@@ -263,45 +227,3 @@ class Database:
     def _fault(self, what: str, error: sqlite3.Error) -> StoreFault:
         self._torn = self._torn or is_damage(error)
         return StoreFault(f"the list of jobs cannot be {what}: {error}")
-
-
-def _job(row: sqlite3.Row) -> Job:
-    return replace(Job.from_json(json.loads(row["job"])), seq=row["seq"])
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether it is the file that is wrong, and not the disk under it."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-
-
-def _damage(told: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(told)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return error
-
-
-def _put(connection: sqlite3.Connection, job: Job, stamp: int) -> Job:
-    """Enter a job, or what is new of it; another's place in the order is never taken."""
-    row = connection.execute("select seq from jobs where id = ?", (job.id,)).fetchone()
-    if row is None:
-        taken = connection.execute("select 1 from jobs where seq = ?", (job.seq,)).fetchone()
-        seq = connection.execute(
-            "insert into jobs (seq, id, owner, output, state, priority, end_stamp, job) "
-            "values (?,?,?,?,?,?,?,?)",
-            (
-                *(None if taken or not job.seq else job.seq, job.id, job.owner, job.asked.output),
-                *(job.state, job.priority, stamp, json.dumps(job.to_json())),
-            ),
-        ).lastrowid
-    else:
-        seq = row["seq"]
-        connection.execute(
-            "update jobs set state = ?, priority = ?, end_stamp = ?, job = ? where id = ?",
-            (job.state, job.priority, stamp, json.dumps(job.to_json()), job.id),
-        )
-    if job.key and row is None:
-        key, _, digest = job.key.rpartition(" ")
-        connection.execute(
-            "insert or ignore into keys values (?,?,?,?)", (job.owner, key, digest, job.id)
-        )
-    return replace(job, seq=int(seq or 0))

@@ -55,6 +55,9 @@ class Dispatcher(States):
 
     def recover(self) -> None:
         """Find the jobs of an earlier life again: watch those at work, end or queue the others."""
+        last = self.database.last_ended()
+        if last is not None:  # the service may have died before it told
+            self.folder_of(last.id).tell(f"job.{last.state}", reason=last.reason)
         for job in (*self.database.working(), *self.database.waiting()):
             folder = self.folder_of(job.id)
             with self._postponed(job):

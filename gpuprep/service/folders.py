@@ -80,7 +80,7 @@ class Folders:
             return job
 
     def _differs(self, job: Job, row: Known) -> bool:
-        """Whether the list is behind the folder; jobs at work are looked at afterwards in any case."""
-        if job.state in ENDED or row.state in ENDED:
+        """Whether the list is behind the folder; jobs that it has as open are looked at one by one later."""
+        if row.state in ENDED:
             return True
-        return job.priority != self._listed(job.id).priority
+        return job.state not in ENDED and job.priority != self._listed(job.id).priority

@@ -239,5 +239,14 @@ class JobFolder:
         return False
 
     def tell(self, event: str, **more: Any) -> None:
-        """Append a line to what happened; a disk that refuses costs the line."""
-        tell(self.path / EVENTS_FILE, event, **more)
+        """Append a line to what happened, unless it is the last one: the service may have died behind it."""
+        if self._last_event() != event:
+            tell(self.path / EVENTS_FILE, event, **more)
+
+    def _last_event(self) -> str:
+        try:
+            with (self.path / EVENTS_FILE).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _ROOM_BYTES))
+                return str(json.loads(file.read().splitlines()[-1])["event"])
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return ""
