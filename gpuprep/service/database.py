@@ -156,9 +156,13 @@ class Database:
 
     def next_seq(self) -> int:
         """The place that the next job will have, but for another that comes first."""
-        for row in self._rows("select seq from sqlite_sequence where name = 'jobs'"):
-            return int(row[0]) + 1
-        return 1
+        query = "select seq from sqlite_sequence where name = 'jobs'"
+        try:
+            rows = self._rows(query)
+        except StoreFault:
+            self.mend()
+            rows = self._rows(query)
+        return int(rows[0][0]) + 1 if rows else 1
 
     def find(self, job_id: str) -> Job | None:
         known = self._open_jobs.get(job_id)

@@ -27,6 +27,8 @@ _LEAST_FREE = 64 << 20
 
 class Health(BaseModel):
     status: str = "ok"
+    damaged_jobs: int = 0
+    """Jobs that are lost, for their folders were damaged; the log says which."""
 
 
 class Numbers(Collector):
@@ -93,7 +95,7 @@ async def ready(request: Request) -> Health:
     if disk.f_bavail * disk.f_frsize < _LEAST_FREE:
         wait = {"Retry-After": "30"}
         raise Problem(503, "the disk of the service is full", code="E_DISK", headers=wait)
-    return Health()
+    return Health(damaged_jobs=len(service.desk.dispatcher.database.damaged))
 
 
 @router.get("/metrics", responses=told(401), dependencies=[bearer])
