@@ -16,6 +16,11 @@ and of the coordinator::
 
     after_claim  after_statistics  before_manifest  after_manifest  before_close
 
+and of a service, with a job's id, in the order of its life::
+
+    after_folder  after_insert  before_child  after_child  child_named (in the service)
+    job_begun  job_done (in the job's process, with its folder)  after_cancel  mid_resume (in the service)
+
 and of pruning, with a case's id: ``mid_prune`` (copied on an object store, not deleted yet), ``after_prune``.
 """
 

@@ -23,7 +23,11 @@ _MARK_LENGTHS = (8, 6, 8)
 
 def this_process() -> dict[str, Any]:
     """Names this process among all of all machines."""
-    pid = os.getpid()
+    return process_named(os.getpid())
+
+
+def process_named(pid: int) -> dict[str, Any]:
+    """Names a process of this machine among all of all machines."""
     return {"machine": _machine(), "pid": pid, "started": _start_time(pid)}
 
 

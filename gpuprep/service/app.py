@@ -53,7 +53,7 @@ class Service:
 
     @asynccontextmanager
     async def _life(self, app: FastAPI) -> AsyncIterator[None]:
-        self.dispatcher.recover()
+        await self.dispatcher.keep(self.dispatcher.recover)
         await self.webhooks.recover()
         watch = asyncio.create_task(self.feeds.watch())
         await self.rehearser.warm()
@@ -67,13 +67,13 @@ class Service:
                 with suppress(asyncio.CancelledError):
                     await task
             await self.webhooks.close()
-            self.dispatcher.stop()
+            await self.dispatcher.keep(self.dispatcher.stop)
             self.rehearser.close()
 
     async def _follow(self) -> None:
-        """Notice which jobs have begun their runs."""
+        """Notice what becomes of the jobs, and begin those whose turn it is."""
         while True:
-            self.dispatcher.look()
+            await self.dispatcher.keep(self.dispatcher.look)
             await asyncio.sleep(0.1)
 
     def _api(self, folder: Path) -> FastAPI:

@@ -1,60 +1,75 @@
 """The process of one job: ``python -m gpuprep.service.child JOBDIR``, the same run that the command does.
 
-It needs nothing of the service once it has begun, and outlives it. Only one at a time has a job: it locks
-the job's folder. Its last word is ``end.json``.
+It does nothing before the service has written down which process this is, and says ``go``. From then on it
+needs nothing of the service, and outlives it. Only one at a time has a job: it locks the job's folder. Its
+last word is ``end.json``.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import math
 import os
-import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gpuprep.config.file import parse_config
-from gpuprep.host.atomic import replaced
 from gpuprep.host.failpoints import failpoint
-from gpuprep.host.owners import this_process
 from gpuprep.ledger.log import RunLog
 from gpuprep.ledger.report import RunReport
-from gpuprep.service.jobs import CHILD_FILE, EVENTS_FILE, JobFolder, State
+from gpuprep.service.job_folder import LOCK_FILE, JobFolder
+from gpuprep.service.jobs import EVENTS_FILE, State
 from gpuprep.values.errors import GpuprepError, RunStopped, StoreFault
 from gpuprep.values.events import Event, RunStarted
 
-START_FILE = "start.json"
+GO = b"go"
 TAKEN = 75
-"""What it exits with where another process has the job."""
+"""What it exits with where another process has the job, or the service died before it said ``go``."""
+_PATIENCE_SECONDS = 60.0  # with a disk that does not take the last word
+_PAUSE_SECONDS = 1.0
 
 
 def main(folder: Path) -> int:
     """Do the job of a folder to its end, and say how it ended."""
+    if os.read(0, len(GO)) != GO:
+        return TAKEN
     job = JobFolder(folder)
-    with (folder / "lock").open("ab") as lock:
+    with (folder / LOCK_FILE).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return TAKEN
         if job.end() is not None:  # another process did it meanwhile
             return TAKEN
-        with replaced(folder / CHILD_FILE, fsync=True) as partial:
-            partial.write_text(json.dumps(this_process()), "utf-8")
         failpoint("job_begun", str(folder))
-        state, reason = _ended(job, lambda: _run(job))
+        ended = _ended(job, lambda: _run(job))
         failpoint("job_done", str(folder))
-        job.close(state, reason)
+        _close(job, *ended)
     return 0
+
+
+def _close(job: JobFolder, state: State, reason: str) -> None:
+    """Say how the job ended; a disk that refuses now may take it in a moment."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            job.close(state, reason, interrupted=reason == _INTERRUPTED)
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _run(job: JobFolder) -> RunReport:
     from gpuprep.running.coordinator import run
 
-    start: dict[str, Any] = json.loads((job.path / START_FILE).read_bytes())
+    start: dict[str, Any] = job.start()
     return run(
         start["input"],
         start["output"],
@@ -69,28 +84,32 @@ def _run(job: JobFolder) -> RunReport:
 
 
 def _begun(job: JobFolder) -> Callable[[Event], None]:
-    """Tells that the run begins, and heeds a request to cancel that came before signals were minded."""
+    """Tells that the run begins."""
 
     def listen(event: Event) -> None:
         if isinstance(event, RunStarted):
             job.begin()
-            if job.is_cancelled:
-                os.kill(os.getpid(), signal.SIGTERM)
 
     return listen
 
 
+_INTERRUPTED = "interrupted"
+
+
 def _ended(job: JobFolder, work: Callable[[], RunReport]) -> tuple[State, str]:
+    if job.is_cancelled:
+        return "cancelled", ""
     try:
         report = work()
     except KeyboardInterrupt:
-        return ("cancelled", "") if job.is_cancelled else ("paused", "interrupted")
+        return ("cancelled", "") if job.is_cancelled else ("paused", _INTERRUPTED)
     except (RunStopped, StoreFault) as error:
-        return "paused", _in_words(error)
+        return ("cancelled", "") if job.is_cancelled else ("paused", _in_words(error))
     except GpuprepError as error:
         return ("cancelled", "") if job.is_cancelled else ("failed", _in_words(error))
     except BaseException as error:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         return "failed", f"a bug in gpuprep: {type(error).__name__}: {error}"
     return _state(job, report)
 
@@ -98,7 +117,7 @@ def _ended(job: JobFolder, work: Callable[[], RunReport]) -> tuple[State, str]:
 def _state(job: JobFolder, report: RunReport) -> tuple[State, str]:
     finished = report.finished
     if report.interrupted or (finished.stopped and job.is_cancelled):
-        return ("cancelled", "") if job.is_cancelled else ("paused", "interrupted")
+        return ("cancelled", "") if job.is_cancelled else ("paused", _INTERRUPTED)
     if finished.stopped:
         return "paused", finished.stopped
     if report.failures:

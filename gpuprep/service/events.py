@@ -104,11 +104,13 @@ def _size(path: Path) -> int:
 
 
 def _read(path: Path, place: int) -> bytes:
-    """Whole lines from a place on; empty where there is none yet."""
+    """Whole lines from a place on, one at least; empty where there is none yet."""
     try:
         with path.open("rb") as file:
             file.seek(place)
             block = file.read(_BLOCK)
+            while len(block) >= _BLOCK and b"\n" not in block and (more := file.read(_BLOCK)):
+                block += more
     except OSError:
         return b""
     return block[: block.rfind(b"\n") + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ _LEAST_FREE = 64 << 20
 
 class Health(BaseModel):
     status: str = "ok"
+    damaged_jobs: int = 0
+    """Jobs that are lost, for their folders were damaged; the log says which."""
 
 
 class Numbers(Collector):
@@ -47,7 +50,7 @@ class Numbers(Collector):
             jobs.add_metric([state], count)
         yield jobs
         waiting = self._dispatcher.database.waiting()
-        oldest = max((time.time() - job.created for job in waiting), default=0.0)
+        oldest = max((max(0.0, time.time() - job.created) for job in waiting), default=0.0)
         working = self._dispatcher.database.working()
         for name, help_text, value in (
             ("queue_oldest_seconds", "Age of the job that has waited longest.", oldest),
@@ -88,11 +91,11 @@ async def ready(request: Request) -> Health:
     """Jobs can be accepted: the database answers, and there is room on the disk."""
     service = request.app.state
     service.desk.dispatcher.database.check()
-    disk = os.statvfs(service.folder)
+    disk = await asyncio.to_thread(os.statvfs, service.folder)
     if disk.f_bavail * disk.f_frsize < _LEAST_FREE:
         wait = {"Retry-After": "30"}
         raise Problem(503, "the disk of the service is full", code="E_DISK", headers=wait)
-    return Health()
+    return Health(damaged_jobs=len(service.desk.dispatcher.database.damaged))
 
 
 @router.get("/metrics", responses=told(401), dependencies=[bearer])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from gpuprep.service.targets import check_listed
 from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import GpuprepError
 
+_LOOK_SECONDS = 2.0
+
 
 class JobDesk:
     """What the routes of jobs have in common: who may see what, and how an answer is put together."""
@@ -35,7 +38,10 @@ class JobDesk:
         self.places = places
         self.dispatcher = dispatcher
         self._rehearser = rehearser
-        self._keys: OrderedDict[tuple[str, str], asyncio.Lock] = OrderedDict()
+        self.keep = dispatcher.keep
+        """Changes of jobs are made in one thread."""
+        self._keys: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+        self._lookers = ThreadPoolExecutor(2, "progress")  # apart: a cohort's disk may not answer
 
     def may_see(self, who: Principal, job: Job) -> bool:
         return who.may_see(job.asked.output) or job.owner == who.name
@@ -59,18 +65,47 @@ class JobDesk:
             raise Problem(403, f"job {job.id} is {job.owner}'s", code="E_OWNER")
         return job
 
-    def view(self, job: Job) -> JobView:
-        queue = QueuePlace(position=self.dispatcher.place(job)) if job.state == "queued" else None
-        return JobView.of(job, queue, self._progress(job))
+    async def view(self, job: Job) -> JobView:
+        """A job as its service tells it."""
+        return (await self.views([job]))[0]
+
+    async def views(self, jobs: Sequence[Job]) -> list[JobView]:
+        """Jobs as their service tells them; what a cohort's disk does not tell in time is left out."""
+        progress: list[Progress | None]
+        try:
+            looking = asyncio.get_running_loop().run_in_executor(
+                self._lookers, self._all_progress, jobs
+            )
+            progress = await asyncio.wait_for(looking, _LOOK_SECONDS)
+        except TimeoutError:
+            progress = [None] * len(jobs)
+        return [
+            JobView.of(job, self._queue_place(job), moved)
+            for job, moved in zip(jobs, progress, strict=True)
+        ]
+
+    def _queue_place(self, job: Job) -> QueuePlace | None:
+        if job.state != "queued":
+            return None
+        return QueuePlace(position=self.dispatcher.place(job))
+
+    def _all_progress(self, jobs: Sequence[Job]) -> list[Progress | None]:
+        return [self._progress(job) for job in jobs]
 
     def _progress(self, job: Job) -> Progress | None:
+        """How far the run of a job is, or was when it ended; none where another run came behind it."""
         if not job.started:
             return None
+        child = self.dispatcher.folder_of(job.id).child()
         try:
             state = read_state(str(self.places.output(job.asked.output)))
         except GpuprepError:
             return None
-        if state.started < job.started - 1:  # of a run before
+        if child is None or child != {
+            "machine": state.machine,
+            "pid": state.pid,
+            "started": str(state.process_started),
+        }:
             return None
         names = (
             "total",
@@ -90,10 +125,7 @@ class JobDesk:
         """The job of a request, and whether it is new; one key makes one job, however often it comes."""
         if key is None:
             return await self._accept(who, body, ""), True
-        async with self._keys.setdefault((who.name, key), asyncio.Lock()):
-            self._keys.move_to_end((who.name, key))
-            while len(self._keys) > 10_000:
-                self._keys.popitem(last=False)
+        async with self._alone((who.name, key)):
             digest = digest_of(body.model_dump(mode="json"))
             known = self.dispatcher.database.by_key(who.name, key)
             if known is None:
@@ -106,6 +138,19 @@ class JobDesk:
                     advice="take a new key for a new request",
                 )
             return self.seen(who, known[1]), False
+
+    @asynccontextmanager
+    async def _alone(self, key: tuple[str, str]) -> AsyncIterator[None]:
+        """One request with a key at a time."""
+        lock, users = self._keys.get(key, (asyncio.Lock(), 0))
+        self._keys[key] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._keys.pop(key)
+            if users > 1:
+                self._keys[key] = lock, users - 1
 
     async def _accept(self, who: Principal, body: JobRequest, key: str) -> Job:
         asked, plan = await self.look_at(who, body)
@@ -121,7 +166,11 @@ class JobDesk:
         job = new_job(
             who.name, asked, priority=body.priority, memory=memory, cases=plan.cases, key=key
         )
-        return self.dispatcher.submit(job)
+
+        def check() -> None:  # others may have come while the input was looked at
+            self._check_cohort(who, asked, parse_config(asked.config, "config"))
+
+        return await self.keep(self.dispatcher.submit, job, check)
 
     async def look_at(
         self, who: Principal, body: JobRequest, *, whole: bool = False
@@ -133,7 +182,7 @@ class JobDesk:
             raise Problem(422, f"{body.output!r} is no name for a cohort of yours", code="E_COHORT")
         source = await asyncio.to_thread(self.places.source, body.root, body.path)
         asked, config = self._resolved(body)
-        self._check_cohort(who, asked, config)
+        await asyncio.to_thread(self._check_cohort, who, asked, config)
         if asked.webhook:
             check_listed(asked.webhook, self.settings.webhooks.hosts)
         plan = await self._rehearser.rehearse(
@@ -205,7 +254,7 @@ class JobDesk:
         views = [RetryGroup.of(group) for group in chosen]
         return RetryPlan(cases=sum(view.count for view in views), groups=views)
 
-    def retry(self, who: Principal, job: Job, plan: RetryPlan) -> Job:
+    async def retry(self, who: Principal, job: Job, plan: RetryPlan) -> Job:
         """A new job for exactly the cases of a plan."""
         if not job.is_over:
             raise Problem(409, f"job {job.id} is {job.state}; it has not ended", code="E_STATE")
@@ -216,4 +265,4 @@ class JobDesk:
         only = tuple(case for group in plan.groups for case in group.cases)
         asked = replace(job.asked, only=only, limit=None, overwrite=False, retry_of=job.id)
         again = new_job(who.name, asked, priority=job.priority, memory=job.memory, cases=len(only))
-        return self.dispatcher.submit(again)
+        return await self.keep(self.dispatcher.submit, again)

@@ -73,7 +73,7 @@ async def submit(
         _, plan = await desk.look_at(who, body, whole=True)
         return JSONResponse(plan.to_json())
     job, is_new = await desk.submit(who, body, idempotency_key)
-    return _answer(desk.view(job), 201 if is_new else 200, job)
+    return _answer(await desk.view(job), 201 if is_new else 200, job)
 
 
 @router.get("/jobs", response_model=JobPage, responses=told(401, 422))
@@ -97,29 +97,27 @@ async def jobs(
         if len(page) <= limit:
             break
         before = page[-1].seq
-    items = [desk.view(job) for job in found[:limit]]
+    items = await desk.views(found[:limit])
     return JobPage(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
 
 
 @router.get("/jobs/{job_id}", response_model=JobView, responses=_SEEN)
 async def job(job_id: JobId, who: Reader, desk: Desk) -> JobView:
     """How a job stands."""
-    return desk.view(desk.seen(who, job_id))
+    return await desk.view(desk.seen(who, job_id))
 
 
 @router.patch("/jobs/{job_id}", response_model=JobView, responses={**_SEEN, **told(409, 413)})
 async def change(job_id: JobId, body: PriorityRequest, who: Submitter, desk: Desk) -> JobView:
     """Give a job that waits another priority."""
     found = desk.owned(who, job_id)
-    if found.state != "queued":
-        raise Problem(409, f"job {found.id} is {found.state}, not queued", code="E_STATE")
-    return desk.view(desk.dispatcher.set_priority(found, body.priority))
+    return await desk.view(await desk.keep(desk.dispatcher.set_priority, found, body.priority))
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=202, response_model=JobView, responses=_SEEN)
 async def cancel(job_id: JobId, who: Submitter, desk: Desk) -> JobView:
     """End a job; what is stored stays. One that is over stays as it is."""
-    return desk.view(desk.dispatcher.cancel(desk.owned(who, job_id)))
+    return await desk.view(await desk.keep(desk.dispatcher.cancel, desk.owned(who, job_id)))
 
 
 @router.post(
@@ -130,7 +128,7 @@ async def cancel(job_id: JobId, who: Submitter, desk: Desk) -> JobView:
 )
 async def resume(job_id: JobId, who: Submitter, desk: Desk) -> JobView:
     """Have a job go on where it stopped; stored cases are not made again."""
-    return desk.view(desk.dispatcher.resume(desk.owned(who, job_id)))
+    return await desk.view(await desk.keep(desk.dispatcher.resume, desk.owned(who, job_id)))
 
 
 @router.post(
@@ -156,8 +154,8 @@ async def retry(
     plan = await asyncio.to_thread(desk.retry_plan, found, code or ())
     if dry_run:
         return JSONResponse(plan.model_dump(mode="json"))
-    again = desk.retry(who, found, plan)
-    return _answer(desk.view(again), 201, again)
+    again = await desk.retry(who, found, plan)
+    return _answer(await desk.view(again), 201, again)
 
 
 @router.get(

@@ -12,7 +12,7 @@ from gpuprep.service.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What all jobs at work may have together."""
+    """What all jobs at work may have together; jobs on clusters take none of it but their number."""
 
     jobs: int
     workers: int
@@ -23,6 +23,22 @@ class Capacity:
     def of(cls, settings: Settings) -> Capacity:
         devices = settings.limits.devices
         return cls(settings.limits.jobs, settings.workers, settings.memory, devices)
+
+    def devices_for(self, job: Job) -> int:
+        """How many CUDA devices a job has for itself: one for each worker, as far as there are."""
+        return min(job.asked.workers, len(self.devices)) if job.asked.is_local else 0
+
+    def has_room(self, job: Job, working: Sequence[Job]) -> bool:
+        """Whether a job fits beside those at work. One too large for the whole machine fits alone."""
+        local = [other for other in working if other.asked.is_local]
+        if not job.asked.is_local or not local:
+            return True
+        together = [job, *local]
+        return (
+            sum(each.asked.workers for each in together) <= self.workers
+            and sum(each.memory for each in together) <= self.memory
+            and sum(map(self.devices_for, together)) <= len(self.devices)
+        )
 
 
 def in_order(waiting: Sequence[Job], working: Sequence[Job]) -> list[Job]:
@@ -52,14 +68,10 @@ def startable(waiting: Sequence[Job], working: Sequence[Job], capacity: Capacity
     """The job to begin now; None while the first that may begin does not fit.
 
     A job whose cohort another one is at work on is passed over; nothing else is, so that large jobs come
-    to their turn. One that is too large for the machine as a whole is begun alone.
+    to their turn.
     """
     if len(working) >= capacity.jobs:
         return None
     held = {job.asked.output for job in working}
     job = next((job for job in in_order(waiting, working) if job.asked.output not in held), None)
-    if job is None or not working:
-        return job
-    workers = job.asked.workers + sum(other.asked.workers for other in working)
-    memory = job.memory + sum(other.memory for other in working)
-    return job if workers <= capacity.workers and memory <= capacity.memory else None
+    return job if job is not None and capacity.has_room(job, working) else None

@@ -50,16 +50,15 @@ class Rehearsal:
 
 
 class Rehearser:
-    """Rehearses jobs, one at a time, in another process."""
+    """Rehearses jobs in other processes: those that are submitted, apart from those only looked at."""
 
     def __init__(self) -> None:
-        self._process: Process | None = None
-        self._one = asyncio.Lock()
+        self._quick = _Other()
+        self._whole = _Other()
 
     async def warm(self) -> None:
-        """Start the process while nobody waits."""
-        async with self._one:
-            await self._started()
+        """Start the process for submissions while nobody waits."""
+        await self._quick.warm()
 
     async def rehearse(
         self,
@@ -77,17 +76,7 @@ class Rehearser:
         """
         asked = {"source": str(source), "config": config, "only": list(only), "limit": limit}
         line = json.dumps({**asked, "whole": whole}).encode() + b"\n"
-        async with self._one:
-            try:
-                told = json.loads(await asyncio.wait_for(self._answer(line), _WHOLE_SECONDS))
-            except (OSError, ValueError, TimeoutError):  # it died or hangs
-                self.close()
-                raise Problem(
-                    503,
-                    "the input could not be looked at",
-                    code="E_PLAN",
-                    headers={"Retry-After": "10"},
-                ) from None
+        told = await (self._whole if whole else self._quick).ask(line)
         if "problem" in told:
             problem = told["problem"]
             raise Problem(
@@ -99,7 +88,46 @@ class Rehearser:
         return Rehearsal(**{**told, "refusals": tuple(told["refusals"])})
 
     def close(self) -> None:
-        """End the process at once."""
+        """End the processes at once."""
+        self._quick.close()
+        self._whole.close()
+
+
+class _Other:
+    """A process that rehearses one job at a time."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._one = asyncio.Lock()
+
+    async def warm(self) -> None:
+        async with self._one:
+            await self._started()
+
+    async def ask(self, line: bytes) -> dict[str, Any]:
+        """What it says to a request; one that had died meanwhile is asked again."""
+        async with self._one:
+            for last in (False, True):
+                try:
+                    answer = await asyncio.wait_for(self._answer(line), _WHOLE_SECONDS)
+                    told: dict[str, Any] = json.loads(answer)
+                except (OSError, ValueError) as error:  # it died
+                    self.close()
+                    if last:
+                        raise _unseen() from error
+                except TimeoutError:
+                    self.close()
+                    raise _unseen() from None
+                except (
+                    BaseException
+                ):  # nobody waits any more: its answer would be taken for the next one's
+                    self.close()
+                    raise
+                else:
+                    return told
+        raise AssertionError
+
+    def close(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
         self._process = None
@@ -122,6 +150,11 @@ class Rehearser:
                 start_new_session=True,
             )
         return self._process
+
+
+def _unseen() -> Problem:
+    wait = {"Retry-After": "10"}
+    return Problem(503, "the input could not be looked at", code="E_PLAN", headers=wait)
 
 
 def main() -> None:

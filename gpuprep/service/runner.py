@@ -1,48 +1,38 @@
 """The processes of jobs: started, found again after the service's death, ended.
 
-A process is known by its pid and the tick of its start. The service hears of its end by a descriptor for
-the process, whether it started it or found it again.
+A process is known by its pid and the tick of its start, which are written down before it does anything.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
-from gpuprep.host.atomic import replaced
 from gpuprep.host.failpoints import failpoint
-from gpuprep.host.owners import is_gone
-from gpuprep.service.child import START_FILE
-from gpuprep.service.jobs import OUTPUT_FILE, JobFolder
+from gpuprep.host.owners import is_gone, process_named
+from gpuprep.service.child import GO
+from gpuprep.service.job_folder import OUTPUT_FILE, JobFolder
 
-_LOOK_SECONDS = 2.0  # at processes of which no descriptor tells
+_TAIL_BYTES = 4096
 
 
 class Runner:
-    """The processes of jobs at work; ``on_end`` is told the id of a job whose process is gone."""
+    """The processes of jobs at work, those of an earlier life of the service among them."""
 
-    def __init__(self, on_end: Callable[[str], None]) -> None:
-        self._on_end = on_end
+    def __init__(self) -> None:
         self._started: dict[str, subprocess.Popen[bytes]] = {}
-        self._watched: dict[str, int] = {}
-        self._looking: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, job_id: str, folder: JobFolder, start: dict[str, Any], devices: str) -> None:
+    def start(self, job_id: str, folder: JobFolder, devices: str) -> None:
         """Begin a job in a process of its own session, which outlives this one.
+
+        A process that is not written down never begins: where this one dies first, it ends by itself.
 
         Raises:
             OSError: the system refuses.
         """
-        with replaced(folder.path / START_FILE, fsync=True) as partial:
-            partial.write_text(json.dumps(start), "utf-8")
         environment = dict(os.environ)
         if devices:
             environment["CUDA_VISIBLE_DEVICES"] = devices
@@ -50,79 +40,54 @@ class Runner:
         with (folder.path / OUTPUT_FILE).open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gpuprep.service.child", str(folder.path)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 env=environment,
             )
         failpoint("after_child", job_id)
+        assert process.stdin is not None
+        try:
+            named = process_named(process.pid)
+            if named["started"]:  # else it is gone already
+                folder.set_child(named)
+            failpoint("child_named", job_id)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        with suppress(BrokenPipeError), process.stdin as ear:  # gone already: that is noticed later
+            ear.write(GO)
         self._started[job_id] = process
-        self._watch(job_id, process.pid)
 
-    def adopt(self, job_id: str, folder: JobFolder) -> bool:
-        """Watch the process that another life of the service started; False where it is gone."""
-        child = folder.child()
-        if child is None or is_gone(child):
-            return False
-        self._watch(job_id, int(child["pid"]), folder)
-        return True
-
-    def has(self, job_id: str) -> bool:
-        return job_id in self._watched or job_id in self._looking
+    def is_at_work(self, job_id: str, folder: JobFolder) -> bool:
+        """Whether a process has the job now."""
+        process = self._started.get(job_id)
+        if process is not None:
+            if process.poll() is None:
+                return True
+            del self._started[job_id]
+        return folder.lives()
 
     def signal(self, folder: JobFolder, number: signal.Signals = signal.SIGTERM) -> None:
-        """Tell a job's process to end; nothing happens where there is none any more."""
+        """Send a signal to a job's process; nothing happens where there is none any more."""
         child = folder.child()
-        if child is not None and is_gone(child) is False:
-            with suppress(ProcessLookupError):
-                os.kill(int(child["pid"]), number)
-
-    def close(self) -> None:
-        """Let go of all processes; they work on."""
-        for job_id in list(self._watched):
-            self._unwatch(job_id)
-        for task in self._looking.values():
-            task.cancel()
-
-    def _watch(self, job_id: str, pid: int, folder: JobFolder | None = None) -> None:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except OSError:  # gone already, or a kernel before 5.3
-            self._looking[job_id] = asyncio.ensure_future(self._look(job_id, folder))
+        if child is None or is_gone(child) is not False:
             return
-        self._watched[job_id] = descriptor
-        asyncio.get_running_loop().add_reader(descriptor, self._ended, job_id)
-
-    async def _look(self, job_id: str, folder: JobFolder | None) -> None:
-        """Wait for the end of a process by looking at it from time to time."""
-        while True:
-            process = self._started.get(job_id)
-            if process is not None and process.poll() is not None:
-                break
-            if process is None and (folder is None or not folder.lives()):
-                break
-            await asyncio.sleep(_LOOK_SECONDS)
-        self._looking.pop(job_id, None)
-        self._ended(job_id)
-
-    def _ended(self, job_id: str) -> None:
-        self._unwatch(job_id)
-        process = self._started.pop(job_id, None)
-        if process is not None:
-            process.wait()
-        self._on_end(job_id)
-
-    def _unwatch(self, job_id: str) -> None:
-        descriptor = self._watched.pop(job_id, None)
-        if descriptor is not None:
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
+        with suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(child["pid"])
+            try:
+                if is_gone(child) is False:  # the pid is not another's by now
+                    signal.pidfd_send_signal(descriptor, number)
+            finally:
+                os.close(descriptor)
 
 
 def last_lines(folder: JobFolder, most: int = 5) -> str:
     """The end of what a job's process printed."""
-    with suppress(OSError):
-        text = Path(folder.path / OUTPUT_FILE).read_bytes()[-4096:].decode("utf-8", "replace")
+    with suppress(OSError), (folder.path / OUTPUT_FILE).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        text = file.read(_TAIL_BYTES).decode("utf-8", "replace")
         return "\n".join(text.strip().splitlines()[-most:])
     return ""

@@ -16,6 +16,7 @@ from gpuprep.service.settings import Settings
 from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import UsageError
 
+LOCK_FILE = "lock"
 _GRACE_SECONDS = 1.5  # for answers under way, once streams are ended
 
 
@@ -44,7 +45,14 @@ def serve(
     Raises:
         UsageError: the port is taken, or another service has the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / LOCK_FILE).open("ab").close()
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be written: {error.strerror}",
+            advice="the service keeps jobs and tokens there; take a folder of your own by --folder",
+        ) from None
     with _held(folder), _bound(settings.host, settings.port if port is None else port) as door:
         service = Service(folder, settings)
         config = uvicorn.Config(
@@ -86,7 +94,7 @@ def _bound(host: str, port: int) -> socket.socket:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """One service has a folder at a time: its database knows one writer."""
-    with (folder / "lock").open("ab") as lock:
+    with (folder / LOCK_FILE).open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

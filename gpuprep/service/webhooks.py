@@ -21,7 +21,8 @@ import httpx
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from gpuprep.host.atomic import replaced
-from gpuprep.service.jobs import JOBS_FOLDER, Job, JobFolder
+from gpuprep.service.job_folder import JOBS_FOLDER, JobFolder
+from gpuprep.service.jobs import Job
 from gpuprep.service.settings import Webhooks as Settings
 from gpuprep.service.signing import load_key, signature
 from gpuprep.service.targets import Target, find_target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
+from gpuprep.service.job_folder import JobFolder
 from gpuprep.service.jobs import ENDED
 from gpuprep.service.tokens import Principal, Tokens
 from gpuprep.values.errors import UsageError
@@ -58,6 +60,34 @@ class Served:
         wait_until(lambda: self.job(job_id)["state"] in ENDED, f"the end of job {job_id}")
         return self.job(job_id)
 
+    def kill(self) -> None:
+        """End the service as a power cut would; its jobs' processes live on."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait_for_child(self, job_id: str, state: str = "T") -> int:
+        """The process of a job, once it is in a state of /proc; by default stopped by a failpoint."""
+        wait_until(lambda: self._child_is(job_id, state), f"the process of {job_id} is in {state}")
+        pid = JobFolder(self.folder / "jobs" / job_id).child()["pid"]
+        return int(pid)
+
+    def _child_is(self, job_id: str, state: str) -> bool:
+        child = JobFolder(self.folder / "jobs" / job_id).child()
+        return child is not None and state_of(child["pid"]) == state
+
+    def settled(self, job_id: str) -> dict[str, Any]:
+        """The job once it is over; no cohort ever had two processes at work on it meanwhile."""
+        most = 0
+
+        def over() -> bool:
+            nonlocal most
+            most = max(most, len(children_at_work(self.folder)))
+            return bool(self.job(job_id)["state"] in ENDED)
+
+        wait_until(over, f"the end of job {job_id}")
+        assert most <= 1
+        return self.job(job_id)
+
     def stop(self) -> str:
         """End the service by SIGTERM; what it printed after its first lines."""
         self.process.terminate()
@@ -91,6 +121,26 @@ def serving(
             process.kill()
         process.wait()
         process.stdout.close()
+
+
+def state_of(pid: int) -> str:
+    """The state of a process, as /proc has it; Z where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def children_at_work(folder: Path) -> list[int]:
+    """The processes that are at work on jobs of a service: those that were told to go."""
+    found = []
+    for child in (folder / "jobs").glob("*/child.json"):
+        with suppress(OSError, ValueError):
+            pid = int(json.loads(child.read_bytes())["pid"])
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if str(child.parent).encode() in line and state_of(pid) != "Z":
+                found.append(pid)
+    return found
 
 
 def _lives(url: str) -> bool:
