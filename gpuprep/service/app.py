@@ -26,8 +26,8 @@ from gpuprep.service.problems import Problem, told
 from gpuprep.service.rehearsal import Rehearser
 from gpuprep.service.settings import Settings
 from gpuprep.service.tokens import Tokens
+from gpuprep.service.verbs import IS_HEAD, Heads
 from gpuprep.service.webhooks import Webhooks
-from gpuprep.service.verbs import Heads
 from gpuprep.values.version import __version__
 
 PROCESS_PATH = "/v1/process"
@@ -110,8 +110,10 @@ class Service:
         secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
 
         @api.get("/login", status_code=303, include_in_schema=False, responses=told(403))
-        async def login(code: str) -> Response:
+        async def login(request: Request, code: str) -> Response:
             """Open a session with the link that the service printed."""
+            if request.scope.get(IS_HEAD):  # whoever shows a preview of links uses none up
+                return Response(status_code=204)
             cookie = self.sessions.open(code)
             if cookie is None:
                 raise Problem(

@@ -16,6 +16,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gpuprep.service.settings import NAME
+from gpuprep.service.verbs import VERBS
 
 AUDIT_FILE = "audit.jsonl"
 _MOST_BYTES = 256 << 20  # of the newest part; one earlier part is kept beside it
@@ -46,6 +47,7 @@ class Audit:
             await self._app(scope, receive, send)
             return
         method, began = scope["method"], time.monotonic()
+        method = method if method in VERBS else "?"
         line: dict[str, Any] = {"status": 0}
 
         async def sent(message: Message) -> None:

@@ -70,13 +70,17 @@ class JobRequest(_Body):
     config: Tree | Name = Field(default_factory=dict)
     """A config, or the name of a profile."""
     executor: Name = "local"
+    """``local``, ``serial``, or a cluster of the service's."""
     workers: Annotated[int, Whole(ge=1, le=4096)] | None = None
     """Worker processes; by default an equal share of the service's."""
     only: Annotated[tuple[CasePattern, ...], Field(max_length=100_000)] = ()
     """Only these cases; patterns such as ``liver_*`` take in several."""
     limit: Annotated[int, Whole(ge=1, le=100_000_000)] | None = None
+    """At most so many cases, the first of them."""
     overwrite: Annotated[bool, Field(strict=True)] = False
+    """Make every case anew, whatever is stored."""
     priority: Annotated[int, Whole(ge=0, le=9)] = 5
+    """Among the owner's own jobs; those of 9 come first."""
     webhook: (
         Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[!-~]+$")] | None
     ) = None
@@ -100,6 +104,7 @@ class PriorityRequest(_Body):
     """A job's new place among its owner's."""
 
     priority: Annotated[int, Whole(ge=0, le=9)]
+    """Those of 9 come first."""
 
 
 class Progress(_Answer):

@@ -34,8 +34,9 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, lines: Any) -> None:
-        super().__init__(lines, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    def __init__(self, lines: Any, status_code: int = 200) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(lines, status_code, headers)
 
 
 router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[bearer])

@@ -59,7 +59,7 @@ def test_no_secret_and_nothing_of_a_case_is_written(app: App) -> None:
     client.request("Mueller_Hans", "/v1/jobs")
     written = app.audited()
     assert len(lines(app)) >= 7
-    assert "Mueller" not in written.replace('"method": "Mueller_Hans"', "")
+    assert "Mueller" not in written
     assert token not in written
     assert code not in written
     assert "/v1/zarr/liver" in written

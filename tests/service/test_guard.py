@@ -197,7 +197,7 @@ def _raw(
             return {"type": "http.request", "body": parts.pop(), "more_body": True}
         if body is None:
             return {"type": "http.request", "body": b""}
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
     async def send(message) -> None:
         sent.append(message)

@@ -112,6 +112,7 @@ def test_a_line_that_says_nothing_shuts_nobody_out(tmp_path, capsys, line: bytes
 def test_a_mended_file_counts_again(tmp_path, capsys) -> None:
     tokens = Tokens(tmp_path)
     token = tokens.add(ANNA)
+    assert tokens.find(token) == ANNA
     whole = (tmp_path / TOKENS_FILE).read_text()
     (tmp_path / TOKENS_FILE).write_text(whole + "torn")
     assert tokens.find(token) == ANNA
