@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from gpuprep.ledger.failures import FailureGroup
 from gpuprep.service.jobs import Job, State
@@ -13,8 +12,6 @@ from gpuprep.service.settings import NAME
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 JobId = Annotated[str, StringConstraints(pattern="^[0-9a-f]{20}$")]
-Whole = partial(Field, strict=True)
-"""Of a number in JSON: a text or a truth is none."""
 RelativePath = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 CasePattern = Annotated[
     str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -50,6 +47,16 @@ def _plain(tree: dict[str, Any]) -> dict[str, Any]:
 Tree = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
+def _no_text(given: Any) -> Any:
+    if isinstance(given, str | bool):
+        raise ValueError("should be a number")
+    return given
+
+
+Whole = Annotated[int, BeforeValidator(_no_text)]
+"""A whole number of JSON, which 3.0 is, too; a text or a truth is none."""
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -71,15 +78,15 @@ class JobRequest(_Body):
     """A config, or the name of a profile."""
     executor: Name = "local"
     """``local``, ``serial``, or a cluster of the service's."""
-    workers: Annotated[int, Whole(ge=1, le=4096)] | None = None
+    workers: Annotated[Whole, Field(ge=1, le=4096)] | None = None
     """Worker processes; by default an equal share of the service's."""
     only: Annotated[tuple[CasePattern, ...], Field(max_length=100_000)] = ()
     """Only these cases; patterns such as ``liver_*`` take in several."""
-    limit: Annotated[int, Whole(ge=1, le=100_000_000)] | None = None
+    limit: Annotated[Whole, Field(ge=1, le=100_000_000)] | None = None
     """At most so many cases, the first of them."""
     overwrite: Annotated[bool, Field(strict=True)] = False
     """Make every case anew, whatever is stored."""
-    priority: Annotated[int, Whole(ge=0, le=9)] = 5
+    priority: Annotated[Whole, Field(ge=0, le=9)] = 5
     """Among the owner's own jobs; those of 9 come first."""
     webhook: (
         Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[!-~]+$")] | None
@@ -103,7 +110,7 @@ class JobRequest(_Body):
 class PriorityRequest(_Body):
     """A job's new place among its owner's."""
 
-    priority: Annotated[int, Whole(ge=0, le=9)]
+    priority: Annotated[Whole, Field(ge=0, le=9)]
     """Those of 9 come first."""
 
 
