@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from gpuprep.ledger.failures import FailureGroup
 from gpuprep.service.jobs import Job, State
@@ -239,9 +247,9 @@ class RetryGroup(_Answer):
     cases: list[str]
 
     @classmethod
-    def of(cls, group: FailureGroup) -> RetryGroup:
+    def of(cls, group: FailureGroup, hidden: Callable[[str], str]) -> RetryGroup:
         names = ("kind", "code", "example", "advice")
-        told = {name: getattr(group, name) for name in names}
+        told = {name: hidden(getattr(group, name)) for name in names}
         return cls(**told, count=len(group.cases), cases=list(group.cases))
 
 

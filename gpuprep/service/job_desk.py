@@ -12,7 +12,7 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.ledger.failures import group_failures
 from gpuprep.ledger.state import read_state
-from gpuprep.service.allowed import check_allowed
+from gpuprep.service.allowed import check_allowed, shown
 from gpuprep.service.bodies import JobRequest, JobView, Progress, QueuePlace, RetryGroup, RetryPlan
 from gpuprep.service.dispatcher import Dispatcher, digest_of, new_job
 from gpuprep.service.jobs import Asked, Job
@@ -61,7 +61,9 @@ class JobDesk:
 
     def view(self, job: Job) -> JobView:
         queue = QueuePlace(position=self.dispatcher.place(job)) if job.state == "queued" else None
-        return JobView.of(job, queue, self._progress(job))
+        told = JobView.of(job, queue, self._progress(job))
+        config = shown(told.config) if told.profile else told.config
+        return told.model_copy(update={"reason": self.places.hidden(job.reason), "config": config})
 
     def _progress(self, job: Job) -> Progress | None:
         if not job.started:
@@ -202,7 +204,7 @@ class JobDesk:
         chosen = [
             group for group in groups if not codes or group.code in codes or group.kind in codes
         ]
-        views = [RetryGroup.of(group) for group in chosen]
+        views = [RetryGroup.of(group, self.places.hidden) for group in chosen]
         return RetryPlan(cases=sum(view.count for view in views), groups=views)
 
     def retry(self, who: Principal, job: Job, plan: RetryPlan) -> Job:
