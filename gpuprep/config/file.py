@@ -39,10 +39,10 @@ def load_tree(path: Path | str | None, overrides: Iterable[str] = ()) -> dict[st
     tree: dict[str, Any] = {}
     if path is not None:
         tree = read_yaml(Path(path))
-        _anchor(tree, Path(path).parent)
+        anchor(tree, Path(path).parent)
     for override in overrides:
         _override(tree, override)
-    _anchor(tree, Path())
+    anchor(tree, Path())
     return tree
 
 
@@ -55,7 +55,7 @@ def parse_config(tree: Mapping[str, Any], name: str = "config") -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(problem)}" for problem in error.errors())
+        problems = explained(error, Config)
         raise ConfigError(
             f"{name} is not a valid config:\n{problems}",
             advice="gpuprep config show prints a complete config with every default",
@@ -83,7 +83,9 @@ def choose_scheduler(cluster: ClusterSpec, scheduler: str | None) -> ClusterSpec
     try:
         return ClusterSpec.model_validate({**kept, "kind": "existing", "address": scheduler})
     except ValidationError as error:
-        raise UsageError(f"--scheduler {scheduler}: {_explain(error.errors()[0])}") from None
+        raise UsageError(
+            f"--scheduler {scheduler}: {_explain(error.errors()[0], Config)}"
+        ) from None
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -125,8 +127,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _anchor(tree: dict[str, Any], folder: Path) -> None:
-    """Make the path of a reference volume absolute."""
+def anchor(tree: dict[str, Any], folder: Path) -> None:
+    """Make the path of a reference volume, which is relative to a folder, absolute."""
     node: Any = tree
     for key in ("image", "resample"):
         node = node.get(key) if isinstance(node, dict) else None
@@ -156,11 +158,16 @@ def _override(tree: dict[str, Any], text: str) -> None:
         raise ConfigError(f"override {text!r} does not fit the config at {keys!r}") from None
 
 
-def _explain(problem: Any) -> str:
+def explained(error: ValidationError, model: type[BaseModel]) -> str:
+    """What is wrong in a tree that should be a ``model``, line by line."""
+    return "\n".join(f"  {_explain(problem, model)}" for problem in error.errors())
+
+
+def _explain(problem: Any, model: type[BaseModel]) -> str:
     """One pydantic problem as ``where: what``; unknown keys get the nearest known one."""
     where = ".".join(str(part) for part in problem["loc"]) or "top level"
     if problem["type"] == "extra_forbidden":
-        known = _keys_at(Config, problem["loc"][:-1])
+        known = _keys_at(model, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), known, 1, 0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"{where}: unknown key; {hint}"
@@ -171,18 +178,21 @@ def _explain(problem: Any) -> str:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
-    """The keys that are allowed at a place in the config."""
+    """The keys that are allowed at a place in a model."""
+    is_name = False
     for part in location:
         field = next(
             (field for name, field in model.model_fields.items() if part in (name, field.alias)),
             None,
         )
-        if field is None:
-            continue  # a list index stays within the same item model
+        if is_name or field is None:
+            is_name = False
+            continue  # an index or a name stays within the model of the items
         nested = _model_in(field.annotation)
         if nested is None:
             return []
         model = nested
+        is_name = typing.get_origin(field.annotation) is dict
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -1,41 +1,23 @@
-"""Who is let in: the checks that come before every route, and whom a token or a session stands for."""
+"""Whom a token or a session stands for, and what a route may ask of it."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated
 
 from fastapi import Depends
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from gpuprep.config.cluster import is_loopback
-from gpuprep.service.problems import Problem, problem_response
-from gpuprep.service.settings import Settings
+from gpuprep.service.problems import Problem
 from gpuprep.service.tokens import Principal, Scope, Tokens, hashed
 
 COOKIE = "gpuprep_session"
 _SESSION_SECONDS = 12 * 3600.0
 _LINK_SECONDS = 600.0
 _MOST_SESSIONS = 1000
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-Connection = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-HEADERS = {
-    b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
-    b"x-frame-options": b"DENY",
-    b"content-security-policy": b"default-src 'self'; script-src 'self'; object-src 'none'; "
-    b"base-uri 'none'; frame-ancestors 'none'",
-    b"cross-origin-opener-policy": b"same-origin",
-}
 
 
 class Sessions:
@@ -100,6 +82,14 @@ class Access:
         request.scope["gpuprep.principal"] = found.name  # for the audit log
         return found
 
+    def stands(self, request: Request) -> bool:
+        """Whether whoever asked may still ask: its token is not revoked, its session not over."""
+        try:
+            self.who(request)
+        except Problem:
+            return False
+        return True
+
     def needs(self, request: Request, scope: Scope) -> Principal:
         """Whoever asks, if it has a scope. Raises Problem 401 or 403."""
         found = self.who(request)
@@ -122,107 +112,7 @@ def submitter(request: Request) -> Principal:
 
 Reader = Annotated[Principal, Depends(reader)]
 Submitter = Annotated[Principal, Depends(submitter)]
-bearer = Depends(HTTPBearer(auto_error=False))
+bearer = Depends(
+    HTTPBearer(auto_error=False, description="A token that `gpuprep serve token NAME` printed.")
+)
 """Says in the API's description that a token is needed."""
-
-
-class Guard:
-    """An ASGI layer around the whole app: hosts, origins, sizes and headers, before anything is looked up."""
-
-    def __init__(self, app: Any, settings: Settings, upload: str) -> None:
-        self._app = app
-        self._names = {name.lower() for name in settings.names}
-        self._limits = settings.limits
-        self._upload = upload
-        self._scheme = "https" if settings.tls_certificate or settings.behind_proxy else "http"
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        try:
-            headers = _headers(scope)
-            self._check_host(headers)
-            if scope["method"] not in _SAFE:
-                self._check_origin(headers)
-            receive = self._limited(scope, headers, receive)
-        except Problem as problem:
-            await problem_response(problem)(scope, receive, _with_headers(send))
-            return
-        await self._app(scope, receive, _with_headers(send))
-
-    def _check_host(self, headers: Mapping[str, str]) -> None:
-        """A page elsewhere that had its name lead to this host (DNS rebinding) is told nothing."""
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if not (is_loopback(host) or host.lower() in self._names):
-            raise Problem(
-                421,
-                f"this service does not answer to the name {host!r}",
-                code="E_HOST",
-                advice="its operator lists names in the settings: names",
-            )
-
-    def _check_origin(self, headers: Mapping[str, str]) -> None:
-        """No page of another origin changes anything, whatever cookies its visitor has."""
-        site = headers.get("sec-fetch-site", "none")
-        origin = headers.get("origin")
-        own = f"{self._scheme}://{headers.get('host', '')}"
-        if site not in ("none", "same-origin") or (origin is not None and origin != own):
-            raise Problem(403, "a page of another origin may not do this", code="E_ORIGIN")
-        if (
-            origin is None
-            and site == "none"
-            and "cookie" in headers
-            and "authorization" not in headers
-        ):
-            raise Problem(403, "a session must say where its request comes from", code="E_ORIGIN")
-
-    def _limited(self, scope: Connection, headers: Mapping[str, str], receive: Receive) -> Receive:
-        """A body is at most as long as the settings say, whatever it claims to be."""
-        most = int(self._limits.upload if scope["path"] == self._upload else self._limits.body)
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > most:
-            raise _too_long(most)
-        read = 0
-
-        async def limited() -> MutableMapping[str, Any]:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > most:
-                raise _too_long(most)
-            return message
-
-        return limited
-
-
-def _too_long(most: int) -> Problem:
-    return Problem(
-        413,
-        f"a body may have {most:,} bytes here",
-        code="E_TOO_LONG",
-        headers={"Connection": "close"},
-    )
-
-
-def _headers(scope: Connection) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key = name.decode("latin-1").lower()
-        if key in ("host", "origin", "content-length", "authorization") and key in found:
-            raise Problem(400, f"there are two headers {key}", code="E_HEADERS")
-        found[key] = value.decode("latin-1")
-    return found
-
-
-def _with_headers(send: Send) -> Send:
-    async def sent(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            present = {name.lower() for name, _ in message["headers"]}
-            message["headers"] = [
-                *message["headers"],
-                *((name, value) for name, value in HEADERS.items() if name not in present),
-            ]
-        await send(message)
-
-    return sent

@@ -34,6 +34,25 @@ def check_allowed(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -
             )
 
 
+def shown(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -> dict[str, Any]:
+    """What clients may know of an operator's config: the part that they could set themselves."""
+
+    def kept(node: Mapping[str, Any], above: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in node.items():
+            place = f"{above}{key}"
+            if _is_under(place, _NEVER):
+                continue
+            if isinstance(value, Mapping) and value:
+                inner = kept(value, f"{place}.")
+                found |= {key: inner} if inner else {}
+            elif _is_under(place, allowed):
+                found[key] = value
+        return found
+
+    return kept(tree, "")
+
+
 def _places(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """Every place that is set, dotted; of a mapping with entries only those."""
     for key, value in tree.items():

@@ -12,11 +12,13 @@ from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from gpuprep.service import cohorts, health, job_routes, problems
-from gpuprep.service.access import COOKIE, Access, Guard, Sessions
+from gpuprep.service.access import COOKIE, Access, Sessions
 from gpuprep.service.audit import Audit
 from gpuprep.service.cohorts import Cohorts
+from gpuprep.service.description import describe
 from gpuprep.service.dispatcher import Dispatcher
 from gpuprep.service.events import Feeds
+from gpuprep.service.guard import Guard
 from gpuprep.service.health import Numbers
 from gpuprep.service.job_desk import JobDesk
 from gpuprep.service.places import Places
@@ -24,6 +26,7 @@ from gpuprep.service.problems import Problem, told
 from gpuprep.service.rehearsal import Rehearser
 from gpuprep.service.settings import Settings
 from gpuprep.service.tokens import Tokens
+from gpuprep.service.verbs import IS_HEAD, Heads
 from gpuprep.service.webhooks import Webhooks
 from gpuprep.values.version import __version__
 
@@ -36,6 +39,7 @@ class Service:
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.settings = settings
         self.tokens = Tokens(folder)
+        self.tokens.refresh()
         self.sessions = Sessions()
         self.access = Access(self.tokens, self.sessions)
         self.places = Places(folder, settings)
@@ -45,7 +49,8 @@ class Service:
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
         self.api = self._api(folder)
-        self.app: Any = Guard(Audit(self.api, folder), settings, PROCESS_PATH)
+        self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
+        self.app: Any = self.audit
 
     def begin_to_end(self) -> None:
         """End all streams, so that the server can stop."""
@@ -84,8 +89,11 @@ class Service:
             docs_url=None,  # its pages would load scripts from elsewhere
             redoc_url=None,
             lifespan=self._life,
+            redirect_slashes=False,  # a redirect would name whatever host was asked for
+            generate_unique_id_function=lambda route: route.name,
         )
-        problems.install(api)
+        problems.install(api, self.places.hidden)
+        describe(api)
         api.state.access = self.access
         api.state.folder = folder
         api.state.feeds = self.feeds
@@ -102,8 +110,10 @@ class Service:
         secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
 
         @api.get("/login", status_code=303, include_in_schema=False, responses=told(403))
-        async def login(code: str) -> Response:
+        async def login(request: Request, code: str) -> Response:
             """Open a session with the link that the service printed."""
+            if request.scope.get(IS_HEAD):  # whoever shows a preview of links uses none up
+                return Response(status_code=204)
             cookie = self.sessions.open(code)
             if cookie is None:
                 raise Problem(

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from gpuprep.ledger.failures import FailureGroup
 from gpuprep.service.jobs import Job, State
@@ -18,8 +26,51 @@ CasePattern = Annotated[
 ]
 
 
+_DEEPEST = 12  # levels of a config; the deepest there is has six
+_MOST_ENTRIES = 10_000
+_LARGEST = 2**53  # beyond it, numbers of JSON are no longer exact everywhere
+
+
+def _plain(tree: dict[str, Any]) -> dict[str, Any]:
+    """A tree that can be walked, stored and written again: bounded, and with plain numbers and texts."""
+    waiting: list[tuple[Any, int]] = [(tree, 1)]
+    seen = 0
+    while waiting:
+        node, depth = waiting.pop()
+        seen += 1
+        if depth > _DEEPEST or seen > _MOST_ENTRIES:
+            raise ValueError(f"may be {_DEEPEST} levels deep and have {_MOST_ENTRIES:,} entries")
+        match node:
+            case dict():
+                waiting += [(each, depth + 1) for pair in node.items() for each in pair]
+            case list():
+                waiting += [(each, depth + 1) for each in node]
+            case str() if not node.isascii() and node.encode("utf-8", "replace").decode() != node:
+                raise ValueError("holds a text with half of a surrogate pair")
+            case int() | float() if not abs(node) <= _LARGEST:  # of NaN nothing is true
+                raise ValueError("holds a number that is not finite, or too large")
+    return tree
+
+
+Tree = Annotated[dict[str, Any], AfterValidator(_plain)]
+
+
+def _no_text(given: Any) -> Any:
+    if isinstance(given, str | bool):
+        raise ValueError("should be a number")
+    return given
+
+
+Whole = Annotated[int, BeforeValidator(_no_text)]
+"""A whole number of JSON, which 3.0 is, too; a text or a truth is none."""
+
+
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class JobRequest(_Body):
@@ -31,24 +82,26 @@ class JobRequest(_Body):
     """The input below the root: a folder, a manifest, a ``dataset.json`` or a single file."""
     output: Name
     """The cohort's name."""
-    config: dict[str, Any] | Name = Field(default_factory=dict)
+    config: Tree | Name = Field(default_factory=dict)
     """A config, or the name of a profile."""
     executor: Name = "local"
-    workers: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """``local``, ``serial``, or a cluster of the service's."""
+    workers: Annotated[Whole, Field(ge=1, le=4096)] | None = None
     """Worker processes; by default an equal share of the service's."""
     only: Annotated[tuple[CasePattern, ...], Field(max_length=100_000)] = ()
     """Only these cases; patterns such as ``liver_*`` take in several."""
-    limit: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    overwrite: bool = False
-    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    limit: Annotated[Whole, Field(ge=1, le=100_000_000)] | None = None
+    """At most so many cases, the first of them."""
+    overwrite: Annotated[bool, Field(strict=True)] = False
+    """Make every case anew, whatever is stored."""
+    priority: Annotated[Whole, Field(ge=0, le=9)] = 5
+    """Among the owner's own jobs; those of 9 come first."""
     webhook: (
         Annotated[str, StringConstraints(max_length=2048, pattern=r"^https?://[!-~]+$")] | None
     ) = None
     """Is told when the job ends; its host must be one of the service's list."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
         json_schema_extra={
             "examples": [
                 {
@@ -65,10 +118,11 @@ class JobRequest(_Body):
 class PriorityRequest(_Body):
     """A job's new place among its owner's."""
 
-    priority: Annotated[int, Field(ge=0, le=9)]
+    priority: Annotated[Whole, Field(ge=0, le=9)]
+    """Those of 9 come first."""
 
 
-class Progress(BaseModel):
+class Progress(_Answer):
     """How a run stands; counts are cases."""
 
     total: int = 0
@@ -86,7 +140,7 @@ class Progress(BaseModel):
     """What all cases wait for, while there is no worker."""
 
 
-class QueuePlace(BaseModel):
+class QueuePlace(_Answer):
     """Where a job stands in the queue."""
 
     position: int
@@ -95,7 +149,7 @@ class QueuePlace(BaseModel):
     """Until it begins, about; none where nothing tells."""
 
 
-class JobView(BaseModel):
+class JobView(_Answer):
     """A job as its service tells it."""
 
     id: str
@@ -161,14 +215,14 @@ _ASKED_FIELDS = (
 )
 
 
-class JobPage(BaseModel):
+class JobPage(_Answer):
     """Jobs, newest first; ``next`` is what the next page begins after."""
 
     items: list[JobView]
     next: str | None = None
 
 
-class PlanView(BaseModel):
+class PlanView(_Answer):
     """What a job would do."""
 
     layout: str
@@ -182,7 +236,7 @@ class PlanView(BaseModel):
     peak_bytes: int
 
 
-class RetryGroup(BaseModel):
+class RetryGroup(_Answer):
     """Cases that failed alike."""
 
     kind: str
@@ -193,13 +247,13 @@ class RetryGroup(BaseModel):
     cases: list[str]
 
     @classmethod
-    def of(cls, group: FailureGroup) -> RetryGroup:
+    def of(cls, group: FailureGroup, hidden: Callable[[str], str]) -> RetryGroup:
         names = ("kind", "code", "example", "advice")
-        told = {name: getattr(group, name) for name in names}
+        told = {name: hidden(getattr(group, name)) for name in names}
         return cls(**told, count=len(group.cases), cases=list(group.cases))
 
 
-class RetryPlan(BaseModel):
+class RetryPlan(_Answer):
     """What a retry would do again."""
 
     cases: int

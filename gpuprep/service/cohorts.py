@@ -54,6 +54,7 @@ class Cohorts:
         self._places = places
         self.roots = sorted(roots)
         self._shelf = Shelf()
+        self.hidden = places.hidden
 
     def place(self, who: Principal, name: str) -> Place:
         """Where a cohort lies that someone may see. Raises Problem 404 for any other, as for none."""
@@ -119,7 +120,7 @@ async def failures(name: Name, who: Reader, cohorts: Known) -> FailurePage:
     """What failed in the last run, by reason."""
     place = await asyncio.to_thread(cohorts.place, who, name)
     groups = await asyncio.to_thread(group_failures, place)
-    return FailurePage(items=[RetryGroup.of(group) for group in groups])
+    return FailurePage(items=[RetryGroup.of(group, cohorts.hidden) for group in groups])
 
 
 def _view(name: str, look: Look) -> CohortView:

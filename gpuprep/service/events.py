@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Feeds:
         *,
         done: Callable[[], bool] = lambda: False,
         wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """The lines that are ``wanted`` as server-sent events."""
         yield b"retry: 2000\n\n"
         async for found in self.lines(path, start, done):

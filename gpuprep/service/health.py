@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from gpuprep.ledger.metrics import CONTENT_TYPE
 from gpuprep.service.access import Reader, bearer
@@ -98,7 +98,7 @@ async def ready(request: Request) -> Health:
     return Health(damaged_jobs=len(service.desk.dispatcher.database.damaged))
 
 
-@router.get("/metrics", responses=told(401), dependencies=[bearer])
+@router.get("/metrics", response_class=PlainTextResponse, dependencies=[bearer])
 async def metrics(request: Request, who: Reader) -> Response:
     """The numbers in Prometheus' text format."""
     return Response(generate_latest(request.app.state.numbers), media_type=CONTENT_TYPE)

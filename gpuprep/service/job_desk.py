@@ -13,7 +13,7 @@ from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.ledger.failures import group_failures
 from gpuprep.ledger.state import read_state
-from gpuprep.service.allowed import check_allowed
+from gpuprep.service.allowed import check_allowed, shown
 from gpuprep.service.bodies import JobRequest, JobView, Progress, QueuePlace, RetryGroup, RetryPlan
 from gpuprep.service.dispatcher import Dispatcher, digest_of, new_job
 from gpuprep.service.jobs import Asked, Job
@@ -79,10 +79,12 @@ class JobDesk:
             progress = await asyncio.wait_for(looking, _LOOK_SECONDS)
         except TimeoutError:
             progress = [None] * len(jobs)
-        return [
-            JobView.of(job, self._queue_place(job), moved)
-            for job, moved in zip(jobs, progress, strict=True)
-        ]
+        return [self._view(job, moved) for job, moved in zip(jobs, progress, strict=True)]
+
+    def _view(self, job: Job, progress: Progress | None) -> JobView:
+        told = JobView.of(job, self._queue_place(job), progress)
+        config = shown(told.config) if told.profile else told.config
+        return told.model_copy(update={"reason": self.places.hidden(job.reason), "config": config})
 
     def _queue_place(self, job: Job) -> QueuePlace | None:
         if job.state != "queued":
@@ -251,7 +253,7 @@ class JobDesk:
         chosen = [
             group for group in groups if not codes or group.code in codes or group.kind in codes
         ]
-        views = [RetryGroup.of(group) for group in chosen]
+        views = [RetryGroup.of(group, self.places.hidden) for group in chosen]
         return RetryPlan(cases=sum(view.count for view in views), groups=views)
 
     async def retry(self, who: Principal, job: Job, plan: RetryPlan) -> Job:

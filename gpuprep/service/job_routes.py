@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -11,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from gpuprep.service.access import Reader, Submitter, bearer
+from gpuprep.service.access import Access, Reader, Submitter, bearer
 from gpuprep.service.bodies import (
     JobId,
     JobPage,
@@ -25,6 +26,18 @@ from gpuprep.service.events import Feeds
 from gpuprep.service.job_desk import JobDesk
 from gpuprep.service.jobs import Job, State
 from gpuprep.service.problems import Problem, told
+from gpuprep.service.verbs import IS_HEAD
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events, which nothing on the way holds back or keeps."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, lines: Any, status_code: int = 200) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(lines, status_code, headers)
+
 
 router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[bearer])
 
@@ -158,22 +171,25 @@ async def retry(
     return _answer(await desk.view(again), 201, again)
 
 
-@router.get(
-    "/jobs/{job_id}/events", response_class=StreamingResponse, responses={**_SEEN, **told(503)}
-)
+@router.get("/jobs/{job_id}/events", response_class=EventStream, responses={**_SEEN, **told(503)})
 async def events(
-    job_id: JobId, who: Reader, desk: Desk, feeds: Events, last_event_id: LastEventId = None
+    request: Request,
+    job_id: JobId,
+    who: Reader,
+    desk: Desk,
+    feeds: Events,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """What happens to a job, from the first event or the one behind ``Last-Event-ID``, until it ends."""
     found = desk.seen(who, job_id)
     path = desk.dispatcher.events_of(found.id)
     lines = feeds.stream(path, last_event_id or 0, done=lambda: desk.is_over(found.id))
-    return _follow(desk, feeds, lines)
+    return _follow(request, desk, feeds, lines)
 
 
-@router.get("/events", response_class=StreamingResponse, responses=told(401, 422, 503))
+@router.get("/events", response_class=EventStream, responses=told(503))
 async def all_events(
-    who: Reader, desk: Desk, feeds: Events, last_event_id: LastEventId = None
+    request: Request, who: Reader, desk: Desk, feeds: Events, last_event_id: LastEventId = None
 ) -> Response:
     """How all jobs stand that one may see: every change of a state."""
 
@@ -181,16 +197,29 @@ async def all_events(
         return who.may_see(str(tree.get("cohort"))) or tree.get("owner") == who.name
 
     path = desk.dispatcher.all_events
-    return _follow(desk, feeds, feeds.stream(path, last_event_id or 0, wanted=wanted))
+    return _follow(request, desk, feeds, feeds.stream(path, last_event_id or 0, wanted=wanted))
 
 
-def _follow(desk: JobDesk, feeds: Feeds, lines: AsyncIterator[bytes]) -> Response:
+def _follow(
+    request: Request, desk: JobDesk, feeds: Feeds, lines: AsyncGenerator[bytes]
+) -> Response:
     if feeds.readers >= desk.settings.limits.streams:
         raise Problem(
             503, "too many follow events already", code="E_STREAMS", headers={"Retry-After": "5"}
         )
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(lines, headers=headers, media_type="text/event-stream")
+    if request.scope.get(IS_HEAD):
+        return EventStream(iter(()))
+    return EventStream(_while_allowed(request, lines))
+
+
+async def _while_allowed(request: Request, lines: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """The lines until the token that asked for them is revoked, or its session is over."""
+    access: Access = request.app.state.access
+    async with aclosing(lines):
+        async for line in lines:
+            if not access.stands(request):
+                return
+            yield line
 
 
 def _answer(body: BaseModel, status: int, job: Job) -> JSONResponse:

@@ -25,6 +25,14 @@ class Places:
         self._outputs = settings.outputs or str(folder / COHORTS_FOLDER)
         if not is_url(self._outputs):
             Path(self._outputs).mkdir(exist_ok=True)
+        shown = {**{path: f"root {name}" for name, path in self._roots.items()}}
+        shown |= {
+            self._outputs: "cohorts",
+            str(folder): "service",
+            str(folder.resolve()): "service",
+        }
+        longest_first = sorted(shown.items(), key=lambda entry: -len(entry[0]))
+        self._shown = [(name, path) for path, name in longest_first if len(path) > 1]
 
     def source(self, root: str, path: str) -> Path:
         """What a root and a relative path mean.
@@ -46,6 +54,12 @@ class Places:
         if not found.is_relative_to(base.resolve()) or not found.exists():
             raise Problem(422, f"there is nothing at {path!r} in root {root}", code="E_PATH")
         return found
+
+    def hidden(self, text: str) -> str:
+        """A text without the paths of this machine: roots and cohorts by their names alone."""
+        for name, folder in self._shown:
+            text = text.replace(folder, name)
+        return text
 
     def confined(self, config: Mapping[str, Any], root: str) -> dict[str, Any]:
         """A config whose manifests and links lead to the job's root at most, unless it says where."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,13 +13,19 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from gpuprep.service.verbs import methods_at
 from gpuprep.values.errors import CaseError, GpuprepError, InputError, RunStopped, StoreFault
 
 MEDIA_TYPE = "application/problem+json"
+_LONGEST = 20_000  # characters of a text
+_CODES = {404: "E_NOT_FOUND", 405: "E_METHOD"}
 
 
-class Problem(Exception):
-    """An answer other than success; ``detail`` says what disagrees, ``advice`` what to do."""
+class Problem(HTTPException):
+    """An answer other than success; ``detail`` says what disagrees, ``advice`` what to do.
+
+    FastAPI makes a 400 of anything but its own kind that is raised while a body is read; so it is one.
+    """
 
     def __init__(
         self,
@@ -31,13 +38,11 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(status, detail, dict(headers or {}))
         self.status = status
         self.title = title or HTTPStatus(status).phrase
-        self.detail = detail
         self.code = code
         self.advice = advice
-        self.headers = dict(headers or {})
         self.more = more
 
     @classmethod
@@ -67,56 +72,72 @@ class ProblemBody(BaseModel):
     advice: str = ""
 
 
-def problem_response(problem: Problem) -> JSONResponse:
-    """The answer that a problem is."""
+def problem_response(problem: Problem, hidden: Callable[[str], str] = str) -> JSONResponse:
+    """The answer that a problem is; ``hidden`` takes out of its texts what no client is to know."""
     body = ProblemBody(
         title=problem.title,
         status=problem.status,
-        detail=problem.detail,
+        detail=_plain(hidden(problem.detail)),
         code=problem.code,
-        advice=problem.advice,
+        advice=_plain(hidden(problem.advice)),
     )
     tree = {**body.model_dump(), **problem.more}
     return JSONResponse(tree, problem.status, problem.headers, MEDIA_TYPE)
 
 
+def _plain(text: str) -> str:
+    """A text that can be encoded, whatever a client had it hold, and is not endless."""
+    return text[:_LONGEST].encode("utf-8", "replace").decode()
+
+
+def _place(location: Sequence[object]) -> str:
+    """Where in a request something is wrong, without what pydantic says of its own models."""
+    return ".".join(str(part) for part in location if not re.search(r"^constrained-|\[", str(part)))
+
+
 def told(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route's ``responses``: the problems that it may answer with."""
+    return {status: described(status) for status in statuses}
+
+
+def described(status: int) -> dict[str, Any]:
+    """A problem as the API's description has it."""
     schema = {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
-    return {
-        status: {
-            "model": ProblemBody,
-            "content": {MEDIA_TYPE: schema},
-            "description": HTTPStatus(status).phrase,
-        }
-        for status in statuses
-    }
+    return {"content": {MEDIA_TYPE: schema}, "description": HTTPStatus(status).phrase}
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of an app a problem; what nobody expected says no more than that it happened."""
+def install(app: FastAPI, hidden: Callable[[str], str] = str) -> None:
+    """Make every error of an app a problem; what nobody expected says no more than that it happened.
+
+    Such a one goes on to the server, which writes it to the service's stderr with its traceback.
+    """
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, error: Problem) -> JSONResponse:
-        return problem_response(error)
+        return problem_response(error, hidden)
 
     @app.exception_handler(GpuprepError)
     async def _ours(request: Request, error: GpuprepError) -> JSONResponse:
-        return problem_response(Problem.of(error))
+        return problem_response(Problem.of(error), hidden)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         detail = "" if error.detail == HTTPStatus(error.status_code).phrase else str(error.detail)
-        return problem_response(Problem(error.status_code, detail, headers=error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(methods_at(app, request.scope["path"]))
+        code = _CODES.get(error.status_code, "E_REQUEST")
+        return problem_response(Problem(error.status_code, detail, code=code, headers=headers))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         wrong = [
-            {"where": ".".join(map(str, each["loc"])), "what": str(each["msg"])}
-            for each in error.errors()
+            {"where": _plain(_place(each["loc"]))[:300], "what": _plain(str(each["msg"]))[:300]}
+            for each in error.errors()[:50]
         ]
         detail = "; ".join(f"{each['where']}: {each['what']}" for each in wrong[:5])
-        return problem_response(Problem(422, detail, code="E_REQUEST", errors=wrong[:50]))
+        status = 400 if any(each["type"] == "json_invalid" for each in error.errors()) else 422
+        return problem_response(Problem(status, detail, code="E_REQUEST", errors=wrong))
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyHttpUrl, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from gpuprep.config.cluster import ClusterSpec, is_loopback
-from gpuprep.config.file import parse_config, read_yaml
+from gpuprep.config.file import anchor, explained, parse_config, read_yaml
 from gpuprep.config.model import Config
 from gpuprep.config.strict import Count, Positive, Strict
 from gpuprep.host.resources import available_cores, available_memory
@@ -21,6 +21,10 @@ from gpuprep.values.units import parse_bytes
 
 SETTINGS_FILE = "service.yaml"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+_HOST = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$|^\[?[0-9A-Fa-f:]+\]?$"
+_ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
+EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
+"""Addresses to listen at that are no name of the host."""
 
 
 class Limits(Strict):
@@ -34,12 +38,16 @@ class Limits(Strict):
     """Worker processes of all jobs together; by default one per core."""
     memory: Annotated[int, Field(gt=0)] | str | None = None
     """Of all jobs together, as the plan projects it; by default what this machine has."""
-    devices: tuple[int, ...] = ()
+    devices: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """CUDA devices that jobs share out among themselves; without any, jobs see those of the machine."""
     body: Annotated[int, Field(gt=0)] | str = 1 << 20
     """Bytes of a request with JSON."""
     upload: Annotated[int, Field(gt=0)] | str = 2 << 30
     """Bytes of a volume that is sent."""
+    body_seconds: Positive = 20.0
+    """In which a request with JSON has come in."""
+    upload_seconds: Positive = 600.0
+    """In which a volume that is sent has come in."""
     plan_seconds: Positive = 2.0
     """For the plan of a submission; what is not looked at by then the job finds out."""
     streams: Count = 500
@@ -81,7 +89,7 @@ class Settings(Strict):
     version: Literal[1] = 1
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 0
-    names: tuple[str, ...] = ()
+    names: tuple[Annotated[str, Field(pattern=_HOST)], ...] = ()
     """Host names, besides loopback's, under which clients reach the service."""
     behind_proxy: bool = False
     """A proxy on this host speaks TLS to the clients."""
@@ -94,8 +102,8 @@ class Settings(Strict):
     profiles: dict[str, Profile] = Field(default_factory=dict)
     clusters: dict[str, ClusterSpec] = Field(default_factory=dict)
     """What a job may name as ``executor``; ``local`` is always there."""
-    cors: tuple[AnyHttpUrl, ...] = ()
-    """Origins of pages that may read chunks and cohorts."""
+    cors: tuple[Annotated[str, Field(pattern=_ORIGIN)], ...] = ()
+    """Origins of pages that may read chunks, such as ``https://viewer.example``."""
     limits: Limits = Limits()
     webhooks: Webhooks = Webhooks()
     on_stop: Literal["drain", "go_on"] = "go_on"
@@ -135,30 +143,36 @@ def load_settings(folder: Path, file: Path | None = None) -> Settings:
     path = file or folder / SETTINGS_FILE
     if file is None and not path.exists():
         return Settings()
-    tree = read_yaml(path)
     try:
-        settings = Settings.model_validate(tree)
+        settings = Settings.model_validate(read_yaml(path))
     except ValidationError as error:
-        problems = "\n".join(
-            f"  {'.'.join(str(part) for part in each['loc'])}: {each['msg'].removeprefix('Value error, ')}"
-            for each in error.errors()
-        )
-        raise ConfigError(f"{path} is not valid:\n{problems}") from None
-    profiles = {
-        name: profile.model_copy(update={"config": _tree_of(name, profile, path.parent)})
+        problems = explained(error, Settings)
+        raise ConfigError(
+            f"{path} is not valid:\n{problems}", advice="gpuprep guide service has every key"
+        ) from None
+    settings = _located(settings, path.parent.absolute())
+    _check_door(settings, path)
+    if settings.webhooks.secret_file:
+        load_key(folder, settings.webhooks.secret_file)
+    return settings
+
+
+def _located(settings: Settings, folder: Path) -> Settings:
+    """The same with every path absolute, and profiles read in."""
+
+    def absolute(given: str) -> str:
+        return str(folder / given) if given and "://" not in given else given
+
+    names = ("tls_certificate", "tls_key", "outputs")
+    found: dict[str, object] = {name: absolute(getattr(settings, name)) for name in names}
+    secret = absolute(settings.webhooks.secret_file)
+    found["webhooks"] = settings.webhooks.model_copy(update={"secret_file": secret})
+    found["profiles"] = {
+        name: profile.model_copy(update={"config": _tree_of(name, profile, folder)})
         for name, profile in settings.profiles.items()
     }
-    roots = {name: _root(name, given, path.parent) for name, given in settings.roots.items()}
-    secret = settings.webhooks.secret_file
-    webhooks = settings.webhooks.model_copy(
-        update={"secret_file": str((path.parent / secret).absolute()) if secret else ""}
-    )
-    if secret:
-        load_key(path.parent, secret)
-    update = {"profiles": profiles, "roots": roots, "webhooks": webhooks}
-    settings = settings.model_copy(update=update)
-    _check_door(settings, path)
-    return settings
+    found["roots"] = {name: _root(name, given, folder) for name, given in settings.roots.items()}
+    return settings.model_copy(update=found)
 
 
 def with_roots(settings: Settings, given: Iterable[str]) -> Settings:
@@ -174,8 +188,10 @@ def with_roots(settings: Settings, given: Iterable[str]) -> Settings:
 
 def _tree_of(name: str, profile: Profile, folder: Path) -> dict[str, object]:
     given = profile.config
-    tree = read_yaml(folder / given) if isinstance(given, str) else given
-    parse_config(tree, f"profile {name}")
+    file = folder / given if isinstance(given, str) else None
+    tree = read_yaml(file) if file else dict(given)  # type: ignore[arg-type]
+    anchor(tree, file.parent if file else folder)
+    parse_config(tree, f"profile {name}" + (f" ({file})" if file else ""))
     return tree
 
 
@@ -189,15 +205,27 @@ def _root(name: str, given: str, folder: Path) -> str:
 
 
 def _check_door(settings: Settings, path: Path) -> None:
-    """Off loopback only with TLS, or behind a proxy that speaks it."""
-    both = bool(settings.tls_certificate) and bool(settings.tls_key)
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
+    """Off loopback only with TLS, or behind a proxy that speaks it; and only with a name to be called by."""
+    pair = settings.tls_certificate, settings.tls_key
+    if any(pair) and not all(pair):
         raise ConfigError(f"{path}: tls_certificate and tls_key belong together")
-    for file in filter(None, (settings.tls_certificate, settings.tls_key)):
-        if not os.access(path.parent / file, os.R_OK):
-            raise ConfigError(f"{path}: {path.parent / file} cannot be read")
-    if not (is_loopback(settings.host) or both or settings.behind_proxy):
+    if all(pair):
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*pair, password="")
+        except (OSError, ValueError) as error:  # of ssl, too
+            raise ConfigError(
+                f"{path}: tls_certificate and tls_key cannot be used: {error}",
+                advice="both are PEM files, the key without a passphrase",
+            ) from None
+    if is_loopback(settings.host):
+        return
+    if not (all(pair) or settings.behind_proxy):
         raise ConfigError(
-            f"{path}: host {settings.host} is open to the network, and tokens would travel in plain text",
+            f"{path}: host {settings.host!r} is open to the network, and tokens would travel in plain text",
             advice="give tls_certificate and tls_key, or set behind_proxy: true where a proxy speaks TLS",
+        )
+    if settings.host in EVERYWHERE and not settings.names:
+        raise ConfigError(
+            f"{path}: host {settings.host!r} has no name, so that no client but this host's is answered",
+            advice="list the names under which clients reach it: names",
         )

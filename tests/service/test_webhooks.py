@@ -16,7 +16,8 @@ from support.runs import wait_until
 from support.serving import serving
 
 from gpuprep.client.received import read_webhook
-from gpuprep.service.jobs import Asked, Job, JobFolder, new_id
+from gpuprep.service.job_folder import JobFolder
+from gpuprep.service.jobs import Asked, Job, new_id
 from gpuprep.service.problems import Problem
 from gpuprep.service.settings import Webhooks as Settings
 from gpuprep.service.targets import check_listed, find_target
