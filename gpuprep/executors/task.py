@@ -62,10 +62,7 @@ class Workplace:
 
     def reader(self, task: CaseTask) -> Sandbox:
         """A reader that takes as much memory as the task allows."""
-        rules = _rules(self.config, task)
-        if rules != self._sandbox.rules:
-            self._sandbox.close()
-            self._sandbox = Sandbox(rules)
+        self._sandbox.follow(_rules(self.config, task))
         return self._sandbox
 
     def at_home(self, task: CaseTask) -> CaseTask:

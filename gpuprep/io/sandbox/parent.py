@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -69,6 +70,13 @@ class Sandbox:
     def pid(self) -> int | None:
         """The process that reads at present, if one was started."""
         return self._child.process.pid if self._child else None
+
+    def follow(self, rules: ReadRules) -> None:
+        """Read under other rules from now on; with other roots alone, the child stays."""
+        with self._lock:
+            if replace(rules, roots=self.rules.roots) != self.rules:
+                self._end_child()
+            self.rules = rules
 
     def read(self, source: Source) -> Scan:
         """All voxels of a source; they lie in memory shared with nobody else by then.
@@ -135,7 +143,8 @@ class Sandbox:
             child = self._living_child()
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
-                request = {"operation": operation, "sources": [_asked(each) for each in sources]}
+                asked = [_asked(each) for each in sources]
+                request = {"operation": operation, "sources": asked, "roots": self.rules.roots}
                 child.wire.send(request, deadline=deadline)
                 reply, descriptors = child.wire.receive(deadline)
             except TimeoutError:
