@@ -18,6 +18,7 @@ import numpy as np
 
 from gpuprep.cohort.agreement import agree
 from gpuprep.cohort.discover import Found, discover
+from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFESTS
 from gpuprep.executors.base import Outcome
 from gpuprep.executors.task import Workplace, perform
 from gpuprep.export.files import write_voxels
@@ -113,6 +114,11 @@ class Bench:
             most_bytes, most_files = order.unpack
             unpack(source, target, most_bytes=most_bytes, most_files=most_files)
             source = target
+        elif source.is_file() and source.suffix.lower() in MANIFESTS:
+            raise UsageError(
+                f"{source.name} is a manifest, whose files may lie anywhere",
+                advice="name the volume itself, or submit a job",
+            )
         rules = self._config.input
         found = discover(source, layout=rules.layout, series=rules.series)
         return replace(found, cases=named(found.cases, self._config))
