@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import time
 from collections.abc import Callable
@@ -100,7 +101,10 @@ async def _processed(
     request: Request, door: Door, principal: Submitter, profile: str, wanted: Wanted
 ) -> Response:
     profile = profile or (next(iter(door.slots.lines)) if len(door.slots.lines) == 1 else "")
-    visit = door.slots.visit(profile)
+    try:
+        visit = door.slots.visit(profile)
+    except OSError as error:
+        raise _no_scratch(error) from error
     try:
         began = time.perf_counter()
         order = await _order(request, door, principal, visit, wanted)
@@ -113,9 +117,18 @@ async def _processed(
         stages = (("receive", received - began), *reply.stages, ("wait", waited))
         headers = _headers(reply, (*stages, ("total", done - began)))
         return SentFile(Path(reply.file), reply.media_type, headers, visit, door.limits.seconds)
+    except OSError as error:
+        visit.release()
+        raise _no_scratch(error) from error
     except BaseException:
         visit.release()
         raise
+
+
+def _no_scratch(error: OSError) -> Problem:
+    code = errno.errorcode.get(error.errno or 0, "OSERROR")
+    detail = f"the service cannot write its scratch: {error.strerror}"
+    return Problem(503, detail, code=code, headers={"Retry-After": "10"})
 
 
 async def _unless_gone(request: Request, work: Any) -> Reply:
@@ -149,8 +162,7 @@ async def _order(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         root, path = await _named(request, door, principal)
-        source = await asyncio.to_thread(_resolved, door, root, path)
-        inside = source if source.is_dir() else source.parent
+        source, inside = await asyncio.to_thread(_resolved, door, root, path)
         return Order(str(source), path, str(visit.folder), wanted, str(inside))
     if kind not in ("application/octet-stream", ""):
         raise Problem(
@@ -188,9 +200,14 @@ async def _named(request: Request, door: Door, principal: Submitter) -> tuple[st
     return named.root, str(PurePosixPath(named.path))
 
 
-def _resolved(door: Door, root: str, path: str) -> Path:
+def _resolved(door: Door, root: str, path: str) -> tuple[Path, Path]:
+    """A source in a root, and the folder that its files must lie in."""
     assert door.resolve is not None
-    return door.resolve(root, path)
+    try:
+        source = door.resolve(root, path)
+        return source, source if source.is_dir() else source.parent
+    except (OSError, ValueError):  # a name that no file can have, or a folder that is closed to us
+        raise Problem(404, f"there is no {path[:200]!r} in {root}", code="E_MISSING") from None
 
 
 def _problem(reply: Reply, refused: Refused) -> Problem:

@@ -36,6 +36,7 @@ class Slot:
         self._device = device
         self._lock = threading.Lock()
         self._number = 0
+        self._closed = False
         self._process: _Process | None = None
 
     @property
@@ -73,23 +74,29 @@ class Slot:
             return Reply(refused=refused)
 
     def close(self) -> None:
-        """End the process, and take away what it left."""
-        with self._lock:
-            self._end()
-
-    def kill(self) -> None:
-        """End a process that works, so that whoever waits for it need not."""
+        """End the process for good, also one that works, and take away what it left."""
+        self._closed = True
         process = self._process
         if process is not None:
             process.popen.kill()
+        with self._lock:
+            self._end()
 
     def _living(self) -> _Process:
         if self._process is not None and self._process.popen.poll() is not None:
             self._end()  # it died between two volumes
+        if self._closed:
+            raise BackendError("the service ends")
         if self._process is None:
             self._number += 1
             folder = f"{self._terms.folder}.{self._number}"
-            self._process = _Process(replace(self._terms, folder=folder), self._device)
+            terms = replace(self._terms, folder=folder)
+            self._process = _Process(terms, self._device)
+            try:
+                self._process.greet(terms)
+            except BaseException:
+                self._end()
+                raise
         return self._process
 
     def _end(self) -> None:
@@ -99,7 +106,7 @@ class Slot:
 
 
 class _Process:
-    """A process that is warm, with a folder that goes with it."""
+    """A process with a folder that goes with it."""
 
     def __init__(self, terms: Terms, device: str) -> None:
         Path(terms.folder).mkdir(mode=0o700)
@@ -115,18 +122,19 @@ class _Process:
             )
         self.wire = Wire(ours)
         self.end = weakref.finalize(self, _end, self.popen, self.wire, terms.folder)
+
+    def greet(self, terms: Terms) -> None:
+        """Tell it its terms, and wait until it is warm. Raises BackendError where it never is."""
         try:
             deadline = time.monotonic() + _START_SECONDS
             self.wire.send(terms.to_json(), deadline=deadline)
             answer = self.wire.receive(deadline)[0]
         except (EOFError, OSError, ValueError):  # TimeoutError is an OSError
-            word = self.last_word()
-            self.end()
             raise BackendError(
-                f"the process of a slot {word} before it was ready", advice="run gpuprep doctor"
+                f"the process of a slot {self.last_word()} before it was ready",
+                advice="run gpuprep doctor",
             ) from None
         if "error" in answer:
-            self.end()
             raise BackendError(str(answer["error"]), advice=str(answer["advice"]))
 
     def last_word(self) -> str:

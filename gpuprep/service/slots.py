@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count, cycle, repeat
+from functools import partial
+from itertools import cycle, repeat
 from pathlib import Path
 
 from gpuprep.config.model import Config
 from gpuprep.host.backend import Name, choose_backend
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.preprocess.reference import with_reference
-from gpuprep.service.orders import Order, Reply, Terms
+from gpuprep.service.orders import Order, Refused, Reply, Terms
 from gpuprep.service.problems import Problem
 from gpuprep.service.slot import Slot
 from gpuprep.values.errors import ConfigError, GpuprepError
 
-_RETRY_SECONDS = 2  # told to who was refused, where nothing is known yet
+_ENDS = Refused(503, "STOPPED", "the service ends")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,11 @@ class Line:
     @property
     def wait(self) -> int:
         """Whole seconds after which there may be room again."""
-        return max(1, round(self.average * self.visits / self.profile.slots)) or _RETRY_SECONDS
+        return max(1, round(self.average * self.visits / self.profile.slots))
+
+    def state(self) -> dict[str, int]:
+        busy = self.profile.slots - self.idle.qsize()
+        return {"slots": self.profile.slots, "busy": busy, "waiting": max(0, self.visits - busy)}
 
     def took(self, seconds: float) -> None:
         self.average = seconds if not self.average else 0.8 * self.average + 0.2 * seconds
@@ -89,8 +94,8 @@ class Visit:
         self.folder = folder
         self._remove = remove
         self._holders = 1
-        line.visits += 1
         folder.mkdir(mode=0o700)
+        line.visits += 1
 
     def hold(self) -> None:
         self._holders += 1
@@ -125,31 +130,22 @@ class Slots:
         for name, each in profiles.items():
             check_profile(name, each.config)
         self._folder = folder
+        self._closing = False
         total = sum(each.slots for each in profiles.values())
         chosen = choose_backend(backend)
         devices: Iterator[str] = cycle(chosen.devices) if chosen.devices else repeat("")
-        threads = max(1, available_cores() // max(1, total))
-        memory = available_memory() // max(1, total)
-        numbers = count()
-        self.lines = {
-            name: Line(
-                each,
-                [
-                    Slot(
-                        Terms(
-                            with_reference(each.config),
-                            str(folder / f"slot-{next(numbers)}"),
-                            backend if chosen.name == "cupy" else "numpy",
-                            threads,
-                            memory,
-                        ),
-                        next(devices),
-                    )
-                    for _ in range(each.slots)
-                ],
-            )
-            for name, each in profiles.items()
-        }
+        terms = partial(
+            Terms,
+            backend=backend if chosen.name == "cupy" else "numpy",
+            threads=max(1, available_cores() // max(1, total)),
+            memory=available_memory() // max(1, total),
+        )
+        self.lines: dict[str, Line] = {}
+        for name, each in profiles.items():
+            config = with_reference(each.config)
+            folders = [str(folder / f"slot-{name}-{number}") for number in range(each.slots)]
+            slots = [Slot(terms(config, path), next(devices)) for path in folders]
+            self.lines[name] = Line(each, slots)
         self._returning: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(total + 2, thread_name_prefix="gpuprep-slots")
 
@@ -173,14 +169,18 @@ class Slots:
             line.idle.put_nowait(slot)
 
     async def close(self) -> None:
-        """End all slots, those at work too, and leave nothing."""
+        """End all slots, also those at work, and leave nothing; who waits is told at once."""
+        self._closing = True
         slots = [slot for line in self.lines.values() for slot in line.slots]
-        for slot in slots:
-            slot.kill()
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(None, slot.close) for slot in slots))
+        await asyncio.gather(*self._returning)
         self._threads.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def state(self) -> dict[str, dict[str, int]]:
+        """For each profile how many ``slots`` it has, how many are ``busy``, and how many volumes wait."""
+        return {name: line.state() for name, line in self.lines.items()}
 
     def visit(self, profile: str) -> Visit:
         """A place for one request.
@@ -188,6 +188,8 @@ class Slots:
         Raises:
             Problem: 422 for an unknown profile, 503 where all places are taken.
         """
+        if self._closing:
+            raise Problem(503, _ENDS.detail, code=_ENDS.code)
         line = self.lines.get(profile)
         if line is None:
             known = ", ".join(self.lines) or "none"
@@ -214,6 +216,9 @@ class Slots:
         """
         line, loop = visit.line, asyncio.get_running_loop()
         slot = await line.idle.get()
+        if self._closing:
+            line.idle.put_nowait(slot)  # for the next who waits
+            return Reply(refused=_ENDS)
         visit.hold()
         began = loop.time()
         work = loop.run_in_executor(self._threads, slot.ask, order, line.profile.seconds)
@@ -226,7 +231,8 @@ class Slots:
             returning.add_done_callback(self._returning.discard)
 
         work.add_done_callback(ended)
-        return await asyncio.shield(work)
+        reply = await asyncio.shield(work)
+        return Reply(refused=_ENDS) if self._closing and reply.refused else reply
 
     async def _return(self, line: Line, slot: Slot) -> None:
         """Put a slot back in its line, with a new process where its own is gone."""

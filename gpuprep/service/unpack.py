@@ -36,7 +36,10 @@ def unpack(archive: Path, target: Path, *, most_bytes: int, most_files: int) -> 
     left = most_bytes
     try:
         with zipfile.ZipFile(archive) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+            listed = opened.infolist()  # whatever number the end record told
+            if len(listed) > most_files:
+                raise _too_many(archive, len(listed), most_files)
+            entries = [entry for entry in listed if not entry.is_dir()]
             for entry in entries:
                 path = target / _safe(entry, archive)
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -63,13 +66,13 @@ def _check_directory(archive: Path, most_files: int) -> None:
     if tail[max(0, end - 20) :].startswith(_END_64):
         raise _unreadable(archive, "it is a zip of the 64-bit kind, which is not taken")
     if count > most_files or directory > _DIRECTORY_BYTES:
-        raise InputError(
-            "E_LIMIT",
-            f"the zip lists {count:,} files in {human_bytes(directory)}, and {most_files:,} in "
-            f"{human_bytes(_DIRECTORY_BYTES)} are the most",
-            path=archive.name,
-            advice="send one series",
-        )
+        raise _too_many(archive, count, most_files)
+
+
+def _too_many(archive: Path, count: int, most_files: int) -> InputError:
+    most = f"{most_files:,} files in a list of {human_bytes(_DIRECTORY_BYTES)} are the most"
+    message = f"the zip lists {count:,} files, and {most}"
+    return InputError("E_LIMIT", message, path=archive.name, advice="send one series")
 
 
 def _safe(entry: zipfile.ZipInfo, archive: Path) -> PurePosixPath:

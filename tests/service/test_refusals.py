@@ -86,6 +86,8 @@ def test_a_header_that_points_elsewhere_reaches_nothing(service, data) -> None:
         ("absent.nii", 404, "E_MISSING", "absent.nii"),
         ("../../etc/passwd", 404, "E_MISSING", "no"),
         ("/etc/passwd", 404, "E_MISSING", "no"),
+        ("a\0b", 404, "E_MISSING", "no"),
+        ("x" * 5000, 404, "E_MISSING", "no"),
     ],
 )
 def test_paths_that_are_no_single_case(service, data, path, status, code, word) -> None:
