@@ -168,7 +168,7 @@ async def _order(
         raise Problem(
             415,
             f"a body of type {kind} is not taken",
-            code="USAGE",
+            code="E_REQUEST",
             advice="send the file as application/octet-stream, or a root and a path as application/json",
         )
     name = file_name(request)
@@ -187,16 +187,16 @@ async def _named(request: Request, door: Door, principal: Submitter) -> tuple[st
             body += piece
             if len(body) > _JSON_BYTES:
                 raise Problem(
-                    413, f"a body of JSON has at most {_JSON_BYTES:,} bytes", code="E_LIMIT"
+                    413, f"a body of JSON has at most {_JSON_BYTES:,} bytes", code="E_TOO_LONG"
                 )
     try:
         named = Named.model_validate_json(bytes(body))
     except ValidationError as error:
         what = "; ".join(str(each["msg"]) for each in error.errors()[:3])
         advice = 'send {"root": "NAME", "path": "FILE"}'
-        raise Problem(422, f"the body is wrong: {what}", code="USAGE", advice=advice) from None
+        raise Problem(422, f"the body is wrong: {what}", code="E_REQUEST", advice=advice) from None
     if door.resolve is None or not principal.may_use(named.root):
-        raise Problem(404, f"there is no root {named.root[:200]!r}", code="E_MISSING")
+        raise Problem(422, f"there is no root {named.root[:200]!r}", code="E_ROOT")
     return named.root, str(PurePosixPath(named.path))
 
 
@@ -207,7 +207,8 @@ def _resolved(door: Door, root: str, path: str) -> tuple[Path, Path]:
         source = door.resolve(root, path)
         return source, source if source.is_dir() else source.parent
     except (OSError, ValueError):  # a name that no file can have, or a folder that is closed to us
-        raise Problem(404, f"there is no {path[:200]!r} in {root}", code="E_MISSING") from None
+        detail = f"there is nothing at {path[:200]!r} in root {root}"
+        raise Problem(422, detail, code="E_PATH") from None
 
 
 def _problem(reply: Reply, refused: Refused) -> Problem:

@@ -196,14 +196,14 @@ class Slots:
             raise Problem(
                 422,
                 f"there is no profile {profile!r} for single volumes",
-                code="CONFIG",
+                code="E_PROFILE",
                 advice=f"choose one by ?profile=NAME: {known}",
             )
         if line.is_full:
             raise Problem(
                 503,
                 f"{line.visits} volumes are in the line of profile {profile}, and no more may wait",
-                code="BUSY",
+                code="E_QUEUE_FULL",
                 advice="try again after the time in Retry-After",
                 headers={"Retry-After": str(line.wait)},
             )

@@ -45,7 +45,10 @@ def file_name(request: Request) -> str:
     name = unicodedata.normalize("NFC", name)
     if not name:
         raise Problem(
-            422, "the file in the body has no name", code="USAGE", advice="add ?name=scan.nii.gz"
+            422,
+            "the file in the body has no name",
+            code="E_REQUEST",
+            advice="add ?name=scan.nii.gz",
         )
     known = ", ".join(SUFFIXES)
     if not name.lower().endswith(SUFFIXES) or name.lower() in SUFFIXES:
@@ -82,7 +85,7 @@ async def receive(request: Request, file: Path, limits: UploadLimits) -> None:
         raise Problem(
             408,
             f"the body was not here within {limits.seconds:g} s",
-            code="DEADLINE",
+            code="E_SLOW",
             advice="send it over a faster connection, or name a file in a root",
             headers={"Connection": "close"},
         ) from None
@@ -111,7 +114,7 @@ def _too_large(limits: UploadLimits) -> Problem:
     return Problem(
         413,
         f"the body has more than {human_bytes(limits.bytes)}, the most that is taken",
-        code="E_LIMIT",
+        code="E_TOO_LONG",
         advice="name a file in a root instead of sending it",
         headers={"Connection": "close"},
     )

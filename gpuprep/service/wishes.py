@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from gpuprep.service.answers import KINDS, Wanted
-from gpuprep.service.problems import Problem
+from gpuprep.service.answers import KINDS, MEDIA, Wanted
+from gpuprep.service.problems import Problem, told
 
 _ACCEPTED = {
     "application/zip": "zarr",
@@ -24,10 +24,10 @@ def wanted(request: Request, answer: str, patch: str, overlap: float) -> Wanted:
     if kind not in KINDS:
         told = f"answer={kind[:50]}" if answer else f"Accept: {request.headers['accept'][:200]}"
         status, known = (422 if answer else 406), ", ".join(KINDS)
-        raise Problem(status, f"there is no {told}", code="USAGE", advice=f"choose of {known}")
+        raise Problem(status, f"there is no {told}", code="E_REQUEST", advice=f"choose of {known}")
     if not 0 <= overlap < 1:
         raise Problem(
-            422, f"overlap={overlap:g} is no fraction", code="USAGE", advice="0 ≤ overlap < 1"
+            422, f"overlap={overlap:g} is no fraction", code="E_REQUEST", advice="0 ≤ overlap < 1"
         )
     if not patch:
         return Wanted(kind)  # type: ignore[arg-type]
@@ -42,7 +42,7 @@ def wanted(request: Request, answer: str, patch: str, overlap: float) -> Wanted:
         raise Problem(
             422,
             f"patch={patch[:50]} with answer={kind}",
-            code="USAGE",
+            code="E_REQUEST",
             advice="give three lengths of at most 99999 voxels (z, y, x), with answer=npy",
         )
     z, y, x = map(int, lengths)
@@ -60,10 +60,9 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer, with its stages in Server-Timing and findings in Gpuprep-Findings",
-        "content": {"application/zip": _BINARY, "application/x-npy": _BINARY},
+        "content": dict.fromkeys(MEDIA.values(), _BINARY),
     },
-    422: {"description": "The volume cannot be prepared, or the request is wrong"},
-    503: {"description": "All places are taken; Retry-After says when to come again"},
+    **told(401, 403, 406, 408, 413, 415, 422, 500, 503),
 }
 BODY: dict[str, Any] = {
     "requestBody": {

@@ -83,11 +83,11 @@ def test_a_header_that_points_elsewhere_reaches_nothing(service, data) -> None:
         ("two", 422, "USAGE", "2 cases"),
         ("empty", 422, "USAGE", "empty"),
         ("list.csv", 422, "USAGE", "manifest"),
-        ("absent.nii", 404, "E_MISSING", "absent.nii"),
-        ("../../etc/passwd", 404, "E_MISSING", "no"),
-        ("/etc/passwd", 404, "E_MISSING", "no"),
-        ("a\0b", 404, "E_MISSING", "no"),
-        ("x" * 5000, 404, "E_MISSING", "no"),
+        ("absent.nii", 422, "E_PATH", "absent.nii"),
+        ("../../etc/passwd", 422, "E_PATH", "root"),
+        ("/etc/passwd", 422, "E_PATH", "root"),
+        ("a\0b", 422, "E_PATH", "root"),
+        ("x" * 5000, 422, "E_PATH", "root"),
     ],
 )
 def test_paths_that_are_no_single_case(service, data, path, status, code, word) -> None:
@@ -97,13 +97,13 @@ def test_paths_that_are_no_single_case(service, data, path, status, code, word) 
 
 
 def test_a_root_that_one_may_not_use_is_as_if_it_were_not_there(service) -> None:
-    problem(service.name("volume-1.nii.gz", root="other"), 404, "E_MISSING")
+    problem(service.name("volume-1.nii.gz", root="other"), 422, "E_ROOT")
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("", "USAGE"),
+        ("", "E_REQUEST"),
         ("scan.txt", "E_UNREADABLE"),
         ("scan.mhd", "E_UNREADABLE"),
         (".nii", "E_UNREADABLE"),
@@ -137,31 +137,35 @@ def test_the_name_may_come_as_content_disposition(service, data) -> None:
         ({"answer": "npy", "patch": "8,8,0"}, 422),
         ({"answer": "npy", "patch": "8,8,8", "overlap": "1"}, 422),
         ({"answer": "npy", "patch": "8,8,8", "overlap": "nan"}, 422),
-        ({"answer": "npy", "patch": "9999,9999,9999"}, 422),
         ({"profile": "unused"}, 422),
         ({"profile": "nobody"}, 422),
     ],
 )
 def test_wishes_that_cannot_be_met(service, query, status) -> None:
     answer = service.name("volume-1.nii.gz", **query)
-    code = "CONFIG" if "profile" in query else "USAGE"
+    code = "E_PROFILE" if "profile" in query else "E_REQUEST"
     problem(answer, status, code)
+
+
+def test_more_patches_than_an_answer_may_have(service) -> None:
+    answer = service.name("volume-1.nii.gz", answer="npy", patch="9999,9999,9999")
+    assert "1 patches of (9999, 9999, 9999) voxels" in problem(answer, 422, "USAGE")
 
 
 def test_an_accept_without_an_answer_is_406(service) -> None:
     headers = {"accept": "text/html"}
     body = {"root": "data", "path": "volume-1.nii.gz"}
-    problem(service.client.post("/v1/process", json=body, headers=headers), 406, "USAGE")
+    problem(service.client.post("/v1/process", json=body, headers=headers), 406, "E_REQUEST")
 
 
 @pytest.mark.parametrize(
     ("kind", "body", "status", "code"),
     [
-        ("multipart/form-data", b"x", 415, "USAGE"),
-        ("application/json", b"{", 422, "USAGE"),
-        ("application/json", b'{"root": "data"}', 422, "USAGE"),
-        ("application/json", b'{"root": "data", "path": "a", "url": "http://x"}', 422, "USAGE"),
-        ("application/json", b"[" * 100_000, 413, "E_LIMIT"),
+        ("multipart/form-data", b"x", 415, "E_REQUEST"),
+        ("application/json", b"{", 422, "E_REQUEST"),
+        ("application/json", b'{"root": "data"}', 422, "E_REQUEST"),
+        ("application/json", b'{"root": "data", "path": "a", "url": "http://x"}', 422, "E_REQUEST"),
+        ("application/json", b"[" * 100_000, 413, "E_TOO_LONG"),
         ("application/octet-stream", b"", 422, "E_TRUNCATED"),
     ],
 )
@@ -178,7 +182,7 @@ def test_a_body_above_the_limit_is_refused_told_or_not(service) -> None:
     told = service.client.post("/v1/process?name=a.nii", content=b"".join(megabytes))
     untold = service.client.post("/v1/process?name=a.nii", content=iter(megabytes))
     for answer in (told, untold):
-        assert "1.0 MB" in problem(answer, 413, "E_LIMIT")
+        assert "1.0 MB" in problem(answer, 413, "E_TOO_LONG")
 
 
 def test_a_body_that_does_not_come_is_given_up(service) -> None:
@@ -187,7 +191,7 @@ def test_a_body_that_does_not_come_is_given_up(service) -> None:
         line.sendall(head.encode())
         answer = line.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 408")
-    assert b"DEADLINE" in answer
+    assert b"E_SLOW" in answer
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_the_line_is_bounded_and_who_finds_it_full_is_told_at_once(service) -> N
         waiting = threads.submit(service.name, "volume-1.nii.gz")
         wait_until(lambda: line.visits == 2, "the line is full")
         answer = service.client.post("/v1/process?name=a.nii", content=bytes(1 << 22))
-        assert (answer.status_code, answer.json()["code"]) == (503, "BUSY"), answer.text
+        assert (answer.status_code, answer.json()["code"]) == (503, "E_QUEUE_FULL"), answer.text
         assert int(answer.headers["Retry-After"]) >= 1
         assert not working.done()
         assert not waiting.done()

@@ -13,8 +13,10 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from gpuprep.service.problems import Problem, problem_response
+from gpuprep.service.places import Places
+from gpuprep.service.problems import install
 from gpuprep.service.process import process_router
+from gpuprep.service.settings import Settings
 from gpuprep.service.slots import Slots, WarmProfile
 from gpuprep.service.uploads import UploadLimits
 from support.runs import wait_until
@@ -77,20 +79,11 @@ def make_app(slots: Slots, data: Path, limits: UploadLimits | None = None) -> Fa
         yield
         await slots.close()
 
-    def resolve(root: str, path: str) -> Path:
-        found = (data / path).resolve()
-        if not found.is_relative_to(data.resolve()) or not found.exists():
-            raise Problem(404, f"there is no {path} in {root}", code="E_MISSING")
-        return found
-
-    async def told(request: object, problem: Exception) -> object:
-        assert isinstance(problem, Problem)
-        return problem_response(problem)
-
     app = FastAPI(lifespan=life)
-    app.add_exception_handler(Problem, told)  # type: ignore[arg-type]
+    install(app)
+    places = Places(data.parent, Settings(roots={"data": str(data)}))
     app.include_router(
-        process_router(slots, lambda request, scope: Anyone(), resolve=resolve, limits=limits)
+        process_router(slots, lambda request, scope: Anyone(), resolve=places.source, limits=limits)
     )
     return app
 
