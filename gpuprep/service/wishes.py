@@ -22,9 +22,9 @@ def wanted(request: Request, answer: str, patch: str, overlap: float) -> Wanted:
     """The answer that a request asks for. Raises Problem 422, or 406 where Accept has none there is."""
     kind = answer or _accepted(request.headers.get("accept", ""))
     if kind not in KINDS:
-        told = f"answer={kind[:50]}" if answer else f"Accept: {request.headers['accept'][:200]}"
+        asked = f"answer={kind[:50]}" if answer else f"Accept: {request.headers['accept'][:200]}"
         status, known = (422 if answer else 406), ", ".join(KINDS)
-        raise Problem(status, f"there is no {told}", code="E_REQUEST", advice=f"choose of {known}")
+        raise Problem(status, f"there is no {asked}", code="E_REQUEST", advice=f"choose of {known}")
     if not 0 <= overlap < 1:
         raise Problem(
             422, f"overlap={overlap:g} is no fraction", code="E_REQUEST", advice="0 ≤ overlap < 1"

@@ -1,5 +1,6 @@
 """One volume over HTTP: what comes back is what a run stores, in every form it may have."""
 
+import importlib
 import io
 import json
 import zipfile
@@ -182,3 +183,13 @@ def test_timings_and_findings_are_told_in_headers(service, data) -> None:
     parts = sum(float(value) for name, value in timing.items() if name != "total")
     assert parts == pytest.approx(float(timing["total"]), abs=1.5)
     assert answer.headers["Gpuprep-Findings"] == "W_FEW_SLICES"
+
+
+def test_the_benchmark_of_single_volumes_measures(service, data, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    volumes = importlib.import_module("volumes")
+    ask = volumes.by_path("data", "volume-1.nii.gz")
+    told = volumes.volumes(service.client, ask, rounds=2)
+    assert 0 < told["read"] < told["total"] <= told["p99"]
+    assert volumes.volumes(service.client, volumes.by_upload(data / "volume-1.nii.gz"), 1)["p50"]
+    assert volumes.refusals(service.client, ask, crowd=16, rounds=2)["max"] > 0
