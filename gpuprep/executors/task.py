@@ -65,6 +65,10 @@ class Workplace:
         self._sandbox.follow(_rules(self.config, task))
         return self._sandbox
 
+    def get_ready(self) -> None:
+        """Between two tasks: what the next one would have to wait for is made ready."""
+        self._sandbox.get_ready()
+
     def at_home(self, task: CaseTask) -> CaseTask:
         """The task with a folder that this host has."""
         return replace(task, output=self._folder) if self._folder else task

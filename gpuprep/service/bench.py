@@ -126,8 +126,9 @@ class Bench:
     def _clear(self, case_id: str) -> None:
         shutil.rmtree(case_folder(self._output, case_id), ignore_errors=True)
 
-    def close(self) -> None:
-        self._workplace.close()
+    def get_ready(self) -> None:
+        """Between two volumes: a reader child that died or was worn is replaced."""
+        self._workplace.get_ready()
 
 
 class _Watch:
@@ -198,6 +199,8 @@ def _names(order: Order) -> tuple[tuple[str, str], ...]:
     whole = (
         () if order.unpack is None else ((str(source.with_suffix("")), str(shown.with_suffix(""))),)
     )
+    if folder == folder.parent:
+        return ((str(source), str(shown)),)
     return (
         (str(source), str(shown)),
         *whole,

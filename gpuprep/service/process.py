@@ -22,11 +22,10 @@ from gpuprep.service.orders import Order, Refused, Reply
 from gpuprep.service.problems import Problem
 from gpuprep.service.sent_file import SentFile
 from gpuprep.service.slots import Slots, Visit
-from gpuprep.service.uploads import UploadLimits, file_name, receive
+from gpuprep.service.uploads import UploadLimits, file_name, receive, small_body
 from gpuprep.service.wishes import BODY, RESPONSES, wanted
 
 _LOG = logging.getLogger("gpuprep.service")
-_JSON_BYTES = 1 << 16
 
 
 class Submitter(Protocol):
@@ -181,16 +180,9 @@ async def _order(
 
 
 async def _named(request: Request, door: Door, principal: Submitter) -> tuple[str, str]:
-    body = bytearray()
-    async with asyncio.timeout(door.limits.seconds):
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _JSON_BYTES:
-                raise Problem(
-                    413, f"a body of JSON has at most {_JSON_BYTES:,} bytes", code="E_TOO_LONG"
-                )
+    body = await small_body(request, door.limits)
     try:
-        named = Named.model_validate_json(bytes(body))
+        named = Named.model_validate_json(body)
     except ValidationError as error:
         what = "; ".join(str(each["msg"]) for each in error.errors()[:3])
         advice = 'send {"root": "NAME", "path": "FILE"}'

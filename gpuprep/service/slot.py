@@ -30,10 +30,10 @@ class Slot:
     Whatever a volume does to the process costs that volume only: the next one finds another process.
     """
 
-    def __init__(self, terms: Terms, device: str = "") -> None:
-        """Name a slot; nothing is started. ``device`` is the CUDA device that its process may see."""
+    def __init__(self, terms: Terms, environment: Mapping[str, str]) -> None:
+        """Name a slot; nothing is started. ``environment`` comes on top of the service's own."""
         self._terms = terms
-        self._device = device
+        self._environment = environment
         self._lock = threading.Lock()
         self._number = 0
         self._closed = False
@@ -91,7 +91,7 @@ class Slot:
             self._number += 1
             folder = f"{self._terms.folder}.{self._number}"
             terms = replace(self._terms, folder=folder)
-            self._process = _Process(terms, self._device)
+            self._process = _Process(terms, self._environment)
             try:
                 self._process.greet(terms)
             except BaseException:
@@ -108,7 +108,7 @@ class Slot:
 class _Process:
     """A process with a folder that goes with it."""
 
-    def __init__(self, terms: Terms, device: str) -> None:
+    def __init__(self, terms: Terms, environment: Mapping[str, str]) -> None:
         Path(terms.folder).mkdir(mode=0o700)
         ours, theirs = socket.socketpair()
         with theirs, signals_blocked():
@@ -116,7 +116,7 @@ class _Process:
                 [sys.executable, "-P", "-m", "gpuprep.service.slot_child", str(theirs.fileno())],
                 stdin=subprocess.PIPE,  # never written to; its end tells the process that we are gone
                 stdout=subprocess.DEVNULL,
-                env=_environment(device),
+                env=_complete(environment),
                 pass_fds=[theirs.fileno()],
                 process_group=0,
             )
@@ -155,8 +155,8 @@ def _end(process: subprocess.Popen[bytes], wire: Wire, folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(device: str) -> Mapping[str, str]:
+def _complete(environment: Mapping[str, str]) -> Mapping[str, str]:
     root = str(Path(__file__).resolve().parents[2])  # the folder that holds the package
     paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    told = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([root, *paths]))}
-    return {**told, "CUDA_VISIBLE_DEVICES": device} if device else told
+    found = os.pathsep.join(dict.fromkeys([root, *map(os.path.abspath, paths)]))
+    return {**os.environ, "PYTHONPATH": found, **environment}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from itertools import cycle, repeat
 from pathlib import Path
 
 from gpuprep.config.model import Config
+from gpuprep.device.cuda import SHARERS
 from gpuprep.host.backend import Name, choose_backend
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.preprocess.reference import with_reference
@@ -56,6 +57,14 @@ def check_profile(name: str, config: Config) -> None:
         problem, advice = "reads manifests only (input.layout)", "use input.layout: auto"
     if problem:
         raise ConfigError(f"profile {name} {problem}", advice=advice)
+
+
+def _environments(devices: Sequence[str], slots: int) -> Iterator[dict[str, str]]:
+    """For each slot the device that it sees, and how many share it; nothing where there is none."""
+    if not devices:
+        return repeat({})
+    sharers = str(-(-slots // len(devices)))
+    return cycle({"CUDA_VISIBLE_DEVICES": device, SHARERS: sharers} for device in devices)
 
 
 class Line:
@@ -133,7 +142,7 @@ class Slots:
         self._closing = False
         total = sum(each.slots for each in profiles.values())
         chosen = choose_backend(backend)
-        devices: Iterator[str] = cycle(chosen.devices) if chosen.devices else repeat("")
+        environments = _environments(chosen.devices, total)
         terms = partial(
             Terms,
             backend=backend if chosen.name == "cupy" else "numpy",
@@ -144,7 +153,7 @@ class Slots:
         for name, each in profiles.items():
             config = with_reference(each.config)
             folders = [str(folder / f"slot-{name}-{number}") for number in range(each.slots)]
-            slots = [Slot(terms(config, path), next(devices)) for path in folders]
+            slots = [Slot(terms(config, path), next(environments)) for path in folders]
             self.lines[name] = Line(each, slots)
         self._returning: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(total + 2, thread_name_prefix="gpuprep-slots")
@@ -238,7 +247,9 @@ class Slots:
         """Put a slot back in its line, with a new process where its own is gone."""
         if slot.pid is None:
             loop = asyncio.get_running_loop()
-            with suppress(GpuprepError, RuntimeError):  # the next order tries again, and tells
+            with suppress(
+                GpuprepError, RuntimeError, OSError
+            ):  # the next order tries again, and tells
                 await loop.run_in_executor(self._threads, slot.start)
         line.idle.put_nowait(slot)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -17,6 +19,9 @@ from gpuprep.values.units import human_bytes
 SUFFIXES = (".nii", ".nii.gz", ".mha", ".nrrd", ".zip")
 _NAME = re.compile(r"[\w(][\w ()+,=@.-]*")
 _BLOCK = 1 << 20
+_JSON_BYTES = 1 << 16
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,30 @@ async def receive(request: Request, file: Path, limits: UploadLimits) -> None:
     """
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told) > limits.bytes:
-        raise _too_large(limits)
+        raise _too_large(limits.bytes)
+    size = await _in_time(_stream(request, file, limits), limits)
+    if not size:
+        raise Problem(422, "the body is empty", code="E_TRUNCATED", advice="send the file itself")
+
+
+async def small_body(request: Request, limits: UploadLimits) -> bytes:
+    """A body of JSON, which is short. Raises as ``receive`` does."""
+
+    async def read() -> bytes:
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _JSON_BYTES:
+                raise _too_large(_JSON_BYTES)
+        return bytes(body)
+
+    return await _in_time(read(), limits)
+
+
+async def _in_time(reading: Awaitable[Read], limits: UploadLimits) -> Read:
     try:
         async with asyncio.timeout(limits.seconds):
-            size = await _stream(request, file, limits)
+            return await reading
     except TimeoutError:
         raise Problem(
             408,
@@ -89,8 +114,6 @@ async def receive(request: Request, file: Path, limits: UploadLimits) -> None:
             advice="send it over a faster connection, or name a file in a root",
             headers={"Connection": "close"},
         ) from None
-    if not size:
-        raise Problem(422, "the body is empty", code="E_TRUNCATED", advice="send the file itself")
 
 
 async def _stream(request: Request, file: Path, limits: UploadLimits) -> int:
@@ -100,7 +123,7 @@ async def _stream(request: Request, file: Path, limits: UploadLimits) -> int:
         async for piece in request.stream():
             size += len(piece)
             if size > limits.bytes:
-                raise _too_large(limits)
+                raise _too_large(limits.bytes)
             pending += piece
             if len(pending) >= _BLOCK:
                 await asyncio.to_thread(target.write, pending)
@@ -110,10 +133,10 @@ async def _stream(request: Request, file: Path, limits: UploadLimits) -> int:
     return size
 
 
-def _too_large(limits: UploadLimits) -> Problem:
+def _too_large(most: int) -> Problem:
     return Problem(
         413,
-        f"the body has more than {human_bytes(limits.bytes)}, the most that is taken",
+        f"the body has more than {human_bytes(most)}, the most that is taken",
         code="E_TOO_LONG",
         advice="name a file in a root instead of sending it",
         headers={"Connection": "close"},

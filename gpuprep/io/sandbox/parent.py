@@ -78,6 +78,11 @@ class Sandbox:
                 self._end_child()
             self.rules = rules
 
+    def get_ready(self) -> None:
+        """Have a child that waits; the next read then need not start one."""
+        with self._lock:
+            self._living_child()
+
     def read(self, source: Source) -> Scan:
         """All voxels of a source; they lie in memory shared with nobody else by then.
 
