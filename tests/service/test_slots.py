@@ -74,6 +74,7 @@ def test_a_volume_that_kills_the_reader_costs_itself(service) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "CRASH"), answer.text
     assert "died of SIGKILL" in answer.json()["detail"]
     assert service.pids() == before
+    wait_until(lambda: children(before[0]), "there is another reader before anyone needs it")
 
 
 def test_a_volume_that_kills_the_slot_costs_itself(service) -> None:
