@@ -70,7 +70,7 @@ def test_importing_it_loads_no_image_library():
 
 def test_a_child_that_cannot_start_says_why(volume, monkeypatch):
     monkeypatch.setattr(
-        module, "_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
+        module, "bare_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
     )
     with (
         Sandbox() as own,

@@ -23,6 +23,7 @@ from typing import IO, Any, Self
 from gpuprep.host.scratch import nameless_file
 from gpuprep.host.signals import signals_blocked
 from gpuprep.io.rules import ReadRules
+from gpuprep.io.sandbox.environment import bare_environment
 from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
 from gpuprep.io.sandbox.wire import Wire
 from gpuprep.io.scan import Preview, Scan
@@ -40,11 +41,6 @@ Told = Preview | CaseError | OSError
 
 _START_SECONDS = 120.0
 _GROWN = 128 << 20  # bytes that a process may take more than after its first headers
-_PASSED_ON = (
-    *("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR"),
-    *("GPUPREP_FAILPOINTS", "GPUPREP_FAILPOINTS_COUNTS"),
-)
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 
 class Sandbox:
@@ -205,7 +201,7 @@ class _Child:
                 stdin=subprocess.PIPE,  # never written to; its end tells the child that we are gone
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                env=_environment(),
+                env=bare_environment(),
                 pass_fds=[theirs.fileno()],
                 process_group=0,
             )
@@ -275,17 +271,6 @@ def _end(process: subprocess.Popen[bytes], wire: Wire, stderr: IO[bytes]) -> Non
     stderr.close()
     if process.stdin is not None:
         process.stdin.close()
-
-
-def _environment() -> dict[str, str]:
-    """The least that Python and the libraries need; nothing secret of the parent's goes along."""
-    root = str(Path(__file__).resolve().parents[3])  # the folder that holds the package
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *map(os.path.abspath, paths)]))
-    environment["PATH"] = os.defpath
-    environment["LANG"] = "C.UTF-8"
-    return environment | dict.fromkeys(_ONE_THREAD, "1")
 
 
 def _asked(source: Source) -> dict[str, Any]:
