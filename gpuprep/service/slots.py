@@ -188,7 +188,8 @@ class Slots:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def state(self) -> dict[str, dict[str, int]]:
-        """For each profile how many ``slots`` it has, how many are ``busy``, and how many volumes wait."""
+        """For each profile its ``slots``, how many are ``busy``, and how many other volumes are ``waiting``,
+        those on their way in or out among them."""
         return {name: line.state() for name, line in self.lines.items()}
 
     def visit(self, profile: str) -> Visit:
