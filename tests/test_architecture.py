@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "export": "values host ops io store",
     "viewing": "values config ops io store cohort preprocess export",
     "service": "values config host device ops io store cohort preprocess planning ledger executors running "
-    "export viewing",
+    "inference export viewing",
     "client": "values store",
     "cli": "values config host device ops io store cohort preprocess planning ledger executors running "
     "training inference export viewing service client",

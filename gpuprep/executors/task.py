@@ -62,11 +62,12 @@ class Workplace:
 
     def reader(self, task: CaseTask) -> Sandbox:
         """A reader that takes as much memory as the task allows."""
-        rules = _rules(self.config, task)
-        if rules != self._sandbox.rules:
-            self._sandbox.close()
-            self._sandbox = Sandbox(rules)
+        self._sandbox.follow(_rules(self.config, task))
         return self._sandbox
+
+    def get_ready(self) -> None:
+        """Between two tasks: what the next one would have to wait for is made ready."""
+        self._sandbox.get_ready()
 
     def at_home(self, task: CaseTask) -> CaseTask:
         """The task with a folder that this host has."""

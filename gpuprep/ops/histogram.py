@@ -80,6 +80,13 @@ class Histogram(Distribution):
         bins = np.searchsorted(self._cumulated, np.asarray(ranks, np.int64), side="right")
         return [float(self.start + int(k)) for k in bins]
 
+    def above(self, threshold: float | None) -> Histogram:
+        """Of the values above a number alone; None: of those other than 0."""
+        counts = self.counts.copy()
+        first, stop = (0, 1) if threshold is None else (self.start, math.floor(threshold) + 1)
+        counts[max(first - self.start, 0) : max(stop - self.start, 0)] = 0
+        return Histogram.of(self.start, counts)
+
     def merge(self, other: Histogram) -> Histogram:
         """The histogram of both sets of voxels; the order of merging does not matter.
 

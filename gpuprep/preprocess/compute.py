@@ -63,7 +63,8 @@ def compute(
     measured = measure(task, assembled, config, operations, findings, watch)
     rule = config.image.resample
     mapping, separate = map_grid(measured.geometry, rule), separate_axis(measured.geometry, rule)
-    intensities = decide(measured, findings, cohort)
+    with watch("measure"):  # of the foreground, where that is asked for
+        intensities = decide(measured, findings, cohort)
     with watch("resample"):
         image = apply_image(measured, mapping, separate, intensities, operations)
         rounding = round_image(image, config.store.keep_bits, findings, task.threads)

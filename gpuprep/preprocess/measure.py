@@ -10,7 +10,7 @@ from functools import cached_property
 from gpuprep.config.model import Config
 from gpuprep.ops import crop as crops
 from gpuprep.ops.operations import Held, Operations
-from gpuprep.ops.statistics import Distribution, are_whole
+from gpuprep.ops.statistics import Distribution, Histogram, are_whole
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.errors import InputError
@@ -70,11 +70,23 @@ class Measured:
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""
-        values = self.operations.measure(self.channels[channel], self.foreground)
+        values = self._counted_foreground(channel)
+        if values is None:
+            values = self.operations.measure(self.channels[channel], self.foreground)
         if not values.count:
             name = self.assembled.channel_names[channel]
             findings.report("W_EMPTY_FOREGROUND", f"channel {name} has no foreground to measure")
         return values
+
+    def _counted_foreground(self, channel: int) -> Distribution | None:
+        """The same from the counts of the whole channel, where its values alone say what is foreground."""
+        rule, values = self.config.image.foreground, self.distributions[channel]
+        by_label = rule.where == "label" and self.labels
+        if by_label or rule.fill_holes or channel or not isinstance(values, Histogram):
+            return None
+        if rule.where == "body":
+            return values.above(rule.threshold)
+        return values.above(None) if len(self.channels) == 1 else None
 
 
 def measure(

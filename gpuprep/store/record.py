@@ -115,7 +115,8 @@ def _is_sealed(text: bytes) -> bool:
 
 
 def _sealed_text(record: Mapping[str, Any]) -> bytes:
-    rows = json.loads(_to_text(record))  # as a reader gets it: keys are strings, tuples are lists
+    plain = json.dumps(record, sort_keys=True, allow_nan=False)  # an indent is slow
+    rows = json.loads(plain)  # as a reader gets it: keys are strings, tuples are lists
     rows.pop(_SEAL, None)
     sealed = {**rows, _SEAL: google_crc32c.value(_to_text(rows))}
     return _to_text(sealed)

@@ -70,7 +70,7 @@ def test_importing_it_loads_no_image_library():
 
 def test_a_child_that_cannot_start_says_why(volume, monkeypatch):
     monkeypatch.setattr(
-        module, "_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
+        module, "bare_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
     )
     with (
         Sandbox() as own,
@@ -111,3 +111,33 @@ def test_closing_waits_for_the_read_that_runs(sandbox, volume):
     sandbox.close()
     assert len(done) == 1
     assert sandbox.pid is None
+
+
+def test_other_roots_hold_at_once_and_need_no_other_child(volume, tmp_path):
+    inside, elsewhere = str(Path(volume.path).parent), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with Sandbox(ReadRules(roots=(inside,))) as own:
+        own.read(volume)
+        pid = own.pid
+        own.follow(ReadRules(roots=(str(elsewhere),)))
+        for ask in (own.read, own.peek):
+            with pytest.raises(InputError, match="E_UNSAFE_PATH"):
+                ask(volume)
+        own.follow(ReadRules(roots=(str(elsewhere), inside)))
+        own.read(volume)
+        assert own.pid == pid
+        own.follow(ReadRules(roots=(inside,), max_voxels=7))
+        with pytest.raises(InputError, match="E_LIMIT"):
+            own.read(volume)
+        assert own.pid != pid
+
+
+def test_a_child_is_there_before_it_is_needed(volume):
+    with Sandbox(recycle_after=1) as own:
+        own.get_ready()
+        ready = own.pid
+        own.read(volume)
+        assert ready is not None
+        assert own.pid is None
+        own.get_ready()
+        assert own.pid not in (None, ready)

@@ -50,6 +50,27 @@ def test_every_dtype_mask_and_stride_equals_numpy(kind: str, threads: int) -> No
     assert_equals_numpy(measure(array, turned * 7, threads), array[mask])
 
 
+@given(st.lists(st.integers(-9, 9), max_size=20), st.integers(-11, 11) | st.floats(-11, 11))
+def test_counts_of_a_whole_array_give_those_of_its_foreground(values, threshold) -> None:
+    array = np.array(values, np.int16)
+    for found, kept in (
+        (measure(array).above(threshold), array[array > threshold]),
+        (measure(array).above(None), array[array != 0]),
+    ):
+        values, counts = np.unique(kept, return_counts=True)
+        assert found.occurring == dict(zip(values.tolist(), counts.tolist(), strict=True))
+        assert found.count == kept.size
+
+
+@pytest.mark.parametrize("kind", ["i1", "u2", "i2", "i4"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_array_that_is_mostly_zero_is_counted_exactly(kind: str, threads: int) -> None:
+    array = voxels(kind)
+    array[:, 7:] = 0
+    assert_equals_numpy(measure(array, threads=threads), array)
+    assert_equals_numpy(measure(array[:, :, 3:], threads=threads), array[:, :, 3:])
+
+
 @pytest.mark.parametrize("kind", ["i4", "u4", "i8", "u8"])
 def test_wide_integers_equal_numpy(kind: str) -> None:
     limits = np.iinfo(kind)

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def main(descriptor: int) -> None:
         except EOFError:
             return
         limit_seconds(rules)
-        _serve(wire, request, rules, memory)
+        _serve(wire, request, replace(rules, roots=tuple(request["roots"])), memory)
 
 
 def limit_seconds(rules: ReadRules) -> None:

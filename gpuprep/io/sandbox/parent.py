@@ -16,12 +16,14 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
 from gpuprep.host.scratch import nameless_file
 from gpuprep.host.signals import signals_blocked
 from gpuprep.io.rules import ReadRules
+from gpuprep.io.sandbox.environment import bare_environment
 from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
 from gpuprep.io.sandbox.wire import Wire
 from gpuprep.io.scan import Preview, Scan
@@ -39,11 +41,6 @@ Told = Preview | CaseError | OSError
 
 _START_SECONDS = 120.0
 _GROWN = 128 << 20  # bytes that a process may take more than after its first headers
-_PASSED_ON = (
-    *("LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR"),
-    *("GPUPREP_FAILPOINTS", "GPUPREP_FAILPOINTS_COUNTS"),
-)
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 
 class Sandbox:
@@ -69,6 +66,18 @@ class Sandbox:
     def pid(self) -> int | None:
         """The process that reads at present, if one was started."""
         return self._child.process.pid if self._child else None
+
+    def follow(self, rules: ReadRules) -> None:
+        """Read under other rules from now on; with other roots alone, the child stays."""
+        with self._lock:
+            if replace(rules, roots=self.rules.roots) != self.rules:
+                self._end_child()
+            self.rules = rules
+
+    def get_ready(self) -> None:
+        """Have a child that waits; the next read then need not start one."""
+        with self._lock:
+            self._living_child()
 
     def read(self, source: Source) -> Scan:
         """All voxels of a source; they lie in memory shared with nobody else by then.
@@ -135,7 +144,8 @@ class Sandbox:
             child = self._living_child()
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
-                request = {"operation": operation, "sources": [_asked(each) for each in sources]}
+                asked = [_asked(each) for each in sources]
+                request = {"operation": operation, "sources": asked, "roots": self.rules.roots}
                 child.wire.send(request, deadline=deadline)
                 reply, descriptors = child.wire.receive(deadline)
             except TimeoutError:
@@ -191,7 +201,7 @@ class _Child:
                 stdin=subprocess.PIPE,  # never written to; its end tells the child that we are gone
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                env=_environment(),
+                env=bare_environment(),
                 pass_fds=[theirs.fileno()],
                 process_group=0,
             )
@@ -261,17 +271,6 @@ def _end(process: subprocess.Popen[bytes], wire: Wire, stderr: IO[bytes]) -> Non
     stderr.close()
     if process.stdin is not None:
         process.stdin.close()
-
-
-def _environment() -> dict[str, str]:
-    """The least that Python and the libraries need; nothing secret of the parent's goes along."""
-    root = str(Path(__file__).resolve().parents[3])  # the folder that holds the package
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([root, *map(os.path.abspath, paths)]))
-    environment["PATH"] = os.defpath
-    environment["LANG"] = "C.UTF-8"
-    return environment | dict.fromkeys(_ONE_THREAD, "1")
 
 
 def _asked(source: Source) -> dict[str, Any]:
