@@ -1,0 +1,105 @@
+"""What an answer is made of: an open file, an object of a store, or bytes in memory, read in pieces.
+
+A file that lies in the page cache is read where the event loop runs, which costs less than handing it to
+a thread; ``preadv`` with ``RWF_NOWAIT`` says when it does not, and only then a thread waits for the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import weakref
+from typing import Protocol
+
+from starlette.concurrency import run_in_threadpool
+
+from gpuprep.store.objects.path import ObjectPath, Stored
+from gpuprep.values.errors import StoreFault
+
+
+class Content(Protocol):
+    """Bytes under a version.
+
+    Attributes:
+        etag: Strong, with its quotes.
+        size: Bytes.
+        modified: When it was written, whole seconds since 1970.
+    """
+
+    @property
+    def etag(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def modified(self) -> int: ...
+
+    async def read(self, start: int, stop: int) -> bytes:
+        """The bytes from ``start`` up to, not including, ``stop``; raises StoreError."""
+        ...
+
+
+class Made:
+    """Bytes that were made for an answer."""
+
+    def __init__(self, body: bytes, modified: int = 0) -> None:
+        self._body = body
+        self.size, self.modified = len(body), modified
+        self.etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+    async def read(self, start: int, stop: int) -> bytes:
+        return self._body[start:stop]
+
+
+class OpenFile:
+    """A file that stays open as long as somebody holds this; its bytes are never mixed with a successor's."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take over a descriptor; until told better, the tag is that of ``tag_of_stat``."""
+        weakref.finalize(self, os.close, descriptor)
+        self._descriptor = descriptor
+        found = os.fstat(descriptor)
+        self.size, self.modified = found.st_size, int(found.st_mtime)
+        self.etag = tag_of_stat(found)
+
+    async def read(self, start: int, stop: int) -> bytes:
+        piece = self._at_hand(start, stop - start)
+        while len(piece) < stop - start:
+            at, length = start + len(piece), stop - start - len(piece)
+            more = await run_in_threadpool(os.pread, self._descriptor, length, at)
+            if not more:
+                raise StoreFault("a file was cut while it was read", advice="ask again")
+            piece += more
+        return piece
+
+    def _at_hand(self, start: int, length: int) -> bytes:
+        """What of it can be had at once, none where the file system cannot tell."""
+        buffer = bytearray(length)
+        try:
+            found = os.preadv(self._descriptor, [buffer], start, os.RWF_NOWAIT)
+        except OSError:
+            return b""
+        return bytes(buffer if found == length else buffer[:found])
+
+
+class StoredObject:
+    """An object of a store; every request names its version."""
+
+    def __init__(self, path: ObjectPath, stored: Stored) -> None:
+        self._path, self.etag = path, stored.etag
+        self.size, self.modified = stored.size, int(stored.modified.timestamp())
+
+    async def read(self, start: int, stop: int) -> bytes:
+        if start == stop:
+            return b""
+        content, _ = await run_in_threadpool(self._path.read, (start, stop), etag=self.etag)
+        return bytes(content)
+
+
+def tag_of_stat(found: os.stat_result) -> str:
+    """A strong tag of a file that has no checksum.
+
+    gpuprep appends to a file, which changes its size, or puts another in its place, which has another
+    inode and time; so bytes never change under equal inode, size and time in nanoseconds.
+    """
+    text = f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
