@@ -148,6 +148,6 @@ def _asked(scope: Scope) -> dict[str, str]:
 
 
 def _media_type(path: str) -> str:
-    if path.endswith(".json") or path == LISTING:
+    if path.endswith(".json") or path.rstrip("/") == LISTING:
         return "application/json"
     return "application/octet-stream"

@@ -41,7 +41,7 @@ from gpuprep.store.record import read_record
 from gpuprep.store.standing import Standing, read_standing
 from gpuprep.values.errors import CorruptStoreError, StoreError
 
-LISTING = f"{CASES_FOLDER}/"
+LISTING = CASES_FOLDER
 """The path whose answer is JSON: the tag of each case's record, by id."""
 
 _BESIDE = frozenset(
@@ -76,6 +76,8 @@ def parse_name(path: str) -> Name | None:
     """What a path names; None for what is not served, whatever lies there."""
     if path in _BESIDE:
         return Name(path)
+    if path == f"{LISTING}/":
+        return Name(LISTING)
     parts = path.split("/")
     found = _IN_CASE.fullmatch(path)
     if found is None or len(parts) > _DEPTH or not all(map(_PART.fullmatch, parts)):

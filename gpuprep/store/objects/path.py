@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -26,8 +26,8 @@ from gpuprep.values.errors import (
     UsageError,
 )
 
-_RETRIES = 8
-_RETRY_TIME = timedelta(seconds=120)
+RETRIES = 8
+RETRY_TIME = timedelta(seconds=120)
 _users: set[int] = set()  # the process whose threads serve obstore; a fork inherits the mark
 
 
@@ -64,14 +64,25 @@ class ObjectPath:
         return self.url.split("/", 3)[3]
 
     @property
+    def _base(self) -> str:
+        return "/".join(self.url.split("/", 3)[:3])
+
+    @property
     def _store(self) -> Any:
-        return _open_store("/".join(self.url.split("/", 3)[:3]))
+        """The store of the bucket, opened once per process."""
+        refuse_forked(self._base)
+        return _connect(self._base)
+
+    def _faults(
+        self, kind: type[StoreError] | type[RunStopped] = StoreError
+    ) -> AbstractContextManager[None]:
+        return object_faults(self, kind)
 
     def stat(self) -> Stored | None:
         """What is stored under this key; None for nothing."""
-        with object_faults(self):
+        with self._faults():
             try:
-                return _stored(_obstore().head(self._store, self._key))
+                return _stored(load_obstore().head(self._store, self._key))
             except FileNotFoundError:
                 return None
 
@@ -111,9 +122,9 @@ class ObjectPath:
         options: dict[str, Any] = {} if part is None else {"range": part}
         if etag is not None:
             options["if_match"] = etag
-        with object_faults(self):
+        with self._faults():
             try:
-                found = _obstore().get(self._store, self._key, options=options)
+                found = load_obstore().get(self._store, self._key, options=options)
                 return found.bytes(), _stored(found.meta)
             except FileNotFoundError:
                 raise CorruptStoreError(
@@ -129,28 +140,28 @@ class ObjectPath:
 
         A retried request may find its own first try: the same bytes count as stored.
         """
-        with object_faults(self, RunStopped):
+        with self._faults(RunStopped):
             try:
-                put = _obstore().put(
+                put = load_obstore().put(
                     self._store, self._key, content, mode="create", use_multipart=False
                 )
                 return str(put["e_tag"])
-            except _obstore().exceptions.AlreadyExistsError:
+            except load_obstore().exceptions.AlreadyExistsError:
                 return self._etag_if(content)
 
     def swap(self, content: bytes, etag: str) -> str | None:
         """Put ``content`` in the place of version ``etag``; returns the new etag, None where it is gone."""
-        with object_faults(self, RunStopped):
+        with self._faults(RunStopped):
             try:
-                put = _obstore().put(self._store, self._key, content, mode={"e_tag": etag})
+                put = load_obstore().put(self._store, self._key, content, mode={"e_tag": etag})
                 return str(put["e_tag"])
-            except (_obstore().exceptions.PreconditionError, FileNotFoundError):
+            except (load_obstore().exceptions.PreconditionError, FileNotFoundError):
                 return self._etag_if(content)
 
     def write(self, content: bytes) -> None:
         """Store an object, whatever was there."""
-        with object_faults(self, RunStopped):
-            _obstore().put(self._store, self._key, content)
+        with self._faults(RunStopped):
+            load_obstore().put(self._store, self._key, content)
 
     def _etag_if(self, content: bytes) -> str | None:
         found = self.stat()
@@ -187,22 +198,22 @@ class ObjectPath:
     def objects(self) -> Iterator[tuple[str, int, str]]:
         """Name, size and etag of every object below this prefix, in order, a thousand with each request."""
         start = len(self._key) + 1
-        with object_faults(self):
-            for page in _obstore().list(self._store, f"{self._key}/"):
+        with self._faults():
+            for page in load_obstore().list(self._store, f"{self._key}/"):
                 for row in page:
                     yield row["path"][start:], row["size"], str(row["e_tag"])
 
     def copy(self, name: str, target: ObjectPath) -> None:
         """Let the store copy an object below this prefix to another key of the bucket."""
         with object_faults(self / name, RunStopped):
-            _obstore().copy(self._store, (self / name)._key, target._key)
+            load_obstore().copy(self._store, (self / name)._key, target._key)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects below this prefix; absent ones are passed over."""
         keys = [f"{self._key}/{name}" for name in names]
-        with object_faults(self, RunStopped):
+        with self._faults(RunStopped):
             if keys:
-                _obstore().delete(self._store, keys)
+                load_obstore().delete(self._store, keys)
 
 
 @contextmanager
@@ -216,7 +227,7 @@ def object_faults(
         StoreError: the object changed, or could not be read after all retries.
         RunStopped: where ``kind`` says so, since a store that takes nothing takes no case.
     """
-    faults = _obstore().exceptions
+    faults = load_obstore().exceptions
     try:
         yield
     except faults.PreconditionError as error:
@@ -246,7 +257,8 @@ def _stored(row: Any) -> Stored:
 
 
 @cache
-def _obstore() -> Any:
+def load_obstore() -> Any:
+    """The library of object stores. Raises BackendError where it is not installed."""
     try:
         import obstore
         import obstore.exceptions
@@ -257,8 +269,8 @@ def _obstore() -> Any:
     return obstore
 
 
-def _open_store(bucket: str) -> Any:
-    """The store of a bucket's URL, opened once per process."""
+def refuse_forked(bucket: str) -> None:
+    """Raises StoreError in a process that was forked from one that used a store."""
     _users.add(os.getpid())
     if len(_users) > 1:
         _users.discard(os.getpid())
@@ -266,12 +278,11 @@ def _open_store(bucket: str) -> Any:
             f"{bucket}: this process was forked from one that used an object store already",
             advice="start worker processes with spawn or forkserver (multiprocessing_context)",
         )
-    return _connect(bucket)
 
 
 @cache
 def _connect(bucket: str) -> Any:
-    _obstore()
+    load_obstore()
     from obstore.store import from_url
 
     options: dict[str, Any] = {"allow_http": True} if plain_http_allowed(bucket) else {}
@@ -279,7 +290,7 @@ def _connect(bucket: str) -> Any:
         return from_url(
             bucket,
             client_options=options or None,
-            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIME},
+            retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIME},
         )
-    except (_obstore().exceptions.BaseError, ValueError) as error:
+    except (load_obstore().exceptions.BaseError, ValueError) as error:
         raise UsageError(f"{bucket}: {str(error).partition(chr(10))[0]}") from error
