@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gpuprep.service.conditions import CONDITIONS, Verdict, decide
+from gpuprep.service.conditions import CONDITIONS, Part, Verdict, decide, wanted_part
 from gpuprep.service.contents import Content
 from gpuprep.service.cors import Cors
 from gpuprep.service.float32 import Widened
@@ -30,8 +30,10 @@ PlaceOf = Callable[[Request, str], Place | None]
 
 _PIECE = 1 << 20  # bytes of an answer at a time
 _CACHING = "private, no-cache"  # keep it, but ask each time: a case may be replaced
-_UNSATISFIABLE = "the range lies behind the end"
-_CHANGED = "what is there is not what If-Match or If-Unmodified-Since names"
+_REFUSALS = {
+    412: "what is there is not what If-Match or If-Unmodified-Since names",
+    416: "the range lies behind the end",
+}
 
 
 def chunk_routes(place_of: PlaceOf, *, cors: Sequence[str] = ()) -> list[Route]:
@@ -56,7 +58,7 @@ def chunk_routes(place_of: PlaceOf, *, cors: Sequence[str] = ()) -> list[Route]:
     return [route("zarr", outputs.find), route("zarr32", widened.find)]
 
 
-Find = Callable[[Place, Name], Awaitable[Content | None]]
+Find = Callable[[Place, Name, Part | None], Awaitable[Content | None]]
 
 
 class Bytes(Response):
@@ -91,35 +93,21 @@ async def _answer(request: Request, place_of: PlaceOf, find: Find) -> Response:
     cohort, path = request.path_params["cohort"], request.path_params["path"]
     place = place_of(request, cohort)
     name = None if place is None else parse_name(path)
+    method, asked = request.method, _asked(request.scope)
+    part = wanted_part(method, asked)
     try:
-        content = None if place is None or name is None else await find(place, name)
+        content = None if place is None or name is None else await find(place, name, part)
     except StoreError as error:
         raise _unread(path, error) from error
     if content is None:
         raise HTTPException(404, f"{cohort} has nothing to read under this name")
-    method, asked = request.method, _asked(request.scope)
+    now = time.time()
     verdict = decide(
-        method,
-        asked,
-        etag=content.etag,
-        modified=content.modified,
-        size=content.size,
-        now=time.time(),
+        method, asked, etag=content.etag, modified=content.modified, size=content.size, now=now
     )
-    headers = {"etag": content.etag, "cache-control": _CACHING, "accept-ranges": "bytes"}
-    if content.modified:
-        headers["last-modified"] = formatdate(min(content.modified, time.time()), usegmt=True)
-    if verdict.status == 412:
-        raise HTTPException(412, _CHANGED, headers=headers)
-    if verdict.status == 416:
-        raise HTTPException(
-            416, _UNSATISFIABLE, headers | {"content-range": f"bytes */{content.size}"}
-        )
-    if verdict.status == 206:
-        headers["content-range"] = f"bytes {verdict.start}-{verdict.stop - 1}/{content.size}"
-    if verdict.status != 304:
-        headers["content-length"] = str(verdict.stop - verdict.start)
-        headers["content-type"] = _media_type(path)
+    headers = _headers(path, content, verdict, now)
+    if verdict.status in _REFUSALS:
+        raise HTTPException(verdict.status, _REFUSALS[verdict.status], headers)
     first = b""
     if method != "HEAD" and verdict.status != 304:
         try:
@@ -127,6 +115,22 @@ async def _answer(request: Request, place_of: PlaceOf, find: Find) -> Response:
         except StoreError as error:
             raise _unread(path, error) from error
     return Bytes(content, verdict, headers, first)
+
+
+def _headers(path: str, content: Content, verdict: Verdict, now: float) -> dict[str, str]:
+    """The headers of an answer, the same for GET and HEAD."""
+    headers = {"etag": content.etag, "cache-control": _CACHING, "accept-ranges": "bytes"}
+    if content.modified:
+        headers["last-modified"] = formatdate(min(content.modified, now), usegmt=True)
+    if verdict.status == 416:
+        headers["content-range"] = f"bytes */{content.size}"
+    if verdict.status == 206:
+        headers["content-range"] = f"bytes {verdict.start}-{verdict.stop - 1}/{content.size}"
+    if verdict.status in (200, 206):
+        headers["content-length"] = str(verdict.stop - verdict.start)
+        json = path.endswith(".json") or path.rstrip("/") == LISTING
+        headers["content-type"] = "application/json" if json else "application/octet-stream"
+    return headers
 
 
 def _unread(path: str, error: StoreError) -> HTTPException:
@@ -145,9 +149,3 @@ def _asked(scope: Scope) -> dict[str, str]:
             text = value.decode("latin-1")
             found[name] = f"{found[name]},{text}" if name in found else text
     return found
-
-
-def _media_type(path: str) -> str:
-    if path.endswith(".json") or path.rstrip("/") == LISTING:
-        return "application/json"
-    return "application/octet-stream"

@@ -34,6 +34,27 @@ class Verdict:
     stop: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The one range that a GET wants, whatever is there or, with an etag, of this version only."""
+
+    spec: Spec
+    etag: str | None = None
+
+
+def wanted_part(method: str, asked: Mapping[str, str]) -> Part | None:
+    """What a plain request for one bounded range wants; None for any other, which needs a look first."""
+    if method != "GET" or "range" not in asked or not asked.keys() <= {"range", "if-match"}:
+        return None
+    specs = parse_ranges(asked["range"])
+    tag = _TAGS.fullmatch(asked["if-match"].strip()) if "if-match" in asked else None
+    if specs is None or len(specs) > 1 or specs[0][1] is None:
+        return None
+    if "if-match" in asked and (tag is None or tag[1]):
+        return None
+    return Part(specs[0], None if tag is None else tag[2])
+
+
 def decide(
     method: str, asked: Mapping[str, str], *, etag: str, modified: int, size: int, now: float
 ) -> Verdict:

@@ -13,8 +13,11 @@ from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 
+from gpuprep.service.conditions import Part
 from gpuprep.store.objects.path import ObjectPath, Stored
-from gpuprep.values.errors import StoreFault
+from gpuprep.values.errors import StoreError, StoreFault
+
+_AT_ONCE = 8 << 20  # bytes of an object that are fetched before their size is known
 
 
 class Content(Protocol):
@@ -84,15 +87,42 @@ class OpenFile:
 class StoredObject:
     """An object of a store; every request names its version."""
 
-    def __init__(self, path: ObjectPath, stored: Stored) -> None:
+    def __init__(
+        self, path: ObjectPath, stored: Stored, held: bytes = b"", held_from: int = 0
+    ) -> None:
+        """An object as a look at it told, and the bytes that came with the look."""
         self._path, self.etag = path, stored.etag
         self.size, self.modified = stored.size, int(stored.modified.timestamp())
+        self._held, self._from = held, held_from
 
     async def read(self, start: int, stop: int) -> bytes:
-        if start == stop:
-            return b""
+        if self._from <= start and stop <= self._from + len(self._held):
+            return self._held[start - self._from : stop - self._from]
         content, _ = await run_in_threadpool(self._path.read, (start, stop), etag=self.etag)
         return bytes(content)
+
+
+def look_at(path: ObjectPath) -> StoredObject | None:
+    """An object by its head; None for none."""
+    found = path.stat()
+    return None if found is None else StoredObject(path, found)
+
+
+def fetch_part(path: ObjectPath, part: Part) -> StoredObject | None:
+    """An object and a part of it in one request; None where that does not go, for any reason."""
+    first, last = part.spec
+    assert last is not None
+    length = last if first is None else last - first + 1
+    if not 0 < length <= _AT_ONCE:
+        return None
+    try:
+        asked = {"suffix": length} if first is None else (first, last + 1)
+        content, stored = path.read(asked, etag=part.etag)
+    except StoreError:
+        return None
+    held = bytes(content)
+    start = first if first is not None else stored.size - len(held)
+    return StoredObject(path, stored, held, start) if held else None
 
 
 def tag_of_stat(found: os.stat_result) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 
+from gpuprep.service.conditions import Part
 from gpuprep.service.contents import Content, Made
 from gpuprep.service.outputs import LISTING, Name, Outputs, Remembered, parse_name
 from gpuprep.store.array import StoredArray
@@ -49,7 +50,7 @@ class Widened:
         self._outputs = outputs
         self._arrays: Remembered[tuple[str, StoredArray]] = Remembered(_ARRAYS)
 
-    async def find(self, place: Place, name: Name) -> Content | None:
+    async def find(self, place: Place, name: Name, part: Part | None = None) -> Content | None:
         """What there is under a name; None for nothing, and for a chunk of zeros only.
 
         Raises:
@@ -64,7 +65,7 @@ class Widened:
             return None
         array = await self._array(place, name.case, chunk["array"])
         if array is None or array.dtype != np.float16:
-            return await self._outputs.find(place, name)
+            return await self._outputs.find(place, name, part)
         key = [int(number) for number in re.split("[./]", chunk["key"])[1:]]
         made = await run_in_threadpool(_wide_chunk, array, key)
         return None if made is None else Made(made)

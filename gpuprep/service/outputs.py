@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from gpuprep.service.contents import Content, Made, OpenFile, StoredObject
+from gpuprep.service.conditions import Part
+from gpuprep.service.contents import Content, Made, OpenFile, fetch_part, look_at
 from gpuprep.store.facts import version_text
 from gpuprep.store.files import CaseVersion
 from gpuprep.store.layout import (
@@ -116,8 +117,13 @@ class Outputs:
         self._seals: Remembered[tuple[CaseVersion, Mapping[str, Any]]] = Remembered(_CASES)
         self._gone: Remembered[tuple[object, frozenset[str]]] = Remembered(_CASES)
 
-    async def find(self, place: Place, name: Name) -> Content | None:
+    async def find(self, place: Place, name: Name, part: Part | None = None) -> Content | None:
         """What an output has under a name; None for nothing.
+
+        Args:
+            place: The output.
+            name: What is asked for.
+            part: The part of it that will be read, so that a store is asked once.
 
         Raises:
             StoreError: the disk or the store does not give it.
@@ -129,13 +135,16 @@ class Outputs:
         if name.case and name.case in await self._withdrawn(place):
             return None
         if isinstance(place, ObjectPath):
-            return await run_in_threadpool(_stored, place / name.path)
+            path = place / name.path
+            if part and (found := await run_in_threadpool(fetch_part, path, part)):
+                return found
+            return await run_in_threadpool(look_at, path)
         known = self._opened.get((place, name.path))
         if known is not None and known.version == _version(place, name):
             self._opened.move_to_end((place, name.path))
             return known.file
-        found = await run_in_threadpool(self._open, place, name)
-        return None if found is None else self._opened.keep((place, name.path), found).file
+        opened = await run_in_threadpool(self._open, place, name)
+        return None if opened is None else self._opened.keep((place, name.path), opened).file
 
     async def _withdrawn(self, place: Place) -> frozenset[str]:
         """Ids of the cases that no input lists any more."""
@@ -202,11 +211,6 @@ def _look(path: str) -> CaseVersion | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _stored(path: ObjectPath) -> StoredObject | None:
-    found = path.stat()
-    return None if found is None else StoredObject(path, found)
 
 
 def _listing(place: Place) -> Made:

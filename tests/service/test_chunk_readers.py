@@ -1,56 +1,22 @@
 """Other software reads exact values over HTTP: zarr-python in two ways, and tensorstore; also as float32."""
 
+import base64
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
-import tensorstore
 import zarr
+from support.half_precision import LABEL, by_obstore, by_tensorstore, half, store_half
 from support.stored import SHAPES, store_cohort, voxels_of
-from zarr.storage import ObjectStore
-
-from gpuprep.store.case import write_case
-from gpuprep.store.layout import case_folder
-from gpuprep.store.record import write_record
-from gpuprep.values.geometry import Geometry
-
-SHAPE = (37, 33, 65)
-RANDOM = np.random.default_rng(0)
-LABEL = np.repeat(RANDOM.integers(0, 3, (*SHAPE[:2], 5)), 13, 2).astype("u1")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_cohort(tmp_path_factory.mktemp("served") / "out")
-
-
-def half(channels: tuple[int, ...] = ()) -> np.ndarray:
-    image = (RANDOM.normal(size=(*channels, *SHAPE)) * 50).astype("f2")
-    image[..., :16, :, :40] = 0
-    image[..., 20, 3, :6] = [np.inf, -np.inf, np.nan, -0.0, 6e-8, 65504]
-    return image
-
-
-def store_half(root: Path, image: np.ndarray) -> None:
-    folder = case_folder(root, "half")
-    grid = Geometry(SHAPE, (0.5, 0.75, 2.0), (-10.0, 20.0, 30.5))
-    more = {"geometry": grid, "chunk": 16, "durable": False}
-    files = write_case(folder, image=image, labels={"organs": LABEL}, **more)
-    write_record(folder, {"files": files}, durable=False)
-
-
-def by_obstore(url: str) -> zarr.Group:
-    from obstore.store import HTTPStore
-
-    store = HTTPStore.from_url(url, client_options={"allow_http": True})
-    return zarr.open_group(ObjectStore(store, read_only=True), mode="r")
-
-
-def by_tensorstore(url: str) -> np.ndarray:
-    spec = {"driver": "zarr3", "kvstore": {"driver": "http", "base_url": f"{url}/"}}
-    return tensorstore.open(spec, read=True).result().read().result()
 
 
 def test_zarr_and_tensorstore_read_exact_voxels(chunks, root):
@@ -93,7 +59,7 @@ def test_half_precision_comes_as_float32_with_the_same_values(chunks, tmp_path, 
 
 def test_the_wide_view_has_the_same_groups_and_words(chunks, tmp_path):
     store_half(tmp_path, half())
-    narrow, wide = chunks.share("half", tmp_path), ""
+    narrow = chunks.share("half", tmp_path)
     wide = narrow.replace("/zarr/", "/zarr32/")
     with httpx.Client(trust_env=False) as web:
         for name in ("zarr.json", "labels/zarr.json", "labels/organs/zarr.json"):
@@ -161,3 +127,40 @@ def test_a_level_of_another_dtype_is_passed_on(chunks, root):
     document = json.loads((root / "cases/case_4.zarr/0/zarr.json").read_bytes())
     with httpx.Client(trust_env=False) as web:
         assert web.get(f"{url}/0/zarr.json").json() == document
+
+
+ZARRITA = """
+import * as zarr from "zarrita";
+const store = zarr.withRangeCoalescing(new zarr.FetchStore(process.argv[2]));
+const array = await zarr.open(store, { kind: "array" });
+const { data } = await zarr.get(array);
+process.stdout.write(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64"));
+"""
+
+
+@pytest.mark.slow
+def test_zarrita_reads_by_ranges_and_widened(chunks, root, tmp_path):
+    if shutil.which("npm") is None:
+        pytest.skip("needs node and npm")
+    package = tmp_path / "node"
+    package.mkdir()
+    done = subprocess.run(
+        ["npm", "install", "--prefix", str(package), "zarrita@0.7.5"],
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip("npm gives no zarrita")
+    script = package / "read.mjs"
+    script.write_text(ZARRITA)
+    image = half()
+    store_half(tmp_path / "out", image)
+    wide = chunks.share("half", tmp_path / "out").replace("/zarr/", "/zarr32/")
+    plain = chunks.share("demo", root)
+    for url, voxels in (
+        (f"{wide}/cases/half.zarr/0", image.astype("f4")),
+        (f"{wide}/cases/half.zarr/labels/organs/0", LABEL),
+        (f"{plain}/cases/case_1.zarr/0", voxels_of(1)[0]),
+    ):
+        read = subprocess.run(["node", str(script), url], capture_output=True, check=True)
+        assert base64.b64decode(read.stdout) == voxels.tobytes()
