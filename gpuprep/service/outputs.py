@@ -6,6 +6,7 @@ cases and those that were withdrawn do not exist here.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -57,6 +58,7 @@ _DEPTH = 12  # of a path
 _OPEN = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8, 1024))
 _CASES = 1024  # whose seals are remembered
 _TRIES = 3  # to open a file of a case that is being replaced
+_IDLE = 60.0  # seconds an open file waits for the next request
 _LOOK_AGAIN = 10  # seconds, for what was withdrawn from a store
 
 Value = TypeVar("Value")
@@ -101,12 +103,13 @@ class Remembered(OrderedDict[Any, Value]):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opened:
-    """A file and the version it was opened under."""
+    """A file, the version it was opened under, and when it was last asked for."""
 
     version: object
     file: OpenFile
+    asked: float = 0.0
 
 
 class Outputs:
@@ -114,6 +117,7 @@ class Outputs:
 
     def __init__(self) -> None:
         self._opened: Remembered[_Opened] = Remembered(_OPEN)
+        self._sweeps = False
         self._seals: Remembered[tuple[CaseVersion, Mapping[str, Any]]] = Remembered(_CASES)
         self._gone: Remembered[tuple[object, frozenset[str]]] = Remembered(_CASES)
 
@@ -140,11 +144,24 @@ class Outputs:
                 return found
             return await run_in_threadpool(look_at, path)
         known = self._opened.get((place, name.path))
-        if known is not None and known.version == _version(place, name):
-            self._opened.move_to_end((place, name.path))
-            return known.file
-        opened = await run_in_threadpool(self._open, place, name)
-        return None if opened is None else self._opened.keep((place, name.path), opened).file
+        if known is None or known.version != _version(place, name):
+            known = await run_in_threadpool(self._open, place, name)
+            if known is None:
+                return None
+        known.asked = monotonic()
+        if not self._sweeps:
+            self._sweeps = True
+            asyncio.get_running_loop().call_later(_IDLE, self._close_idle)
+        return self._opened.keep((place, name.path), known).file
+
+    def _close_idle(self) -> None:
+        """Close what nobody asked for of late: a file that was deleted takes room while it is open."""
+        until = monotonic() - _IDLE
+        while self._opened and next(iter(self._opened.values())).asked <= until:
+            self._opened.popitem(last=False)
+        self._sweeps = bool(self._opened)
+        if self._sweeps:
+            asyncio.get_running_loop().call_later(_IDLE, self._close_idle)
 
     async def _withdrawn(self, place: Place) -> frozenset[str]:
         """Ids of the cases that no input lists any more."""

@@ -2,15 +2,17 @@
 
 import json
 import os
-import shutil
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from support.chunk_server import ORIGIN
+from support.runs import wait_until
 from support.stored import store_cohort
 
+from gpuprep.service.chunks import chunk_routes
+from gpuprep.store.places import to_place
 from gpuprep.store.record import read_record
 
 SHARD = "cases/case_1.zarr/0/c.0.0.0.0"
@@ -226,14 +228,18 @@ def test_who_may_not_read_a_cohort_learns_nothing(chunks, web, http, root):
     assert absent.status_code == 404
 
 
-def test_files_stay_open_only_as_long_as_they_are_asked_for(chunks, web, tmp_path):
+def test_files_nobody_asks_for_are_closed(chunks, web, tmp_path, monkeypatch):
+    def held_open() -> list[str]:
+        links = Path("/proc/self/fd").iterdir()
+        return [link for link in map(os.path.realpath, links) if str(tmp_path) in link]
+
+    monkeypatch.setattr("gpuprep.service.outputs._IDLE", 0.2)
     own = store_cohort(tmp_path / "own")
-    url = chunks.share("own", own)
-    for _ in range(3):
-        for path in own.rglob("c.0.*"):
-            assert web.get(f"{url}/{path.relative_to(own)}").content == path.read_bytes()
-    shutil.rmtree(own / "cases/case_1.zarr")
-    assert web.get(f"{url}/{SHARD}").status_code == 404
+    monkeypatch.setattr(chunks.app.router, "routes", chunk_routes(lambda *_: to_place(own)))
+    url = f"{chunks.base}/v1/zarr/own"
+    assert web.get(f"{url}/{SHARD}").content == (own / SHARD).read_bytes()
+    wait_until(lambda: not held_open(), "idle files are closed")
+    assert web.get(f"{url}/{SHARD}").content == (own / SHARD).read_bytes()
 
 
 def test_a_long_file_comes_whole(chunks, web, tmp_path):
