@@ -153,12 +153,15 @@ def test_a_file_that_grows_gets_another_tag(chunks, web, tmp_path):
 def test_a_file_that_is_not_as_its_record_says_has_not_its_tag(chunks, web, tmp_path):
     own = store_cohort(tmp_path / "own")
     url = chunks.share("own", own) + f"/{SHARD}"
-    promised = web.head(url).headers["ETag"]
-    for path in (own / SHARD, own / "cases/case_1.zarr/record.json"):
-        os.utime(path, (1e9, 1e9))
-    with (own / SHARD).open("ab") as stream:
-        stream.write(b"more")
-    assert web.head(url).headers["ETag"] != promised
+    seen = {web.head(url).headers["ETag"]}
+    for more in (b"more", b"MORE"):
+        fresh = tmp_path / more.decode()
+        fresh.write_bytes((own / SHARD).read_bytes()[:1000] + more)
+        fresh.replace(own / SHARD)
+        record = own / "cases/case_1.zarr/record.json"
+        os.utime(record, ns=(0, record.stat().st_mtime_ns + 1))
+        seen.add(web.head(url).headers["ETag"])
+    assert len(seen) == 3
 
 
 def test_the_listing_tells_each_case_and_the_tag_of_its_record(http, root):

@@ -59,6 +59,9 @@ def test_a_plain_range_costs_one_request(web, proxy):
         proxy.seen.clear()
         assert web.get(SHARD, headers=headers).status_code == 206
         assert [method for method, path, _ in proxy.seen if SHARD in path] == ["GET"]
+    proxy.seen.clear()
+    assert web.head(SHARD, headers={"Range": "bytes=0-5"}).status_code == 200
+    assert [method for method, path, _ in proxy.seen if SHARD in path] == ["HEAD"]
 
 
 @pytest.mark.parametrize(

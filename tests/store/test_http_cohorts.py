@@ -13,6 +13,7 @@ from support.cohorts import run
 from support.stored import store_cohort, voxels_of
 
 import gpuprep
+from gpuprep.store.objects import http
 from gpuprep.store.objects.http import HttpPath, Token, http_path
 from gpuprep.store.places import to_place
 from gpuprep.store.verify import verify_cohort
@@ -131,6 +132,16 @@ def test_a_refused_token_is_told_and_not_shown(chunks, root, token, words):
     assert SECRET not in shown(caught)
     assert "GPUPREP_TOKEN" in caught.value.advice
     assert chunks.base in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 403, 503])
+def test_an_answer_that_repeats_the_token_is_not_repeated(chunks, root, monkeypatch, status):
+    image = gpuprep.open(chunks.share("demo", root), token=SECRET)["case_1"].image
+    monkeypatch.setattr(http, "_met", set())  # so that it is not long asked again
+    chunks.fail, chunks.status = 100, status
+    with pytest.raises(StoreError, match=str(status)) as caught:
+        image[...]
+    assert SECRET not in shown(caught)
 
 
 def test_a_token_lets_in_and_shows_in_no_text(chunks, root):

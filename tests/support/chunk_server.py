@@ -19,9 +19,9 @@ ORIGIN = "https://viewer.example"
 
 
 class ChunkServer:
-    """Serves places by name. ``token`` must be shown where it is set; ``fail`` answers so many with 503.
+    """Serves places by name. Where ``token`` is set it must be shown.
 
-    ``seen`` is (method, path, range) of every request.
+    ``fail`` answers so many requests with ``status``. ``seen`` is (method, path, range) of every request.
     """
 
     def __init__(self) -> None:
@@ -32,19 +32,18 @@ class ChunkServer:
     def reset(self) -> None:
         self.places: dict[str, Place] = {}
         self.token = ""
-        self.fail = 0
+        self.fail, self.status = 0, 503
         self.seen: list[tuple[str, str, str]] = []
 
     def _place_of(self, request: Request, cohort: str) -> Place | None:
         headers = request.headers
         self.seen.append((request.method, request.url.path, headers.get("range", "")))
+        told = headers.get("authorization")  # which a careless server repeats
         if self.fail > 0:
             self.fail -= 1
-            raise HTTPException(503)
-        if self.token and headers.get("authorization") != f"Bearer {self.token}":
-            raise HTTPException(
-                401, f"not {headers.get('authorization')}"
-            )  # as a careless one would
+            raise HTTPException(self.status, f"not {told}")
+        if self.token and told != f"Bearer {self.token}":
+            raise HTTPException(401, f"not {told}")
         return self.places.get(cohort)
 
     def share(self, name: str, root: Path | str) -> str:

@@ -20,6 +20,7 @@ def half(channels: tuple[int, ...] = ()) -> np.ndarray:
     """Noise with chunks of zeros, infinities, NaN, −0 and the smallest and largest numbers."""
     image = (_RANDOM.normal(size=(*channels, *SHAPE)) * 50).astype("f2")
     image[..., :16, :, :40] = 0
+    image[..., 5, 6, 7] = -0.0  # all that its chunk has
     image[..., 20, 3, :6] = [np.inf, -np.inf, np.nan, -0.0, 6e-8, 65504]
     return image
 
