@@ -14,6 +14,7 @@ from typing import Protocol
 from starlette.concurrency import run_in_threadpool
 
 from gpuprep.service.conditions import Part
+from gpuprep.store.files import storage_faults
 from gpuprep.store.objects.path import ObjectPath, Stored
 from gpuprep.values.errors import StoreError, StoreFault
 
@@ -56,10 +57,10 @@ class Made:
 class OpenFile:
     """A file that stays open as long as somebody holds this; its bytes are never mixed with a successor's."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Take over a descriptor; until told better, the tag is that of ``tag_of_stat``."""
+    def __init__(self, descriptor: int, path: object) -> None:
+        """Take over the descriptor of a path; until told better, the tag is that of ``tag_of_stat``."""
         weakref.finalize(self, os.close, descriptor)
-        self._descriptor = descriptor
+        self._descriptor, self._path = descriptor, path
         found = os.fstat(descriptor)
         self.size, self.modified = found.st_size, int(found.st_mtime)
         self.etag = tag_of_stat(found)
@@ -68,9 +69,10 @@ class OpenFile:
         piece = self._at_hand(start, stop - start)
         while len(piece) < stop - start:
             at, length = start + len(piece), stop - start - len(piece)
-            more = await run_in_threadpool(os.pread, self._descriptor, length, at)
+            with storage_faults(self._path, what="read"):
+                more = await run_in_threadpool(os.pread, self._descriptor, length, at)
             if not more:
-                raise StoreFault("a file was cut while it was read", advice="ask again")
+                raise StoreFault(f"{self._path}: it was cut while it was read", advice="ask again")
             piece += more
         return piece
 

@@ -23,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from gpuprep.service.conditions import Part
 from gpuprep.service.contents import Content, Made, OpenFile, fetch_part, look_at
 from gpuprep.store.facts import version_text
-from gpuprep.store.files import CaseVersion
+from gpuprep.store.files import CaseVersion, storage_faults
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
     CASE_SUFFIX,
@@ -181,7 +181,7 @@ class Outputs:
             if (version := _version(place, name)) is None:
                 return None
             try:
-                file = OpenFile(place.open_inside(name.path))
+                file = OpenFile(place.open_inside(name.path), place / name.path)
             except CorruptStoreError:
                 return None  # nothing is there, or no plain file, or the way to it is a link
             file.etag = self._tag(place, name, version, file.size) or file.etag
@@ -223,17 +223,22 @@ def _version(place: LocalPath, name: Name) -> CaseVersion | None:
 
 
 def _look(path: str) -> CaseVersion | None:
-    try:
-        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    with storage_faults(path, what="read"):
+        try:
+            found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _listing(place: Place) -> Made:
-    """The cases that may be read, each with the tag of its record."""
+def _listing(place: Place) -> Made | None:
+    """The cases that may be read, each with the tag of its record; None where there is no cohort."""
     withdrawn = set(read_standing(place).withdrawn)
-    cases = sorted(case_versions(place).items())
+    with storage_faults(place, what="read"):
+        try:
+            cases = sorted(case_versions(place).items())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     told = {case: tag_of_record(version) for case, version in cases if case not in withdrawn}
     return Made(json.dumps({"cases": told}, ensure_ascii=False).encode())
 

@@ -1,5 +1,6 @@
 """Files of outputs over HTTP: bytes, headers, tags, and what a replaced case or file does to them."""
 
+import errno
 import json
 import os
 from email.utils import parsedate_to_datetime
@@ -189,6 +190,26 @@ def test_an_unfinished_case_is_not_there(chunks, web, tmp_path):
     own = store_cohort(tmp_path / "own")
     (own / "cases/case_1.zarr/record.json").unlink()
     assert web.get(f"{chunks.share('own', own)}/{SHARD}").status_code == 404
+
+
+def test_a_cohort_that_is_not_made_yet_has_nothing(chunks, web, tmp_path):
+    url = chunks.share("later", tmp_path / "later")
+    for path in ("cases", "cases/", "gpuprep.json", SHARD, "withdrawn.json"):
+        assert web.get(f"{url}/{path}").status_code == 404
+
+
+def test_a_disk_that_fails_is_told_without_its_folders(chunks, web, tmp_path, monkeypatch):
+    own = store_cohort(tmp_path / "own")
+    url = chunks.share("own", own)
+
+    def broken(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for name in ("preadv", "pread"):
+        monkeypatch.setattr(os, name, broken)
+    answer = web.get(f"{url}/{SHARD}")
+    assert answer.status_code == 503
+    assert str(tmp_path) not in answer.text
 
 
 def test_other_verbs_are_405_and_told_what_is_allowed(http):
