@@ -87,6 +87,23 @@ def url(proxy, monkeypatch):
     return fresh_prefix(proxy, monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def serving():
+    """The chunk routes of the service under uvicorn on loopback."""
+    pytest.importorskip("uvicorn")
+    from support.chunk_server import chunk_server
+
+    with chunk_server() as running:
+        yield running
+
+
+@pytest.fixture
+def chunks(serving):
+    """That server as it began: nothing shared, no token, nothing seen."""
+    serving.reset()
+    return serving
+
+
 @pytest.fixture
 def cpucuda():
     """The CUDA stand-in as a process finds it that has just begun; a complaint of its fails the test."""

@@ -55,7 +55,7 @@ class KnownLines:
         places = {
             case_id: place
             for case_id, place in index.places.items()
-            if now.get(case_id) == listed[place]
+            if case_id in now and _is_same(listed[place], now[case_id])
         }
         return cls(index, places)
 
@@ -148,6 +148,11 @@ class KnownCases:
             text = f"{path}: of {number:,} of {all_cases:,} cases the index is absent or old"
             advice = f"their records are read; gpuprep index {path} makes it anew"
             warnings.warn(CohortWarning(f"{text}; {advice}"), stacklevel=3)
+
+
+def _is_same(listed: str, found: str) -> bool:
+    """Whether a record is the one on the list; a service puts size and time in the quotes of a tag."""
+    return listed.strip('"') == found.strip('"')
 
 
 def _seen(cohort: Cohort, case_id: str, record: Mapping[str, Any]) -> Holding:

@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 from gpuprep.store.files import CaseVersion
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER
 from gpuprep.store.local import LocalPath
+from gpuprep.store.objects.http import http_path
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.values.errors import UsageError
 
 Place = LocalPath | ObjectPath
+
+_HTTP = re.compile("https?://", re.IGNORECASE)
 
 
 def is_url(text: str | Path | ObjectPath) -> bool:
@@ -23,12 +26,21 @@ def is_url(text: str | Path | ObjectPath) -> bool:
     return "://" in str(text)
 
 
-def to_place(text: str | Path | ObjectPath) -> Place:
+def to_place(text: str | Path | ObjectPath, token: str | None = None) -> Place:
     """A path made absolute, or the URL of a store checked.
 
+    Args:
+        text: A path or a URL.
+        token: For ``http://`` and ``https://``; by default that of the environment (GPUPREP_TOKEN).
+
     Raises:
-        UsageError: the URL has no bucket, or holds a user, password or query.
+        UsageError: the URL has no bucket, or holds a user, password or query; or a token is given for
+            what needs none.
     """
+    if not isinstance(text, ObjectPath) and _HTTP.match(str(text)):
+        return http_path(str(text), token)
+    if token is not None:
+        raise UsageError(f"{text}: a token is for http:// and https:// URLs")
     if isinstance(text, ObjectPath):
         return text
     if not is_url(text):

@@ -200,7 +200,12 @@ class Cohort(Mapping[str, StoredCase]):
 
 
 def open_cohort(
-    path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
+    path: str | Path,
+    *,
+    crc: CrcPolicy = "always",
+    access: Access = "mmap",
+    threads: int = 1,
+    token: str | None = None,
 ) -> Cohort:
     """Open the output folder of a run.
 
@@ -209,20 +214,22 @@ def open_cohort(
     (['volume-0', 'volume-1'], (22, 29, 34))
 
     Args:
-        path: The output folder, or its URL (``s3://bucket/cohort``, also ``gs://`` and ``az://``).
+        path: The output folder, or its URL: ``s3://bucket/cohort``, ``gs://``, ``az://``, or from a service
+            ``https://host/v1/zarr/NAME``.
         crc: When to check the CRC32C of a chunk: at every read, at the ``first`` one in a process, or never.
         access: ``mmap``, or ``pread`` for network file systems; a URL is read by byte ranges.
         threads: Threads that decode one read.
+        token: For a service; by default that of the environment (GPUPREP_TOKEN).
 
     Warns:
         CohortWarning: cases left the input, or were made in another way than the others.
 
     Raises:
-        StoreError: the folder holds no cohort.
+        StoreError: the folder holds no cohort, or no server answers, or it refuses the token.
         UsageError: an argument is out of range.
         BackendError: a URL needs the extra ``s3``.
     """
-    cohort = Cohort(path, ReadPolicy(crc, access, threads))
+    cohort = Cohort(to_place(path, token), ReadPolicy(crc, access, threads))
     for told in doubts(cohort.standing, cohort.path):
         warnings.warn(told, CohortWarning, stacklevel=2)
     return cohort

@@ -148,7 +148,12 @@ class StoredCase:
 
 
 def open_case(
-    path: str | Path, *, crc: CrcPolicy = "always", access: Access = "mmap", threads: int = 1
+    path: str | Path,
+    *,
+    crc: CrcPolicy = "always",
+    access: Access = "mmap",
+    threads: int = 1,
+    token: str | None = None,
 ) -> StoredCase:
     """Open the folder (or URL) of one finished case; the arguments are those of ``open_cohort``.
 
@@ -161,4 +166,4 @@ def open_case(
         CorruptStoreError: one of its documents is missing or damaged.
         UsageError: an argument is out of range.
     """
-    return StoredCase(path, ReadPolicy(crc, access, threads))
+    return StoredCase(to_place(path, token), ReadPolicy(crc, access, threads))

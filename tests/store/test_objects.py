@@ -273,11 +273,11 @@ def test_plain_http_to_another_machine_is_refused(monkeypatch):
 
 def test_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "obstore", None)
-    objects._obstore.cache_clear()
+    objects.load_obstore.cache_clear()
     with pytest.raises(BackendError) as caught:
         gpuprep.open("s3://bucket/x")
     assert "gpuprep[s3]" in caught.value.advice
-    objects._obstore.cache_clear()
+    objects.load_obstore.cache_clear()
 
 
 def test_neighbouring_spans_are_joined():

@@ -28,3 +28,18 @@ def plain_http_allowed(bucket: str) -> bool:
             advice="use https://, or set AWS_ALLOW_HTTP=true",
         )
     return True
+
+
+def token_may_travel(url: str) -> None:
+    """See to it that a token goes encrypted, or to this machine, or where the environment says so.
+
+    Raises:
+        UsageError: the URL is plain http:// on another machine.
+    """
+    parts = urlsplit(url)
+    asked = os.environ.get("GPUPREP_ALLOW_HTTP", "").lower() in ("1", "true")
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not asked:
+        raise UsageError(
+            f"http://{parts.hostname}: anybody on the way could read the token",
+            advice="use https://, or set GPUPREP_ALLOW_HTTP=true on a network that you trust",
+        )

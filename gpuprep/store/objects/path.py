@@ -7,9 +7,8 @@ a URL. obstore's threads do not survive ``fork``: a forked child gets an error, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -18,17 +17,16 @@ from typing import Any
 from gpuprep.store.files import DOCUMENT_LIMIT, CaseVersion, bounded, replaced_meanwhile
 from gpuprep.store.layout import CASE_SUFFIX, CONFIG_FILE, RECORD_FILE
 from gpuprep.store.objects.endpoint import plain_http_allowed
+from gpuprep.store.objects.library import load_obstore, object_faults, refuse_forked
 from gpuprep.values.errors import (
-    BackendError,
     CorruptStoreError,
     RunStopped,
     StoreError,
     UsageError,
 )
 
-_RETRIES = 8
-_RETRY_TIME = timedelta(seconds=120)
-_users: set[int] = set()  # the process whose threads serve obstore; a fork inherits the mark
+RETRIES = 8
+RETRY_TIME = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +62,25 @@ class ObjectPath:
         return self.url.split("/", 3)[3]
 
     @property
+    def _base(self) -> str:
+        return "/".join(self.url.split("/", 3)[:3])
+
+    @property
     def _store(self) -> Any:
-        return _open_store("/".join(self.url.split("/", 3)[:3]))
+        """The store of the bucket, opened once per process."""
+        refuse_forked(self._base)
+        return _connect(self._base)
+
+    def _faults(
+        self, kind: type[StoreError] | type[RunStopped] = StoreError
+    ) -> AbstractContextManager[None]:
+        return object_faults(self, kind)
 
     def stat(self) -> Stored | None:
         """What is stored under this key; None for nothing."""
-        with object_faults(self):
+        with self._faults():
             try:
-                return _stored(_obstore().head(self._store, self._key))
+                return _stored(load_obstore().head(self._store, self._key))
             except FileNotFoundError:
                 return None
 
@@ -111,9 +120,9 @@ class ObjectPath:
         options: dict[str, Any] = {} if part is None else {"range": part}
         if etag is not None:
             options["if_match"] = etag
-        with object_faults(self):
+        with self._faults():
             try:
-                found = _obstore().get(self._store, self._key, options=options)
+                found = load_obstore().get(self._store, self._key, options=options)
                 return found.bytes(), _stored(found.meta)
             except FileNotFoundError:
                 raise CorruptStoreError(
@@ -129,28 +138,28 @@ class ObjectPath:
 
         A retried request may find its own first try: the same bytes count as stored.
         """
-        with object_faults(self, RunStopped):
+        with self._faults(RunStopped):
             try:
-                put = _obstore().put(
+                put = load_obstore().put(
                     self._store, self._key, content, mode="create", use_multipart=False
                 )
                 return str(put["e_tag"])
-            except _obstore().exceptions.AlreadyExistsError:
+            except load_obstore().exceptions.AlreadyExistsError:
                 return self._etag_if(content)
 
     def swap(self, content: bytes, etag: str) -> str | None:
         """Put ``content`` in the place of version ``etag``; returns the new etag, None where it is gone."""
-        with object_faults(self, RunStopped):
+        with self._faults(RunStopped):
             try:
-                put = _obstore().put(self._store, self._key, content, mode={"e_tag": etag})
+                put = load_obstore().put(self._store, self._key, content, mode={"e_tag": etag})
                 return str(put["e_tag"])
-            except (_obstore().exceptions.PreconditionError, FileNotFoundError):
+            except (load_obstore().exceptions.PreconditionError, FileNotFoundError):
                 return self._etag_if(content)
 
     def write(self, content: bytes) -> str:
         """Store an object, whatever was there; returns its etag."""
-        with object_faults(self, RunStopped):
-            return str(_obstore().put(self._store, self._key, content)["e_tag"])
+        with self._faults(RunStopped):
+            return str(load_obstore().put(self._store, self._key, content)["e_tag"])
 
     def _etag_if(self, content: bytes) -> str | None:
         found = self.stat()
@@ -180,8 +189,8 @@ class ObjectPath:
 
     def folders(self) -> set[str]:
         start = len(self._key) + 1
-        with object_faults(self):
-            found = _obstore().list_with_delimiter(self._store, self._key)
+        with self._faults():
+            found = load_obstore().list_with_delimiter(self._store, self._key)
         return {prefix[start:] for prefix in found["common_prefixes"]}
 
     def versions(self) -> dict[str, CaseVersion]:
@@ -199,58 +208,22 @@ class ObjectPath:
     def objects(self) -> Iterator[tuple[str, int, str]]:
         """Name, size and etag of every object below this prefix, in order, a thousand with each request."""
         start = len(self._key) + 1
-        with object_faults(self):
-            for page in _obstore().list(self._store, f"{self._key}/"):
+        with self._faults():
+            for page in load_obstore().list(self._store, f"{self._key}/"):
                 for row in page:
                     yield row["path"][start:], row["size"], str(row["e_tag"])
 
     def copy(self, name: str, target: ObjectPath) -> None:
         """Let the store copy an object below this prefix to another key of the bucket."""
         with object_faults(self / name, RunStopped):
-            _obstore().copy(self._store, (self / name)._key, target._key)
+            load_obstore().copy(self._store, (self / name)._key, target._key)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects below this prefix; absent ones are passed over."""
         keys = [f"{self._key}/{name}" for name in names]
-        with object_faults(self, RunStopped):
+        with self._faults(RunStopped):
             if keys:
-                _obstore().delete(self._store, keys)
-
-
-@contextmanager
-def object_faults(
-    path: ObjectPath, kind: type[StoreError] | type[RunStopped] = StoreError
-) -> Iterator[None]:
-    """Turns what a store answers for ``path`` into the errors of gpuprep.
-
-    Raises:
-        UsageError: there is no such bucket.
-        StoreError: the object changed, or could not be read after all retries.
-        RunStopped: where ``kind`` says so, since a store that takes nothing takes no case.
-    """
-    faults = _obstore().exceptions
-    try:
-        yield
-    except faults.PreconditionError as error:
-        raise StoreError(
-            f"{path}: the object was replaced while it was open",
-            advice="open the cohort again to read the case that is there now",
-        ) from error
-    except (faults.PermissionDeniedError, faults.UnauthenticatedError) as error:
-        raise kind(
-            f"{path}: the store refuses access",
-            advice="check the credentials in the environment and the policy of the bucket",
-        ) from error
-    except FileNotFoundError as error:  # from a request that makes an object
-        raise UsageError(
-            f"{path}: there is no such bucket", advice="make the bucket first, or correct the URL"
-        ) from error
-    except faults.BaseError as error:
-        reason = str(error).partition("\n")[0]
-        raise kind(
-            f"{path}: {reason}",
-            advice="check the bucket, the region and the network, then run the same command again",
-        ) from error
+                load_obstore().delete(self._store, keys)
 
 
 def _stored(row: Any) -> Stored:
@@ -258,32 +231,8 @@ def _stored(row: Any) -> Stored:
 
 
 @cache
-def _obstore() -> Any:
-    try:
-        import obstore
-        import obstore.exceptions
-    except ImportError as error:
-        raise BackendError(
-            "object stores need the library obstore", advice="pip install 'gpuprep[s3]'"
-        ) from error
-    return obstore
-
-
-def _open_store(bucket: str) -> Any:
-    """The store of a bucket's URL, opened once per process."""
-    _users.add(os.getpid())
-    if len(_users) > 1:
-        _users.discard(os.getpid())
-        raise StoreError(
-            f"{bucket}: this process was forked from one that used an object store already",
-            advice="start worker processes with spawn or forkserver (multiprocessing_context)",
-        )
-    return _connect(bucket)
-
-
-@cache
 def _connect(bucket: str) -> Any:
-    _obstore()
+    load_obstore()
     from obstore.store import from_url
 
     options: dict[str, Any] = {"allow_http": True} if plain_http_allowed(bucket) else {}
@@ -291,7 +240,7 @@ def _connect(bucket: str) -> Any:
         return from_url(
             bucket,
             client_options=options or None,
-            retry_config={"max_retries": _RETRIES, "retry_timeout": _RETRY_TIME},
+            retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIME},
         )
-    except (_obstore().exceptions.BaseError, ValueError) as error:
+    except (load_obstore().exceptions.BaseError, ValueError) as error:
         raise UsageError(f"{bucket}: {str(error).partition(chr(10))[0]}") from error
