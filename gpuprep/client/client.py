@@ -15,6 +15,7 @@ from gpuprep.values.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     from gpuprep.client.connection import Connection
+    from gpuprep.store.reader import Cohort
 
 URL_VARIABLE = "GPUPREP_URL"
 TOKEN_VARIABLE = "GPUPREP_TOKEN"
@@ -46,7 +47,8 @@ class Client(Jobs):
         Args:
             url: Of the service; by default that of the environment (GPUPREP_URL).
             token: By default that of the environment (GPUPREP_TOKEN).
-            insecure: Let the token travel unencrypted to another machine.
+            insecure: Let the token travel unencrypted to another machine; GPUPREP_ALLOW_HTTP=true in the
+                environment says so as well, and for ``open`` too.
             patience: Seconds to try again for.
             timeout: Seconds that one answer may take.
 
@@ -62,7 +64,7 @@ class Client(Jobs):
             )
         self._timeout = timeout
         self._token = token or os.environ.get(TOKEN_VARIABLE) or None
-        self._insecure = insecure
+        insecure |= os.environ.get("GPUPREP_ALLOW_HTTP", "").lower() in ("1", "true")
         self._connection = _connected(
             url, self._token, insecure=insecure, patience=patience, timeout=timeout
         )
@@ -99,6 +101,18 @@ class Client(Jobs):
         """What failed in the last run of a cohort, by reason."""
         found = value_of(Page, self._ask("GET", f"/cohorts/{cohort}/failures"))
         return tuple(value_of(FailureGroup, each) for each in found.items)
+
+    def open(self, cohort: str, **options: Any) -> Cohort:
+        """A cohort of the service, read over HTTP chunk by chunk; ``options`` are those of ``gpuprep.open``.
+
+        Raises:
+            StoreError: there is none of that name, or the token may not read it.
+            BackendError: it needs the extra ``s3``.
+        """
+        from gpuprep.store.reader import open_cohort
+
+        options = {"token": self._token, **options}
+        return open_cohort(f"{self.url}/v1/zarr/{cohort}", **options)
 
     def process(
         self,

@@ -166,7 +166,7 @@ def checked_url(url: str, *, has_token: bool, insecure: bool) -> str:
     if parts.scheme == "http" and has_token and not insecure and parts.hostname not in LOOPBACK:
         raise UsageError(
             f"http://{parts.hostname}: anybody on the way could read the token",
-            advice="use https://, or insecure=True on a network that you trust",
+            advice="use https://, or set GPUPREP_ALLOW_HTTP=true on a network that you trust",
         )
     return url.rstrip("/")
 

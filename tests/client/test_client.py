@@ -100,3 +100,25 @@ def test_waiting_ends_when_time_is_up(client: gpuprep.Client) -> None:
     job = client.submit("data", "good", "late", **SERIAL)
     with pytest.raises(TimeoutError, match=job.id):
         client.wait(job.id, timeout=0.01)
+
+
+def test_a_cohort_is_opened_at_its_address_with_the_token(
+    client: gpuprep.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(
+        "gpuprep.store.reader.open_cohort", lambda url, **options: asked.append((url, options))
+    )
+    client.open("whole", crc="never")
+    ((url, options),) = asked
+    assert url == f"{client.url}/v1/zarr/whole"
+    assert options == {"token": client._token, "crc": "never"}
+
+
+def test_a_cohort_is_read_over_http(client: gpuprep.Client, served: Served) -> None:
+    pytest.importorskip("gpuprep.service.chunks")
+    pytest.importorskip("obstore")
+    client.wait(client.submit("data", "good", "read", CONFIG, **SERIAL).id)
+    with client.open("read") as there, gpuprep.open(served.folder / "cohorts/read") as here:
+        assert list(there) == list(here)
+        assert (there["volume-0"].image[:] == here["volume-0"].image[:]).all()

@@ -134,10 +134,12 @@ def test_an_address_that_will_not_do_is_refused(url: str, what: str) -> None:
         gpuprep.Client(url, "gpr_secret")
 
 
-def test_plain_http_goes_where_it_is_asked_for() -> None:
+def test_plain_http_goes_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     gpuprep.Client("http://node7:8080", "gpr_secret", insecure=True).close()
     gpuprep.Client("http://node7:8080").close()  # nothing to read
     gpuprep.Client("http://localhost:8080", "gpr_secret").close()
+    monkeypatch.setenv("GPUPREP_ALLOW_HTTP", "true")
+    gpuprep.Client("http://node7:8080", "gpr_secret").close()
 
 
 def test_address_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
