@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +100,7 @@ class Client(Jobs):
 
     def failures(self, cohort: str) -> tuple[FailureGroup, ...]:
         """What failed in the last run of a cohort, by reason."""
-        found = value_of(Page, self._ask("GET", f"/cohorts/{cohort}/failures"))
+        found = value_of(Page, self._ask("GET", f"/cohorts/{_checked(cohort)}/failures"))
         return tuple(value_of(FailureGroup, each) for each in found.items)
 
     def open(self, cohort: str, **options: Any) -> Cohort:
@@ -112,7 +113,7 @@ class Client(Jobs):
         from gpuprep.store.reader import open_cohort
 
         options = {"token": self._token, **options}
-        return open_cohort(f"{self.url}/v1/zarr/{cohort}", **options)
+        return open_cohort(f"{self.url}/v1/zarr/{_checked(cohort)}", **options)
 
     def process(
         self,
@@ -175,3 +176,12 @@ def _connected(url: str, token: str | None, **options: Any) -> Connection:
             "a client of a service needs httpx", advice="pip install 'gpuprep[service]'"
         ) from None
     return Connection(url, token, **options)
+
+
+def _checked(cohort: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", cohort):
+        raise UsageError(
+            f"{cohort!r} is not the name of a cohort",
+            advice="use letters, digits, '.', '_' and '-'",
+        )
+    return cohort

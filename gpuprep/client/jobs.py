@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from gpuprep.client.answers import Job, JobEvent, JobPlan, Page, RetryPlan, value_of
+from gpuprep.values.errors import UsageError
 
 if TYPE_CHECKING:
     from gpuprep.client.connection import Connection
@@ -108,30 +110,30 @@ class Jobs:
 
     def job(self, job_id: str) -> Job:
         """How a job stands."""
-        return value_of(Job, self._ask("GET", f"/jobs/{job_id}"))
+        return value_of(Job, self._ask("GET", f"/jobs/{checked_id(job_id)}"))
 
     def watch(self, job_id: str, after: JobEvent | None = None) -> Iterator[JobEvent]:
         """What happens to a job, from its first event or the one behind ``after``, until it is over."""
         from gpuprep.client.following import follow
 
-        return follow(self._connection, job_id, after.place if after else 0)
+        return follow(self._connection, checked_id(job_id), after.place if after else 0)
 
     def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """The job once it is over. Raises TimeoutError where it is not after ``timeout`` seconds."""
         from gpuprep.client.following import follow
 
         until = None if timeout is None else time.monotonic() + timeout
-        for _ in follow(self._connection, job_id, until=until):
+        for _ in follow(self._connection, checked_id(job_id), until=until):
             pass
         return self.job(job_id)
 
     def cancel(self, job_id: str) -> Job:
         """End a job; what is stored stays."""
-        return value_of(Job, self._ask("POST", f"/jobs/{job_id}/cancel"))
+        return value_of(Job, self._ask("POST", f"/jobs/{checked_id(job_id)}/cancel"))
 
     def resume(self, job_id: str) -> Job:
         """Have a job go on where it stopped."""
-        return value_of(Job, self._ask("POST", f"/jobs/{job_id}/resume"))
+        return value_of(Job, self._ask("POST", f"/jobs/{checked_id(job_id)}/resume"))
 
     @overload
     def retry(
@@ -150,16 +152,27 @@ class Jobs:
 
         With ``dry_run`` the cases are only told.
         """
-        path, params = f"/jobs/{job_id}/retry", {"code": list(codes)}
+        path, params = f"/jobs/{checked_id(job_id)}/retry", {"code": list(codes)}
         if dry_run:
             return value_of(RetryPlan, self._ask("POST", path, params={**params, "dry_run": "1"}))
         return value_of(Job, self._ask("POST", path, again=False, params=params))
 
     def set_priority(self, job_id: str, priority: int) -> Job:
         """Give a job that waits another priority, 0 to 9; higher ones of one user come first."""
-        return value_of(Job, self._ask("PATCH", f"/jobs/{job_id}", json={"priority": priority}))
+        return value_of(
+            Job, self._ask("PATCH", f"/jobs/{checked_id(job_id)}", json={"priority": priority})
+        )
 
     def _ask(self, method: str, path: str, *, again: bool = True, **options: Any) -> Any:
         from gpuprep.client.connection import Request
 
         return self._connection.json(Request(method, f"/v1{path}", again, options))
+
+
+def checked_id(job_id: str) -> str:
+    """The id of a job. Raises UsageError where it cannot be one."""
+    if not re.fullmatch(r"[0-9a-f]{20}", job_id):
+        raise UsageError(
+            f"{job_id!r} is not the id of a job", advice="gpuprep jobs list shows all ids"
+        )
+    return job_id

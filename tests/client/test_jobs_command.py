@@ -1,10 +1,14 @@
 """``gpuprep jobs`` over a service at work: words, looks and exit codes as of ``run`` and ``status``."""
 
 import json
+import signal
+import subprocess
 
 import pytest
 from support.commands import call
-from support.serving import Served
+from support.receiver import Received, Reply, receiving
+from support.runs import wait_until
+from support.serving import COMMAND, Served
 
 SPACING = "image.resample.spacing=[1,1,1.5]"
 SERIAL = ("--executor", "serial")
@@ -26,7 +30,7 @@ def test_a_job_from_the_shell(tmp_path) -> None:
     (tmp_path / "ct.yaml").write_text("image: {resample: {spacing: [2, 2, 2]}}")
     words = ("data:good", "shell", "-c", tmp_path / "ct.yaml", "--set", SPACING, *SERIAL)
     printed = call("jobs", "submit", *words, "--watch", check=0).stdout
-    assert printed.startswith("job ")
+    assert printed.startswith("job ")  # with its id, and its place in the queue if it still waits
     assert "3 cases, 1 worker, backend numpy" in printed
     assert printed.count("done volume-") == 3
     assert "3 done in" in printed
@@ -82,6 +86,7 @@ def test_a_plan_is_shown_and_nothing_submitted() -> None:
         (("submit", "nowhere:good", "x"), "no root"),
         (("submit", "data:good", "x", "--set", "cluster.kind=existing"), "operator"),
         (("show", "0" * 20), "no such job"),
+        (("watch", "../cohorts"), "not the id of a job"),
         (("list", "--token-file", "/nowhere"), "--token-file"),
         (("list", "--url", "node7"), "not the address"),
         (("list", "--url", "http://node7"), "read the token"),
@@ -98,3 +103,23 @@ def test_a_token_may_lie_in_a_file(tmp_path, monkeypatch, served: Served) -> Non
     call("jobs", "list", check=2)
     (tmp_path / "token").write_text(served.tokens["submit"] + "\n")
     call("jobs", "list", "--token-file", tmp_path / "token", check=0)
+
+
+def test_ctrl_c_leaves_the_job_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"id": "0" * 20, "owner": "a", "state": "running", "root": "r", "path": "", "output": "o"}
+
+    def answer(_: int, request: Received) -> Reply:
+        if request.path.endswith("/events"):  # more is announced than ever comes
+            return Reply(200, b": here\n\n", {"Content-Length": "1000"})
+        return Reply(200, json.dumps(job).encode())
+
+    with receiving(answer) as receiver:
+        monkeypatch.setenv("GPUPREP_URL", receiver.url)
+        line = [*COMMAND, "jobs", "watch", job["id"]]
+        process = subprocess.Popen(line, stdout=-1, stderr=-1, text=True)
+        wait_until(lambda: len(receiver.received) > 1, "it follows the job")
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert f"gpuprep jobs cancel {job['id']}" in told
+    assert {request.method for request in receiver.received} == {"GET"}
