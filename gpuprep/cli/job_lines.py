@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from gpuprep.cli.job_page import coloured
+from gpuprep.cli.job_page import coloured, job_line
 from gpuprep.cli.progress import summary_line
 from gpuprep.client.answers import JobEvent, Progress
 from gpuprep.client.client import Client
@@ -76,6 +76,9 @@ class JobLines:
     def _changed(self, state: str, reason: str) -> None:
         if state in ("starting", "running") and not reason:
             return  # run.started says more
+        if state == "queued":
+            self._console.print(job_line(self._client.job(self._job_id)))
+            return
         why = f": {escape(reason)}" if reason else ""
         self._console.print(f"{coloured(state)}{why}")
 

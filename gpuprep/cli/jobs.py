@@ -265,7 +265,6 @@ def _show_or_watch(client: Client, job: Job, *, watch: bool, as_json: bool) -> N
         if not as_json:
             out.print(f"to follow it: gpuprep jobs watch {job.id}")
         return
-    (err if as_json else out).print(f"job {job.id}")
     _follow(client, job.id, as_json=as_json)
 
 

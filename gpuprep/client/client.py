@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import os
-import secrets
-import time
+import re
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from gpuprep.client.answers import (
-    CohortSummary,
-    FailureGroup,
-    Job,
-    JobEvent,
-    JobPlan,
-    Page,
-    RetryPlan,
-    value_of,
-)
+from gpuprep.client.answers import CohortSummary, FailureGroup, Page, value_of
+from gpuprep.client.jobs import Jobs
+from gpuprep.client.prepared import Prepared, prepared_of
 from gpuprep.values.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     from gpuprep.client.connection import Connection
+    from gpuprep.store.reader import Cohort
 
 URL_VARIABLE = "GPUPREP_URL"
 TOKEN_VARIABLE = "GPUPREP_TOKEN"
+_VOLUME_SECONDS = 300.0
 
 
-class JobOptions(TypedDict, total=False):
-    """What else may be said of a job; the service decides where it is left out."""
-
-    executor: str
-    """``local``, ``serial`` or one of the service's clusters."""
-    workers: int
-    only: Sequence[str]
-    """Only these cases; patterns such as ``liver_*`` take in several."""
-    limit: int
-    overwrite: bool
-    priority: int
-    """0 to 9; higher ones of one user come first."""
-    webhook: str
-    """Is told when the job ends; its host must be on the service's list."""
-
-
-class Client:
+class Client(Jobs):
     """A service of gpuprep over HTTP.
 
         client = gpuprep.Client("https://node7:8443", token="gpr_…")
@@ -69,7 +48,8 @@ class Client:
         Args:
             url: Of the service; by default that of the environment (GPUPREP_URL).
             token: By default that of the environment (GPUPREP_TOKEN).
-            insecure: Let the token travel unencrypted to another machine.
+            insecure: Let the token travel unencrypted to another machine; GPUPREP_ALLOW_HTTP=true in the
+                environment says so as well, and for ``open`` too.
             patience: Seconds to try again for.
             timeout: Seconds that one answer may take.
 
@@ -83,8 +63,9 @@ class Client:
                 "the address of the service is missing",
                 advice=f"give url=…, or set {URL_VARIABLE}; gpuprep serve prints it",
             )
+        self._timeout = timeout
         self._token = token or os.environ.get(TOKEN_VARIABLE) or None
-        self._insecure = insecure
+        insecure |= os.environ.get("GPUPREP_ALLOW_HTTP", "").lower() in ("1", "true")
         self._connection = _connected(
             url, self._token, insecure=insecure, patience=patience, timeout=timeout
         )
@@ -108,131 +89,6 @@ class Client:
         """Let go of the connections."""
         self._end()
 
-    @overload
-    def submit(
-        self,
-        root: str,
-        path: str,
-        output: str,
-        config: Mapping[str, Any] | str | None = None,
-        *,
-        dry_run: Literal[False] = False,
-        key: str | None = None,
-        **options: Unpack[JobOptions],
-    ) -> Job: ...
-
-    @overload
-    def submit(
-        self,
-        root: str,
-        path: str,
-        output: str,
-        config: Mapping[str, Any] | str | None = None,
-        *,
-        dry_run: Literal[True],
-        key: str | None = None,
-        **options: Unpack[JobOptions],
-    ) -> JobPlan: ...
-
-    def submit(
-        self,
-        root: str,
-        path: str,
-        output: str,
-        config: Mapping[str, Any] | str | None = None,
-        *,
-        dry_run: bool = False,
-        key: str | None = None,
-        **options: Unpack[JobOptions],
-    ) -> Job | JobPlan:
-        """Have a cohort made.
-
-        Args:
-            root: One of the service's roots.
-            path: The input below it: a folder, a manifest, a ``dataset.json`` or a single file.
-            output: The cohort's name.
-            config: A config as a mapping, or the name of one of the service's profiles.
-            dry_run: Only look at all of it, and give the plan.
-            key: The same key is the same job, however often it is submitted; by default a new one.
-
-        Raises:
-            ServiceError: it was refused; ``code`` and ``advice`` say why and what to do.
-        """
-        given = {name: value for name, value in options.items() if value is not None}
-        body = {"root": root, "path": path, "output": output, "config": config or {}, **given}
-        body["only"] = list(options.get("only", ()))
-        if dry_run:
-            return value_of(JobPlan, self._ask("POST", "/jobs", json=body, params={"dry_run": "1"}))
-        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
-        return value_of(Job, self._ask("POST", "/jobs", json=body, headers=headers))
-
-    def jobs(
-        self, *, state: str = "", owner: str = "", cohort: str = "", page: int = 100
-    ) -> Iterator[Job]:
-        """All jobs that one may see, newest first, asked for ``page`` by page."""
-        wanted = {"state": state, "owner": owner, "cohort": cohort, "limit": str(page)}
-        params = {name: value for name, value in wanted.items() if value}
-        while True:
-            found = value_of(Page, self._ask("GET", "/jobs", params=params))
-            for each in found.items:
-                yield value_of(Job, each)
-            if not found.next:
-                return
-            params["after"] = found.next
-
-    def job(self, job_id: str) -> Job:
-        """How a job stands."""
-        return value_of(Job, self._ask("GET", f"/jobs/{job_id}"))
-
-    def watch(self, job_id: str, after: JobEvent | None = None) -> Iterator[JobEvent]:
-        """What happens to a job, from its first event or the one behind ``after``, until it is over."""
-        from gpuprep.client.following import follow
-
-        return follow(self._connection, job_id, after.place if after else 0)
-
-    def wait(self, job_id: str, timeout: float | None = None) -> Job:
-        """The job once it is over. Raises TimeoutError where it is not after ``timeout`` seconds."""
-        from gpuprep.client.following import follow
-
-        until = None if timeout is None else time.monotonic() + timeout
-        for _ in follow(self._connection, job_id, until=until):
-            pass
-        return self.job(job_id)
-
-    def cancel(self, job_id: str) -> Job:
-        """End a job; what is stored stays."""
-        return value_of(Job, self._ask("POST", f"/jobs/{job_id}/cancel"))
-
-    def resume(self, job_id: str) -> Job:
-        """Have a job go on where it stopped."""
-        return value_of(Job, self._ask("POST", f"/jobs/{job_id}/resume"))
-
-    @overload
-    def retry(
-        self, job_id: str, codes: Sequence[str] = (), *, dry_run: Literal[False] = False
-    ) -> Job: ...
-
-    @overload
-    def retry(
-        self, job_id: str, codes: Sequence[str] = (), *, dry_run: Literal[True]
-    ) -> RetryPlan: ...
-
-    def retry(
-        self, job_id: str, codes: Sequence[str] = (), *, dry_run: bool = False
-    ) -> Job | RetryPlan:
-        """Do exactly the cases again that failed, as a new job; ``codes`` chooses among their reasons.
-
-        With ``dry_run`` the cases are only told.
-        """
-        path, params = f"/jobs/{job_id}/retry", {"code": list(codes)}
-        if dry_run:
-            return value_of(RetryPlan, self._ask("POST", path, params={**params, "dry_run": "1"}))
-        return value_of(Job, self._ask("POST", path, again=False, params=params))
-
-    def set_priority(self, job_id: str, priority: int) -> Job:
-        """Give a job that waits another priority, 0 to 9; higher ones of one user come first."""
-        return value_of(Job, self._ask("PATCH", f"/jobs/{job_id}", json={"priority": priority}))
-
     def roots(self) -> tuple[str, ...]:
         """The names of the roots that one may take input from."""
         return value_of(Page, self._ask("GET", "/roots")).items
@@ -244,13 +100,72 @@ class Client:
 
     def failures(self, cohort: str) -> tuple[FailureGroup, ...]:
         """What failed in the last run of a cohort, by reason."""
-        found = value_of(Page, self._ask("GET", f"/cohorts/{cohort}/failures"))
+        found = value_of(Page, self._ask("GET", f"/cohorts/{_checked(cohort)}/failures"))
         return tuple(value_of(FailureGroup, each) for each in found.items)
 
-    def _ask(self, method: str, path: str, *, again: bool = True, **options: Any) -> Any:
+    def open(self, cohort: str, **options: Any) -> Cohort:
+        """A cohort of the service, read over HTTP chunk by chunk; ``options`` are those of ``gpuprep.open``.
+
+        Raises:
+            StoreError: there is none of that name, or the token may not read it.
+            BackendError: it needs the extra ``s3``.
+        """
+        from gpuprep.store.reader import open_cohort
+
+        options = {"token": self._token, **options}
+        return open_cohort(f"{self.url}/v1/zarr/{_checked(cohort)}", **options)
+
+    def process(
+        self,
+        file: Path | str | bytes | None = None,
+        *,
+        root: str = "",
+        path: str = "",
+        profile: str = "",
+        name: str = "",
+        answer: Literal["npy", "zarr", "nifti", "case"] = "npy",
+        patch: Sequence[int] | None = None,
+        overlap: float = 0.5,
+    ) -> Prepared:
+        """Have one volume prepared by a warm slot; nothing of it is kept.
+
+        A service whose slots are all taken is asked again until patience is over; ``patience=0`` of the
+        client gives up at once.
+
+        Args:
+            file: The volume, or a zip of one DICOM series; its bytes go along with a ``name``.
+            root: With ``path``, a volume that the service has already, in place of ``file``.
+            path: The file, or the folder of one case, below ``root``.
+            profile: Which config; needed where the service has several.
+            name: What the file is called, if not by its own name; the suffix tells its format.
+            answer: The image as an array, a zipped Zarr group, NIfTI, or a stored case.
+            patch: Patches of so many voxels along z, y, x that cover the image, with ``npy`` alone.
+            overlap: Of neighbouring patches, as a fraction of a patch.
+
+        Raises:
+            ServiceError: it was refused; ``code`` is that of a finding where the volume is at fault.
+            UsageError: neither a file nor a root and a path are given, or both.
+        """
         from gpuprep.client.connection import Request
 
-        return self._connection.json(Request(method, f"/v1{path}", again, options))
+        if (file is None) == (not root):
+            raise UsageError("give a file, or root and path")
+        wanted = {"profile": profile, "answer": answer, "overlap": str(overlap) if patch else ""}
+        wanted["patch"] = ",".join(map(str, patch or ()))
+        options: dict[str, Any] = {"timeout": max(self._timeout, _VOLUME_SECONDS)}
+        source = None
+        if file is None:
+            options["json"] = {"root": root, "path": path}
+        else:
+            options["headers"] = {"Content-Type": "application/octet-stream"}
+            source = None if isinstance(file, bytes) else Path(file)
+            wanted["name"] = name or (source.name if source else "")
+            if isinstance(file, bytes):
+                options["content"] = file
+        options["params"] = {key: value for key, value in wanted.items() if value}
+        return prepared_of(
+            self._connection.ask(Request("POST", "/v1/process", options=options, file=source))
+        )
 
 
 def _connected(url: str, token: str | None, **options: Any) -> Connection:
@@ -261,3 +176,12 @@ def _connected(url: str, token: str | None, **options: Any) -> Connection:
             "a client of a service needs httpx", advice="pip install 'gpuprep[service]'"
         ) from None
     return Connection(url, token, **options)
+
+
+def _checked(cohort: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", cohort):
+        raise UsageError(
+            f"{cohort!r} is not the name of a cohort",
+            advice="use letters, digits, '.', '_' and '-'",
+        )
+    return cohort

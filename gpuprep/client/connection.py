@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,8 @@ class Request:
     again: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of httpx: ``params``, ``json``, ``content``, ``headers``, ``timeout``."""
+    file: Path | None = None
+    """The body, opened anew at every try."""
 
 
 class Patience:
@@ -93,7 +96,7 @@ class Connection:
         while True:
             error, waits = None, 0.0
             try:
-                answer = self._http.request(request.method, request.path, **request.options)
+                answer = self._send(request)
             except httpx.TransportError as problem:
                 if not (request.again or isinstance(problem, httpx.ConnectError)):
                     raise _unreachable(self.url, problem) from None
@@ -106,6 +109,12 @@ class Connection:
                     raise error
                 waits = _retry_after(answer)
             patience.bears(error, waits)
+
+    def _send(self, request: Request) -> httpx.Response:
+        if request.file is None:
+            return self._http.request(request.method, request.path, **request.options)
+        with request.file.open("rb") as body:
+            return self._http.request(request.method, request.path, content=body, **request.options)
 
     def json(self, request: Request) -> Any:
         """The JSON in the answer. Raises ServiceError as ``ask`` does, and where there is none."""
@@ -157,7 +166,7 @@ def checked_url(url: str, *, has_token: bool, insecure: bool) -> str:
     if parts.scheme == "http" and has_token and not insecure and parts.hostname not in LOOPBACK:
         raise UsageError(
             f"http://{parts.hostname}: anybody on the way could read the token",
-            advice="use https://, or insecure=True on a network that you trust",
+            advice="use https://, or set GPUPREP_ALLOW_HTTP=true on a network that you trust",
         )
     return url.rstrip("/")
 

@@ -121,7 +121,10 @@ def _state(job: JobFolder, report: RunReport) -> tuple[State, str]:
     if finished.stopped:
         return "paused", finished.stopped
     if report.failures:
-        return "succeeded_with_failures", f"{finished.failed} cases failed"
+        return (
+            "succeeded_with_failures",
+            f"{finished.failed} case{'s' * (finished.failed != 1)} failed",
+        )
     return "succeeded", ""
 
 

@@ -23,5 +23,7 @@ def sources(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory, sources) -> Served:
-    with serving(tmp_path_factory.mktemp("service") / "folder", sources) as found:
+    with serving(
+        tmp_path_factory.mktemp("service") / "folder", sources, {"limits": {"jobs": 1}}
+    ) as found:
         yield found

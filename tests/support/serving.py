@@ -21,6 +21,7 @@ from gpuprep.service.tokens import Principal, Tokens
 from gpuprep.values.errors import UsageError
 from support.runs import wait_until
 
+COMMAND = (sys.executable, "-m", "gpuprep.cli.app")
 SERIAL = {"executor": "serial"}
 
 
@@ -96,14 +97,19 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, sources: Path, settings: Mapping[str, Any] | None = None, **environment: str
+    folder: Path,
+    sources: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    port: int = 0,
+    **environment: str,
 ) -> Iterator[Served]:
     """A service in ``folder`` whose root ``data`` is ``sources``."""
     folder.mkdir(exist_ok=True)
     tree = {"roots": {"data": str(sources)}, **(settings or {})}
     (folder / "service.yaml").write_text(yaml.safe_dump(tree))
     process = subprocess.Popen(
-        [sys.executable, "-m", "gpuprep.cli.app", "serve", "--folder", str(folder), "--port", "0"],
+        [*COMMAND, "serve", "--folder", str(folder), "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
