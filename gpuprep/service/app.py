@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from gpuprep.service import cohorts, health, job_routes, problems
-from gpuprep.service.access import COOKIE, Access, Sessions
+from gpuprep.service.access import COOKIE, Access, Sessions, bearer, submitter
 from gpuprep.service.audit import Audit
+from gpuprep.service.chunks import chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
 from gpuprep.service.dispatcher import Dispatcher
@@ -23,14 +24,19 @@ from gpuprep.service.health import Numbers
 from gpuprep.service.job_desk import JobDesk
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
+from gpuprep.service.process import process_router
 from gpuprep.service.rehearsal import Rehearser
 from gpuprep.service.settings import Settings
+from gpuprep.service.slots import Slots, WarmProfile
 from gpuprep.service.tokens import Tokens
+from gpuprep.service.uploads import UploadLimits
 from gpuprep.service.verbs import IS_HEAD, Heads
 from gpuprep.service.webhooks import Webhooks
+from gpuprep.store.places import Place
 from gpuprep.values.version import __version__
 
 PROCESS_PATH = "/v1/process"
+SLOTS_FOLDER = "slots"
 
 
 class Service:
@@ -48,6 +54,7 @@ class Service:
         self.webhooks = Webhooks(folder, settings.webhooks, self.dispatcher.database.find)
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
+        self.slots = Slots(_warm(settings), folder / SLOTS_FOLDER)
         self.api = self._api(folder)
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
         self.app: Any = self.audit
@@ -62,6 +69,7 @@ class Service:
         await self.webhooks.recover()
         watch = asyncio.create_task(self.feeds.watch())
         await self.rehearser.warm()
+        await self.slots.start()
         follow = asyncio.create_task(self._follow())
         try:
             yield
@@ -71,6 +79,7 @@ class Service:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await self.slots.close()
             await self.webhooks.close()
             await self.dispatcher.keep(self.dispatcher.stop)
             self.rehearser.close()
@@ -103,8 +112,27 @@ class Service:
         api.state.numbers.add(self.webhooks.numbers)
         for router in (job_routes.router, cohorts.router, health.router):
             api.include_router(router)
+        limits = self.settings.limits
+        uploads = UploadLimits(int(limits.upload), limits.upload_seconds)
+        source = self.places.source
+        api.include_router(
+            process_router(
+                self.slots,
+                self.access.needs,
+                resolve=source,
+                limits=uploads,
+                dependencies=[bearer, Depends(submitter)],
+            )
+        )
+        cors = [str(origin).rstrip("/") for origin in self.settings.cors]
+        api.router.routes += chunk_routes(self._place_of, cors=cors)
         self._add_login(api)
         return api
+
+    def _place_of(self, request: Request, cohort: str) -> Place | None:
+        """Where a cohort lies that whoever asks may read."""
+        who = self.access.needs(request, "read")
+        return self.places.cohort(cohort) if who.may_see(cohort) else None
 
     def _add_login(self, api: FastAPI) -> None:
         secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
@@ -144,3 +172,11 @@ class Service:
                 "who": self.access.who(request).name,
                 "api": "/openapi.json",
             }
+
+
+def _warm(settings: Settings) -> dict[str, WarmProfile]:
+    """The profiles whose slots are kept warm for single volumes."""
+    return {
+        name: WarmProfile(settings.config_of(name), each.slots, each.queue, each.seconds)
+        for name, each in settings.profiles.items()
+    }

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +22,7 @@ from gpuprep.service.orders import Order, Refused, Reply
 from gpuprep.service.problems import Problem
 from gpuprep.service.sent_file import SentFile
 from gpuprep.service.slots import Slots, Visit
+from gpuprep.service.tokens import Scope
 from gpuprep.service.uploads import UploadLimits, file_name, receive, small_body
 from gpuprep.service.wishes import BODY, RESPONSES, wanted
 
@@ -48,17 +49,18 @@ class Door:
     """What the route needs of the rest of the service."""
 
     slots: Slots
-    authorise: Callable[[Request, str], Submitter]
+    authorise: Callable[[Request, Scope], Submitter]
     resolve: Callable[[str, str], Path] | None
     limits: UploadLimits
 
 
 def process_router(
     slots: Slots,
-    authorise: Callable[[Request, str], Submitter],
+    authorise: Callable[[Request, Scope], Submitter],
     *,
     resolve: Callable[[str, str], Path] | None = None,
     limits: UploadLimits | None = None,
+    dependencies: Sequence[Any] = (),
 ) -> APIRouter:
     """The route ``POST /v1/process``.
 
@@ -68,9 +70,10 @@ def process_router(
         resolve: Gives the path of a file in a root, links followed; raises Problem where there is none. None:
             volumes come as bodies only.
         limits: Of bodies.
+        dependencies: Of the route, as FastAPI has them: for its description.
     """
     door = Door(slots, authorise, resolve, limits or UploadLimits())
-    router = APIRouter()
+    router = APIRouter(tags=["volumes"], dependencies=list(dependencies))
 
     @router.post(
         "/v1/process",
@@ -87,6 +90,7 @@ def process_router(
         patch: Annotated[str, Query(description="Voxels along z,y,x, as 96,96,96")] = "",
         overlap: Annotated[float, Query(description="Of neighbouring patches, a fraction")] = 0.5,
     ) -> Response:
+        """The volume is the body, or lies in a root; its prepared arrays are the answer. Nothing is kept."""
         principal = door.authorise(request, "submit")
         wish = wanted(request, answer, patch, overlap)
         with suppress(ClientDisconnect):

@@ -95,7 +95,7 @@ def test_what_others_have_is_not_there(app: App, job: str) -> None:
         hers, none = (eve.request(verb, each, json=body) for each in (there, gone))
         assert hers.status_code == none.status_code == 404, (verb, path)
         if verb != "HEAD":
-            assert hers.json() == none.json(), (verb, path)
+            assert hers.text.replace("anna-1", "nobody-1") == none.text, (verb, path)
         if verb == "GET" and "{path" not in path:
             assert anna.request(verb, mine).status_code == 200, (verb, path)
         asked += 1
