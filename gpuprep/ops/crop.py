@@ -35,6 +35,8 @@ def find_box(
     """
     if fraction:
         return box_of_counts(_count_planes(arrays, above), fraction)
+    if above is None:
+        return _union(tight_box(array) for array in arrays)
     return _union([tight_box(array, lambda part: hits(part, above)) for array in arrays])
 
 
@@ -76,8 +78,15 @@ def grow(box: Box, margin_voxels: int | Sequence[int], shape: Shape) -> Box:
     return z, y, x
 
 
-def tight_box(array: Array, hit: Callable[[Array], Array]) -> Box | None:
-    """The smallest box that holds every voxel for which ``hit`` is true; None where there is none."""
+def _differs(part: Array) -> Array:
+    return hits(part, None)
+
+
+def tight_box(array: Array, hit: Callable[[Array], Array] = _differs) -> Box | None:
+    """The smallest box that holds every voxel for which ``hit`` is true; None where there is none.
+
+    Without ``hit`` it is that of the finite voxels that differ from zero.
+    """
     order = sorted(range(3), key=lambda axis: -abs(array.strides[axis]))
     planes = array.transpose(order)
     first = _first(planes, range(len(planes)), hit)
@@ -85,13 +94,28 @@ def tight_box(array: Array, hit: Callable[[Array], Array]) -> Box | None:
         return None
     last = _first(planes, range(len(planes) - 1, -1, -1), hit)
     assert last is not None
+    if hit is _differs and array.dtype.kind in "iub":  # one walk through memory, and little beside
+        union = np.bitwise_or.reduce(planes[first : last + 1], axis=0)
+        rows, columns = (_ends(union.any(axis)) for axis in (1, 0))
+        return _ordered(order, (first, last + 1), rows, columns)
     row, column = (int(index[0]) for index in np.nonzero(hit(planes[first])))
     rows, columns = (row, row + 1), (column, column + 1)
     for plane in planes[first : last + 1]:
         rows = _widen(rows, plane, hit)
         columns = _widen(columns, plane.T, hit)
-    found = dict(zip(order, ((first, last + 1), rows, columns), strict=True))
+    return _ordered(order, (first, last + 1), rows, columns)
+
+
+def _ordered(order: Sequence[int], *ends: tuple[int, int]) -> Box:
+    """The box of the ends along the axes of ``order``."""
+    found = dict(zip(order, ends, strict=True))
     return slice(*found[0]), slice(*found[1]), slice(*found[2])
+
+
+def _ends(hit: Array) -> tuple[int, int]:
+    """From the first hit of a line to one beyond the last."""
+    places = np.flatnonzero(hit)
+    return int(places[0]), int(places[-1]) + 1
 
 
 def _first(planes: Array, indices: Iterable[int], hit: Callable[[Array], Array]) -> int | None:

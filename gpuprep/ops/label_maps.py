@@ -64,7 +64,7 @@ def covered(array: Array, affine: Affine, shape: Shape) -> dict[int, int]:
     ``affine`` is 4×4, from indices ``z, y, x, 1`` of ``array`` to those of the grid of ``shape``; 0 is not
     counted.
     """
-    box = tight_box(array, lambda part: part != 0)
+    box = tight_box(array)
     if box is None:
         return {}
     counts: dict[int, int] = {}
@@ -89,9 +89,18 @@ def covered(array: Array, affine: Affine, shape: Shape) -> dict[int, int]:
 def labelled(array: Array, box: Box | None = None) -> dict[int, int]:
     """Voxels per label but 0, in the whole map or in a box of it; what holds none costs little."""
     part = array if box is None else array[box]
-    inner = tight_box(part, lambda voxels: voxels != 0) if part.size else None
-    counts = {} if inner is None else label_counts(part[inner])
+    inner = tight_box(part) if part.size else None
+    if inner is None:
+        return {}
+    counts = _of_one_value(part[inner]) or label_counts(part[inner])
     return {value: number for value, number in counts.items() if value}
+
+
+def _of_one_value(array: Array) -> dict[int, int]:
+    """The voxels of a mask, which has one value beside 0; empty for every other map."""
+    value = int(array.max()) or int(array.min())
+    number = int(np.count_nonzero(array))
+    return {value: number} if np.count_nonzero(array == value) == number else {}
 
 
 def renumber(array: Array, numbers: Mapping[int, int]) -> Array:
@@ -137,14 +146,15 @@ def merge_structures(masks: Sequence[Array], values: Sequence[int]) -> tuple[Arr
     for value, mask in sorted(zip(values, masks, strict=True), key=lambda pair: pair[0]):
         if mask.shape != merged.shape:
             raise ValueError(f"a mask has shape {mask.shape}, the first has {merged.shape}")
-        box = tight_box(mask, lambda part: part != 0)
+        box = tight_box(mask)
         if box is None:
             continue
-        inside = mask[box] != 0
-        for other, number in label_counts(merged[box][inside]).items():
-            if other:
+        inside, painted = mask[box] != 0, merged[box]
+        twice = inside & (painted != 0)
+        if twice.any():
+            for other, number in label_counts(painted[twice]).items():
                 lost[other] = lost.get(other, 0) + number
-        merged[box][inside] = value
+        np.copyto(painted, merged.dtype.type(value), where=inside)
     return merged, dict(sorted(lost.items()))
 
 

@@ -6,6 +6,7 @@ removed.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ from gpuprep.values.geometry import Geometry
 
 _PASSING = ("infrastructure", "transient")
 _TROUBLE = ("store", "device", "corrupt", "backend")
+_PLACE = re.compile(r"(?<![^\s'\"(\[])/[^\s'\",;)\]]+")
+"""A path of this machine in a message: what is left of them is no affair of the client's."""
 _SIDE = 32  # voxels of the volume that warms a slot up
 
 
@@ -163,7 +166,7 @@ def _only(found: Found) -> Case:
 def _failed(outcome: Outcome, order: Order) -> Reply:
     if outcome.failed is not None:
         return _refused(outcome.failed, order)
-    return Reply(refused=Refused(503, "STOPPED", _shown(outcome.stop, order)))
+    return Reply(refused=Refused(503, "STOPPED", _PLACE.sub("…", _shown(outcome.stop, order))))
 
 
 def _refused(failed: CaseFailed, order: Order) -> Reply:
@@ -171,9 +174,10 @@ def _refused(failed: CaseFailed, order: Order) -> Reply:
         detail = "gpuprep failed at this volume; the service's log says more"
         return Reply(refused=Refused(500, failed.code, detail), trace=failed.details)
     passing = failed.retry in _PASSING or failed.kind in _TROUBLE
-    detail, advice = (_shown(text, order) for text in (failed.message, failed.advice))
-    if failed.path:
-        detail = f"{_shown(failed.path, order)}: {detail}"
+    told = (failed.message, failed.advice, failed.path)
+    detail, advice, path = (_PLACE.sub("…", _shown(text, order)) for text in told)
+    if path:
+        detail = f"{path}: {detail}"
     return Reply(refused=Refused(503 if passing else 422, failed.code, detail, advice))
 
 

@@ -141,7 +141,7 @@ class Slots:
         self._folder = folder
         self._closing = False
         total = sum(each.slots for each in profiles.values())
-        chosen = choose_backend(backend)
+        chosen = choose_backend(backend if total else "numpy")
         environments = _environments(chosen.devices, total)
         terms = partial(
             Terms,

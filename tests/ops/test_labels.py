@@ -6,7 +6,7 @@ import scipy.ndimage as ndimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuprep.ops.label_maps import merge_structures, place_labels
+from gpuprep.ops.label_maps import labelled, merge_structures, place_labels
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.resample import Resampling
 from gpuprep.values.geometry import Geometry
@@ -168,3 +168,28 @@ def test_refusals() -> None:
         merge_structures([], [])
     with pytest.raises(ValueError, match="a mask has shape"):
         merge_structures([np.zeros((2, 2, 2)), np.zeros((2, 2, 3))], [1, 2])
+
+
+@given(
+    values=st.lists(st.sampled_from([0, 0, 0, 1, 2, -1, -128, 127]), min_size=1, max_size=40),
+    kind=st.sampled_from(["i1", "i2", "i4", "i8"]),
+)
+def test_voxels_per_label_are_numpys(values, kind) -> None:
+    array = np.array(values, kind).reshape(1, 1, -1)[..., ::-1]
+    found, counts = np.unique(array[array != 0], return_counts=True)
+    assert labelled(array) == dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_structures_are_painted_one_after_another(seed, number) -> None:
+    random = np.random.default_rng(seed)
+    masks = (random.random((number, 3, 4, 5)) < 0.3).astype(np.uint8)
+    expected, lost = np.zeros((3, 4, 5), int), dict.fromkeys(range(1, number + 1), 0)
+    for value, mask in enumerate(masks, 1):
+        for place in zip(*np.nonzero(mask), strict=True):
+            if expected[place]:
+                lost[int(expected[place])] += 1
+            expected[place] = value
+    merged, told = merge_structures(list(masks), range(1, number + 1))
+    np.testing.assert_array_equal(merged, expected)
+    assert told == {value: count for value, count in lost.items() if count}

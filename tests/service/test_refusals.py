@@ -1,5 +1,6 @@
 """What ``/v1/process`` refuses, how it says so, and that nothing of it stays."""
 
+import json
 import socket
 import zipfile
 from collections.abc import Iterator
@@ -26,6 +27,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_series(folder / "two/other", [0.0, 2.0, 4.0], SeriesInstanceUID="1.2.3.5")
     cut(folder / "segmentation-1.nii.gz", 100).rename(folder / "short.nii.gz")
     (folder / "empty").mkdir()
+    described = folder / "described"
+    described.mkdir()
+    secret = tmp_path_factory.mktemp("secret")
+    write_pair(secret, 3)
+    entry = {"image": f"../../{secret.name}/volume-3.nii.gz"}
+    about = {"channel_names": {"0": "CT"}, "labels": {"background": 0}, "training": [entry]}
+    (described / "dataset.json").write_text(json.dumps(about))
+    (described / "linked").symlink_to(secret)
+    (folder / "linked.nii.gz").symlink_to(secret / "volume-3.nii.gz")
     (folder / "list.csv").write_text("case_id,image\na,/etc/passwd\n")
     outside = tmp_path_factory.mktemp("outside") / "voxels.raw"
     outside.write_bytes(bytes(1000))
@@ -77,9 +87,16 @@ def test_a_header_that_points_elsewhere_reaches_nothing(service, data) -> None:
         problem(answer, 422, "E_UNSAFE_PATH")
 
 
+def test_a_description_that_names_files_elsewhere_reaches_nothing(service, data) -> None:
+    told = problem(service.name("described"), 422, "E_UNSAFE_PATH")
+    assert str(data.parent) not in told
+    assert "outside of described" in told
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code", "word"),
     [
+        ("linked.nii.gz", 422, "E_PATH", "root"),
         ("two", 422, "USAGE", "2 cases"),
         ("empty", 422, "USAGE", "empty"),
         ("list.csv", 422, "USAGE", "manifest"),
