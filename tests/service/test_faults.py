@@ -155,3 +155,22 @@ def test_a_waiting_job_is_cancelled_at_once_and_resumed(three, tmp_path) -> None
         for job in (first, second):
             wait_until(lambda job=job: resumed(served, job["id"]), "the job goes on")
             assert served.settled(job["id"])["state"] == "succeeded"
+
+
+def test_a_slow_disk_holds_up_nobody_else(three, tmp_path) -> None:
+    """While a job is written down for seconds, all other answers come at once."""
+    environment = {"GPUPREP_FAILPOINTS": "after_folder=sleep-5:1"}
+    with (
+        serving(tmp_path / "folder", three, **environment) as served,
+        served.ask() as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        slow = pool.submit(served.submit, **BODY, output="slow")
+        jobs = tmp_path / "folder/jobs"
+        wait_until(lambda: list(jobs.glob("*/job.json")), "the job is being written down")
+        began = time.monotonic()
+        for path in ("/health/live", "/health/ready", "/v1/jobs", "/v1/cohorts", "/metrics"):
+            assert client.get(path).status_code == 200, path
+        assert time.monotonic() - began < 4
+        assert not slow.done()
+        assert served.settled(slow.result()["id"])["state"] == "succeeded"
