@@ -12,7 +12,8 @@ from support.service_app import HERE, App
 
 from gpuprep.service.access import reader, submitter
 from gpuprep.service.dispatcher import new_job
-from gpuprep.service.jobs import Asked, JobFolder
+from gpuprep.service.job_folder import JobFolder
+from gpuprep.service.jobs import Asked
 from gpuprep.service.tokens import Principal
 
 OPEN = {"/health/live", "/health/ready", "/openapi.json", "/login", "/logout"}
