@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from chaos.faulty_disk import faulty
 from support.cohorts import CONFIG, contents
+from support.commands import call_apart
 from support.runs import wait_until
 from support.serving import Served, serving
 
@@ -79,6 +80,32 @@ def go_on(served: Served, job_id: str) -> bool:
         subprocess.run(["kill", "-CONT", str(served.wait_for_child(job_id))], check=True)
         return True
     return False
+
+
+def test_a_folder_that_is_read_only_from_now_on(small_disk, three, undisturbed, tmp_path) -> None:
+    settings = {"outputs": str(tmp_path / "cohorts")}
+    folder = small_disk / "folder"
+    with serving(folder, three, settings) as served:
+        ro, rw = (["mount", "-o", f"remount,{how}", str(small_disk)] for how in ("ro", "rw"))
+        served.kill()
+        subprocess.run(ro, check=True)
+        done = call_apart("serve", "--folder", folder, "--port", 0, check=2)
+        assert "cannot be written: Read-only file system" in done.stdout + done.stderr
+        subprocess.run(rw, check=True)
+    with serving(folder, three, settings) as served, served.ask() as client:
+        job = served.submit(**{**BODY, "output": "early"})
+        assert served.settled(job["id"])["state"] == "succeeded"
+        wait_until(lambda: remounted(ro), "the disk is read-only")
+        assert client.get(f"/v1/jobs/{job['id']}").json()["state"] == "succeeded"
+        assert client.post("/v1/jobs", json={**BODY, "output": "made"}).status_code == 503
+        subprocess.run(rw, check=True)
+        assert served.settled(served.submit(**BODY, output="made")["id"])["state"] == "succeeded"
+    assert contents(tmp_path / "cohorts/made") == undisturbed
+
+
+def remounted(line: list[str]) -> bool:
+    """Whether a remount went through; a file that is open for writing forbids it."""
+    return subprocess.run(line, capture_output=True, check=False).returncode == 0
 
 
 def test_a_full_disk_under_the_cohorts(small_disk, three, undisturbed, tmp_path) -> None:
