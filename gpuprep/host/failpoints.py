@@ -19,7 +19,8 @@ and of the coordinator::
 and of a service, with a job's id, in the order of its life::
 
     after_folder  after_insert  before_child  after_child  child_named (in the service)
-    job_begun  job_done (in the job's process, with its folder)  after_cancel  mid_resume (in the service)
+    job_begun  job_done (in the job's process, with its folder)
+    after_cancel  mid_resume  after_save (in the service, the last with the job's state, too)
 
 and of pruning, with a case's id: ``mid_prune`` (copied on an object store, not deleted yet), ``after_prune``.
 """

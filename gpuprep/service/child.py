@@ -28,6 +28,8 @@ from gpuprep.values.errors import GpuprepError, RunStopped, StoreFault
 from gpuprep.values.events import Event, RunStarted
 
 GO = b"go"
+LATE = "all its cases were done by then"
+"""Why a job is cancelled that left nothing undone."""
 TAKEN = 75
 """What it exits with where another process has the job, or the service died before it said ``go``."""
 _PATIENCE_SECONDS = 60.0  # with a disk that does not take the last word
@@ -116,8 +118,10 @@ def _ended(job: JobFolder, work: Callable[[], RunReport]) -> tuple[State, str]:
 
 def _state(job: JobFolder, report: RunReport) -> tuple[State, str]:
     finished = report.finished
-    if report.interrupted or (finished.stopped and job.is_cancelled):
-        return ("cancelled", "") if job.is_cancelled else ("paused", _INTERRUPTED)
+    if job.is_cancelled:
+        return "cancelled", "" if finished.remaining else LATE
+    if report.interrupted:
+        return "paused", _INTERRUPTED
     if finished.stopped:
         return "paused", finished.stopped
     if report.failures:

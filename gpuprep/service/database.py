@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gpuprep.host.failpoints import failpoint
 from gpuprep.service.folders import Folders, Known
 from gpuprep.service.job_folder import JOBS_FOLDER, JobFolder
 from gpuprep.service.jobs import ENDED, WORKING, Job, State
@@ -144,6 +145,7 @@ class Database:
     def save(self, job: Job, tell: Callable[[Job], None] = lambda _: None) -> None:
         """Put a job's new state in place of its old one; ``tell`` of it before anybody sees it."""
         job = self._write(job)
+        failpoint("after_save", f"{job.id} {job.state}")
         tell(job)
         self._show(job)
 

@@ -20,6 +20,7 @@ from typing import Any
 from gpuprep.config.file import parse_config
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.owners import is_gone
+from gpuprep.service.child import LATE
 from gpuprep.service.job_folder import JobFolder
 from gpuprep.service.jobs import RESUMABLE, Asked, Job, new_id
 from gpuprep.service.places import Places
@@ -246,7 +247,10 @@ class Dispatcher(States):
         self._starting.free(job.id)
         self._told.pop(job.id, None)
         end = folder.end()
-        if end is not None and not end.interrupted:
+        if end is not None and job.state == "cancelling" and end.state != "cancelled":
+            late = end.state in ("succeeded", "succeeded_with_failures")
+            self._end(job, folder, "cancelled", LATE * late)
+        elif end is not None and not end.interrupted:
             self._change(job, end.state, reason=end.reason, ended=end.ended)
         elif folder.is_cancelled:
             self._end(job, folder, "cancelled")

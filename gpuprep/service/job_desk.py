@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -25,7 +26,8 @@ from gpuprep.service.targets import check_listed
 from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import GpuprepError
 
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = 2.0  # for the disks of cohorts to tell how far jobs are
+_BLIND_SECONDS = 30.0  # without looking again where they did not
 
 
 class JobDesk:
@@ -41,6 +43,7 @@ class JobDesk:
         self.keep = dispatcher.keep
         """Changes of jobs are made in one thread."""
         self._keys: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+        self._blind_until = 0.0
         self._lookers = ThreadPoolExecutor(2, "progress")  # apart: a cohort's disk may not answer
 
     def may_see(self, who: Principal, job: Job) -> bool:
@@ -71,14 +74,14 @@ class JobDesk:
 
     async def views(self, jobs: Sequence[Job]) -> list[JobView]:
         """Jobs as their service tells them; what a cohort's disk does not tell in time is left out."""
-        progress: list[Progress | None]
-        try:
-            looking = asyncio.get_running_loop().run_in_executor(
-                self._lookers, self._all_progress, jobs
-            )
-            progress = await asyncio.wait_for(looking, _LOOK_SECONDS)
-        except TimeoutError:
-            progress = [None] * len(jobs)
+        progress: list[Progress | None] = [None] * len(jobs)
+        if time.monotonic() > self._blind_until:
+            loop = asyncio.get_running_loop()
+            looking = loop.run_in_executor(self._lookers, self._all_progress, jobs)
+            try:
+                progress = await asyncio.wait_for(looking, _LOOK_SECONDS)
+            except TimeoutError:
+                self._blind_until = time.monotonic() + _BLIND_SECONDS
         return [self._view(job, moved) for job, moved in zip(jobs, progress, strict=True)]
 
     def _view(self, job: Job, progress: Progress | None) -> JobView:

@@ -107,6 +107,29 @@ def test_a_job_ends_while_there_is_no_service(ending, three, undisturbed, tmp_pa
         assert ended["restarts"] == (ending == signal.SIGKILL)
 
 
+@pytest.mark.parametrize("state", ["starting", "running", "succeeded"])
+def test_the_service_is_killed_before_it_tells(state, three, undisturbed, tmp_path) -> None:
+    points = f"after_save@{state}=kill:1"
+    with serving(tmp_path / "folder", three, **armed(tmp_path, points)) as served:
+        submit(served)
+        served.process.wait(60)
+    with serving(tmp_path / "folder", three) as served:
+        check_made(served, served.settled(only_job(served)["id"]), undisturbed)
+
+
+def test_a_killed_job_that_overwrites_overwrites_all_the_same(three, undisturbed, tmp_path) -> None:
+    """Killed before it took the cohort for its config, and once more behind that."""
+    points = armed(tmp_path, "job_begun=kill:2,after_record=kill:5")
+    other = {"image": {"resample": {"spacing": [2.0, 2.0, 2.0]}}}
+    with serving(tmp_path / "folder", three, **points) as served:
+        first = served.submit(**{**BODY, "config": other})
+        assert served.settled(first["id"])["state"] == "succeeded"
+        job = served.submit(**BODY, overwrite=True)
+        ended = served.settled(job["id"])
+        check_made(served, ended, undisturbed)
+        assert ended["restarts"] == 2
+
+
 def test_a_job_that_always_dies_ends_with_its_last_words(three, tmp_path) -> None:
     settings = {"limits": {"restarts": 2}}
     environment = armed(tmp_path, "job_begun=raise-EIO")
