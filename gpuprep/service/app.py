@@ -48,8 +48,11 @@ class Service:
         self.webhooks = Webhooks(folder, settings.webhooks, self.dispatcher.database.find)
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
+        self.numbers = Numbers(folder, self.dispatcher, self.feeds)
         self.api = self._api(folder)
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
+        self.numbers.add(self.audit.collect)
+        self.numbers.add(self.tokens.collect)
         self.app: Any = self.audit
 
     def begin_to_end(self) -> None:
@@ -61,13 +64,14 @@ class Service:
         await self.dispatcher.keep(self.dispatcher.recover)
         await self.webhooks.recover()
         watch = asyncio.create_task(self.feeds.watch())
+        count = asyncio.create_task(self.numbers.watch())
         await self.rehearser.warm()
         follow = asyncio.create_task(self._follow())
         try:
             yield
         finally:
             self.begin_to_end()
-            for task in (watch, follow):
+            for task in (watch, count, follow):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -99,7 +103,7 @@ class Service:
         api.state.feeds = self.feeds
         api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
-        api.state.numbers = Numbers(self.dispatcher, self.feeds)
+        api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
         for router in (job_routes.router, cohorts.router, health.router):
             api.include_router(router)

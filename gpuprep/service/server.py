@@ -71,7 +71,8 @@ def serve(
         )
         server = Server(config, service.begin_to_end)
         scheme = "https" if settings.tls_certificate else "http"
-        address = f"{scheme}://{settings.host}:{door.getsockname()[1]}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{scheme}://{host}:{door.getsockname()[1]}"
         say(address)
         code = service.sessions.link(Principal("operator", "admin"))
         say(f"log in once: {address}/login?code={code}")
