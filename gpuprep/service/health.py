@@ -22,7 +22,8 @@ from gpuprep.ledger.metrics import CONTENT_TYPE
 from gpuprep.service.access import Reader, bearer
 from gpuprep.service.dispatcher import Dispatcher
 from gpuprep.service.events import Feeds
-from gpuprep.service.jobs import JOBS_FOLDER, State
+from gpuprep.service.job_folder import JOBS_FOLDER
+from gpuprep.service.jobs import State
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.tally import Tally
 from gpuprep.values.errors import StoreFault
