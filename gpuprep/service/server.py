@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from gpuprep.service.app import Service
+from gpuprep.service.connections import Connection
 from gpuprep.service.settings import Settings
 from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import UsageError
@@ -57,6 +58,7 @@ def serve(
         service = Service(folder, settings)
         config = uvicorn.Config(
             service.app,
+            http=Connection,
             log_level="warning",
             access_log=False,
             server_header=False,

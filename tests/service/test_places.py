@@ -135,3 +135,27 @@ def test_what_became_a_link_while_it_waited_is_not_followed(served: Served) -> N
     assert "turn" in ended["reason"]
     assert str(served.folder.parent) not in ended["reason"]
     assert not (served.folder / "cohorts/second/cases").exists()
+
+
+def test_no_answer_tells_where_anything_lies(served: Served) -> None:
+    """Of a cohort with a case that failed: its job, events, failures, and the plan of a retry."""
+    data = served.folder.parent / "data/broken"
+    data.mkdir()
+    write_pair(data, 0)
+    write_pair(data, 1)
+    victim = sorted(data.rglob("*.nii*"))[-1]
+    job = served.submit(output="broken", path="broken")
+    victim.write_bytes(victim.read_bytes()[:1000])
+    ended = served.ended(job["id"])
+    with served.ask() as client:
+        paths = [f"/v1/jobs/{job['id']}", f"/v1/jobs/{job['id']}/events", "/v1/jobs"]
+        paths += [f"/v1/cohorts/broken{rest}" for rest in ("", "/cases", "/failures")]
+        told = [client.get(path) for path in paths]
+        told += [client.post(f"/v1/jobs/{job['id']}/retry", params={"dry_run": True})]
+        body = {"root": "data", "path": "broken", "output": "other"}
+        told += [client.post("/v1/jobs", json=body, params={"dry_run": True})]
+    assert ended["state"] in ("succeeded_with_failures", "succeeded")
+    assert all(answer.status_code == 200 for answer in told)
+    assert "E_" in told[-1].text, "the plan tells of the refusal"
+    for answer in told:
+        assert str(served.folder.parent) not in answer.text, answer.request.url
