@@ -55,8 +55,11 @@ class Service:
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
         self.slots = Slots(_warm(settings), folder / SLOTS_FOLDER)
+        self.numbers = Numbers(folder, self.dispatcher, self.feeds)
         self.api = self._api(folder)
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
+        self.numbers.add(self.audit.collect)
+        self.numbers.add(self.tokens.collect)
         self.app: Any = self.audit
 
     def begin_to_end(self) -> None:
@@ -68,6 +71,7 @@ class Service:
         await self.dispatcher.keep(self.dispatcher.recover)
         await self.webhooks.recover()
         watch = asyncio.create_task(self.feeds.watch())
+        count = asyncio.create_task(self.numbers.watch())
         await self.rehearser.warm()
         await self.slots.start()
         follow = asyncio.create_task(self._follow())
@@ -75,7 +79,7 @@ class Service:
             yield
         finally:
             self.begin_to_end()
-            for task in (watch, follow):
+            for task in (watch, count, follow):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -108,7 +112,7 @@ class Service:
         api.state.feeds = self.feeds
         api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
-        api.state.numbers = Numbers(self.dispatcher, self.feeds)
+        api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
         for router in (job_routes.router, cohorts.router, health.router):
             api.include_router(router)

@@ -10,9 +10,12 @@ import os
 import re
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.core import CounterMetricFamily, Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gpuprep.service.settings import NAME
@@ -39,11 +42,22 @@ class Audit:
         self._path = folder / AUDIT_FILE
         self._written = self._path.stat().st_size if self._path.exists() else 0
         self._readers: dict[tuple[str, str, bool], float] = {}
+        self._requests = Counter[tuple[str, str]]()
         self.lost = 0
         """Lines that the disk refused."""
 
+    def collect(self) -> Iterator[Metric]:
+        """How many requests were answered how, for Prometheus."""
+        answered = CounterMetricFamily("gpuprep_requests", "Requests.", labels=["verb", "status"])
+        for (verb, status), count in sorted(self._requests.items()):
+            answered.add_metric([verb, status], count)
+        yield answered
+        yield CounterMetricFamily(
+            "gpuprep_audit_lines_lost", "Lines of the audit log that the disk refused.", self.lost
+        )
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_QUIET):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         method, began = scope["method"], time.monotonic()
@@ -60,7 +74,10 @@ class Audit:
             await self._app(scope, receive, sent)
         finally:
             seconds = round(time.monotonic() - began, 3)
-            self._note(scope, {"method": method, "path": _told(scope), **line, "seconds": seconds})
+            self._requests[method, str(line["status"])] += 1
+            if not scope["path"].startswith(_QUIET):
+                told = {"method": method, "path": _told(scope), **line, "seconds": seconds}
+                self._note(scope, told)
 
     def _note(self, scope: Scope, line: dict[str, Any]) -> None:
         who = scope.get("gpuprep.principal", "")

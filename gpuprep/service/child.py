@@ -21,9 +21,11 @@ from typing import Any
 from gpuprep.config.file import parse_config
 from gpuprep.host.failpoints import failpoint
 from gpuprep.ledger.log import RunLog
+from gpuprep.ledger.metrics import Metrics, MetricsFile
 from gpuprep.ledger.report import RunReport
 from gpuprep.service.job_folder import LOCK_FILE, JobFolder
 from gpuprep.service.jobs import EVENTS_FILE, State
+from gpuprep.service.tally import METRICS_FILE
 from gpuprep.values.errors import GpuprepError, RunStopped, StoreFault
 from gpuprep.values.events import Event, RunStarted
 
@@ -48,6 +50,8 @@ def main(folder: Path) -> int:
             return TAKEN
         if job.end() is not None:  # another process did it meanwhile
             return TAKEN
+        with suppress(OSError):
+            (folder / METRICS_FILE).unlink()  # of a round before
         failpoint("job_begun", str(folder))
         ended = _ended(job, lambda: _run(job))
         failpoint("job_done", str(folder))
@@ -81,8 +85,15 @@ def _run(job: JobFolder) -> RunReport:
         only=start["only"],
         limit=start["limit"],
         overwrite=start["overwrite"],
-        listeners=[_begun(job), RunLog(job.path, file=job.path / EVENTS_FILE, most_bytes=math.inf)],
+        listeners=_listeners(job),
     )
+
+
+def _listeners(job: JobFolder) -> list[Callable[[Event], None]]:
+    numbers = Metrics()
+    counted = MetricsFile(numbers, job.path / METRICS_FILE)
+    log = RunLog(job.path, file=job.path / EVENTS_FILE, most_bytes=math.inf)
+    return [numbers, counted, _begun(job), log]
 
 
 def _begun(job: JobFolder) -> Callable[[Event], None]:

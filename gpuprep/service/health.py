@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import get_args
 
 from fastapi import APIRouter
 from prometheus_client import generate_latest
@@ -19,8 +22,13 @@ from gpuprep.ledger.metrics import CONTENT_TYPE
 from gpuprep.service.access import Reader, bearer
 from gpuprep.service.dispatcher import Dispatcher
 from gpuprep.service.events import Feeds
+from gpuprep.service.job_folder import JOBS_FOLDER
+from gpuprep.service.jobs import State
 from gpuprep.service.problems import Problem, told
+from gpuprep.service.tally import Tally
+from gpuprep.values.errors import StoreFault
 
+_LOOK_SECONDS = 1.0
 _LEAST_FREE = 64 << 20
 """Bytes of disk without which no job is accepted."""
 
@@ -32,49 +40,80 @@ class Health(BaseModel):
 
 
 class Numbers(Collector):
-    """The service in figures, each looked up when it is asked for."""
+    """The service in figures, each looked up when it is asked for. No label grows with cases or users."""
 
-    def __init__(self, dispatcher: Dispatcher, feeds: Feeds) -> None:
+    def __init__(self, folder: Path, dispatcher: Dispatcher, feeds: Feeds) -> None:
+        self._folder = folder
         self._dispatcher = dispatcher
         self._feeds = feeds
-        self._more: list[Callable[[], Iterator[Metric]]] = []
+        self._tally = Tally(folder / JOBS_FOLDER)
+        self._more: list[Callable[[], Iterable[Metric]]] = [self._tally.collect]
         self._since = time.time()
 
-    def add(self, more: Callable[[], Iterator[Metric]]) -> None:
+    def add(self, more: Callable[[], Iterable[Metric]]) -> None:
         """Have other families told with these."""
         self._more.append(more)
 
+    async def watch(self) -> None:
+        """Keep count of what the jobs at work count, for ever."""
+        while True:
+            with suppress(StoreFault):
+                self._look()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self) -> None:
+        self._tally.look(job.id for job in self._dispatcher.database.working())
+
     def collect(self) -> Iterator[Metric]:
+        self._look()
         jobs = GaugeMetricFamily("gpuprep_jobs", "Jobs by state.", labels=["state"])
-        for state, count in self._dispatcher.database.counts().items():
-            jobs.add_metric([state], count)
+        counts = self._dispatcher.database.counts()
+        for state in get_args(State):
+            jobs.add_metric([state], counts.get(state, 0))
         yield jobs
-        waiting = self._dispatcher.database.waiting()
-        oldest = max((max(0.0, time.time() - job.created) for job in waiting), default=0.0)
-        working = self._dispatcher.database.working()
-        for name, help_text, value in (
-            ("queue_oldest_seconds", "Age of the job that has waited longest.", oldest),
-            (
-                "workers_taken",
-                "Worker processes of all jobs at work.",
-                sum(j.asked.workers for j in working),
-            ),
-            (
-                "workers_capacity",
-                "Worker processes that all jobs may have.",
-                self._dispatcher.capacity.workers,
-            ),
-            (
-                "memory_taken_bytes",
-                "Memory that the plans of all jobs at work project.",
-                sum(j.memory for j in working),
-            ),
-            ("event_streams", "Clients that follow events.", self._feeds.readers),
-            ("service_start_time_seconds", "When the service began.", self._since),
-        ):
+        for name, (help_text, value) in self._gauges().items():
             yield GaugeMetricFamily(f"gpuprep_{name}", help_text, value)
         for more in self._more:
             yield from more()
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        now = time.time()
+        waiting = self._dispatcher.database.waiting()
+        working = self._dispatcher.database.working()
+        capacity = self._dispatcher.capacity
+        return {
+            "queue_oldest_seconds": (
+                "Age of the job that has waited longest.",
+                max((max(0.0, now - job.created) for job in waiting), default=0.0),
+            ),
+            "working_oldest_seconds": (
+                "How long the job at work has been so that began first.",
+                max((max(0.0, now - job.started) for job in working if job.started), default=0.0),
+            ),
+            "workers_taken": (
+                "Worker processes of all jobs at work.",
+                sum(job.asked.workers for job in working),
+            ),
+            "workers_capacity": ("Worker processes that all jobs may have.", capacity.workers),
+            "memory_taken_bytes": (
+                "Memory that the plans of all jobs at work project.",
+                sum(job.memory for job in working),
+            ),
+            "memory_capacity_bytes": ("Memory that all jobs may have.", capacity.memory),
+            "devices_capacity": ("CUDA devices that jobs share out.", len(capacity.devices)),
+            "disk_free_bytes": ("Room in the folder of the service.", _free(self._folder)),
+            "event_streams": ("Clients that follow events.", self._feeds.readers),
+            "service_start_time_seconds": ("When the service began.", self._since),
+        }
+
+
+def _free(folder: Path) -> int:
+    """Bytes of disk that are left; none where it cannot be asked."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return 0
+    return disk.f_bavail * disk.f_frsize
 
 
 router = APIRouter(tags=["health"])
@@ -88,13 +127,15 @@ async def live() -> Health:
 
 @router.get("/health/ready", response_model=Health, responses=told(503))
 async def ready(request: Request) -> Health:
-    """Jobs can be accepted: the database answers, and there is room on the disk."""
+    """Jobs can be accepted: the service does not end, its database answers, there is room on the disks."""
     service = request.app.state
+    wait = {"Retry-After": "30"}
+    if service.feeds.closed:
+        raise Problem(503, "the service is about to end", code="E_ENDING", headers=wait)
     service.desk.dispatcher.database.check()
-    disk = await asyncio.to_thread(os.statvfs, service.folder)
-    if disk.f_bavail * disk.f_frsize < _LEAST_FREE:
-        wait = {"Retry-After": "30"}
-        raise Problem(503, "the disk of the service is full", code="E_DISK", headers=wait)
+    for folder in filter(None, (service.folder, service.desk.places.local_outputs)):
+        if await asyncio.to_thread(_free, folder) < _LEAST_FREE:
+            raise Problem(503, "a disk of the service is full or gone", code="E_DISK", headers=wait)
     return Health(damaged_jobs=len(service.desk.dispatcher.database.damaged))
 
 

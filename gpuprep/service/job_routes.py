@@ -26,6 +26,7 @@ from gpuprep.service.events import Feeds
 from gpuprep.service.job_desk import JobDesk
 from gpuprep.service.jobs import Job, State
 from gpuprep.service.problems import Problem, told
+from gpuprep.service.tagged import UNCHANGED, tagged
 from gpuprep.service.verbs import IS_HEAD
 
 
@@ -44,6 +45,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[bearer])
 LastEventId = Annotated[int | None, Header(ge=0)]
 Key = Annotated[str | None, Header(max_length=200, pattern=r"^[!-~]+$")]
 DryRun = Annotated[bool, Query(description="Only tell what would be done.")]
+_BLOCK = 501  # rows of the list of jobs that are read at once; one more than a page has
 _SEEN = told(401, 403, 404, 422)
 
 
@@ -89,8 +91,9 @@ async def submit(
     return _answer(await desk.view(job), 201 if is_new else 200, job)
 
 
-@router.get("/jobs", response_model=JobPage, responses=told(401, 422))
+@router.get("/jobs", response_model=JobPage, responses={**UNCHANGED, **told(401, 422)})
 async def jobs(
+    request: Request,
     who: Reader,
     desk: Desk,
     state: State | None = None,
@@ -98,26 +101,28 @@ async def jobs(
     cohort: Annotated[str, Query(max_length=100)] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     after: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
-) -> JobPage:
+) -> Response:
     """The newest jobs first; ``after`` is the ``next`` of the page before."""
     before = int(after) if after else 1 << 62
     found: list[Job] = []
     while len(found) <= limit:
         page = desk.dispatcher.database.page(
-            owner=owner, state=state, output=cohort, before=before, limit=limit + 1
+            owner=owner, state=state, output=cohort, before=before, limit=_BLOCK
         )
         found += [job for job in page if desk.may_see(who, job)]
-        if len(page) <= limit:
+        if len(page) < _BLOCK:
             break
         before = page[-1].seq
+        await asyncio.sleep(0)  # most may be others'; nobody else is to wait for that
     items = await desk.views(found[:limit])
-    return JobPage(items=items, next=str(found[limit - 1].seq) if len(found) > limit else None)
+    more = str(found[limit - 1].seq) if len(found) > limit else None
+    return tagged(request, JobPage(items=items, next=more))
 
 
-@router.get("/jobs/{job_id}", response_model=JobView, responses=_SEEN)
-async def job(job_id: JobId, who: Reader, desk: Desk) -> JobView:
+@router.get("/jobs/{job_id}", response_model=JobView, responses={**UNCHANGED, **_SEEN})
+async def job(request: Request, job_id: JobId, who: Reader, desk: Desk) -> Response:
     """How a job stands."""
-    return await desk.view(desk.seen(who, job_id))
+    return tagged(request, await desk.view(desk.seen(who, job_id)))
 
 
 @router.patch("/jobs/{job_id}", response_model=JobView, responses={**_SEEN, **told(409, 413)})

@@ -50,10 +50,18 @@ class Places:
         base = Path(self._roots[root])
         if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
             raise Problem(422, "path must lie below its root", code="E_PATH")
-        found = (base / path).resolve()
-        if not found.is_relative_to(base.resolve()) or not found.exists():
-            raise Problem(422, f"there is nothing at {path!r} in root {root}", code="E_PATH")
-        return found
+        try:
+            found = (base / path).resolve(strict=True)
+            if found.is_relative_to(base.resolve()):
+                return found
+        except (OSError, ValueError, RuntimeError):  # nothing is there, or links go in circles
+            pass
+        raise Problem(422, f"there is nothing at {path[:300]!r} in root {root}", code="E_PATH")
+
+    @property
+    def local_outputs(self) -> Path | None:
+        """The folder of all cohorts; None where they lie in an object store."""
+        return None if is_url(self._outputs) else Path(self._outputs)
 
     def hidden(self, text: str) -> str:
         """A text without the paths of this machine: roots and cohorts by their names alone."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from gpuprep.service.app import Service
+from gpuprep.service.connections import Connection
 from gpuprep.service.settings import Settings
 from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import UsageError
@@ -57,6 +58,7 @@ def serve(
         service = Service(folder, settings)
         config = uvicorn.Config(
             service.app,
+            http=Connection,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -71,7 +73,8 @@ def serve(
         )
         server = Server(config, service.begin_to_end)
         scheme = "https" if settings.tls_certificate else "http"
-        address = f"{scheme}://{settings.host}:{door.getsockname()[1]}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{scheme}://{host}:{door.getsockname()[1]}"
         say(address)
         code = service.sessions.link(Principal("operator", "admin"))
         say(f"log in once: {address}/login?code={code}")

@@ -23,6 +23,7 @@ SETTINGS_FILE = "service.yaml"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _HOST = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$|^\[?[0-9A-Fa-f:]+\]?$"
 _ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
+OWN_EXECUTORS = frozenset({"local", "serial"})
 EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 """Addresses to listen at that are no name of the host."""
 
@@ -109,6 +110,13 @@ class Settings(Strict):
     on_stop: Literal["drain", "go_on"] = "go_on"
     """Jobs at work when the service ends: finish their cases and are resumed later, or work on."""
 
+    @field_validator("clusters")
+    @classmethod
+    def _own_names(cls, given: dict[str, ClusterSpec]) -> dict[str, ClusterSpec]:
+        for name in given.keys() & OWN_EXECUTORS:
+            raise ValueError(f"{name!r} is this machine; give the cluster another name")
+        return given
+
     @field_validator("roots", "profiles", "clusters")
     @classmethod
     def _plain_names(cls, given: dict[str, object]) -> dict[str, object]:
@@ -148,7 +156,7 @@ def load_settings(folder: Path, file: Path | None = None) -> Settings:
     except ValidationError as error:
         problems = explained(error, Settings)
         raise ConfigError(
-            f"{path} is not valid:\n{problems}", advice="gpuprep guide service has every key"
+            f"{path} is not valid:\n{problems}", advice="gpuprep guide operating has every key"
         ) from None
     settings = _located(settings, path.parent.absolute())
     _check_door(settings, path)

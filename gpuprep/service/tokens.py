@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from prometheus_client.core import GaugeMetricFamily, Metric
+
 from gpuprep.host.atomic import replaced
 from gpuprep.service.settings import NAME
 from gpuprep.values.errors import CorruptStoreError, GpuprepError, UsageError
@@ -140,6 +142,14 @@ class Tokens:
         if stamp != self._stamp:
             self._known = dict(_parse(self._path))
             self._stamp, self.fault = stamp, ""
+
+    def collect(self) -> Iterator[Metric]:
+        """Whether the file could be read, for Prometheus."""
+        yield GaugeMetricFamily(
+            "gpuprep_tokens_unreadable",
+            "1 while the file of tokens cannot be read, and those read before count on.",
+            bool(self.fault),
+        )
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, Principal]]:

@@ -163,6 +163,37 @@ def test_what_is_asked_is_the_path_of_the_request_alone(app: App, path: str) -> 
         assert answer.status_code in (401, 404, 421), (host, path)
 
 
+def test_a_job_that_is_as_it_was_is_not_told_again(app: App, job: str) -> None:
+    client = app.client(replace(OWNER, name="anna6"))
+    for path in (f"/v1/jobs/{job}", "/v1/jobs"):
+        tag = client.get(path).headers["etag"]
+        for given in (tag, f'"other", W/{tag}', "*"):
+            answer = client.get(path, headers={"If-None-Match": given})
+            assert (answer.status_code, answer.content) == (304, b""), (path, given)
+            assert answer.headers["etag"] == tag
+        assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert client.request("HEAD", path, headers={"If-None-Match": tag}).status_code == 304
+    assert app.client().get(path, headers={"If-None-Match": "*"}).status_code == 401
+
+
+def test_few_jobs_among_many_of_others_are_found(app: App, job: str) -> None:
+    """A page is whole however many jobs that one may not see lie between."""
+    database = app.service.dispatcher.database
+    for _ in range(1200):
+        asked = Asked("hers", "", "eve-1")
+        database.add(replace(new_job("eve", asked), state="succeeded", ended=1.0))
+    eve, anna = app.client(replace(FOREIGN, name="eve6")), app.client(replace(OWNER, name="anna7"))
+    page = anna.get("/v1/jobs", params={"limit": 1}).json()
+    assert [each["id"] for each in page["items"]] == [job]
+    assert page["next"] is None
+    first = eve.get("/v1/jobs", params={"limit": 500}).json()
+    ids = {each["id"] for each in first["items"]}
+    while first["next"]:
+        first = eve.get("/v1/jobs", params={"limit": 500, "after": first["next"]}).json()
+        ids |= {each["id"] for each in first["items"]}
+    assert len(ids) == 1200
+
+
 def test_every_route_is_a_plain_one(app: App) -> None:
     """Nothing is authorised by a prefix of a path: each route has its own dependency on a principal."""
     for route in app.service.api.routes:
