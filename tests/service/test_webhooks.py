@@ -40,7 +40,16 @@ class Desk:
         self.root, self.settings = folder, settings
 
     def hooks(self) -> Webhooks:
-        return Webhooks(self.root, self.settings, lambda _: self.job, first_wait=0.001)
+        return Webhooks(self.root, self.settings, self, first_wait=0.001)
+
+    def find(self, _: str) -> Job:
+        return self.job
+
+    def waiting(self) -> list[Job]:
+        return [self.job] if self.job.state == "queued" else []
+
+    def working(self) -> list[Job]:
+        return []
 
     def end(self, hooks: Webhooks, state="succeeded") -> None:
         hooks.listen(self.job)
@@ -57,7 +66,7 @@ class Desk:
 
 
 async def settled(hooks: Webhooks) -> None:
-    while hooks._telling:
+    while hooks._noting or hooks._telling:
         await asyncio.sleep(0.005)
     await hooks.close()
 
@@ -151,6 +160,23 @@ def test_what_a_life_did_not_tell_the_next_one_does(tmp_path) -> None:
         asyncio.run(second())
     assert desk.is_told
     assert len(receiver.received) == 3
+
+
+def test_a_life_that_died_before_it_noted_a_job_loses_nothing(tmp_path) -> None:
+    with receiving() as receiver:
+        desk = Desk(tmp_path, receiver.url)
+
+        async def begin() -> None:
+            hooks = desk.hooks()
+            await hooks.recover()
+            await settled(hooks)
+
+        asyncio.run(begin())
+        assert not desk.is_told
+        desk.job = replace(desk.job, state="failed", ended=time.time())  # and nobody listened
+        asyncio.run(begin())
+    assert desk.is_told
+    assert len(receiver.received) == 1
 
 
 def test_a_job_that_goes_on_is_told_at_its_next_end(tmp_path) -> None:
