@@ -64,12 +64,13 @@ class Client(Jobs):
                 advice=f"give url=…, or set {URL_VARIABLE}; gpuprep serve prints it",
             )
         self._timeout = timeout
-        self._token = token or os.environ.get(TOKEN_VARIABLE) or None
+        self._token = (token or os.environ.get(TOKEN_VARIABLE) or "").strip() or None
         insecure |= os.environ.get("GPUPREP_ALLOW_HTTP", "").lower() in ("1", "true")
         self._connection = _connected(
             url, self._token, insecure=insecure, patience=patience, timeout=timeout
         )
-        self._end = weakref.finalize(self, self._connection.close)  # for those who do not close it
+        self._end = weakref.finalize(self, self._connection.close)  # for those who do not
+        self._end.atexit = False  # a forked process must not say farewell on links that it shares
 
     def __enter__(self) -> Self:
         return self

@@ -65,7 +65,7 @@ def _stream(
     path = f"/v1/jobs/{job_id}/events"
     with connection.stream(Request("GET", path, options=options)) as answer:
         patience.extend()
-        yield from parse_events(_checked(job_id, answer.iter_lines(), until))
+        yield from parse_events(_checked(job_id, lines_of(answer.iter_bytes()), until))
 
 
 def _checked(job_id: str, lines: Iterable[str], until: float | None) -> Iterator[str]:
@@ -77,6 +77,15 @@ def _checked(job_id: str, lines: Iterable[str], until: float | None) -> Iterator
 def _check(job_id: str, until: float | None) -> None:
     if until is not None and time.monotonic() >= until:
         raise TimeoutError(f"job {job_id} is not over yet")
+
+
+def lines_of(blocks: Iterable[bytes]) -> Iterator[str]:
+    """The lines in a stream of bytes; only a line feed ends one, whatever a case's name holds."""
+    rest = b""
+    for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            yield line.removesuffix(b"\r").decode("utf-8", "replace")
 
 
 def parse_events(lines: Iterable[str]) -> Iterator[JobEvent]:

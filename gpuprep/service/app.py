@@ -51,7 +51,7 @@ class Service:
         self.places = Places(folder, settings)
         self.feeds = Feeds()
         self.dispatcher = Dispatcher(folder, settings, self.places)
-        self.webhooks = Webhooks(folder, settings.webhooks, self.dispatcher.database.find)
+        self.webhooks = Webhooks(folder, settings.webhooks, self.dispatcher.database)
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
         self.slots = Slots(_warm(settings), folder / SLOTS_FOLDER)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import httpx
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -27,6 +28,9 @@ from gpuprep.service.settings import Webhooks as Settings
 from gpuprep.service.signing import load_key, signature
 from gpuprep.service.targets import Target, find_target
 from gpuprep.values.version import __version__
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 WEBHOOK_FILE = "webhook.json"
 _SECONDS = 10.0  # for one try
@@ -59,6 +63,16 @@ class Due:
             return cls()
 
 
+class Known(Protocol):
+    """The list of jobs, as far as webhooks care."""
+
+    def find(self, job_id: str) -> Job | None: ...
+
+    def waiting(self) -> Sequence[Job]: ...
+
+    def working(self) -> Sequence[Job]: ...
+
+
 class Webhooks:
     """Tells the ends of jobs. ``listen`` is told every change of a job's state."""
 
@@ -66,28 +80,39 @@ class Webhooks:
         self,
         folder: Path,
         settings: Settings,
-        find: Callable[[str], Job | None],
+        known: Known,
         *,
         first_wait: float = _FIRST_WAIT,
     ) -> None:
         self._jobs = folder / JOBS_FOLDER
         self._settings = settings
-        self._find = find
+        self._known = known
         self._first_wait = first_wait
         self._key = load_key(folder, settings.secret_file) if settings.hosts else b""
         self._telling: dict[str, asyncio.Task[None]] = {}
+        self._noting: set[asyncio.Future[None]] = set()
+        self._disk = ThreadPoolExecutor(1, "webhooks")
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     def listen(self, job: Job) -> None:
         """Note that the end of a job will have to be told, or begin to tell it."""
         if not job.asked.webhook or (job.state != "queued" and not job.is_over):
             return
-        with suppress(
-            OSError
-        ):  # a disk that refuses costs the file, and with it what a restart knows
-            Due(job.ended if job.is_over else 0.0).write(self._folder(job.id))
+        noted = asyncio.ensure_future(self._note(job))
+        self._noting.add(noted)
+        noted.add_done_callback(self._noting.discard)
+
+    async def _note(self, job: Job) -> None:
+        due = Due(job.ended if job.is_over else 0.0)
+        with suppress(OSError):  # a disk that refuses costs what a restart knows
+            await self._on_disk(due.write, self._folder(job.id))
         if job.is_over:
             self._begin(job.id)
+
+    async def _on_disk(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        """Do something to files, one thing after another, while the loop goes on."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._disk, lambda: work(*given, **named))
 
     def numbers(self) -> Iterator[Metric]:
         """For Prometheus."""
@@ -97,16 +122,24 @@ class Webhooks:
 
     async def recover(self) -> None:
         """Go on with what an earlier life had still to tell."""
-        for job_id in await asyncio.to_thread(_marked, self._jobs):
-            job = self._find(job_id)
-            if job is not None and job.is_over:
+        for job in (
+            *self._known.waiting(),
+            *self._known.working(),
+        ):  # it may have died before it noted
+            if job.asked.webhook:
+                await self._note(job)
+        for job_id in await self._on_disk(_marked, self._jobs):
+            found = self._known.find(job_id)
+            if found is not None and found.is_over:
                 self._begin(job_id)
 
     async def close(self) -> None:
         """Stop telling; what is left lies in the folders."""
+        await asyncio.gather(*self._noting)
         for task in (tasks := list(self._telling.values())):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._disk.shutdown(wait=False)
 
     def _folder(self, job_id: str) -> JobFolder:
         return JobFolder(self._jobs / job_id)
@@ -125,9 +158,9 @@ class Webhooks:
     async def _try(self, job_id: str) -> bool:
         """Wait for the time of the next try, and try; whether there is one more to come."""
         folder = self._folder(job_id)
-        due = await asyncio.to_thread(Due.read, folder)
+        due = await self._on_disk(Due.read, folder)
         await asyncio.sleep(min(_LONGEST_WAIT, max(0.0, due.next - time.time())))
-        job = self._find(job_id)
+        job = self._known.find(job_id)
         if job is None or not job.is_over:  # it was resumed: its next end is told
             return False
         if due.ended != job.ended:
@@ -137,14 +170,16 @@ class Webhooks:
         tries = due.tries + 1
         if told == "" or told == str(_GONE) or tries >= self._settings.tries:
             event = "webhook.told" if told == "" else "webhook.given_up"
-            folder.tell(event, tries=tries, **({"reason": told} if told else {}))
-            await asyncio.to_thread((folder.path / WEBHOOK_FILE).unlink, missing_ok=True)
-            again = self._find(job_id)  # another end may have come meanwhile
+            reason = {"reason": told} if told else {}
+            await self._on_disk(folder.tell, event, tries=tries, **reason)
+            with suppress(OSError):
+                await self._on_disk((folder.path / WEBHOOK_FILE).unlink, missing_ok=True)
+            again = self._known.find(job_id)  # another end may have come meanwhile
             return again is not None and again.is_over and again.ended != job.ended
         wait = min(_LONGEST_WAIT, self._first_wait * 4 ** (tries - 1))
         due = replace(due, tries=tries, next=time.time() + wait)
         with suppress(OSError):
-            await asyncio.to_thread(due.write, folder)
+            await self._on_disk(due.write, folder)
         return True
 
     async def _send(self, job: Job) -> str:

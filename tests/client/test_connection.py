@@ -10,7 +10,7 @@ from support.receiver import Received, Receiver, Reply, receiving
 from support.serving import Served
 
 import gpuprep
-from gpuprep.client.following import parse_events
+from gpuprep.client.following import lines_of, parse_events
 from gpuprep.values.errors import ServiceError, UsageError
 
 JOB = {"id": "0" * 20, "owner": "a", "state": "queued", "root": "r", "path": "", "output": "o"}
@@ -186,19 +186,18 @@ def test_without_httpx_the_extra_is_named() -> None:
     assert done.stdout == "pip install 'gpuprep[service]'\n"
 
 
-def test_events_are_read_as_the_standard_has_them() -> None:
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_events_are_read_as_the_standard_has_them(step: int) -> None:
+    case = "a: b\u2028\x85 ü"
     text = (
-        "retry: 2000\n\n: still here\n\n"
-        'id: 7\nevent: case.done\ndata: {"event": "case.done", "time": "t", "case": "a: b"}\n\n'
+        "retry: 2000\r\n\r\n: still here\n\n"
+        f'id: 7\nevent: case.done\ndata: {{"event": "case.done", "time": "t", "case": "{case}"}}\n\n'
         "id: 9\nevent: torn\ndata: {"
-    )
-    (event,) = parse_events(text.splitlines())
-    assert (event.name, event.time, event.place, event.more) == (
-        "case.done",
-        "t",
-        7,
-        {"case": "a: b"},
-    )
+    ).encode()
+    blocks = [text[start : start + step] for start in range(0, len(text), step)]
+    (event,) = parse_events(lines_of(blocks))
+    assert (event.name, event.time, event.place) == ("case.done", "t", 7)
+    assert event.more == {"case": case}
 
 
 def test_a_stream_that_is_cut_goes_on_where_it_was() -> None:

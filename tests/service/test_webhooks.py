@@ -20,9 +20,11 @@ from gpuprep.service.job_folder import JobFolder
 from gpuprep.service.jobs import Asked, Job, new_id
 from gpuprep.service.problems import Problem
 from gpuprep.service.settings import Webhooks as Settings
+from gpuprep.service.settings import load_settings
+from gpuprep.service.signing import load_key
 from gpuprep.service.targets import check_listed, find_target
 from gpuprep.service.webhooks import WEBHOOK_FILE, Webhooks
-from gpuprep.values.errors import ServiceError
+from gpuprep.values.errors import ConfigError, ServiceError
 
 LOOPBACK = Settings(hosts=("127.0.0.1",), tries=4)
 
@@ -38,7 +40,16 @@ class Desk:
         self.root, self.settings = folder, settings
 
     def hooks(self) -> Webhooks:
-        return Webhooks(self.root, self.settings, lambda _: self.job, first_wait=0.001)
+        return Webhooks(self.root, self.settings, self, first_wait=0.001)
+
+    def find(self, _: str) -> Job:
+        return self.job
+
+    def waiting(self) -> list[Job]:
+        return [self.job] if self.job.state == "queued" else []
+
+    def working(self) -> list[Job]:
+        return []
 
     def end(self, hooks: Webhooks, state="succeeded") -> None:
         hooks.listen(self.job)
@@ -55,7 +66,7 @@ class Desk:
 
 
 async def settled(hooks: Webhooks) -> None:
-    while hooks._telling:
+    while hooks._noting or hooks._telling:
         await asyncio.sleep(0.005)
     await hooks.close()
 
@@ -151,6 +162,23 @@ def test_what_a_life_did_not_tell_the_next_one_does(tmp_path) -> None:
     assert len(receiver.received) == 3
 
 
+def test_a_life_that_died_before_it_noted_a_job_loses_nothing(tmp_path) -> None:
+    with receiving() as receiver:
+        desk = Desk(tmp_path, receiver.url)
+
+        async def begin() -> None:
+            hooks = desk.hooks()
+            await hooks.recover()
+            await settled(hooks)
+
+        asyncio.run(begin())
+        assert not desk.is_told
+        desk.job = replace(desk.job, state="failed", ended=time.time())  # and nobody listened
+        asyncio.run(begin())
+    assert desk.is_told
+    assert len(receiver.received) == 1
+
+
 def test_a_job_that_goes_on_is_told_at_its_next_end(tmp_path) -> None:
     with receiving() as receiver:
         desk = Desk(tmp_path, receiver.url)
@@ -211,8 +239,9 @@ def test_a_name_that_leads_inside_is_no_way_in(monkeypatch) -> None:
             asyncio.run(resolve("a.example.org", address, ("*.example.org",)))
     exact = ("a.example.org",)
     assert asyncio.run(resolve(*exact, "10.0.0.9", exact)) == "https://10.0.0.9:443/x"
-    with pytest.raises(ValueError, match=r"169\.254"):
-        asyncio.run(resolve(*exact, "169.254.169.254", exact))
+    for address in ("169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1"):
+        with pytest.raises(ValueError, match="not a place"):
+            asyncio.run(resolve(*exact, address, exact))
 
 
 @pytest.mark.parametrize(
@@ -230,6 +259,22 @@ def test_a_submission_names_a_listed_host_or_is_refused(url) -> None:
     with pytest.raises(Problem) as told:
         check_listed(url, ("a.org",))
     assert (told.value.status, told.value.code) == (422, "E_WEBHOOK")
+
+
+def test_the_key_may_be_one_of_the_operators(tmp_path) -> None:
+    settings = "webhooks: {hosts: [a.org], secret_file: keys/hook}"
+    (tmp_path / "service.yaml").write_text(settings)
+    with pytest.raises(ConfigError, match="keys/hook"):
+        load_settings(tmp_path)
+    (tmp_path / "keys").mkdir()
+    for text, wrong in (("whsec_AAAA", "3 bytes"), ("whsec_?", "cannot be read")):
+        (tmp_path / "keys/hook").write_text(text)
+        with pytest.raises(ConfigError, match=wrong):
+            load_settings(tmp_path)
+    (tmp_path / "keys/hook").write_text(f"whsec_{base64.b64encode(bytes(range(32))).decode()}\n")
+    file = load_settings(tmp_path).webhooks.secret_file
+    assert load_key(tmp_path, file) == bytes(range(32))
+    assert not (tmp_path / "webhooks.key").exists()
 
 
 def test_a_service_tells_and_still_does_after_a_restart(tmp_path) -> None:
