@@ -24,6 +24,7 @@ from gpuprep.service.rehearsal import Rehearsal, Rehearser
 from gpuprep.service.settings import Settings
 from gpuprep.service.targets import check_listed
 from gpuprep.service.tokens import Principal
+from gpuprep.service.waiting import seconds_per_case, waits
 from gpuprep.values.errors import GpuprepError
 
 _LOOK_SECONDS = 2.0  # for the disks of cohorts to tell how far jobs are
@@ -44,6 +45,7 @@ class JobDesk:
         """Changes of jobs are made in one thread."""
         self._keys: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
         self._blind_until = 0.0
+        self._waiting: tuple[tuple[int, int], dict[str, float]] = ((-1, 0), {})
         self._lookers = ThreadPoolExecutor(2, "progress")  # apart: a cohort's disk may not answer
 
     def may_see(self, who: Principal, job: Job) -> bool:
@@ -92,7 +94,19 @@ class JobDesk:
     def _queue_place(self, job: Job) -> QueuePlace | None:
         if job.state != "queued":
             return None
-        return QueuePlace(position=self.dispatcher.place(job))
+        return QueuePlace(position=self.dispatcher.place(job), seconds=self._waits().get(job.id))
+
+    def _waits(self) -> dict[str, float]:
+        """In how many seconds jobs will begin, looked at anew once a second and when a job changes."""
+        database, (seen, found) = self.dispatcher.database, self._waiting
+        if seen != (now := (database.version, int(time.monotonic()))):
+            found = {}
+            pace = seconds_per_case(database.page(state="succeeded", before=1 << 60, limit=20))
+            if pace is not None:
+                waiting, working = database.waiting(), database.working()
+                found = waits(waiting, working, self.dispatcher.capacity, pace, time.time())
+            self._waiting = now, found
+        return found
 
     def _all_progress(self, jobs: Sequence[Job]) -> list[Progress | None]:
         return [self._progress(job) for job in jobs]
