@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Service:
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
         self.numbers.add(self.audit.collect)
         self.numbers.add(self.tokens.collect)
+        self.numbers.add(partial(health.slot_numbers, self.slots.state))
         self.app: Any = self.audit
 
     def begin_to_end(self) -> None:
