@@ -14,6 +14,7 @@ from gpuprep.cli.terminal import JsonOption, err, one_of, out, print_json
 from gpuprep.values.errors import UsageError
 
 if TYPE_CHECKING:  # the rest of the command starts without the service
+    from gpuprep.service.settings import Settings
     from gpuprep.service.tokens import Principal
 
 app = typer.Typer(
@@ -70,10 +71,20 @@ def serve(
     chosen = with_roots(load_settings(home, settings), root or ())
     tokens = Tokens(home).names()
     if check:
+        _check_slots(chosen)
         counts = f"{len(chosen.roots)} roots, {len(chosen.profiles)} profiles, {len(tokens)} tokens"
         out.print(f"settings are right: {counts}")
         return
     serve_until_ended(home, chosen, port=port, say=lambda line: print(line, flush=True))
+
+
+def _check_slots(settings: Settings) -> None:
+    """Profiles with warm slots can prepare a single volume."""
+    from gpuprep.service.slots import check_profile
+
+    for name, profile in settings.profiles.items():
+        if profile.slots:
+            check_profile(name, settings.config_of(name))
 
 
 @app.command()

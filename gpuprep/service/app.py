@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,13 @@ from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.process import process_router
 from gpuprep.service.rehearsal import Rehearser
-from gpuprep.service.settings import Settings
+from gpuprep.service.settings import NAME, Settings
 from gpuprep.service.slots import Slots, WarmProfile
 from gpuprep.service.tokens import Tokens
 from gpuprep.service.uploads import UploadLimits
 from gpuprep.service.verbs import IS_HEAD, Heads
 from gpuprep.service.webhooks import Webhooks
-from gpuprep.store.places import Place
+from gpuprep.store.places import Place, to_place
 from gpuprep.values.version import __version__
 
 PROCESS_PATH = "/v1/process"
@@ -60,6 +62,7 @@ class Service:
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
         self.numbers.add(self.audit.collect)
         self.numbers.add(self.tokens.collect)
+        self.numbers.add(partial(health.slot_numbers, self.slots.state))
         self.app: Any = self.audit
 
     def begin_to_end(self) -> None:
@@ -134,9 +137,11 @@ class Service:
         return api
 
     def _place_of(self, request: Request, cohort: str) -> Place | None:
-        """Where a cohort lies that whoever asks may read."""
+        """Where a cohort lies, or would, that whoever asks may read; nothing is looked up for a chunk."""
         who = self.access.needs(request, "read")
-        return self.places.cohort(cohort) if who.may_see(cohort) else None
+        if not (who.may_see(cohort) and re.fullmatch(NAME, cohort)):
+            return None
+        return to_place(self.places.output(cohort))
 
     def _add_login(self, api: FastAPI) -> None:
         secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)

@@ -54,6 +54,11 @@ class Dispatcher(States):
         self._order: tuple[int, dict[str, int]] = (-1, {})
         self._stopping = False
 
+    @property
+    def devices_taken(self) -> int:
+        """How many of the service's CUDA devices jobs have."""
+        return self._starting.devices_taken
+
     def recover(self) -> None:
         """Find the jobs of an earlier life again: watch those at work, end or queue the others."""
         last = self.database.last_ended()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import get_args
@@ -101,10 +101,22 @@ class Numbers(Collector):
             ),
             "memory_capacity_bytes": ("Memory that all jobs may have.", capacity.memory),
             "devices_capacity": ("CUDA devices that jobs share out.", len(capacity.devices)),
+            "devices_taken": ("CUDA devices that jobs have.", self._dispatcher.devices_taken),
             "disk_free_bytes": ("Room in the folder of the service.", _free(self._folder)),
             "event_streams": ("Clients that follow events.", self._feeds.readers),
             "service_start_time_seconds": ("When the service began.", self._since),
         }
+
+
+def slot_numbers(state: Callable[[], Mapping[str, Mapping[str, int]]]) -> Iterator[Metric]:
+    """The warm slots by profile: how many there are, are busy, and what waits for one."""
+    family = GaugeMetricFamily(
+        "gpuprep_slots", "Warm slots, those busy, and volumes waiting.", labels=["profile", "state"]
+    )
+    for profile, counts in state().items():
+        for name, label in (("slots", "all"), ("busy", "busy"), ("waiting", "waiting")):
+            family.add_metric([profile, label], counts[name])
+    yield family
 
 
 def _free(folder: Path) -> int:

@@ -18,7 +18,15 @@ from gpuprep.values.errors import CaseError, GpuprepError, InputError, RunStoppe
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST = 20_000  # characters of a text
-_CODES = {404: "E_NOT_FOUND", 405: "E_METHOD"}
+_CODES = {
+    404: "E_NOT_FOUND",
+    405: "E_METHOD",
+    412: "E_CONDITION",
+    416: "E_RANGE",
+    500: "E_STORED",
+    503: "E_STORE",
+}
+"""Of errors that have none of their own."""
 
 
 class Problem(HTTPException):

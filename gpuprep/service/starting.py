@@ -67,6 +67,11 @@ class Starting:
         """A job of an earlier life is at work: what it has, it keeps."""
         self._devices[job.id] = tuple(folder.start().get("devices", ()))
 
+    @property
+    def devices_taken(self) -> int:
+        """How many of the service's devices jobs have."""
+        return len({device for held in self._devices.values() for device in held})
+
     def free(self, job_id: str) -> None:
         """A job is at work no more."""
         self._devices.pop(job_id, None)

@@ -86,6 +86,9 @@ def test_settings_are_checked_without_serving(home: Path, tmp_path) -> None:
     (home / "service.yaml").write_text(yaml.safe_dump({"limits": {"job": 1}}))
     wrong = call("serve", "--folder", home, "--check", check=2)
     assert "limits.job: unknown key; did you mean 'jobs'?" in " ".join(wrong.stderr.split())
+    one = {"config": {"label": {"required": True}}, "slots": 1}
+    (home / "service.yaml").write_text(yaml.safe_dump({"profiles": {"one": one}}))
+    assert "profile one needs a label" in call("serve", "--folder", home, "--check", check=2).stderr
     (home / "service.yaml").write_text("{}")
     (home / "tokens.jsonl").write_text("{torn")
     torn = call("serve", "--folder", home, "--check")

@@ -201,3 +201,25 @@ def test_every_route_is_a_plain_one(app: App) -> None:
             if isinstance(each, APIRoute) and each.path not in OPEN | {"/"}:
                 asked = [dependency.call for dependency in each.dependant.dependencies]
                 assert reader in asked or submitter in asked, each.path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "zarr.json",
+        "",
+        "gpuprep.json",
+        "cases/x/zarr.json",
+        "failures.jsonl",
+        "%2e%2e/anna-1/zarr.json",
+    ],
+)
+def test_a_cohort_that_is_not_there_has_no_chunks(app: App, path: str) -> None:
+    boss, eve = (
+        app.client(Principal(f"{name}-{abs(hash(path))}", "read", ("*",), (pattern,)))
+        for name, pattern in (("boss", "*"), ("eve", "eve-*"))
+    )
+    for client, cohort in ((boss, "none"), (boss, ".."), (boss, "%2e%2e"), (eve, "anna-1")):
+        answer = client.get(f"/v1/zarr/{cohort}/{path}")
+        assert answer.status_code == 404, (cohort, path)
+        assert answer.headers["content-type"] == "application/problem+json"

@@ -12,7 +12,7 @@ from support.serving import Served, serving
 HERE = Path(__file__).parent / "conformance"
 SETTINGS = {
     "limits": {"jobs": 1, "queued": 10},
-    "profiles": {"thin": {"config": {"image": {"resample": {"spacing": [2, 2, 2]}}}}},
+    "profiles": {"thin": {"config": {"image": {"resample": {"spacing": [2, 2, 2]}}}, "slots": 1}},
 }
 
 

@@ -177,6 +177,26 @@ def test_without_a_proxy_nobody_speaks_for_another(app: App) -> None:
     assert "10.1.2.3" not in app.audited()
 
 
+def test_pages_of_listed_origins_read_chunks_and_nothing_else(tmp_path) -> None:
+    app = App(tmp_path / "folder", cors=["https://viewer.example"])
+    client = app.client(Principal("viewer"))
+
+    def allowed(verb: str, path: str, origin: str) -> str | None:
+        headers = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+        answer = client.request(verb, path, headers=headers)
+        assert "access-control-allow-credentials" not in answer.headers
+        return answer.headers.get("access-control-allow-origin")
+
+    chunk, listed = "/v1/zarr/liver/zarr.json", "https://viewer.example"
+    for verb in ("GET", "OPTIONS"):
+        assert allowed(verb, chunk, listed) == listed
+        for other in ("https://evil.example", "null", "http://viewer.example", f"{listed}.evil"):
+            assert allowed(verb, chunk, other) is None, (verb, other)
+        for path in ("/v1/jobs", "/v1/cohorts", "/metrics", "/", "/login"):
+            assert allowed(verb, path, listed) is None, (verb, path)
+    assert client.post("/v1/jobs", headers={"Origin": listed}).status_code == 403
+
+
 def _scope(verb: str, path: str, headers: list[tuple[bytes, bytes]]) -> dict:
     return {
         **{"type": "http", "http_version": "1.1", "scheme": "http", "root_path": ""},

@@ -49,6 +49,14 @@ def test_what_jobs_count_is_added_up(tmp_path) -> None:
     assert labels <= {"state", "class", "dir", "stage", "verb", "status", "le", "version"}
 
 
+def test_warm_slots_are_told_by_profile(tmp_path) -> None:
+    app = App(tmp_path / "folder", profiles={"brain": {"slots": 2}})
+    told = numbers(app.client(Principal("prom")).get("/metrics").text)
+    assert told["gpuprep_slots", (("profile", "brain"), ("state", "all"))] == 2
+    assert told["gpuprep_slots", (("profile", "brain"), ("state", "waiting"))] == 0
+    assert told["gpuprep_devices_taken", ()] == 0
+
+
 def write(folder: Path, done: float) -> None:
     folder.mkdir(exist_ok=True)
     text = (
