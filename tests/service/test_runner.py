@@ -1,7 +1,6 @@
 """Processes of jobs: known by pid, start tick and lock; told to end, and killed where they do not."""
 
 import fcntl
-import os
 import signal
 import subprocess
 import sys
@@ -121,4 +120,4 @@ def test_a_process_that_dies_at_once_is_noticed(folder, monkeypatch) -> None:
     runner = Runner()
     runner.start("a", folder, "")
     wait_until(lambda: not runner.is_at_work("a", folder), "the process is gone")
-    assert os.path.exists(folder.path / "output.txt")
+    assert (folder.path / "output.txt").exists()
