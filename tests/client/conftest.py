@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
-from support.cohorts import write_pair
+from support.cohorts import CONFIG, write_pair
 from support.serving import Served, serving
+
+SETTINGS = {"limits": {"jobs": 1}, "profiles": {"ct": {"config": CONFIG, "slots": 1}}}
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +25,5 @@ def sources(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory, sources) -> Served:
-    with serving(
-        tmp_path_factory.mktemp("service") / "folder", sources, {"limits": {"jobs": 1}}
-    ) as found:
+    with serving(tmp_path_factory.mktemp("service") / "folder", sources, SETTINGS) as found:
         yield found

@@ -122,3 +122,17 @@ def test_a_cohort_is_read_over_http(client: gpuprep.Client, served: Served) -> N
     with client.open("read") as there, gpuprep.open(served.folder / "cohorts/read") as here:
         assert list(there) == list(here)
         assert (there["volume-0"].image[:] == here["volume-0"].image[:]).all()
+
+
+def test_one_volume_is_what_a_run_stores(client: gpuprep.Client, served: Served, sources) -> None:
+    client.wait(client.submit("data", "good", "kept", "ct", **SERIAL).id)
+    sent = client.process(sources / "good/volume-0.nii.gz", profile="ct")
+    named = client.process(root="data", path="good/volume-0.nii.gz", profile="ct")
+    with gpuprep.open(served.folder / "cohorts/kept") as cohort:
+        stored = cohort["volume-0"].image[:]
+    for prepared in (sent, named):
+        assert prepared.array.dtype == stored.dtype
+        assert (prepared.array == stored).all()
+    with pytest.raises(ServiceError) as told:
+        client.process(b"no volume", name="scan.nii.gz", profile="ct")
+    assert told.value.code == "E_UNREADABLE"

@@ -19,7 +19,7 @@ TOPICS = sorted(set(PAGES) - {"README"})
 
 
 def test_the_readme_is_one_page() -> None:
-    assert len(TEXTS["README"].splitlines()) <= 172
+    assert len(TEXTS["README"].splitlines()) <= 175
 
 
 @pytest.mark.parametrize("topic", TOPICS)

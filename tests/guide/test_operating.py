@@ -1,4 +1,4 @@
-"""The page about services: its settings are whole and valid, its unit ends the service alone."""
+"""The page for operators: its settings are whole and valid, its unit ends the service alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ GIVEN = {"names", "behind_proxy", "roots", "profiles"}
 
 
 def block(language: str) -> Block:
-    (found,) = [each for each in blocks("service") if each.language == language]
-    return found
+    return next(each for each in blocks("operating") if each.language == language)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +46,12 @@ def given(tree: Any, model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from given(value, inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+def test_all_settings_are_valid() -> None:
+    for each in blocks("operating"):
+        if each.mark == "settings":
+            Settings.model_validate(yaml.safe_load(each.text))
 
 
 def test_the_settings_have_every_key() -> None:
