@@ -136,7 +136,7 @@ class Service:
     def _place_of(self, request: Request, cohort: str) -> Place | None:
         """Where a cohort lies that whoever asks may read."""
         who = self.access.needs(request, "read")
-        return self.places.cohort(cohort) if who.may_see(cohort) else None
+        return self.places.lies(cohort) if who.may_see(cohort) else None
 
     def _add_login(self, api: FastAPI) -> None:
         secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
