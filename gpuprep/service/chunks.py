@@ -22,6 +22,7 @@ from gpuprep.service.contents import Content
 from gpuprep.service.cors import Cors
 from gpuprep.service.float32 import Widened
 from gpuprep.service.outputs import LISTING, Name, Outputs, parse_name
+from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place
 from gpuprep.values.errors import CorruptStoreError, StoreError
 
@@ -94,7 +95,7 @@ async def _answer(request: Request, place_of: PlaceOf, find: Find) -> Response:
     place = place_of(request, cohort)
     name = None if place is None else parse_name(path)
     method, asked = request.method, _asked(request.scope)
-    part = wanted_part(method, asked)
+    part = wanted_part(method, asked) if isinstance(place, ObjectPath) else None
     try:
         content = None if place is None or name is None else await find(place, name, part)
     except StoreError as error:

@@ -24,6 +24,7 @@ from gpuprep.service.conditions import Part
 from gpuprep.service.contents import Content, Made, OpenFile, fetch_part, look_at
 from gpuprep.store.facts import version_text
 from gpuprep.store.files import CaseVersion, storage_faults
+from gpuprep.store.index import read_index
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
     CASE_SUFFIX,
@@ -36,6 +37,7 @@ from gpuprep.store.layout import (
     WITHDRAWN_FILE,
     case_path,
 )
+from gpuprep.store.list_seal import sealed_versions
 from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, case_versions
@@ -233,12 +235,12 @@ def _look(path: str) -> CaseVersion | None:
 
 def _listing(place: Place) -> Made | None:
     """The cases that may be read, each with the tag of its record; None where there is no cohort."""
-    withdrawn = set(read_standing(place).withdrawn)
+    if not place.is_cohort():
+        return None
+    sealed = sealed_versions(place, read_index(place)) if isinstance(place, ObjectPath) else None
     with storage_faults(place, what="read"):
-        try:
-            cases = sorted(case_versions(place).items())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        cases = sorted((case_versions(place) if sealed is None else sealed).items())
+    withdrawn = set(read_standing(place).withdrawn)
     told = {case: tag_of_record(version) for case, version in cases if case not in withdrawn}
     return Made(json.dumps({"cases": told}, ensure_ascii=False).encode())
 

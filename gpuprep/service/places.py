@@ -15,6 +15,7 @@ from gpuprep.store.places import Place, is_url, to_place
 from gpuprep.values.errors import StoreError
 
 COHORTS_FOLDER = "cohorts"
+_MOST_KNOWN = 10_000  # names, whoever invents them
 
 
 class Places:
@@ -22,6 +23,7 @@ class Places:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._roots = settings.roots
+        self._known: dict[str, Place] = {}
         self._outputs = settings.outputs or str(folder / COHORTS_FOLDER)
         if not is_url(self._outputs):
             Path(self._outputs).mkdir(exist_ok=True)
@@ -88,6 +90,14 @@ class Places:
             return None
         place = to_place(self.output(name))
         return place if (place / CONFIG_FILE).is_file() else None
+
+    def lies(self, name: str) -> Place | None:
+        """Where a cohort of this name would lie; None for what is no name. The disk is not asked."""
+        if name not in self._known and re.fullmatch(NAME, name):
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name] = to_place(self.output(name))
+        return self._known.get(name)
 
     def cohorts(self) -> list[str]:
         """The names of all cohorts."""

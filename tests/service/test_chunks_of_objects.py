@@ -115,3 +115,15 @@ def test_the_wide_view_reads_objects(served, tmp_path, url):
         served.replace("/zarr/", "/zarr32/") + "/cases/case_1.zarr/labels/organ/0"
     )
     np.testing.assert_array_equal(label, voxels_of(1)[1])
+
+
+def test_a_sealed_list_spares_the_store_a_listing_of_all_objects(chunks, cohort_folder, url, proxy):
+    assert run(cohort_folder, url, limit=2).exit_code == 0
+    served = chunks.share("run", url)
+    with httpx.Client(trust_env=False) as web:
+        proxy.seen.clear()
+        told = web.get(f"{served}/cases").json()["cases"]
+    assert set(told) == {"volume-0", "volume-1"}
+    listed = [path for _, path, _ in proxy.seen if "list-type" in path]
+    assert len(listed) == 1
+    assert "delimiter" in listed[0]
