@@ -49,8 +49,6 @@ class Limits(Strict):
     """In which a request with JSON has come in."""
     upload_seconds: Positive = 600.0
     """In which a volume that is sent has come in."""
-    plan_seconds: Positive = 2.0
-    """For the plan of a submission; what is not looked at by then the job finds out."""
     streams: Count = 500
     """Clients that follow events at one time."""
     restarts: Annotated[int, Field(ge=0)] = 3
