@@ -1,5 +1,7 @@
 """Chunks from the whole service: who may read them, and a cohort opened with a token."""
 
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -9,6 +11,7 @@ from support.serving import serving
 from support.stored import store_cohort, voxels_of
 
 import gpuprep
+from gpuprep.service.server import _bound
 from gpuprep.service.tokens import Principal, Tokens
 from gpuprep.values.errors import StoreError
 
@@ -57,3 +60,10 @@ def test_pages_see_answers_absences_and_refusals(service, view):
         assert answers[1].headers["Content-Type"] == "application/problem+json"
         wrong = client.post(f"{path}/0/zarr.json", headers={"Origin": service.url})
         assert set(wrong.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_a_connection_does_not_wait_for_acknowledgements():
+    with closing(_bound("127.0.0.1", 0)) as door:
+        door.listen()
+        with socket.create_connection(door.getsockname()) as _, door.accept()[0] as taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
