@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -37,6 +38,7 @@ from gpuprep.store.places import Place
 from gpuprep.values.version import __version__
 
 PROCESS_PATH = "/v1/process"
+_log = logging.getLogger("gpuprep.service")
 SLOTS_FOLDER = "slots"
 
 
@@ -93,7 +95,10 @@ class Service:
     async def _follow(self) -> None:
         """Notice what becomes of the jobs, and begin those whose turn it is."""
         while True:
-            await self.dispatcher.keep(self.dispatcher.look)
+            try:
+                await self.dispatcher.keep(self.dispatcher.look)
+            except Exception:  # whatever it is, the other jobs go on
+                _log.exception("the jobs could not be looked at")
             await asyncio.sleep(0.1)
 
     def _api(self, folder: Path) -> FastAPI:
