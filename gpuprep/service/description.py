@@ -16,6 +16,9 @@ _LINKED = {"JobView": {"job_id": "id", "name": "output"}, "CohortView": {"name":
 Tree = dict[str, Any]
 
 
+_CHUNKS = "/v1/{view}/{cohort}/{path}"
+
+
 def describe(app: FastAPI) -> None:
     """Have ``/openapi.json`` tell every status, its media type, and where answers lead."""
     made: Tree = {}
@@ -39,6 +42,7 @@ def _complete(tree: Tree) -> Tree:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas["ProblemBody"] = ProblemBody.model_json_schema()
+    tree["paths"][_CHUNKS] = {verb: _chunks(verb) for verb in ("get", "head")}
     for verb, operation in _operations(tree):
         responses = operation["responses"]
         for status in _everywhere(verb, operation):
@@ -51,6 +55,39 @@ def _complete(tree: Tree) -> Tree:
     return tree
 
 
+def _chunks(verb: str) -> Tree:
+    """What FastAPI does not know: the plain routes of the files of cohorts."""
+    kinds: Tree = {} if verb == "head" else {"application/octet-stream": {}, "application/json": {}}
+    body: Tree = {"content": kinds} if kinds else {}
+
+    def given(place: str, name: str, schema: Tree, told: str) -> Tree:
+        required = {"required": True} if place == "path" else {}
+        return {"in": place, "name": name, "schema": schema, "description": told, **required}
+
+    text = {"type": "string"}
+    return {
+        "tags": ["chunks"],
+        "operationId": f"chunk_{verb}",
+        "summary": "A file of a cohort",
+        "description": "A cohort's Zarr hierarchy, file by file, whole or a range of bytes. `zarr32` has"
+        " float16 as float32, for tools without it.",
+        "security": [{"HTTPBearer": []}],
+        "parameters": [
+            given("path", "view", {"enum": ["zarr", "zarr32"]}, "As stored, or widened."),
+            given("path", "cohort", text, "The cohort's name."),
+            given("path", "path", text, "A path within it, with slashes, such as zarr.json."),
+            given("header", "Range", text, "One range, such as bytes=0-99 or bytes=-100."),
+            given("header", "If-None-Match", text, "The ETag of what is known already."),
+        ],
+        "responses": {
+            "200": {"description": "All of it, with an ETag", **body},
+            "206": {"description": "The range", **body},
+            "304": {"description": "It is as If-None-Match has it"},
+            **{str(status): described(status) for status in (404, 412, 416, 500, 503)},
+        },
+    }
+
+
 def _operations(tree: Tree) -> Iterator[tuple[str, Tree]]:
     for item in tree["paths"].values():
         yield from item.items()
@@ -61,7 +98,7 @@ def _everywhere(verb: str, operation: Tree) -> list[int]:
     found = [400, 421]
     if "security" in operation:
         found += [401]
-    if verb != "get":
+    if verb not in ("get", "head"):
         found += [403]
     if "requestBody" in operation:
         found += [408, 413]

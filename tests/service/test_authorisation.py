@@ -70,7 +70,8 @@ def filled(path: str, job: str) -> str:
 def test_the_routes_are_all_found(app: App) -> None:
     found = {path for _, path in routes(app.service.api.routes)}
     assert {"/v1/jobs", "/v1/jobs/{job_id}/events", "/v1/cohorts/{name}/cases", "/metrics"} <= found
-    assert found >= set(app.service.api.openapi()["paths"])
+    told = {path.replace("{view}", "zarr") for path in app.service.api.openapi()["paths"]}
+    assert {path.replace(":path", "") for path in found} >= told
 
 
 def test_without_a_token_nothing_is_told(app: App, job: str) -> None:
