@@ -211,7 +211,11 @@ class JobDesk:
             limit=asked.limit,
             whole=whole,
         )
-        return asked, plan
+        hidden = self.places.hidden
+        refusals = tuple(
+            {name: hidden(text) for name, text in each.items()} for each in plan.refusals
+        )
+        return asked, replace(plan, refusals=refusals)
 
     def _resolved(self, body: JobRequest) -> tuple[Asked, Config]:
         profile = body.config if isinstance(body.config, str) else ""
