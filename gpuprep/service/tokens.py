@@ -135,7 +135,7 @@ class Tokens:
         """
         try:
             status = self._path.stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self._known, self._stamp, self.fault = {}, None, ""
             return
         stamp = status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
