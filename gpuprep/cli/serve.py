@@ -14,8 +14,8 @@ from gpuprep.cli.terminal import JsonOption, err, one_of, out, print_json
 from gpuprep.values.errors import UsageError
 
 if TYPE_CHECKING:  # the rest of the command starts without the service
+    from gpuprep.service.door.tokens import Principal
     from gpuprep.service.settings import Settings
-    from gpuprep.service.tokens import Principal
 
 app = typer.Typer(
     help="Serve cohorts over HTTP: jobs, single volumes, chunks.", invoke_without_command=True
@@ -63,9 +63,9 @@ def serve(
         context.obj = _Before(folder, tuple(others))
         return
     _need_extra()
+    from gpuprep.service.door.tokens import Tokens
     from gpuprep.service.server import serve as serve_until_ended
     from gpuprep.service.settings import load_settings, with_roots
-    from gpuprep.service.tokens import Tokens
 
     home = folder or DEFAULT
     chosen = with_roots(load_settings(home, settings), root or ())
@@ -80,7 +80,7 @@ def serve(
 
 def _check_slots(settings: Settings) -> None:
     """Profiles with warm slots can prepare a single volume."""
-    from gpuprep.service.slots import check_profile
+    from gpuprep.service.volumes.slots import check_profile
 
     for name, profile in settings.profiles.items():
         if profile.slots:
@@ -107,7 +107,7 @@ def token(
 ) -> None:
     """Print a new token for NAME; it is shown once. A running service knows it at once."""
     _need_extra()
-    from gpuprep.service.tokens import Principal, Tokens
+    from gpuprep.service.door.tokens import Principal, Tokens
 
     home = _folder_of(context.obj, folder)
     if bool(name) == list_all or (revoke and list_all):

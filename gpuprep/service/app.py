@@ -13,27 +13,28 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
-from gpuprep.service import cohorts, health, job_routes, problems
-from gpuprep.service.access import COOKIE, Access, Sessions, bearer, submitter
-from gpuprep.service.audit import Audit
-from gpuprep.service.chunks import chunk_routes
+from gpuprep.service import cohorts, health, problems
+from gpuprep.service.chunks.routes import chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
-from gpuprep.service.dispatcher import Dispatcher
-from gpuprep.service.events import Feeds
-from gpuprep.service.guard import Guard
+from gpuprep.service.door.access import COOKIE, Access, Sessions, bearer, submitter
+from gpuprep.service.door.audit import Audit
+from gpuprep.service.door.guard import Guard
+from gpuprep.service.door.tokens import Tokens
+from gpuprep.service.door.verbs import IS_HEAD, Heads
 from gpuprep.service.health import Numbers
-from gpuprep.service.job_desk import JobDesk
+from gpuprep.service.jobs import routes as job_routes
+from gpuprep.service.jobs.desk import JobDesk
+from gpuprep.service.jobs.dispatcher import Dispatcher
+from gpuprep.service.jobs.events import Feeds
+from gpuprep.service.jobs.rehearsal import Rehearser
+from gpuprep.service.jobs.webhooks import Webhooks
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
-from gpuprep.service.process import process_router
-from gpuprep.service.rehearsal import Rehearser
 from gpuprep.service.settings import Settings
-from gpuprep.service.slots import Slots, WarmProfile
-from gpuprep.service.tokens import Tokens
-from gpuprep.service.uploads import UploadLimits
-from gpuprep.service.verbs import IS_HEAD, Heads
-from gpuprep.service.webhooks import Webhooks
+from gpuprep.service.volumes.routes import process_router
+from gpuprep.service.volumes.slots import Slots, WarmProfile
+from gpuprep.service.volumes.uploads import UploadLimits
 from gpuprep.store.places import Place
 from gpuprep.values.version import __version__
 

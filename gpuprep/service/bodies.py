@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from gpuprep.ledger.failures import FailureGroup
-from gpuprep.service.jobs import Job, State
+from gpuprep.service.jobs.job import Job, State
 from gpuprep.service.settings import NAME
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from gpuprep.ledger.failures import group_failures
-from gpuprep.service.access import Reader, bearer
 from gpuprep.service.bodies import Name, RetryGroup
+from gpuprep.service.door.access import Reader, bearer
+from gpuprep.service.door.tokens import Principal
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.shelf import Look, Shelf
-from gpuprep.service.tokens import Principal
 from gpuprep.store.places import Place
 
 

@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from gpuprep.ledger.metrics import CONTENT_TYPE
-from gpuprep.service.access import Reader, bearer
-from gpuprep.service.dispatcher import Dispatcher
-from gpuprep.service.events import Feeds
-from gpuprep.service.job_folder import JOBS_FOLDER
-from gpuprep.service.jobs import State
+from gpuprep.service.door.access import Reader, bearer
+from gpuprep.service.jobs.dispatcher import Dispatcher
+from gpuprep.service.jobs.events import Feeds
+from gpuprep.service.jobs.folder import JOBS_FOLDER
+from gpuprep.service.jobs.job import State
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.tally import Tally
 from gpuprep.values.errors import StoreFault

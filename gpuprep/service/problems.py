@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from gpuprep.service.verbs import methods_at
+from gpuprep.service.door.verbs import methods_at
 from gpuprep.values.errors import CaseError, GpuprepError, InputError, RunStopped, StoreFault
 
 MEDIA_TYPE = "application/problem+json"

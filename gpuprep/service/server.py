@@ -12,9 +12,9 @@ from pathlib import Path
 import uvicorn
 
 from gpuprep.service.app import Service
-from gpuprep.service.connections import Connection
+from gpuprep.service.door.connections import Connection
+from gpuprep.service.door.tokens import Principal
 from gpuprep.service.settings import Settings
-from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import UsageError
 
 LOCK_FILE = "lock"

@@ -15,7 +15,7 @@ from gpuprep.config.file import anchor, explained, parse_config, read_yaml
 from gpuprep.config.model import Config
 from gpuprep.config.strict import Count, Positive, Strict
 from gpuprep.host.resources import available_cores, available_memory
-from gpuprep.service.signing import load_key
+from gpuprep.service.jobs.signing import load_key
 from gpuprep.values.errors import ConfigError, UsageError
 from gpuprep.values.units import parse_bytes
 

@@ -23,7 +23,7 @@ SERVE = """
 import sys, uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from gpuprep.service.chunks import chunk_routes
+from gpuprep.service.chunks.routes import chunk_routes
 from gpuprep.store.places import to_place
 
 def place_of(request, cohort):

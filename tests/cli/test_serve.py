@@ -7,7 +7,7 @@ import pytest
 import yaml
 from support.commands import call
 
-from gpuprep.service.tokens import Principal, Tokens
+from gpuprep.service.door.tokens import Principal, Tokens
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from gpuprep.config.file import _model_in
 from gpuprep.config.model import Config
-from gpuprep.service.allowed import check_allowed, shown
+from gpuprep.service.jobs.allowed import check_allowed, shown
 from gpuprep.service.problems import Problem
 
 OPERATORS = {

@@ -7,8 +7,8 @@ import stat
 import pytest
 from support.service_app import App
 
-from gpuprep.service import audit
-from gpuprep.service.tokens import Principal
+from gpuprep.service.door import audit
+from gpuprep.service.door.tokens import Principal
 
 READER = Principal("anna", "read")
 

@@ -10,11 +10,11 @@ from starlette.routing import BaseRoute
 from support.cohorts import run, write_pair
 from support.service_app import HERE, App
 
-from gpuprep.service.access import reader, submitter
-from gpuprep.service.dispatcher import new_job
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.jobs import Asked
-from gpuprep.service.tokens import Principal
+from gpuprep.service.door.access import reader, submitter
+from gpuprep.service.door.tokens import Principal
+from gpuprep.service.jobs.dispatcher import new_job
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.job import Asked
 
 OPEN = {"/health/live", "/health/ready", "/openapi.json", "/login", "/logout"}
 """What nobody needs a token for; none of it says anything about anybody's data."""

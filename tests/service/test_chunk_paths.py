@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.stored import store_cohort
 
-from gpuprep.service.outputs import parse_name
+from gpuprep.service.chunks.outputs import parse_name
 
 SHARD = "cases/case_1.zarr/0/c.0.0.0.0"
 PRIVATE = [

@@ -11,8 +11,8 @@ from support.serving import serving
 from support.stored import store_cohort, voxels_of
 
 import gpuprep
+from gpuprep.service.door.tokens import Principal, Tokens
 from gpuprep.service.server import _bound
-from gpuprep.service.tokens import Principal, Tokens
 from gpuprep.values.errors import StoreError
 
 ORIGIN = "https://viewer.example"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.service.conditions import Verdict, decide, parse_ranges
+from gpuprep.service.chunks.conditions import Verdict, decide, parse_ranges
 
 SIZE = 100
 NOW = 1_000_000_000

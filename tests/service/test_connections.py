@@ -7,8 +7,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from gpuprep.service import connections
-from gpuprep.service.connections import Connection
+from gpuprep.service.door import connections
+from gpuprep.service.door.connections import Connection
 
 
 async def answer(scope, receive, send) -> None:

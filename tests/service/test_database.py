@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.stand_in_jobs import asked, die, dispatcher, end
 
-from gpuprep.service.database import DATABASE_FILE, Database
-from gpuprep.service.dispatcher import Dispatcher
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.jobs import Job
+from gpuprep.service.jobs.database import DATABASE_FILE, Database
+from gpuprep.service.jobs.dispatcher import Dispatcher
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.job import Job
 
 
 @pytest.fixture

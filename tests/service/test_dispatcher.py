@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from support.stand_in_jobs import asked, die, dispatcher, end
 
-from gpuprep.service.jobs import ENDED, RESUMABLE, WORKING
+from gpuprep.service.jobs.job import ENDED, RESUMABLE, WORKING
 
 LISTS = ("jobs.sqlite", "jobs.sqlite-wal", "jobs.sqlite-shm")
 

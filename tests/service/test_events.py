@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.service.events import Feeds
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.jobs import tell
+from gpuprep.service.jobs.events import Feeds
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.job import tell
 
 
 def told(path: Path, start: int = 0) -> list[tuple[int, dict]]:

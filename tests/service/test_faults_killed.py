@@ -10,7 +10,7 @@ from support.cohorts import CONFIG, contents
 from support.runs import wait_until
 from support.serving import Served, serving
 
-from gpuprep.service.job_folder import JobFolder
+from gpuprep.service.jobs.folder import JobFolder
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from support.service_app import HERE, App
 
-from gpuprep.service.guard import Guard
+from gpuprep.service.door.guard import Guard
+from gpuprep.service.door.tokens import Principal
 from gpuprep.service.settings import Settings
-from gpuprep.service.tokens import Principal
 
 ADMIN = Principal("boss", "admin")
 CHANGING = ("POST", "PUT", "PATCH", "DELETE", "PURGE")

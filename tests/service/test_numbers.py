@@ -10,8 +10,8 @@ from support.service_app import App
 from support.serving import serving
 
 from gpuprep.service import health
+from gpuprep.service.door.tokens import Principal
 from gpuprep.service.tally import METRICS_FILE, Tally
-from gpuprep.service.tokens import Principal
 
 Numbers = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

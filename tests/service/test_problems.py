@@ -4,8 +4,8 @@ import pytest
 from fastapi import Request
 from support.service_app import App
 
+from gpuprep.service.door.tokens import Principal
 from gpuprep.service.problems import MEDIA_TYPE, Problem
-from gpuprep.service.tokens import Principal
 from gpuprep.values.errors import InputError, StoreFault, UsageError
 
 

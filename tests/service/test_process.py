@@ -18,8 +18,8 @@ from support.warm_slots import Serving, serving
 
 import gpuprep
 from gpuprep.config.file import parse_config
-from gpuprep.service.slots import WarmProfile
-from gpuprep.service.uploads import UploadLimits
+from gpuprep.service.volumes.slots import WarmProfile
+from gpuprep.service.volumes.uploads import UploadLimits
 
 CONFIG = {
     "image": {

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.stand_in_jobs import asked
 
-from gpuprep.service.jobs import Job
-from gpuprep.service.queue import Capacity, in_order, startable
+from gpuprep.service.jobs.job import Job
+from gpuprep.service.jobs.queue import Capacity, in_order, startable
 
 CAPACITY = Capacity(jobs=3, workers=6, memory=100, devices=(0, 1, 2))
 

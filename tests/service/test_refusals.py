@@ -14,8 +14,8 @@ from support.hostile import cut
 from support.warm_slots import Serving, serving
 
 from gpuprep.config.file import parse_config
-from gpuprep.service.slots import Slots, WarmProfile
-from gpuprep.service.uploads import UploadLimits
+from gpuprep.service.volumes.slots import Slots, WarmProfile
+from gpuprep.service.volumes.uploads import UploadLimits
 from gpuprep.values.errors import ConfigError
 
 

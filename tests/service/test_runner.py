@@ -14,8 +14,8 @@ from support.runs import wait_until
 from support.stand_in_jobs import asked, dispatcher
 
 from gpuprep.host.owners import process_named, this_process
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.runner import Runner, last_lines
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.runner import Runner, last_lines
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_of_another_boot_only_the_lock_tells(folder, held) -> None:
 
 
 def test_a_process_that_was_not_told_to_go_does_nothing(folder) -> None:
-    child = [sys.executable, "-m", "gpuprep.service.child", str(folder.path)]
+    child = [sys.executable, "-m", "gpuprep.service.jobs.child", str(folder.path)]
     done = subprocess.run(child, input=b"", capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (75, b"")
     assert not (folder.path / "lock").exists()
@@ -66,7 +66,7 @@ def test_a_process_that_was_not_told_to_go_does_nothing(folder) -> None:
 def test_two_processes_never_have_one_job(folder) -> None:
     with (folder.path / "lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        child = [sys.executable, "-m", "gpuprep.service.child", str(folder.path)]
+        child = [sys.executable, "-m", "gpuprep.service.jobs.child", str(folder.path)]
         assert subprocess.run(child, input=b"go", check=False).returncode == 75
 
 

@@ -3,9 +3,9 @@
 import pytest
 from support.service_app import HERE, App
 
-from gpuprep.service import access
-from gpuprep.service.access import COOKIE, Sessions
-from gpuprep.service.tokens import Principal
+from gpuprep.service.door import access
+from gpuprep.service.door.access import COOKIE, Sessions
+from gpuprep.service.door.tokens import Principal
 
 BOSS = Principal("operator", "admin")
 OWN = {"Origin": HERE}

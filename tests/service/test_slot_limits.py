@@ -12,14 +12,14 @@ from support.runs import wait_until
 from support.warm_slots import serving
 
 from gpuprep.config.file import parse_config
-from gpuprep.service import bench
-from gpuprep.service import slots as module
-from gpuprep.service.answers import Wanted
-from gpuprep.service.orders import Order, Terms
 from gpuprep.service.problems import problem_response
-from gpuprep.service.process import _problem
-from gpuprep.service.slots import WarmProfile
-from gpuprep.service.uploads import UploadLimits
+from gpuprep.service.volumes import bench
+from gpuprep.service.volumes import slots as module
+from gpuprep.service.volumes.answers import Wanted
+from gpuprep.service.volumes.orders import Order, Terms
+from gpuprep.service.volumes.routes import _problem
+from gpuprep.service.volumes.slots import WarmProfile
+from gpuprep.service.volumes.uploads import UploadLimits
 
 MEMORY = 4 << 20
 

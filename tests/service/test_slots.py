@@ -14,10 +14,10 @@ from support.runs import wait_until
 from support.warm_slots import Serving, serving
 
 from gpuprep.config.file import parse_config
-from gpuprep.service.answers import Wanted
-from gpuprep.service.orders import Order
 from gpuprep.service.problems import Problem
-from gpuprep.service.slots import Slots, WarmProfile
+from gpuprep.service.volumes.answers import Wanted
+from gpuprep.service.volumes.orders import Order
+from gpuprep.service.volumes.slots import Slots, WarmProfile
 from gpuprep.values.errors import BackendError
 
 HARM = (

@@ -5,7 +5,7 @@ import json
 
 from support.service_app import App
 
-from gpuprep.service.tokens import Principal, Tokens
+from gpuprep.service.door.tokens import Principal, Tokens
 
 
 def test_a_stream_ends_when_its_token_is_revoked(tmp_path) -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from gpuprep.service.jobs.targets import check_listed, find_target
 from gpuprep.service.problems import Problem
-from gpuprep.service.targets import check_listed, find_target
 
 
 @pytest.mark.parametrize(

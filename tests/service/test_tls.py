@@ -11,7 +11,7 @@ from support.commands import call
 from support.serving import Served, serving
 
 from gpuprep.executors.clusters.certificates import make_certificates
-from gpuprep.service.tokens import Principal, Tokens
+from gpuprep.service.door.tokens import Principal, Tokens
 
 
 @pytest.fixture(scope="module")

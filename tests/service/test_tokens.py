@@ -8,7 +8,7 @@ import threading
 import pytest
 from support.service_app import App
 
-from gpuprep.service.tokens import TOKENS_FILE, Principal, Tokens, hashed
+from gpuprep.service.door.tokens import TOKENS_FILE, Principal, Tokens, hashed
 from gpuprep.values.errors import CorruptStoreError, UsageError
 
 ANNA = Principal("anna", "submit", ("data",), ("anna-*",))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.service.unpack import unpack
+from gpuprep.service.volumes.unpack import unpack
 from gpuprep.values.errors import InputError
 
 MOST = {"most_bytes": 10_000, "most_files": 20}

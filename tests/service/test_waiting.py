@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.stand_in_jobs import asked
 
-from gpuprep.service.queue import Capacity
-from gpuprep.service.waiting import seconds_per_case, waits
+from gpuprep.service.jobs.queue import Capacity
+from gpuprep.service.jobs.waiting import seconds_per_case, waits
 
 ONE = Capacity(jobs=1, workers=1, memory=1)
 

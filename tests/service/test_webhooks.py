@@ -16,12 +16,12 @@ from support.runs import wait_until
 from support.serving import serving
 
 from gpuprep.client.received import read_webhook
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.jobs import Asked, Job, new_id
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.job import Asked, Job, new_id
+from gpuprep.service.jobs.signing import load_key
+from gpuprep.service.jobs.webhooks import WEBHOOK_FILE, Webhooks
 from gpuprep.service.settings import Webhooks as Settings
 from gpuprep.service.settings import load_settings
-from gpuprep.service.signing import load_key
-from gpuprep.service.webhooks import WEBHOOK_FILE, Webhooks
 from gpuprep.values.errors import ConfigError, ServiceError
 
 LOOPBACK = Settings(hosts=("127.0.0.1",), tries=4)

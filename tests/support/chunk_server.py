@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from gpuprep.service.chunks import chunk_routes
+from gpuprep.service.chunks.routes import chunk_routes
 from gpuprep.store.places import Place, to_place
 from support.runs import wait_until
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from gpuprep.service.app import Service
+from gpuprep.service.door.tokens import Principal
 from gpuprep.service.settings import Settings
-from gpuprep.service.tokens import Principal
 
 HERE = "http://127.0.0.1:8000"
 

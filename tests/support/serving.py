@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import yaml
 
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.jobs import ENDED
-from gpuprep.service.tokens import Principal, Tokens
+from gpuprep.service.door.tokens import Principal, Tokens
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.job import ENDED
 from gpuprep.values.errors import UsageError
 from support.runs import wait_until
 

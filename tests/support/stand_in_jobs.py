@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.host.owners import this_process
-from gpuprep.service.dispatcher import Dispatcher, new_job
-from gpuprep.service.job_folder import JobFolder
-from gpuprep.service.jobs import Asked, Job, State
+from gpuprep.service.jobs.dispatcher import Dispatcher, new_job
+from gpuprep.service.jobs.folder import JobFolder
+from gpuprep.service.jobs.job import Asked, Job, State
+from gpuprep.service.jobs.runner import Runner
 from gpuprep.service.places import Places
-from gpuprep.service.runner import Runner
 from gpuprep.service.settings import Settings
 
 

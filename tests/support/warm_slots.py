@@ -15,10 +15,10 @@ from fastapi import FastAPI
 
 from gpuprep.service.places import Places
 from gpuprep.service.problems import install
-from gpuprep.service.process import process_router
 from gpuprep.service.settings import Settings
-from gpuprep.service.slots import Slots, WarmProfile
-from gpuprep.service.uploads import UploadLimits
+from gpuprep.service.volumes.routes import process_router
+from gpuprep.service.volumes.slots import Slots, WarmProfile
+from gpuprep.service.volumes.uploads import UploadLimits
 from support.runs import wait_until
 
 

@@ -1,0 +1,1 @@
+"""The files of cohorts, whole or in ranges."""

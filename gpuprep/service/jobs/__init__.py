@@ -1,0 +1,1 @@
+"""Jobs: taken in, queued, run by a process each, followed, told of."""

@@ -1,0 +1,1 @@
+"""Single volumes, prepared by warm slots."""
