@@ -203,3 +203,12 @@ def test_public_names_are_what_is_promised_and_documented() -> None:
         assert callable(getattr(gpuprep, name)), name
     with pytest.raises(AttributeError):
         gpuprep.nothing  # noqa: B018
+
+
+def test_no_two_files_of_tests_share_a_name() -> None:
+    """Folders without ``__init__.py`` are one namespace for pytest, which then collects neither of both."""
+    files = [
+        path for path in TESTS.rglob("test_*.py") if not (path.parent / "__init__.py").exists()
+    ]
+    names = [path.name for path in files]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -136,9 +136,8 @@ def test_a_copy_of_an_output_is_known_by_its_times(cohort_folder, out, tmp_path,
     assert gpuprep.open(tmp_path / "copy").table().from_records == ()
 
 
-def test_a_store_is_listed_and_not_asked_case_by_case(cohort_folder, url, proxy, monkeypatch):
+def test_a_store_is_listed_and_not_asked_case_by_case(cohort_folder, url, proxy):
     pytest.importorskip("obstore")
-    monkeypatch.setattr("gpuprep.store.sighting._LISTED_FROM", 1)
     assert run(cohort_folder, url).finished.done == 4
     proxy.seen.clear()
     assert run(cohort_folder, url).finished.skipped == 4
@@ -157,8 +156,9 @@ def test_a_store_is_listed_and_not_asked_case_by_case(cohort_folder, url, proxy,
     assert run(cohort_folder, url).finished.done == 1
 
 
-def test_a_few_cases_of_a_store_are_asked_one_by_one(cohort_folder, url, proxy):
+def test_a_few_cases_of_a_large_store_are_asked_one_by_one(cohort_folder, url, proxy, monkeypatch):
     pytest.importorskip("obstore")
+    monkeypatch.setattr("gpuprep.store.sighting._LISTED", 1)  # as if a listing told of one object
     assert run(cohort_folder, url, limit=2).finished.done == 2
     proxy.seen.clear()
     assert run(cohort_folder, url, limit=2).finished.skipped == 2
