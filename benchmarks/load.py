@@ -66,15 +66,20 @@ class Door:
 
     async def crowd(self, path: str, body: Any, number: int) -> list[float]:
         """Seconds until each of those was refused that were, of so many requests at once."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=600) as client:
+        text = json.dumps(body)
+        lines = ("Content-Type: application/json", f"Content-Length: {len(text)}")
+        request = self.request(path, *lines, verb="POST") + text.encode()
+        opened = [await self.connect() for _ in range(number)]
 
-            async def one() -> float | None:
-                began = time.perf_counter()
-                answer = await client.post(path, json=body)
-                return time.perf_counter() - began if answer.status_code == 503 else None
+        async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float | None:
+            began = time.perf_counter()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            seconds = time.perf_counter() - began
+            writer.close()
+            return seconds if b" 503 " in head.partition(b"\r\n")[0] else None
 
-            found = await asyncio.gather(*(one() for _ in range(number)))
+        found = await asyncio.gather(*(one(*each) for each in opened))
         return [seconds for seconds in found if seconds is not None]
 
     def peak_bytes(self) -> int:
@@ -82,11 +87,11 @@ class Door:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
-    def request(self, path: str, *lines: str) -> bytes:
-        """A GET as it goes over the wire."""
+    def request(self, path: str, *lines: str, verb: str = "GET") -> bytes:
+        """A request as it goes over the wire."""
         host = urlsplit(self.url).netloc
         head = (
-            f"GET {path} HTTP/1.1",
+            f"{verb} {path} HTTP/1.1",
             f"Host: {host}",
             f"Authorization: Bearer {self.token}",
             *lines,

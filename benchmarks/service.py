@@ -192,7 +192,7 @@ def inputs(options: argparse.Namespace) -> tuple[dict[str, Path], dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("service-load"))
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--cohort", type=Path, help="an output of many cases, for its pages")
     parser.add_argument("--brain", type=Path, help="a .nii.gz of a brain at 1 mm")

@@ -34,7 +34,7 @@ from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dic
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import unfetched_link
 from gpuprep.store.files import storage_faults
-from gpuprep.values.case import Case, Source, natural_key
+from gpuprep.values.case import Case, Source, natural_key, natural_sorted
 from gpuprep.values.errors import UsageError
 
 __all__ = ["Found", "Unmatched", "choose", "discover", "select"]
@@ -173,7 +173,10 @@ def _leftover_reason(tree: Tree, file: str) -> str:
 
 def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
     """Cases in natural order of their ids; UsageError where two have one id."""
-    ordered = tuple(sorted(cases, key=lambda case: natural_key(case.id)))
+    named: dict[str, list[Case]] = {}
+    for case in cases:
+        named.setdefault(case.id, []).append(case)
+    ordered = tuple(case for case_id in natural_sorted(named) for case in named[case_id])
     repeated = [
         f"{first.id!r} for both {first.files[0]} and {second.files[0]}"
         for first, second in itertools.pairwise(ordered)

@@ -167,8 +167,7 @@ def path_id(folder: str, stem: str) -> str:
 
 def split_suffix(name: str) -> tuple[str, str]:
     """Stem and lower-case suffix of a file name; ``.nii.gz`` counts as one suffix."""
-    lower = name.lower()
-    if lower.endswith(_DOUBLE_SUFFIXES):
+    if name[-3:].lower() == ".gz" and name.lower().endswith(_DOUBLE_SUFFIXES):
         stem, inner, outer = name.rsplit(".", 2)
         return stem, f".{inner}.{outer}".lower()
     stem, dot, suffix = name.rpartition(".")

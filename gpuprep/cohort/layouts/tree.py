@@ -21,7 +21,7 @@ from gpuprep.cohort.layouts.naming import (
 )
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import is_annex_link
-from gpuprep.values.case import Case, LabelSource, Source, natural_key
+from gpuprep.values.case import Case, LabelSource, Source, natural_sorted
 from gpuprep.values.errors import TRANSIENT
 
 _SNIFFED_PER_FOLDER = 4
@@ -87,9 +87,15 @@ class Tree:
                 return True
         return False
 
+    @cached_property
+    def _start(self) -> str:
+        return os.path.join(self.root, "")  # noqa: PTH118
+
     def path(self, file: str) -> str:
         """The absolute path of a file of the tree (an absolute one is returned as it is)."""
-        return os.path.join(self.root, file)  # noqa: PTH118  a Path per file costs seconds per million
+        return (
+            file if file.startswith("/") else self._start + file
+        )  # a Path costs seconds per million
 
     def source(self, file: str, name: str = "") -> Source:
         """An image file of the tree, as the channel of that name."""
@@ -101,8 +107,7 @@ class Tree:
 
     def relative(self, path: str) -> str:
         """The inverse of ``path``; a path outside the root stays absolute."""
-        prefix = os.path.join(self.root, "")  # noqa: PTH118
-        return path.removeprefix(prefix)
+        return path.removeprefix(self._start)
 
     def is_detached_voxels(self, file: str) -> bool:
         """Whether the file holds the voxels of a header of the same name beside it."""
@@ -171,14 +176,17 @@ class _Walk:
                 self._refuse(folder, "link to a folder that is already listed")
                 return []
             with os.scandir(path) as entries:
-                kept = [entry for entry in entries if not _is_ignored(entry.name)]
+                kept = {entry.name: entry for entry in entries if not _is_ignored(entry.name)}
         except OSError as error:
             if error.errno in TRANSIENT:
                 raise  # its cases are not gone
             self._refuse(folder, f"folder cannot be read: {error.strerror}")
             return []
-        kept.sort(key=lambda entry: natural_key(entry.name))
-        return [join(folder, entry.name) for entry in kept if self._is_folder(folder, entry)]
+        return [
+            join(folder, name)
+            for name in natural_sorted(kept)
+            if self._is_folder(folder, kept[name])
+        ]
 
     def _is_folder(self, folder: str, entry: os.DirEntry[str]) -> bool:
         """Keep or refuse the entry; true for a folder to go into."""

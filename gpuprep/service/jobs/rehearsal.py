@@ -7,6 +7,7 @@ soon as they are listed. What no header was read of, the job finds out case by c
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -165,6 +166,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     for line in sys.stdin.buffer:
         asked = json.loads(line)
+        gc.disable()  # a listing makes a million values that stay, and looking through them takes its time
         try:
             told = _rehearse(asked).to_json()
         except GpuprepError as error:
@@ -172,6 +174,8 @@ def main() -> None:
             names = ("status", "detail", "code", "advice")
             told = {"problem": {name: getattr(problem, name) for name in names}}
         answers.write(json.dumps(told).encode() + b"\n")
+        gc.enable()
+        gc.collect()
 
 
 def _rehearse(asked: dict[str, Any]) -> Rehearsal:
