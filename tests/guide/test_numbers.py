@@ -247,6 +247,16 @@ def test_what_surrounds_many_cases() -> None:
         assert now == " / ".join(f"{value:.{digits}f}" for value in found[name].values())
 
 
+def test_what_is_said_of_a_service() -> None:
+    rows, said = result("service")["rows"], flat("measured")
+    for name in (
+        *("accept a job of 100,000 cases, s", "page of 100 cases of a large cohort, p99 ms"),
+        *("200 followers of events, p99 ms", "ranges of 12 kB a second", "lost to them, %"),
+        *("one 2 mm brain by path, p50 ms", "refused for overload, p50 ms"),
+    ):
+        assert f" {rows[name]:,} " in said, name
+
+
 def test_labels_there_and_back() -> None:
     lines = (RESULTS / "round_trip.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
