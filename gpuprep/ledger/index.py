@@ -13,7 +13,7 @@ import numpy as np
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.output import find_output
 from gpuprep.store.files import append_line, json_line, write_file
-from gpuprep.store.index import CaseIndex, index_of, read_index, stands_for
+from gpuprep.store.index import CaseIndex, index_of, read_index, stands_for, stands_for_bytes
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, INDEX_FILE, MANIFEST_FILE
 from gpuprep.store.listing import Holding
 from gpuprep.store.local import LocalPath
@@ -72,16 +72,20 @@ def listed_cases(root: Path) -> ListedCases:
     return ListedCases(read_index(LocalPath(root)))
 
 
-def write_index(root: Path) -> None:
-    """Write the list as columns, where it has come to say more. A disk that refuses costs the file only."""
+def write_index(root: Path, *, is_copy: bool = False) -> None:
+    """Write the list as columns, where it has come to say more. A disk that refuses costs the file only.
+
+    In a copy of what an object store has, the time of the manifest tells nothing.
+    """
     with suppress(OSError, GpuprepError):
         file, stamp = root / INDEX_FILE, LocalPath(root / MANIFEST_FILE).stamp()
         if stamp is None:  # there is nothing to be faster than
             return
         packed, manifest = _bytes(file), _bytes(root / MANIFEST_FILE)
-        if not stands_for(packed, stamp):
-            index = index_of(manifest, packed)
-            write_file(file, [index.to_bytes(manifest, stamp[1])], fsync=True)
+        stands = stands_for_bytes(packed, manifest) if is_copy else stands_for(packed, stamp)
+        if not stands:
+            index, time = index_of(manifest, packed), None if is_copy else stamp[1]
+            write_file(file, [index.to_bytes(manifest, time)], fsync=True)
 
 
 def _bytes(file: Path) -> bytes:
@@ -136,6 +140,6 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
                 broken.append(case_id)
         lines = (json_line(row) for row in rows)
         write_file(held.folder / MANIFEST_FILE, lines, fsync=True)
-        write_index(held.folder)
+        write_index(held.folder, is_copy=held.remote is not None)
         held.seal_list(changed=True)
     return len(rows), tuple(broken)

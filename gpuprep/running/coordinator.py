@@ -141,7 +141,7 @@ def run(
             with interrupts.held():
                 crew.finish()
                 held.sweep()
-                write_index(root)
+                write_index(root, is_copy=held.remote is not None)
         report = tally.report(found, crew.stopped, time.monotonic() - started)
         if interrupts.requested and report.finished.remaining:
             report = replace(report, interrupted=True)

@@ -138,6 +138,13 @@ def stands_for(packed: bytes, stamp: tuple[int, int] | None) -> bool:
     return head is not None and _stands_for(head, stamp)
 
 
+def stands_for_bytes(packed: bytes, manifest: bytes) -> bool:
+    """Whether ``index.npz`` stands for these very lines."""
+    head = _head(packed)
+    told = (len(manifest), google_crc32c.value(manifest))
+    return head is not None and (head.get("covers"), head.get("crc32c")) == told
+
+
 def _stands_for(head: Mapping[str, Any], stamp: tuple[int, int] | None) -> bool:
     return stamp == (head.get("covers"), head.get("time"))
 
