@@ -141,8 +141,12 @@ def stands_for(packed: bytes, stamp: tuple[int, int] | None) -> bool:
 def stands_for_bytes(packed: bytes, manifest: bytes) -> bool:
     """Whether ``index.npz`` stands for these very lines."""
     head = _head(packed)
-    told = (len(manifest), google_crc32c.value(manifest))
-    return head is not None and (head.get("covers"), head.get("crc32c")) == told
+    return head is not None and _covers(head, manifest)
+
+
+def _covers(head: Mapping[str, Any], lines: bytes) -> bool:
+    told = head.get("covers"), head.get("crc32c")
+    return told == (len(lines), google_crc32c.value(lines))
 
 
 def _stands_for(head: Mapping[str, Any], stamp: tuple[int, int] | None) -> bool:
@@ -203,8 +207,7 @@ def _unpacked(manifest: bytes, packed: bytes) -> tuple[CaseIndex, int]:
     with suppress(*_FAULTS):
         if head := _head(packed):
             part = manifest[: head["covers"]]
-            told = (head["covers"], head["crc32c"])
-            if told == (len(part), google_crc32c.value(part)) and (known := _columns(packed, head)):
+            if _covers(head, part) and (known := _columns(packed, head)):
                 return known, len(part)
     return CaseIndex(columns_of([])), 0
 
