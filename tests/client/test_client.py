@@ -116,7 +116,6 @@ def test_a_cohort_is_opened_at_its_address_with_the_token(
 
 
 def test_a_cohort_is_read_over_http(client: gpuprep.Client, served: Served) -> None:
-    pytest.importorskip("gpuprep.service.chunks.routes")
     pytest.importorskip("obstore")
     client.wait(client.submit("data", "good", "read", CONFIG, **SERIAL).id)
     with client.open("read") as there, gpuprep.open(served.folder / "cohorts/read") as here:
