@@ -29,6 +29,7 @@ from gpuprep.service.jobs.dispatcher import Dispatcher
 from gpuprep.service.jobs.events import Feeds
 from gpuprep.service.jobs.rehearsal import Rehearser
 from gpuprep.service.jobs.webhooks import Webhooks
+from gpuprep.service.pages import routes as pages
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.settings import Settings
@@ -122,7 +123,7 @@ class Service:
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
         api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
-        for router in (job_routes.router, cohorts.router, health.router):
+        for router in (job_routes.router, cohorts.router, health.router, pages.router):
             api.include_router(router)
         limits = self.settings.limits
         uploads = UploadLimits(int(limits.upload), limits.upload_seconds)
@@ -175,16 +176,6 @@ class Service:
             answer = Response(status_code=204)
             answer.delete_cookie(COOKIE, path="/")
             return answer
-
-        @api.get("/", include_in_schema=False)
-        async def home(request: Request) -> dict[str, str]:
-            """Who this is; the pages come to lie here."""
-            return {
-                "service": "gpuprep",
-                "version": __version__,
-                "who": self.access.who(request).name,
-                "api": "/openapi.json",
-            }
 
 
 def _warm(settings: Settings) -> dict[str, WarmProfile]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
@@ -12,11 +12,12 @@ from pydantic import BaseModel
 from gpuprep.ledger.failures import group_failures
 from gpuprep.service.bodies import Name, RetryGroup
 from gpuprep.service.door.access import Reader, bearer
-from gpuprep.service.door.tokens import Principal
+from gpuprep.service.door.tokens import Principal, Scope
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.shelf import Look, Shelf
 from gpuprep.store.places import Place
+from gpuprep.values.version import __version__
 
 
 class CohortView(BaseModel):
@@ -45,6 +46,16 @@ class FailurePage(BaseModel):
 
 class RootPage(BaseModel):
     items: list[str]
+
+
+class About(BaseModel):
+    """Which service this is, and who asks."""
+
+    service: Literal["gpuprep"] = "gpuprep"
+    version: str = __version__
+    who: str
+    scope: Scope
+    pages: list[str]
 
 
 class Cohorts:
@@ -82,6 +93,12 @@ def _cohorts(request: Request) -> Cohorts:
 
 Known = Annotated[Cohorts, Depends(_cohorts)]
 _SEEN = told(401, 403, 404, 422)
+
+
+@router.get("/about", response_model=About, responses=told(401))
+async def about(who: Reader) -> About:
+    """Which service this is, who asks and what they may do."""
+    return About(who=who.name, scope=who.scope, pages=["/", "/jobs", "/machine"])
 
 
 @router.get("/roots", response_model=RootPage, responses=told(401))

@@ -1,0 +1,1 @@
+export { FetchStore, get, open, registry, root, slice, withRangeCoalescing } from "zarrita";
