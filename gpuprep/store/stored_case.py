@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import CaseVersion
@@ -29,6 +29,9 @@ from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding, FindingList
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.notebook import facts_html
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Texts = Mapping[str, bytes]
 """Documents of a case that were read already, by path."""
@@ -122,6 +125,18 @@ class StoredCase:
             named = ", ".join(f"{value} {told}" for value, told in names.items())
             rows.append((f"label {name}", named or "values not named"))
         return facts_html(self.id, rows) + self.findings._repr_html_()
+
+    def show(self, label: str | None = None, channel: int = 0) -> Image:
+        """Three planes of a channel with a label map over them, by default the first; a notebook shows it.
+
+        The whole channel and label map are read.
+
+        Raises:
+            UsageError: there is no such label map or channel.
+        """
+        from gpuprep.store.picture import draw_case  # loads a library that reading does not need
+
+        return draw_case(self, label, channel)
 
     @property
     def record(self) -> dict[str, Any]:

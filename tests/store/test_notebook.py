@@ -2,10 +2,12 @@
 
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from support.cohorts import run, write_pair
 
 import gpuprep
+from gpuprep.values.errors import UsageError
 from gpuprep.values.findings import Finding, FindingList
 
 EVIL = "<script>alert('&')</script>"
@@ -59,3 +61,22 @@ def test_a_text_of_a_file_makes_no_element() -> None:
         shown = Shown(value)
         assert EVIL in shown.text
         assert "script" not in shown.elements
+
+
+def test_a_case_draws_itself_in_the_window_of_its_clip(cohort) -> None:
+    case = cohort[cohort.ids[0]]
+    picture = case.show()
+    assert picture._repr_png_()[:4] == b"\x89PNG"  # what a notebook asks for
+    drawn = np.asarray(picture)
+    coloured = (drawn.max(-1).astype(int) - drawn.min(-1)) > 60
+    assert coloured.sum() > 200  # a label map lies over the image
+    assert np.asarray(case.show(channel=0)).shape == drawn.shape
+
+
+def test_a_picture_of_what_is_not_there_is_refused_with_what_is(cohort) -> None:
+    case = cohort[cohort.ids[0]]
+    with pytest.raises(UsageError, match="no label 'liver'") as refused:
+        case.show("liver")
+    assert "segmentation" in refused.value.advice
+    with pytest.raises(UsageError, match="no channel 1"):
+        case.show(channel=1)
