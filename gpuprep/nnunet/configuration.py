@@ -29,8 +29,10 @@ class Configuration:
         batch: Patches.
         estimate: Of memory, in numbers held for one patch.
         limit: What the estimate may be.
+        capacity: What it may be for all patches of a batch.
+        voxels: Of the whole data set.
         tried: Patches that were too large, with their estimates.
-        share_batch: What the batch would be by memory alone.
+        most_batch: What the batch would be by memory alone.
     """
 
     spacing: tuple[float, ...]
@@ -39,8 +41,10 @@ class Configuration:
     batch: int
     estimate: int
     limit: float
+    capacity: float
+    voxels: float
     tried: tuple[tuple[tuple[int, ...], int], ...]
-    share_batch: int
+    most_batch: int
 
     @property
     def patch_share(self) -> float:
@@ -90,6 +94,8 @@ def plan_configuration(
         batch,
         estimate,
         limit,
+        reference * many,
+        voxels,
         tuple(tried),
         fitting,
     )

@@ -11,6 +11,11 @@ from typing import Any
 from gpuprep.values.errors import ConfigError
 
 Label = int | tuple[int, ...]
+_READERS = {
+    **dict.fromkeys((".png", ".bmp", ".tif"), "NaturalImage2DIO"),
+    ".tiff": "Tiff3DIO",
+    ".nii": "NibabelIO",
+}
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
@@ -41,6 +46,13 @@ class Dataset:
         """The value of voxels that no loss looks at."""
         value = self.labels.get("ignore")
         return value if isinstance(value, int) else None
+
+    @property
+    def reader(self) -> str:
+        """nnU-Net's class that reads its files: the first that takes the ending, if none is named."""
+        named = self.document.get("overwrite_image_reader_writer")
+        ending = self.ending.lower()
+        return str(named or _READERS.get(ending, "SimpleITKIO"))
 
     @property
     def has_regions(self) -> bool:

@@ -34,7 +34,6 @@ def plans_document(
     grid: TargetGrid,
     found: Mapping[str, Configuration],
     name: str,
-    reader: str,
 ) -> dict[str, Any]:
     """The plans file; nnU-Net writes it by ``json.dumps(..., indent=4)``."""
     forward = list(grid.forward)
@@ -62,7 +61,7 @@ def plans_document(
             forward
         ].tolist(),
         "original_median_shape_after_transp": [round(float(edge)) for edge in shape],
-        "image_reader_writer": reader,
+        "image_reader_writer": dataset.reader,
         "transpose_forward": forward,
         "transpose_backward": list(grid.backward),
         "configurations": configurations,

@@ -46,7 +46,6 @@ def plan_dataset(
     dataset: Dataset,
     planner: Planner,
     *,
-    reader: str = "SimpleITKIO",
     gigabytes: float | None = None,
     spacing: Sequence[float] | None = None,
     name: str | None = None,
@@ -57,7 +56,6 @@ def plan_dataset(
         fingerprint: Of its cases.
         dataset: Its description.
         planner: Whose rules.
-        reader: nnU-Net's class that reads its files.
         gigabytes: Of the GPU, in place of the planner's.
         spacing: Target, in mm, ``z, y, x``, in place of the rule's.
         name: Of the plans, in place of the planner's.
@@ -82,7 +80,7 @@ def plan_dataset(
         found |= {"3d_lowres": low} if low else {}
         found["3d_fullres"] = full
     plans = name or planner.plans
-    document = plans_document(fingerprint, dataset, planner, grid, found, plans, reader)
+    document = plans_document(fingerprint, dataset, planner, grid, found, plans)
     return Plan(grid, found, tuple(_warnings(found)), lowres, document)
 
 

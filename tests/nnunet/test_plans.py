@@ -54,7 +54,6 @@ def test_a_plans_file_equals_nnunets_byte_for_byte(name: str, file: str) -> None
         fingerprint,
         parse_dataset(json.loads(files["dataset"]), name),
         find_planner(wanted["experiment_planner_used"]),
-        reader=wanted["image_reader_writer"],
     )
     assert json.dumps(made.document, indent=4) == files[file]
 
