@@ -2,12 +2,10 @@
 // NiiVue drew: its own crosshair, letters and indices (RAS order) are not used.
 import { NVImage, Niivue, SHOW_RENDER, SLICE_TYPE } from "./vendor/niivue.js";
 import { writeNifti } from "./nifti.js";
-import { PLANES } from "./tiles.js";
+import { arrange, PLANES } from "./tiles.js";
 
 // NiiVue's slice types 0, 1, 2 are PLANES in their order
 const ACROSS = [0, 0, 1], UP = [1, 2, 2], THROUGH = [2, 1, 0]; // axes of RAS, by plane
-const QUARTERS = { axial: [0, 0, 0.5, 0.5], coronal: [0.5, 0, 0.5, 0.5], sagittal: [0, 0.5, 0.5, 0.5] };
-const GAP = 0.004;
 
 NVImage.prototype.calMinMax = function known() { // several passes over all voxels for a window that the page knows
   Object.assign(this, { cal_min: this.hdr.cal_min, cal_max: this.hdr.cal_max, global_min: this.hdr.cal_min, global_max: this.hdr.cal_max });
@@ -88,11 +86,10 @@ export class GlPlanes {
       return Math.min((1 - zoom) * least[k], Math.max((1 - zoom) * most[k], wanted));
     });
     scene.pan2Dxyzmm = Float32Array.of(...pan, zoom);
-    const shown = plane === "all" ? PLANES : [plane];
-    this.drawing.customLayout = shown.map((each) => {
-      const [left, top, width, height] = plane === "all" ? QUARTERS[each] : [0, 0, 1, 1];
-      return { sliceType: PLANES.indexOf(each), position: [left + GAP, top + GAP, width - 2 * GAP, height - 2 * GAP] };
-    });
+    const { width, height } = this.canvas;
+    this.drawing.customLayout = arrange(this.#extents(), [width, height], plane).map((tile) => ({
+      sliceType: PLANES.indexOf(tile.plane), position: [tile.left / width, tile.top / height, tile.width / width, tile.height / height],
+    }));
     this.draw();
   }
 
@@ -102,7 +99,7 @@ export class GlPlanes {
     const size = [Math.max(2, Math.round(width * ratio)), Math.max(2, Math.round(height * ratio))];
     if (this.canvas.width === size[0] && this.canvas.height === size[1]) return;
     [this.canvas.width, this.canvas.height] = size;
-    this.draw();
+    this.setView({});
   }
 
   draw() {
@@ -112,6 +109,11 @@ export class GlPlanes {
   stop() {
     this.drawing.cleanup();
     this.drawing.gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
+  #extents() { // in mm along R, A, S
+    const { dimsRAS, pixDimsRAS } = this.volume;
+    return [1, 2, 3].map((k) => dimsRAS[k] * pixDimsRAS[k]);
   }
 
   #fraction(index) { // along R, A, S, from edge to edge of the volume

@@ -32,11 +32,13 @@ export function Legend({ models, map, view, scene, change, goTo }) {
           <svg width="16" height="16" aria-hidden="true"><rect width="16" height="16" fill=${row.color} /></svg></label></td>
         <td class="number">${row.value}</td>
         <td><button type="button" class="plain" title="put the crosshair into it" onClick=${() => find(row.value)}>${row.name}</button></td>
-        ${sides.map((side) => html`<td class="number">${(row[side]?.voxels ?? 0).toLocaleString("en")}</td>
-          <td class="number">${(row[side]?.ml ?? 0).toFixed(2)}</td>`)}
+        ${sides.map((side) => html`<td class="number">${counted(row[side]?.voxels)}</td>
+          <td class="number">${row[side]?.ml?.toFixed(2) ?? "–"}</td>`)}
       </tr>`)}</tbody></table></div>
   </details>`;
 }
+
+const counted = (voxels) => (typeof voxels === "number" ? voxels.toLocaleString("en") : "–"); // the source's are not counted
 
 function merged(sides, view, map) {
   const rows = new Map();

@@ -6,7 +6,7 @@ import { html } from "./vendor/preact.js";
 
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-export function PlaneOverlay({ tile, name, model, index, crop, onPick, onZoom, onWindow }) {
+export function PlaneOverlay({ tile, name, model, index, crop, isBare, onPick, onZoom, onWindow }) {
   const { left, top, width, height, across, up, through } = tile;
   const letters = sideLetters(model.letters, [across.axis, Math.sign(across.growth)], [up.axis, Math.sign(up.growth)]);
   const [x, y] = pointOf(tile, index);
@@ -47,11 +47,11 @@ export function PlaneOverlay({ tile, name, model, index, crop, onPick, onZoom, o
   return html`<div class="plane" tabindex="0" role="application" aria-label=${`${name}, ${tile.plane} plane`} aria-describedby="viewer-keys"
       data-plane=${tile.plane} style=${{ left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` }}
       onPointerDown=${down} onPointerMove=${move} onContextMenu=${(event) => event.preventDefault()} onWheel=${wheel} onKeyDown=${press}>
-    <svg class="lines" aria-hidden="true" width=${width} height=${height}>
+    ${!isBare && html`<svg class="lines" aria-hidden="true" width=${width} height=${height}>
       ${crop && html`<${Box} tile=${tile} crop=${crop} index=${index} />`}
       <path class="cross" d=${`M0 ${y}H${x - 6}M${x + 6} ${y}H${width}M${x} 0V${y - 6}M${x} ${y + 6}V${height}`} />
-    </svg>
-    ${Object.entries(letters).map(([where, letter]) => html`<span class=${`letter ${where}`} aria-hidden="true">${letter}</span>`)}
+    </svg>`}
+    ${!isBare && Object.entries(letters).map(([where, letter]) => html`<span class=${`letter ${where}`} aria-hidden="true">${letter}</span>`)}
   </div>`;
 }
 

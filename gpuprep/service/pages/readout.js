@@ -32,12 +32,13 @@ function valueText({ stored, value }, { unit, line }, width) {
   return `${told(value, width)}${unit ? ` ${unit}` : ""}`;
 }
 
-function labelText(value, model, map) {
-  if (value === null) return "–";
-  if (value === 0) return "0 background";
-  const found = model.side.labels.find(({ name }) => name === map)?.values.find((each) => each.value === value);
-  return `${value} ${found?.name ?? "(not in the table)"}`;
+/** The name of a label's value. */
+export function labelOf(value, model, map) {
+  if (value === 0) return "background";
+  return model.side.labels.find(({ name }) => name === map)?.values.find((each) => each.value === value)?.name ?? "(not in the table)";
 }
+
+const labelText = (value, model, map) => (value === null ? "–" : `${value} ${labelOf(value, model, map)}`);
 
 /** The same for screen readers, once the crosshair rests. */
 function Spoken({ text }) {

@@ -27,8 +27,14 @@ export class SideModel {
   /** Index in the level that is drawn. */
   drawnVoxel(mm) { return nearestVoxel(this.image.back, this.image.shape, mm).index; }
 
-  /** The middle of a voxel of the drawn level. */
+  /** The middle of a voxel, at full resolution and of the drawn level. */
+  pointOf(index) { return apply(this.side.affine, index); }
   pointOfDrawn(index) { return apply(this.image.affine, index); }
+
+  /** An exact index as that of a voxel of the array. */
+  held(exact, shape = this.side.shape) {
+    return exact.map((value, axis) => Math.min(shape[axis] - 1, Math.max(0, Math.round(value))));
+  }
 
   /** What a point holds: {index (1-based), isInside, stored, value, label}. */
   at(mm, channel) {

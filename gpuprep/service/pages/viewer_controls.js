@@ -3,8 +3,9 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { PLANES } from "./tiles.js";
 import { asEnds, asLevel } from "./windows.js";
 
-export function Controls({ view, scene, change, usual, channel, setChannel, names, labelMaps, map, setMap, shown }) {
-  const unit = view[shown[0]]?.channels[0]?.unit;
+export function Controls({ view, scene, change, usual, number, setNumber, channels, labelMaps, map, setMap, shown }) {
+  const unit = Object.values(channels).map((channel) => channel.unit).find(Boolean);
+  const names = shown.map((side) => view[side].channels.map(({ name }) => name)).sort((a, b) => b.length - a.length)[0] ?? [];
   const { level, width } = asLevel(scene.window);
   return html`<div class="controls card" role="group" aria-label="What is shown">
     <${Presets} windows=${view.windows} usual=${usual} window=${scene.window} change=${change} />
@@ -12,7 +13,7 @@ export function Controls({ view, scene, change, usual, channel, setChannel, name
     <${Figure} label="Width" unit=${unit} value=${width} onValue=${(value) => value > 0 && change({ window: asEnds({ level, width: value }) })} />
     <${Figure} label="From" value=${scene.window[0]} onValue=${(value) => value < scene.window[1] && change({ window: [value, scene.window[1]] })} />
     <${Figure} label="To" value=${scene.window[1]} onValue=${(value) => value > scene.window[0] && change({ window: [scene.window[0], value] })} />
-    ${names.length > 1 && html`<${Choice} label="Channel" value=${channel} onValue=${(value) => setChannel(Number(value))}
+    ${names.length > 1 && html`<${Choice} label="Channel" value=${number} onValue=${(value) => setNumber(Number(value))}
       options=${names.map((name, k) => [k, name])} />`}
     ${labelMaps.length > 0 && html`<${Choice} label="Labels" value=${map} onValue=${setMap}
       options=${[["", "none"], ...labelMaps.map((name) => [name, name])]} />
@@ -23,6 +24,7 @@ export function Controls({ view, scene, change, usual, channel, setChannel, name
       options=${[["both", "both"], ["before", "before"], ["after", "after"]]} />`}
     <label><input type="checkbox" checked=${scene.isRadiological} onChange=${(event) => change({ isRadiological: event.target.checked })} /> Radiological
       <span class="quiet">(the patient’s right on the left)</span></label>
+    <label><input type="checkbox" checked=${!scene.isBare} onChange=${(event) => change({ isBare: !event.target.checked })} /> Crosshair and letters</label>
   </div>`;
 }
 
@@ -57,7 +59,7 @@ function Figure({ label, unit, value, onValue }) {
 const KEYS = [
   ["Tab", "to the next plane or control"], ["← → ↑ ↓", "crosshair by one voxel in the plane, by ten with Shift"],
   ["Page Up, Page Down", "to the next plane towards R, A or S, and back"], ["+ − 0", "larger, smaller, whole"],
-  ["r", "radiological or not"], ["l", "labels on or off"],
+  ["r", "radiological or not"], ["l", "labels on or off"], ["x", "lines and letters on or off"],
   ["Pointer", "click or drag: crosshair; wheel: planes; Ctrl and wheel: size; right button or Shift and drag: window"],
 ];
 
