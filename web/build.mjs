@@ -39,27 +39,31 @@ function withoutRendering(text) {
   }, text);
 }
 
+const COMMON = {
+  absWorkingDir: here,
+  outdir: out,
+  write: false,
+  metafile: true,
+  bundle: true,
+  target: ["chrome110", "firefox115", "safari16.4"],
+  minify: true,
+  legalComments: "none",
+  logLevel: "warning",
+};
+
 async function bundles() {
-  const { outputFiles, metafile } = await build({
-    absWorkingDir: here,
-    entryPoints: ENTRIES.map((name) => `entries/${name}.js`),
-    outdir: out,
-    write: false,
-    metafile: true,
-    bundle: true,
-    format: "esm",
-    target: ["chrome110", "firefox115", "safari16.4"],
-    minify: true,
-    legalComments: "none",
-    logLevel: "warning",
-    plugins: [leaveOut],
-  });
-  const files = new Map(outputFiles.map(({ path, contents }) => [path.slice(out.length + 1), Buffer.from(contents)]));
-  return files.set("LICENCES.txt", Buffer.from(licences(metafile)));
+  const made = await Promise.all([
+    build({ ...COMMON, entryPoints: ENTRIES.map((name) => `entries/${name}.js`), format: "esm", plugins: [leaveOut] }),
+    // the only page that is built: a report is one file, which loads nothing
+    build({ ...COMMON, entryPoints: [{ in: "../gpuprep/service/pages/report.js", out: "report" }], format: "iife" }),
+  ]);
+  const written = made.flatMap(({ outputFiles }) => outputFiles);
+  const files = new Map(written.map(({ path, contents }) => [path.slice(out.length + 1), Buffer.from(contents)]));
+  return files.set("LICENCES.txt", Buffer.from(licences(Object.assign({}, ...made.map(({ metafile }) => metafile.inputs)))));
 }
 
 /** The licence of every package of which something is in a bundle. */
-function licences({ inputs }) {
+function licences(inputs) {
   const folders = new Set(Object.keys(inputs).map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]).filter(Boolean));
   const texts = [...folders].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(join(here, folder, "package.json"), "utf8"));
