@@ -27,7 +27,7 @@ async function open({ id, before = [], ...options }) {
   page.on("response", (response) => heard.answers.push([response.status(), response.url()]));
   page.on("console", (message) =>
     message.type() === "error" && heard.errors.push(`${message.text()} (${message.location().url})`));
-  page.on("pageerror", (error) => heard.errors.push(`${error.message}\n${error.stack}`));
+  page.on("pageerror", (error) => heard.errors.push((heard.broken = `${error.message}\n${error.stack}`)));
   page.on("crash", () => heard.errors.push("the page crashed"));
   page.on("dialog", (dialog) => { heard.errors.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
   const debug = await context.newCDPSession(page);
@@ -50,6 +50,8 @@ async function wait({ id, expression, seconds }) {
       throw error;
     });
     if (value) return value;
+    const { broken } = pages.get(id).heard;
+    if (broken) throw new Error(`a script broke: ${broken}`);
     if (Date.now() > until) throw new Error(`${seconds} s passed without: ${expression}`);
     await new Promise((done) => setTimeout(done, 20));
   }

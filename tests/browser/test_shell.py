@@ -1,25 +1,18 @@
-"""The first sight: the printed link logs a browser in, and the home page shows the cohorts."""
-
-import pytest
-from support.cohorts import run, write_pair
-from support.serving import Served, serving
+"""The first sight: the printed link logs a browser in, once, and the home page shows the cohorts."""
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    folder, data = tmp_path_factory.mktemp("service"), tmp_path_factory.mktemp("data")
-    write_pair(data, 1)
-    (folder / "cohorts").mkdir()
-    run(data, folder / "cohorts" / "liver")
-    with serving(folder, data) as served:
-        yield served
-
-
-def test_the_printed_link_leads_to_the_cohorts(opened, service: Served) -> None:
-    page = opened(service.url)
+def test_without_the_link_the_page_says_what_to_do(opened, site) -> None:
+    page = opened(site.url)
     page.allowed.append("401")
     page.goto("/", "document.body.innerText.includes('Not logged in')")
-    page.goto(service.link)
-    page.wait("document.body.innerText.includes('liver')")
+    assert "gpuprep serve" in page.text()
+    assert "liver" not in page.text()
+
+
+def test_the_printed_link_worked_once_and_led_to_the_cohorts(opened, site, visit) -> None:
+    page = visit("/", "document.body.innerText.includes('liver')")
     assert "operator" in page.text("header")
-    assert page.js("location.pathname") == "/"
+    again = opened(site.url)
+    again.allowed.append("401")
+    again.goto(site.served.link, "document.body.innerText")
+    assert "liver" not in again.text()

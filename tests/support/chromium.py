@@ -20,6 +20,11 @@ from PIL import Image
 
 TREE = Path(__file__).parents[2]
 DRIVER = TREE / "tests" / "browser" / "driver.mjs"
+SETTLED = (
+    "document.querySelector('h1') && !/Loading/.test("
+    "[...document.querySelectorAll('[role=status]')].map((e) => e.textContent).join())"
+)
+"""A page that has got what it asked for."""
 
 
 class Failed(AssertionError):
