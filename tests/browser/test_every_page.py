@@ -60,7 +60,8 @@ def sideways(page: Page) -> list[str]:
     return list(
         page.js(
             "document.scrollingElement.scrollWidth <= innerWidth ? [] :"
-            " [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 12)"
+            " [...document.querySelectorAll('body *')].filter("
+            "(e) => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 12)"
             ".map((e) => e.outerHTML.slice(0, 120))"
         )
     )
