@@ -161,11 +161,13 @@ class Runs:
         if best and best["wall"] > PATIENCE:
             return
         output, kept = self._folder / "output", self._folder / name
-        output.mkdir()
         kept.mkdir(exist_ok=True)
         path, python, task = self._request(name, output)
-        found = run_alone(path, task, python=python, keep=kept if keep else None)
-        shutil.rmtree(output)
+        output.mkdir()
+        try:
+            found = run_alone(path, task, python=python, keep=kept if keep else None)
+        finally:  # a tool that is absent is told and left out
+            shutil.rmtree(output)
         if not best or found["wall"] < best["wall"]:
             self._best[name] = found
 

@@ -24,22 +24,24 @@ MAY_IMPORT: dict[str, str] = {
     "device": "values kernels",
     "ops": "values host kernels device",
     "io": "values config host",
-    "store": "values host",
+    "drawing": "values host",
+    "store": "values host drawing",
     "cohort": "values io store",
     "preprocess": "values config host device ops io store",
     "planning": "values config host ops io cohort preprocess",
     "ledger": "values config host ops store cohort",
+    "export": "values host ops io store",
+    "viewing": "values config ops io drawing store cohort preprocess ledger export",
+    "quality": "values config host store ledger viewing",
     "executors": "values config host device ops io store preprocess ledger",
-    "running": "values config host store cohort preprocess planning ledger executors",
+    "running": "values config host store cohort preprocess planning ledger quality executors",
     "training": "values host device ops store",
     "inference": "values store",
-    "export": "values host ops io store",
-    "viewing": "values config ops io store cohort preprocess export",
     "service": "values config host device ops io store cohort preprocess planning ledger executors running "
-    "inference export viewing",
+    "inference export viewing quality drawing",
     "client": "values store",
     "cli": "values config host device ops io store cohort preprocess planning ledger executors running "
-    "training inference export viewing service client",
+    "training inference export viewing quality service client drawing",
 }
 # What these rooms may import beside the standard library and this package.
 LIBRARIES: dict[str, set[str]] = {

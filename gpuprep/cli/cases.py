@@ -31,10 +31,10 @@ def inspect(
 
     Of a whole OUTPUT it tells the channels and classes that its cases agree on.
     """
+    from gpuprep.drawing import save_picture
     from gpuprep.viewing import inspect_path
     from gpuprep.viewing.cohort import cohort_page, inspect_cohort, is_cohort
     from gpuprep.viewing.page import draw, page
-    from gpuprep.viewing.picture import save_picture
 
     if png is None and is_cohort(path):
         seen = inspect_cohort(path)

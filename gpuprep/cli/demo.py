@@ -21,6 +21,7 @@ from rich.table import Table
 from gpuprep.cli.progress import ProgressView
 from gpuprep.cli.terminal import describe_grid
 from gpuprep.config.file import load_config
+from gpuprep.drawing import save_picture
 from gpuprep.export import whole_file, write_volume
 from gpuprep.host.resources import available_cores
 from gpuprep.running.coordinator import run
@@ -34,7 +35,6 @@ from gpuprep.values.units import human_bytes
 from gpuprep.values.volume import Volume
 from gpuprep.viewing import inspect_path
 from gpuprep.viewing.page import draw
-from gpuprep.viewing.picture import save_picture
 
 BRAIN, DAMAGED = "mni152", "damaged"
 _SLICES = ("CT_small.dcm", "MR_small.dcm")

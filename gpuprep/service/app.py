@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
-from gpuprep.service import cohorts, health, problems
+from gpuprep.service import cohorts, health, problems, qc
 from gpuprep.service.chunks.routes import chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
@@ -123,7 +123,7 @@ class Service:
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
         api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
-        for router in (job_routes.router, cohorts.router, health.router, pages.router):
+        for router in (job_routes.router, cohorts.router, qc.router, health.router, pages.router):
             api.include_router(router)
         limits = self.settings.limits
         uploads = UploadLimits(int(limits.upload), limits.upload_seconds)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from gpuprep.ledger.failures import group_failures
@@ -34,10 +34,14 @@ class CohortPage(BaseModel):
 
 
 class CasePage(BaseModel):
-    """Cases by natural order of their ids; ``next`` is what the next page begins after."""
+    """Cases in the order asked for, and how many there are of such cases in all.
+
+    ``next`` is what the next page begins after, where all cases are asked for in the order of their ids.
+    """
 
     items: list[dict[str, Any]]
     next: str | None = None
+    total: int
 
 
 class FailurePage(BaseModel):
@@ -120,18 +124,6 @@ async def cohort(name: Name, who: Reader, cohorts: Known) -> CohortView:
     return _view(name, await cohorts.look(who, name))
 
 
-@router.get("/cohorts/{name}/cases", response_model=CasePage, responses=_SEEN)
-async def cases(
-    name: Name,
-    who: Reader,
-    cohorts: Known,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str, Query(max_length=255)] = "",
-) -> CasePage:
-    """What is stored of each case, in the order of their ids."""
-    return _page(await cohorts.look(who, name), after, limit)
-
-
 @router.get("/cohorts/{name}/failures", response_model=FailurePage, responses=_SEEN)
 async def failures(name: Name, who: Reader, cohorts: Known) -> FailurePage:
     """What failed in the last run, by reason."""
@@ -144,12 +136,3 @@ def _view(name: str, look: Look) -> CohortView:
     return CohortView(
         name=name, cases=len(look.places), channels=list(look.channels), zarr=f"/v1/zarr/{name}"
     )
-
-
-def _page(look: Look, after: str, limit: int) -> CasePage:
-    if after and after not in look.places:
-        raise Problem(422, f"there is no case {after!r} to go on after", code="E_PAGE")
-    first = look.places[after] + 1 if after else 0
-    items = look.rows(first, limit)
-    more = first + limit < len(look.places)
-    return CasePage(items=items, next=items[-1]["id"] if more else None)

@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.quality.cohort_quality import CohortQuality
 from gpuprep.store.layout import CASES_FOLDER, INDEX_FILE, MANIFEST_FILE
 from gpuprep.store.local import LocalPath
 from gpuprep.store.places import Place
@@ -34,10 +38,11 @@ class Look:
     places: Mapping[str, int]
     """Ids, in their natural order, and their rows."""
     channels: tuple[str, ...]
+    quality: CohortQuality
+    """The same table in numbers, each part worked out when it is first asked for."""
 
-    def rows(self, first: int, number: int) -> list[dict[str, Any]]:
+    def rows(self, part: slice | NDArray[np.intp]) -> list[dict[str, Any]]:
         """What is stored of some cases: grids as x, y, z, spacing in mm."""
-        part = slice(first, first + number)
         columns = {
             name: column[part].tolist() for name, column in self.table.items() if "." not in name
         }
@@ -91,13 +96,15 @@ def _look(place: Place) -> Look:
     began = time.monotonic()
     stamp = _stamp(place)
     with open_cohort(str(place)) as cohort:
-        table, channels = cohort.table(), cohort.agreement.channels
+        table, agreement = cohort.table(), cohort.agreement
     rows = {case_id: row for row, case_id in enumerate(table["case"].tolist())}
     now = time.monotonic()
     patience = (
         max(1.0, _PATIENCE * (now - began)) if isinstance(place, LocalPath) else _REMOTE_SECONDS
     )
-    return Look(stamp, now + patience, table, rows, tuple(map(str, channels)))
+    channels = tuple(map(str, agreement.channels))
+    quality = CohortQuality(table, agreement)
+    return Look(stamp, now + patience, table, rows, channels, quality)
 
 
 def _stamp(place: Place) -> object:

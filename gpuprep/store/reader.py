@@ -25,6 +25,7 @@ from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import CohortWarning, StoreError, UsageError
+from gpuprep.values.notebook import facts_html
 
 if TYPE_CHECKING:  # they read cohorts themselves
     from gpuprep.store.index import CaseIndex
@@ -63,6 +64,19 @@ class Cohort(Mapping[str, StoredCase]):
 
     def __repr__(self) -> str:
         return f"<Cohort {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """The cohort as a notebook shows it: what its cases agree on, and the first of them."""
+        agreement = self.agreement
+        rows: list[tuple[str, object]] = [
+            ("path", self.path),
+            ("cases", f"{len(self):,}"),
+            ("channels", ", ".join(agreement.channels) or "not named"),
+        ]
+        for name, classes in agreement.labels.items():
+            named = ", ".join(f"{value} {told}" for value, told in classes.names.items())
+            rows.append((f"label {name}", named or "values not named"))
+        return facts_html("Cohort", rows) + self.table()._repr_html_()
 
     def __getitem__(self, case_id: str) -> StoredCase:
         case = self._cases.pop(case_id, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import CaseVersion
@@ -26,8 +26,12 @@ from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import to_place
 from gpuprep.store.record import check_documents, read_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
-from gpuprep.values.findings import Finding
+from gpuprep.values.findings import Finding, FindingList
 from gpuprep.values.geometry import Geometry
+from gpuprep.values.notebook import facts_html
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Texts = Mapping[str, bytes]
 """Documents of a case that were read already, by path."""
@@ -111,6 +115,29 @@ class StoredCase:
         shape = self.image.shape if self.image is not None else self.geometry.shape
         return f"<Case {self.id}: shape {shape}, labels {list(self.labels)}>"
 
+    def _repr_html_(self) -> str:
+        """The case as a notebook shows it: what it is, its label maps, what was odd about its input."""
+        rows: list[tuple[str, object]] = [("path", self.path), ("grid", self.geometry.describe())]
+        if self.image is not None:
+            channels = ", ".join(self.channel_names) or "not named"
+            rows += [("image", f"{self.image.dtype} {self.image.shape}"), ("channels", channels)]
+        for name, names in self.label_names.items():
+            named = ", ".join(f"{value} {told}" for value, told in names.items())
+            rows.append((f"label {name}", named or "values not named"))
+        return facts_html(self.id, rows) + self.findings._repr_html_()
+
+    def show(self, label: str | None = None, channel: int = 0) -> Image:
+        """Three planes of a channel with a label map over them, by default the first; a notebook shows it.
+
+        The whole channel and label map are read.
+
+        Raises:
+            UsageError: there is no such label map or channel.
+        """
+        from gpuprep.store.picture import draw_case  # loads a library that reading does not need
+
+        return draw_case(self, label, channel)
+
     @property
     def record(self) -> dict[str, Any]:
         """What was done to the case, checked against its CRC32C; raises CorruptStoreError."""
@@ -124,9 +151,9 @@ class StoredCase:
         return dict(self.record.get("attributes", {}))
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> FindingList:
         """What was odd about the case's input, from its record."""
-        return [Finding.from_json(row) for row in self.record.get("findings", [])]
+        return FindingList(Finding.from_json(row) for row in self.record.get("findings", []))
 
     def locations(self, label: str) -> Locations:
         """Sampled positions ``z, y, x`` of each class of a label map; raises CorruptStoreError."""

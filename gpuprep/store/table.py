@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from gpuprep.store.columns import Columns, Numbers, Ragged, Words, objects
 from gpuprep.values.errors import UsageError
+from gpuprep.values.notebook import table_html
 
 _AXES = "zyx"
 _BETWEEN = ", "  # names in one text
+_SHOWN = 20  # rows in a notebook
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +51,20 @@ class CaseTable(Mapping[str, NDArray[Any]]):
 
     def __repr__(self) -> str:
         return f"<CaseTable of {len(self.columns['case'])} cases, {len(self.columns)} columns>"
+
+    def _repr_html_(self) -> str:
+        """Its first rows, as a notebook shows them: grids, labels and findings."""
+        cases, first = len(self.columns["case"]), slice(_SHOWN)
+        grids = [
+            " × ".join(f"{number:.6g}" for number in row)
+            for name in ("shape", "spacing")
+            for row in zip(*(self.columns[f"{name}_{axis}"][first] for axis in "xyz"), strict=True)
+        ]
+        told = (self.columns[name][first] for name in ("case", "labels", "findings"))
+        ids, labels, findings = told
+        rows = zip(ids, grids[: len(ids)], grids[len(ids) :], labels, findings, strict=True)
+        heads = ("case", "size x, y, z", "spacing, mm", "labels", "findings")
+        return table_html(heads, rows, cases - len(ids))
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; raises UsageError where pandas is not installed."""

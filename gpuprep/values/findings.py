@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gpuprep.values.errors import InputError
+from gpuprep.values.notebook import facts_html, table_html
 
 Policy = Literal["error", "warn", "fix", "skip"]
 
@@ -212,12 +213,25 @@ class Finding:
     severity: Policy = "warn"
     values: dict[str, Any] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        """The finding as a notebook shows it."""
+        rows = [("severity", self.severity), ("what", self.message), ("file", self.path)]
+        return facts_html(self.code, [*(row for row in rows if row[1]), *self.values.items()])
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Finding:
         return cls(**fields)
+
+
+class FindingList(list[Finding]):
+    """Findings that show themselves as a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        rows = [(item.code, item.severity, item.message, item.path) for item in self]
+        return table_html(("code", "severity", "what", "file"), rows) if rows else "no findings"
 
 
 def default_policy(code: str) -> Policy:

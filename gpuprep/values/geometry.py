@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.values.notebook import facts_html
 from gpuprep.values.orientation import LETTERS, parse_orientation
 
 Triple = tuple[float, float, float]
@@ -230,6 +231,11 @@ class Geometry:
         spacing = "×".join(f"{s:.6g}" for s in self.spacing)
         origin = ", ".join(f"{t:.6g}" for t in self.origin)
         return f"{size} voxels (x×y×z) of {spacing} mm, origin ({origin}), {self.orientation}"
+
+    def _repr_html_(self) -> str:
+        """The grid as a notebook shows it."""
+        turned = f"{self.oblique_degrees:.1f}°"
+        return facts_html("Geometry", [("grid", self.describe()), ("oblique by", turned)])
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from gpuprep.drawing import draw_planes
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry, shear_degrees
 from gpuprep.values.units import human_bytes
-from gpuprep.viewing.picture import draw_planes
 from gpuprep.viewing.subject import Channel, Inspection, LabelMap
 
 _SHOWN_CHANNELS = 8

@@ -73,6 +73,7 @@ def routes(found: list[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]
 
 def filled(path: str, job: str) -> str:
     known = {"job_id": job, "name": "anna-1", "cohort": "anna-1", "path": "zarr.json"}
+    known["case_id"] = "volume-0"
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: known[found[1]], path)
 
 

@@ -199,15 +199,17 @@ class Database:
         self,
         *,
         owner: str = "",
-        state: State | None = None,
+        states: Sequence[State] = (),
         output: str = "",
         before: int,
         limit: int,
     ) -> Sequence[Job]:
-        """The newest jobs submitted before a place in the order, newest first."""
-        wanted = {"owner": owner, "state": state, "output": output}
+        """The newest jobs submitted before a place in the order, newest first; of ``states``, if any."""
+        wanted = {"owner": owner, "output": output}
         given = {name: value for name, value in wanted.items() if value}
-        where = "".join(f" and {name} = ?" for name in given)
+        given |= {f"state{k}": state for k, state in enumerate(states)}
+        where = "".join(f" and {name} = ?" for name in wanted if name in given)
+        where += f" and state in ({','.join('?' * len(states))})" if states else ""
         rest = f"where seq < ?{where} order by seq desc limit ?"
         return self._select(rest, before, *given.values(), limit)
 

@@ -101,7 +101,7 @@ class JobDesk:
         database, (seen, found) = self.dispatcher.database, self._waiting
         if seen != (now := (database.version, int(time.monotonic()))):
             found = {}
-            pace = seconds_per_case(database.page(state="succeeded", before=1 << 60, limit=20))
+            pace = seconds_per_case(database.page(states=["succeeded"], before=1 << 60, limit=20))
             if pace is not None:
                 waiting, working = database.waiting(), database.working()
                 found = waits(waiting, working, self.dispatcher.capacity, pace, time.time())

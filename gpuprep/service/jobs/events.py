@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from typing import Any
 _LOOK_SECONDS = 0.05
 _HEARTBEAT_SECONDS = 15.0
 _BLOCK = 256 << 10
+_RECENT = 64 << 10
+"""Bytes at the end of a file that are told whole where the rest is told in brief."""
+_ROUTINE = re.compile(rb'"event": ?"case\.(?!failed")')
+"""What a line says of a case that goes its way."""
+END = "end"
+"""Where a reader begins that wants to know of nothing that was."""
 
 
 class Feeds:
@@ -57,6 +64,7 @@ class Feeds:
                     place += len(line)
                     yield place, line
                 if block:
+                    await asyncio.sleep(0)  # others are not to wait for a long file
                     continue
                 if self.closed or done():
                     return
@@ -75,18 +83,28 @@ class Feeds:
     async def stream(
         self,
         path: Path,
-        start: int,
+        start: int | str,
         *,
         done: Callable[[], bool] = lambda: False,
         wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+        brief: bool = False,
     ) -> AsyncGenerator[bytes]:
-        """The lines that are ``wanted`` as server-sent events."""
-        yield b"retry: 2000\n\n"
-        async for found in self.lines(path, start, done):
+        """The lines that are ``wanted`` as server-sent events.
+
+        Args:
+            start: The id behind which to begin, or ``END``.
+            brief: Of cases that went their way tell the latest only.
+        """
+        size = _size(path)
+        first = size if isinstance(start, str) else start
+        yield b"retry: 2000\n" + (b"id: %d\n\n" % first if start == END else b"\n")
+        async for found in self.lines(path, first, done):
             if found is None:
                 yield b": still here\n\n"
                 continue
             place, line = found
+            if brief and place < size - _RECENT and _ROUTINE.search(line):
+                continue
             try:
                 tree = json.loads(line)
                 event = str(tree["event"])

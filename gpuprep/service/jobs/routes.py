@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -25,7 +25,7 @@ from gpuprep.service.door.access import Access, Reader, Submitter, bearer
 from gpuprep.service.door.tagged import UNCHANGED, tagged
 from gpuprep.service.door.verbs import IS_HEAD
 from gpuprep.service.jobs.desk import JobDesk
-from gpuprep.service.jobs.events import Feeds
+from gpuprep.service.jobs.events import END, Feeds
 from gpuprep.service.jobs.job import Job, State
 from gpuprep.service.problems import Problem, told
 
@@ -43,6 +43,8 @@ class EventStream(StreamingResponse):
 router = APIRouter(prefix="/v1", tags=["jobs"], dependencies=[bearer])
 
 LastEventId = Annotated[int | None, Header(ge=0)]
+After = Annotated[Literal["end"] | None, Query(description="``end``: nothing of what was.")]
+Brief = Annotated[bool, Query(description="Of cases that went their way, only the latest.")]
 Key = Annotated[str | None, Header(max_length=200, pattern=r"^[!-~]+$")]
 DryRun = Annotated[bool, Query(description="Only tell what would be done.")]
 _BLOCK = 501  # rows of the list of jobs that are read at once; one more than a page has
@@ -96,18 +98,18 @@ async def jobs(
     request: Request,
     who: Reader,
     desk: Desk,
-    state: State | None = None,
+    state: Annotated[list[State] | None, Query(max_length=20)] = None,
     owner: Annotated[str, Query(max_length=100)] = "",
     cohort: Annotated[str, Query(max_length=100)] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     after: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
 ) -> Response:
-    """The newest jobs first; ``after`` is the ``next`` of the page before."""
+    """The newest jobs first; ``after`` is the ``next`` of the page before, ``state`` may come several times."""
     before = int(after) if after else 1 << 62
     found: list[Job] = []
     while len(found) <= limit:
         page = desk.dispatcher.database.page(
-            owner=owner, state=state, output=cohort, before=before, limit=_BLOCK
+            owner=owner, states=state or (), output=cohort, before=before, limit=_BLOCK
         )
         found += [job for job in page if desk.may_see(who, job)]
         if len(page) < _BLOCK:
@@ -183,18 +185,28 @@ async def events(
     who: Reader,
     desk: Desk,
     feeds: Events,
+    *,
+    brief: Brief = False,
     last_event_id: LastEventId = None,
 ) -> Response:
     """What happens to a job, from the first event or the one behind ``Last-Event-ID``, until it ends."""
     found = desk.seen(who, job_id)
     path = desk.dispatcher.events_of(found.id)
-    lines = feeds.stream(path, last_event_id or 0, done=lambda: desk.is_over(found.id))
+    lines = feeds.stream(
+        path, last_event_id or 0, done=lambda: desk.is_over(found.id), brief=brief
+    )
     return _follow(request, desk, feeds, lines)
 
 
 @router.get("/events", response_class=EventStream, responses=told(503))
 async def all_events(
-    request: Request, who: Reader, desk: Desk, feeds: Events, last_event_id: LastEventId = None
+    request: Request,
+    who: Reader,
+    desk: Desk,
+    feeds: Events,
+    *,
+    after: After = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """How all jobs stand that one may see: every change of a state."""
 
@@ -202,7 +214,8 @@ async def all_events(
         return who.may_see(str(tree.get("cohort"))) or tree.get("owner") == who.name
 
     path = desk.dispatcher.all_events
-    return _follow(request, desk, feeds, feeds.stream(path, last_event_id or 0, wanted=wanted))
+    start = last_event_id if last_event_id is not None else END if after else 0
+    return _follow(request, desk, feeds, feeds.stream(path, start, wanted=wanted))
 
 
 def _follow(

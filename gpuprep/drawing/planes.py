@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from gpuprep.export import whole_file
+from gpuprep.host.atomic import whole_file
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 

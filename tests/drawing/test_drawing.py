@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from gpuprep.drawing import cut_planes, draw_planes, save_picture
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
-from gpuprep.viewing.picture import cut_planes, draw_planes, save_picture
 
 CODES = ["LPS", "RAS", "PIR", "SLA", "ARI", "LAI"]
 FRAME = (52, 57, 66)

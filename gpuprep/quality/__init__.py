@@ -1,0 +1,1 @@
+"""What a cohort looks like in numbers: measures, distributions, outliers with their reasons, the report."""

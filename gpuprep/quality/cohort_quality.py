@@ -1,0 +1,168 @@
+"""A cohort in numbers: the measures of its cases, which cases are chosen, which are unlike the others."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.quality.bins import Binned, bin_values
+from gpuprep.quality.classes import Presence, lacking, presences, turned
+from gpuprep.quality.measures import Measure, Table, measures_of
+from gpuprep.quality.outliers import Outlier, in_order, unlike
+from gpuprep.quality.selection import Range, choose, find_measure
+from gpuprep.values.agreement import Agreement
+from gpuprep.values.findings import CODES
+
+_MOST_OUTLIERS = 200  # told in one answer
+Chosen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class CohortQuality:
+    """What the table of a cohort says of it; each part is worked out when it is first asked for.
+
+    Attributes:
+        table: The cohort's, in natural order of ids.
+        agreement: The names of its classes.
+    """
+
+    table: Table
+    agreement: Agreement = field(default_factory=Agreement)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return [str(case_id) for case_id in self.table["case"].tolist()]
+
+    @cached_property
+    def measures(self) -> Mapping[str, Measure]:
+        """By name, group by group."""
+        return {each.name: each for each in measures_of(self.table, self.agreement)}
+
+    @cached_property
+    def classes(self) -> tuple[Presence, ...]:
+        return presences(self.table, self.agreement)
+
+    @cached_property
+    def outliers(self) -> Sequence[Outlier]:
+        """The worst of each kind first."""
+        if not self.ids:
+            return []
+        found = itertools.chain(
+            unlike([*self.measures.values()]), lacking(self.classes), turned(self.table)
+        )
+        return in_order(found)
+
+    @cached_property
+    def outliers_by_row(self) -> Mapping[int, list[Outlier]]:
+        found: dict[int, list[Outlier]] = {}
+        for each in self.outliers:
+            found.setdefault(each.row, []).append(each)
+        return found
+
+    def choose(self, ranges: Iterable[Range] = (), search: str = "") -> Chosen:
+        """The cases in all ranges whose id or findings have a text; UsageError for an unknown measure."""
+        return choose(self.measures, self._texts, ranges, search)
+
+    def order(self, chosen: Chosen, sort: str = "") -> NDArray[np.intp]:
+        """The rows of chosen cases in the order of their ids or of a measure, ``-NAME`` downwards.
+
+        Cases that lack the measure come last. Raises UsageError for an unknown one.
+        """
+        rows = np.flatnonzero(chosen)
+        name = sort.removeprefix("-")
+        if name in ("", "case", "id"):
+            return rows[::-1] if sort.startswith("-") else rows
+        values = find_measure(self.measures, name).values[rows]
+        return np.asarray(
+            rows[np.argsort(-values if sort.startswith("-") else values, kind="stable")]
+        )
+
+    def to_json(self, chosen: Chosen) -> dict[str, Any]:
+        """All of it, with how many of the chosen cases are where."""
+        shown = [each for each in self.outliers if chosen[each.row]]
+        return {
+            "cases": len(self.ids),
+            "selected": int(np.count_nonzero(chosen)),
+            "measures": [
+                self._measure_json(each, chosen, every=bool(chosen.all()))
+                for each in self.measures.values()
+            ],
+            "classes": [each.to_json(chosen) for each in self.classes],
+            "outliers": {
+                "total": len(shown),
+                "items": [each.to_json(self.ids[each.row]) for each in shown[:_MOST_OUTLIERS]],
+            },
+            "findings": [
+                {"code": code, "text": CODES[code].meaning if code in CODES else "", "cases": cases}
+                for code, cases in self._findings
+            ],
+        }
+
+    def brief(self, row: int, names: Iterable[str]) -> dict[str, Any]:
+        """Of one case the numbers of some measures, and the kinds in which it is an outlier."""
+        values = {name: self.measures[name].values[row].item() for name in names}
+        return {
+            "values": {name: None if value != value else value for name, value in values.items()},
+            "outliers": [each.kind for each in self.outliers_by_row.get(row, [])],
+        }
+
+    def case_json(self, row: int) -> dict[str, Any]:
+        """The numbers of one case, and in what it is unlike the others."""
+        values = {name: each.values[row].item() for name, each in self.measures.items()}
+        told = self.outliers_by_row.get(row, [])
+        return {
+            "values": {name: None if value != value else value for name, value in values.items()},
+            "outliers": [each.to_json(self.ids[row]) for each in told],
+        }
+
+    def _measure_json(self, measure: Measure, chosen: Chosen, *, every: bool) -> dict[str, Any]:
+        binned = self._binned[measure.name]
+        low, median, high = self._ranges[measure.name]
+        counts = binned.counts().tolist()
+        return {
+            "name": measure.name,
+            "title": measure.title,
+            "unit": measure.unit,
+            "group": measure.group,
+            "edges": binned.edges.tolist(),
+            "counts": counts,
+            "selected": counts if every else binned.counts(chosen).tolist(),
+            "missing": int(np.count_nonzero(binned.places < 0)),
+            "median": median,
+            "low": low,
+            "high": high,
+        }
+
+    @cached_property
+    def _binned(self) -> Mapping[str, Binned]:
+        return {name: bin_values(each.values) for name, each in self.measures.items()}
+
+    @cached_property
+    def _ranges(self) -> Mapping[str, tuple[float, float, float]]:
+        """The median, with the range that nine of ten cases lie in."""
+        return {
+            name: tuple(np.nanpercentile(each.values, (5, 50, 95)).tolist())
+            for name, each in self.measures.items()
+        }
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """What is searched: ids and findings."""
+        findings = self.table["findings"].tolist()
+        return [f"{case}\n{told}".lower() for case, told in zip(self.ids, findings, strict=True)]
+
+    @cached_property
+    def _findings(self) -> list[tuple[str, int]]:
+        """Codes and how many cases have each, the most frequent first."""
+        told = Counter(self.table["findings"].tolist())
+        counts: Counter[str] = Counter()
+        for words, cases in told.items():
+            counts.update(dict.fromkeys(filter(None, words.split(", ")), cases))
+        return counts.most_common()

@@ -1,0 +1,46 @@
+// A cohort in the eyes of its page and of the report: what stands out, what is selected, and how all of it is spread.
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { CaseTable } from "./case_table.js";
+import { Classes, Findings } from "./classes.js";
+import { Distributions } from "./distributions.js";
+import { Mosaic } from "./mosaic.js";
+import { Outliers } from "./outliers.js";
+import { Selection } from "./selection.js";
+import { Failure, Loading, useLoaded } from "./shell.js";
+import { Summary } from "./summary.js";
+
+/** start: {wish, sort, marked} of the address; onChange is told of every other; aside: drawn beside the outliers. */
+export function CohortView({ source, start, onChange, channels, failures, renewal = 0, above, aside }) {
+  const [state, setState] = useState(start);
+  const { wish, sort, marked } = state;
+  const change = (some) => setState((before) => ({ ...before, ...some }));
+  useEffect(() => onChange?.(state), [state]);
+  const { value: qc, problem } = useLoaded(() => source.overview(wish), [source, JSON.stringify(wish), renewal]);
+  const one = useLoaded(() => (marked ? source.one(marked) : Promise.resolve(null)), [source, marked, renewal]);
+  const onMark = (id) => change({ marked: id });
+  const onBrush = (name, brush) => {
+    const { [name]: _, ...others } = wish.brushes;
+    change({ wish: { ...wish, brushes: brush ? { ...others, [name]: brush } : others } });
+  };
+  if (!qc) return html`<h1>${source.name}</h1>${above}${problem ? html`<${Failure} problem=${problem} />` : html`<${Loading} what="the cohort" />`}${aside}`;
+  const isNarrowed = wish.search !== "" || Object.keys(wish.brushes).length > 0;
+  const seen = { source, wish, sort, marked, onMark };
+  return html`<h1>${source.name}</h1>
+    <${Summary} ...${{ qc, channels, failures }} />
+    ${above}
+    ${problem && html`<${Failure} problem=${problem} />`}
+    <div class="beside"><div class="card"><${Outliers} outliers=${qc.outliers} ...${seen} /></div>
+      <div>${aside}<${Findings} findings=${qc.findings} cases=${qc.cases} /></div></div>
+    <${Selection} ...${{ qc, wish, marked, one, onBrush, onMark, source, isNarrowed }} onWish=${(next) => change({ wish: next })} />
+    <${Mosaic} ...${seen} />
+    <${Distributions} measures=${qc.measures} brushes=${wish.brushes} marked=${marked ? one.value?.values : undefined} ...${{ isNarrowed, onBrush }} />
+    <${Classes} classes=${qc.classes} selected=${qc.selected} isNarrowed=${isNarrowed} />
+    <${Columns} qc=${qc} ...${seen} onSort=${(next) => change({ sort: next })} />`;
+}
+
+/** The table; measures that are brushed have a column of their own. */
+function Columns({ qc, ...seen }) {
+  const [added, setAdded] = useState([]);
+  const brushed = qc.measures.filter(({ name }) => seen.wish.brushes[name] && !added.some((each) => each.name === name));
+  return html`<${CaseTable} ...${seen} measures=${qc.measures} columns=${[...added, ...brushed]} onColumns=${setAdded} />`;
+}

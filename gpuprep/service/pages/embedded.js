@@ -1,0 +1,132 @@
+// A cohort that a report has in itself: counted in the browser, with the rules of the service.
+import { binAt, holds } from "./brush.js";
+
+function decoded(text, Kind) {
+  const letters = atob(text);
+  const bytes = Uint8Array.from({ length: letters.length }, (_, k) => letters.charCodeAt(k));
+  return new Kind(bytes.buffer); // little-endian, as every browser's machine is
+}
+
+const decodedAll = (given, Kind) =>
+  Object.fromEntries(Object.entries(given ?? {}).map(([name, text]) => [name, decoded(text, Kind)]));
+
+export class Embedded {
+  isLive = false;
+
+  constructor(data) {
+    this.name = data.name;
+    this.data = data;
+    this.columns = decodedAll(data.columns, Float32Array);
+    this.classes = decodedAll(data.classes, Uint8Array);
+    this.rowOf = new Map(data.ids.map((id, row) => [id, row]));
+    this.lower = data.ids.map((id) => id.toLowerCase());
+  }
+
+  async overview(wish) {
+    const rows = this.selected(wish);
+    const { qc } = this.data;
+    return {
+      ...qc,
+      selected: rows.length,
+      measures: qc.measures.map((each) => ({ ...each, selected: this.counts(each, rows) })),
+      classes: qc.classes.map((each) => ({ ...each, selected: this.present(each, rows) })),
+    };
+  }
+
+  async rows(wish, page) {
+    return this.part(this.sorted(this.selected(wish), page.sort), page);
+  }
+
+  async pictured(wish, page) {
+    const rows = this.selected(wish).filter((row) => this.picture(this.data.ids[row]));
+    return this.part(this.sorted(rows, page.sort), page);
+  }
+
+  part(rows, { first, limit, measures = [] }) {
+    const items = rows.slice(first, first + limit).map((row) => this.item(row, measures));
+    return { items, total: rows.length };
+  }
+
+  async one(id) {
+    const row = this.rowOf.get(id);
+    const names = Object.keys(this.columns);
+    return {
+      values: Object.fromEntries(names.map((name) => [name, this.value(name, row)])),
+      outliers: this.data.qc.outliers.items.filter((each) => each.case === id),
+    };
+  }
+
+  page() {
+    return null;
+  }
+
+  picture(id) {
+    return this.data.thumbnails?.[id] ?? null;
+  }
+
+  /** The rows that say yes to all of a wish, in their own order. */
+  selected({ search, brushes }) {
+    const text = search.toLowerCase();
+    const wanted = Object.entries(brushes).map(([name, brush]) => [this.columns[name], brush]);
+    const rows = [];
+    for (let row = 0; row < this.lower.length; row += 1)
+      if (this.lower[row].includes(text) && wanted.every(([column, brush]) => column && holds(brush, column[row])))
+        rows.push(row);
+    return rows;
+  }
+
+  counts({ name, edges }, rows) {
+    const counts = new Array(edges.length - 1).fill(0);
+    for (const row of rows) {
+      const k = binAt(this.columns[name][row], edges);
+      if (k >= 0) counts[k] += 1;
+    }
+    return counts;
+  }
+
+  present({ map, value, selected }, rows) {
+    const column = this.classes[`${map} ${value}`];
+    return column ? rows.reduce((sum, row) => sum + column[row], 0) : selected;
+  }
+
+  /** Rows by a key, missing values last both ways, equal ones in their own order. */
+  sorted(rows, sort = "") {
+    const falls = sort.startsWith("-");
+    const name = falls ? sort.slice(1) : sort;
+    if (!name || name === "id") return falls ? rows.toReversed() : rows;
+    const key = this.key(name);
+    return rows.toSorted((a, b) => {
+      const [x, y] = [key(a), key(b)];
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y) || a - b;
+      return (falls ? y - x : x - y) || a - b;
+    });
+  }
+
+  key(name) {
+    if (name === "findings") return (row) => words(this.data.rows?.findings?.[row]).length;
+    const column = this.columns[name] ?? this.data.rows?.[name] ?? [];
+    return (row) => column[row] ?? NaN;
+  }
+
+  value(name, row) {
+    const found = this.columns[name]?.[row];
+    return found === undefined || Number.isNaN(found) ? null : found;
+  }
+
+  item(row, measures) {
+    const { ids, rows = {} } = this.data;
+    const along = (name) => ["x", "y", "z"].map((axis) => this.value(`${name}_${axis}`, row));
+    return {
+      id: ids[row],
+      size: along("shape"),
+      spacing: along("spacing"),
+      bytes: rows.bytes?.[row] ?? null,
+      channels: words(rows.channels?.[row]),
+      labels: words(rows.labels?.[row]),
+      findings: words(rows.findings?.[row]),
+      values: Object.fromEntries(measures.map((name) => [name, this.value(name, row)])),
+    };
+  }
+}
+
+const words = (text) => (text ? text.split(", ") : []);

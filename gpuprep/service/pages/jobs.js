@@ -1,0 +1,120 @@
+// The jobs: those at work and in the queue, in the order in which they will begin, and those that are over.
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { useFeed } from "./events.js";
+import { getJson } from "./fetching.js";
+import { Ended, Queue } from "./job_table.js";
+import { usePolled } from "./polled.js";
+import { Spoken } from "./progress.js";
+import { Failure, Loading, useLoaded } from "./shell.js";
+import { ENDED, OPEN, STATES } from "./states.js";
+import { Submitting } from "./submitting.js";
+import { counted } from "./times.js";
+
+const POLL_MS = 2000;
+const A_PAGE = 50;
+
+/** The filters that the address has. */
+export function filtersOf(search) {
+  const given = new URLSearchParams(search);
+  const state = given.get("state") ?? "";
+  return {
+    state: state in STATES ? state : "",
+    owner: given.get("owner") ?? "",
+    cohort: given.get("cohort") ?? "",
+    after: /^\d{1,18}$/.test(given.get("after") ?? "") ? given.get("after") : "",
+  };
+}
+
+/** Where jobs of some states are listed, by the filters; "" where the filter leaves none of them. */
+export function urlOf(filters, states, more) {
+  const wanted = filters.state ? states.filter((state) => state === filters.state) : states;
+  if (!wanted.length) return "";
+  const query = new URLSearchParams(wanted.map((state) => ["state", state]));
+  for (const name of ["owner", "cohort"]) if (filters[name]) query.set(name, filters[name]);
+  for (const [name, value] of Object.entries(more)) if (value) query.set(name, value);
+  return `/v1/jobs?${query}`;
+}
+
+/** Those at work first, the oldest before; then those that wait, by their place. */
+export function inOrder(jobs) {
+  const place = (job) => (job.queue ? job.queue.position : 0);
+  return [...jobs].sort((a, b) => place(a) - place(b) || a.started - b.started || a.created - b.created);
+}
+
+const none = { items: [], next: null };
+const ask = (url) => (url ? getJson(url) : Promise.resolve(none));
+
+export function Page() {
+  const filters = filtersOf(location.search);
+  const about = useLoaded(() => getJson("/v1/about"), []);
+  const open = usePolled(() => ask(filters.after ? "" : urlOf(filters, OPEN, { limit: 500 })), [], POLL_MS);
+  const ended = usePolled(() => ask(urlOf(filters, ENDED, { limit: A_PAGE, after: filters.after })), []);
+  const feed = useFeed("/v1/events?after=end", { start: { told: 0, now: "" }, fold: folded });
+  useEffect(() => {
+    if (!feed.value.told && feed.state !== "live") return;
+    open.again();
+    ended.again();
+  }, [feed.value.told, feed.state]);
+  const changed = () => { open.again(); ended.again(); };
+  const jobs = inOrder(open.value?.items ?? []);
+  const waiting = jobs.filter((job) => job.state === "queued").length;
+  const summary = `${counted(jobs.length - waiting, "job")} at work, ${waiting} waiting`;
+  const problem = open.problem ?? ended.problem;
+  return html`<h1>Jobs</h1>
+    <${Filters} filters=${filters} />
+    ${problem && html`<${Failure} problem=${problem} />`}
+    <${Spoken} text=${open.value ? summary : ""} now=${feed.value.now} />
+    ${!filters.after && html`<section aria-labelledby="queue-title">
+      <h2 id="queue-title">At work and in the queue</h2>
+      <${Link} state=${feed.state} text=${open.value ? summary : ""} />
+      ${open.value ? html`<${Queue} jobs=${jobs} about=${about.value} onChange=${changed} />`
+        : open.loading && html`<${Loading} what="jobs" />`}
+      ${open.value?.next && html`<p class="quiet">Only the newest 500 are shown.</p>`}
+    </section>`}
+    <section aria-labelledby="ended-title">
+      <h2 id="ended-title">${filters.after ? "Older jobs that are over" : "Over"}</h2>
+      ${ended.value ? html`<${Ended} jobs=${ended.value.items} />` : ended.loading && html`<${Loading} what="jobs" />`}
+      <${Pages} filters=${filters} next=${ended.value?.next} />
+    </section>
+    <${Submitting} />`;
+}
+
+/** How often something happened, and the last of it in words. */
+export function folded(before, events) {
+  const last = events.at(-1);
+  const state = STATES[last.name.replace("job.", "")];
+  return { told: before.told + events.length, now: state ? `${last.cohort}: ${state.text}` : before.now };
+}
+
+function Link({ state, text }) {
+  const words = { live: "live", waiting: "connection lost, trying again", hidden: "paused", refused: "not live" };
+  return html`<p class="quiet"><span class=${`dot ${state}`} aria-hidden="true"></span>${words[state] ?? state}${text && `; ${text}`}</p>`;
+}
+
+function Filters({ filters }) {
+  const [isChanged, setChanged] = useState(false);
+  const isSet = filters.state || filters.owner || filters.cohort;
+  return html`<form class="filters" method="get" action="/jobs" onInput=${() => setChanged(true)}>
+    <label>State <select name="state">
+      <option value="">all</option>
+      ${Object.entries(STATES).map(([name, { text }]) => html`
+        <option value=${name} selected=${name === filters.state}>${text}</option>`)}
+    </select></label>
+    <label>Cohort <input name="cohort" value=${filters.cohort} maxlength="100" size="14" autocomplete="off" /></label>
+    <label>Owner <input name="owner" value=${filters.owner} maxlength="100" size="10" autocomplete="off" /></label>
+    <button type="submit" class=${isChanged ? "main" : ""}>Show</button>
+    ${isSet && html`<a href="/jobs">Show all</a>`}
+  </form>`;
+}
+
+function Pages({ filters, next }) {
+  const to = (after) => {
+    const query = new URLSearchParams(Object.entries({ ...filters, after }).filter(([, value]) => value));
+    return `/jobs${query.size ? `?${query}` : ""}`;
+  };
+  if (!next && !filters.after) return null;
+  return html`<nav class="pages" aria-label="Pages of jobs">
+    ${filters.after && html`<a href=${to("")}>Newest jobs</a>`}
+    ${next && html`<a href=${to(next)}>Older jobs</a>`}
+  </nav>`;
+}

@@ -1,0 +1,40 @@
+// What stands out in a cohort: the worst of each kind first, so that no kind is hidden behind another.
+import { html, useState } from "./vendor/preact.js";
+import { CaseLink, MarkButton } from "./case_link.js";
+import { count } from "./numbers.js";
+
+const FEW = 8;
+
+/** Items in an order in which every kind comes once before any comes twice; worst first in each kind. */
+export function byTurns(items) {
+  const rank = new Map();
+  const turns = items.map((item) => {
+    const turn = rank.get(item.kind) ?? 0;
+    rank.set(item.kind, turn + 1);
+    return { item, turn };
+  });
+  return turns.sort((a, b) => a.turn - b.turn || b.item.score - a.item.score).map(({ item }) => item);
+}
+
+export function Outliers({ outliers, source, marked, onMark }) {
+  const [kind, setKind] = useState("");
+  const [isWhole, setWhole] = useState(false);
+  const { total, items } = outliers;
+  const kinds = [...new Set(items.map((each) => each.kind))];
+  const chosen = kind ? items.filter((each) => each.kind === kind) : byTurns(items);
+  const shown = isWhole ? chosen : chosen.slice(0, Math.max(FEW, kinds.length));
+  return html`<section aria-labelledby="outliers">
+    <h2 id="outliers">What stands out</h2>
+    ${!items.length && html`<p class="quiet">Nothing: every case is like the others.</p>`}
+    ${kinds.length > 1 && html`<div class="chips" role="group" aria-label="Kinds">
+      ${["", ...kinds].map((each) => html`<button aria-pressed=${each === kind} onClick=${() => setKind(each)}>${
+        each || "all kinds"} <span class="quiet">${count(each ? items.filter((one) => one.kind === each).length : items.length)}</span></button>`)}
+    </div>`}
+    ${shown.length > 0 && html`<ul class="outliers">${shown.map((each) => html`<li>
+      <${MarkButton} id=${each.case} marked=${marked} onMark=${onMark} />
+      <span class="kind">${each.kind}</span>
+      <span><${CaseLink} id=${each.case} source=${source} /> <span>${each.text}</span></span></li>`)}</ul>`}
+    ${shown.length < chosen.length && html`<button onClick=${() => setWhole(true)}>Show ${count(chosen.length)}</button>`}
+    ${total > items.length && html` <span class="quiet">${count(total)} in all; the worst of each kind are listed.</span>`}
+  </section>`;
+}

@@ -1,0 +1,22 @@
+// The first words about a cohort: how large it is, what it holds, and whether all is well.
+import { html } from "./vendor/preact.js";
+import { cases, count } from "./numbers.js";
+
+export function Summary({ qc, channels = [], failures }) {
+  const failed = failures?.reduce((sum, each) => sum + each.count, 0) ?? 0;
+  const labels = [...new Set(qc.classes.map((each) => each.map))];
+  const { total } = qc.outliers;
+  const isFine = !failed && !total;
+  const words = [
+    `${cases(qc.cases)} stored.`,
+    failures && (failed ? `${count(failed)} failed.` : "None failed."),
+    total ? `${count(total)} ${total === 1 ? "thing stands" : "things stand"} out.` : "Nothing stands out.",
+  ];
+  const facts = [
+    ["Channels", channels.join(", ")],
+    ["Labels", labels.join(", ")],
+    ["Classes", qc.classes.length ? count(qc.classes.length) : ""],
+  ].filter(([, text]) => text);
+  return html`<p class=${`verdict ${failed ? "bad" : isFine ? "good" : "warn"}`}>${words.filter(Boolean).join(" ")}</p>
+    ${facts.length > 0 && html`<dl class="facts">${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>`}`;
+}
