@@ -70,7 +70,7 @@ const COMMANDS = {
   scheme: ({ id, scheme }) => pages.get(id).page.emulateMedia({ colorScheme: scheme }),
   offline: ({ id, isOffline }) => pages.get(id).context.setOffline(isOffline),
   picture: async ({ id, clip, whole }) =>
-    (await pages.get(id).page.screenshot({ clip, fullPage: whole, animations: "disabled" })).toString("base64"),
+    (await pages.get(id).page.screenshot({ clip: clip ?? undefined, fullPage: whole, animations: "disabled" })).toString("base64"),
   heard: ({ id }) => pages.get(id).heard,
   state: ({ id }) => pages.get(id).context.storageState(),
   close: async ({ id }) => { await pages.get(id).context.close(); pages.delete(id); },
