@@ -7,7 +7,7 @@ from pathlib import Path
 from support.chromium import SETTLED, Page, chromium
 from support.cohorts import run, write_pair
 from support.phantoms import turned_cohort
-from support.planted import planted_cohort
+from support.odd_scans import planted_cohort
 from support.serving import serving
 
 PAGES = {
