@@ -2,6 +2,6 @@
 import { h } from "preact";
 import htm from "htm";
 
-export { h, render, Fragment, createContext } from "preact";
+export { h, render, Component, Fragment, createContext } from "preact";
 export { useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 export const html = htm.bind(h);

@@ -1,6 +1,6 @@
 // Draws the page that the address names. Each page is a module with one component, loaded when it is needed.
-import { html, render } from "./vendor/preact.js";
-import { Shell } from "./shell.js";
+import { Component, html, render } from "./vendor/preact.js";
+import { Failure, Shell } from "./shell.js";
 
 const part = "([^/]+)";
 const PAGES = [
@@ -18,10 +18,33 @@ async function start() {
     const found = pattern.exec(location.pathname);
     if (!found) continue;
     const given = Object.fromEntries(names.map((name, k) => [name, decodeURIComponent(found[k + 1])]));
-    const { Page } = await load();
-    render(html`<${Shell}><${Page} ...${given} /><//>`, target);
+    let drawn = null;
+    try {
+      const { Page } = await load();
+      drawn = html`<${Page} ...${given} />`;
+    } catch (error) {
+      drawn = html`<${Broken} error=${error} />`;
+    }
+    render(html`<${Shell}><${Guarded}>${drawn}<//><//>`, target);
     return;
   }
+}
+
+/** Shows what is in it, or, once that cannot be drawn, says so instead of leaving nothing. */
+class Guarded extends Component {
+  componentDidCatch(error) {
+    console.error(error);
+    this.setState({ error });
+  }
+
+  render({ children }, { error }) {
+    return error ? html`<${Broken} error=${error} />` : children;
+  }
+}
+
+function Broken({ error }) {
+  return html`<h1>This page cannot be shown</h1>
+    <${Failure} problem=${{ message: String(error?.message ?? error), advice: "Load it again; if it stays so, the service may have been replaced by another version: clear the browser's cache." }} />`;
 }
 
 start();

@@ -57,11 +57,15 @@ export function valueAt(share, edges) {
 
 /** What two places on the axis span; one place alone means the bar under it. */
 export function dragged(start, end, edges) {
-  if (Math.abs(end - start) >= 0.015) return brushOf(valueAt(start, edges), valueAt(end, edges));
   const bins = edges.length - 1;
   const k = Math.min(bins - 1, Math.max(0, Math.floor(end * bins)));
-  return brushOf(edges[k], edges[k + 1]);
+  const isClick = Math.abs(end - start) < 0.015;
+  const { low, high } = isClick ? { low: edges[k], high: edges[k + 1] } : brushOf(valueAt(start, edges), valueAt(end, edges));
+  const [first, last] = [Math.ceil(low), Math.floor(high)]; // of whole numbers, bins end halfway between two
+  return isWhole(edges) && first <= last ? { low: first, high: last } : { low, high };
 }
+
+const isWhole = (edges) => edges.length > 3 && Math.abs(edges[1] % 1) === 0.5 && Math.abs(edges[2] % 1) === 0.5;
 
 /** Up to so many round values for the axis, each well inside it. */
 export function ticksOf(edges, most = 5) {

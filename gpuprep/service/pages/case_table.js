@@ -51,7 +51,7 @@ export function CaseTable({ source, wish, sort, onSort, measures, columns, onCol
     <h2 id="cases">Cases</h2>
     <p class="row"><span role="status">${cases(total)}</span> <${AddColumn} ...${{ measures, columns, onColumns }} /></p>
     ${problem && html`<${Failure} problem=${problem} />`}
-    <div class="scroll cases" ref=${box} onScroll=${see} role="region" aria-labelledby="cases" tabindex="0">
+    <div class="scroll cases" ref=${box} onScroll=${see} role="region" aria-label="Table of cases" tabindex="0">
       <table aria-rowcount=${total + 1}>
         <thead><tr aria-rowindex="1"><th><span class="unseen">Mark</span></th>
           ${all.map((column) => html`<${Head} key=${column.title} ...${{ column, sort, onSort, onColumns, columns }} />`)}</tr></thead>
@@ -87,8 +87,7 @@ function Head({ column, sort, onSort, columns, onColumns }) {
   const order = sort === name || (!sort && name === "id") ? "ascending" : sort === `-${name}` && name ? "descending" : undefined;
   const arrow = { ascending: "▲", descending: "▼" }[order] ?? "";
   return html`<th scope="col" class=${isNumber ? "number" : ""} aria-sort=${name ? order ?? "none" : undefined}>
-    ${name ? html`<button class="plain" onClick=${() => onSort(order === "ascending" ? `-${name}` : name)}>${title}
-      <span aria-hidden="true">${arrow}</span></button>` : title}
+    ${name ? html`<button class="plain" onClick=${() => onSort(order === "ascending" ? `-${name}` : name)}>${title}${" "}<span aria-hidden="true">${arrow}</span></button>` : title}
     ${isAdded && html`<button class="plain" aria-label=${`Take ${title} out of the table`}
       onClick=${() => onColumns(columns.filter((each) => each.name !== name))}>×</button>`}</th>`;
 }

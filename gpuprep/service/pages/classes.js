@@ -6,7 +6,7 @@ export function Classes({ classes, selected, isNarrowed }) {
   if (!classes.length) return null;
   return html`<section aria-labelledby="classes">
     <h2 id="classes">Classes</h2>
-    <div class="scroll short" tabindex="0" role="region" aria-labelledby="classes"><table>
+    <div class="scroll short" tabindex="0" role="region" aria-label="Table of classes"><table>
       <thead><tr><th>Label</th><th class="number">Value</th><th>Class</th><th>Present in</th><th class="number">Absent</th>
         ${isNarrowed && html`<th class="number">Of ${count(selected)} selected</th>`}</tr></thead>
       <tbody>${classes.map((each) => html`<tr>

@@ -9,11 +9,14 @@ import { useLoaded } from "./shell.js";
 import { Remote } from "./source.js";
 import { mayChange } from "./states.js";
 
+const OTHERS = html`No job of this service made this cohort. <code>gpuprep status</code> on its folder gives the commands that retry.`;
+
 export function Page({ cohort }) {
-  document.title = `${cohort} – gpuprep`;
+  document.title = `${cohort} · gpuprep`;
   const source = useMemo(() => new Remote(cohort), [cohort]);
   const [renewal, setRenewal] = useState(0);
-  const job = useLastJob(cohort, () => setRenewal((n) => n + 1));
+  const jobs = useLastJob(cohort, () => setRenewal((n) => n + 1));
+  const { job } = jobs;
   const about = useLoaded(() => getJson(source.root), [source, renewal]);
   const failed = useLoaded(() => getJson(`${source.root}/failures`), [source, renewal]);
   const who = useLoaded(() => getJson("/v1/about"), []).value;
@@ -26,5 +29,5 @@ export function Page({ cohort }) {
     channels=${about.value?.channels} failures=${groups}
     above=${html`<${Running} job=${job} />`}
     aside=${html`<${Failures} groups=${groups} problem=${failed.problem} job=${job}
-      mayRetry=${job && mayChange(who, job)} />`} />`;
+      mayRetry=${job && mayChange(who, job)} hint=${jobs.isKnown && !job && OTHERS} />`} />`;
 }

@@ -5,7 +5,7 @@ import { Classes, Findings } from "./classes.js";
 import { Distributions } from "./distributions.js";
 import { Mosaic } from "./mosaic.js";
 import { Outliers } from "./outliers.js";
-import { Selection } from "./selection.js";
+import { NOTHING, Selection } from "./selection.js";
 import { Failure, Loading, useLoaded } from "./shell.js";
 import { Summary } from "./summary.js";
 
@@ -15,21 +15,24 @@ export function CohortView({ source, start, onChange, channels, failures, renewa
   const { wish, sort, marked } = state;
   const change = (some) => setState((before) => ({ ...before, ...some }));
   useEffect(() => onChange?.(state), [state]);
-  const { value: qc, problem } = useLoaded(() => source.overview(wish), [source, JSON.stringify(wish), renewal]);
+  const isNarrowed = wish.search !== "" || Object.keys(wish.brushes).length > 0;
+  const all = useLoaded(() => source.overview(NOTHING.wish), [source, renewal]);
+  const some = useLoaded(() => (isNarrowed ? source.overview(wish) : Promise.resolve(null)), [source, JSON.stringify(wish), renewal]);
+  const qc = isNarrowed ? some.value ?? all.value : all.value;
+  const problem = all.problem ?? some.problem;
   const one = useLoaded(() => (marked ? source.one(marked) : Promise.resolve(null)), [source, marked, renewal]);
   const onMark = (id) => change({ marked: id });
   const onBrush = (name, brush) => {
     const { [name]: _, ...others } = wish.brushes;
     change({ wish: { ...wish, brushes: brush ? { ...others, [name]: brush } : others } });
   };
-  if (!qc) return html`<h1>${source.name}</h1>${above}${problem ? html`<${Failure} problem=${problem} />` : html`<${Loading} what="the cohort" />`}${aside}`;
-  const isNarrowed = wish.search !== "" || Object.keys(wish.brushes).length > 0;
+  if (!all.value) return html`<h1>${source.name}</h1>${above}${problem ? html`<${Failure} problem=${problem} />` : html`<${Loading} what="the cohort" />`}${aside}`;
   const seen = { source, wish, sort, marked, onMark };
   return html`<h1>${source.name}</h1>
-    <${Summary} ...${{ qc, channels, failures }} />
+    <${Summary} ...${{ qc: all.value, channels, failures }} />
     ${above}
     ${problem && html`<${Failure} problem=${problem} />`}
-    <div class="beside"><div class="card"><${Outliers} outliers=${qc.outliers} ...${seen} /></div>
+    <div class="beside"><div class="card"><${Outliers} outliers=${all.value.outliers} ...${seen} /></div>
       <div>${aside}<${Findings} findings=${qc.findings} cases=${qc.cases} /></div></div>
     <${Selection} ...${{ qc, wish, marked, one, onBrush, onMark, source, isNarrowed }} onWish=${(next) => change({ wish: next })} />
     <${Mosaic} ...${seen} />

@@ -11,16 +11,18 @@ export function Distributions({ measures, isNarrowed, brushes, onBrush, marked }
     <h2 id="distributions">Distributions</h2>
     <p class="quiet">Drag across a plot to select cases, or open its range. Grey are all cases${
       isNarrowed ? ", blue the selected" : ""}; the band is the usual range, the dashed line the median.</p>
-    ${[...groups].map(([name, those]) => html`
-      <${Group} key=${name} ...${{ name, measures: those, isNarrowed, brushes, onBrush, marked }} />`)}
+    ${[...groups].map(([name, those], k) => html`
+      <${Group} key=${name} ...${{ isFirst: k === 0, name, measures: those, isNarrowed, brushes, onBrush, marked }} />`)}
   </section>`;
 }
 
-function Group({ name, measures, isNarrowed, brushes, onBrush, marked }) {
+const isWide = matchMedia("(min-width: 40rem)").matches; // on a phone one group at a time
+
+function Group({ isFirst, name, measures, isNarrowed, brushes, onBrush, marked }) {
   const [isWhole, setWhole] = useState(false);
   const [same, spread] = [true, false].map((is) => measures.filter((each) => is === (isSame(each) && !brushes[each.name])));
   const shown = isWhole ? spread : spread.filter((each, k) => k < FEW || brushes[each.name]);
-  return html`<details class="group" open>
+  return html`<details class="group" open=${isFirst || isWide}>
     <summary><h3>${name[0].toUpperCase() + name.slice(1)}</h3></summary>
     <div class="plots">${shown.map((measure) => html`<${Histogram} key=${measure.name} measure=${measure} isNarrowed=${isNarrowed}
       brush=${brushes[measure.name]} onBrush=${(brush) => onBrush(measure.name, brush)}

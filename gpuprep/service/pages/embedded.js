@@ -19,15 +19,18 @@ export class Embedded {
     this.columns = decodedAll(data.columns, Float32Array);
     this.classes = decodedAll(data.classes, Uint8Array);
     this.rowOf = new Map(data.ids.map((id, row) => [id, row]));
-    this.lower = data.ids.map((id) => id.toLowerCase());
+    this.lower = data.ids.map((id, row) => `${id}\n${data.rows?.findings?.[row] ?? ""}`.toLowerCase()); // what is searched
   }
 
   async overview(wish) {
     const rows = this.selected(wish);
+    const chosen = new Set(rows);
     const { qc } = this.data;
+    const items = qc.outliers.items.filter((each) => chosen.has(this.rowOf.get(each.case)));
     return {
       ...qc,
       selected: rows.length,
+      outliers: rows.length === this.lower.length ? qc.outliers : { total: items.length, items },
       measures: qc.measures.map((each) => ({ ...each, selected: this.counts(each, rows) })),
       classes: qc.classes.map((each) => ({ ...each, selected: this.present(each, rows) })),
     };

@@ -7,8 +7,8 @@ import { isOver } from "./states.js";
 
 const FEW = 20;
 
-/** job: the cohort's last, which is retried; without one the failures are only told. */
-export function Failures({ groups, problem, job, mayRetry }) {
+/** job: the cohort's last, which is retried; without one the failures are only told, with a `hint`. */
+export function Failures({ groups, problem, job, mayRetry, hint }) {
   if (problem) return html`<${Failure} problem=${problem} />`;
   if (!groups?.length) return null;
   const retries = mayRetry && job && isOver(job.state);
@@ -16,8 +16,7 @@ export function Failures({ groups, problem, job, mayRetry }) {
     <h2 id="failures">What failed</h2>
     ${groups.map((group) => html`<${Group} key=${group.code + group.example} group=${group} job=${retries ? job : null} />`)}
     ${groups.length > 1 && retries && html`<${Retry} job=${job.id} label="Retry all that failed" />`}
-    ${!job && html`<p class="quiet">No job of this service made this cohort; <code>gpuprep status</code> on its folder
-      gives the commands that retry.</p>`}
+    ${hint && html`<p class="quiet">${hint}</p>`}
   </section>`;
 }
 

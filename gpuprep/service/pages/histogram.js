@@ -5,12 +5,14 @@ import { cases, count, value, valueWith } from "./numbers.js";
 
 const [WIDTH, HEIGHT, TOP, BOTTOM] = [300, 118, 14, 20]; // of the drawing; text is 11 of these high
 
-const across = (share) => 1 + share * (WIDTH - 2);
+const SIDE = 5; // left free for half a mark
+const ROOM = WIDTH - 2 * SIDE;
+const across = (share) => SIDE + share * ROOM;
 
 /** measure as /qc tells it; brush {low, high} or undefined; marked: the value of the case in the light. */
 export function Histogram({ measure, isNarrowed, brush, onBrush, marked }) {
   const { title, unit, median, low, high, missing } = measure;
-  return html`<section class="card plot" aria-label=${title}>
+  return html`<div class="card plot" role="group" aria-label=${title}>
     <h4>${title}${unit && html` <span class="quiet">${unit}</span>`}</h4>
     <${Drawing} ...${{ measure, isNarrowed, brush, onBrush, marked }} />
     <p class="facts">median ${value(median)} · usual ${value(low)} to ${value(high)}${
@@ -18,7 +20,7 @@ export function Histogram({ measure, isNarrowed, brush, onBrush, marked }) {
     ${marked !== undefined && html`<p class="facts lit">marked case: ${
       marked === null ? "has none" : valueWith(marked, unit)}</p>`}
     <${Range} ...${{ measure, isNarrowed, brush, onBrush }} />
-  </section>`;
+  </div>`;
 }
 
 function Drawing({ measure, isNarrowed, brush, onBrush, marked }) {
@@ -28,7 +30,7 @@ function Drawing({ measure, isNarrowed, brush, onBrush, marked }) {
   const most = Math.max(1, ...counts);
   const share = (event) => {
     const { left, width } = box.current.getBoundingClientRect();
-    return (((event.clientX - left) / width) * WIDTH - 1) / (WIDTH - 2);
+    return (((event.clientX - left) / width) * WIDTH - SIDE) / ROOM;
   };
   const start = (event) => {
     if (event.button !== 0) return;
@@ -46,7 +48,7 @@ function Drawing({ measure, isNarrowed, brush, onBrush, marked }) {
   return html`<svg ref=${box} class="histogram" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${said(measure, marked)}
       onPointerDown=${start} onPointerMove=${move} onPointerUp=${end} onPointerCancel=${() => setDrag(null)}>
     ${high > low && html`<rect class="usual" x=${low} y=${TOP} width=${high - low} height=${HEIGHT - TOP - BOTTOM} />`}
-    ${range && html`<rect class="brush" x=${across(from)} y=${TOP} width=${Math.max(1, (to - from) * (WIDTH - 2))} height=${HEIGHT - TOP - BOTTOM} />`}
+    ${range && html`<rect class="brush" x=${across(from)} y=${TOP} width=${Math.max(1, (to - from) * ROOM)} height=${HEIGHT - TOP - BOTTOM} />`}
     <path class="all" d=${bars(counts, most)} />
     ${isNarrowed && html`<path class="chosen" d=${bars(selected, most)} />`}
     <line class="median" x1=${median} x2=${median} y1=${TOP} y2=${HEIGHT - BOTTOM} />
@@ -58,25 +60,39 @@ function Drawing({ measure, isNarrowed, brush, onBrush, marked }) {
 }
 
 function bars(counts, most) {
-  const [width, room] = [(WIDTH - 2) / counts.length, HEIGHT - TOP - BOTTOM];
+  const [width, room] = [ROOM / counts.length, HEIGHT - TOP - BOTTOM];
   const gap = counts.length > 1 ? Math.min(1, width / 6) : 0;
   return counts.map((n, k) => {
     if (!n) return "";
     const tall = Math.max(1.5, (n / most) * room); // one of ten thousand is seen, too
-    return `M${(1 + k * width + gap / 2).toFixed(2)} ${HEIGHT - BOTTOM}v${-tall.toFixed(2)}h${(width - gap).toFixed(2)}v${tall.toFixed(2)}z`;
+    return `M${(SIDE + k * width + gap / 2).toFixed(2)} ${HEIGHT - BOTTOM}v${-tall.toFixed(2)}h${(width - gap).toFixed(2)}v${tall.toFixed(2)}z`;
   }).join("");
 }
 
 function Ticks({ edges }) {
+  const [first, last] = farEnds(edges);
+  let free = first ? 6.4 * first.length : 0; // where the next text may begin
+  const end = last ? WIDTH - 6.4 * last.length : WIDTH;
   const shown = [];
   for (const tick of ticksOf(edges)) {
     const [x, text] = [across(placeOf(tick, edges)), value(tick)];
     const half = text.length * 3.2;
-    if (x - half < (shown.at(-1)?.end ?? 0) || x + half > WIDTH) continue;
-    shown.push({ x, text, end: x + half + 6 });
+    if (x - half < free || x + half > end) continue;
+    shown.push({ x, text });
+    free = x + half + 6;
   }
-  return shown.map(({ x, text }) => html`<line class="axis" x1=${x} x2=${x} y1=${HEIGHT - BOTTOM} y2=${HEIGHT - BOTTOM + 4} />
-    <text x=${x} y=${HEIGHT - 4} text-anchor="middle">${text}</text>`);
+  return html`${first && html`<text x="0" y=${HEIGHT - 4}>${first}</text>`}
+    ${last && html`<text x=${WIDTH} y=${HEIGHT - 4} text-anchor="end">${last}</text>`}
+    ${shown.map(({ x, text }) => html`<line class="axis" x1=${x} x2=${x} y1=${HEIGHT - BOTTOM} y2=${HEIGHT - BOTTOM + 4} />
+    <text x=${x} y=${HEIGHT - 4} text-anchor="middle">${text}</text>`)}`;
+}
+
+/** What is written at the ends of an axis whose first or last bin reaches much farther than the others. */
+function farEnds(edges) {
+  const bins = edges.length - 1;
+  if (bins < 3) return [];
+  const usual = 1.5 * (edges[2] - edges[1]);
+  return [edges[1] - edges[0] > usual && `${value(edges[0])} …`, edges[bins] - edges[bins - 1] > usual && `… ${value(edges[bins])}`];
 }
 
 const Mark = ({ x }) => html`<path class="mark" d=${`M${x} ${TOP}V${HEIGHT - BOTTOM}M${x - 4} ${TOP - 6}h8l-4 6z`} />`;

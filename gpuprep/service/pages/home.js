@@ -12,7 +12,7 @@ import { When } from "./times.js";
 const LOOK = 2000; // ms between two looks at jobs that are at work
 
 export function Page() {
-  document.title = "Cohorts – gpuprep";
+  document.title = "Cohorts · gpuprep";
   const cohorts = usePolled(() => getJson("/v1/cohorts"), []);
   const jobs = useJobs(cohorts.again);
   const last = lastOf(jobs);

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { cases, count } from "./numbers.js";
 import { Failure, useLoaded } from "./shell.js";
 
-const PAGE = 20;
+const PAGE = matchMedia("(min-width: 40rem)").matches ? 20 : 10;
 
 export function Mosaic({ source, wish, sort, marked, onMark }) {
   const [first, setFirst] = useState(0);

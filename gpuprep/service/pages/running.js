@@ -11,7 +11,7 @@ const RENEWAL = 10_000; // ms between two looks at the whole cohort while cases 
 
 const ends = (event) => isOver(event.name.replace(/^job\./, ""));
 
-/** The newest job of a cohort as the service tells it, or undefined; `onNews` is called when the cohort has changed. */
+/** {job, isKnown}: the newest job of a cohort, if it has any; `onNews` is called when the cohort has changed. */
 export function useLastJob(cohort, onNews) {
   const { value, again } = usePolled(() => getJson(`/v1/jobs?cohort=${encodeURIComponent(cohort)}&limit=1`), [cohort]);
   const job = value?.items[0];
@@ -30,7 +30,7 @@ export function useLastJob(cohort, onNews) {
     if (before.current && OPEN.includes(before.current) && !isOpen) onNews();
     before.current = job?.state;
   }, [job?.state]);
-  return job;
+  return { job, isKnown: value !== undefined };
 }
 
 /** What a cohort's page shows of its last job: one line where it is over, the progress where it is not. */

@@ -14,10 +14,10 @@ export function Selection({ qc, wish, onWish, onBrush, isNarrowed, marked, onMar
   return html`<section class="card selection" aria-label="Selection">
     <${Search} text=${wish.search} onText=${(search) => onWish({ ...wish, search })} />
     <span role="status">${isNarrowed ? `${count(qc.selected)} of ${cases(qc.cases)} selected` : `all ${cases(qc.cases)}`}</span>
-    ${Object.entries(wish.brushes).map(([name, brush]) => html`<button class="chip" onClick=${() => onBrush(name, null)}
-      aria-label=${`Clear ${measures[name]?.title ?? name}`}>${measures[name]?.title ?? name}: ${rangeText(brush, measures[name]?.unit)} ×</button>`)}
+    ${Object.entries(wish.brushes).map(([name, brush]) => html`<button class="chip" onClick=${() => onBrush(name, null)}>
+      ${measures[name]?.title ?? name}: ${rangeText(brush, measures[name]?.unit)} <span aria-hidden="true">×</span><span class="unseen">clear</span></button>`)}
     ${isNarrowed && html`<button onClick=${() => onWish(NOTHING.wish)}>Select all</button>`}
-    ${marked && html`<span class="lit marked">marked: <${CaseLink} id=${marked} source=${source} />
+    ${marked && html`<span class="lit marked">marked: <${CaseLink} id=${marked} source=${source} />${" "}
       ${one.problem && html` <span>(${one.problem.message})</span>`}
       <button onClick=${() => onMark("")}>Unmark</button></span>`}
   </section>`;

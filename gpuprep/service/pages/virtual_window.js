@@ -1,7 +1,7 @@
 // Which rows of a long table are in the document: those in sight and a few more.
 
 export const ROW_HEIGHT = 33; // px, as the style has it
-const MOST_PIXELS = 8_000_000; // browsers draw no taller boxes reliably; beyond it, scrolling is scaled
+const MOST_PIXELS = 15_000_000; // no browser draws much taller boxes; beyond it, scrolling is scaled
 const SPARE = 8;
 
 /** {first, last, top, height}: rows first..last-1, how far down the first is drawn, and the height of all. */
@@ -11,7 +11,8 @@ export function windowOf(scrollTop, viewHeight, rows, rowHeight = ROW_HEIGHT, mo
   const most_scroll = Math.max(0, height - viewHeight);
   const scrolled = Math.min(Math.max(0, scrollTop), most_scroll);
   const place = most_scroll ? (scrolled / most_scroll) * (full - viewHeight) : 0; // in the full table
-  const first = Math.max(0, Math.floor(place / rowHeight) - SPARE);
+  const spare = Math.min(SPARE, Math.floor(scrolled / rowHeight)); // scaled, there is little room above the first rows
+  const first = Math.max(0, Math.floor(place / rowHeight) - spare);
   const last = Math.min(rows, Math.ceil((place + viewHeight) / rowHeight) + SPARE);
   const top = Math.max(0, scrolled - (place - first * rowHeight));
   return { first, last, top, height };
