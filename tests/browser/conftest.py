@@ -9,8 +9,8 @@ import pytest
 from support.chromium import Chromium, Page, chromium
 from support.cohorts import run, write_pair
 from support.hostile_texts import hostile_cohort
-from support.phantoms import turned_cohort
 from support.odd_scans import planted_cohort
+from support.phantoms import turned_cohort
 from support.serving import Served, serving
 
 Open = Callable[..., Page]

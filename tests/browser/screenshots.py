@@ -1,4 +1,4 @@
-"""Pictures of every page to be looked at: ``PYTHONPATH=.:tests python tests/browser/screenshots.py FOLDER [PAGE ...]``."""
+"""Pictures of every page, to look at: ``PYTHONPATH=.:tests python tests/browser/screenshots.py FOLDER``."""
 
 import sys
 import tempfile
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from support.chromium import SETTLED, Page, chromium
 from support.cohorts import run, write_pair
-from support.phantoms import turned_cohort
 from support.odd_scans import planted_cohort
+from support.phantoms import turned_cohort
 from support.serving import serving
 
 PAGES = {
