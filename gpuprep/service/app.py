@@ -20,7 +20,7 @@ from gpuprep.service.description import describe
 from gpuprep.service.door.access import COOKIE, Access, Sessions, bearer, submitter
 from gpuprep.service.door.audit import Audit
 from gpuprep.service.door.guard import Guard
-from gpuprep.service.door.tokens import Tokens
+from gpuprep.service.door.tokens import Principal, Tokens
 from gpuprep.service.door.verbs import IS_HEAD, Heads
 from gpuprep.service.health import Numbers
 from gpuprep.service.jobs import routes as job_routes
@@ -33,6 +33,8 @@ from gpuprep.service.pages import routes as pages
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.settings import Settings
+from gpuprep.service.sights import routes as sight_routes
+from gpuprep.service.sights.sights import Sights
 from gpuprep.service.volumes.routes import process_router
 from gpuprep.service.volumes.slots import Slots, WarmProfile
 from gpuprep.service.volumes.uploads import UploadLimits
@@ -60,6 +62,7 @@ class Service:
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
         self.slots = Slots(_warm(settings), folder / SLOTS_FOLDER)
+        self.sights = Sights()
         self.numbers = Numbers(folder, self.dispatcher, self.feeds)
         self.api = self._api(folder)
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
@@ -93,6 +96,7 @@ class Service:
             await self.webhooks.close()
             await self.dispatcher.keep(self.dispatcher.stop)
             self.rehearser.close()
+            self.sights.close()
 
     async def _follow(self) -> None:
         """Notice what becomes of the jobs, and begin those whose turn it is."""
@@ -121,9 +125,18 @@ class Service:
         api.state.feeds = self.feeds
         api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
+        api.state.sights = self.sights
+        api.state.source_roots = self._source_roots
         api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
-        for router in (job_routes.router, cohorts.router, health.router, pages.router):
+        routers = (
+            job_routes.router,
+            cohorts.router,
+            sight_routes.router,
+            health.router,
+            pages.router,
+        )
+        for router in routers:
             api.include_router(router)
         limits = self.settings.limits
         uploads = UploadLimits(int(limits.upload), limits.upload_seconds)
@@ -142,6 +155,10 @@ class Service:
         api.router.routes[:0] = chunk_routes(self._place_of, cors=cors)
         self._add_login(api)
         return api
+
+    def _source_roots(self, who: Principal) -> list[str] | None:
+        """Folders from which the sources of cases may be shown to whoever asks; None for any."""
+        return [path for name, path in self.settings.roots.items() if who.may_use(name)]
 
     def _place_of(self, request: Request, cohort: str) -> Place | None:
         """Where a cohort lies, or would, that whoever asks may read; nothing is looked up for a chunk."""
