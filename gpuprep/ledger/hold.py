@@ -78,16 +78,19 @@ class Hold:
         """
         if self._copies is None:
             return
+        self._check_claim()
+        with self._keeping:
+            for name in DOCUMENTS:
+                if last or not self._may_wait(name, self._copies):
+                    self._copies.upload(name)
+
+    def _check_claim(self) -> None:
         if self._claim and self._claim.lost:
             raise RunStopped(
                 f"{self.remote}: another run took this output over, for the store did not hear from "
                 f"this one for {_EXPIRES:.0f} s",
                 advice="wait for the other run, then run the same command again",
             )
-        with self._keeping:
-            for name in DOCUMENTS:
-                if last or not self._may_wait(name, self._copies):
-                    self._copies.upload(name)
 
     def keep_unless_sealed(self) -> None:
         """The same, but that a run which may find nothing to do has nothing to tell yet."""
@@ -130,6 +133,7 @@ class Hold:
         """
         if self._copies is None or not self._copies.is_sealed:
             return
+        self._check_claim()
         with self._keeping:
             self._copies.unseal()
         self._sweep_store()
@@ -163,6 +167,7 @@ class Hold:
             return
         with suppress(StoreError):  # a list without a seal is as good, and slower
             if self._copies.is_sealed:
+                self._check_claim()
                 with self._keeping:
                     self._copies.renew_seal()
                 return

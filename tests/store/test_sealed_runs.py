@@ -1,11 +1,14 @@
 """A run under a sealed list: what it takes the list's word for, and what it notices all the same."""
 
 import json
+import os
 
 import pytest
 from support.cohorts import CONFIG, run
 
 import gpuprep
+from gpuprep.ledger.index import rebuild_manifest
+from gpuprep.store.index import read_index
 from gpuprep.store.layout import GROUP_FILE, LIST_SEAL_FILE
 from gpuprep.store.list_seal import Seal
 from gpuprep.store.objects.path import ObjectPath
@@ -149,6 +152,24 @@ def test_an_unbroken_seal_tells_new_documents_unless_it_was_taken_away(
     else:
         assert seal_of(stored).manifest == before.manifest
         assert seal_of(stored).documents.keys() - before.documents.keys() == {"withdrawn.json"}
+
+
+def test_a_line_that_is_added_goes_into_the_whole_list(stored, cohort_folder):
+    os.utime(cohort_folder / "volume-1.nii.gz", (5, 5))
+    report = run(cohort_folder, stored.url)
+    assert (*counts(report), report.recognised) == (0, 4, 3, 1)
+    assert set(read_index(stored).ids) == {f"volume-{number}" for number in range(4)}
+    assert counts(run(cohort_folder, stored.url)) == (0, 4, 4)
+
+
+def test_what_a_dead_attempt_left_is_swept_before_a_case_is_made(stored, cohort_folder):
+    case = stored / "cases/volume-1.zarr"
+    case.delete(["record.json"])
+    (stored / ".staging/volume-1.json").write(b'{"attempt": "0123456789ab-1-1-feed", "at": 0}')
+    assert rebuild_manifest(stored.url) == (3, ("volume-1",))
+    assert seal_of(stored) is not None
+    assert counts(run(cohort_folder, stored.url)) == (1, 3, 3)
+    assert list((stored / ".staging").files()) == []
 
 
 def test_a_run_is_seen_at_work_before_it_changes_a_case(stored, cohort_folder):
