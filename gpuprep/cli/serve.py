@@ -156,8 +156,9 @@ def _folder_of(before: _Before, folder: Path | None) -> Path:
 def _need_extra() -> None:
     try:
         import fastapi  # noqa: F401
+        import httptools  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError:
         raise UsageError(
-            "serving needs FastAPI and uvicorn", advice="pip install 'gpuprep[service]'"
+            "serving needs FastAPI, uvicorn and httptools", advice="pip install 'gpuprep[service]'"
         ) from None

@@ -14,7 +14,8 @@ from fastapi import Depends, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from gpuprep.service import cohorts, health, problems, qc
-from gpuprep.service.chunks.routes import chunk_routes
+from gpuprep.service.chunks.lane import Lane
+from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
 from gpuprep.service.door.access import COOKIE, Access, Sessions, bearer, submitter
@@ -68,8 +69,11 @@ class Service:
         self.numbers = Numbers(folder, self.dispatcher, self.feeds)
         outputs = self.places.local_outputs
         self.machine = Machine(outputs, self.dispatcher, self.numbers.tally, self.slots.state)
+        self._chunks = chunk_answers(self._place_of)
+        self._cors = [str(origin).rstrip("/") for origin in settings.cors]
         self.api = self._api(folder)
-        self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
+        lane = Lane(Heads(self.api), self._chunks, self.api.exception_handlers, cors=self._cors)
+        self.audit = Audit(Guard(lane, settings, PROCESS_PATH), folder)
         self.numbers.add(self.audit.collect)
         self.numbers.add(self.tokens.collect)
         self.numbers.add(partial(health.slot_numbers, self.slots.state))
@@ -157,9 +161,7 @@ class Service:
                 dependencies=[bearer, Depends(submitter)],
             )
         )
-        cors = [str(origin).rstrip("/") for origin in self.settings.cors]
-        # first, since they are asked for most, and looking a route up takes longer than reading a chunk
-        api.router.routes[:0] = chunk_routes(self._place_of, cors=cors)
+        api.router.routes[:0] = chunk_routes(self._chunks, cors=self._cors)
         self._add_login(api)
         return api
 

@@ -65,7 +65,6 @@ def serve(
             date_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,  # type: ignore[arg-type]
             timeout_keep_alive=75,
-            h11_max_incomplete_event_size=64 << 10,
             proxy_headers=False,
             ssl_certfile=settings.tls_certificate or None,
             ssl_keyfile=settings.tls_key or None,
