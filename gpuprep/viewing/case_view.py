@@ -62,7 +62,7 @@ def case_view(
         ],
         "numbers": resolved_numbers(record),
         "record": record,
-        "downloads": list(_downloads(sides, links)),
+        "downloads": downloads(sides, links),
     }
 
 
@@ -157,7 +157,8 @@ def _corners(source: Geometry, box: Any) -> Any:
     return index @ affine[:3, :3].T + affine[:3, 3]
 
 
-def _downloads(sides: Sequence[Side], links: Links) -> list[Tree]:
+def downloads(sides: Sequence[Side], links: Links) -> list[Tree]:
+    """Every channel and label map at full resolution, by name."""
     found = []
     for side in sides:
         what = "source" if side.name == "before" else "stored"

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
@@ -37,12 +37,14 @@ class Seen:
     """A case as it stands now.
 
     Attributes:
+        id: The case's.
         sight: What can be shown.
         links: Where its parts are read.
         version: Changes when the case, or what may be shown of its source, does.
         case: Its stored arrays; None for an input.
     """
 
+    id: str
     sight: Sight
     links: Links
     version: str
@@ -57,9 +59,9 @@ class Sights:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sights")
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
 
-    async def work(self, what: Callable[..., Value], *given: Any) -> Value:
+    async def work(self, what: Callable[[], Value]) -> Value:
         """Do blocking work in one of few threads; more wait for their turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, what, *given)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, what)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -105,7 +107,7 @@ class Sights:
         )
         served = case_id not in read_standing(place).withdrawn
         links = Links.of_case(cohort, case_id, chunks=served)
-        return Seen(sight, links, f"{version}{problem}", case)
+        return Seen(case_id, sight, links, f"{version}{problem}", case)
 
     def thumbnail(self, seen: Seen) -> bytes:
         """The small picture of a case, drawn once for each version of it."""
