@@ -20,7 +20,7 @@ from gpuprep.store.places import Place
 from gpuprep.store.standing import read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.errors import GpuprepError, StoreError, UsageError
+from gpuprep.values.errors import CorruptStoreError, GpuprepError, StoreError, UsageError
 from gpuprep.viewing.links import Links
 from gpuprep.viewing.sight import Sight, StoredSight
 from gpuprep.viewing.source_volume import read_source, source_problem
@@ -60,8 +60,21 @@ class Sights:
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
 
     async def work(self, what: Callable[[], Value]) -> Value:
-        """Do blocking work in one of few threads; more wait for their turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, what)
+        """Do blocking work in one of few threads; more wait for their turn.
+
+        Raises:
+            Problem: 500, what is stored is damaged; 503, a disk or a store gives nothing now.
+            GpuprepError: any other of the work.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, what)
+        except CorruptStoreError as error:
+            text = "the case is damaged; run gpuprep verify on its cohort, then the case again"
+            raise Problem(500, text, code="E_STORED") from error
+        except (StoreError, OSError) as error:
+            wait = {"retry-after": "1"}
+            text = "the files of the case cannot be read now; ask again"
+            raise Problem(503, text, code="E_STORE", headers=wait) from error
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
