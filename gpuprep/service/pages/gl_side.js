@@ -10,7 +10,7 @@ import { asFloat32, readVolume } from "./volume_source.js";
 const SLOW = 2e6; // voxels: from here on, a new window takes software so long that a drag waits for its end
 const PATIENCE = 150; // ms
 
-export function GlSide({ name, model, channel, map, scene, limits, force, files, ratio, window: ends, crop, work, onPick, onZoom, onWindow, onFailure }) {
+export function GlSide({ name, model, channel, map, scene, limits, force, files, ratio, window: ends, crop, table, work, onPick, onZoom, onWindow, onFailure }) {
   const box = useRef(), canvas = useRef(), planes = useRef(), now = useRef();
   const [tiles, setTiles] = useState([]), [image, setImage] = useState(null), [labels, setLabels] = useState(null);
   const { side } = model;
@@ -38,7 +38,7 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
       if (start) planes.current ??= await start;
       if (!isWanted()) return;
       fit();
-      await planes.current.setImage(volume, now.current);
+      await planes.current.setImage(rising(volume, now.current), rising.ends(now.current));
       if (!isWanted()) return;
       model.setImage({ ...volume, number });
       setImage({ ...volume, number });
@@ -60,12 +60,12 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
   const grid = useMemo(() => labels && image && onGrid(labels, image), [labels, image]);
   useEffect(() => {
     if (!image) return undefined;
-    return work(async () => planes.current.setColors(grid && paint(grid, map?.values ?? [], scene.hidden)), onFailure);
-  }, [grid, scene.hidden]);
+    return work(async () => planes.current.setColors(grid && paint(grid, [...table.values()], scene.hidden)), onFailure);
+  }, [grid, table, scene.hidden]);
 
   useEffect(() => work(async (isWanted) => {
     if (image && limits.isSoftware && voxels(image) > SLOW) await new Promise((resolve) => { setTimeout(resolve, PATIENCE); });
-    if (isWanted()) planes.current?.setWindow(ends);
+    if (isWanted()) planes.current?.setWindow(rising.ends(ends));
   }, onFailure), [ends[0], ends[1], image]);
 
   const index = image && model.drawnVoxel(scene.mm);
@@ -86,6 +86,12 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
     ${!image && html`<p class="wait" role="status">Reading voxels …</p>`}
   </div>`;
 }
+
+/** NiiVue's windows rise: where stored values fall as the source's rise, their negatives are drawn. */
+function rising(volume, [low, high]) {
+  return low <= high ? volume : { ...volume, data: volume.data.map((value) => -value) };
+}
+rising.ends = ([low, high]) => (low <= high ? [low, high] : [-low, -high]);
 
 async function started(canvas) {
   const made = new GlPlanes(canvas);
