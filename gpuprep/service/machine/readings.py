@@ -72,6 +72,11 @@ class Slow:
             loop = asyncio.get_running_loop()
             self._looking = loop.run_in_executor(self._thread, self._look)
 
+    async def looked(self) -> None:
+        """The look that was begun is over."""
+        if self._looking is not None:
+            await self._looking
+
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 

@@ -66,10 +66,16 @@ function Standing({ job }) {
   }
   return html`<div class="card">
     ${job.progress ? html`<${Progress} job=${job} />`
-      : html`<p>${isOver(job.state) ? "A later run of this cohort took the place of what this one said of its progress."
-        : `${counted(job.cases, "case")}; the run has not told yet how far it is.`}</p>`}
+      : html`<p>${untold(job)}</p>`}
     ${job.reason && job.state !== "running" && html`<p>${job.reason}</p>`}
   </div>`;
+}
+
+/** Why nothing is known of a job's progress. */
+function untold(job) {
+  if (!isOver(job.state)) return `${counted(job.cases, "case")}; the run has not told yet how far it is.`;
+  if (!job.started) return "It ended before it began.";
+  return "What it said of its progress is gone: a later run of this cohort took its place, or the cohort is gone.";
 }
 
 function Actions({ job, about, onChange }) {

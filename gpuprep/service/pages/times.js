@@ -26,11 +26,10 @@ export function ago(at, now) {
   return passed > 0 ? `${duration(coarse(passed))} ago` : `in ${duration(coarse(-passed))}`;
 }
 
-/** Seconds without the small unit that nobody needs of a time long past. */
+/** Seconds without the small unit that nobody needs of a time long past: minutes say no seconds. */
 function coarse(seconds) {
-  const unit = UNITS.findIndex(([, size]) => seconds >= size);
-  const [, size] = UNITS[Math.max(unit, 0)];
-  return seconds >= 10 * size ? Math.floor(seconds / size) * size : Math.round(seconds);
+  const [, size] = [["d", 86400, 3], ["h", 3600, 10], ["min", 60, 2]].find((unit) => seconds >= unit[1] * unit[2]) ?? ["s", 1];
+  return Math.floor(seconds / size) * size;
 }
 
 /** The date and time in the reader's own zone, to the second, with the zone's name. */
