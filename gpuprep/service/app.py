@@ -157,6 +157,8 @@ class Service:
             if request.scope.get(IS_HEAD):  # whoever shows a preview of links uses none up
                 return Response(status_code=204)
             cookie = self.sessions.open(code)
+            if cookie is None and "text/html" in request.headers.get("accept", ""):
+                return RedirectResponse("/", 303)  # where a person reads what to do
             if cookie is None:
                 raise Problem(
                     403,
