@@ -35,6 +35,21 @@ def memory_left(root: Path = _ROOT, own: Path = _OWN) -> float:
     return max(0.0, min(left, default=math.inf))
 
 
+def memory_most(root: Path = _ROOT, own: Path = _OWN) -> float:
+    """Bytes that this process' groups may take in all; infinite without a limit."""
+    limits = [
+        limit
+        for version, group in _groups("memory", root, own)
+        if (limit := _number(group / _MEMORY_FILES[version][0])) < _MOST_BYTES
+    ]
+    return min(limits, default=math.inf)
+
+
+def total_memory() -> int:
+    """Bytes of memory that this machine has; or its container or job, where that has less."""
+    return int(min(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), memory_most()))
+
+
 def core_quota(root: Path = _ROOT, own: Path = _OWN) -> float:
     """Cores' worth of time that this process' groups may take; infinite without a limit."""
     quotas = [

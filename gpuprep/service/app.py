@@ -29,6 +29,8 @@ from gpuprep.service.jobs.dispatcher import Dispatcher
 from gpuprep.service.jobs.events import Feeds
 from gpuprep.service.jobs.rehearsal import Rehearser
 from gpuprep.service.jobs.webhooks import Webhooks
+from gpuprep.service.machine.routes import router as machine_router
+from gpuprep.service.machine.watch import Machine
 from gpuprep.service.pages import routes as pages
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
@@ -61,6 +63,8 @@ class Service:
         self.rehearser = Rehearser()
         self.slots = Slots(_warm(settings), folder / SLOTS_FOLDER)
         self.numbers = Numbers(folder, self.dispatcher, self.feeds)
+        outputs = self.places.local_outputs
+        self.machine = Machine(outputs, self.dispatcher, self.numbers.tally, self.slots.state)
         self.api = self._api(folder)
         self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
         self.numbers.add(self.audit.collect)
@@ -78,6 +82,7 @@ class Service:
         await self.webhooks.recover()
         watch = asyncio.create_task(self.feeds.watch())
         count = asyncio.create_task(self.numbers.watch())
+        sample = asyncio.create_task(self.machine.watch())
         await self.rehearser.warm()
         await self.slots.start()
         follow = asyncio.create_task(self._follow())
@@ -85,7 +90,7 @@ class Service:
             yield
         finally:
             self.begin_to_end()
-            for task in (watch, count, follow):
+            for task in (watch, count, sample, follow):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
@@ -123,7 +128,15 @@ class Service:
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
         api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
-        for router in (job_routes.router, cohorts.router, qc.router, health.router, pages.router):
+        api.state.machine = self.machine
+        for router in (
+            job_routes.router,
+            cohorts.router,
+            qc.router,
+            health.router,
+            machine_router,
+            pages.router,
+        ):
             api.include_router(router)
         limits = self.settings.limits
         uploads = UploadLimits(int(limits.upload), limits.upload_seconds)

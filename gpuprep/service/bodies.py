@@ -176,6 +176,8 @@ class JobView(_Answer):
     cases: int
     queue: QueuePlace | None = None
     progress: Progress | None = None
+    stages: dict[str, float] = Field(default_factory=dict)
+    """Seconds of work by stage so far, over all workers; left out of lists of jobs."""
     cohort: str
     """Where the cohort is told of."""
     zarr: str

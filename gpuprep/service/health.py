@@ -46,8 +46,9 @@ class Numbers(Collector):
         self._folder = folder
         self._dispatcher = dispatcher
         self._feeds = feeds
-        self._tally = Tally(folder / JOBS_FOLDER)
-        self._more: list[Callable[[], Iterable[Metric]]] = [self._tally.collect]
+        self.tally = Tally(folder / JOBS_FOLDER)
+        """What the runs of all jobs count."""
+        self._more: list[Callable[[], Iterable[Metric]]] = [self.tally.collect]
         self._since = time.time()
 
     def add(self, more: Callable[[], Iterable[Metric]]) -> None:
@@ -62,7 +63,7 @@ class Numbers(Collector):
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _look(self) -> None:
-        self._tally.look(job.id for job in self._dispatcher.database.working())
+        self.tally.look(job.id for job in self._dispatcher.database.working())
 
     def collect(self) -> Iterator[Metric]:
         self._look()

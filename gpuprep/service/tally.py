@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -11,10 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 METRICS_FILE = "metrics.prom"
 
+_STAGES = "gpuprep_stage_seconds"
 _FAMILIES = {
     "gpuprep_items": ("Cases by how they ended; class is the kind of a failure.", "state", "class"),
     "gpuprep_bytes": ("Bytes of source files read and of stored files written.", "dir"),
-    "gpuprep_stage_seconds": ("Seconds of work per stage, over all workers.", "stage"),
+    _STAGES: ("Seconds of work per stage, over all workers.", "stage"),
     "gpuprep_retries": ("Cases handed out once more.",),
 }
 
@@ -38,6 +39,14 @@ class Tally:
         for ended in self._last.keys() - now:
             del self._last[ended]
 
+    def stages(self) -> dict[str, float]:
+        """Seconds of work by stage since the service began."""
+        return _stages(self._total)
+
+    def stages_of(self, job_id: str) -> dict[str, float]:
+        """The same of a job at work, as of the last look."""
+        return _stages(self._last.get(job_id, {}))
+
     def _add(self, job_id: str) -> None:
         last = self._last.get(job_id, {})
         told = _read(self._jobs / job_id / METRICS_FILE)
@@ -54,6 +63,15 @@ class Tally:
                 if each == name:
                     family.add_metric(values, value)
             yield family
+
+
+def stages_in(job: Path) -> dict[str, float]:
+    """Seconds of work by stage that the last run in a job's folder counted, over all workers."""
+    return _stages(_read(job / METRICS_FILE))
+
+
+def _stages(counts: Mapping[Key, float]) -> dict[str, float]:
+    return {key[0]: value for (name, key), value in counts.items() if name == _STAGES}
 
 
 def _read(path: Path) -> dict[Key, float]:

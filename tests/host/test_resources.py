@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpuprep.host import resources
-from gpuprep.host.resources import core_quota, memory_left
+from gpuprep.host.resources import core_quota, memory_left, memory_most
 
 GIB = 1 << 30
 
@@ -54,6 +54,7 @@ def test_the_smallest_limit_counts(machine):
         },
     )
     assert memory_left(*place) == GIB
+    assert memory_most(*place) == 6 * GIB
     assert core_quota(*place) == 1.5
 
 
@@ -81,6 +82,7 @@ def test_no_limit_and_no_control_groups(machine, tmp_path):
     absent = (tmp_path / "none", tmp_path / "none")
     for where in (place, absent):
         assert memory_left(*where) == math.inf
+        assert memory_most(*where) == math.inf
         assert core_quota(*where) == math.inf
 
 

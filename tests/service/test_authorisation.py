@@ -26,7 +26,7 @@ OPEN = {
     "/pages/{path:path}",
 } | {*PAGES}
 """What nobody needs a token for; none of it says anything about anybody's data."""
-NONE_OF_COHORTS = ("/v1/roots", "/v1/about")
+NONE_OF_COHORTS = ("/v1/roots", "/v1/about", "/v1/machine")
 FOREIGN = Principal("eve", "submit", ("hers",), ("eve-*",))
 OWNER = Principal("anna", "submit", ("data",), ("anna-*",))
 

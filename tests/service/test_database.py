@@ -36,6 +36,20 @@ def in_each_state(service: Dispatcher) -> dict[str, Job]:
     return {job.asked.output: job for job in service.database.page(before=1 << 60, limit=100)}
 
 
+def test_a_page_is_of_the_states_and_the_owner_that_are_asked_for(service) -> None:
+    found = in_each_state(service)
+    owner = found["paused"].owner
+
+    def names(**wanted) -> list[str]:
+        page = service.database.page(before=1 << 60, limit=100, **wanted)
+        return [job.asked.output for job in page]
+
+    assert names(states=["failed", "paused"], owner=owner) == ["paused", "failed"]
+    assert names(states=["failed"], output="paused") == []
+    assert names(states=["failed"], owner="nobody") == []
+    assert sorted(names()) == sorted(found)
+
+
 def damage(path: Path) -> None:
     """Garbage in the middle, the head untouched."""
     size = path.stat().st_size

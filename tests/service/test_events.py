@@ -7,16 +7,19 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuprep.service.jobs.events import Feeds
+from gpuprep.ledger.log import RunLog
+from gpuprep.service.jobs.events import END, Feeds
 from gpuprep.service.jobs.folder import JobFolder
 from gpuprep.service.jobs.job import tell
+from gpuprep.values.events import CaseDone, CaseFailed, CaseStarted, RunStarted
 
 
-def told(path: Path, start: int = 0) -> list[tuple[int, dict]]:
+def told(path: Path, start: int | str = 0, *, brief: bool = False) -> list[tuple[int, dict]]:
     """All events behind a place, with their ids."""
 
     async def read() -> list[bytes]:
-        return [event async for event in Feeds().stream(path, start, done=lambda: True)]
+        lines = Feeds().stream(path, start, done=lambda: True, brief=brief)
+        return [event async for event in lines]
 
     found = []
     for event in asyncio.run(read())[1:]:
@@ -64,6 +67,35 @@ def test_an_event_that_is_the_last_one_is_not_told_again(tmp_path) -> None:
         folder.tell(event)
     names = [event["event"] for _, event in told(tmp_path / "events.jsonl")]
     assert names == ["job.queued", "job.starting", "job.queued"]
+
+
+def test_in_brief_only_the_latest_routine_is_told(tmp_path) -> None:
+    path = tmp_path / "events.jsonl"
+    log = RunLog(tmp_path, file=path)
+    log(RunStarted(4000, 1, "numpy"))
+    for number in range(4000):
+        log(CaseStarted(f"c{number}"))
+        failed = CaseFailed(f"c{number}", "input", "E_UNREADABLE", '"event": "case.done"')
+        log(failed if number == 7 else CaseDone(f"c{number}"))
+    tell(path, "job.succeeded")
+    whole, brief = told(path), told(path, brief=True)
+    assert len(brief) < len(whole) / 4
+    assert brief == [event for event in whole if event in brief]  # in order, with the ids of all
+    early = [event["event"] for _, event in brief[:2]]
+    assert early == ["run.started", "case.failed"]
+    assert brief[-100:] == whole[-100:]
+
+
+def test_from_the_end_on_nothing_of_what_was_is_told(tmp_path) -> None:
+    path = tmp_path / "events.jsonl"
+    tell(path, "before")
+    assert told(path, END) == []
+
+    async def read() -> bytes:
+        return await anext(Feeds().stream(path, END))
+
+    first = asyncio.run(read()).decode().split()
+    assert first == ["retry:", "2000", "id:", str(path.stat().st_size)]  # where to go on
 
 
 def test_an_id_behind_the_end_begins_anew(tmp_path) -> None:

@@ -25,6 +25,7 @@ from gpuprep.service.jobs.waiting import seconds_per_case, waits
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem
 from gpuprep.service.settings import Settings
+from gpuprep.service.tally import stages_in
 from gpuprep.values.errors import GpuprepError
 
 _LOOK_SECONDS = 2.0  # for the disks of cohorts to tell how far jobs are
@@ -71,8 +72,9 @@ class JobDesk:
         return job
 
     async def view(self, job: Job) -> JobView:
-        """A job as its service tells it."""
-        return (await self.views([job]))[0]
+        """A job as its service tells it, with the times of its stages."""
+        stages = await asyncio.to_thread(stages_in, self.dispatcher.folder_of(job.id).path)
+        return (await self.views([job]))[0].model_copy(update={"stages": stages})
 
     async def views(self, jobs: Sequence[Job]) -> list[JobView]:
         """Jobs as their service tells them; what a cohort's disk does not tell in time is left out."""

@@ -104,7 +104,7 @@ async def jobs(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     after: Annotated[str | None, Query(pattern=r"^[0-9]{1,18}$")] = None,
 ) -> Response:
-    """The newest jobs first; ``after`` is the ``next`` of the page before, ``state`` may come several times."""
+    """The newest jobs first, of any of the states; ``after`` is the ``next`` of the page before."""
     before = int(after) if after else 1 << 62
     found: list[Job] = []
     while len(found) <= limit:
@@ -192,9 +192,7 @@ async def events(
     """What happens to a job, from the first event or the one behind ``Last-Event-ID``, until it ends."""
     found = desk.seen(who, job_id)
     path = desk.dispatcher.events_of(found.id)
-    lines = feeds.stream(
-        path, last_event_id or 0, done=lambda: desk.is_over(found.id), brief=brief
-    )
+    lines = feeds.stream(path, last_event_id or 0, done=lambda: desk.is_over(found.id), brief=brief)
     return _follow(request, desk, feeds, lines)
 
 

@@ -3,6 +3,7 @@ import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { Failure } from "./shell.js";
 
 /**
+ * Once it has acted, the heading above has the focus; else the button has it again.
  * label: on the button; question: text or what to show; yes, no: on the two answers; act: done on yes, may be
  * a promise, whose failure is shown; onOpen: told when it is opened.
  */
@@ -23,7 +24,11 @@ export function Confirm({ label, name, question, yes, no = "No, leave it", act, 
     setBusy(true);
     setProblem(null);
     try {
+      const heading = box.current.closest("section, main").querySelector("h1, h2");
       await act();
+      wasOpen.current = false; // the button may go with what was done
+      heading?.setAttribute("tabindex", "-1");
+      heading?.focus({ preventScroll: true });
       setOpen(false);
     } catch (found) {
       setProblem(found);

@@ -29,7 +29,7 @@ export function Queue({ jobs, about, onChange }) {
   return html`<${Table} name="Jobs at work and in the queue"
       columns=${["Place", "Cohort", "State", "Owner", "Priority", "Time", "Progress", "Change"]}>
     ${jobs.map((job) => html`<tr role="row" key=${job.id}>
-      <${Cell} name="Place">${job.queue ? `${job.queue.position}.` : "at work"}<//>
+      <${Cell} name="Place">${job.queue ? `${job.queue.position}.` : ""}<//>
       <${Cell} name="Cohort" isLong><${Name} job=${job} /><//>
       <${Cell} name="State"><${State} state=${job.state} /><//>
       <${Cell} name="Owner">${job.owner}<//>

@@ -55,6 +55,7 @@ export function Page() {
     open.again();
     ended.again();
   }, [feed.value.told, feed.state]);
+  useEffect(() => { document.title = "Jobs · gpuprep"; }, []);
   const changed = () => { open.again(); ended.again(); };
   const jobs = inOrder(open.value?.items ?? []);
   const waiting = jobs.filter((job) => job.state === "queued").length;

@@ -47,7 +47,7 @@ export function pace(job) {
   if (progress.waiting) return `waits for ${progress.waiting}`;
   const perSecond = progress.cases_per_second;
   const speed = perSecond >= 1 ? `${perSecond.toFixed(1)} cases/s` : perSecond > 0 ? `${(60 * perSecond).toFixed(1)} cases/min` : "";
-  const left = progress.seconds_left === null ? "" : `${duration(progress.seconds_left)} left`;
+  const left = progress.seconds_left === null ? "" : `${duration(Math.ceil(progress.seconds_left))} left`;
   return [speed, left].filter(Boolean).join(", ");
 }
 

@@ -14,7 +14,7 @@ export const STATES = {
 export const WORKING = ["starting", "running", "cancelling"];
 export const OPEN = ["queued", ...WORKING];
 export const ENDED = ["succeeded", "succeeded_with_failures", "paused", "failed", "cancelled"];
-const RESUMABLE = ENDED.slice(1);
+const STOPPED = ["paused", "failed", "cancelled"];
 
 export const isOver = (state) => ENDED.includes(state);
 
@@ -27,8 +27,8 @@ export function actionsOf(job, about) {
   const may = mayChange(about, job);
   return {
     cancel: may && OPEN.includes(job.state) && job.state !== "cancelling",
-    resume: may && RESUMABLE.includes(job.state),
-    retry: may && isOver(job.state) && (job.progress?.failed ?? 1) > 0 && job.state !== "succeeded",
+    resume: may && STOPPED.includes(job.state),
+    retry: may && isOver(job.state) && (job.progress?.failed ?? 0) > 0, // without progress the cohort's failures are another run's
     priority: may && job.state === "queued",
   };
 }

@@ -3,11 +3,12 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
-/** A duration in the two largest units that it has: "3 min 20 s". */
+/** A duration in the two largest units that it has: "40 ms", "7.5 s", "3 min 20 s". */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "";
   const whole = Math.max(0, seconds);
-  if (whole < 1) return whole < 0.05 ? "0 s" : `${whole.toFixed(1)} s`;
+  if (whole < 0.9995) return whole < 0.0005 ? "0 s" : `${Math.round(1000 * whole)} ms`;
+  if (whole < 9.95) return `${Number(whole.toFixed(1))} s`;
   let rest = Math.round(whole);
   const first = UNITS.findIndex(([, size]) => rest >= size);
   const [name, size] = UNITS[first];
@@ -25,11 +26,10 @@ export function ago(at, now) {
   return passed > 0 ? `${duration(coarse(passed))} ago` : `in ${duration(coarse(-passed))}`;
 }
 
-/** Seconds without the small unit that nobody needs of a time long past. */
+/** Seconds without the small unit that nobody needs of a time long past: minutes say no seconds. */
 function coarse(seconds) {
-  const unit = UNITS.findIndex(([, size]) => seconds >= size);
-  const [, size] = UNITS[Math.max(unit, 0)];
-  return seconds >= 10 * size ? Math.floor(seconds / size) * size : seconds;
+  const [, size] = [["d", 86400, 3], ["h", 3600, 10], ["min", 60, 2]].find((unit) => seconds >= unit[1] * unit[2]) ?? ["s", 1];
+  return Math.floor(seconds / size) * size;
 }
 
 /** The date and time in the reader's own zone, to the second, with the zone's name. */
