@@ -99,6 +99,11 @@ class CohortQuality:
                 "total": len(shown),
                 "items": [each.to_json(self.ids[each.row]) for each in shown[:_MOST_OUTLIERS]],
             },
+            "orientations": [
+                {"code": code, "cases": int(there.sum()), "selected": int((there & chosen).sum())}
+                for code, there in self._orientations
+            ],
+            "notes": self.notes,
             "findings": [
                 {"code": code, "text": CODES[code].meaning if code in CODES else "", "cases": cases}
                 for code, cases in self._findings
@@ -139,6 +144,29 @@ class CohortQuality:
             "low": low,
             "high": high,
         }
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What cannot be told of all cases."""
+        untold = sum(not code for code in self._codes)
+        if not untold:
+            return []
+        return [
+            f"an older version made {untold:,} of {len(self.ids):,} cases: their orientation and crop are "
+            "not in the index; gpuprep index adds them"
+        ]
+
+    @property
+    def _codes(self) -> list[str]:
+        told = self.table.get("orientation")
+        return [""] * len(self.ids) if told is None else told.tolist()
+
+    @cached_property
+    def _orientations(self) -> list[tuple[str, Chosen]]:
+        """Codes and the cases whose source has each, the most frequent first."""
+        codes = np.array(self._codes, str)
+        ranked = Counter(code for code in self._codes if code).most_common()
+        return [(code, codes == code) for code, _ in ranked]
 
     @cached_property
     def _binned(self) -> Mapping[str, Binned]:

@@ -75,6 +75,14 @@ class FindingView(BaseModel):
     cases: int
 
 
+class OrientationView(BaseModel):
+    """How many cases have a source oriented so."""
+
+    code: str
+    cases: int
+    selected: int
+
+
 class QcView(BaseModel):
     """A cohort in numbers."""
 
@@ -83,6 +91,8 @@ class QcView(BaseModel):
     measures: list[MeasureView]
     classes: list[ClassView]
     outliers: OutlierList
+    orientations: list[OrientationView]
+    notes: list[str]
     findings: list[FindingView]
 
 
