@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +53,11 @@ class Measure:
     group: Group
     values: Array
     subject: str = ""
+
+    @cached_property
+    def rounded(self) -> Array:
+        """The values as float32 has them, in which a page counts and compares: it holds no more of them."""
+        return self.values.astype(np.float32).astype(np.float64)
 
     @property
     def is_size(self) -> bool:
@@ -175,7 +181,7 @@ def _said(statistic: str) -> str:
 def _foreground(table: Table) -> Iterator[Measure]:
     if "kept" in table:
         title = "share of the source that the crop left"
-        yield Measure("kept", title, "%", "foreground", 100 * _column(table, "kept"))
+        yield Measure("crop_kept", title, "%", "foreground", 100 * _column(table, "kept"))
     for name in table:
         if name.startswith("statistics.") and name.endswith(".foreground"):
             channel = name.removeprefix("statistics.").removesuffix(".foreground")

@@ -98,7 +98,7 @@ def test_grids_crop_foreground_and_volumes(source, tmp_path):
             for found, size, margin in zip(np.nonzero(label), label.shape, (3, 3, 2), strict=True)
         ]
         kept = np.prod([stop - start for start, stop in box]) / label.size
-        assert values["kept"][number] == pytest.approx(100 * kept)
+        assert values["crop_kept"][number] == pytest.approx(100 * kept)
         part = voxels_of(source, number)[tuple(slice(*ends) for ends in box)]
         assert values["foreground.channel_0"][number] == pytest.approx(100 * np.mean(part > -300))
         for value in (1, 2):
