@@ -40,8 +40,9 @@ MAY_IMPORT: dict[str, str] = {
     "service": "values config host device ops io store cohort preprocess planning ledger executors running "
     "inference export viewing quality drawing",
     "client": "values store",
+    "nnunet": "values config host ops io store cohort preprocess planning ledger executors running export",
     "cli": "values config host device ops io store cohort preprocess planning ledger executors running "
-    "training inference export viewing quality service client drawing",
+    "training inference export viewing quality service client drawing nnunet",
 }
 # What these rooms may import beside the standard library and this package.
 LIBRARIES: dict[str, set[str]] = {

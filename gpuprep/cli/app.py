@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from gpuprep.cli import bench, cases, cluster, config, doctor, guide, jobs, outputs, run, serve
+from gpuprep.cli import (
+    bench,
+    cases,
+    cluster,
+    config,
+    doctor,
+    guide,
+    jobs,
+    nnunet,
+    outputs,
+    run,
+    serve,
+)
 from gpuprep.cli.streams import ensure_utf8_names, open_streams
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
 from gpuprep.values.errors import (
@@ -36,6 +48,7 @@ for commands in (run, outputs, cases, cluster, bench, doctor, guide):  # as the 
 app.add_typer(config.app, name="config")
 app.add_typer(serve.app, name="serve")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(nnunet.app, name="nnunet")
 
 
 def _show_version(value: bool) -> None:

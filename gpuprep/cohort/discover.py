@@ -19,6 +19,7 @@ from typing import Literal
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.cohort.layouts.dicom import find as find_dicom
+from gpuprep.cohort.layouts.listing import list_tree
 from gpuprep.cohort.layouts.manifest import SUFFIXES as MANIFEST_SUFFIXES
 from gpuprep.cohort.layouts.manifest import read_manifest
 from gpuprep.cohort.layouts.msd import find_described
@@ -30,7 +31,7 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
-from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dicom_magic, list_tree
+from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dicom_magic
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import unfetched_link
 from gpuprep.store.files import storage_faults
@@ -173,6 +174,10 @@ def _leftover_reason(tree: Tree, file: str) -> str:
 
 def _in_order(cases: Iterable[Case]) -> tuple[Case, ...]:
     """Cases in natural order of their ids; UsageError where two have one id."""
+    cases = tuple(cases)
+    by_id = {case.id: case for case in cases}
+    if len(by_id) == len(cases):
+        return tuple(by_id[case_id] for case_id in natural_sorted(by_id))
     named: dict[str, list[Case]] = {}
     for case in cases:
         named.setdefault(case.id, []).append(case)

@@ -43,6 +43,16 @@ class Distribution(ABC):
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         """The values at the given positions (0 is the smallest) of the sorted values."""
 
+    @abstractmethod
+    def count_below(self, value: float) -> int:
+        """How many are smaller than a number."""
+
+    def shares_beyond(self, low: float, high: float) -> tuple[float, float]:
+        """The share of values at or below one number, and at or above another."""
+        count = self.filled()
+        below = self.count_below(math.nextafter(low, math.inf))
+        return below / count, (count - self.count_below(high)) / count
+
     @property
     def minimum(self) -> float:
         return self.order_statistics([0])[0]

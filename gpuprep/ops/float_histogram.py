@@ -119,6 +119,10 @@ class FloatHistogram(Distribution):
         spread = math.fsum((means - mean) ** 2 * self.counts + within)
         return mean, math.sqrt(max(spread, 0.0) / count)
 
+    def count_below(self, value: float) -> int:
+        """How many lie in bins whose mean is smaller."""
+        return int(self.counts[self._means < value].sum())
+
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         self.check_ranks(ranks)
         found = np.searchsorted(self._cumulated, np.asarray(ranks, np.int64), side="right")

@@ -80,6 +80,10 @@ class Histogram(Distribution):
         bins = np.searchsorted(self._cumulated, np.asarray(ranks, np.int64), side="right")
         return [float(self.start + int(k)) for k in bins]
 
+    def count_below(self, value: float) -> int:
+        place = min(math.ceil(value) - self.start, len(self.counts))
+        return int(self._cumulated[place - 1]) if place > 0 else 0
+
     def above(self, threshold: float | None) -> Histogram:
         """Of the values above a number alone; None: of those other than 0."""
         counts = self.counts.copy()

@@ -81,6 +81,19 @@ class FloatDistribution(Distribution):
         with open_threads(self.threads) as pool:
             return math.fsum(pool.map(partial, range(len(voxels))))
 
+    def count_below(self, value: float) -> int:
+        voxels, number = Pieces(self.array, self.mask), np.float64(value)
+
+        def count(k: int) -> int:
+            return int(np.count_nonzero(voxels[k] < number))
+
+        infinite = 0
+        if self.inf:  # of these, the negative ones are no values
+            lowest = -np.inf
+            infinite = sum(int(np.count_nonzero(voxels[k] == lowest)) for k in range(len(voxels)))
+        with open_threads(self.threads) as pool:
+            return sum(pool.map(count, range(len(voxels)))) - infinite
+
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         self.check_ranks(ranks)
         voxels, dtype = Pieces(self.array, self.mask), self.array.dtype

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 from gpuprep.config.model import Config
@@ -36,15 +37,17 @@ def rehearse_all(
     rules: ReadRules,
     *,
     on_case: Callable[[], None] = lambda: None,
+    warm: Sandbox | None = None,
 ) -> Iterator[Rehearsed]:
     """What each case will need and give, or why it will be refused, in the order of the cases.
 
     Args:
         on_case: Is told whenever a case is through, from any thread.
+        warm: A reading process to take as the first; it is left for the next time.
     """
     memory = available_memory()
     number = max(1, min(available_cores(), len(cases) // _PER_READER))
-    readers = _Readers(rules)
+    readers = _Readers(rules, warm)
 
     def one(case: Case, peek: Callable[[Source], Preview]) -> Rehearsed:
         try:
@@ -118,8 +121,9 @@ def _peeked(batch: Sequence[Case], config: Config, reader: Sandbox) -> Callable[
 class _Readers:
     """A reading process for each thread that asks."""
 
-    def __init__(self, rules: ReadRules) -> None:
+    def __init__(self, rules: ReadRules, warm: Sandbox | None) -> None:
         self._rules = rules
+        self._warm = [warm] if warm is not None else []
         self._local = threading.local()
         self._all: list[Sandbox] = []
 
@@ -127,8 +131,16 @@ class _Readers:
         """The process of this thread."""
         reader: Sandbox | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._local.reader = Sandbox(self._rules)
-            self._all.append(reader)
+            reader = self._local.reader = self._another()
+        return reader
+
+    def _another(self) -> Sandbox:
+        with suppress(IndexError):  # another thread has it
+            reader = self._warm.pop()
+            reader.follow(self._rules)
+            return reader
+        reader = Sandbox(self._rules)
+        self._all.append(reader)
         return reader
 
     def close(self) -> None:

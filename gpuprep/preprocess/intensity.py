@@ -57,6 +57,12 @@ class Intensity:
             limits=(self.limits[0] - zero, self.limits[1] - zero),
         )
 
+    def to_flat(self) -> dict[str, float | None]:
+        """The whole chain as one clip, None for an end it leaves open, and one line."""
+        low, high = _finite(self.prologue.low), _finite(self.prologue.high)
+        line = {"scale": self.epilogue.scale, "offset": self.epilogue.offset}
+        return {"clip_low": low, "clip_high": high, **line}
+
     def to_json(self) -> dict[str, Any]:
         return {
             "clip": [_finite(self.prologue.low), _finite(self.prologue.high)],

@@ -35,6 +35,8 @@ class Measured:
     distributions: tuple[Distribution, ...]
     operations: Operations
     config: Config = field(repr=False)
+    _foregrounds: dict[int, int] = field(default_factory=dict, repr=False)
+    """Values of the foreground of each channel that was measured."""
 
     @property
     def geometry(self) -> Geometry:
@@ -76,7 +78,15 @@ class Measured:
         if not values.count:
             name = self.assembled.channel_names[channel]
             findings.report("W_EMPTY_FOREGROUND", f"channel {name} has no foreground to measure")
+        self._foregrounds[channel] = values.count
         return values
+
+    def known_foreground(self, channel: int) -> int | None:
+        """How many values a channel's foreground has; None where that takes a further look at the voxels."""
+        if channel in self._foregrounds:
+            return self._foregrounds[channel]
+        values = self._counted_foreground(channel)
+        return None if values is None else values.count
 
     def _counted_foreground(self, channel: int) -> Distribution | None:
         """The same from the counts of the whole channel, where its values alone say what is foreground."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
-from gpuprep.ops.statistics import label_counts
+from gpuprep.ops.statistics import Histogram, label_counts
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.preprocess.measure import Measured
@@ -56,9 +56,37 @@ def describe(
             "separate_axis": separate,
         },
         "intensity": [intensity.to_json() for intensity in intensities],
-        "statistics": [values.summary() for values in measured.distributions],
+        "statistics": [
+            _statistics(measured, number, intensity) for number, intensity in enumerate(intensities)
+        ],
         "findings": [finding.to_json() for finding in findings.items],
     }
+
+
+def _statistics(measured: Measured, channel: int, intensity: Intensity) -> dict[str, Any]:
+    """The numbers of a channel's voxels: before its intensity steps, and as far as they tell it, after.
+
+    Nothing is said of after where voxels outside the foreground become 0. Mean and deviation after are left
+    out where it takes a further look at the voxels to know them.
+    """
+    values, chain, line = measured.distributions[channel], intensity.prologue, intensity.epilogue
+    found = values.summary()
+    ends = max(chain.low, found["min"]), min(chain.high, found["max"])
+    found["at_low"], found["at_high"] = values.shares_beyond(*ends)
+    known = measured.known_foreground(channel)
+    if known is not None:
+        found["foreground"] = known / values.count
+    if measured.config.image.foreground.outside == "zero":
+        return found
+    found |= intensity.to_flat()
+    if isinstance(values, Histogram):
+        mean, std = values.moments((chain.low, chain.high))
+    elif ends == (found["min"], found["max"]):  # nothing is clipped
+        mean, std = found["mean"], found["std"]
+    else:
+        return found
+    found["after_mean"], found["after_std"] = mean * line.scale + line.offset, std * abs(line.scale)
+    return found
 
 
 def _straightening(assembled: Assembled) -> dict[str, Any]:

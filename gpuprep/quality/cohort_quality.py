@@ -22,6 +22,8 @@ from gpuprep.values.findings import CODES
 
 _MOST_OUTLIERS = 200  # told in one answer
 Chosen = NDArray[np.bool_]
+BY_ID = ("", "case", "id")
+"""Names of the order of ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +79,9 @@ class CohortQuality:
         """
         rows = np.flatnonzero(chosen)
         name = sort.removeprefix("-")
-        if name in ("", "case", "id"):
+        if name in BY_ID:
             return rows[::-1] if sort.startswith("-") else rows
-        values = find_measure(self.measures, name).values[rows]
+        values = find_measure(self.measures, name).rounded[rows]
         return np.asarray(
             rows[np.argsort(-values if sort.startswith("-") else values, kind="stable")]
         )
@@ -99,6 +101,11 @@ class CohortQuality:
                 "total": len(shown),
                 "items": [each.to_json(self.ids[each.row]) for each in shown[:_MOST_OUTLIERS]],
             },
+            "orientations": [
+                {"code": code, "cases": int(there.sum()), "selected": int((there & chosen).sum())}
+                for code, there in self._orientations
+            ],
+            "notes": self.notes,
             "findings": [
                 {"code": code, "text": CODES[code].meaning if code in CODES else "", "cases": cases}
                 for code, cases in self._findings
@@ -107,7 +114,7 @@ class CohortQuality:
 
     def brief(self, row: int, names: Iterable[str]) -> dict[str, Any]:
         """Of one case the numbers of some measures, and the kinds in which it is an outlier."""
-        values = {name: self.measures[name].values[row].item() for name in names}
+        values = {name: find_measure(self.measures, name).rounded[row].item() for name in names}
         return {
             "values": {name: None if value != value else value for name, value in values.items()},
             "outliers": [each.kind for each in self.outliers_by_row.get(row, [])],
@@ -115,7 +122,7 @@ class CohortQuality:
 
     def case_json(self, row: int) -> dict[str, Any]:
         """The numbers of one case, and in what it is unlike the others."""
-        values = {name: each.values[row].item() for name, each in self.measures.items()}
+        values = {name: each.rounded[row].item() for name, each in self.measures.items()}
         told = self.outliers_by_row.get(row, [])
         return {
             "values": {name: None if value != value else value for name, value in values.items()},
@@ -141,14 +148,37 @@ class CohortQuality:
         }
 
     @cached_property
+    def notes(self) -> list[str]:
+        """What cannot be told of all cases."""
+        untold = sum(not code for code in self._codes)
+        if not untold:
+            return []
+        return [
+            f"an older version made {untold:,} of {len(self.ids):,} cases: their orientation and crop are "
+            "not in the index; gpuprep index adds them"
+        ]
+
+    @property
+    def _codes(self) -> list[str]:
+        told = self.table.get("orientation")
+        return [""] * len(self.ids) if told is None else told.tolist()
+
+    @cached_property
+    def _orientations(self) -> list[tuple[str, Chosen]]:
+        """Codes and the cases whose source has each, the most frequent first."""
+        codes = np.array(self._codes, str)
+        ranked = Counter(code for code in self._codes if code).most_common()
+        return [(code, codes == code) for code, _ in ranked]
+
+    @cached_property
     def _binned(self) -> Mapping[str, Binned]:
-        return {name: bin_values(each.values) for name, each in self.measures.items()}
+        return {name: bin_values(each.rounded) for name, each in self.measures.items()}
 
     @cached_property
     def _ranges(self) -> Mapping[str, tuple[float, float, float]]:
         """The median, with the range that nine of ten cases lie in."""
         return {
-            name: tuple(np.nanpercentile(each.values, (5, 50, 95)).tolist())
+            name: tuple(np.nanpercentile(each.rounded, (5, 50, 95)).tolist())
             for name, each in self.measures.items()
         }
 

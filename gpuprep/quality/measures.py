@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ Group = Literal[
     "spacing",
     "shape",
     "field of view",
+    "orientation",
     "intensity before",
     "intensity after",
     "foreground",
@@ -26,6 +28,7 @@ Table = Mapping[str, NDArray[Any]]
 
 STATISTICS = ("mean", "std", "min", "p0.5", "p5", "p25", "p50", "p75", "p95", "p99.5", "max")
 """Of a channel's voxels those that are shown; a table has more."""
+_OPPOSITE = {"min": "max", "p0.5": "p99.5", "p5": "p95", "p25": "p75"}
 _AXES = "xyz"
 _SIDES = (("source_", "before"), ("", "after"))
 _MM3_PER_ML = 1000.0
@@ -38,7 +41,7 @@ class Measure:
     Attributes:
         name: As a filter and a column of the tables have it.
         title: For people.
-        unit: ``mm``, ``voxels``, ``ml``, ``%``, ``bytes`` or none.
+        unit: ``mm``, ``voxels``, ``ml``, ``%``, ``°``, ``bytes`` or none.
         group: Which measures it is shown with.
         values: One per case, NaN where the case has none.
         subject: The channel, or the label map and value, that it is of; empty for one of the whole case.
@@ -51,6 +54,11 @@ class Measure:
     values: Array
     subject: str = ""
 
+    @cached_property
+    def rounded(self) -> Array:
+        """The values as float32 has them, in which a page counts and compares: it holds no more of them."""
+        return self.values.astype(np.float32).astype(np.float64)
+
     @property
     def is_size(self) -> bool:
         """Whether it is a positive size, of which ratios count rather than differences."""
@@ -61,6 +69,7 @@ def measures_of(table: Table, agreement: Agreement) -> tuple[Measure, ...]:
     """Every measure of which at least one case has a number, group by group."""
     made = [
         *_grids(table),
+        *_placement(table),
         *_intensities(table),
         *_foreground(table),
         *_volumes(table, agreement),
@@ -103,6 +112,12 @@ def _grids(table: Table) -> Iterator[Measure]:
             yield Measure(f"{lead}extent_{axis}", title, "mm", "field of view", step * count)
 
 
+def _placement(table: Table) -> Iterator[Measure]:
+    if "oblique" in table:
+        values = _column(table, "oblique")
+        yield Measure("oblique", "largest angle to the patient's axes", "°", "orientation", values)
+
+
 def _intensities(table: Table) -> Iterator[Measure]:
     ends = [name.removeprefix("statistics.") for name in table if name.startswith("statistics.")]
     channels = [end.removesuffix(".count") for end in ends if end.endswith(".count")]
@@ -113,6 +128,10 @@ def _intensities(table: Table) -> Iterator[Measure]:
                 values = _column(table, column)
                 yield Measure(column, title, "", "intensity before", values, channel)
         yield from _ends(table, channel)
+    for channel in channels:
+        for name, values in _after(table, channel).items():
+            title = f"{channel}: {_said(name)}, after"
+            yield Measure(f"after.{channel}.{name}", title, "", "intensity after", values, channel)
 
 
 def _ends(table: Table, channel: str) -> Iterator[Measure]:
@@ -126,6 +145,32 @@ def _ends(table: Table, channel: str) -> Iterator[Measure]:
             )
 
 
+def _after(table: Table, channel: str) -> dict[str, Array]:
+    """The statistics after the intensity steps; percentiles are the source's, put through the steps."""
+    lead = f"statistics.{channel}."
+    if f"{lead}scale" not in table:
+        return {}
+    low, high = (_column(table, f"{lead}clip_{end}") for end in ("low", "high"))
+    scale, offset = (_column(table, f"{lead}{name}") for name in ("scale", "offset"))
+    found = {}
+    for name in STATISTICS:
+        if name in ("mean", "std"):
+            column = f"{lead}after_{name}"
+            values = _column(table, column) if column in table else np.full(len(scale), np.nan)
+        elif f"{lead}{name}" in table:
+            kept = np.fmin(np.fmax(_column(table, lead + name), low), high)  # NaN is no bound
+            values = kept * scale + offset
+        else:
+            continue
+        found[name] = values
+    falls = scale < 0  # which turns the order round
+    for one, other in _OPPOSITE.items():
+        if one in found and other in found:
+            low, high = found[one], found[other]
+            found[one], found[other] = np.where(falls, high, low), np.where(falls, low, high)
+    return found
+
+
 def _said(statistic: str) -> str:
     named = {"p50": "median", "std": "standard deviation", "min": "minimum", "max": "maximum"}
     if statistic in named:
@@ -134,6 +179,15 @@ def _said(statistic: str) -> str:
 
 
 def _foreground(table: Table) -> Iterator[Measure]:
+    if "kept" in table:
+        title = "share of the source that the crop left"
+        yield Measure("crop_kept", title, "%", "foreground", 100 * _column(table, "kept"))
+    for name in table:
+        if name.startswith("statistics.") and name.endswith(".foreground"):
+            channel = name.removeprefix("statistics.").removesuffix(".foreground")
+            title = f"{channel}: foreground share"
+            values = 100 * _column(table, name)
+            yield Measure(f"foreground.{channel}", title, "%", "foreground", values, channel)
     stored = np.prod([_column(table, f"shape_{axis}") for axis in _AXES], axis=0)
     for name in table:
         if name.startswith("voxels.") and name.endswith(".0"):

@@ -17,6 +17,7 @@ _KINDS = {
     "spacing": "spacing",
     "shape": "shape",
     "field of view": "field of view",
+    "orientation": "oblique",
     "intensity before": "intensity",
     "intensity after": "intensity",
     "foreground": "foreground",
@@ -25,6 +26,7 @@ _KINDS = {
 """Kinds of outliers by the group of the measure; measures of other groups have none."""
 _LEAST_RATIO = 0.02  # spread of a size
 _LEAST_SHARE = 1.0  # percentage points
+_LEAST_DEGREES = 2.0
 _LEAST_OF_STD = 0.05  # of a channel's standard deviation
 _UNSTEADY = (".min", ".max")  # single voxels: metal, padding
 
@@ -86,6 +88,8 @@ def _deviations(measures: Iterable[Measure]) -> Mapping[tuple[str, str], float]:
 def _least(measure: Measure, deviations: Mapping[tuple[str, str], float]) -> float:
     if measure.is_size:
         return _LEAST_RATIO
+    if measure.unit == "°":
+        return _LEAST_DEGREES
     if measure.unit == "%":
         return _LEAST_SHARE
     return _LEAST_OF_STD * deviations.get((measure.group, measure.subject), 0.0) or 1e-6

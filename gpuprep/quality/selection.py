@@ -55,13 +55,13 @@ def find_measure(measures: Mapping[str, Measure], name: str) -> Measure:
 def choose(
     measures: Mapping[str, Measure], texts: Sequence[str], ranges: Iterable[Range], search: str
 ) -> NDArray[np.bool_]:
-    """Which cases are in all ranges and have a text, in upper or lower case, in theirs.
+    """Which cases, as float32 numbers, are in all ranges and have a text, in upper or lower case, in theirs.
 
     ``texts`` are one per case, in lower case. Raises UsageError for an unknown measure.
     """
     chosen = np.ones(len(texts), np.bool_)
     for each in ranges:
-        values = find_measure(measures, each.measure).values
+        values = find_measure(measures, each.measure).rounded
         chosen &= (values >= each.low) & (values <= each.high)
     if search:
         wanted = search.lower()

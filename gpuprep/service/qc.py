@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, StringConstraints
 
-from gpuprep.quality.cohort_quality import Chosen, CohortQuality
+from gpuprep.quality.cohort_quality import BY_ID, Chosen, CohortQuality
 from gpuprep.quality.selection import Range
 from gpuprep.service.bodies import Name
 from gpuprep.service.cohorts import CasePage, Known
@@ -21,6 +22,8 @@ _TEXT = r"^[^\x00-\x1f\x7f]*$"
 _MOST_RANGES = 20
 RangeText = Annotated[str, StringConstraints(min_length=3, max_length=600, pattern=_TEXT)]
 Ranges = Annotated[list[RangeText], Query(default_factory=list, max_length=_MOST_RANGES)]
+MeasureName = Annotated[str, StringConstraints(min_length=1, max_length=600, pattern=_TEXT)]
+MeasureNames = Annotated[list[MeasureName], Query(default_factory=list, max_length=_MOST_RANGES)]
 Search = Annotated[str, Query(max_length=255, pattern=_TEXT)]
 
 
@@ -75,6 +78,14 @@ class FindingView(BaseModel):
     cases: int
 
 
+class OrientationView(BaseModel):
+    """How many cases have a source oriented so."""
+
+    code: str
+    cases: int
+    selected: int
+
+
 class QcView(BaseModel):
     """A cohort in numbers."""
 
@@ -83,6 +94,8 @@ class QcView(BaseModel):
     measures: list[MeasureView]
     classes: list[ClassView]
     outliers: OutlierList
+    orientations: list[OrientationView]
+    notes: list[str]
     findings: list[FindingView]
 
 
@@ -124,13 +137,14 @@ async def cases(
     who: Reader,
     cohorts: Known,
     where: Ranges,
+    measure: MeasureNames,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[str, Query(max_length=255)] = "",
     first: Annotated[int, Query(ge=0, le=2**31)] = 0,
     sort: Annotated[str, Query(max_length=600, pattern=_TEXT)] = "",
     search: Search = "",
 ) -> CasePage:
-    """What is stored of each case, in the order of their ids or of a measure.
+    """What is stored of each case, in the order of their ids or of a measure, with measures of it.
 
     Go on with ``after``, the ``next`` of the page before, or with ``first``, a row of the selected cases.
     """
@@ -138,12 +152,13 @@ async def cases(
     if after:
         if after not in look.places:
             raise Problem(422, f"there is no case {after!r} to go on after", code="E_PAGE")
-        if first or sort or where or search:
+        if first or sort or where or search:  # the order of another page
             raise Problem(
                 422, "after goes on by id through all cases; use first here", code="E_PAGE"
             )
         first = look.places[after] + 1
-    return await asyncio.to_thread(_page, look, first, limit, sort, where, search)
+    wish = Wish(sort, tuple(where), search, tuple(measure))
+    return await asyncio.to_thread(_page, look, first, limit, wish)
 
 
 def _qc(quality: CohortQuality, where: Sequence[str], search: str) -> QcView:
@@ -154,19 +169,38 @@ def _chosen(quality: CohortQuality, where: Sequence[str], search: str) -> Chosen
     return quality.choose([Range.parse(text) for text in where], search)
 
 
-def _page(
-    look: Look, first: int, limit: int, sort: str, where: Sequence[str], search: str
-) -> CasePage:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which cases, in which order, with which measures."""
+
+    sort: str
+    where: tuple[str, ...]
+    search: str
+    measures: tuple[str, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is all cases in the order of their ids."""
+        return not (self.sort or self.where or self.search)
+
+    @property
+    def shown(self) -> list[str]:
+        """The measures to tell: those asked for, sorted by and chosen by."""
+        chosen = (Range.parse(each).measure for each in self.where)
+        sorted_by = self.sort.removeprefix("-")
+        told = [*self.measures, *chosen, *([] if sorted_by in BY_ID else [sorted_by])]
+        return list(dict.fromkeys(told))
+
+
+def _page(look: Look, first: int, limit: int, wish: Wish) -> CasePage:
     quality = look.quality
-    ordered = quality.order(_chosen(quality, where, search), sort)
-    rows = ordered[first : first + limit]
-    asked = dict.fromkeys([sort.removeprefix("-"), *(Range.parse(each).measure for each in where)])
-    names = [each for each in asked if each in quality.measures]
+    ordered = quality.order(_chosen(quality, wish.where, wish.search), wish.sort)
+    rows, names = ordered[first : first + limit], wish.shown
     items: list[dict[str, Any]] = [
         {**told, **quality.brief(row, names)}
         for told, row in zip(look.rows(rows), rows.tolist(), strict=True)
     ]
-    plain = not (sort or where or search)
-    more = first + limit < len(ordered)
-    following = items[-1]["id"] if plain and more else None
-    return CasePage(items=items, next=following, total=len(ordered))
+    more = wish.is_plain and first + limit < len(ordered)
+    return CasePage(
+        items=items, next=items[-1]["id"] if more and items else None, total=len(ordered)
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,18 +186,33 @@ def unpack_head(content: bytes) -> dict[str, Any] | None:
         return None
 
 
-def unpack(content: bytes, kinds: Mapping[str, type[Column]]) -> Columns | None:
-    """The columns of a file whose head was read, and whose kinds are known; None if of another form."""
+def unpack(
+    content: bytes, kinds: Mapping[str, type[Column]], later: Collection[str] = ()
+) -> Columns | None:
+    """The columns of a file whose head was read, and whose kinds are known; None if of another form.
+
+    Columns ``later``, Words and Numbers, may be absent: they are empty texts and NaN then.
+    """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as members:
             columns: Columns = {}
             for name, kind in kinds.items():
                 parts = [each for each in members.files if each.rpartition(".")[0] == name]
+                if not parts and name in later:
+                    continue
                 arrays = {part.rpartition(".")[2]: members[part] for part in parts}
                 columns[name] = kind.from_arrays(arrays)
     except _FAULTS:
         return None
+    count = max(map(len, columns.values()), default=0)
+    columns |= {name: _none(kinds[name], count) for name in later if name not in columns}
     return columns if len({len(column) for column in columns.values()}) == 1 else None
+
+
+def _none(kind: type[Column], count: int) -> Column:
+    if kind is Words:
+        return Words(np.zeros(count, np.int64), [""])
+    return Numbers(np.full(count, np.nan))
 
 
 def objects(values: Sequence[Any]) -> NDArray[Any]:

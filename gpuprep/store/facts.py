@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from gpuprep.store.files import CaseVersion
+from gpuprep.values.geometry import Geometry
 
 _FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
@@ -35,6 +37,9 @@ class Facts:
         attributes: What the input says beside its files.
         files: What the case consists of, beside its record.
         sizes: In bytes, of each.
+        orientation: Of the source's axes x, y, z, such as ``LPS``; empty in lines of older versions.
+        oblique: The largest angle of the source's axes to the patient's, in degrees; None in such lines.
+        kept: Which share of the source's voxels the crop left; None in such lines.
     """
 
     record: str
@@ -52,6 +57,9 @@ class Facts:
     attributes: Mapping[str, str]
     files: tuple[str, ...]
     sizes: tuple[int, ...]
+    orientation: str = ""
+    oblique: float | None = None
+    kept: float | None = None
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any], version: CaseVersion | None) -> Facts | None:
@@ -59,6 +67,7 @@ class Facts:
         try:
             counts = dict(sorted(record["labels"].items()))
             measured = [_flat(row) for row in record.get("statistics", [])]
+            orientation, oblique, kept = _placement(record["geometry"])
             source, files = record["source"], dict(sorted(record["files"].items()))
             return cls(
                 version_text(version),
@@ -74,6 +83,9 @@ class Facts:
                 dict(record.get("attributes", {})),
                 tuple(files),
                 tuple(seal["size"] for seal in files.values()),
+                orientation,
+                oblique,
+                kept,
             )
         except _FAULTS:
             return None
@@ -93,11 +105,14 @@ class Facts:
                 int(row["source_bytes"]),
                 tuple(map(int, row["voxels"])),
                 tuple(tuple(map(str, names)) for names in row["measures"]),
-                tuple(None if n is None or n != n else float(n) for n in row["statistics"]),
+                tuple(_known(n) for n in row["statistics"]),
                 tuple(map(str, row["findings"])),
                 {str(name): str(value) for name, value in row["attributes"].items()},
                 tuple(map(str, row["files"])),
                 tuple(map(int, row["sizes"])),
+                str(row.get("orientation", "")),
+                _known(row.get("oblique")),
+                _known(row.get("kept")),
             )
         except _FAULTS:
             return None
@@ -137,6 +152,19 @@ def _grid(geometry: Mapping[str, Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]
 def _three(numbers: Any, kind: type[Any]) -> tuple[Any, ...]:
     x, y, z = numbers
     return kind(x), kind(y), kind(z)
+
+
+def _known(number: float | None) -> float | None:
+    """A number of a line; None for NaN, which stands in columns where there is none."""
+    return None if number is None or number != number else float(number)
+
+
+def _placement(geometry: Mapping[str, Any]) -> tuple[str, float, float]:
+    """How the source lies in the patient, and which share of its voxels is left."""
+    source = Geometry.from_json(geometry["source"])
+    kept = math.prod(stop - start for start, stop in geometry["crop"])
+    turned = math.prod(geometry["oriented"]["shape"])
+    return source.orientation, round(source.oblique_degrees, 4), kept / turned
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -37,6 +37,7 @@ _FAULTS = (KeyError, TypeError, ValueError, AttributeError)
 _TEXTS = (
     *("case", "digest", "seen", "record", "source", "input"),
     *("channels", "labels", "measures", "findings", "attributes", "files"),
+    "orientation",
 )
 _NUMBERS: Mapping[str, type[Any]] = {
     "shape": np.int32,
@@ -44,7 +45,12 @@ _NUMBERS: Mapping[str, type[Any]] = {
     "source_shape": np.int32,
     "source_spacing": np.float64,
     "source_bytes": np.int64,
+    "oblique": np.float64,
+    "kept": np.float64,
 }
+_SCALARS = ("source_bytes", "oblique", "kept")
+_LATER = ("orientation", "oblique", "kept")
+"""Columns that files of older versions lack."""
 _RAGGED: Mapping[str, type[Any]] = {
     "voxels": np.int64,
     "statistics": np.float64,
@@ -177,7 +183,7 @@ def columns_of(rows: Iterable[Row]) -> Columns:
     rows = list(rows)
     columns: Columns = {name: Words.of(row[name] for row in rows) for name in _TEXTS}
     for name, dtype in _NUMBERS.items():
-        shape = (len(rows),) if name == "source_bytes" else (len(rows), 3)
+        shape = (len(rows),) if name in _SCALARS else (len(rows), 3)
         columns[name] = Numbers(np.array([row[name] for row in rows], dtype).reshape(shape))
     for name, dtype in _RAGGED.items():
         columns[name] = Ragged.of([row[name] for row in rows], dtype)
@@ -219,7 +225,7 @@ def _head(packed: bytes) -> dict[str, Any] | None:
 
 def _columns(packed: bytes, head: Mapping[str, Any]) -> CaseIndex | None:
     """What ``index.npz`` with this head says; None where it is of another form."""
-    columns = unpack(packed, _KINDS)
+    columns = unpack(packed, _KINDS, _LATER)
     with suppress(*_FAULTS):
         if columns is not None:
             return CaseIndex(columns, {row["case"]: row for row in head["brief"]})

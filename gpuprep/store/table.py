@@ -25,10 +25,16 @@ class CaseTable(Mapping[str, NDArray[Any]]):
     - ``case``, ``input``, ``digest``: texts
     - ``shape_z``, ``shape_y``, ``shape_x`` and ``spacing_z`` ... (mm) of the stored arrays;
       ``source_shape_z``, ``source_spacing_z`` ... of the file
+    - ``orientation`` of the file's axes x, y, z, such as ``LPS``; ``oblique``, their largest angle to the
+      patient's in degrees; ``kept``, the share of its voxels that the crop left. Empty and NaN for cases
+      whose line an older version wrote; ``gpuprep index`` writes it anew
     - ``bytes`` of all stored files but the record, ``source_bytes``
     - ``channels``, ``labels``, ``findings``: names or codes, with a comma and a space between them
     - ``voxels.<label map>.<value>``: how many voxels; 0 for none, NaN where the case has no such map
-    - ``statistics.<channel>.<name>``: ``mean``, ``std``, ``min``, ``max``, ``count``, ``p0.5`` ...
+    - ``statistics.<channel>.<name>`` of the source's voxels: ``mean``, ``std``, ``min``, ``max``, ``count``,
+      ``p0.5`` ...; ``at_low``, ``at_high``, the share at the ends of the clip or else at the extremes;
+      ``foreground``, its share; ``clip_low``, ``clip_high``, ``scale``, ``offset``, what was done with them;
+      ``after_mean``, ``after_std``, once that was done
     - ``attributes.<name>``: what the input says, None where it does not
 
     Attributes:
@@ -106,6 +112,8 @@ def table_of(rows: Columns, from_records: Sequence[str] = ()) -> CaseTable:
     for name in ("shape", "spacing", "source_shape", "source_spacing"):
         numbers = _numbers(rows, name)
         columns |= {f"{name}_{axis}": numbers[:, place] for place, axis in enumerate(_AXES)}
+    columns["orientation"] = _texts(rows["orientation"], str)
+    columns |= {name: _numbers(rows, name) for name in ("oblique", "kept")}
     columns["bytes"] = _row_sums(rows["sizes"])
     columns["source_bytes"] = _numbers(rows, "source_bytes")
     for name in ("channels", "labels", "findings"):

@@ -93,6 +93,8 @@ class Case:
     @property
     def files(self) -> tuple[str, ...]:
         """Every file the case names, images first; a reader may read more, as voxels beside a header."""
+        if not self.labels and len(self.images) == 1:  # as most of very many
+            return self.images[0].files or (self.images[0].path,)
         labels = (source for label in self.labels for source in label.sources)
         sources = (*self.images, *labels)
         return tuple(file for source in sources for file in source.files or (source.path,))

@@ -42,6 +42,9 @@ def assert_equal(engine: Engine, view, mask=None) -> None:
     if not expected.count:
         return
     assert result.percentiles(PERCENTILES) == expected.percentiles(PERCENTILES)
+    ends = expected.percentiles((0, 5, 50, 100))
+    for value in (*ends, 0.0, 3.0, math.nextafter(ends[2], math.inf), ends[3] + 1):
+        assert result.count_below(value) == expected.count_below(value)
     for clip in ((-math.inf, math.inf), (-50.0, 77.5)):
         assert result.moments(clip) == pytest.approx(expected.moments(clip), rel=1e-12, abs=1e-9)
 

@@ -107,12 +107,19 @@ def test_any_floats_equal_numpy(values: list[float], qs: list[float], kind: str)
     if finite.size:
         assert found.percentiles(qs) == np.percentile(finite, qs).tolist()
         assert found.order_statistics(range(finite.size)) == np.sort(finite).tolist()
+        for value in (*finite.ravel().tolist(), 0.0, 0.1, 1e300):
+            assert found.count_below(value) == np.count_nonzero(finite < value)
 
 
 @given(st.lists(st.integers(-500, 500), min_size=1, max_size=60), st.floats(0, 100))
 def test_any_integers_equal_numpy(values: list[int], q: float) -> None:
     array = np.array(values, np.int16).reshape(1, -1, 1)
     assert measure(array).percentiles([q]) == [np.percentile(array.astype(float), q)]
+    for value in (-501, -500.5, q, *values):
+        assert measure(array).count_below(value) == np.count_nonzero(array < value)
+    low, high = sorted((values[0], values[-1]))
+    shares = measure(array).shares_beyond(low, high)
+    assert shares == (np.mean(array <= low), np.mean(array >= high))
 
 
 def test_moments_do_not_cancel() -> None:

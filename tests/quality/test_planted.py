@@ -3,8 +3,11 @@
 import re
 
 import pytest
+from support.cohorts import run
 from support.measured_tables import planted
+from support.planted import CONFIG, PLACES, write_planted
 
+import gpuprep
 from gpuprep.quality.cohort_quality import CohortQuality
 
 REASONS = {
@@ -28,3 +31,15 @@ def test_each_is_found_with_its_reason(seed):
         assert len(reasons) == 1, (kind, first)
         assert re.match(REASONS[kind], reasons[0]), reasons
     assert {each["case"] for each in told} == set(places.values())
+
+
+def test_each_is_found_in_a_cohort_that_was_run(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_planted(tmp_path / "in")
+    assert run(tmp_path / "in", tmp_path / "out", CONFIG).exit_code == 0
+    cohort = gpuprep.open(tmp_path / "out")
+    quality = CohortQuality(cohort.table(), cohort.agreement)
+    told = quality.to_json(quality.choose())["outliers"]["items"]
+    first = {(each["kind"], each["case"]) for each in told[:12]}
+    assert first >= PLACES.items(), told
+    assert {each["case"] for each in told} == set(PLACES.values()), told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from support.cohorts import run
 from support.stored import SHAPES, store_cohort, voxels_of
 
 import gpuprep
-from gpuprep.store import known
+from gpuprep.ledger.index import rebuild_manifest
+from gpuprep.store import index, known
+from gpuprep.store.index import index_of
 from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE, case_folder
 from gpuprep.store.record import read_record, write_record
 from gpuprep.training import PatchDataset, filter_cases
 from gpuprep.values.errors import CohortWarning, UsageError
+from gpuprep.values.geometry import Geometry
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -56,6 +60,8 @@ def check(out: Path) -> None:
         assert row[f"statistics.{row['channels']}.p99.5"] == told["percentiles"]["99.5"]
         assert (row["digest"], row["input"]) == (record["digest"], record["input"])
         assert row["labels"] == "segmentation"
+        assert row["orientation"] == Geometry.from_json(record["geometry"]["source"]).orientation
+        assert (row["oblique"], row["kept"]) == (0.0, 1.0)
 
 
 def test_a_table_says_what_the_records_say(out, monkeypatch):
@@ -69,6 +75,39 @@ def test_a_table_says_what_the_records_say(out, monkeypatch):
     (out / MANIFEST_FILE).unlink()
     check(out)
     assert gpuprep.open(out).table().from_records == ("c0", "c1", "c2")
+
+
+def as_before(out: Path) -> None:
+    """The list as a version left it that did not tell how the sources lie."""
+    lines = [json.loads(line) for line in (out / MANIFEST_FILE).read_text().splitlines()]
+    for line in lines:
+        for name in ("orientation", "oblique", "kept"):
+            del line[name]
+    (out / MANIFEST_FILE).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    rows = index_of((out / MANIFEST_FILE).read_bytes())
+    columns = {name: rows.columns[name] for name in rows.columns if name not in index._LATER}
+    (out / INDEX_FILE).write_bytes(
+        replace(rows, columns=columns).to_bytes((out / MANIFEST_FILE).read_bytes())
+    )
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_list_of_an_older_version_is_taken_and_says_less(out, monkeypatch, packed):
+    as_before(out)
+    if not packed:
+        (out / INDEX_FILE).unlink()
+    monkeypatch.setattr(known, "read_record", None)
+    table = gpuprep.open(out).table()
+    assert table["orientation"].tolist() == ["", "", ""]
+    assert np.isnan(table["oblique"]).all()
+    assert np.isnan(table["kept"]).all()
+    assert (table["shape_x"] > 0).all()
+
+
+def test_an_index_made_anew_says_all(out):
+    as_before(out)
+    rebuild_manifest(out)
+    check(out)
 
 
 def test_a_case_that_was_replaced_is_asked_itself(out):

@@ -19,6 +19,7 @@ PERCENTILES = {
     "p95": 1.64,
     "p99.5": 2.6,
 }
+STEPS = {"clip_low": -1000.0, "clip_high": 1000.0, "scale": 0.002, "offset": 0.2}
 
 
 def usual(count: int, seed: int = 0) -> dict[str, NDArray[Any]]:
@@ -61,6 +62,9 @@ def usual(count: int, seed: int = 0) -> dict[str, NDArray[Any]]:
     columns["statistics.CT.max"] = np.exp(random.normal(7.5, 0.3, count))
     columns["statistics.CT.at_low"] = np.abs(random.normal(0.2, 0.03, count))
     columns["statistics.CT.at_high"] = np.abs(random.normal(0.002, 0.0005, count))
+    columns |= {f"statistics.CT.{name}": np.full(count, value) for name, value in STEPS.items()}
+    columns["statistics.CT.after_mean"] = middle / 500 + 0.2
+    columns["statistics.CT.after_std"] = spread / 500
     columns["statistics.CT.foreground"] = np.clip(random.normal(0.7, 0.05, count), 0, 1)
     return columns
 

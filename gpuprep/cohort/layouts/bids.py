@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
-from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
+from gpuprep.cohort.layouts.naming import case_id, join, split_path
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, LabelSource
@@ -51,7 +52,7 @@ class _Named:
 
 def find(tree: Tree) -> Outcome | None:
     """The cases of a tree that has anatomical images with BIDS names in BIDS folders."""
-    named = [one for file in tree.volumes if (one := _named(file)) is not None]
+    named = list(_named(tree))
     images = [one for one in named if one.raw and one.suffix in _CHANNELS]
     if not images:
         return None
@@ -71,16 +72,17 @@ def find(tree: Tree) -> Outcome | None:
     return outcome
 
 
-def _named(file: str) -> _Named | None:
-    folder, name = split_path(file)
-    place = _FOLDER.fullmatch(folder)
-    stem = split_suffix(name)[0]
-    match = _NAME.fullmatch(stem)
-    if not place or not match:
-        return None
-    entities = dict(entity.split("-", 1) for entity in match["entities"].split("_"))
-    raw = "derivatives" not in (place["above"] or "").split("/")
-    return _Named(file, stem, entities, match["suffix"], raw=raw)
+def _named(tree: Tree) -> Iterator[_Named]:
+    for folder, stems in tree.stems.items():
+        place = _FOLDER.fullmatch(folder)
+        if place is None:
+            continue
+        raw = "derivatives" not in (place["above"] or "").split("/")
+        for name, stem in zip(tree.folders[folder], stems, strict=True):
+            match = _NAME.fullmatch(stem)
+            if match:
+                entities = dict(entity.split("-", 1) for entity in match["entities"].split("_"))
+                yield _Named(join(folder, name), stem, entities, match["suffix"], raw=raw)
 
 
 def _grouped(images: list[_Named]) -> dict[_Key, list[_Named]]:

@@ -24,6 +24,10 @@ _META = "meta.csv"  # TotalSegmentator's table of cases
 
 def find(tree: Tree) -> Outcome | None:
     """Cases of a tree in which at least one case folder has a label or several channels."""
+    if not tree.signs.pairing and not any(
+        is_label_word(split_path(folder)[1]) for folder in tree.folders
+    ):
+        return None  # without one of the two, no case has a label or several channels
     groups = tree.groups
     structures = _structure_folders(tree)
     cases = _case_folders(tree, structures)

@@ -50,13 +50,12 @@ class Group:
         return self.is_channels or bool(self.images and self.labels and not self.rivals)
 
 
-def group_folder(folder: str, names: Sequence[str]) -> list[Group]:
-    """The groups of one folder, in the order of their first image.
+def group_folder(folder: str, names: Sequence[str], stems: Sequence[str]) -> list[Group]:
+    """The groups of one folder, of names and their stems, in the order of their first image.
 
     A label belongs to the image whose whole stem it extends (``a_ct`` and ``a_ct_seg``), else to the
     images with which it shares a prefix (``a_ct`` and ``a_seg``).
     """
-    stems = [split_suffix(name)[0] for name in names]
     members = [
         Member(join(folder, name), stem, role_of(stem))
         for name, stem in zip(names, stems, strict=True)
@@ -80,8 +79,9 @@ def _is_image(member: Member, labelled: set[str]) -> bool:
     if member.role.part == "label":
         return False
     called = member.role.part == "image" and member.role.word
-    stem = split_suffix(member.file)[0]
-    return bool(called) or member.stem in labelled or not looks_like_label(stem)
+    if called or member.stem in labelled:
+        return True
+    return not looks_like_label(split_suffix(member.file)[0])
 
 
 def _find_rivals(groups: list[Group], stems: list[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
-from gpuprep.cohort.layouts.naming import case_id, split_path, stem_of
+from gpuprep.cohort.layouts.naming import case_id, join, stem_of
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case
 
@@ -30,6 +30,8 @@ class _Numbered:
 
 def find(tree: Tree) -> Outcome | None:
     """Cases of a tree in which at least one numbered image has a label with its number."""
+    if not tree.signs.numbered_labels:
+        return None
     images = list(_numbered(tree, _IMAGE))
     labels: dict[tuple[str, int], list[_Numbered]] = {}
     for label in _numbered(tree, _LABEL):
@@ -48,11 +50,12 @@ def find(tree: Tree) -> Outcome | None:
 
 
 def _numbered(tree: Tree, pattern: re.Pattern[str]) -> Iterator[_Numbered]:
-    for file in tree.volumes:
-        match = pattern.fullmatch(stem_of(file))
-        if match:
-            key = ((match["set"] or "").lower(), int(match["number"]))
-            yield _Numbered(file, split_path(file)[0], key)
+    for folder, stems in tree.stems.items():
+        for name, stem in zip(tree.folders[folder], stems, strict=True):
+            match = pattern.fullmatch(stem)
+            if match:
+                key = ((match["set"] or "").lower(), int(match["number"]))
+                yield _Numbered(join(folder, name), folder, key)
 
 
 def _label_of(image: _Numbered, labels: list[_Numbered]) -> _Numbered | None:

@@ -21,9 +21,10 @@ from typing import Any
 from gpuprep.cohort.layouts.dataset_json import read_json
 from gpuprep.cohort.layouts.dicom import read_series
 from gpuprep.cohort.layouts.folders import structure_label
+from gpuprep.cohort.layouts.listing import list_tree
 from gpuprep.cohort.layouts.naming import check_read_as_utf8, folder_name, stem_of
 from gpuprep.cohort.layouts.tables import read_rows, read_text
-from gpuprep.cohort.layouts.tree import Tree, Unmatched, list_tree
+from gpuprep.cohort.layouts.tree import Tree, Unmatched
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import TRANSIENT, UsageError
 

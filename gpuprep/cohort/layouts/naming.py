@@ -61,9 +61,11 @@ _PARTS: dict[str, Part] = {
     **dict.fromkeys(_MODALITIES, "modality"),
     **dict.fromkeys(_RANKS, "sequence"),
 }
+PAIRING_WORDS = frozenset((*_LABELS, *_RANKS))
+"""Words at the end of a name, in lower case, without which no two files are one case by their names."""
 _ROLE = re.compile(
     rf"(?:(?P<prefix>.*)[{re.escape(SEPARATORS)}])?(?P<word>{'|'.join(map(re.escape, _PARTS))})",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE | re.DOTALL | re.ASCII,  # no other script's letter stands for one of a word
 )
 # ``lesion`` and ``roi`` also name what whole studies are about; they count only at a name's end.
 _LABEL_TOKEN = re.compile(
@@ -71,7 +73,10 @@ _LABEL_TOKEN = re.compile(
     r"|ground[-_ ]?truth|annotations?|(?:lesions?|roi)$)(?![^\W\d_])",
     re.IGNORECASE,
 )
+LABEL_TRACES = ("seg", "label", "mask", "gt", "truth", "annotation", "lesion", "roi")
+"""Without one of these, in lower case, no name speaks of labels."""
 _PLAIN = re.compile(r"[A-Za-z0-9_.+-]*")
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]*[A-Za-z0-9_+-])?")
 _LEADING = re.compile(r"^[-+]+")  # an option to a shell, a formula to a table
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 _MOST_ID_BYTES = 200  # leaves room for the store's suffixes in a 255-byte file name
@@ -115,7 +120,10 @@ def case_id(*parts: str) -> str:
 
     What else there is, and hurts in shells and tables (spaces, commas, quotes, brackets), becomes ``_``.
     """
-    text = unicodedata.normalize("NFC", "_".join(part for part in parts if part))
+    text = "_".join(filter(None, parts))
+    if len(text) <= _MOST_ID_BYTES and _AS_IT_IS.fullmatch(text):
+        return text  # as nearly all: what follows would change nothing
+    text = unicodedata.normalize("NFC", text)
     if not _PLAIN.fullmatch(text):
         text = "".join(letter if _stays(letter) else "\0" for letter in text)
     return folder_name(_LEADING.sub("_", text.strip(".\0")))
@@ -161,12 +169,16 @@ def is_repeated(folder: str, stem: str) -> bool:
 
 def path_id(folder: str, stem: str) -> str:
     """A case id from a path inside a tree; folders that the stem repeats at its start are left out."""
+    if not folder:
+        return case_id(stem)
     parents = (part for part in folder.split("/") if not is_repeated(part, stem))
     return case_id(*parents, stem)
 
 
 def split_suffix(name: str) -> tuple[str, str]:
     """Stem and lower-case suffix of a file name; ``.nii.gz`` counts as one suffix."""
+    if name.endswith(".nii.gz"):  # as most are
+        return name[:-7], ".nii.gz"
     if name[-3:].lower() == ".gz" and name.lower().endswith(_DOUBLE_SUFFIXES):
         stem, inner, outer = name.rsplit(".", 2)
         return stem, f".{inner}.{outer}".lower()

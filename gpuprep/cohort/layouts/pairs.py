@@ -31,6 +31,8 @@ def find(tree: Tree) -> Outcome | None:
     """Cases of a tree in which at least one image has a label or further channels by its name."""
     if (outcome := _beside(tree)) is not None:
         return outcome
+    if not tree.signs.pairing:
+        return None
     groups = [group for groups in tree.groups.values() for group in groups]
     if not any(group.is_pair for group in groups):
         return None
@@ -60,6 +62,8 @@ def _beside(tree: Tree) -> Outcome | None:
         for place, folders in _places(tree, _LABELS).items()
         if len(folders) == 1
     }
+    if not labels:
+        return None
     outcome = Outcome()
     for place, folders in _places(tree, _IMAGES).items():
         for folder in folders:

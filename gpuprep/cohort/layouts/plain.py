@@ -16,7 +16,6 @@ from gpuprep.cohort.layouts.naming import (
     path_id,
     split_path,
     split_suffix,
-    stem_of,
 )
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case
@@ -24,11 +23,14 @@ from gpuprep.values.case import Case
 
 def find(tree: Tree) -> Outcome | None:
     """One case per image file, where there is any that does not speak of labels."""
-    images = [file for file in tree.volumes if not looks_like_label(split_suffix(file)[0])]
+    images: Sequence[str] = tree.volumes
+    if tree.signs.labels or any(map(looks_like_label, tree.folders)):
+        images = [file for file in images if not looks_like_label(split_suffix(file)[0])]
     if not images:
         return None
     outcome = Outcome(_cases(tree, images))
-    explain_lone_labels(outcome, tree)
+    if tree.signs.pairing:  # else no name is a label's
+        explain_lone_labels(outcome, tree)
     add_series(outcome, tree)
     return outcome
 
@@ -44,7 +46,7 @@ def find_every_file(tree: Tree) -> Outcome | None:
 
 def _cases(tree: Tree, files: Sequence[str]) -> list[Case]:
     """A case per file; where two files would share an id (``a.mha``, ``a.nrrd``) it keeps the suffix."""
-    ids = [path_id(split_path(file)[0], stem_of(file)) for file in files]
+    ids = [path_id(folder, split_suffix(name)[0]) for folder, name in map(split_path, files)]
     shared = {name for name, count in Counter(ids).items() if count > 1}
     return [
         Case(path_id(*split_path(file)) if name in shared else name, (tree.source(file),))

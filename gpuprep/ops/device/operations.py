@@ -247,6 +247,11 @@ class _Late(Distribution):
             lambda: self._found.moments(clip), lambda: self._on_host().moments(clip)
         )
 
+    def count_below(self, value: float) -> int:
+        return self._operations.retried(
+            lambda: self._found.count_below(value), lambda: self._on_host().count_below(value)
+        )
+
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         return self._operations.retried(
             lambda: self._found.order_statistics(ranks),

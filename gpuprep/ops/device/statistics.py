@@ -140,6 +140,13 @@ class DeviceDistribution(Distribution):
         mean = self.voxels.totals(clip).sum / count
         return mean, math.sqrt(self.voxels.totals(clip, mean).squares / count)
 
+    def count_below(self, value: float) -> int:
+        below = math.nextafter(
+            value, -math.inf
+        )  # what is smaller becomes this, what is not the number
+        total = self.voxels.totals((below, value), value).sum
+        return round(total / (below - value))
+
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         self.check_ranks(ranks)
         found = {rank: (0, rank) for rank in ranks}

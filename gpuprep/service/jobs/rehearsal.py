@@ -13,14 +13,18 @@ import os
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuprep.service.problems import Problem
 from gpuprep.values.case import Case
 from gpuprep.values.errors import GpuprepError, UsageError
 from gpuprep.values.events import CaseFailed
+
+if TYPE_CHECKING:
+    from gpuprep.io.sandbox.parent import Sandbox
 
 SAMPLE = 16
 _SHOWN = 20  # refusals that an answer names
@@ -160,15 +164,14 @@ def _unseen() -> Problem:
 
 def main() -> None:
     """Answer the requests on standard input, line by line, until it ends."""
-    import gpuprep.planning.preview  # noqa: F401  # while nobody waits
-
+    reader = _warm()  # while nobody waits
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what a library prints is no answer
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         gc.disable()  # a listing makes a million values that stay, and looking through them takes its time
         try:
-            told = _rehearse(asked).to_json()
+            told = _rehearse(asked, reader).to_json()
         except GpuprepError as error:
             problem = Problem.of(error)
             names = ("status", "detail", "code", "advice")
@@ -178,7 +181,21 @@ def main() -> None:
         gc.collect()
 
 
-def _rehearse(asked: dict[str, Any]) -> Rehearsal:
+def _warm() -> Sandbox:
+    """Load what requests need; returns a process that reads headers, as it will for all of them."""
+    import gpuprep.io.reader
+    import gpuprep.planning.preview  # noqa: F401
+    from gpuprep.config.file import parse_config
+    from gpuprep.io.rules import ReadRules
+    from gpuprep.io.sandbox.parent import Sandbox
+
+    reader = Sandbox(ReadRules.of(parse_config({}, "config")))
+    with suppress(GpuprepError):  # whoever submits will be told
+        reader.get_ready()
+    return reader
+
+
+def _rehearse(asked: dict[str, Any], reader: Sandbox | None = None) -> Rehearsal:
     from gpuprep.cohort.discover import choose, discover
     from gpuprep.config.file import parse_config
     from gpuprep.io.rules import ReadRules
@@ -201,7 +218,8 @@ def _rehearse(asked: dict[str, Any]) -> Rehearsal:
     cases = choose(found.cases, only=asked["only"], failed=None, limit=asked["limit"])
     sample = list(cases) if asked["whole"] else _spread(cases, SAMPLE)
     rules = ReadRules.of(config, root=found.root)
-    rows = list(rehearse_all(sample, config, settle(found, None, config), rules))
+    agreement = settle(found, None, config)
+    rows = list(rehearse_all(sample, config, agreement, rules, warm=reader))
     refused = [row for row in rows if isinstance(row, CaseFailed)]
     done = [row for row in rows if not isinstance(row, CaseFailed)]
     scale = len(cases) / len(sample)

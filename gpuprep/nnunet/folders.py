@@ -1,0 +1,118 @@
+"""nnU-Net's folders: where raw and preprocessed data sets lie, and what planning writes there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpuprep.host.atomic import whole_file
+from gpuprep.nnunet.dataset import Dataset, Fingerprint, parse_dataset, read_json
+from gpuprep.values.errors import ConfigError, UsageError
+
+DATASET, FINGERPRINT, SPLITS = "dataset.json", "dataset_fingerprint.json", "splits_final.json"
+RAW, PREPROCESSED = "nnUNet_raw", "nnUNet_preprocessed"
+_DERIVED = ("3d_lowres", "3d_cascade_fullres")
+"""Configurations that one state of a data set has and another has not."""
+
+
+def folder_of(variable: str) -> Path:
+    """The folder that ``nnUNet_raw`` or ``nnUNet_preprocessed`` names; raises UsageError if it is unset."""
+    found = os.environ.get(variable, "")
+    if not found:
+        raise UsageError(
+            f"{variable} is not set", advice=f"export {variable}=FOLDER, the same as for nnU-Net"
+        )
+    return Path(found)
+
+
+def raw_folder() -> Path | None:
+    """The folder that ``nnUNet_raw`` names; None where it is unset, for not all steps need it."""
+    found = os.environ.get(RAW, "")
+    return Path(found) if found else None
+
+
+def find_dataset(number_or_name: str, *folders: Path) -> str:
+    """The name of a data set, as ``Dataset004_Hippocampus``, of ``4`` or of itself.
+
+    Raises:
+        UsageError: none of the folders has it, or several names have its number.
+    """
+    names = {path.name for folder in folders for path in folder.glob("Dataset[0-9][0-9][0-9]_*")}
+    if number_or_name.isdecimal():
+        found = {name for name in names if int(name[7:10]) == int(number_or_name)}
+    else:
+        found = names & {number_or_name}
+    if len(found) != 1:
+        there = ", ".join(sorted(found or names)) or "none"
+        said = "several data sets have" if found else "no data set has"
+        raise UsageError(
+            f"{said} the number or name {number_or_name}", advice=f"there are: {there}"
+        )
+    return found.pop()
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """The folder of one data set below ``nnUNet_preprocessed``, and that of all raw ones, if known."""
+
+    path: Path
+    raw: Path | None = None
+
+    @property
+    def dataset(self) -> Dataset:
+        """Raises ConfigError where ``dataset.json`` is absent or none of nnU-Net's."""
+        return parse_dataset(read_json(self.path / DATASET), self.path.name)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Raises ConfigError where ``dataset_fingerprint.json`` is absent or none."""
+        file = self.path / FINGERPRINT
+        try:
+            return Fingerprint.from_json(read_json(file))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"{file} is no fingerprint of nnU-Net's ({error!r})") from error
+
+    def take_over(self) -> None:
+        """Copy what planning copies from the raw data set, where that is there.
+
+        Raises:
+            ConfigError: both have ``splits_final.json``, and they differ.
+        """
+        theirs = None if self.raw is None else self.raw / self.path.name
+        if theirs is None or not (theirs / DATASET).is_file():
+            return
+        self._write(DATASET, (theirs / DATASET).read_text("utf-8"))
+        if (theirs / SPLITS).is_file():
+            file = self.path / SPLITS
+            if file.is_file() and read_json(file) != read_json(theirs / SPLITS):
+                raise ConfigError(
+                    f"{file} and {theirs / SPLITS} are different splits",
+                    advice="delete the one that you do not mean",
+                )
+            self._write(SPLITS, (theirs / SPLITS).read_text("utf-8"))
+
+    def save_plans(
+        self, document: Mapping[str, Any]
+    ) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
+        """Write a plans file. Configurations of one's own in an older file stay, as with nnU-Net; derived
+        ones that the new plan lacks do not, for they are of an earlier state of the data set.
+
+        Returns:
+            The file, the configurations that stayed, and those that went.
+        """
+        file = self.path / f"{document['plans_name']}.json"
+        old = read_json(file)["configurations"] if file.is_file() else {}
+        new = document["configurations"]
+        gone = tuple(name for name in old if name in _DERIVED and name not in new)
+        kept = {name: each for name, each in old.items() if name not in new and name not in gone}
+        whole = {**document, "configurations": {**new, **kept}}
+        self._write(file.name, json.dumps(whole, indent=4))
+        return file, tuple(kept), gone
+
+    def _write(self, name: str, text: str) -> None:
+        with whole_file(self.path / name) as partial:
+            partial.write_text(text, "utf-8")

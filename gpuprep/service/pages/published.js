@@ -1,0 +1,49 @@
+// `window.gpuprepView`: what the page shows, in numbers, for tests in a browser.
+import { useEffect, useRef } from "./vendor/preact.js";
+import { labelOf } from "./readout.js";
+
+export function usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map }) {
+  const asked = useRef(0), drawn = useRef(0), seen = useRef(false);
+  const ask = (run) => (...given) => {
+    asked.current += 1;
+    run(...given);
+  };
+  useEffect(() => { // the effects of the sides have run by now
+    drawn.current = asked.current;
+    seen.current ||= shown.every((side) => models[side].image);
+    if (!seen.current) return;
+    window.gpuprepView = {
+      get ready() { return drawn.current === asked.current && !isWorking(); },
+      goTo: ask(goTo),
+      setCrosshair: ask((isThere) => change({ isBare: !isThere })), // with the letters and the crop box
+      setWindow: ask((window) => change({ window })),
+      state: () => ({
+        id: view.id, mm: scene.mm, window: scene.window, radiological: scene.isRadiological, map,
+        sides: Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, map)])),
+      }),
+      panes,
+    };
+  });
+}
+
+function sideState(model, channel, { mm }, map) {
+  const at = model.at(mm, channel);
+  const drawn = model.image && model.pointOfDrawn(model.drawnVoxel(mm));
+  return {
+    mm: drawn, index: at.isInside ? at.index : null, nearest: at.index, value: at.value, stored: at.stored,
+    label: at.label === null ? null : { value: at.label, name: labelOf(at.label, model, map) },
+    letters: model.letters, level: model.image?.number ?? null, path: { chunks: "zarr" }[model.image?.road] ?? model.image?.road ?? null,
+  };
+}
+
+/** Where the planes lie in the window, and the letters at their sides. */
+function panes() {
+  return [...document.querySelectorAll(".viewer .plane")].map((element) => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    const letters = [...element.querySelectorAll(".letter")].map((each) => [each.classList[1], each.textContent]);
+    return {
+      side: element.closest("[data-side]").dataset.side, plane: element.dataset.plane, rect: { left, top, width, height },
+      letters: Object.fromEntries(letters),
+    };
+  });
+}

@@ -1,0 +1,109 @@
+// Before and after on linked planes: one crosshair in millimetres, one window in the source's units, one choice of labels.
+import { html, useEffect, useMemo, useState } from "./vendor/preact.js";
+import { apply } from "./affine.js";
+import { FullPlane } from "./full_plane.js";
+import { Legend } from "./legend.js";
+import { drawingLimits } from "./levels.js";
+import { PlaneSide } from "./planes.js";
+import { usePublished } from "./published.js";
+import { Readout } from "./readout.js";
+import { SideModel } from "./side_model.js";
+import { boxRatio } from "./tiles.js";
+import { Controls, Keys } from "./viewer_controls.js";
+import { dragged, storedWindow } from "./windows.js";
+import { useWork } from "./working.js";
+
+const SIDES = ["before", "after"];
+const NAMES = { before: "Before", after: "After" };
+const OTHER = { before: "after", after: "before" };
+const NOTHING = { name: "", unit: "", line: null, window: [0, 1], levels: [] }; // where a side has labels only
+
+/** `view` is a case's JSON. */
+export function Viewer({ view }) {
+  const force = new URLSearchParams(location.search).get("force");
+  const limits = useMemo(() => (force === "png" ? null : drawingLimits()), [force]);
+  const models = useMemo(() => Object.fromEntries(SIDES.filter((side) => view[side]).map((side) => [side, new SideModel(view[side])])), [view]);
+  const shown = Object.keys(models);
+  const [number, setNumber] = useState(0), [map, setMap] = useState(() => firstMap(view)), [problems, setProblems] = useState({});
+  const channels = Object.fromEntries(shown.map((side) => [side, view[side].channels[heldNumber(view[side], number)] ?? NOTHING]));
+  const usual = channels[shown[0]]?.window ?? [0, 1];
+  const [scene, setScene] = useState(() => ({
+    mm: middle(view[shown.at(-1)]), center: null, zoom: 1, plane: "all", isRadiological: true, opacity: 0.5, hidden: new Set(),
+    window: usual, layout: "both", isBare: false,
+  }));
+  const change = (some) => setScene((before) => ({ ...before, ...(typeof some === "function" ? some(before) : some) }));
+  const { work, isWorking } = useWork();
+  const goTo = (mm) => change({ mm: [...mm] });
+  const zoomBy = (factor) => change((before) => {
+    const zoom = factor === 0 ? 1 : Math.min(16, Math.max(1, before.zoom * factor));
+    return { zoom, center: zoom === 1 ? null : before.mm };
+  });
+  useEffect(() => change({ window: usual, hidden: new Set() }), [number]);
+  usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map });
+  const files = useMemo(() => view.record?.files && new Set(Object.keys(view.record.files)), [view]);
+  const ratio = Math.min(...shown.map((side) => boxRatio(view[side])));
+  const labelMaps = [...new Set(shown.flatMap((side) => view[side].labels.map(({ name }) => name)))];
+  const Drawn = limits ? LazyGlSide : PlaneSide;
+  const drawn = (side) => {
+    const ends = storedWindow(scene.window, channels[side], usual);
+    return html`<div class="side" key=${side} data-side=${side}>
+      <h2>${NAMES[side]} <span class="quiet">${described(view[side])}</span></h2>
+      ${problems[side] && html`<p class="failure" role="alert">${problems[side].message}</p>`}
+      <${Drawn} name=${NAMES[side]} model=${models[side]} map=${view[side].labels.find(({ name }) => name === map) ?? null}
+        channel=${heldNumber(view[side], number)} scene=${scene} limits=${limits} force=${force} files=${files} ratio=${ratio}
+        window=${ends} sourceWindow=${channels[side].line ? scene.window : ends} crop=${side === "before" ? view.crop : null} work=${work}
+        onPick=${goTo} onZoom=${zoomBy} onWindow=${(moved) => change((before) => ({ window: dragged(before.window, moved, usual) }))}
+        onFailure=${(problem) => setProblems((before) => ({ ...before, [side]: problem }))} />
+      <${Notes} model=${models[side]} channel=${channels[side]} isPicture=${!limits} />
+    </div>`;
+  };
+  return html`<section class="viewer" aria-label="Planes" onKeyDown=${(event) => shortcuts(event, change)}>
+    <${Controls} view=${view} scene=${scene} change=${change} usual=${usual} number=${number} setNumber=${setNumber} channels=${channels}
+      labelMaps=${labelMaps} map=${map} setMap=${setMap} shown=${shown} />
+    <div class=${`sides ${shown.length > 1 ? scene.layout : "one"}`}>
+      ${SIDES.map((side) => (models[side] ? scene.layout !== OTHER[side] && drawn(side)
+        : side === "before" && view.before_problem && html`<p class="card" role="note">The source cannot be shown: ${view.before_problem}</p>`))}
+    </div>
+    <${Readout} models=${models} channels=${channels} scene=${scene} map=${map} names=${NAMES} width=${scene.window[1] - scene.window[0]} />
+    <${Legend} models=${models} map=${map} view=${view} scene=${scene} change=${change} goTo=${goTo} />
+    <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${NAMES} />
+    <${Keys} />
+  </section>`;
+}
+
+/** NiiVue is loaded only where it can draw. */
+function LazyGlSide(props) {
+  const [part, setPart] = useState(null);
+  useEffect(() => props.work(async () => {
+    const { GlSide } = await import("./gl_side.js");
+    setPart(() => GlSide);
+  }, props.onFailure), []);
+  if (part) return html`<${part} ...${props} />`;
+  return html`<div class="stage" style=${{ aspectRatio: String(props.ratio) }}><p class="wait" role="status">Loading …</p></div>`;
+}
+
+/** What one should know of what is drawn: the level, where it is not the finest, and the service's own notes. */
+function Notes({ model, channel, isPicture }) {
+  const level = model.image?.number;
+  const notes = [...(model.side.notes ?? []), ...(channel.notes ?? [])];
+  return html`
+    ${level > 0 && html`<p class="quiet level">${isPicture ? "Values are of" : "Drawn at"} level ${level} of ${channel.levels.length - 1}
+      (${model.image.shape.join(" × ")} voxels): the whole volume is too large for this browser.
+      ${!isPicture && "“Full resolution” below shows a plane as it is stored."}</p>`}
+    ${notes.length > 0 && html`<ul class="quiet notes">${notes.map((note) => html`<li>${note}</li>`)}</ul>`}`;
+}
+
+const heldNumber = (side, number) => Math.min(number, side.channels.length - 1);
+const described = (side) => `${side.shape.join(" × ")} voxels, ${side.spacing.map((value) => Number(value.toFixed(4))).join(" × ")} mm`
+  + `${side.oblique_degrees > 0.05 ? `, oblique by ${side.oblique_degrees.toFixed(1)}°` : ""}`;
+const middle = (side) => (side ? apply(side.affine, side.shape.map((size) => Math.floor((size - 1) / 2))) : [0, 0, 0]);
+const firstMap = (view) => (view.after?.labels[0] ?? view.before?.labels[0])?.name ?? "";
+
+function shortcuts(event, change) {
+  if (event.ctrlKey || event.altKey || event.metaKey || ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
+  if (event.key === "r") change((before) => ({ isRadiological: !before.isRadiological }));
+  else if (event.key === "l") change((before) => ({ opacity: before.opacity > 0 ? 0 : 0.5 }));
+  else if (event.key === "x") change((before) => ({ isBare: !before.isBare }));
+  else return;
+  event.preventDefault();
+}

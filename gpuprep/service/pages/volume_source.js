@@ -1,0 +1,31 @@
+// Voxels of a level, by the road that works here: chunks, or a NIfTI file of the service.
+import { Problem } from "./fetching.js";
+import { readNifti } from "./nifti.js";
+import { canRead, readZarr } from "./zarr_volume.js";
+
+/** Voxels of a level as {data, shape, affine, road}; `force` "nii" reads no chunks. */
+export async function readVolume(level, { force, files } = {}) {
+  const count = level.shape[0] * level.shape[1] * level.shape[2];
+  if (force !== "nii" && canRead(level.zarr)) {
+    const data = await readZarr(level.zarr, files);
+    if (data.length !== count) throw new Error(`the store gave ${data.length} voxels instead of ${count}`);
+    return { data, shape: level.shape, affine: level.affine, road: "chunks" };
+  }
+  const answer = await fetch(level.nii);
+  if (!answer.ok) throw new Problem({ ...(await answer.json().catch(() => ({}))), status: answer.status });
+  const { data, shape } = readNifti(await answer.arrayBuffer());
+  if (shape.some((size, axis) => size !== level.shape[axis]))
+    throw new Error(`the service gave ${shape.join(" × ")} voxels instead of ${level.shape.join(" × ")}`);
+  return { data, shape, affine: level.affine, road: "nii" };
+}
+
+/** Image values as float32, which the planes are drawn from. */
+export function asFloat32(volume) {
+  return volume.data instanceof Float32Array ? volume : { ...volume, data: new Float32Array(volume.data) };
+}
+
+/** The value of one voxel, and null outside. */
+export function valueAt({ data, shape }, [x, y, z]) {
+  const value = data[x + shape[0] * (y + shape[1] * z)];
+  return value === undefined ? null : Number(value);
+}
