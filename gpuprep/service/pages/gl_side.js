@@ -38,7 +38,7 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
       if (start) planes.current ??= await start;
       if (!isWanted()) return;
       fit();
-      await planes.current.setImage(volume, now.current);
+      await planes.current.setImage(rising(volume, now.current), rising.ends(now.current));
       if (!isWanted()) return;
       model.setImage({ ...volume, number });
       setImage({ ...volume, number });
@@ -65,7 +65,7 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
 
   useEffect(() => work(async (isWanted) => {
     if (image && limits.isSoftware && voxels(image) > SLOW) await new Promise((resolve) => { setTimeout(resolve, PATIENCE); });
-    if (isWanted()) planes.current?.setWindow(ends);
+    if (isWanted()) planes.current?.setWindow(rising.ends(ends));
   }, onFailure), [ends[0], ends[1], image]);
 
   const index = image && model.drawnVoxel(scene.mm);
@@ -86,6 +86,12 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
     ${!image && html`<p class="wait" role="status">Reading voxels …</p>`}
   </div>`;
 }
+
+/** NiiVue's windows rise: where stored values fall as the source's rise, their negatives are drawn. */
+function rising(volume, [low, high]) {
+  return low <= high ? volume : { ...volume, data: volume.data.map((value) => -value) };
+}
+rising.ends = ([low, high]) => (low <= high ? [low, high] : [-low, -high]);
 
 async function started(canvas) {
   const made = new GlPlanes(canvas);

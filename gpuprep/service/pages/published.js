@@ -18,8 +18,8 @@ export function usePublished({ view, models, channels, scene, change, goTo, isWo
       setCrosshair: ask((isThere) => change({ isBare: !isThere })), // with the letters and the crop box
       setWindow: ask((window) => change({ window })),
       state: () => ({
-        id: view.id, mm: scene.mm, window: scene.window, radiological: scene.isRadiological, map,
-        sides: Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, map)])),
+        id: view.id, mm: scene.mm, window: scene.window, isRadiological: scene.isRadiological, map,
+        ...Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, map)])),
       }),
       panes,
     };
@@ -28,11 +28,9 @@ export function usePublished({ view, models, channels, scene, change, goTo, isWo
 
 function sideState(model, channel, { mm }, map) {
   const at = model.at(mm, channel);
-  const drawn = model.image && model.pointOfDrawn(model.drawnVoxel(mm));
   return {
-    mm: drawn, index: at.isInside ? at.index : null, nearest: at.index, value: at.value, stored: at.stored,
-    label: at.label === null ? null : { value: at.label, name: labelOf(at.label, model, map) },
-    letters: model.letters, level: model.image?.number ?? null, path: { chunks: "zarr" }[model.image?.road] ?? model.image?.road ?? null,
+    ...at, mm: model.image && model.pointOfDrawn(model.drawnVoxel(mm)), labelName: at.label === null ? null : labelOf(at.label, model, map),
+    letters: model.letters, level: model.image?.number ?? null, road: model.image?.road ?? null,
   };
 }
 

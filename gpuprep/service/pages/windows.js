@@ -4,10 +4,7 @@
  * that no line leads back from. */
 export function storedWindow([low, high], channel, reference) {
   const { line, window: usual } = channel;
-  if (line) {
-    const ends = [low, high].map((value) => (value - line.offset) / line.scale);
-    return line.scale < 0 ? ends.reverse() : ends;
-  }
+  if (line) return [low, high].map((value) => (value - line.offset) / line.scale); // a line that falls turns it round
   const stretch = (usual[1] - usual[0]) / (reference[1] - reference[0] || 1);
   return [low, high].map((value) => usual[0] + (value - reference[0]) * stretch);
 }
