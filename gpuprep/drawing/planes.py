@@ -6,7 +6,7 @@ patient's right is at the left of the picture; sagittal planes face left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from gpuprep.drawing.colours import Colour, coloured, label_colour
 from gpuprep.host.atomic import whole_file
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
@@ -29,12 +30,7 @@ _BACKGROUND = (16, 18, 22)
 _FRAME = (52, 57, 66)
 _TEXT, _QUIET = (232, 235, 240), (142, 150, 163)
 _LETTER = (255, 209, 102)
-_COLOURS = (
-    (239, 83, 80), (0, 172, 193), (255, 202, 40), (102, 187, 106), (171, 71, 188),
-    (255, 138, 101), (66, 165, 245), (212, 225, 87), (236, 64, 122), (141, 110, 99),
-)  # fmt: skip
 
-Colour = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
 
 
@@ -121,8 +117,8 @@ def draw_planes(
         names: the label values for the legend, in order, with their names.
     """
     planes = cut_planes(image, geometry, label)
-    scale = _pixels_per_mm(planes)
-    tiles = [_tile(plane, window, scale) for plane in planes]
+    scale = pixels_per_mm(planes, _HEIGHT, _WIDTH - 2 * _GAP)
+    tiles = [draw_tile(plane, window, scale) for plane in planes]
     wide = sum(tile.width for tile in tiles) + _GAP * (len(tiles) - 1) + 2 * _MARGIN
     tall = max(tile.height for tile in tiles)
     canvas = Image.new(
@@ -151,25 +147,31 @@ def save_picture(picture: Image.Image, file: Path) -> None:
         picture.save(partial, format="PNG", optimize=True)
 
 
-def _pixels_per_mm(planes: tuple[Plane, ...]) -> float:
-    """One scale for all planes, so that sizes can be compared."""
+def pixels_per_mm(planes: Sequence[Plane], height: int, width: int) -> float:
+    """One scale for all planes side by side, so that sizes can be compared."""
     tall = max(plane.extent_mm[0] for plane in planes)
     wide = sum(plane.extent_mm[1] for plane in planes)
-    return min(_HEIGHT / tall, (_WIDTH - 2 * _GAP) / wide)
+    return min(height / tall, width / wide)
 
 
-def _tile(plane: Plane, window: tuple[float, float], scale: float) -> Image.Image:
+def draw_tile(plane: Plane, window: tuple[float, float], scale: float) -> Image.Image:
     """One plane in its final size: greys, label colours over them, label outlines."""
     height, width = (max(1, round(mm * scale)) for mm in plane.extent_mm)
-    low, high = window
-    voxels = np.nan_to_num(plane.voxels.astype(np.float64), nan=low, posinf=high, neginf=low)
-    greys = np.clip((voxels - low) / max(high - low, 1e-12), 0, 1) * 255
-    picture = Image.fromarray(np.rint(greys).astype(np.uint8))
+    picture = Image.fromarray(greys(plane.voxels, window))
     enlarged = picture.resize((width, height), Image.Resampling.BICUBIC)
     colours = np.repeat(np.asarray(enlarged)[..., None], 3, axis=2)
     if plane.label is not None:
-        _paint(colours, _enlarge(plane.label, height, width))
+        paint_label(colours, _enlarge(plane.label, height, width))
     return Image.fromarray(colours)
+
+
+def greys(voxels: NDArray[Any], window: tuple[float, float]) -> Pixels:
+    """Voxels as 0 … 255: the ends of the window are black and white, NaN is black."""
+    low, high = window
+    known = np.nan_to_num(voxels.astype(np.float64), nan=low, posinf=high, neginf=low)
+    width = high - low if abs(high - low) > 1e-12 else 1e-12  # a falling window is turned round
+    spread = np.clip((known - low) / width, 0, 1) * 255
+    return np.rint(spread).astype(np.uint8)
 
 
 def _enlarge(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
@@ -181,8 +183,8 @@ def _enlarge(label: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     return np.asarray(label[np.ix_(rows, columns)])
 
 
-def _paint(colours: Pixels, label: NDArray[Any]) -> None:
-    """Blend label colours into the picture; outlines are nearly opaque."""
+def paint_label(colours: Pixels, label: NDArray[Any]) -> None:
+    """Blend label colours into a picture ``(rows, columns, 3)``; outlines are nearly opaque."""
     opacity = np.where(label != 0, _FILL, 0.0)
     edge = np.zeros(label.shape, bool)
     down, across = label[1:] != label[:-1], label[:, 1:] != label[:, :-1]
@@ -191,7 +193,7 @@ def _paint(colours: Pixels, label: NDArray[Any]) -> None:
     edge[:, 1:] |= across
     edge[:, :-1] |= across
     opacity[edge & (label != 0)] = _OUTLINE
-    paint = np.array(_COLOURS)[(label.astype(np.int64) - 1) % len(_COLOURS)]
+    paint = coloured(label)
     blended = colours + (paint - colours.astype(np.float64)) * opacity[..., None]
     colours[...] = np.rint(blended).astype(np.uint8)
 
@@ -238,8 +240,7 @@ def _draw_legend(pen: ImageDraw.ImageDraw, y: int, limit: int, names: Mapping[in
         if number == _MOST_LEGEND or x + width + 80 > limit:
             _write(pen, (x, y), f"and {left} more", 13, _QUIET, anchor="lm")
             return
-        colour = _COLOURS[(value - 1) % len(_COLOURS)]
-        pen.rounded_rectangle((x, y - 6, x + 12, y + 6), 3, fill=colour)
+        pen.rounded_rectangle((x, y - 6, x + 12, y + 6), 3, fill=label_colour(value))
         _write(pen, (x + 20, y), name, 13, _TEXT, anchor="lm")
         x += width
 

@@ -87,6 +87,37 @@ def _write_nifti(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
     nibabel.save(image, file)
 
 
+NIFTI_OFFSET = 352
+"""Bytes before the voxels of a ``.nii`` file: its header, and that no extension follows."""
+_LONGEST_AXIS = 32_767  # dimensions of NIfTI are int16
+
+
+def nifti_header(geometry: Geometry, dtype: np.dtype[Any]) -> bytes:
+    """The bytes before the voxels of an uncompressed ``.nii``, which follow in C order of ``z, y, x``.
+
+    They are those that ``write_volume`` writes, for whoever sends voxels piece by piece.
+
+    Raises:
+        UsageError: an axis is longer than NIfTI can tell.
+    """
+    import nibabel
+
+    if max(geometry.shape) > _LONGEST_AXIS:
+        raise UsageError(
+            f"an axis of {max(geometry.shape):,} voxels is too long for NIfTI, which ends at "
+            f"{_LONGEST_AXIS:,}",
+            advice="export it as .mha, or take a coarser level",
+        )
+    header = nibabel.Nifti1Header(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(geometry.size)
+    header.set_qform(geometry.affine_ras, code=1)
+    header.set_sform(geometry.affine_ras, code=1)
+    header.set_xyzt_units("mm")
+    header["magic"], header["vox_offset"] = b"n+1", NIFTI_OFFSET
+    return bytes(header.binaryblock) + bytes(NIFTI_OFFSET - len(header.binaryblock))
+
+
 def _write_metaimage(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
     import SimpleITK
 

@@ -20,7 +20,7 @@ from gpuprep.service.description import describe
 from gpuprep.service.door.access import COOKIE, Access, Sessions, bearer, submitter
 from gpuprep.service.door.audit import Audit
 from gpuprep.service.door.guard import Guard
-from gpuprep.service.door.tokens import Tokens
+from gpuprep.service.door.tokens import Principal, Tokens
 from gpuprep.service.door.verbs import IS_HEAD, Heads
 from gpuprep.service.health import Numbers
 from gpuprep.service.jobs import routes as job_routes
@@ -35,6 +35,8 @@ from gpuprep.service.pages import routes as pages
 from gpuprep.service.places import Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.settings import Settings
+from gpuprep.service.sights import routes as sight_routes
+from gpuprep.service.sights.sights import Sights
 from gpuprep.service.volumes.routes import process_router
 from gpuprep.service.volumes.slots import Slots, WarmProfile
 from gpuprep.service.volumes.uploads import UploadLimits
@@ -62,6 +64,7 @@ class Service:
         self.dispatcher.listen(self.webhooks.listen)
         self.rehearser = Rehearser()
         self.slots = Slots(_warm(settings), folder / SLOTS_FOLDER)
+        self.sights = Sights()
         self.numbers = Numbers(folder, self.dispatcher, self.feeds)
         outputs = self.places.local_outputs
         self.machine = Machine(outputs, self.dispatcher, self.numbers.tally, self.slots.state)
@@ -98,6 +101,7 @@ class Service:
             await self.webhooks.close()
             await self.dispatcher.keep(self.dispatcher.stop)
             self.rehearser.close()
+            self.sights.close()
 
     async def _follow(self) -> None:
         """Notice what becomes of the jobs, and begin those whose turn it is."""
@@ -126,17 +130,21 @@ class Service:
         api.state.feeds = self.feeds
         api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
+        api.state.sights = self.sights
+        api.state.source_roots = self._source_roots
         api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
         api.state.machine = self.machine
-        for router in (
+        routers = (
             job_routes.router,
             cohorts.router,
             qc.router,
+            sight_routes.router,
             health.router,
             machine_router,
             pages.router,
-        ):
+        )
+        for router in routers:
             api.include_router(router)
         limits = self.settings.limits
         uploads = UploadLimits(int(limits.upload), limits.upload_seconds)
@@ -155,6 +163,10 @@ class Service:
         api.router.routes[:0] = chunk_routes(self._place_of, cors=cors)
         self._add_login(api)
         return api
+
+    def _source_roots(self, who: Principal) -> list[str] | None:
+        """Folders from which the sources of cases may be shown to whoever asks; None for any."""
+        return [path for name, path in self.settings.roots.items() if who.may_use(name)]
 
     def _place_of(self, request: Request, cohort: str) -> Place | None:
         """Where a cohort lies, or would, that whoever asks may read; nothing is looked up for a chunk."""

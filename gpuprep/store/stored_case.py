@@ -161,6 +161,14 @@ class StoredCase:
             self._located = location_seals(self.record["files"], self.labels)
         return case_locations(self.path, label, self._located[label])
 
+    def level(self, name: str) -> StoredArray:
+        """The array of a path such as ``1`` or ``labels/liver/2``: a coarser level of a pyramid.
+
+        Raises:
+            CorruptStoreError: there is none.
+        """
+        return StoredArray(self.path, name, self._policy, version=self._version)
+
     def _attributes(self, group: str, texts: Texts) -> dict[str, Any]:
         name = f"{group}/{GROUP_FILE}".lstrip("/")
         text = texts.get(name) or self.path.document(name, version=self._version)

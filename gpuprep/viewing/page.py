@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from gpuprep.drawing import draw_planes
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry, shear_degrees
-from gpuprep.values.units import human_bytes
+from gpuprep.viewing.provenance import facts, provenance_rows
 from gpuprep.viewing.subject import Channel, Inspection, LabelMap
 
 _SHOWN_CHANNELS = 8
@@ -110,9 +110,12 @@ def _sections(found: Inspection) -> Iterator[RenderableType]:
         yield _label_table(label)
     yield from _finding_lines(found)
     if found.kind == "stored":
-        yield _pairs(_provenance_rows(found))
+        told = provenance_rows(
+            found.record, raw_bytes=found.raw_bytes, stored_bytes=found.stored_bytes
+        )
+        yield _pairs(told)
     elif found.headers:
-        yield _pairs([("read from", _facts(header)) for header in found.headers])
+        yield _pairs([("read from", facts(header)) for header in found.headers])
 
 
 def _geometry_rows(geometry: Geometry) -> list[tuple[str, str]]:
@@ -176,51 +179,6 @@ def _finding_lines(found: Inspection) -> Iterator[Text]:
         yield line.append(f"{finding.message} [{Path(finding.path).name or found.id}]")
         if finding.advice:
             yield Text(f"     try: {finding.advice}", style="dim")
-
-
-def _provenance_rows(found: Inspection) -> list[tuple[str, str]]:
-    record = found.record
-    read = sum(entry["size"] for entry in record["source"])
-    first, *more = record["source"]
-    files = first["path"] + (f" and {len(more)} more" if more else "")
-    ratio = found.raw_bytes / max(found.stored_bytes, 1)
-    seconds = ", ".join(f"{name} {spent:.2f} s" for name, spent in record["timings"].items())
-    return [
-        ("made from", f"{files} ({human_bytes(read)}, sha256 {first['sha256'][:12]}…)"),
-        *(("read as", _facts(header)) for header in found.headers[:1]),
-        ("config", record["digest"][:12]),
-        ("crop", _crop(record["geometry"])),
-        *(("intensity", _line(step)) for step in record["intensity"]),
-        ("stored", f"{human_bytes(found.stored_bytes)}, {ratio:.2f} times smaller than raw"),
-        ("time", f"{seconds} ({_engine(record['engine'])}, {record['written']})"),
-        ("versions", ", ".join(f"{name} {text}" for name, text in record["versions"].items())),
-    ]
-
-
-def _engine(engine: Mapping[str, Any]) -> str:
-    """What did the array work, and why parts of it were done by something else."""
-    device = f" on {engine['device']}" if "device" in engine else ""
-    fallbacks = "".join(f"; {reason}" for reason in engine.get("fallbacks", ()))
-    return f"{engine['backend']}{device}{fallbacks}"
-
-
-def _crop(geometry: Mapping[str, Any]) -> str:
-    box = geometry["crop"]
-    if all(part == [0, n] for part, n in zip(box, geometry["oriented"]["shape"], strict=True)):
-        return "none"
-    return " ".join(f"{start}:{stop}" for start, stop in box) + " (z y x of the oriented source)"
-
-
-def _line(step: Mapping[str, Any]) -> str:
-    """One channel's intensity chain in words."""
-    low, high = ("…" if end is None else f"{end:.6g}" for end in step["clip"])
-    line = f"× {step['scale']:.6g} {'-' if step['offset'] < 0 else '+'} {abs(step['offset']):.6g}"
-    clipped = "" if low == high == "…" else f"clip to {low} … {high}, then "
-    return clipped + ("as it was" if line == "× 1 + 0" else line)
-
-
-def _facts(header: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in header.items() if value not in ("", None))
 
 
 def _table(*heads: str) -> Table:

@@ -26,6 +26,7 @@ OPEN = {
     "/pages/{path:path}",
 } | {*PAGES}
 """What nobody needs a token for; none of it says anything about anybody's data."""
+CASE = "case_0"
 NONE_OF_COHORTS = ("/v1/roots", "/v1/about", "/v1/machine")
 FOREIGN = Principal("eve", "submit", ("hers",), ("eve-*",))
 OWNER = Principal("anna", "submit", ("data",), ("anna-*",))
@@ -73,7 +74,7 @@ def routes(found: list[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]
 
 def filled(path: str, job: str) -> str:
     known = {"job_id": job, "name": "anna-1", "cohort": "anna-1", "path": "zarr.json"}
-    known["case_id"] = "volume-0"
+    known |= {"case_id": CASE, "axis": "z", "index": "0"}
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: known[found[1]], path)
 
 

@@ -1,0 +1,1 @@
+"""Looking at cases over HTTP: their JSON, volumes, slices and thumbnails."""

@@ -1,0 +1,133 @@
+"""Finds what may be looked at, and does the work of it in a few threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gpuprep.config.file import parse_config
+from gpuprep.config.model import Config
+from gpuprep.service.problems import Problem
+from gpuprep.service.sights.sources import Sources
+from gpuprep.store.agreement import read_agreement
+from gpuprep.store.layout import CONFIG_FILE, case_path
+from gpuprep.store.places import Place
+from gpuprep.store.standing import read_standing
+from gpuprep.store.stored_case import StoredCase
+from gpuprep.values.agreement import Agreement
+from gpuprep.values.errors import GpuprepError, StoreError, UsageError
+from gpuprep.viewing.links import Links
+from gpuprep.viewing.sight import Sight, StoredSight
+from gpuprep.viewing.source_volume import read_source, source_problem
+from gpuprep.viewing.thumbnail import thumbnail_png
+
+_THREADS = 4
+_THUMBNAIL_BYTES = 64 << 20
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A case as it stands now.
+
+    Attributes:
+        sight: What can be shown.
+        links: Where its parts are read.
+        version: Changes when the case, or what may be shown of its source, does.
+        case: Its stored arrays; None for an input.
+    """
+
+    sight: Sight
+    links: Links
+    version: str
+    case: StoredCase | None
+
+
+class Sights:
+    """The cases of a service's cohorts, looked at."""
+
+    def __init__(self, threads: int = _THREADS) -> None:
+        self.sources = Sources()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sights")
+        self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+
+    async def work(self, what: Callable[..., Value], *given: Any) -> Value:
+        """Do blocking work in one of few threads; more wait for their turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, what, *given)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def look(self, place: Place, cohort: str, case_id: str, roots: list[str] | None) -> Seen:
+        """A case of a cohort.
+
+        Args:
+            place: Where the cohort lies.
+            cohort: Its name.
+            case_id: The case's id.
+            roots: Folders that sources may be read from; None for any.
+
+        Raises:
+            Problem: 404, there is no such case.
+            StoreError: it cannot be read.
+        """
+        try:
+            folder = place / case_path(case_id)
+            version = folder.version()
+        except UsageError:
+            version = None
+        if version is None:
+            raise Problem(404, "there is no such case", code="E_CASE")
+        case = StoredCase(folder, version=version)
+        config, agreement = _made_with(place)
+        problem = source_problem(case.record, roots)
+        sight = StoredSight(
+            case,
+            lambda: self.sources.get(
+                (str(folder), version, tuple(roots or ())),
+                lambda: read_source(
+                    case.record,
+                    config,
+                    agreement=agreement,
+                    roots=roots,
+                    most_bytes=self.sources.most_bytes,
+                ),
+            ),
+            cohort=cohort,
+            before_problem=problem,
+            outside_zeroed=config.image.foreground.outside == "zero",
+        )
+        served = case_id not in read_standing(place).withdrawn
+        links = Links.of_case(cohort, case_id, chunks=served)
+        return Seen(sight, links, f"{version}{problem}", case)
+
+    def thumbnail(self, seen: Seen) -> bytes:
+        """The small picture of a case, drawn once for each version of it."""
+        if seen.case is None:
+            raise Problem(404, "there is no thumbnail", code="E_CASE")
+        key = f"{seen.case.path} {seen.version}"
+        found = self._thumbnails.get(key)
+        if found is None:
+            found = self._thumbnails[key] = thumbnail_png(seen.case)
+            while sum(map(len, self._thumbnails.values())) > _THUMBNAIL_BYTES:
+                self._thumbnails.popitem(last=False)
+        return found
+
+
+def _made_with(place: Place) -> tuple[Config, Agreement | None]:
+    """The config and the agreement of a cohort, as far as they can be read."""
+    try:
+        tree = json.loads(place.document(CONFIG_FILE))["config"]
+        config = parse_config(tree, CONFIG_FILE)
+    except (GpuprepError, KeyError, TypeError, ValueError):
+        config = Config()
+    try:
+        return config, read_agreement(place)
+    except StoreError:
+        return config, None
