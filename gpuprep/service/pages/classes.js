@@ -28,6 +28,6 @@ export function Findings({ findings, cases: all, onSearch }) {
   if (!findings.length) return null;
   return html`<section class="card" aria-labelledby="findings">
     <h2 id="findings">Findings</h2>
-    <ul class="findings">${findings.map(({ code, text, cases: n }) => html`<li><button class="plain" title="Select these cases" onClick=${() => onSearch(code)}><code>${code}</code></button> ${text}${" "}<span class="quiet">${n === all ? `in all ${cases(n)}` : `in ${cases(n)}`}</span></li>`)}</ul>
+    <ul class="codes">${findings.map(({ code, text, cases: n }) => html`<li><button class="bare" title="Select these cases" onClick=${() => onSearch(code)}><code>${code}</code></button> ${text}${" "}<span class="quiet">${n === all ? `in all ${cases(n)}` : `in ${cases(n)}`}</span></li>`)}</ul>
   </section>`;
 }

@@ -37,8 +37,8 @@ export function CohortView({ source, start, onChange, channels, failures, renewa
     <${Summary} ...${{ qc: all.value, channels, failures }} />
     ${above}
     ${problem && html`<${Failure} problem=${problem} />`}
-    <div class="beside"><div class="card"><${Outliers} outliers=${all.value.outliers} ...${seen} /></div>
-      <div>${aside}<${Findings} findings=${all.value.findings} cases=${all.value.cases} onSearch=${(search) => change({ wish: { ...wish, search } })} /></div></div>
+    <div class="card"><${Outliers} outliers=${all.value.outliers} ...${seen} /></div>
+    <div class="abreast">${aside}<${Findings} findings=${all.value.findings} cases=${all.value.cases} onSearch=${(search) => change({ wish: { ...wish, search } })} /></div>
     <${Selection} ...${{ qc, wish, marked, one, onBrush, onMark, source, isNarrowed }} onWish=${(next) => change({ wish: next })} />
     <${Mosaic} ...${seen} />
     <${Distributions} measures=${qc.measures} brushes=${wish.brushes} marked=${marked && one.value?.id === marked ? one.value.values : undefined} ...${{ isNarrowed, onBrush }} />
