@@ -52,9 +52,10 @@ class ReportContent:
 
 
 def report_data(content: ReportContent) -> dict[str, Any]:
-    """What the script reads; columns are little-endian float32 in base64, NaN where a case has no number.
+    """What the script reads, but for the pictures, which the page has already.
 
-    Of a cohort of very many cases it has as many measures as fit into some megabytes.
+    Columns are little-endian float32 in base64, NaN where a case has no number. Of a cohort of very many
+    cases it has as many measures as fit into some megabytes.
     """
     quality = content.quality
     shown = measures_that_fit(quality)
@@ -71,7 +72,6 @@ def report_data(content: ReportContent) -> dict[str, Any]:
         "columns": {name: _base64(quality.measures[name]) for name in shown},
         "rows": _rows(quality),
         "classes": _presence(quality),
-        "thumbnails": dict(content.pictures.urls),
         "failures": [failure_json(group) for group in content.failures],
     }
 

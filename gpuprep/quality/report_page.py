@@ -17,9 +17,16 @@ from gpuprep.quality.wording import number_text
 _STATIC_CASES = 500  # rows of the table that needs no script
 _STATIC_IDS = 20  # of a reason
 _PAGES = "service/pages"
+_PRELUDE = """(() => {
+  const told = document.getElementById("report-data"), data = JSON.parse(told.textContent);
+  data.thumbnails = {};
+  for (const each of document.querySelectorAll("#report img")) data.thumbnails[each.alt] = each.src;
+  told.textContent = JSON.stringify(data);
+})();
+"""
+"""Gives the script the pictures that the document has already, so that it has them once."""
 _OWN_STYLE = """
 .histogram { cursor: default; }
-.group { font-size: 0.95rem; margin: 0.8rem 0 0.2rem; text-transform: capitalize; }
 @media print { .card { break-inside: avoid; } }
 """
 
@@ -29,6 +36,7 @@ def render(content: ReportContent) -> bytes:
     data = report_data(content)
     style = _asset("style.css") + _OWN_STYLE
     script = _asset("vendor/report.js")
+    script = script and _PRELUDE + script
     policy = "; ".join(
         [
             "default-src 'none'",
@@ -84,9 +92,9 @@ def _static(content: ReportContent, data: dict[str, Any]) -> Iterator[str]:
     yield from _outliers(overview["outliers"])
     yield from _failures([failure_json(group) for group in content.failures])
     yield from _findings(overview)
-    yield from _mosaic(content)
     yield from _distributions(overview["measures"])
     yield from _classes(overview)
+    yield from _mosaic(content)
     yield from _cases(content)
 
 
@@ -158,7 +166,7 @@ def _mosaic(content: ReportContent) -> Iterator[str]:
 def _distributions(measures: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "<section><h2>Distributions</h2>\n"
     for group, members in itertools.groupby(measures, key=lambda each: each["group"]):
-        yield f'<h3 class="group">{escape(group)}</h3><div class="plots">'
+        yield f'<h3>{escape(group)}</h3><div class="plots">'
         for each in members:
             unit = f' <span class="quiet">{escape(each["unit"])}</span>' if each["unit"] else ""
             yield f'<div class="card plot"><h4>{escape(each["title"])}{unit}</h4>{histogram_svg(each)}'
