@@ -21,6 +21,7 @@ from gpuprep.cli import (
     jobs,
     nnunet,
     outputs,
+    report,
     run,
     serve,
 )
@@ -43,7 +44,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (run, outputs, cases, cluster, bench, doctor, guide):  # as the help lists them
+for commands in (
+    run,
+    outputs,
+    report,
+    cases,
+    cluster,
+    bench,
+    doctor,
+    guide,
+):  # as the help lists them
     app.add_typer(commands.app)
 app.add_typer(config.app, name="config")
 app.add_typer(serve.app, name="serve")

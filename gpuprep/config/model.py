@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.label import Label
+from gpuprep.config.report import Report
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
@@ -200,6 +201,7 @@ class Config(Strict):
     cuda: Cuda = Cuda()
     run: Run = Run()
     cluster: ClusterSpec = ClusterSpec()
+    report: Report = Report()
 
     def resolved(self) -> dict[str, Any]:
         """Every value with defaults filled in, as plain JSON."""
@@ -213,7 +215,7 @@ class Config(Strict):
         Of a reference its grid counts, not where it lies.
         """
         parts = self.resolved()
-        del parts["cuda"], parts["run"], parts["cluster"]
+        del parts["cuda"], parts["run"], parts["cluster"], parts["report"]
         for name in ("layout", "channels", "series", "follow_symlinks", "roots", "limits"):
             del parts["input"][name]
         for name in ("names", "regions", "ignore"):  # the agreement of the cohort has them

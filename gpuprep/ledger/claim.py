@@ -59,7 +59,7 @@ def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None
 def describe(root: Path, config: Config, case_digest: str) -> None:
     """Write down the config, and the digest that every case of the cohort carries."""
     recipe = config.resolved()
-    del recipe["cluster"]  # where the work is done is no part of the result
+    del recipe["cluster"], recipe["report"]  # where, and what is told of it: no part of the result
     document = {
         "version": __version__,
         "digest": config.digest,

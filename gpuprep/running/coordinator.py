@@ -35,6 +35,7 @@ from gpuprep.running.agreement import agree_on
 from gpuprep.running.crew import Crew
 from gpuprep.running.leavers import enroll_input, failure_list, notices, with_standing
 from gpuprep.running.passes import Passes
+from gpuprep.running.reporting import write_reports
 from gpuprep.running.workforce import muster
 from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import HEADERS_FILE
@@ -152,6 +153,10 @@ def run(
         tell(report.finished)
         if not (crew.stopped or report.interrupted):
             held.seal_list(changed=report.finished.skipped < len(cases))
+    if not (crew.stopped or report.interrupted):
+        tell = _teller(listeners)  # the run's own files are closed
+        for notice in write_reports(to_place(held.url or root), parsed.report):
+            tell(notice)
     return report
 
 

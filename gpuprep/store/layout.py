@@ -77,6 +77,7 @@ OUTPUT_ENTRIES = frozenset(
         ),
         *(INPUTS_FILE, WITHDRAWN_FILE, FAILURES_FILE, ATTEMPTS_FILE, REPORT_FILE, GROUP_FILE),
         *(CASES_FOLDER, PRUNED_FOLDER, LOGS_FOLDER),
+        *("report.html", "cohort.csv", "cohort.parquet"),
     }
 )
 """All that a run leaves in an output folder, but for hidden entries."""

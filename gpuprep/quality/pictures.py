@@ -1,0 +1,88 @@
+"""Small pictures of a sample of a cohort's cases, as a document has them in itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from gpuprep.drawing import draw_planes
+from gpuprep.quality.cohort_quality import CohortQuality
+from gpuprep.store.reader import Cohort
+from gpuprep.store.stored_case import StoredCase
+from gpuprep.values.errors import GpuprepError
+
+MOST = 240
+"""Pictures in a report, unless it is asked for another number."""
+_HEIGHT = 128  # pixels
+_MOST_BYTES = 4_500_000  # of all of them, as text
+_JPEG_QUALITY = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """By id of the case ``data:`` URLs, and the ids of those whose voxels could not be read."""
+
+    urls: Mapping[str, str]
+    damaged: tuple[str, ...] = ()
+
+
+def sample(quality: CohortQuality, most: int) -> list[str]:
+    """Up to so many ids: outliers first, at most half where there are others, then cases evenly spaced."""
+    ids = quality.ids
+    if len(ids) <= most:
+        strange = [ids[row] for row in quality.outliers_by_row]
+    else:
+        strange = [ids[row] for row in quality.outliers_by_row][: (most + 1) // 2]
+    left = max(0, min(most, len(ids)) - len(strange))
+    known = set(strange)
+    others = [case_id for case_id in ids if case_id not in known]
+    spaced = [others[k * len(others) // left] for k in range(left)] if left else []
+    return [*strange, *spaced][:most]
+
+
+def take_pictures(cohort: Cohort, ids: Sequence[str]) -> Pictures:
+    """Pictures of these cases, as many as fit into some megabytes."""
+    urls: dict[str, str] = {}
+    damaged = []
+    for case_id, url in _urls(cohort, ids):
+        if url:
+            urls[case_id] = url
+        else:
+            damaged.append(case_id)
+        if sum(map(len, urls.values())) > _MOST_BYTES:
+            break
+    return Pictures(urls, tuple(damaged))
+
+
+def _urls(cohort: Cohort, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for case_id in ids:
+        try:
+            case = cohort[case_id]
+            yield case_id, _url(case)
+            case.close()
+        except (GpuprepError, KeyError, OSError):
+            yield case_id, ""
+
+
+def _url(case: StoredCase) -> str:
+    drawn = _drawn(case)
+    stream = io.BytesIO()
+    drawn.save(stream, "JPEG", quality=_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _drawn(case: StoredCase) -> Image.Image:
+    image = np.asarray(case.image, np.float32) if case.image is not None else None
+    label = next((np.asarray(each) for each in case.labels.values()), None)
+    if image is None:
+        image = np.zeros(case.geometry.shape, np.float32)
+    image = image[0] if image.ndim == 4 else image
+    low, high = np.percentile(image, (1, 99))
+    window = float(low), float(high)
+    drawn = draw_planes(image, case.geometry, title="", window=window, label=label)
+    return drawn.resize((round(drawn.width * _HEIGHT / drawn.height), _HEIGHT))
