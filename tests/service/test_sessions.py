@@ -32,6 +32,14 @@ def test_a_link_opens_one_session_and_no_other(app: App) -> None:
     assert COOKIE not in again.headers.get("set-cookie", "")
 
 
+def test_a_link_that_was_used_leads_a_person_to_the_page_that_says_what_to_do(app: App) -> None:
+    code = app.service.sessions.link(BOSS)
+    app.client().get("/login", params={"code": code})
+    again = app.client(accept="text/html,*/*").get("/login", params={"code": code})
+    assert (again.status_code, again.headers["location"]) == (303, "/")
+    assert "set-cookie" not in again.headers
+
+
 def test_asking_for_headers_alone_uses_no_link_up(app: App) -> None:
     code = app.service.sessions.link(BOSS)
     assert app.client().request("HEAD", "/login", params={"code": code}).status_code == 204

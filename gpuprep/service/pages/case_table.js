@@ -87,8 +87,8 @@ function Head({ column, sort, onSort, columns, onColumns }) {
   const order = sort === name || (!sort && name === "id") ? "ascending" : sort === `-${name}` && name ? "descending" : undefined;
   const arrow = { ascending: "▲", descending: "▼" }[order] ?? "";
   return html`<th scope="col" class=${isNumber ? "number" : ""} aria-sort=${name ? order ?? "none" : undefined}>
-    ${name ? html`<button class="plain" onClick=${() => onSort(order === "ascending" ? `-${name}` : name)}>${title}${" "}<span aria-hidden="true">${arrow}</span></button>` : title}
-    ${isAdded && html`<button class="plain" aria-label=${`Take ${title} out of the table`}
+    ${name ? html`<button class="bare" onClick=${() => onSort(order === "ascending" ? `-${name}` : name)}>${title}${" "}<span aria-hidden="true">${arrow}</span></button>` : title}
+    ${isAdded && html`<button class="bare" aria-label=${`Take ${title} out of the table`}
       onClick=${() => onColumns(columns.filter((each) => each.name !== name))}>×</button>`}</th>`;
 }
 

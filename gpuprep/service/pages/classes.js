@@ -23,10 +23,11 @@ function Share({ part, whole }) {
     <rect class="part" width=${percent} height="10" /></svg> ${count(part)} <span class="quiet">${value(percent, 3)} %</span>`;
 }
 
-export function Findings({ findings, cases: all }) {
+/** What was found odd; a click on a code searches for it, and so selects its cases. */
+export function Findings({ findings, cases: all, onSearch }) {
   if (!findings.length) return null;
   return html`<section class="card" aria-labelledby="findings">
     <h2 id="findings">Findings</h2>
-    <ul class="findings">${findings.map(({ code, text, cases: n }) => html`<li><code>${code}</code> ${text}${" "}<span class="quiet">${n === all ? `in all ${cases(n)}` : `in ${cases(n)}`}</span></li>`)}</ul>
+    <ul class="codes">${findings.map(({ code, text, cases: n }) => html`<li><button class="bare" title="Select these cases" onClick=${() => onSearch(code)}><code>${code}</code></button> ${text}${" "}<span class="quiet">${n === all ? `in all ${cases(n)}` : `in ${cases(n)}`}</span></li>`)}</ul>
   </section>`;
 }

@@ -7,8 +7,9 @@ import { Running, useLastJob } from "./running.js";
 import { queryOf, stateOf } from "./selection.js";
 import { useLoaded } from "./shell.js";
 import { Remote } from "./source.js";
-import { mayChange } from "./states.js";
+import { OPEN, mayChange } from "./states.js";
 
+const isOpen = (job) => job !== undefined && OPEN.includes(job.state);
 const OTHERS = html`No job of this service made this cohort. <code>gpuprep status</code> on its folder gives the commands that retry.`;
 
 export function Page({ cohort }) {
@@ -26,7 +27,7 @@ export function Page({ cohort }) {
     history.replaceState(null, "", query ? `?${query}` : location.pathname);
   };
   return html`<${CohortView} source=${source} start=${stateOf(location.search)} onChange=${remember} renewal=${renewal}
-    channels=${about.value?.channels} failures=${groups}
+    isBegun=${!isOpen(job)} channels=${about.value?.channels} failures=${groups}
     above=${html`<${Running} job=${job} />`}
     aside=${html`<${Failures} groups=${groups} problem=${failed.problem} job=${job}
       mayRetry=${job && mayChange(who, job)} hint=${jobs.isKnown && !job && OTHERS} />`} />`;

@@ -1,14 +1,19 @@
 // A cohort that a report has in itself: counted in the browser, with the rules of the service.
 import { binAt, holds } from "./brush.js";
 
-function decoded(text, Kind) {
+const MOST_OUTLIERS = 200; // told at once, as by the service
+
+/** Bytes of base64; numbers are little-endian, as on every browser's machine. */
+function decoded(text) {
   const letters = atob(text);
-  const bytes = Uint8Array.from({ length: letters.length }, (_, k) => letters.charCodeAt(k));
-  return new Kind(bytes.buffer); // little-endian, as every browser's machine is
+  return Uint8Array.from({ length: letters.length }, (_, k) => letters.charCodeAt(k));
 }
 
-const decodedAll = (given, Kind) =>
-  Object.fromEntries(Object.entries(given ?? {}).map(([name, text]) => [name, decoded(text, Kind)]));
+/** Columns by name; `kindOf` says by its bytes per case what a column holds. */
+const decodedAll = (given, cases, kindOf) => Object.fromEntries(Object.entries(given ?? {}).map(([name, text]) => {
+  const bytes = decoded(text);
+  return [name, new (kindOf(bytes.length / cases))(bytes.buffer)];
+}));
 
 export class Embedded {
   isLive = false;
@@ -16,8 +21,8 @@ export class Embedded {
   constructor(data) {
     this.name = data.name;
     this.data = data;
-    this.columns = decodedAll(data.columns, Float32Array);
-    this.classes = decodedAll(data.classes, Uint8Array);
+    this.columns = decodedAll(data.columns, data.ids.length, (size) => (size === 8 ? Float64Array : Float32Array));
+    this.classes = decodedAll(data.classes, data.ids.length, () => Uint8Array);
     this.rowOf = new Map(data.ids.map((id, row) => [id, row]));
     this.lower = data.ids.map((id, row) => `${id}\n${data.rows?.findings?.[row] ?? ""}`.toLowerCase()); // what is searched
   }
@@ -30,7 +35,7 @@ export class Embedded {
     return {
       ...qc,
       selected: rows.length,
-      outliers: rows.length === this.lower.length ? qc.outliers : { total: items.length, items },
+      outliers: rows.length === this.lower.length ? qc.outliers : { total: items.length, items: items.slice(0, MOST_OUTLIERS) },
       measures: qc.measures.map((each) => ({ ...each, selected: this.counts(each, rows) })),
       classes: qc.classes.map((each) => ({ ...each, selected: this.present(each, rows) })),
     };
@@ -80,9 +85,10 @@ export class Embedded {
 
   counts({ name, edges }, rows) {
     const counts = new Array(edges.length - 1).fill(0);
+    const [first, last] = [edges[0], edges[counts.length]];
     for (const row of rows) {
-      const k = binAt(this.columns[name][row], edges);
-      if (k >= 0) counts[k] += 1;
+      const value = this.columns[name][row];
+      if (!Number.isNaN(value)) counts[binAt(Math.min(last, Math.max(first, value)), edges)] += 1;
     }
     return counts;
   }

@@ -15,9 +15,9 @@ export function Histogram({ measure, isNarrowed, brush, onBrush, marked }) {
   return html`<div class="card plot" role="group" aria-label=${title}>
     <h4>${title}${unit && html` <span class="quiet">${unit}</span>`}</h4>
     <${Drawing} ...${{ measure, isNarrowed, brush, onBrush, marked }} />
-    <p class="facts">median ${value(median)} · usual ${value(low)} to ${value(high)}${
+    <p class="numbers">median ${value(median)} · usual ${value(low)} to ${value(high)}${
       missing > 0 && html` · <span class="quiet">${cases(missing)} without</span>`}</p>
-    ${marked !== undefined && html`<p class="facts lit">marked case: ${
+    ${marked !== undefined && html`<p class="numbers lit">marked case: ${
       marked === null ? "has none" : valueWith(marked, unit)}</p>`}
     <${Range} ...${{ measure, isNarrowed, brush, onBrush }} />
   </div>`;

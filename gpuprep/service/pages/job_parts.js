@@ -25,7 +25,7 @@ export function Facts({ job, about, onChange }) {
     ["Job", html`<span class="mono">${job.id}</span>`],
   ].filter(Boolean);
   return html`<section aria-labelledby="facts-title"><h2 id="facts-title">What was asked for</h2>
-    <dl class="asked">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></section>`;
+    <dl class="facts">${rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></section>`;
 }
 
 export function Stages({ stages, title = "Where the time went" }) {

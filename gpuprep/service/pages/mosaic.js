@@ -28,7 +28,7 @@ function Tile({ id, source, onMark }) {
   const [isMissing, setMissing] = useState(false);
   const [picture, page] = [source.picture(id), source.page(id)];
   const isShown = picture && !isMissing;
-  const shown = html`<span class="picture">${isShown
+  const shown = html`<span class="thumb">${isShown
     ? html`<img src=${picture} alt=${id} loading="lazy" decoding="async" onError=${() => setMissing(true)} />`
     : html`<span class="quiet">no picture</span>`}</span><span class="name" aria-hidden=${isShown ? "true" : undefined}>${id}</span>`;
   return page ? html`<a href=${page}>${shown}</a>` : html`<button onClick=${() => onMark(id)}>${shown}</button>`;

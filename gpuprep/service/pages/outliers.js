@@ -3,7 +3,7 @@ import { html, useState } from "./vendor/preact.js";
 import { CaseLink, MarkButton } from "./case_link.js";
 import { count } from "./numbers.js";
 
-const FEW = 8;
+const FEW = 12; // fit the first screen
 
 /** Items in an order in which every kind comes once before any comes twice; worst first in each kind. */
 export function byTurns(items) {
@@ -24,17 +24,21 @@ export function Outliers({ outliers, source, marked, onMark }) {
   const chosen = kind ? items.filter((each) => each.kind === kind) : byTurns(items);
   const shown = isWhole ? chosen : chosen.slice(0, Math.max(FEW, kinds.length));
   return html`<section aria-labelledby="outliers">
-    <h2 id="outliers">What stands out</h2>
+    <div class="row"><h2 id="outliers">What stands out</h2>
+      ${kinds.length > 1 && html`<${Kinds} ...${{ kinds, items, kind, setKind }} />`}</div>
     ${!items.length && html`<p class="quiet">Nothing: every case is like the others.</p>`}
-    ${kinds.length > 1 && html`<div class="chips" role="group" aria-label="Kinds">
-      ${["", ...kinds].map((each) => html`<button aria-pressed=${each === kind} onClick=${() => setKind(each)}>${
-        each || "all kinds"} <span class="quiet">${count(each ? items.filter((one) => one.kind === each).length : items.length)}</span></button>`)}
-    </div>`}
     ${shown.length > 0 && html`<ul class="outliers">${shown.map((each) => html`<li>
       <${MarkButton} id=${each.case} marked=${marked} onMark=${onMark} />
       <span class="kind">${each.kind}</span>
-      <span><${CaseLink} id=${each.case} source=${source} /> <span>${each.text}</span></span></li>`)}</ul>`}
+      <span><${CaseLink} id=${each.case} source=${source} /> ${each.text}</span></li>`)}</ul>`}
     ${shown.length < chosen.length && html`<button onClick=${() => setWhole(true)}>Show ${count(chosen.length)}</button>`}
     ${total > items.length && html` <span class="quiet">${count(total)} in all; the worst of each kind are listed.</span>`}
   </section>`;
+}
+
+function Kinds({ kinds, items, kind, setKind }) {
+  const number = (each) => items.filter((one) => one.kind === each).length;
+  return html`<label>Kind <select value=${kind} onChange=${(event) => setKind(event.target.value)}>
+    <option value="">all (${count(items.length)})</option>
+    ${kinds.map((each) => html`<option value=${each}>${each} (${count(number(each))})</option>`)}</select></label>`;
 }

@@ -18,7 +18,7 @@ export function useLastJob(cohort, onNews) {
   const isOpen = job !== undefined && OPEN.includes(job.state);
   const told = useFeed(isOpen ? `/v1/jobs/${job.id}/events?brief=true` : "", { start: 0, fold: (n, events) => n + events.length, until: ends });
   const states = useFeed("/v1/events?after=end", { start: 0, fold: (n, events) => n + events.filter((each) => each.cohort === cohort).length });
-  const renewed = useRef(Date.now());
+  const renewed = useRef(0);
   useEffect(() => { if (told.value || states.value) again(); }, [told.value, states.value]);
   useEffect(() => {
     if (!told.value || Date.now() - renewed.current < RENEWAL) return;

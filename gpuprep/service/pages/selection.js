@@ -20,6 +20,8 @@ export function Selection({ qc, wish, onWish, onBrush, isNarrowed, marked, onMar
     ${marked && html`<span class="lit marked">marked: <${CaseLink} id=${marked} source=${source} />${" "}
       ${one.problem && html` <span>(${one.problem.message})</span>`}
       <button onClick=${() => onMark("")}>Unmark</button></span>`}
+    ${marked && one.value?.id === marked && one.value.outliers.length > 0 && html`<ul class="reasons">${
+      one.value.outliers.map(({ kind, text }) => html`<li><span class="quiet">${kind}</span> ${text}</li>`)}</ul>`}
   </section>`;
 }
 
@@ -33,7 +35,7 @@ function Search({ text, onText }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => onText(value.trim()), PAUSE);
   };
-  return html`<label>Search cases <input type="search" value=${typed} onInput=${type} /></label>`;
+  return html`<label>Search id or finding <input type="search" value=${typed} onInput=${type} /></label>`;
 }
 
 /** The state that an address tells. */

@@ -9,7 +9,7 @@ export function Summary({ qc, channels = [], failures }) {
   const isFine = !failed && !total;
   const words = [
     `${cases(qc.cases)} stored.`,
-    failures && (failed ? `${count(failed)} failed.` : "None failed."),
+    failures && (failed ? html`<a href="#failures">${count(failed)} failed</a>.` : "None failed."),
     total ? `${count(total)} ${total === 1 ? "thing stands" : "things stand"} out.` : "Nothing stands out.",
   ];
   const facts = [
@@ -17,6 +17,6 @@ export function Summary({ qc, channels = [], failures }) {
     ["Labels", labels.join(", ")],
     ["Classes", qc.classes.length ? count(qc.classes.length) : ""],
   ].filter(([, text]) => text);
-  return html`<p class=${`verdict ${failed ? "bad" : isFine ? "good" : "warn"}`}>${words.filter(Boolean).join(" ")}</p>
-    ${facts.length > 0 && html`<dl class="facts">${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>`}`;
+  return html`<p class=${`verdict ${failed ? "bad" : isFine ? "good" : "warn"}`}>${words.filter(Boolean).map((each, k) => html`${k > 0 && " "}${each}`)}</p>
+    ${facts.length > 0 && html`<dl class="glance">${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>`}`;
 }
