@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from gpuprep.service import cohorts, problems
-from gpuprep.service.chunks.routes import chunk_routes
+from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
 from gpuprep.service.door.access import Access, Reader, Sessions
@@ -82,7 +82,7 @@ class Viewer:
             api.include_router(router)
         if self._opened.sight is not None:
             api.include_router(sight_routes.sight_router(INPUT, self._input, "input"))
-        api.router.routes[:0] = chunk_routes(self._place_of)
+        api.router.routes[:0] = chunk_routes(chunk_answers(self._place_of))
         return api
 
     async def _input(self, who: Reader) -> Seen:
