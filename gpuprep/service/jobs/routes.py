@@ -192,9 +192,7 @@ async def events(
     """What happens to a job, from the first event or the one behind ``Last-Event-ID``, until it ends."""
     found = desk.seen(who, job_id)
     path = desk.dispatcher.events_of(found.id)
-    lines = feeds.stream(
-        path, last_event_id or 0, done=lambda: desk.is_over(found.id), brief=brief
-    )
+    lines = feeds.stream(path, last_event_id or 0, done=lambda: desk.is_over(found.id), brief=brief)
     return _follow(request, desk, feeds, lines)
 
 
