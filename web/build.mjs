@@ -1,6 +1,6 @@
 // Bundles the libraries that the pages use, once, into gpuprep/service/pages/vendor; the output is committed.
-// `node build.mjs --check` builds into memory and says which committed files differ. Pages themselves are plain modules and are
-// not built.
+// `node build.mjs --check` builds into memory and says which committed files differ. Pages themselves are plain modules; only
+// the report's is built, since it is one file that loads nothing.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -55,7 +55,7 @@ async function bundles() {
   const made = await Promise.all([
     build({ ...COMMON, entryPoints: ENTRIES.map((name) => `entries/${name}.js`), format: "esm", plugins: [leaveOut] }),
     // the only page that is built: a report is one file, which loads nothing
-    build({ ...COMMON, entryPoints: [{ in: "../gpuprep/service/pages/report.js", out: "report" }], format: "iife" }),
+    build({ ...COMMON, entryPoints: [{ in: "../gpuprep/service/pages/report.js", out: "report" }], format: "iife", charset: "ascii" }),
   ]);
   const written = made.flatMap(({ outputFiles }) => outputFiles);
   const files = new Map(written.map(({ path, contents }) => [path.slice(out.length + 1), Buffer.from(contents)]));

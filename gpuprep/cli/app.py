@@ -24,6 +24,7 @@ from gpuprep.cli import (
     report,
     run,
     serve,
+    view,
 )
 from gpuprep.cli.streams import ensure_utf8_names, open_streams
 from gpuprep.cli.terminal import VerboseOption, err, out, print_json, session
@@ -47,8 +48,9 @@ app = typer.Typer(
 for commands in (
     run,
     outputs,
-    report,
     cases,
+    view,
+    report,
     cluster,
     bench,
     doctor,

@@ -62,7 +62,7 @@ def serve(
         others = (name for name, value in given.items() if not (value is None or value is False))
         context.obj = _Before(folder, tuple(others))
         return
-    _need_extra()
+    need_extra()
     from gpuprep.service.door.tokens import Tokens
     from gpuprep.service.server import serve as serve_until_ended
     from gpuprep.service.settings import load_settings, with_roots
@@ -106,7 +106,7 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Print a new token for NAME; it is shown once. A running service knows it at once."""
-    _need_extra()
+    need_extra()
     from gpuprep.service.door.tokens import Principal, Tokens
 
     home = _folder_of(context.obj, folder)
@@ -153,11 +153,14 @@ def _folder_of(before: _Before, folder: Path | None) -> Path:
     return folder or before.folder or DEFAULT
 
 
-def _need_extra() -> None:
+def need_extra(doing: str = "serving") -> None:
+    """UsageError where the extra is not installed."""
     try:
         import fastapi  # noqa: F401
+        import httptools  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError:
         raise UsageError(
-            "serving needs FastAPI and uvicorn", advice="pip install 'gpuprep[service]'"
+            f"{doing} needs FastAPI, uvicorn and httptools",
+            advice="pip install 'gpuprep[service]'",
         ) from None

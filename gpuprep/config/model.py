@@ -188,6 +188,9 @@ class Run(Strict):
     statistics: Literal["renew", "keep"] = "renew"
     """With ``over: cohort``: take the statistics of all cases that are there now, which makes every case anew
     when one is added or changes; or keep those of an earlier run, and prepare new cases with them."""
+    sealed_list: Literal["trust", "check"] = "trust"
+    """On an object store, of cases under a sealed list: ask only whether they are there, or list all their
+    objects, so that a lost or cut one is noticed by the run."""
 
 
 class Config(Strict):

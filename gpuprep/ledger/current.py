@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -64,12 +64,33 @@ class Recognition:
 
     The case must have the record that the line was made from, by size and time or etag, and all its files in
     their sizes; the source files must have the roles, paths, sizes and times of then. No file is read.
+    Where a sealed list is taken at its word, the case must only be there.
+
+    Attributes:
+        by_list: How many cases were told by that word.
     """
 
-    def __init__(self, root: Place, index: CaseIndex, digest: str, *, asked: int) -> None:
-        """Take the list of a cohort; ``asked`` cases at most are to be looked up."""
+    def __init__(
+        self,
+        root: Place,
+        index: CaseIndex,
+        digest: str,
+        *,
+        asked: int,
+        there: Collection[str] | None = None,
+    ) -> None:
+        """Take the list of a cohort.
+
+        Args:
+            root: Where it lies.
+            index: Its list.
+            digest: What cases are to be made with.
+            asked: How many cases are to be looked up at most.
+            there: The cases that are there, if the list is sealed and to be taken at its word; None: look.
+        """
         self._sightings = Sightings(root, asked=asked, objects=index.files)
-        self._index, self._digest = index, digest
+        self._index, self._digest, self._there = index, digest, there
+        self.by_list = 0
 
     def knows(self, case: Case) -> bool:
         """Whether a case is done, and nothing is to be told of it; if not, ``stored_case`` says why."""
@@ -78,13 +99,21 @@ class Recognition:
             return False
         if told["attributes"][place] != case.attributes:
             return False
-        record, names, sizes = (told[name][place] for name in ("record", "files", "sizes"))
         try:
-            if not self._sightings.is_as(case.id, record, names, sizes):
+            if not self._is_whole(case.id, place):
                 return False
-            return told["source"][place] == source_stamp(_source_lines(case))
+            known: bool = told["source"][place] == source_stamp(_source_lines(case))
         except (OSError, StoreError):
             return False
+        self.by_list += known and self._there is not None
+        return known
+
+    def _is_whole(self, case_id: str, place: int) -> bool:
+        if self._there is not None:
+            return case_id in self._there
+        told = self._index.columns
+        record, names, sizes = (told[name][place] for name in ("record", "files", "sizes"))
+        return self._sightings.is_as(case_id, record, names, sizes)
 
 
 def holding_of(found: Stored, case: Case) -> Holding | None:

@@ -10,77 +10,60 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpuprep.host.atomic import make_folder
 from gpuprep.host.scratch import scratch_folder, temporary_files
+from gpuprep.ledger.copies import DOCUMENTS, Copies
 from gpuprep.ledger.output import unwritable
 from gpuprep.store.commit import sweep
-from gpuprep.store.index import index_of
-from gpuprep.store.layout import (
-    AGREEMENT_FILE,
-    ATTEMPTS_FILE,
-    CASES_FOLDER,
-    CONFIG_FILE,
-    FAILURES_FILE,
-    FINGERPRINT_FILE,
-    GROUP_FILE,
-    INDEX_FILE,
-    INPUTS_FILE,
-    LIST_SEAL_FILE,
-    MANIFEST_FILE,
-    REPORT_FILE,
-    STAGING_FOLDER,
-    STATUS_FILE,
-    WITHDRAWN_FILE,
-)
-from gpuprep.store.list_seal import agrees, seal_of
+from gpuprep.store.index import CaseIndex, read_index
+from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE, STAGING_FOLDER
+from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
-from gpuprep.store.places import case_ids, case_versions, to_place
+from gpuprep.store.places import to_place
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
 
-_DOCUMENTS = (
-    CONFIG_FILE,
-    AGREEMENT_FILE,
-    FINGERPRINT_FILE,
-    MANIFEST_FILE,
-    INDEX_FILE,
-    INPUTS_FILE,
-    WITHDRAWN_FILE,
-    FAILURES_FILE,
-    ATTEMPTS_FILE,
-    REPORT_FILE,
-    STATUS_FILE,
-    GROUP_FILE,
-    f"{CASES_FOLDER}/{GROUP_FILE}",
-)
 _GROWING = (MANIFEST_FILE, INDEX_FILE)
 _SMALL = 1 << 20  # bytes that may be uploaded at every change
 _RENEWED_EVERY = 20.0  # seconds; readers of the state give a silent run 60
 _EXPIRES = 300.0
 
 
-@dataclass(frozen=True, slots=True)
 class Hold:
     """The folder a run works in, held by this run alone."""
 
-    folder: Path
-    remote: ObjectPath | None = None
-    claim: Claim | None = None
-    _kept: dict[str, bytes] = field(default_factory=dict)
-    _etags: dict[str, str] = field(default_factory=dict)
-    _sizes: dict[str, int] = field(default_factory=dict)
-    _keeping: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(
+        self, folder: Path, remote: ObjectPath | None = None, claim: Claim | None = None
+    ) -> None:
+        """Name a folder, and for an output on a store where it is, and the claim on it."""
+        self.folder, self.remote = folder, remote
+        self._claim = claim
+        self._copies = None if remote is None else Copies(remote, folder)
+        self._sizes: dict[str, int] = {}
+        self._keeping = threading.Lock()
 
     @property
     def url(self) -> str:
         """Where cases are published; empty for the folder itself."""
         return self.remote.url if self.remote else ""
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether no case was changed yet, and the list of cases on the store is still sealed."""
+        return self._copies is not None and self._copies.is_sealed
+
+    @property
+    def there(self) -> frozenset[str] | None:
+        """The ids of the folders of cases, if the sealed list is to be trusted with what is in them."""
+        return None if self._copies is None else self._copies.there
+
+    def index(self) -> CaseIndex:
+        """What the list of cases says; under the seal there is no ``manifest.jsonl`` in the folder."""
+        return self._copies.index() if self._copies else read_index(LocalPath(self.folder))
 
     def keep(self, *, last: bool = False) -> None:
         """Upload the documents that changed.
@@ -93,22 +76,30 @@ class Hold:
         Raises:
             RunStopped: another run took the output over, or the store takes nothing.
         """
-        if self.remote is None:
+        if self._copies is None:
             return
-        if self.claim and self.claim.lost:
+        self._check_claim()
+        with self._keeping:
+            for name in DOCUMENTS:
+                if last or not self._may_wait(name, self._copies):
+                    self._copies.upload(name)
+
+    def _check_claim(self) -> None:
+        if self._claim and self._claim.lost:
             raise RunStopped(
                 f"{self.remote}: another run took this output over, for the store did not hear from "
                 f"this one for {_EXPIRES:.0f} s",
                 advice="wait for the other run, then run the same command again",
             )
-        with self._keeping:
-            for name in _DOCUMENTS:
-                if last or not self._may_wait(name):
-                    self._keep_document(self.remote, name)
 
-    def _may_wait(self, name: str) -> bool:
+    def keep_unless_sealed(self) -> None:
+        """The same, but that a run which may find nothing to do has nothing to tell yet."""
+        if not self.is_sealed:
+            self.keep()
+
+    def _may_wait(self, name: str, copies: Copies) -> bool:
         """Whether a list has grown too little to be uploaded as a whole once more."""
-        sent = len(self._kept.get(name, b""))
+        sent = len(copies.kept.get(name, b""))
         if name not in _GROWING or sent < _SMALL:
             return False
         try:
@@ -117,49 +108,36 @@ class Hold:
             return False
         return sent <= size < sent + sent // 4
 
-    def _keep_document(self, remote: ObjectPath, name: str) -> None:
-        content = None
-        with suppress(FileNotFoundError):
-            content = (self.folder / name).read_bytes()
-        if content is None:
-            if name in self._kept:
-                remote.delete([name])
-                del self._kept[name]
-        elif self._kept.get(name) != content:
-            self._etags[name] = (remote / name).write(content)
-            self._kept[name] = content
-
-    def fetch(self) -> None:
+    def fetch(self, asked: int | None = None) -> None:
         """Bring the documents of an earlier run.
+
+        Args:
+            asked: How many cases may be looked up before one changes; the seal of the list stays until
+                ``unseal``. None: it is taken away now.
 
         Raises:
             UsageError: the prefix holds something, and no cohort.
         """
-        if (remote := self.remote) is None:
+        if self._copies is None:
             return
-        names = (*_DOCUMENTS, LIST_SEAL_FILE)
-        with ThreadPoolExecutor(len(names)) as pool:
-            contents = pool.map(lambda name: (remote / name).versioned(), names)
-            found = dict(zip(names, contents, strict=True))
-        present = {name: each[0] for name, each in found.items() if each is not None}
-        seal = present.pop(LIST_SEAL_FILE, None)
-        if seal is not None:  # before any case may change
-            remote.delete([LIST_SEAL_FILE])
-        if (listed := found[MANIFEST_FILE]) is not None:
-            self._etags[MANIFEST_FILE] = listed[1]
-            if seal == seal_of(listed[1]):
-                self._kept[LIST_SEAL_FILE] = seal
-        lost = CONFIG_FILE not in present and not case_ids(remote, finished=True)
-        if lost and any(name[0] != "." for name, _ in remote.files()):
-            raise UsageError(
-                f"{remote} is not empty and holds no gpuprep cohort",
-                advice="choose a new prefix",
-            )
         with self._keeping:  # what is not here yet must not look as if it had been removed
-            for name, content in present.items():
-                self._kept[name] = content
-                (self.folder / name).parent.mkdir(exist_ok=True)
-                (self.folder / name).write_bytes(content)
+            for name in self._copies.bring(asked):
+                self._copies.lay(name)
+
+    def unseal(self) -> None:
+        """Be ready to change cases and their list. To be called before; under no seal it does nothing.
+
+        Raises:
+            RunStopped: another run took the output over, or the store takes nothing.
+            StoreError: the store refuses.
+        """
+        if self._copies is None or not self._copies.is_sealed:
+            return
+        self._check_claim()
+        with self._keeping:
+            self._copies.unseal()
+        self._sweep_store()
+        self.keep()
 
     def bring(self, name: str) -> None:
         """Bring a file of an earlier run that is too large to be kept up all the time, as it is needed."""
@@ -177,39 +155,43 @@ class Hold:
             (self.remote / name).write(here.read_bytes())
             self._sizes[name] = size
 
-    def seal_list(self, *, changed: bool) -> None:
-        """Upload the list, and seal it if no case has another record than its line says (see ``list_seal``).
+    def seal_list(self) -> None:
+        """Upload the list, and seal it if each case is as its line says (see ``list_seal``).
 
-        Args:
-            changed: Whether a case may have changed since an earlier seal, if there was one.
+        A seal that was not taken away stays, and tells the documents as they are now.
 
         Raises:
             RunStopped: another run took the output over, or the store takes nothing.
         """
-        if self.remote is None:
-            return
-        self.keep(last=True)
-        if MANIFEST_FILE not in self._kept:
+        if self._copies is None:
             return
         with suppress(StoreError):  # a list without a seal is as good, and slower
-            if (not changed and LIST_SEAL_FILE in self._kept) or self._list_agrees(self.remote):
-                seal = seal_of(self._etags[MANIFEST_FILE])
-                (self.remote / LIST_SEAL_FILE).write(seal)
-
-    def _list_agrees(self, remote: ObjectPath) -> bool:
-        index = index_of(self._kept[MANIFEST_FILE], self._kept.get(INDEX_FILE, b""))
-        return agrees(index, case_versions(remote))
+            if self._copies.is_sealed:
+                self._check_claim()
+                with self._keeping:
+                    self._copies.renew_seal()
+                return
+            self.keep(last=True)
+            self._copies.seal()
 
     def sweep(self) -> None:
-        """Remove what dead attempts left; nothing runs now."""
+        """Remove what dead attempts left; nothing runs now. Under the seal of a list there is nothing."""
         sweep(self.folder)
-        if self.remote is not None and not (self.claim and self.claim.lost):
+        if not self.is_sealed:
+            self._sweep_store()
+
+    def _sweep_store(self) -> None:
+        if self.remote is not None and not (self._claim and self._claim.lost):
             sweep_uploads(self.remote)
 
 
 @contextmanager
-def hold(output: str | Path | ObjectPath) -> Iterator[Hold]:
+def hold(output: str | Path | ObjectPath, *, asked: int | None = None) -> Iterator[Hold]:
     """Hold an output, a folder or the URL of a store, for one run.
+
+    Args:
+        output: The output.
+        asked: As for ``Hold.fetch``.
 
     Raises:
         UsageError: another run holds it, it cannot be written, or is no cohort's.
@@ -230,7 +212,7 @@ def hold(output: str | Path | ObjectPath) -> Iterator[Hold]:
     with scratch_folder("gpuprep-hold-") as folder:
         held = Hold(folder, place, claim)
         with renewed(claim, _RENEWED_EVERY, held.keep):
-            held.fetch()
+            held.fetch(asked)
             try:
                 yield held
             finally:

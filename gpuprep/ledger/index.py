@@ -141,5 +141,5 @@ def rebuild_manifest(output: str | Place) -> tuple[int, tuple[str, ...]]:
         lines = (json_line(row) for row in rows)
         write_file(held.folder / MANIFEST_FILE, lines, fsync=True)
         write_index(held.folder, is_copy=held.remote is not None)
-        held.seal_list(changed=True)
+        held.seal_list()
     return len(rows), tuple(broken)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME
-from gpuprep.ledger.index import listed_cases
+from gpuprep.ledger.index import ListedCases
 from gpuprep.ledger.output import read_json, write_json
 from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import INPUTS_FILE, WITHDRAWN_FILE, case_path
@@ -81,9 +81,9 @@ def listed_elsewhere(output: Place, source: str) -> set[str]:
     return set().union(*(ids for name, ids in lists_of(output).items() if name != source))
 
 
-def outdated_cases(root: Path, digest: str, withdrawn: Iterable[str]) -> tuple[str, ...]:
-    """The cases of the manifest that were made under another digest, those that were withdrawn left out."""
-    made = listed_cases(root).not_under(digest)
+def outdated_cases(listed: ListedCases, digest: str, withdrawn: Iterable[str]) -> tuple[str, ...]:
+    """The cases of a list that were made under another digest, those that were withdrawn left out."""
+    made = listed.not_under(digest)
     return tuple(sorted(made.difference(withdrawn), key=natural_key))
 
 

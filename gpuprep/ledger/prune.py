@@ -54,6 +54,6 @@ def prune(output: str | Place) -> Pruned:
         moved = {case: prune_case(root, case) for case in standing.withdrawn}
         with storage_faults(held.folder):
             write_standing(held.folder, replace(standing, withdrawn=()))
-        held.seal_list(changed=True)
+        held.seal_list()
     done = {case: str(place) for case, place in moved.items() if place is not None}
     return Pruned(tuple(done), tuple(done.values()))

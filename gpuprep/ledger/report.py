@@ -47,6 +47,8 @@ class RunReport:
     """Cases that were not made anew, and of which the input says other attributes than are stored."""
     recognised: int = 0
     """Cases whose files lie elsewhere than before, and are the same by their sums."""
+    by_list: int = 0
+    """Cases of an object store that the word of its sealed list skipped; their objects were not seen."""
 
     @property
     def exit_code(self) -> int:
@@ -66,6 +68,7 @@ class RunReport:
             "changed": asdict(self.changed),
             "attributes": asdict(self.attributes),
             "recognised": self.recognised,
+            "by_list": self.by_list,
             "unmatched": [{"path": path, "reason": reason} for path, reason in self.unmatched],
             "exit_code": self.exit_code,
         }
@@ -87,6 +90,7 @@ class Tally:
     changed: Told = field(default_factory=Told)
     attributes: Told = field(default_factory=Told)
     recognised: int = 0
+    by_list: int = 0
 
     def add(self, event: CaseDone, stage_seconds: tuple[tuple[str, float], ...]) -> None:
         """Count a case that was done now."""
@@ -121,6 +125,7 @@ class Tally:
             changed=self.changed,
             attributes=self.attributes,
             recognised=self.recognised,
+            by_list=self.by_list,
         )
 
 

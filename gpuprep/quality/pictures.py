@@ -7,14 +7,13 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
-from gpuprep.drawing import draw_planes
 from gpuprep.quality.cohort_quality import CohortQuality
 from gpuprep.store.reader import Cohort
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import GpuprepError
+from gpuprep.viewing.thumbnail import thumbnail_png
 
 MOST = 240
 """Pictures in a report, unless it is asked for another number."""
@@ -70,19 +69,7 @@ def _urls(cohort: Cohort, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _url(case: StoredCase) -> str:
-    drawn = _drawn(case)
+    drawn = Image.open(io.BytesIO(thumbnail_png(case, height=_HEIGHT))).convert("RGB")
     stream = io.BytesIO()
     drawn.save(stream, "JPEG", quality=_JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
-
-
-def _drawn(case: StoredCase) -> Image.Image:
-    image = np.asarray(case.image, np.float32) if case.image is not None else None
-    label = next((np.asarray(each) for each in case.labels.values()), None)
-    if image is None:
-        image = np.zeros(case.geometry.shape, np.float32)
-    image = image[0] if image.ndim == 4 else image
-    low, high = np.percentile(image, (1, 99))
-    window = float(low), float(high)
-    drawn = draw_planes(image, case.geometry, title="", window=window, label=label)
-    return drawn.resize((round(drawn.width * _HEIGHT / drawn.height), _HEIGHT))

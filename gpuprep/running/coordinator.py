@@ -22,7 +22,7 @@ from gpuprep.host.signals import Interrupts
 from gpuprep.ledger.claim import claim, describe
 from gpuprep.ledger.failures import failed_cases
 from gpuprep.ledger.hold import Hold, hold
-from gpuprep.ledger.index import listed_cases, write_index
+from gpuprep.ledger.index import ListedCases, write_index
 from gpuprep.ledger.inputs import input_name
 from gpuprep.ledger.log import RunLog
 from gpuprep.ledger.output import save_report
@@ -106,7 +106,7 @@ def run(
     started = time.monotonic()
     tally = Tally(len(cases))
     with (
-        hold(output) as held,
+        hold(output, asked=_asked(len(cases), parsed, overwrite=overwrite)) as held,
         Interrupts(parsed.run.drain) as interrupts,
         closing(StateFile(held.folder, command)) as state,
         closing(failure_list(held, Path(input), found)) as failures,
@@ -119,7 +119,7 @@ def run(
         failpoint("after_claim", str(root))
         agreement, agreed = agree_on(found, cases, held, parsed, overwrite=overwrite)
         tell(RunStarted(len(cases), force.workers, force.backend.name, force.backend.note))
-        held.keep()
+        held.keep_unless_sealed()
         for note in filter(None, (mended, agreed, force.note)):
             tell(Notice(note))
         if found.unmatched:
@@ -129,13 +129,13 @@ def run(
             agreement=agreement,
             input=input_name(Path(input)),
         )
-        listed = listed_cases(root)
+        listed = ListedCases(held.index())
         withdrawn = enroll_input(held, Path(input), found, listed)
-        held.keep()
+        held.keep_unless_sealed()
         crew = Crew(
             force.starter(root, cases, tell, url=held.url), interrupts, root, parsed.run, tell
         )
-        passes = Passes(cases, crew, tally, tell, listed)
+        passes = Passes(cases, crew, tally, tell, listed, held)
         try:
             digest = _carry_out(passes, cohort, parsed, base, held, overwrite=overwrite)
         finally:
@@ -146,13 +146,13 @@ def run(
         report = tally.report(found, crew.stopped, time.monotonic() - started)
         if interrupts.requested and report.finished.remaining:
             report = replace(report, interrupted=True)
-        report = with_standing(report, root, withdrawn, digest)
+        report = with_standing(report, held, withdrawn, digest)
         for notice in notices(report, str(output)):
             tell(notice)
         save_report(root, report.to_json())
         tell(report.finished)
         if not (crew.stopped or report.interrupted):
-            held.seal_list(changed=report.finished.skipped < len(cases))
+            held.seal_list()
     if not (crew.stopped or report.interrupted):
         tell = _teller(listeners)  # the run's own files are closed
         for notice in write_reports(to_place(held.url or root), parsed.report):
@@ -178,11 +178,11 @@ def _carry_out(
     try:
         if config.needs_cohort:
             frozen = config.run.statistics == "keep"
-            digest_now = passes.measure(cohort, base, held, frozen=frozen)
+            digest_now = passes.measure(cohort, base, frozen=frozen)
             base = replace(base, digest=digest_now)
             with storage_faults(held.folder):
                 describe(held.folder, config, base.digest)
-            held.keep()
+            held.keep_unless_sealed()
         if not crew.halted:
             digest = base.digest
             passes.prepare(base, overwrite=overwrite)
@@ -191,6 +191,11 @@ def _carry_out(
     except KeyboardInterrupt:
         crew.stopped = "interrupted"
     return digest
+
+
+def _asked(cases: int, config: Config, *, overwrite: bool) -> int:
+    """How many cases may be skipped by the word of a sealed list."""
+    return 0 if overwrite or config.run.sealed_list == "check" else cases
 
 
 def _check_apart(source: Path, output: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from gpuprep.cohort.discover import Found
 from gpuprep.ledger.failures import FailureList
 from gpuprep.ledger.hold import Hold
+from gpuprep.ledger.index import ListedCases
 from gpuprep.ledger.inputs import (
     enroll,
     input_name,
@@ -44,21 +45,22 @@ def failure_list(held: Hold, source: Path, found: Found) -> FailureList:
 
 
 def with_standing(
-    report: RunReport, root: Path, withdrawn: tuple[str, ...], digest: str
+    report: RunReport, held: Hold, withdrawn: tuple[str, ...], digest: str
 ) -> RunReport:
     """The report with the cases that do not belong to the cohort any more, which the output then tells, too.
 
     Args:
         report: How the run ended.
-        root: Where it worked.
+        held: Where it worked.
         withdrawn: What ``enroll_input`` gave.
         digest: What cases are made under now; empty where the run did not come to know it.
     """
-    standing = Standing(withdrawn, standing_of(root).outdated)
+    standing = Standing(withdrawn, standing_of(held.folder).outdated)
     with suppress(OSError, StoreError):  # a disk that refuses costs the word, never the run
         if digest:
-            standing = Standing(withdrawn, outdated_cases(root, digest, withdrawn))
-        write_standing(root, standing)
+            listed = ListedCases(held.index())
+            standing = Standing(withdrawn, outdated_cases(listed, digest, withdrawn))
+        write_standing(held.folder, standing)
     return replace(report, standing=standing)
 
 
@@ -77,6 +79,10 @@ def notices(report: RunReport, output: str) -> Iterator[Notice]:
             tuple(told.first),
             told.cases - len(told.first),
         )
+    if report.by_list:
+        text = f"{_cases(report.by_list)} skipped by the word of the sealed list: they are there"
+        advice = f"gpuprep verify {output} looks, as does a run with run.sealed_list: check"
+        yield Notice(f"{text}, their objects were not looked at; {advice}")
     for text in doubts(report.standing, output):
         yield Notice(text)
 

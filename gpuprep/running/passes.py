@@ -41,10 +41,9 @@ class Passes:
     tell: Listener
     listed: ListedCases
     """What the manifest said of each case when the run began."""
+    held: Hold
 
-    def measure(
-        self, cohort: Sequence[Case], base: CaseTask, held: Hold, *, frozen: bool = False
-    ) -> str:
+    def measure(self, cohort: Sequence[Case], base: CaseTask, *, frozen: bool = False) -> str:
         """Sum up the foreground histograms of the whole cohort; returns the digest that covers them.
 
         A case of this run that cannot be measured has failed, and is not prepared with statistics that
@@ -69,14 +68,14 @@ class Passes:
             base,
             self.crew,
             self.tell,
-            bring=partial(held.bring, STATISTICS_FILE),
+            bring=partial(self.held.bring, STATISTICS_FILE),
             recognises=partial(self._recognises, base),
             note_failure=note_failure,
         )
         try:
             measured = measuring.take(present)
         finally:
-            held.send(STATISTICS_FILE)
+            self.held.send(STATISTICS_FILE)
         if measured is None:
             return base.digest
         if (measured.key, measured.refused) != (present.key, present.refused):
@@ -128,7 +127,9 @@ class Passes:
         """A task for each case that is not done yet, None for the others, which are counted."""
         root = Path(base.output)
         cases_at = to_place(base.url or root)
-        known = Recognition(cases_at, self.listed.index, base.digest, asked=len(self.cases))
+        known = Recognition(
+            cases_at, self.listed.index, base.digest, asked=len(self.cases), there=self.held.there
+        )
         unmeasured = {failure.case_id for failure in self.tally.failures}
         for case in self.cases:
             if case.id in unmeasured:
@@ -136,6 +137,7 @@ class Passes:
                 continue
             if not overwrite and known.knows(case):
                 self.tally.skipped += 1
+                self.tally.by_list = known.by_list
                 self.tell(CaseDone(case.id, skipped=True))
                 yield None
                 continue
@@ -145,6 +147,7 @@ class Passes:
                 if there and found.change:
                     self.tally.changed.add(case.id, found.change)
                     self.tell(CaseChanged(case.id, found.cause, found.change))
+                self.held.unseal()
                 yield replace(base, case=case, replace=there)
                 continue
             self.tally.skipped += 1
@@ -153,6 +156,7 @@ class Passes:
             before, held = self.listed.get(case.id, Listed()), holding_of(found, case)
             self.tally.recognised += bool(found.stamp and not before.digest)
             if (before.digest, before.held) != (base.digest, held):
+                self.held.unseal()
                 list_case(root, case.id, Listed(base.digest, found.stamp, held))
             self.tell(CaseDone(case.id, skipped=True))
             yield None

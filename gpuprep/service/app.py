@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
-from starlette.responses import RedirectResponse, Response
 
 from gpuprep.service import cohorts, health, problems, qc
-from gpuprep.service.chunks.routes import chunk_routes
+from gpuprep.service.chunks.lane import Lane
+from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
-from gpuprep.service.door.access import COOKIE, Access, Sessions, bearer, submitter
+from gpuprep.service.door.access import Access, Sessions, bearer, submitter
 from gpuprep.service.door.audit import Audit
 from gpuprep.service.door.guard import Guard
+from gpuprep.service.door.login import add_login
 from gpuprep.service.door.tokens import Principal, Tokens
-from gpuprep.service.door.verbs import IS_HEAD, Heads
+from gpuprep.service.door.verbs import Heads
 from gpuprep.service.health import Numbers
 from gpuprep.service.jobs import routes as job_routes
 from gpuprep.service.jobs.desk import JobDesk
@@ -33,7 +34,6 @@ from gpuprep.service.machine.routes import router as machine_router
 from gpuprep.service.machine.watch import Machine
 from gpuprep.service.pages import routes as pages
 from gpuprep.service.places import Places
-from gpuprep.service.problems import Problem, told
 from gpuprep.service.settings import Settings
 from gpuprep.service.sights import routes as sight_routes
 from gpuprep.service.sights.sights import Sights
@@ -68,8 +68,11 @@ class Service:
         self.numbers = Numbers(folder, self.dispatcher, self.feeds)
         outputs = self.places.local_outputs
         self.machine = Machine(outputs, self.dispatcher, self.numbers.tally, self.slots.state)
+        self._chunks = chunk_answers(self._place_of)
+        self._cors = [str(origin).rstrip("/") for origin in settings.cors]
         self.api = self._api(folder)
-        self.audit = Audit(Guard(Heads(self.api), settings, PROCESS_PATH), folder)
+        lane = Lane(Heads(self.api), self._chunks, self.api.exception_handlers, cors=self._cors)
+        self.audit = Audit(Guard(lane, settings, PROCESS_PATH), folder)
         self.numbers.add(self.audit.collect)
         self.numbers.add(self.tokens.collect)
         self.numbers.add(partial(health.slot_numbers, self.slots.state))
@@ -130,12 +133,13 @@ class Service:
         api.state.feeds = self.feeds
         api.state.desk = JobDesk(self.settings, self.places, self.dispatcher, self.rehearser)
         api.state.cohorts = Cohorts(self.places, self.settings.roots)
+        api.state.pages = ["/", "/jobs", "/machine"]
         api.state.sights = self.sights
         api.state.source_roots = self._source_roots
         api.state.numbers = self.numbers
         api.state.numbers.add(self.webhooks.numbers)
         api.state.machine = self.machine
-        routers = (
+        for router in (
             job_routes.router,
             cohorts.router,
             qc.router,
@@ -143,8 +147,7 @@ class Service:
             health.router,
             machine_router,
             pages.router,
-        )
-        for router in routers:
+        ):
             api.include_router(router)
         limits = self.settings.limits
         uploads = UploadLimits(int(limits.upload), limits.upload_seconds)
@@ -158,10 +161,9 @@ class Service:
                 dependencies=[bearer, Depends(submitter)],
             )
         )
-        cors = [str(origin).rstrip("/") for origin in self.settings.cors]
-        # first, since they are asked for most, and looking a route up takes longer than reading a chunk
-        api.router.routes[:0] = chunk_routes(self._place_of, cors=cors)
-        self._add_login(api)
+        api.router.routes[:0] = chunk_routes(self._chunks, cors=self._cors)
+        secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
+        add_login(api, self.sessions, secure=secure)
         return api
 
     def _source_roots(self, who: Principal) -> list[str] | None:
@@ -172,37 +174,6 @@ class Service:
         """Where a cohort lies, or would, that whoever asks may read; nothing is looked up for a chunk."""
         who = self.access.needs(request, "read")
         return self.places.lies(cohort) if who.may_see(cohort) else None
-
-    def _add_login(self, api: FastAPI) -> None:
-        secure = bool(self.settings.tls_certificate or self.settings.behind_proxy)
-
-        @api.get("/login", status_code=303, include_in_schema=False, responses=told(403))
-        async def login(request: Request, code: str) -> Response:
-            """Open a session with the link that the service printed."""
-            if request.scope.get(IS_HEAD):  # whoever shows a preview of links uses none up
-                return Response(status_code=204)
-            cookie = self.sessions.open(code)
-            if cookie is None and "text/html" in request.headers.get("accept", ""):
-                return RedirectResponse("/", 303)  # where a person reads what to do
-            if cookie is None:
-                raise Problem(
-                    403,
-                    "this link was used, or is too old",
-                    code="E_LINK",
-                    advice="start the service anew for another",
-                )
-            answer = RedirectResponse("/", 303)
-            answer.set_cookie(
-                COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/"
-            )
-            return answer
-
-        @api.post("/logout", status_code=204, include_in_schema=False)
-        async def logout(request: Request) -> Response:
-            self.sessions.end(request.cookies.get(COOKIE, ""))
-            answer = Response(status_code=204)
-            answer.delete_cookie(COOKIE, path="/")
-            return answer
 
 
 def _warm(settings: Settings) -> dict[str, WarmProfile]:

@@ -13,7 +13,7 @@ from gpuprep.ledger.failures import group_failures
 from gpuprep.service.bodies import Name, RetryGroup
 from gpuprep.service.door.access import Reader, bearer
 from gpuprep.service.door.tokens import Principal, Scope
-from gpuprep.service.places import Places
+from gpuprep.service.places import OnePlace, Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.shelf import Look, Shelf
 from gpuprep.store.places import Place
@@ -65,7 +65,7 @@ class About(BaseModel):
 class Cohorts:
     """The cohorts of a service, opened when they are first asked for."""
 
-    def __init__(self, places: Places, roots: Iterable[str]) -> None:
+    def __init__(self, places: Places | OnePlace, roots: Iterable[str]) -> None:
         self._places = places
         self.roots = sorted(roots)
         self._shelf = Shelf()
@@ -100,9 +100,9 @@ _SEEN = told(401, 403, 404, 422)
 
 
 @router.get("/about", response_model=About, responses=told(401))
-async def about(who: Reader) -> About:
+async def about(request: Request, who: Reader) -> About:
     """Which service this is, who asks and what they may do."""
-    return About(who=who.name, scope=who.scope, pages=["/", "/jobs", "/machine"])
+    return About(who=who.name, scope=who.scope, pages=request.app.state.pages)
 
 
 @router.get("/roots", response_model=RootPage, responses=told(401))

@@ -113,3 +113,22 @@ class Places:
             return str(json.loads(place.document(CONFIG_FILE)).get("digest", ""))
         except (StoreError, OSError, ValueError, AttributeError):
             return ""
+
+
+class OnePlace:
+    """Stands for the places of a service that has one cohort, or none."""
+
+    def __init__(self, name: str, place: Place | None) -> None:
+        self._name, self._place = name, place
+
+    def cohort(self, name: str) -> Place | None:
+        """Where the cohort lies; None for any other name."""
+        return self._place if name == self._name else None
+
+    def cohorts(self) -> list[str]:
+        """The name of the cohort, if there is one."""
+        return [] if self._place is None else [self._name]
+
+    def hidden(self, text: str) -> str:
+        """The text: whoever asks started the service and knows the paths of this machine."""
+        return text

@@ -12,10 +12,13 @@ from pathlib import Path
 import uvicorn
 
 from gpuprep.service.app import Service
+from gpuprep.service.door.access import Sessions
 from gpuprep.service.door.connections import Connection
 from gpuprep.service.door.tokens import Principal
 from gpuprep.service.settings import Settings
+from gpuprep.service.viewer import Viewer
 from gpuprep.values.errors import UsageError
+from gpuprep.viewing.opened import Opened
 
 LOCK_FILE = "lock"
 _GRACE_SECONDS = 1.5  # for answers under way, once streams are ended
@@ -56,29 +59,57 @@ def serve(
         ) from None
     with _held(folder), _bound(settings.host, settings.port if port is None else port) as door:
         service = Service(folder, settings)
-        config = uvicorn.Config(
-            service.app,
-            http=Connection,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,  # type: ignore[arg-type]
-            timeout_keep_alive=75,
-            h11_max_incomplete_event_size=64 << 10,
-            proxy_headers=False,
-            ssl_certfile=settings.tls_certificate or None,
-            ssl_keyfile=settings.tls_key or None,
-            ws="none",
-        )
-        server = Server(config, service.begin_to_end)
         scheme = "https" if settings.tls_certificate else "http"
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"{scheme}://{host}:{door.getsockname()[1]}"
         say(address)
-        code = service.sessions.link(Principal("operator", "admin"))
-        say(f"log in once: {address}/login?code={code}")
-        asyncio.run(server.serve(sockets=[door]))
+        say(f"log in once: {_link(address, service.sessions, Principal('operator', 'admin'))}")
+        _listen(service, door, settings)
+
+
+def view(opened: Opened, folder: Path, *, port: int, show: Callable[[str], None]) -> None:
+    """Serve what was opened to this machine alone, until SIGTERM or Ctrl-C.
+
+    Args:
+        opened: What ``open_path`` found.
+        folder: An empty one that nobody else has.
+        port: 0 takes a free one.
+        show: Is given the link that opens a session, once connections are taken.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+    settings = Settings()
+    with _bound(settings.host, port) as door:
+        door.listen()  # whoever follows the link at once waits until it is answered
+        viewer = Viewer(opened, folder)
+        address = f"http://{settings.host}:{door.getsockname()[1]}"
+        show(_link(address, viewer.sessions, Principal("you", "read")))
+        _listen(viewer, door, settings)
+
+
+def _link(address: str, sessions: Sessions, who: Principal) -> str:
+    return f"{address}/login?code={sessions.link(who)}"
+
+
+def _listen(service: Service | Viewer, door: socket.socket, settings: Settings) -> None:
+    """Answer until a signal ends it."""
+    config = uvicorn.Config(
+        service.app,
+        http=Connection,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,  # type: ignore[arg-type]
+        timeout_keep_alive=75,
+        proxy_headers=False,
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
+        ws="none",
+    )
+    server = Server(config, service.begin_to_end)
+    asyncio.run(server.serve(sockets=[door]))
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -138,6 +138,12 @@ def read_index(root: Place) -> CaseIndex:
     return index_of(file.content() or b"", packed)
 
 
+def index_of_columns(packed: bytes) -> CaseIndex | None:
+    """What ``index.npz`` says by itself, where it is known to stand for the whole list; None if damaged."""
+    head = _head(packed)
+    return None if head is None else _columns(packed, head)
+
+
 def stands_for(packed: bytes, stamp: tuple[int, int] | None) -> bool:
     """Whether ``index.npz`` stands for all of a manifest that has this size and time."""
     head = _head(packed)

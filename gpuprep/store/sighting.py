@@ -50,16 +50,21 @@ class Sightings:
                 return False
             found = [os.stat(f"{folder}/{name}").st_size for name in names]  # noqa: PTH116
             return found == list(sizes)
-        told = (record, _sum_of(zip(names, sizes, strict=True)))
+        told = sight_of(record, names, sizes)
         if not self._at_once:
-            return _sights(self._root / name).get("") == told
+            return sights(self._root / name).get("") == told
         if self._all is None:
-            self._all = _sights(self._root / CASES_FOLDER)
-        return self._all.get(name.removeprefix(f"{CASES_FOLDER}/")) == told
+            self._all = sights(self._root / CASES_FOLDER)
+        return self._all.get(case_id) == told
 
 
-def _sights(place: ObjectPath) -> dict[str, Sight]:
-    """What one listing tells of the case at a place, under an empty name, or of all cases below it."""
+def sight_of(record: str, names: Sequence[str], sizes: Sequence[int]) -> Sight:
+    """The sight of a case with this record and these other files."""
+    return record, _sum_of(zip(names, sizes, strict=True))
+
+
+def sights(place: ObjectPath) -> dict[str, Sight]:
+    """What one listing tells of the case at a place, under an empty name, or of all cases below it, by id."""
     one = place.name.endswith(CASE_SUFFIX)
     rows = ((("", name) if one else _cut(name), size, etag) for name, size, etag in place.objects())
     found: dict[str, Sight] = {}
@@ -70,8 +75,8 @@ def _sights(place: ObjectPath) -> dict[str, Sight]:
                 record = version_text((etag,))
             else:
                 rest.append((name, size))
-        if record:
-            found[case] = record, _sum_of(rest)
+        if record and (one or case.endswith(CASE_SUFFIX)):
+            found[case.removesuffix(CASE_SUFFIX)] = record, _sum_of(rest)
     return found
 
 

@@ -14,7 +14,6 @@ from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.findings import Finding
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.windows import WINDOWS
-from gpuprep.viewing.case_sides import after_side, before_side
 from gpuprep.viewing.levels import level_grids
 from gpuprep.viewing.links import Links
 from gpuprep.viewing.numbers import resolved_numbers
@@ -27,33 +26,30 @@ Tree = dict[str, Any]
 
 def case_view(
     case: StoredCase,
+    sides: Sequence[Side],
     links: Links,
-    *,
     cohort: str | None = None,
     before_problem: str = "",
-    outside_zeroed: bool = False,
 ) -> Tree:
     """The view of a stored case.
 
     Args:
         case: The case.
+        sides: Those that can be shown.
         links: Where its parts are read.
         cohort: The cohort's name.
         before_problem: Why the source cannot be shown; empty where it can.
-        outside_zeroed: As for ``after_side``.
     """
     record = case.record
-    after = after_side(case, outside_zeroed=outside_zeroed)
-    before = None if before_problem else before_side(case)
-    sides = [side for side in (before, after) if side is not None]
+    shown = {side.name: side_view(side, links) for side in sides}
     raw = sum(array.dtype.itemsize * int(np.prod(array.shape)) for array in _arrays(case))
     stored = sum(seal["size"] for seal in record["files"].values())
     return {
         "id": case.id,
         "cohort": cohort,
-        "before": None if before is None else side_view(before, links),
+        "before": shown.get("before"),
         "before_problem": before_problem or None,
-        "after": side_view(after, links),
+        "after": shown.get("after"),
         "crop": _crop(NativeGrid.of(record, case.geometry)),
         "windows": windows_of(sides),
         "findings": [finding_view(finding) for finding in case.findings],
@@ -62,7 +58,7 @@ def case_view(
         ],
         "numbers": resolved_numbers(record),
         "record": record,
-        "downloads": list(_downloads(sides, links)),
+        "downloads": downloads(sides, links),
     }
 
 
@@ -157,7 +153,8 @@ def _corners(source: Geometry, box: Any) -> Any:
     return index @ affine[:3, :3].T + affine[:3, 3]
 
 
-def _downloads(sides: Sequence[Side], links: Links) -> list[Tree]:
+def downloads(sides: Sequence[Side], links: Links) -> list[Tree]:
+    """Every channel and label map at full resolution, by name."""
     found = []
     for side in sides:
         what = "source" if side.name == "before" else "stored"

@@ -9,7 +9,7 @@ from typing import Any
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.store.layout import image_array, label_array
 from gpuprep.store.stored_case import StoredCase
-from gpuprep.values.errors import UsageError
+from gpuprep.values.errors import CorruptStoreError, UsageError
 from gpuprep.viewing.case_sides import after_side, before_side
 from gpuprep.viewing.case_view import case_view
 from gpuprep.viewing.levels import level_grids
@@ -17,6 +17,9 @@ from gpuprep.viewing.links import Links
 from gpuprep.viewing.side import ChannelView, Side
 from gpuprep.viewing.volume_file import VolumeFile
 from gpuprep.viewing.voxels import HeldVoxels, StoredVoxels, Voxels
+
+FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What comes of a record that lacks something."""
 
 
 class Sight(ABC):
@@ -96,10 +99,13 @@ class StoredSight(Sight):
             outside_zeroed: As for ``after_side``.
         """
         self._case, self._read = case, read
-        self._cohort, self._problem, self._zeroed = cohort, before_problem, outside_zeroed
-        self.sides = {"after": after_side(case, outside_zeroed=outside_zeroed)}
-        if not before_problem:
-            self.sides["before"] = before_side(case)
+        self._cohort, self._problem = cohort, before_problem
+        try:
+            self.sides = {"after": after_side(case, outside_zeroed=outside_zeroed)}
+            if not before_problem:
+                self.sides["before"] = before_side(case)
+        except FAULTS as error:
+            raise not_a_record(case, error) from error
 
     def side(self, name: str) -> Side:
         if name == "before" and self._problem:
@@ -107,13 +113,12 @@ class StoredSight(Sight):
         return super().side(name)
 
     def view(self, links: Links) -> dict[str, Any]:
-        return case_view(
-            self._case,
-            links,
-            cohort=self._cohort,
-            before_problem=self._problem,
-            outside_zeroed=self._zeroed,
-        )
+        try:
+            return case_view(
+                self._case, (*self.sides.values(),), links, self._cohort, self._problem
+            )
+        except FAULTS as error:
+            raise not_a_record(self._case, error) from error
 
     def _voxels(
         self, side: Side, channel: int, label: str | None, level: int
@@ -124,6 +129,13 @@ class StoredSight(Sight):
         array = self._case.level(image_array(own) if label is None else label_array(label, own))
         many = len(array.shape) == 4
         return StoredVoxels(array, channel if many else None), level - own
+
+
+def not_a_record(case: StoredCase, error: Exception) -> CorruptStoreError:
+    """The error of a case whose record does not tell what a run writes down."""
+    return CorruptStoreError(
+        f"{case.path}: its record is not that of a run ({error!r})", advice="run the case again"
+    )
 
 
 def held(read: Assembled, channel: int, label: str | None) -> HeldVoxels:

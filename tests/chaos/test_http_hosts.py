@@ -23,7 +23,7 @@ SERVE = """
 import sys, uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from gpuprep.service.chunks.routes import chunk_routes
+from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.store.places import to_place
 
 def place_of(request, cohort):
@@ -31,7 +31,7 @@ def place_of(request, cohort):
         raise HTTPException(401)
     return to_place(sys.argv[1]) if cohort == "demo" else None
 
-app = Starlette(routes=chunk_routes(place_of))
+app = Starlette(routes=chunk_routes(chunk_answers(place_of)))
 uvicorn.run(app, host="0.0.0.0", port=8000, lifespan="off", ws="none")
 """
 TRAIN = """

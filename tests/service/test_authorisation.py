@@ -26,7 +26,7 @@ OPEN = {
     "/pages/{path:path}",
 } | {*PAGES}
 """What nobody needs a token for; none of it says anything about anybody's data."""
-CASE = "case_0"
+CASE = "volume-0"
 NONE_OF_COHORTS = ("/v1/roots", "/v1/about", "/v1/machine")
 FOREIGN = Principal("eve", "submit", ("hers",), ("eve-*",))
 OWNER = Principal("anna", "submit", ("data",), ("anna-*",))

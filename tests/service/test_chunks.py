@@ -12,7 +12,7 @@ from support.chunk_server import ORIGIN
 from support.runs import wait_until
 from support.stored import store_cohort
 
-from gpuprep.service.chunks.routes import chunk_routes
+from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.store.places import to_place
 from gpuprep.store.record import read_record
 
@@ -259,7 +259,9 @@ def test_files_nobody_asks_for_are_closed(chunks, web, tmp_path, monkeypatch):
 
     monkeypatch.setattr("gpuprep.service.chunks.outputs._IDLE", 0.2)
     own = store_cohort(tmp_path / "own")
-    monkeypatch.setattr(chunks.app.router, "routes", chunk_routes(lambda *_: to_place(own)))
+    monkeypatch.setattr(
+        chunks.app.router, "routes", chunk_routes(chunk_answers(lambda *_: to_place(own)))
+    )
     url = f"{chunks.base}/v1/zarr/own"
     assert web.get(f"{url}/{SHARD}").content == (own / SHARD).read_bytes()
     wait_until(lambda: not held_open(), "idle files are closed")

@@ -8,7 +8,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from gpuprep.service.door import connections
-from gpuprep.service.door.connections import Connection
+from gpuprep.service.door.connections import Connection, Gathered
 
 
 async def answer(scope, receive, send) -> None:
@@ -29,11 +29,10 @@ async def answer(scope, receive, send) -> None:
 def said(monkeypatch):
     """What a client gets that sends some pieces, each a while after the other, until the end."""
     monkeypatch.setattr(connections, "HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEADER_BYTES", 4000)
 
     async def talk(pieces: list[bytes]) -> bytes:
-        config = uvicorn.Config(
-            answer, lifespan="off", ws="none", h11_max_incomplete_event_size=4000
-        )
+        config = uvicorn.Config(answer, lifespan="off", ws="none")
         config.load()
         state = ServerState()
         loop = asyncio.get_running_loop()
@@ -82,3 +81,88 @@ def test_what_is_no_http_is_a_problem(said, text: bytes) -> None:
     assert head.startswith(b"HTTP/1.1 400 Bad Request")
     assert b"application/problem+json" in head
     assert json.loads(body)["code"] == "E_HTTP"
+
+
+def test_headers_may_have_so_many_bytes_and_no_more(said) -> None:
+    lines = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: %s\r\n\r\n"
+    assert said(lines % (b"y" * 3900)).endswith(b"ok")
+    assert b'"E_HTTP"' in said(lines % (b"y" * 4000))
+
+
+def test_many_requests_at_once_are_each_as_short_as_they_are(said) -> None:
+    one = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n%s\r\n" + b"z" * 900
+    answers = said(one % b"" * 8 + one % b"Connection: close\r\n")
+    assert answers.count(b"HTTP/1.1 200 OK") == 9
+
+
+def test_a_body_that_nobody_reads_is_no_header(said, monkeypatch) -> None:
+    """A refusal does not wait for an upload; what comes of that afterwards is passed over."""
+
+    async def refusal(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    monkeypatch.setitem(globals(), "answer", refusal)
+    upload = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n"
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answers = said(upload, b"z" * 9000, b"z" * 11000, last)
+    assert answers.count(b"HTTP/1.1 401") == 2
+    assert b"HTTP/1.1 400" not in answers
+
+
+def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(said) -> None:
+    """Java's own client asks so for HTTP/2, and goes on in HTTP/1.1."""
+    asks = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQC\r\n"
+    )
+    first = b"GET / HTTP/1.1\r\nHost: x\r\n%s\r\n" % asks
+    last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert said(first, *[b""] * 8, last).count(b"HTTP/1.1 200 OK") == 2
+
+
+class Written:
+    """Stands for a transport, and keeps what is written piece by piece."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
+
+    def close(self) -> None:
+        self.pieces.append(b"closed")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+LARGE = b"x" * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "together"),
+    [
+        ([HEAD, b"body"], [HEAD + b"body"]),
+        ([HEAD, LARGE], [HEAD, LARGE]),
+        ([HEAD, b"", HEAD, b"next", b"more"], [HEAD, HEAD + b"next", b"more"]),
+        ([HEAD, HEAD], [HEAD + HEAD]),
+    ],
+)
+def test_head_and_body_go_together(pieces: list[bytes], together: list[bytes]) -> None:
+    async def written() -> list[bytes]:
+        transport = Written()
+        gathered = Gathered(transport, asyncio.get_running_loop())
+        for piece in pieces:
+            gathered.write(piece)
+        gathered.close()
+        return transport.pieces
+
+    assert asyncio.run(written()) == [*together, b"closed"]
+
+
+def test_a_head_does_not_wait_for_a_body_that_is_to_come() -> None:
+    async def written() -> list[bytes]:
+        transport = Written()
+        Gathered(transport, asyncio.get_running_loop()).write(HEAD)
+        await asyncio.sleep(0)
+        return transport.pieces
+
+    assert asyncio.run(written()) == [HEAD]

@@ -9,7 +9,7 @@ from support.stored import store_cohort
 
 import gpuprep
 from gpuprep.ledger.hold import Hold
-from gpuprep.store.layout import MANIFEST_FILE, RECORD_FILE, case_folder
+from gpuprep.store.layout import CONFIG_FILE, MANIFEST_FILE, RECORD_FILE, case_folder
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.record import read_record
@@ -56,6 +56,11 @@ def test_documents_of_an_earlier_run_are_asked_for_once(cohort_folder, url, prox
     proxy.seen.clear()
     assert run(cohort_folder, url, limit=1).finished.skipped == 1
     asked = Counter(path for method, path, _ in proxy.seen if method in ("GET", "HEAD"))
+    assert max(asked.values()) == 1
+    assert not [path for path in asked if path.endswith((MANIFEST_FILE, CONFIG_FILE))]
+    proxy.seen.clear()
+    assert run(cohort_folder, url).finished.done == 3
+    asked = Counter(path for method, path, _ in proxy.seen if method == "GET")
     assert asked[f"/scans/{url.rpartition('/')[2]}/{MANIFEST_FILE}"] == 1
 
 

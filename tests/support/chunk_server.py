@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from gpuprep.service.chunks.routes import chunk_routes
+from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.store.places import Place, to_place
 from support.runs import wait_until
 
@@ -27,7 +27,7 @@ class ChunkServer:
     def __init__(self) -> None:
         self.base = ""
         self.reset()
-        self.app = Starlette(routes=chunk_routes(self._place_of, cors=[ORIGIN]))
+        self.app = Starlette(routes=chunk_routes(chunk_answers(self._place_of), cors=[ORIGIN]))
 
     def reset(self) -> None:
         self.places: dict[str, Place] = {}

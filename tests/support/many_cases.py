@@ -18,7 +18,7 @@ from gpuprep.store.layout import (
     RECORD_FILE,
     case_path,
 )
-from gpuprep.store.list_seal import seal_of
+from gpuprep.store.list_seal import Seal
 from gpuprep.store.listing import Holding
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.record import read_record, write_record
@@ -54,7 +54,7 @@ def store_many(work: Path, url: str, count: int) -> Path:
     write_index(work)
     etag = _put(f"{url}/{MANIFEST_FILE}", (work / MANIFEST_FILE).read_bytes())
     _put(f"{url}/{INDEX_FILE}", (work / INDEX_FILE).read_bytes())
-    _put(f"{url}/{LIST_SEAL_FILE}", seal_of(etag))
+    _put(f"{url}/{LIST_SEAL_FILE}", Seal(etag).to_bytes())
     return source
 
 

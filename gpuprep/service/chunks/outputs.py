@@ -57,6 +57,7 @@ _BESIDE = frozenset(
 _IN_CASE = re.compile(rf"{CASES_FOLDER}/([^/]+){re.escape(CASE_SUFFIX)}/(.+)", re.DOTALL)
 _PART = re.compile(r"[^./\\\0][^/\\\0]{0,254}")  # no hidden entry, and so neither . nor ..
 _DEPTH = 12  # of a path
+_LONGEST = 256 * _DEPTH
 _OPEN = max(16, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8, 1024))
 _CASES = 1024  # whose seals are remembered
 _TRIES = 3  # to open a file of a case that is being replaced
@@ -74,20 +75,26 @@ class Name:
     case: str = ""
     inside: str = ""
     """The path below the case."""
+    seal: str = ""
+    """The path of the file by whose version this one is known: the case's record, or this itself."""
+
+
+def parse_name(path: str) -> Name | None:
+    """What a path names; None for what is not served, whatever lies there."""
+    return _parsed(path) if len(path) <= _LONGEST else None
 
 
 @lru_cache(1 << 14)
-def parse_name(path: str) -> Name | None:
-    """What a path names; None for what is not served, whatever lies there."""
+def _parsed(path: str) -> Name | None:
     if path in _BESIDE:
-        return Name(path)
+        return Name(path, seal=path)
     if path == f"{LISTING}/":
-        return Name(LISTING)
+        return Name(LISTING, seal=LISTING)
     parts = path.split("/")
     found = _IN_CASE.fullmatch(path)
     if found is None or len(parts) > _DEPTH or not all(map(_PART.fullmatch, parts)):
         return None
-    return Name(path, found[1], found[2])
+    return Name(path, found[1], found[2], f"{case_path(found[1])}/{RECORD_FILE}")
 
 
 class Remembered(OrderedDict[Any, Value]):
@@ -219,17 +226,17 @@ def tag_of_record(version: CaseVersion) -> str:
 
 def _version(place: LocalPath, name: Name) -> CaseVersion | None:
     """Under which version a file is to be had: that of its case, or its own; None where there is none."""
-    return _look(
-        f"{place}/{case_path(name.case)}/{RECORD_FILE}" if name.case else f"{place}/{name.path}"
-    )
+    return _look(f"{place}/{name.seal}")
 
 
 def _look(path: str) -> CaseVersion | None:
-    with storage_faults(path, what="read"):
-        try:
-            found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    try:
+        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        with storage_faults(path, what="read"):
+            raise
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 

@@ -7,8 +7,9 @@ many with a body of many parts, and opens the file anew for each chunk.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import formatdate
+from functools import lru_cache
 
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,6 +22,7 @@ from gpuprep.service.chunks.conditions import CONDITIONS, Part, Verdict, decide,
 from gpuprep.service.chunks.contents import Content
 from gpuprep.service.chunks.cors import Cors
 from gpuprep.service.chunks.float32 import Widened
+from gpuprep.service.chunks.lane import Answer
 from gpuprep.service.chunks.outputs import LISTING, Name, Outputs, parse_name
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place
@@ -37,26 +39,37 @@ _REFUSALS = {
 }
 
 
-def chunk_routes(place_of: PlaceOf, *, cors: Sequence[str] = ()) -> list[Route]:
-    """The routes ``/v1/zarr`` and, with float16 widened to float32, ``/v1/zarr32``.
+def chunk_answers(place_of: PlaceOf) -> dict[str, Answer]:
+    """What answers requests below ``/v1/zarr`` and, with float16 widened to float32, ``/v1/zarr32``.
 
     Args:
         place_of: Says where a cohort lies, and refuses who may not read it.
-        cors: Origins (``https://viewer.example``) whose pages may read the answers.
     """
     outputs = Outputs()
-    widened = Widened(outputs)
-    around = [Middleware(Cors, origins=tuple(cors))]
 
-    def route(prefix: str, find: Find) -> Route:
-        async def answer(request: Request) -> Response:
+    def answer(find: Find) -> Answer:
+        async def found(request: Request) -> Response:
             return await _answer(request, place_of, find)
 
-        path = f"/v1/{prefix}/{{cohort}}/{{path:path}}"
-        verbs = ["GET", "HEAD", "OPTIONS"]  # together, so that a 405 tells them all
-        return Route(path, answer, methods=verbs, name=prefix, middleware=around)
+        return found
 
-    return [route("zarr", outputs.find), route("zarr32", widened.find)]
+    return {"zarr": answer(outputs.find), "zarr32": answer(Widened(outputs).find)}
+
+
+def chunk_routes(answers: Mapping[str, Answer], *, cors: Sequence[str] = ()) -> list[Route]:
+    """The routes of those answers, which pages of the origins ``cors`` may read (``https://viewer.example``)."""
+    around = [Middleware(Cors, origins=tuple(cors))]
+    verbs = ["GET", "HEAD", "OPTIONS"]  # together, so that a 405 tells them all
+    return [
+        Route(
+            f"/v1/{name}/{{cohort}}/{{path:path}}",
+            answer,
+            methods=verbs,
+            name=name,
+            middleware=around,
+        )
+        for name, answer in answers.items()
+    ]
 
 
 Find = Callable[[Place, Name, Part | None], Awaitable[Content | None]]
@@ -122,7 +135,7 @@ def _headers(path: str, content: Content, verdict: Verdict, now: float) -> dict[
     """The headers of an answer, the same for GET and HEAD."""
     headers = {"etag": content.etag, "cache-control": _CACHING, "accept-ranges": "bytes"}
     if content.modified:
-        headers["last-modified"] = formatdate(min(content.modified, now), usegmt=True)
+        headers["last-modified"] = _date(int(min(content.modified, now)))
     if verdict.status == 416:
         headers["content-range"] = f"bytes */{content.size}"
     if verdict.status == 206:
@@ -132,6 +145,12 @@ def _headers(path: str, content: Content, verdict: Verdict, now: float) -> dict[
         json = path.endswith(".json") or path.rstrip("/") == LISTING
         headers["content-type"] = "application/json" if json else "application/octet-stream"
     return headers
+
+
+@lru_cache(4096)
+def _date(seconds: int) -> str:
+    """A time as HTTP writes it."""
+    return formatdate(seconds, usegmt=True)
 
 
 def _unread(path: str, error: StoreError) -> HTTPException:

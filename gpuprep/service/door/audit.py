@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ AUDIT_FILE = "audit.jsonl"
 _MOST_BYTES = 256 << 20  # of the newest part; one earlier part is kept beside it
 _QUIET = ("/health/", "/metrics")
 _CHUNKS = "/v1/zarr"
+_ASKING = ("GET", "HEAD")  # which make nothing
 _TOLD = frozenset({"name", "cohort", "job_id"})
 """Parts of paths that are no case's."""
+_LONGEST_NAME = 100
 _AGAIN_SECONDS = 3600.0
 _MOST_READERS = 10_000
 
@@ -67,7 +70,8 @@ class Audit:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 line["status"] = message["status"]
-                line["made"] = _location(message["headers"])
+                if method not in _ASKING:
+                    line["made"] = _location(message["headers"])
             await send(message)
 
         try:
@@ -115,7 +119,7 @@ def _told(scope: Scope) -> str:
     """The path that was asked for, with names of cohorts and jobs, and without anything of a case."""
     path: str = scope["path"]
     if path.startswith(_CHUNKS):
-        _, version, view, name, *_ = f"{path}//".split("/")
+        _, version, view, name, *_ = f"{path}//".split("/", 4)
         return f"/{version}/{view}/{_plain(name)}"
     template: str = getattr(scope.get("route"), "path", "")
     given = scope.get("path_params", {})
@@ -126,7 +130,12 @@ def _told(scope: Scope) -> str:
 
 def _plain(name: str) -> str:
     """A name that may be one; what else a client wrote there is its own affair."""
-    return name if re.fullmatch(NAME, name) else "?"
+    return name if len(name) <= _LONGEST_NAME and _is_name(name) else "?"
+
+
+@lru_cache(1024)
+def _is_name(text: str) -> bool:
+    return re.fullmatch(NAME, text) is not None
 
 
 def _location(headers: Any) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +23,7 @@ _ONCE = frozenset(
 )
 """Headers that mean two things where they come twice."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
+_HOSTS = 64  # whose names are known for the service's own, or not
 _PORTS = {"http": "80", "https": "443"}
 
 HEADERS = {
@@ -42,6 +44,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, upload: str) -> None:
         self._app = app
         self._names = {_plain(name) for name in (*settings.names, settings.host)} - EVERYWHERE
+        self._is_own = lru_cache(_HOSTS)(self._answers_to)
         self._limits = settings.limits
         self._upload = upload
         self._behind_proxy = settings.behind_proxy
@@ -74,9 +77,7 @@ class Guard:
         if self._behind_proxy and "x-forwarded-host" in headers:
             asked.append(headers["x-forwarded-host"])
         for each in asked:
-            found = _HOST.fullmatch(each)
-            name = _plain(found[1]) if found else ""
-            if not (is_loopback(name) or name in self._names):
+            if not self._is_own(each):
                 raise Problem(
                     421,
                     f"this service does not answer to the name {each[:200]!r}",
@@ -84,6 +85,11 @@ class Guard:
                     advice="its operator lists names in the settings: names",
                 )
         return asked[-1]
+
+    def _answers_to(self, asked: str) -> bool:
+        found = _HOST.fullmatch(asked)
+        name = _plain(found[1]) if found else ""
+        return is_loopback(name) or name in self._names
 
     def _check_origin(self, headers: Mapping[str, str], host: str) -> None:
         """No page of another origin changes anything, whatever cookies its visitor has."""

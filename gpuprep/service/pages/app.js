@@ -7,6 +7,7 @@ const PAGES = [
   [/^\/$/, () => import("./home.js")],
   [new RegExp(`^/cohorts/${part}/?$`), () => import("./cohort.js"), "cohort"],
   [new RegExp(`^/cohorts/${part}/cases/${part}/?$`), () => import("./case.js"), "cohort", "id"],
+  [/^\/input\/?$/, () => import("./case.js")],
   [/^\/jobs\/?$/, () => import("./jobs.js")],
   [new RegExp(`^/jobs/${part}/?$`), () => import("./job.js"), "job"],
   [/^\/machine\/?$/, () => import("./machine.js")],

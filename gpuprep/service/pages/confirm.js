@@ -1,5 +1,5 @@
 // A button that asks in the page before it acts.
-import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "./vendor/preact.js";
 import { Failure } from "./shell.js";
 
 /**
@@ -14,7 +14,7 @@ export function Confirm({ label, name, question, yes, no = "No, leave it", act, 
   const opener = useRef();
   const box = useRef();
   const wasOpen = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isOpen) box.current?.focus();
     else if (wasOpen.current) opener.current?.focus();
     wasOpen.current = isOpen;

@@ -10,7 +10,7 @@ import { asFloat32, readVolume } from "./volume_source.js";
 const SLOW = 2e6; // voxels: from here on, a new window takes software so long that a drag waits for its end
 const PATIENCE = 150; // ms
 
-export function GlSide({ name, model, channel, map, scene, limits, force, files, ratio, window: ends, crop, work, onPick, onZoom, onWindow, onFailure }) {
+export function GlSide({ name, model, channel, map, scene, limits, force, files, ratio, window: ends, crop, table, work, onPick, onZoom, onWindow, onFailure }) {
   const box = useRef(), canvas = useRef(), planes = useRef(), now = useRef();
   const [tiles, setTiles] = useState([]), [image, setImage] = useState(null), [labels, setLabels] = useState(null);
   const { side } = model;
@@ -60,8 +60,8 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
   const grid = useMemo(() => labels && image && onGrid(labels, image), [labels, image]);
   useEffect(() => {
     if (!image) return undefined;
-    return work(async () => planes.current.setColors(grid && paint(grid, map?.values ?? [], scene.hidden)), onFailure);
-  }, [grid, scene.hidden]);
+    return work(async () => planes.current.setColors(grid && paint(grid, [...table.values()], scene.hidden)), onFailure);
+  }, [grid, table, scene.hidden]);
 
   useEffect(() => work(async (isWanted) => {
     if (image && limits.isSoftware && voxels(image) > SLOW) await new Promise((resolve) => { setTimeout(resolve, PATIENCE); });

@@ -20,7 +20,7 @@ const POLL_MS = 1000;
 export function Page({ job: id }) {
   const url = `/v1/jobs/${encodeURIComponent(id)}`;
   const [round, setRound] = useState(0);
-  const [every, setEvery] = useState(POLL_MS);
+  const [every, setEvery] = useState(0);
   const about = useLoaded(() => getJson("/v1/about"), []);
   const asked = usePolled(() => getJson(url), [url], every);
   const job = asked.value;
@@ -28,8 +28,9 @@ export function Page({ job: id }) {
     start: START, fold: foldJob, again: round, until: (event) => isOver(event.name.replace("job.", "")),
   });
   const state = job?.state ?? "";
-  useEffect(() => setEvery(!state || isOver(state) ? 0 : POLL_MS), [state]);
-  useEffect(() => { asked.again(); }, [feed.value.last.at(-1)?.id, feed.state]);
+  useEffect(() => setEvery(state && !isOver(state) ? POLL_MS : 0), [state]);
+  const last = feed.value.last.at(-1)?.id;
+  useEffect(() => { if (last) asked.again(); }, [last, feed.state]);
   useEffect(() => {
     document.title = `Job ${id} · gpuprep`;
     if (!job) return;
@@ -47,7 +48,7 @@ export function Page({ job: id }) {
     <${Standing} job=${job} />
     <${Actions} job=${job} about=${about.value} onChange=${changed} />
     <${JobFailures} job=${job} failures=${feed.value.failures} about=${about.value} />
-    <div class="beside">
+    <div class="columns">
       <${Facts} job=${job} about=${about.value} onChange=${changed} />
       <${Stages} stages=${job.stages} workers=${job.workers} />
     </div>
@@ -67,7 +68,7 @@ function Standing({ job }) {
   return html`<div class="card">
     ${job.progress ? html`<${Progress} job=${job} />`
       : html`<p>${untold(job)}</p>`}
-    ${job.reason && job.state !== "running" && html`<p>${job.reason}</p>`}
+    ${job.reason && isOver(job.state) && job.state !== "succeeded_with_failures" && html`<p>${job.reason}</p>`}
   </div>`;
 }
 

@@ -24,8 +24,8 @@ function Name({ job }) {
   return html`<a href=${`/jobs/${encodeURIComponent(job.id)}`}>${job.output}</a>`;
 }
 
-export function Queue({ jobs, about, onChange }) {
-  if (!jobs.length) return html`<p>Nothing is at work, and nothing waits.</p>`;
+export function Queue({ jobs, about, onChange, isFiltered }) {
+  if (!jobs.length) return html`<p>${isFiltered ? "No such job is at work or waits." : "Nothing is at work, and nothing waits."}</p>`;
   return html`<${Table} name="Jobs at work and in the queue"
       columns=${["Place", "Cohort", "State", "Owner", "Priority", "Time", "Progress", "Change"]}>
     ${jobs.map((job) => html`<tr role="row" key=${job.id}>
@@ -75,8 +75,8 @@ export function Cancel({ job, about, onChange }) {
     no="No, keep it" act=${act} />`;
 }
 
-export function Ended({ jobs }) {
-  if (!jobs.length) return html`<p>No job is over.</p>`;
+export function Ended({ jobs, isFiltered }) {
+  if (!jobs.length) return html`<p>${isFiltered ? "No such job is over." : "No job is over."}</p>`;
   return html`<${Table} name="Jobs that are over" columns=${["Cohort", "State", "Owner", "Ended", "Took", "Cases", "Reason"]}>
     ${jobs.map((job) => html`<tr role="row" key=${job.id}>
       <${Cell} name="Cohort" isLong><${Name} job=${job} /><//>

@@ -46,9 +46,12 @@ const ask = (url) => (url ? getJson(url) : Promise.resolve(none));
 
 export function Page() {
   const filters = filtersOf(location.search);
+  const openUrl = filters.after ? "" : urlOf(filters, OPEN, { limit: 500 });
+  const endedUrl = urlOf(filters, ENDED, { limit: A_PAGE, after: filters.after });
+  const isFiltered = Boolean(filters.state || filters.owner || filters.cohort);
   const about = useLoaded(() => getJson("/v1/about"), []);
-  const open = usePolled(() => ask(filters.after ? "" : urlOf(filters, OPEN, { limit: 500 })), [], POLL_MS);
-  const ended = usePolled(() => ask(urlOf(filters, ENDED, { limit: A_PAGE, after: filters.after })), []);
+  const open = usePolled(() => ask(openUrl), [], openUrl ? POLL_MS : 0);
+  const ended = usePolled(() => ask(endedUrl), []);
   const feed = useFeed("/v1/events?after=end", { start: { told: 0, now: "" }, fold: folded });
   useEffect(() => {
     if (!feed.value.told && feed.state !== "live") return;
@@ -65,18 +68,18 @@ export function Page() {
     <${Filters} filters=${filters} />
     ${problem && html`<${Failure} problem=${problem} />`}
     <${Spoken} text=${open.value ? summary : ""} now=${feed.value.now} />
-    ${!filters.after && html`<section aria-labelledby="queue-title">
+    ${openUrl && html`<section aria-labelledby="queue-title">
       <h2 id="queue-title">At work and in the queue</h2>
       <${Link} state=${feed.state} text=${open.value ? summary : ""} />
-      ${open.value ? html`<${Queue} jobs=${jobs} about=${about.value} onChange=${changed} />`
+      ${open.value ? html`<${Queue} jobs=${jobs} about=${about.value} onChange=${changed} isFiltered=${isFiltered} />`
         : open.loading && html`<${Loading} what="jobs" />`}
       ${open.value?.next && html`<p class="quiet">Only the newest 500 are shown.</p>`}
     </section>`}
-    <section aria-labelledby="ended-title">
+    ${endedUrl && html`<section aria-labelledby="ended-title">
       <h2 id="ended-title">${filters.after ? "Older jobs that are over" : "Over"}</h2>
-      ${ended.value ? html`<${Ended} jobs=${ended.value.items} />` : ended.loading && html`<${Loading} what="jobs" />`}
+      ${ended.value ? html`<${Ended} jobs=${ended.value.items} isFiltered=${isFiltered} />` : ended.loading && html`<${Loading} what="jobs" />`}
       <${Pages} filters=${filters} next=${ended.value?.next} />
-    </section>
+    </section>`}
     <${Submitting} />`;
 }
 
@@ -94,7 +97,6 @@ function Link({ state, text }) {
 
 function Filters({ filters }) {
   const [isChanged, setChanged] = useState(false);
-  const isSet = filters.state || filters.owner || filters.cohort;
   return html`<form class="filters" method="get" action="/jobs" onInput=${() => setChanged(true)}>
     <label>State <select name="state">
       <option value="">all</option>
@@ -104,7 +106,7 @@ function Filters({ filters }) {
     <label>Cohort <input name="cohort" value=${filters.cohort} maxlength="100" size="14" autocomplete="off" /></label>
     <label>Owner <input name="owner" value=${filters.owner} maxlength="100" size="10" autocomplete="off" /></label>
     <button type="submit" class=${isChanged ? "main" : ""}>Show</button>
-    ${isSet && html`<a href="/jobs">Show all</a>`}
+    ${(filters.state || filters.owner || filters.cohort) && html`<a href="/jobs">Show all</a>`}
   </form>`;
 }
 

@@ -3,11 +3,11 @@ import { html, useState } from "./vendor/preact.js";
 
 const AT_ONCE = 40;
 
-export function Legend({ models, map, view, scene, change, goTo }) {
+export function Legend({ models, map, table, view, scene, change, goTo }) {
   const [search, setSearch] = useState("");
   const sides = Object.keys(models).filter((side) => view[side].labels.some(({ name }) => name === map));
   if (!map || sides.length === 0) return null;
-  const rows = merged(sides, view, map);
+  const rows = [...table.values()];
   const wanted = rows.filter(({ name, value }) => `${value} ${name}`.toLowerCase().includes(search.toLowerCase()));
   const hide = (value) => change((before) => {
     const hidden = new Set(before.hidden);
@@ -32,23 +32,24 @@ export function Legend({ models, map, view, scene, change, goTo }) {
           <svg width="16" height="16" aria-hidden="true"><rect width="16" height="16" fill=${row.color} /></svg></label></td>
         <td class="number">${row.value}</td>
         <td><button type="button" class="plain" title="put the crosshair into it" onClick=${() => find(row.value)}>${row.name}</button></td>
-        ${sides.map((side) => html`<td class="number">${counted(row[side]?.voxels)}</td>
-          <td class="number">${row[side]?.ml?.toFixed(2) ?? "–"}</td>`)}
+        ${sides.map((side) => html`<td class="number">${counted(row.sides[side]?.voxels)}</td>
+          <td class="number">${row.sides[side]?.ml?.toFixed(2) ?? "–"}</td>`)}
       </tr>`)}</tbody></table></div>
   </details>`;
 }
 
 const counted = (voxels) => (typeof voxels === "number" ? voxels.toLocaleString("en") : "–"); // the source's are not counted
 
-function merged(sides, view, map) {
+/** The values of a label map by value, of both sides together, since only one may name or count them: {value, name, color, sides}. */
+export function labelTable(view, map) {
   const rows = new Map();
-  for (const side of sides) {
-    for (const each of view[side].labels.find(({ name }) => name === map).values) {
-      if (!rows.has(each.value)) rows.set(each.value, { value: each.value, name: each.name, color: each.color });
-      rows.get(each.value)[side] = each;
+  for (const side of ["after", "before"]) {
+    for (const each of view[side]?.labels.find(({ name }) => name === map)?.values ?? []) {
+      if (!rows.has(each.value)) rows.set(each.value, { value: each.value, name: each.name, color: each.color, sides: {} });
+      rows.get(each.value).sides[side] = each;
     }
   }
-  return [...rows.values()].sort((a, b) => a.value - b.value);
+  return new Map([...rows].sort(([a], [b]) => a - b));
 }
 
 /** The middle of the voxel of a label that is nearest to a point; null where none is drawn. */

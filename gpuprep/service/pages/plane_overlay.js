@@ -4,6 +4,7 @@ import { sideLetters } from "./letters.js";
 import { indexAt, pointOf } from "./tiles.js";
 import { html } from "./vendor/preact.js";
 
+const THIN = 44; // pixels: there, letters at top and bottom would lie on one another
 const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 export function PlaneOverlay({ tile, name, model, index, crop, isBare, onPick, onZoom, onWindow }) {
@@ -44,7 +45,7 @@ export function PlaneOverlay({ tile, name, model, index, crop, isBare, onPick, o
     else return;
     event.preventDefault();
   };
-  return html`<div class="plane" tabindex="0" role="application" aria-label=${`${name}, ${tile.plane} plane`} aria-describedby="viewer-keys"
+  return html`<div class=${`plane ${height < THIN ? "thin" : ""}`} tabindex="0" role="application" aria-label=${`${name}, ${tile.plane} plane`} aria-describedby="viewer-keys"
       data-plane=${tile.plane} style=${{ left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` }}
       onPointerDown=${down} onPointerMove=${move} onContextMenu=${(event) => event.preventDefault()} onWheel=${wheel} onKeyDown=${press}>
     ${!isBare && html`<svg class="lines" aria-hidden="true" width=${width} height=${height}>

@@ -11,13 +11,14 @@ export function usePolled(ask, when, every = 0) {
   useEffect(() => {
     const mine = { isWanted: true, isBusy: false, isDue: false };
     mine.again = async () => {
-      if (!mine.isWanted) return;
+      if (!mine.isWanted || mine.isOut) return;
       if (mine.isBusy) { mine.isDue = true; return; }
       mine.isBusy = true;
       try {
         const value = await ask();
         if (mine.isWanted) setState({ value, loading: false });
       } catch (problem) {
+        mine.isOut = problem.status === 401; // a session that is over does not come back
         if (mine.isWanted) setState((before) => ({ ...before, problem, loading: false }));
       }
       mine.isBusy = false;

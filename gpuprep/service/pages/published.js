@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "./vendor/preact.js";
 import { labelOf } from "./readout.js";
 
-export function usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map }) {
+export function usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map, table }) {
   const asked = useRef(0), drawn = useRef(0), seen = useRef(false);
   const ask = (run) => (...given) => {
     asked.current += 1;
@@ -19,17 +19,17 @@ export function usePublished({ view, models, channels, scene, change, goTo, isWo
       setWindow: ask((window) => change({ window })),
       state: () => ({
         id: view.id, mm: scene.mm, window: scene.window, isRadiological: scene.isRadiological, map,
-        ...Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, map)])),
+        ...Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, table)])),
       }),
       panes,
     };
   });
 }
 
-function sideState(model, channel, { mm }, map) {
+function sideState(model, channel, { mm }, table) {
   const at = model.at(mm, channel);
   return {
-    ...at, mm: model.image && model.pointOfDrawn(model.drawnVoxel(mm)), labelName: at.label === null ? null : labelOf(at.label, model, map),
+    ...at, mm: model.image && model.pointOfDrawn(model.drawnVoxel(mm)), labelName: at.label === null ? null : labelOf(at.label, table),
     letters: model.letters, level: model.image?.number ?? null, road: model.image?.road ?? null,
   };
 }

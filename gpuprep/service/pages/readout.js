@@ -5,7 +5,7 @@ import { told } from "./windows.js";
 
 const PATIENCE = 300; // ms: a screen reader is not told every step of a drag
 
-export function Readout({ models, channels, scene, map, names, width }) {
+export function Readout({ models, channels, scene, table, names, width }) {
   const point = (mm) => mm.map((value) => value.toFixed(2)).join(", ");
   const rows = Object.entries(models).map(([side, model]) => ({ side, model, at: model.at(scene.mm, channels[side]) }));
   const spoken = rows.map(({ side, at }) => `${names[side]}: voxel ${at.index.join(" ")}, ${valueText(at, channels[side], width)}`).join("; ");
@@ -13,13 +13,13 @@ export function Readout({ models, channels, scene, map, names, width }) {
     <p class="where"><span>RAS <strong data-read="ras">${point(scene.mm)}</strong> mm</span>
       <span>LPS <strong data-read="lps">${point(flipped(scene.mm))}</strong> mm</span></p>
     <div class="scroll"><table>
-      <thead><tr><th scope="col"></th><th scope="col">voxel x y z, from 1</th><th scope="col">value</th><th scope="col">as stored</th><th scope="col">label</th></tr></thead>
-      <tbody>${rows.map(({ side, model, at }) => html`<tr data-side=${side}>
+      <thead><tr><td></td><th scope="col">voxel x y z, from 1</th><th scope="col">value</th><th scope="col">as stored</th><th scope="col">label</th></tr></thead>
+      <tbody>${rows.map(({ side, at }) => html`<tr data-side=${side}>
         <th scope="row">${names[side]}</th>
         <td class="mono" data-read="index">${at.index.join(" ")}${!at.isInside && html` <span class="quiet">(outside; the nearest)</span>`}</td>
         <td data-read="value">${valueText(at, channels[side], width)}</td>
         <td data-read="stored">${at.stored === null ? "–" : Number(at.stored.toPrecision(7))}</td>
-        <td data-read="label">${labelText(at.label, model, map)}</td>
+        <td data-read="label">${labelText(at.label, table)}</td>
       </tr>`)}</tbody>
     </table></div>
     <${Spoken} text=${spoken} />
@@ -33,12 +33,9 @@ function valueText({ stored, value }, { unit, line }, width) {
 }
 
 /** The name of a label's value. */
-export function labelOf(value, model, map) {
-  if (value === 0) return "background";
-  return model.side.labels.find(({ name }) => name === map)?.values.find((each) => each.value === value)?.name ?? "(not in the table)";
-}
+export const labelOf = (value, table) => (value === 0 ? "background" : table.get(value)?.name ?? "(not in the table)");
 
-const labelText = (value, model, map) => (value === null ? "–" : `${value} ${labelOf(value, model, map)}`);
+const labelText = (value, table) => (value === null ? "–" : `${value} ${labelOf(value, table)}`);
 
 /** The same for screen readers, once the crosshair rests. */
 function Spoken({ text }) {

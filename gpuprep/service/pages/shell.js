@@ -45,6 +45,8 @@ export function useLoaded(ask, when) {
 }
 
 export function Failure({ problem }) {
+  if (problem.status === 401) return html`<div class="failure" role="alert"><strong>The session is over</strong>
+    <p>It lasts twelve hours, and ends with the service. Open a new link: <code>gpuprep serve</code> prints one when it starts.</p></div>`;
   return html`<div class="failure" role="alert"><strong>${problem.message}</strong>
     ${problem.advice && html`<p>${problem.advice}</p>`}</div>`;
 }

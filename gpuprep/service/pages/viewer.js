@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from "./vendor/preact.js";
 import { apply } from "./affine.js";
 import { FullPlane } from "./full_plane.js";
-import { Legend } from "./legend.js";
+import { labelTable, Legend } from "./legend.js";
 import { drawingLimits } from "./levels.js";
 import { PlaneSide } from "./planes.js";
 import { usePublished } from "./published.js";
@@ -32,6 +32,7 @@ export function Viewer({ view }) {
     window: usual, layout: "both", isBare: false,
   }));
   const change = (some) => setScene((before) => ({ ...before, ...(typeof some === "function" ? some(before) : some) }));
+  const table = useMemo(() => labelTable(view, map), [view, map]);
   const { work, isWorking } = useWork();
   const goTo = (mm) => change({ mm: [...mm] });
   const zoomBy = (factor) => change((before) => {
@@ -39,7 +40,7 @@ export function Viewer({ view }) {
     return { zoom, center: zoom === 1 ? null : before.mm };
   });
   useEffect(() => change({ window: usual, hidden: new Set() }), [number]);
-  usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map });
+  usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map, table });
   const files = useMemo(() => view.record?.files && new Set(Object.keys(view.record.files)), [view]);
   const ratio = Math.min(...shown.map((side) => boxRatio(view[side])));
   const labelMaps = [...new Set(shown.flatMap((side) => view[side].labels.map(({ name }) => name)))];
@@ -51,7 +52,7 @@ export function Viewer({ view }) {
       ${problems[side] && html`<p class="failure" role="alert">${problems[side].message}</p>`}
       <${Drawn} name=${NAMES[side]} model=${models[side]} map=${view[side].labels.find(({ name }) => name === map) ?? null}
         channel=${heldNumber(view[side], number)} scene=${scene} limits=${limits} force=${force} files=${files} ratio=${ratio}
-        window=${ends} sourceWindow=${channels[side].line ? scene.window : ends} crop=${side === "before" ? view.crop : null} work=${work}
+        window=${ends} sourceWindow=${channels[side].line ? scene.window : ends} crop=${side === "before" ? view.crop : null} table=${table} work=${work}
         onPick=${goTo} onZoom=${zoomBy} onWindow=${(moved) => change((before) => ({ window: dragged(before.window, moved, usual) }))}
         onFailure=${(problem) => setProblems((before) => ({ ...before, [side]: problem }))} />
       <${Notes} model=${models[side]} channel=${channels[side]} isPicture=${!limits} />
@@ -64,8 +65,8 @@ export function Viewer({ view }) {
       ${SIDES.map((side) => (models[side] ? scene.layout !== OTHER[side] && drawn(side)
         : side === "before" && view.before_problem && html`<p class="card" role="note">The source cannot be shown: ${view.before_problem}</p>`))}
     </div>
-    <${Readout} models=${models} channels=${channels} scene=${scene} map=${map} names=${NAMES} width=${scene.window[1] - scene.window[0]} />
-    <${Legend} models=${models} map=${map} view=${view} scene=${scene} change=${change} goTo=${goTo} />
+    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${NAMES} width=${scene.window[1] - scene.window[0]} />
+    <${Legend} models=${models} map=${map} table=${table} view=${view} scene=${scene} change=${change} goTo=${goTo} />
     <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${NAMES} />
     <${Keys} />
   </section>`;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -67,5 +66,4 @@ async def _pieces(sights: Sights, first: bytes, rest: Iterator[bytes]) -> AsyncI
     piece: bytes | None = first
     while piece is not None:
         yield piece
-        await asyncio.sleep(0)
-        piece = await sights.work(next, rest, None)
+        piece = await sights.work(lambda: next(rest, None))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -25,30 +27,104 @@ from gpuprep.service.sights.bodies import CaseBody
 from gpuprep.service.sights.sights import Seen, Sights
 from gpuprep.viewing.case_view import json_texts
 from gpuprep.viewing.plane import plane_png
-from gpuprep.viewing.volume_file import VolumeFile
-
-router = APIRouter(
-    prefix="/v1/cohorts/{name}/cases/{case_id}", tags=["cases"], dependencies=[bearer]
-)
 
 CaseId = Annotated[str, Path(min_length=1, max_length=255)]
 SideName = Literal["before", "after"]
 Number = Annotated[int, Query(ge=0, le=65_535)]
 Label = Annotated[str, Query(max_length=255)]
 End = Annotated[float | None, Query(allow_inf_nan=False)]
-_SEEN = told(401, 403, 404, 422, 503) | UNCHANGED
+_SEEN = told(401, 403, 404, 422, 500, 503) | UNCHANGED
 
 
 async def seen_case(request: Request, name: Name, case_id: CaseId, who: Reader) -> Seen:
-    """The case that is asked for, if whoever asks may see it."""
+    """The case of a cohort that is asked for, if whoever asks may see it."""
     cohorts: Cohorts = request.app.state.cohorts
-    sights: Sights = request.app.state.sights
     roots = request.app.state.source_roots(who)
     place = await asyncio.to_thread(cohorts.place, who, name)
-    return await sights.work(sights.look, place, name, case_id, roots)
+    sights = _sights(request)
+    return await sights.work(partial(sights.look, place, name, case_id, roots))
 
 
-Case = Annotated[Seen, Depends(seen_case)]
+def sight_router(prefix: str, find: Callable[..., Awaitable[Seen]], kind: str) -> APIRouter:
+    """The routes of what can be looked at.
+
+    Args:
+        prefix: Their address.
+        find: A dependency that gives what is asked for, or refuses.
+        kind: Begins the names of the operations.
+    """
+    router = APIRouter(prefix=prefix, tags=["cases"], dependencies=[bearer])
+    look = Depends(find)
+
+    @router.get("", response_model=CaseBody, responses=_SEEN, name=kind)
+    async def view(request: Request, who: Reader, seen: Seen = look) -> Response:
+        """Everything about a case: both sides, what was done, and where its parts are read."""
+        tree = await _sights(request).work(partial(seen.sight.view, seen.links))
+        if tree["before_problem"]:
+            tree["before_problem"] = request.app.state.cohorts.hidden(tree["before_problem"])
+        return tagged(request, CaseBody.model_validate(json_texts(tree)))
+
+    @router.get("/volume.nii", response_class=NiftiResponse, responses=_SEEN, name=f"{kind}_volume")
+    async def volume(
+        request: Request,
+        who: Reader,
+        seen: Seen = look,
+        side: SideName = "after",
+        channel: Number = 0,
+        label: Label = "",
+        level: Number = 0,
+    ) -> Response:
+        """A channel as float32, or a label map, as an uncompressed NIfTI file."""
+        sights = _sights(request)
+        file = await sights.work(
+            partial(seen.sight.volume, side, channel=channel, label=label or None, level=level)
+        )
+        tag = tag_of(seen.version, side, channel, label, level)
+        if (answer := unchanged(request, tag)) is not None:
+            return answer
+        what = label or (f"channel{channel}" if channel else "")
+        stem = "_".join(part for part in (seen.id, side, what) if part)
+        return await volume_answer(request, sights, file, tag, f"{stem}.nii")
+
+    @router.get(
+        "/planes/{axis}/{index}.png",
+        response_class=PngResponse,
+        responses=_SEEN,
+        name=f"{kind}_plane",
+    )
+    async def plane(
+        request: Request,
+        axis: Literal["x", "y", "z"],
+        index: Annotated[int, Path(ge=0, le=65_535)],
+        who: Reader,
+        seen: Seen = look,
+        side: SideName = "after",
+        channel: Number = 0,
+        low: End = None,
+        high: End = None,
+        label: Label = "",
+    ) -> Response:
+        """One slice, a pixel a voxel; ``low`` and ``high`` are black and white, in the source's values."""
+        tag = tag_of(seen.version, side, axis, index, channel, low, high, label)
+        if (answer := unchanged(request, tag)) is not None:
+            return answer
+        drawn = partial(plane_png, seen.sight, side, axis, index, channel=channel)
+        found = partial(drawn, window=(low, high), label=label or None)
+        return PngResponse(await _sights(request).work(found), headers=headers_of(tag))
+
+    @router.get(
+        "/thumbnail.png", response_class=PngResponse, responses=_SEEN, name=f"{kind}_thumbnail"
+    )
+    async def thumbnail(request: Request, who: Reader, seen: Seen = look) -> Response:
+        """Three planes of the stored case, 192 pixels high at most."""
+        tag = tag_of(seen.version, "thumbnail")
+        if (answer := unchanged(request, tag)) is not None:
+            return answer
+        sights = _sights(request)
+        found = await sights.work(partial(sights.thumbnail, seen))
+        return PngResponse(found, headers=headers_of(tag))
+
+    return router
 
 
 def _sights(request: Request) -> Sights:
@@ -56,84 +132,4 @@ def _sights(request: Request) -> Sights:
     return sights
 
 
-@router.get("", response_model=CaseBody, responses=_SEEN)
-async def case(request: Request, name: Name, case_id: CaseId, who: Reader, seen: Case) -> Response:
-    """Everything about a case: both sides, what was done, and where its parts are read."""
-    tree = await _sights(request).work(seen.sight.view, seen.links)
-    hidden = request.app.state.cohorts.hidden
-    if tree["before_problem"]:
-        tree["before_problem"] = hidden(tree["before_problem"])
-    return tagged(request, CaseBody.model_validate(json_texts(tree)))
-
-
-@router.get("/volume.nii", response_class=NiftiResponse, responses=_SEEN)
-async def volume(
-    request: Request,
-    name: Name,
-    case_id: CaseId,
-    who: Reader,
-    seen: Case,
-    side: SideName = "after",
-    channel: Number = 0,
-    label: Label = "",
-    level: Number = 0,
-) -> Response:
-    """A channel as float32, or a label map, as an uncompressed NIfTI file."""
-    sights = _sights(request)
-    tag = tag_of(seen.version, side, channel, label, level)
-    if (answer := unchanged(request, tag)) is not None:
-        return answer
-
-    def found() -> VolumeFile:
-        return seen.sight.volume(side, channel=channel, label=label or None, level=level)
-
-    file = await sights.work(found)
-    what = label or (f"channel{channel}" if channel else "")
-    stem = "_".join(part for part in (case_id, side, what) if part)
-    return await volume_answer(request, sights, file, tag, f"{stem}.nii")
-
-
-@router.get("/planes/{axis}/{index}.png", response_class=PngResponse, responses=_SEEN)
-async def plane(
-    request: Request,
-    name: Name,
-    case_id: CaseId,
-    axis: Literal["x", "y", "z"],
-    index: Annotated[int, Path(ge=0, le=65_535)],
-    who: Reader,
-    seen: Case,
-    side: SideName = "after",
-    channel: Number = 0,
-    low: End = None,
-    high: End = None,
-    label: Label = "",
-) -> Response:
-    """One slice, a pixel a voxel; ``low`` and ``high`` become black and white, in the source's values."""
-    tag = tag_of(seen.version, side, axis, index, channel, low, high, label)
-    if (answer := unchanged(request, tag)) is not None:
-        return answer
-
-    def drawn() -> bytes:
-        return plane_png(
-            seen.sight,
-            side,
-            axis,
-            index,
-            channel=channel,
-            window=(low, high),
-            label=label or None,
-        )
-
-    return PngResponse(await _sights(request).work(drawn), headers=headers_of(tag))
-
-
-@router.get("/thumbnail.png", response_class=PngResponse, responses=_SEEN)
-async def thumbnail(
-    request: Request, name: Name, case_id: CaseId, who: Reader, seen: Case
-) -> Response:
-    """Three planes of the stored case, 192 pixels high at most."""
-    tag = tag_of(seen.version, "thumbnail")
-    if (answer := unchanged(request, tag)) is not None:
-        return answer
-    sights = _sights(request)
-    return PngResponse(await sights.work(sights.thumbnail, seen), headers=headers_of(tag))
+router = sight_router("/v1/cohorts/{name}/cases/{case_id}", seen_case, "case")

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
@@ -20,7 +20,7 @@ from gpuprep.store.places import Place
 from gpuprep.store.standing import read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.errors import GpuprepError, StoreError, UsageError
+from gpuprep.values.errors import CorruptStoreError, GpuprepError, StoreError, UsageError
 from gpuprep.viewing.links import Links
 from gpuprep.viewing.sight import Sight, StoredSight
 from gpuprep.viewing.source_volume import read_source, source_problem
@@ -37,12 +37,14 @@ class Seen:
     """A case as it stands now.
 
     Attributes:
+        id: The case's.
         sight: What can be shown.
         links: Where its parts are read.
         version: Changes when the case, or what may be shown of its source, does.
         case: Its stored arrays; None for an input.
     """
 
+    id: str
     sight: Sight
     links: Links
     version: str
@@ -57,9 +59,22 @@ class Sights:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sights")
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
 
-    async def work(self, what: Callable[..., Value], *given: Any) -> Value:
-        """Do blocking work in one of few threads; more wait for their turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, what, *given)
+    async def work(self, what: Callable[[], Value]) -> Value:
+        """Do blocking work in one of few threads; more wait for their turn.
+
+        Raises:
+            Problem: 500, what is stored is damaged; 503, a disk or a store gives nothing now.
+            GpuprepError: any other of the work.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, what)
+        except CorruptStoreError as error:
+            text = "the case is damaged; run gpuprep verify on its cohort, then the case again"
+            raise Problem(500, text, code="E_STORED") from error
+        except (StoreError, OSError) as error:
+            wait = {"retry-after": "1"}
+            text = "the files of the case cannot be read now; ask again"
+            raise Problem(503, text, code="E_STORE", headers=wait) from error
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -105,7 +120,7 @@ class Sights:
         )
         served = case_id not in read_standing(place).withdrawn
         links = Links.of_case(cohort, case_id, chunks=served)
-        return Seen(sight, links, f"{version}{problem}", case)
+        return Seen(case_id, sight, links, f"{version}{problem}", case)
 
     def thumbnail(self, seen: Seen) -> bytes:
         """The small picture of a case, drawn once for each version of it."""

@@ -188,10 +188,15 @@ class ObjectPath:
         return ((name, size) for name, size, _ in self.objects())
 
     def folders(self) -> set[str]:
+        return self.entries()[0]
+
+    def entries(self) -> tuple[set[str], dict[str, str]]:
+        """The names of folders right below this prefix, and the etag of each object there by its name."""
         start = len(self._key) + 1
         with self._faults():
             found = load_obstore().list_with_delimiter(self._store, self._key)
-        return {prefix[start:] for prefix in found["common_prefixes"]}
+        etags = {row["path"][start:]: str(row["e_tag"]) for row in found["objects"]}
+        return {prefix[start:] for prefix in found["common_prefixes"]}, etags
 
     def versions(self) -> dict[str, CaseVersion]:
         found: dict[str, CaseVersion] = {}
