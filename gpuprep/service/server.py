@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from gpuprep.host.priority import interrupt_nothing
 from gpuprep.service.app import Service
 from gpuprep.service.door.connections import Connection
 from gpuprep.service.door.tokens import Principal
@@ -77,6 +78,7 @@ def serve(
         say(address)
         code = service.sessions.link(Principal("operator", "admin"))
         say(f"log in once: {address}/login?code={code}")
+        interrupt_nothing()  # of the jobs, which begin their processes by taking that back
         asyncio.run(server.serve(sockets=[door]))
 
 
