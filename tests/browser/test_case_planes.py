@@ -89,7 +89,10 @@ def check_readout(page: CasePage, side: str, shown: Upright, mm: np.ndarray) -> 
         exact % 1 - 0.5
     ).min() < 1e-6
     if is_inside:
-        value = float(page.read(side)["value"].split()[0])
-        assert value == pytest.approx(shown.data[tuple(told)], abs=0.051)
+        exact_value = page.page.js("side => window.gpuprepView.state()[side].value", side)
+        assert exact_value == pytest.approx(shown.data[tuple(told)], abs=1e-6)
+        text = page.read(side)["value"].split()[0]
+        digits = len(text.partition(".")[2])
+        assert float(text) == pytest.approx(exact_value, abs=0.5 * 10**-digits + 1e-9)
     else:
         assert page.read(side)["value"] == "–"
