@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,14 @@ class Door:
 
     def get(self, path: str) -> Any:
         return self._client.get(path).raise_for_status().json()
+
+    def text(self, path: str) -> str:
+        return self._client.get(path).raise_for_status().text
+
+    def cpu_seconds(self) -> float:
+        """What the service's process has had of processors, without its jobs."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def post(self, path: str, body: Any, *, raw: bool = False) -> Any:
         answer = self._client.post(path, json=body)

@@ -2,7 +2,8 @@
 
     python benchmarks/service.py --work FOLDER --cases 100000 --json service.json
 
-The service is a process of its own on loopback, and all clients are this one. Files of the large input are
+The service is a process of its own on loopback, and all clients are this one, on the same processors. Beside
+a job, clients once have its priority and once the lowest, as ``beside`` says. Files of the large input are
 hard links to a few.
 """
 
@@ -25,11 +26,11 @@ import nibabel
 import numpy as np
 import yaml
 
+from beside import beside
 from load import Door, follow, quantiles, ranges
 from timing import ROOT, machine, versions, with_one_blas_thread
 
 SUBSCRIBERS = 200
-READERS = 50
 LINKS = 30_000  # to one file; ext4 allows 65,000
 BRAIN = {"image": {"resample": {"spacing": [2, 2, 2], "interpolation": "cubic"}}}
 
@@ -135,32 +136,6 @@ def chunks(door: Door, cohort: str, path: str, seconds: float = 5.0) -> dict[str
     return {"ranges of 12 kB a second": round(rate)}
 
 
-def beside(door: Door, cohort: str, path: str) -> dict[str, float]:
-    """A job by itself and the same job beside readers of chunks."""
-
-    def job(name: str) -> float:
-        began = time.perf_counter()
-        found = door.post("/v1/jobs", {"root": "small", "output": name, "executor": "serial"})
-        door.ended(found["id"])
-        job = door.get(f"/v1/jobs/{found['id']}")
-        assert job["state"] == "succeeded", job
-        return float(job["ended"] - job["started"]) or began
-
-    alone = min(job(f"alone-{k}") for k in range(3))
-    script = [sys.executable, __file__, "--readers", f"{door.url} {door.token} {cohort} {path}"]
-    readers = subprocess.Popen(script, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    try:
-        crowded = min(job(f"crowded-{k}") for k in range(3))
-    finally:
-        readers.terminate()
-        readers.wait()
-    return {
-        "a job by itself, s": round(alone, 2),
-        f"the same beside {READERS} readers, s": round(crowded, 2),
-        "lost to them, %": round(100 * (crowded / alone - 1), 1),
-    }
-
-
 def one_volume(door: Door, brain: str) -> dict[str, float]:
     """One 2 mm brain by path, fifty times; then many at once."""
     body = {"root": "brain", "path": brain}
@@ -197,15 +172,7 @@ def main() -> None:
     parser.add_argument("--cohort", type=Path, help="an output of many cases, for its pages")
     parser.add_argument("--brain", type=Path, help="a .nii.gz of a brain at 1 mm")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--readers", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.readers:
-        url, token, cohort, path = options.readers.split()
-        address = f"/v1/zarr/{cohort}/{path}"
-        asyncio.run(
-            ranges(Door(url, token, 0), address, connections=READERS, seconds=3600, pause=0.05)
-        )
-        return
     roots, profiles = inputs(options)
     cohorts = options.work / "service" / "cohorts"
     rows: dict[str, float] = {}
@@ -228,7 +195,7 @@ def main() -> None:
             lambda: accepted(door, options.cases),
             lambda: events(door, options.work / "service" / "jobs"),
             lambda: chunks(door, "first", path),
-            lambda: beside(door, "first", path),
+            lambda: beside(door, f"/v1/zarr/first/{path}"),
         ]
         if options.cohort:
             measured.insert(1, lambda: pages(door))
@@ -240,7 +207,7 @@ def main() -> None:
     if options.json:
         told = {
             "machine": machine(),
-            "versions": versions("fastapi", "starlette", "uvicorn"),
+            "versions": versions("fastapi", "starlette", "uvicorn", "httptools"),
             "rows": rows,
         }
         options.json.write_text(json.dumps(told, indent=1) + "\n")

@@ -16,7 +16,7 @@ from gpuprep.quality.report_data import ReportContent
 from gpuprep.quality.report_page import render
 from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.http import HttpPath
-from gpuprep.store.places import Place, is_url, to_place
+from gpuprep.store.places import Place, to_place
 from gpuprep.store.reader import Cohort
 from gpuprep.values.errors import StoreError, UsageError
 
@@ -101,8 +101,6 @@ def write_beside(place: Place, name: str, content: bytes) -> str:
 
 def write_file(file: Path, content: bytes) -> None:
     """Write a file, whole or not at all; raises UsageError where that is impossible."""
-    if is_url(file):
-        raise UsageError(f"{file} is no file of this machine")
     with whole_file(file) as partial:
         partial.write_bytes(content)
 

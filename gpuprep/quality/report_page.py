@@ -109,7 +109,7 @@ def _facts(content: ReportContent, overview: dict[str, Any]) -> str:
         "outliers": f"{overview['outliers']['total']:,}",
     }
     rows = (f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in told.items())
-    return f'<dl class="facts">{"".join(rows)}</dl>\n'
+    return f'<dl class="glance">{"".join(rows)}</dl>\n'
 
 
 def _outliers(told: dict[str, Any]) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _mosaic(content: ReportContent) -> Iterator[str]:
     yield '<ul class="mosaic">'
     for case_id, url in urls.items():
         name = escape(case_id)
-        yield f'<li><span class="picture"><img loading="lazy" alt="{name}" src="{url}"></span>'
+        yield f'<li><span class="thumb"><img loading="lazy" alt="{name}" src="{url}"></span>'
         yield f'<span class="name">{name}</span></li>'
     yield "</ul></section>\n"
 
@@ -170,7 +170,7 @@ def _distributions(measures: Sequence[dict[str, Any]]) -> Iterator[str]:
         for each in members:
             unit = f' <span class="quiet">{escape(each["unit"])}</span>' if each["unit"] else ""
             yield f'<div class="card plot"><h4>{escape(each["title"])}{unit}</h4>{histogram_svg(each)}'
-            yield f'<p class="facts">{escape(_usual(each))}</p></div>'
+            yield f'<p class="numbers">{escape(_usual(each))}</p></div>'
         yield "</div>\n"
     yield "</section>\n"
 

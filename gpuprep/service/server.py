@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from gpuprep.host.priority import interrupt_nothing
 from gpuprep.service.app import Service
 from gpuprep.service.door.access import Sessions
 from gpuprep.service.door.connections import Connection
@@ -64,6 +65,7 @@ def serve(
         address = f"{scheme}://{host}:{door.getsockname()[1]}"
         say(address)
         say(f"log in once: {_link(address, service.sessions, Principal('operator', 'admin'))}")
+        interrupt_nothing()  # of the jobs, which begin their processes by taking that back
         _listen(service, door, settings)
 
 

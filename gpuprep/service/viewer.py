@@ -12,7 +12,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
-from gpuprep.service import cohorts, problems
+from gpuprep.service import cohorts, problems, qc
 from gpuprep.service.chunks.routes import chunk_answers, chunk_routes
 from gpuprep.service.cohorts import Cohorts
 from gpuprep.service.description import describe
@@ -78,7 +78,7 @@ class Viewer:
         api.state.pages = ["/"]
         add_login(api, self.sessions, secure=False)
         self._add_landing(api)
-        for router in (cohorts.router, sight_routes.router, pages.router):
+        for router in (cohorts.router, qc.router, sight_routes.router, pages.router):
             api.include_router(router)
         if self._opened.sight is not None:
             api.include_router(sight_routes.sight_router(INPUT, self._input, "input"))

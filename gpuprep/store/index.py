@@ -175,10 +175,8 @@ def index_of(manifest: bytes, packed: bytes = b"") -> CaseIndex:
     full = {case_id: told for case_id, row in rows.items() if (told := _whole(row)) is not None}
     kept = np.array([case_id not in rows for case_id in known.places], bool)
     columns = {
-        name: column.take(np.flatnonzero(kept)).joined(other)  # type: ignore[arg-type]
-        for (name, column), other in zip(
-            known.columns.items(), columns_of(full.values()).values(), strict=True
-        )
+        name: known.columns[name].take(np.flatnonzero(kept)).joined(other)  # type: ignore[arg-type]
+        for name, other in columns_of(full.values()).items()
     }
     brief = {case_id: row for case_id, row in known.brief.items() if case_id not in rows}
     return CaseIndex(columns, brief | {i: r for i, r in rows.items() if i not in full}, len(rows))

@@ -73,7 +73,7 @@ class Seal:
 def agrees(index: CaseIndex, sights: Mapping[str, Sight]) -> bool:
     """Whether each case has the record that its line is of, and all its files in their sizes.
 
-    Cases may lack a line, and lines a case.
+    Cases may lack a line, and lines a case if nothing at all is left of it.
     """
     told = index.columns
     return all(

@@ -16,7 +16,7 @@ from gpuprep.store.places import Place
 _LISTED = 1000  # objects that a store tells of with one request
 
 Sight = tuple[str, int]
-"""The version of a case's record, and a sum of the names and sizes of its other files."""
+"""The version of a case's record, empty without one, and a sum of names and sizes of its other files."""
 
 
 class Sightings:
@@ -75,7 +75,7 @@ def sights(place: ObjectPath) -> dict[str, Sight]:
                 record = version_text((etag,))
             else:
                 rest.append((name, size))
-        if record and (one or case.endswith(CASE_SUFFIX)):
+        if one or case.endswith(CASE_SUFFIX):
             found[case.removesuffix(CASE_SUFFIX)] = record, _sum_of(rest)
     return found
 

@@ -35,7 +35,7 @@ def source_problem(record: Mapping[str, Any], roots: Sequence[str] | None = None
             "run the case again"
         )
     for row in rows:
-        if problem := _changed(row) or _outside(row, roots):
+        if problem := _outside(row, roots) or _changed(row):
             return problem
     return ""
 
@@ -89,6 +89,9 @@ def source_case(record: Mapping[str, Any]) -> Case:
         name = next((each for each in stored if f"{rest} ".startswith(f"{each} ")), rest)
         part = rest[len(name) + 1 :]
         labels.setdefault(name, []).append(replace(source, name="" if part.isdigit() else part))
+    channels = record.get("channels", ())
+    if len(images) == len(channels) == 1 and not images[0].name:
+        images = [replace(images[0], name=str(channels[0]))]
     maps = tuple(LabelSource(tuple(sources), name) for name, sources in labels.items())
     return Case(str(record["case"]), tuple(images), maps)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import shutil
@@ -15,6 +14,7 @@ import pytest
 from support.measured_tables import planted
 
 from gpuprep.quality.cohort_quality import CohortQuality
+from gpuprep.quality.report_data import ReportContent, report_data
 from gpuprep.quality.selection import Range
 
 pytestmark = [
@@ -78,28 +78,14 @@ def _range(name: str, low: float | None, high: float | None) -> Range:
 
 
 def _in_the_browser(quality: CohortQuality) -> list[dict[str, Any]]:
-    given = {"data": _embedded(quality), "wishes": WISHES, "sorts": SORTS}
+    given = {
+        "data": report_data(ReportContent("planted", "", quality)),
+        "wishes": WISHES,
+        "sorts": SORTS,
+    }
     command = ["node", "--input-type=module", "--eval", ASK]
     ran = subprocess.run(
         command, input=json.dumps(given), capture_output=True, text=True, check=True
     )
     told: list[dict[str, Any]] = json.loads(ran.stdout)
     return told
-
-
-def _embedded(quality: CohortQuality) -> dict[str, Any]:
-    """The numbers of a cohort as a report has them in itself."""
-    return {
-        "name": "planted",
-        "ids": quality.ids,
-        "qc": quality.to_json(quality.choose()),
-        "columns": {name: _base64(each.values, "<f8") for name, each in quality.measures.items()},
-        "classes": {
-            f"{each.label} {each.value}": _base64(each.present, "u1") for each in quality.classes
-        },
-        "rows": {"findings": quality.table["findings"].tolist()},
-    }
-
-
-def _base64(values: Any, kind: str) -> str:
-    return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode()

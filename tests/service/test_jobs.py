@@ -95,3 +95,14 @@ def test_the_service_ends_at_once_while_its_events_are_followed(sources, tmp_pat
             assert served.stop() == ""
     with serving(tmp_path / "folder", sources) as served:  # it works on and is found again
         assert served.ended(job["id"])["state"] == "succeeded"
+
+
+def test_a_job_leaves_the_report_that_it_is_asked_for(served: Served) -> None:
+    job = served.submit(output="reported", config={"report": {"html": True, "csv": True}})
+    assert served.ended(job["id"])["state"] == "succeeded"
+    cohort = served.folder / "cohorts/reported"
+    assert b"volume-2" in (cohort / "report.html").read_bytes()
+    assert (cohort / "cohort.csv").read_text().count("\n") == 4
+    with served.ask() as client:
+        body = {"root": "data", "output": "no", "config": {"report": {"html": "../x.html"}}}
+        assert client.post("/v1/jobs", json=body).json()["code"] == "E_CONFIG"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from gpuprep.store.columns import Numbers, Ragged, Words, pack, unpack
 from gpuprep.store.facts import Facts
-from gpuprep.store.index import CaseIndex, index_of
+from gpuprep.store.index import _LATER, CaseIndex, index_of
 from gpuprep.store.listing import Holding
 
 
@@ -76,6 +77,21 @@ def test_lines_behind_are_added_and_replace_earlier_ones() -> None:
     assert index.read == 4
     assert told(index) == told(index_of(before + more))
     assert set(index.brief) == {"a"}
+
+
+def test_lines_of_now_are_added_to_columns_of_an_older_version() -> None:
+    """Which lacks some columns; what it says of them, the lines before it do not say either."""
+    before = text(*ROWS)
+    index = index_of(before)
+    columns = {name: each for name, each in index.columns.items() if name not in _LATER}
+    old = replace(index, columns=columns).to_bytes(before)
+    more = text(line("d"), line("b", source_bytes=7))
+    joined = index_of(before + more, old)
+    assert joined.read == 2
+    assert told(joined).keys() == told(index_of(before + more)).keys()
+    assert told(joined)["d"] == told(index_of(more))["d"]
+    again = index_of(before + more, joined.to_bytes(before + more))
+    assert (again.read, told(again)) == (0, told(joined))
 
 
 def test_lines_without_a_change_of_digest_of_older_versions_stay_brief() -> None:

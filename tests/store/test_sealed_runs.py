@@ -9,7 +9,7 @@ from support.cohorts import CONFIG, run
 import gpuprep
 from gpuprep.ledger.index import rebuild_manifest
 from gpuprep.store.index import read_index
-from gpuprep.store.layout import GROUP_FILE, LIST_SEAL_FILE
+from gpuprep.store.layout import GROUP_FILE, LIST_SEAL_FILE, RECORD_FILE
 from gpuprep.store.list_seal import Seal
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.verify import verify_cohort
@@ -39,8 +39,8 @@ def counts(report):
 
 
 def damage(place, how):
-    if how == "lost":
-        place.delete([SHARD])
+    if how in ("lost", "unfinished"):
+        place.delete([SHARD if how == "lost" else f"cases/volume-1.zarr/{RECORD_FILE}"])
     else:
         (place / SHARD).write((place / SHARD).read_bytes()[:-1])
 
@@ -89,7 +89,7 @@ def test_the_advice_of_verify_helps_under_the_seal(stored, cohort_folder):
     assert verify_cohort(stored.url) == []
 
 
-@pytest.mark.parametrize("how", ["lost", "cut"])
+@pytest.mark.parametrize("how", ["lost", "cut", "unfinished"])
 def test_a_list_is_not_sealed_over_damage(stored, cohort_folder, how):
     stored.delete([LIST_SEAL_FILE])
     damage(stored, how)
@@ -169,6 +169,7 @@ def test_what_a_dead_attempt_left_is_swept_before_a_case_is_made(stored, cohort_
     assert rebuild_manifest(stored.url) == (3, ("volume-1",))
     assert seal_of(stored) is not None
     assert counts(run(cohort_folder, stored.url)) == (1, 3, 3)
+    assert verify_cohort(stored.url) == []
     assert list((stored / ".staging").files()) == []
 
 

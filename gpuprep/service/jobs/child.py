@@ -20,6 +20,7 @@ from typing import Any
 
 from gpuprep.config.file import parse_config
 from gpuprep.host.failpoints import failpoint
+from gpuprep.host.priority import take_turns
 from gpuprep.ledger.log import RunLog
 from gpuprep.ledger.metrics import Metrics, MetricsFile
 from gpuprep.ledger.report import RunReport
@@ -40,6 +41,7 @@ _PAUSE_SECONDS = 1.0
 
 def main(folder: Path) -> int:
     """Do the job of a folder to its end, and say how it ended."""
+    take_turns()
     if os.read(0, len(GO)) != GO:
         return TAKEN
     job = JobFolder(folder)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuprep.host.priority import take_turns
 from gpuprep.service.problems import Problem
 from gpuprep.values.case import Case
 from gpuprep.values.errors import GpuprepError, UsageError
@@ -164,6 +165,7 @@ def _unseen() -> Problem:
 
 def main() -> None:
     """Answer the requests on standard input, line by line, until it ends."""
+    take_turns()
     reader = _warm()  # while nobody waits
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what a library prints is no answer

@@ -14,7 +14,7 @@ export function CaseFacts({ view }) {
     <details><summary>Every resolved number (${view.numbers.length})</summary>
       <${Rows} caption="Numbers" head=${["step", "what", "value"]} rows=${view.numbers} /></details>
     ${view.record && html`<details><summary>The record</summary>
-      <pre class="scroll" tabindex="0">${JSON.stringify(view.record, null, 2)}</pre></details>`}`;
+      <pre class="scroll" tabindex="0" role="region" aria-label="The record">${JSON.stringify(view.record, null, 2)}</pre></details>`}`;
 }
 
 function Rows({ caption, head, rows }) {

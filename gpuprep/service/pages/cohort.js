@@ -10,17 +10,17 @@ import { Remote } from "./source.js";
 import { OPEN, mayChange } from "./states.js";
 
 const isOpen = (job) => job !== undefined && OPEN.includes(job.state);
-const OTHERS = html`No job of this service made this cohort. <code>gpuprep status</code> on its folder gives the commands that retry.`;
+const OTHERS = html`<code>gpuprep status</code> on the cohort's folder gives the commands that retry.`;
 
 export function Page({ cohort }) {
   document.title = `${cohort} · gpuprep`;
   const source = useMemo(() => new Remote(cohort), [cohort]);
   const [renewal, setRenewal] = useState(0);
-  const jobs = useLastJob(cohort, () => setRenewal((n) => n + 1));
+  const who = useLoaded(() => getJson("/v1/about"), []).value;
+  const jobs = useLastJob(cohort, who?.pages.includes("/jobs"), () => setRenewal((n) => n + 1));
   const { job } = jobs;
   const about = useLoaded(() => getJson(source.root), [source, renewal]);
   const failed = useLoaded(() => getJson(`${source.root}/failures`), [source, renewal]);
-  const who = useLoaded(() => getJson("/v1/about"), []).value;
   const groups = failed.value?.items;
   const remember = (state) => {
     const query = queryOf(state);

@@ -24,9 +24,9 @@ function Group({ isFirst, name, measures, isNarrowed, brushes, onBrush, marked }
   const shown = isWhole ? spread : spread.filter((each, k) => k < FEW || brushes[each.name]);
   return html`<details class="group" open=${isFirst || isWide}>
     <summary><h3>${name[0].toUpperCase() + name.slice(1)}</h3></summary>
-    <div class="plots">${shown.map((measure) => html`<${Histogram} key=${measure.name} measure=${measure} isNarrowed=${isNarrowed}
+    ${shown.length > 0 && html`<div class="plots">${shown.map((measure) => html`<${Histogram} key=${measure.name} measure=${measure} isNarrowed=${isNarrowed}
       brush=${brushes[measure.name]} onBrush=${(brush) => onBrush(measure.name, brush)}
-      marked=${marked ? marked[measure.name] ?? null : undefined} />`)}</div>
+      marked=${marked ? marked[measure.name] ?? null : undefined} />`)}</div>`}
     ${same.length > 0 && html`<p class="same"><span class="quiet">The same in all cases that have it:</span> ${same.map(({ title, unit, median }, k) => html`${k > 0 && ", "}
       <span>${title} <strong>${valueWith(median, unit)}</strong></span>`)}</p>`}
     ${shown.length < spread.length && html`<button onClick=${() => setWhole(true)}>Show all ${spread.length}</button>`}

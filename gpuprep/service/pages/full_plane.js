@@ -29,7 +29,7 @@ function Picture({ name, model, channel, scene, plane, number, usual, label, onF
   const window = channel.line ? scene.window : storedWindow(scene.window, channel, usual);
   const has = side.labels.some((each) => each.name === label) ? label : "";
   const address = pictureAddress(side, tile, index, { channel: Math.min(number, Math.max(0, side.channels.length - 1)), window, label: has });
-  return html`<figure><div class="picture" style=${{ width: `${tile.width}px`, height: `${tile.height}px` }}>
+  return html`<figure tabindex="0" aria-label=${`${name}, full resolution`}><div class="picture" style=${{ width: `${tile.width}px`, height: `${tile.height}px` }}>
       <img alt=${`${name}, ${plane} plane ${index[tile.through] + 1} at full resolution`} src=${address} width=${tile.columns} height=${tile.rows}
         style=${{ transform: `matrix(${[...tile.matrix].join(",")})` }} onError=${onFailure} /></div>
     <figcaption class="quiet">${name}: ${"xyz"[tile.through]} = ${index[tile.through] + 1} of ${side.shape[tile.through]}</figcaption></figure>`;

@@ -5,6 +5,7 @@ import { writeNifti } from "./nifti.js";
 import { arrange, PLANES } from "./tiles.js";
 
 // NiiVue's slice types 0, 1, 2 are PLANES in their order
+const HAIR = 1e-3; // pixels
 const ACROSS = [0, 0, 1], UP = [1, 2, 2], THROUGH = [2, 1, 0]; // axes of RAS, by plane
 
 NVImage.prototype.calMinMax = function known() { // several passes over all voxels for a window that the page knows
@@ -15,6 +16,7 @@ NVImage.prototype.calMinMax = function known() { // several passes over all voxe
 
 class Drawing extends Niivue {
   async initText() {} // letters and names are ours: no font is loaded
+  calculateWidthHeight(plane, scale, width, height) { return [width, height]; } // our tiles have the right shape already
 }
 
 /** A canvas with planes. Indices here are those of the drawn level, 0-based, x, y, z. */
@@ -88,7 +90,8 @@ export class GlPlanes {
     scene.pan2Dxyzmm = Float32Array.of(...pan, zoom);
     const { width, height } = this.canvas;
     this.drawing.customLayout = arrange(this.#extents(), [width, height], plane).map((tile) => ({
-      sliceType: PLANES.indexOf(tile.plane), position: [tile.left / width, tile.top / height, tile.width / width, tile.height / height],
+      sliceType: PLANES.indexOf(tile.plane), // NiiVue gives fractions back to WebGL, which rounds down, from the canvas' lower border
+      position: [(tile.left + HAIR) / width, (tile.top - 2 * HAIR) / height, (tile.width + HAIR) / width, (tile.height + HAIR) / height],
     }));
     this.draw();
   }
@@ -99,6 +102,8 @@ export class GlPlanes {
     const size = [Math.max(2, Math.round(width * ratio)), Math.max(2, Math.round(height * ratio))];
     if (this.canvas.width === size[0] && this.canvas.height === size[1]) return;
     [this.canvas.width, this.canvas.height] = size;
+    const [wide, high] = size.map((value) => `${value / ratio}px`); // a pixel of ours is one of the screen's
+    Object.assign(this.canvas.style, { width: wide, height: high });
     this.setView({});
   }
 
@@ -131,7 +136,7 @@ export class GlPlanes {
   }
 
   #tile({ axCorSag, leftTopWidthHeight, leftTopMM, fovMM }, ratio) {
-    const [left, top, width, height] = leftTopWidthHeight.map((value) => value / ratio);
+    const [left, top, width, height] = leftTopWidthHeight.map((value) => Math.round(value) / ratio);
     const { extentsMinOrtho: least, extentsMaxOrtho: most, permRAS } = this.volume;
     const side = (world, from, size) => { // the index along one side of the tile: at its start, and its growth from end to end
       const signed = permRAS[world], axis = Math.abs(signed) - 1, count = this.shape[axis];

@@ -15,6 +15,7 @@ export function Mosaic({ source, wish, sort, marked, onMark }) {
   const turn = (step) => setFirst(Math.max(0, first + step * PAGE));
   return html`<section aria-labelledby="mosaic">
     <h2 id="mosaic">Pictures</h2>
+    ${!source.isLive && value && html`<p class="quiet">${total ? `of ${cases(total)}` : "None of these cases has one."}</p>`}
     <ul class="mosaic">${items.map(({ id }) => html`<li key=${id} class=${id === marked ? "lit" : ""}>
       <${Tile} id=${id} source=${source} onMark=${onMark} /></li>`)}</ul>
     ${total > PAGE && html`<nav class="pager" aria-label="Pages of pictures">

@@ -12,7 +12,7 @@ export function Readout({ models, channels, scene, table, names, width }) {
   return html`<div class="readout card">
     <p class="where"><span>RAS <strong data-read="ras">${point(scene.mm)}</strong> mm</span>
       <span>LPS <strong data-read="lps">${point(flipped(scene.mm))}</strong> mm</span></p>
-    <div class="scroll"><table>
+    <div class="scroll" tabindex="0" role="region" aria-label="Under the crosshair"><table>
       <thead><tr><td></td><th scope="col">voxel x y z, from 1</th><th scope="col">value</th><th scope="col">as stored</th><th scope="col">label</th></tr></thead>
       <tbody>${rows.map(({ side, at }) => html`<tr data-side=${side}>
         <th scope="row">${names[side]}</th>

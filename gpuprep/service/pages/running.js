@@ -11,13 +11,17 @@ const RENEWAL = 10_000; // ms between two looks at the whole cohort while cases 
 
 const ends = (event) => isOver(event.name.replace(/^job\./, ""));
 
-/** {job, isKnown}: the newest job of a cohort, if it has any; `onNews` is called when the cohort has changed. */
-export function useLastJob(cohort, onNews) {
-  const { value, again } = usePolled(() => getJson(`/v1/jobs?cohort=${encodeURIComponent(cohort)}&limit=1`), [cohort]);
+/**
+ * {job, isKnown}: the newest job of a cohort, if it has any; `onNews` is called when the cohort has changed.
+ * hasJobs: whether the service has any jobs at all (`gpuprep view` has none); undefined while that is not known.
+ */
+export function useLastJob(cohort, hasJobs, onNews) {
+  const url = `/v1/jobs?cohort=${encodeURIComponent(cohort)}&limit=1`;
+  const { value, again } = usePolled(() => (hasJobs ? getJson(url) : Promise.resolve({ items: [] })), [cohort, hasJobs]);
   const job = value?.items[0];
   const isOpen = job !== undefined && OPEN.includes(job.state);
   const told = useFeed(isOpen ? `/v1/jobs/${job.id}/events?brief=true` : "", { start: 0, fold: (n, events) => n + events.length, until: ends });
-  const states = useFeed("/v1/events?after=end", { start: 0, fold: (n, events) => n + events.filter((each) => each.cohort === cohort).length });
+  const states = useFeed(hasJobs ? "/v1/events?after=end" : "", { start: 0, fold: (n, events) => n + events.filter((each) => each.cohort === cohort).length });
   const renewed = useRef(0);
   useEffect(() => { if (told.value || states.value) again(); }, [told.value, states.value]);
   useEffect(() => {
@@ -30,7 +34,7 @@ export function useLastJob(cohort, onNews) {
     if (before.current && OPEN.includes(before.current) && !isOpen) onNews();
     before.current = job?.state;
   }, [job?.state]);
-  return { job, isKnown: value !== undefined };
+  return { job, isKnown: hasJobs !== undefined && value !== undefined };
 }
 
 /** What a cohort's page shows of its last job: one line where it is over, the progress where it is not. */

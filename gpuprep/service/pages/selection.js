@@ -20,7 +20,7 @@ export function Selection({ qc, wish, onWish, onBrush, isNarrowed, marked, onMar
     ${marked && html`<span class="lit marked">marked: <${CaseLink} id=${marked} source=${source} />${" "}
       ${one.problem && html` <span>(${one.problem.message})</span>`}
       <button onClick=${() => onMark("")}>Unmark</button></span>`}
-    ${marked && one.value?.id === marked && one.value.outliers.length > 0 && html`<ul class="reasons">${
+    ${marked && one.value?.id === marked && one.value.outliers.length > 0 && html`<ul class="reasons" tabindex="0" aria-label="Why it stands out">${
       one.value.outliers.map(({ kind, text }) => html`<li><span class="quiet">${kind}</span> ${text}</li>`)}</ul>`}
   </section>`;
 }

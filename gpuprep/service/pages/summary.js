@@ -16,7 +16,14 @@ export function Summary({ qc, channels = [], failures }) {
     ["Channels", channels.join(", ")],
     ["Labels", labels.join(", ")],
     ["Classes", qc.classes.length ? count(qc.classes.length) : ""],
+    ["Sources lie as", orientations(qc.orientations)],
   ].filter(([, text]) => text);
   return html`<p class=${`verdict ${failed ? "bad" : isFine ? "good" : "warn"}`}>${words.filter(Boolean).map((each, k) => html`${k > 0 && " "}${each}`)}</p>
-    ${facts.length > 0 && html`<dl class="glance">${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>`}`;
+    ${facts.length > 0 && html`<dl class="glance">${facts.map(([name, text]) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>`}
+    ${qc.notes?.map((note) => html`<p class="quiet">${note}</p>`)}`;
+}
+
+/** LPS, or of several kinds how many cases each has: LPS 398, RPS 2. */
+function orientations(found = []) {
+  return found.length === 1 ? found[0].code : found.map(({ code, cases: n }) => `${code} ${count(n)}`).join(", ");
 }

@@ -18,9 +18,9 @@ export function arrange(extents, [width, height], plane) {
   const from = [(width - chosen.width * scale - GAP * chosen.gaps[0]) / 2, (height - chosen.height * scale - GAP * chosen.gaps[1]) / 2];
   return PLANES.filter((each) => chosen[each]).map((each) => {
     const [left, top, right, down] = chosen[each], k = PLANES.indexOf(each);
-    return {
-      plane: each, left: from[0] + left * scale + right * GAP, top: from[1] + top * scale + down * GAP,
-      width: extents[ACROSS[k]] * scale, height: extents[UP[k]] * scale,
+    return { // whole pixels: WebGL cuts off what lies between
+      plane: each, left: Math.floor(from[0] + left * scale + right * GAP), top: Math.floor(from[1] + top * scale + down * GAP),
+      width: Math.max(1, Math.round(extents[ACROSS[k]] * scale)), height: Math.max(1, Math.round(extents[UP[k]] * scale)),
     };
   });
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from gpuprep.host.priority import take_turns
 from gpuprep.io.sandbox.wire import Wire
 from gpuprep.service.volumes.bench import Bench
 from gpuprep.service.volumes.orders import Order, Terms
@@ -26,6 +27,7 @@ _ROOM = 2 << 30  # address space beyond a volume's memory: libraries, stacks, ar
 
 def main(descriptor: int) -> None:
     """Serve orders until the service hangs up."""
+    take_turns()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     wire = Wire(socket.socket(fileno=descriptor))
