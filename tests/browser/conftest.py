@@ -10,7 +10,7 @@ from support.chromium import Chromium, Page, chromium
 from support.cohorts import run, write_pair
 from support.hostile_texts import hostile_cohort
 from support.odd_scans import planted_cohort
-from support.phantoms import turned_cohort
+from support.phantoms import labelled_cohorts, turned_cohort
 from support.serving import Served, serving
 
 Open = Callable[..., Page]
@@ -71,6 +71,7 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         write_pair(data / "pairs", number)
     run(data / "pairs", made / "liver")
     turned_cohort(data / "turned", made / "turned")
+    labelled_cohorts(data / "labelled", made)
     planted_cohort(data / "planted", made / "planted")
     hostile_cohort(data / "hostile", made / "hostile")
     return folder, data

@@ -18,7 +18,7 @@ PAGES = {
     "machine": "/machine",
     "unknown cohort": "/cohorts/nobody",
     "unknown case": "/cohorts/liver/cases/nobody",
-    "unknown job": f"/jobs/{'0' * 32}",
+    "unknown job": f"/jobs/{'0' * 20}",
 }
 Visit = Callable[..., Page]
 

@@ -106,3 +106,50 @@ def turned_cohort(folder: Path, output: Path) -> Path:
         for code, degrees in [("RAS", 25), ("LPS", -30), ("SRP", 12), ("AIL", 28), ("PRI", -8)]
     ]
     return store(folder, rows, output, CONFIG)
+
+
+PLAIN: dict[str, Any] = {
+    "image": {
+        "crop": {"to": "nonzero"},
+        "intensity": [{"clip": {"low": -1000, "high": 1000}}, {"rescale": {"to": [0, 1]}}],
+    },
+}
+BOX = (slice(3, 21), slice(2, 19), slice(4, 15))
+"""Where the phantom of ``write_boxed`` holds anything: voxels along x, y, z."""
+GAPS = (1, 5, 1000, 60000)
+
+
+def boxed(array: np.ndarray) -> np.ndarray:
+    """A volume that is zero outside of ``BOX``."""
+    kept = np.zeros_like(array)
+    kept[BOX] = array[BOX]
+    return kept
+
+
+def many_labels() -> np.ndarray:
+    """300 labels in blocks of 2 × 2 × 4 voxels."""
+    x, y, z = np.indices(SHAPE)
+    return boxed(((40 * (x // 2) + 4 * (y // 2) + z // 4) % 300 + 1).astype(np.uint16))
+
+
+def gapped_labels() -> np.ndarray:
+    """Four labels whose values are far apart, one in each pair of octants."""
+    return boxed(np.array([0, *GAPS], np.uint16)[(octants() + 1) // 2])
+
+
+def write_boxed(folder: Path, name: str, labels: np.ndarray) -> dict[str, str]:
+    """The phantom and its labels, zero outside of ``BOX``; a CT by its attribute."""
+    folder.mkdir(exist_ok=True)
+    for kind, array in (("image", boxed(values())), ("label", labels)):
+        nibabel.save(oriented(array, affine(), "LIP"), folder / f"{name}-{kind}.nii.gz")
+    files = {kind: f"{name}-{kind}.nii.gz" for kind in ("image", "label")}
+    return {"case_id": name, **files, "modality": "CT"}
+
+
+def labelled_cohorts(folder: Path, outputs: Path) -> None:
+    """Cohorts ``many`` (300 labels, two levels), ``gaps`` (labels far apart) and ``dense`` (a codec of no browser)."""
+    levels = {**PLAIN, "store": {"pyramid": 1}}
+    store(folder, [write_boxed(folder, "many", many_labels())], outputs / "many", levels)
+    store(folder, [write_boxed(folder, "gaps", gapped_labels())], outputs / "gaps", PLAIN)
+    dense = {**PLAIN, "store": {"codec": "dense"}}
+    store(folder, [write_boxed(folder, "dense", gapped_labels())], outputs / "dense", dense)
