@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.cohorts import run
 from support.dicom_series import write_series
-from support.phantoms import affine_of, phantom, save_phantom
+from support.oriented import affine_of, phantom, save_phantom
 from support.service_app import HERE
 from typer.testing import CliRunner
 

@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(case: StoredCase) -> StoredSight:
     problem = source_problem(case.record)
     return StoredSight(
-        case, lambda: read_source(case.record, Config()), cohort="demo", before_problem=problem
+        case, lambda: read_source(case.record, Config()), cohort="demo", problem=lambda: problem
     )
 
 
