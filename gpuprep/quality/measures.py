@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -54,15 +53,15 @@ class Measure:
     values: Array
     subject: str = ""
 
-    @cached_property
+    @property
     def rounded(self) -> Array:
         """The values as float32 has them, in which a page counts and compares: it holds no more of them."""
         return self.values.astype(np.float32).astype(np.float64)
 
-    @cached_property
-    def ordered(self) -> Array:
-        """Of these those that there are, in ascending order."""
-        return np.sort(self.rounded[~np.isnan(self.rounded)])
+    def at(self, row: int) -> float | None:
+        """One of these; None for NaN."""
+        value = float(np.float32(self.values[row]))
+        return None if value != value else value
 
     @property
     def is_size(self) -> bool:

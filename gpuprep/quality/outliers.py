@@ -63,9 +63,7 @@ def unlike(measures: Sequence[Measure]) -> Iterator[Outlier]:
         if not kind:
             continue
         least = _least(measure, deviations)
-        verdict = judge(
-            measure.rounded, is_size=measure.is_size, least=least, ordered=measure.ordered
-        )
+        verdict = judge(measure.rounded, is_size=measure.is_size, least=least)
         if verdict is not None:
             yield from _told(measure, kind, verdict)
 
