@@ -147,7 +147,7 @@ def write_boxed(folder: Path, name: str, labels: np.ndarray) -> dict[str, str]:
 
 
 def labelled_cohorts(folder: Path, outputs: Path) -> None:
-    """Cohorts ``many`` (300 labels, two levels), ``gaps`` (labels far apart) and ``dense`` (a codec of no browser)."""
+    """``many`` (300 labels, two levels), ``gaps`` (labels far apart), ``dense`` (a codec of no browser)."""
     levels = {**PLAIN, "store": {"pyramid": 1}}
     store(folder, [write_boxed(folder, "many", many_labels())], outputs / "many", levels)
     store(folder, [write_boxed(folder, "gaps", gapped_labels())], outputs / "gaps", PLAIN)

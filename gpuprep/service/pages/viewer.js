@@ -14,7 +14,6 @@ import { dragged, storedWindow } from "./windows.js";
 import { useWork } from "./working.js";
 
 const SIDES = ["before", "after"];
-const NAMES = { before: "Before", after: "After" };
 const OTHER = { before: "after", after: "before" };
 const NOTHING = { name: "", unit: "", line: null, window: [0, 1], levels: [] }; // where a side has labels only
 
@@ -25,6 +24,7 @@ export function Viewer({ view }) {
   const limits = useMemo(() => (force === "png" || isLost ? null : drawingLimits()), [force, isLost]);
   const models = useMemo(() => Object.fromEntries(SIDES.filter((side) => view[side]).map((side) => [side, new SideModel(view[side])])), [view]);
   const shown = Object.keys(models);
+  const names = { before: view.after ? "Before" : "Source", after: view.before || view.before_problem ? "After" : "Stored" };
   const [number, setNumber] = useState(0), [map, setMap] = useState(() => firstMap(view)), [problems, setProblems] = useState({});
   const channels = Object.fromEntries(shown.map((side) => [side, view[side].channels[heldNumber(view[side], number)] ?? NOTHING]));
   const usual = channels[shown[0]]?.window ?? [0, 1];
@@ -54,9 +54,9 @@ export function Viewer({ view }) {
   const drawn = (side) => {
     const ends = storedWindow(scene.window, channels[side], usual);
     return html`<div class="side" key=${side} data-side=${side} hidden=${scene.layout === OTHER[side]}>
-      <h2>${NAMES[side]} <span class="quiet">${described(view[side])}</span></h2>
+      <h2>${names[side]} <span class="quiet">${described(view[side])}</span></h2>
       ${problems[side] && html`<p class="failure" role="alert">${problems[side].message}</p>`}
-      <${Drawn} name=${NAMES[side]} model=${models[side]} map=${view[side].labels.find(({ name }) => name === map) ?? null}
+      <${Drawn} name=${names[side]} model=${models[side]} map=${view[side].labels.find(({ name }) => name === map) ?? null}
         channel=${heldNumber(view[side], number)} scene=${scene} limits=${limits} force=${force} files=${files} ratio=${ratio}
         window=${ends} sourceWindow=${channels[side].line ? scene.window : ends} crop=${side === "before" ? view.crop : null} table=${table} work=${work} onLost=${() => setLost(true)}
         onPick=${goTo} onZoom=${zoomBy} onWindow=${(moved) => change((before) => ({ window: dragged(before.window, moved, usual) }))}
@@ -72,9 +72,9 @@ export function Viewer({ view }) {
       ${SIDES.map((side) => (models[side] ? drawn(side)
         : side === "before" && view.before_problem && html`<p class="card" role="note">The source cannot be shown: ${view.before_problem}</p>`))}
     </div>
-    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${NAMES} width=${scene.window[1] - scene.window[0]} />
+    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${names} width=${scene.window[1] - scene.window[0]} />
     <${Legend} models=${models} map=${map} table=${table} view=${view} scene=${scene} change=${change} goTo=${goTo} />
-    <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${NAMES} />
+    <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${names} />
     <${Keys} />
   </section>`;
 }
