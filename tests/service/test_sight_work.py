@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.cohorts import run
-from support.phantoms import affine_of, save_phantom
 from support.runs import wait_until
+from support.turned import affine_of, save_phantom
 
 from gpuprep.config.model import Config
 from gpuprep.service.problems import Problem

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cohorts import run
-from support.phantoms import affine_of, save_phantom
 from support.service_app import App, Asking
+from support.turned import affine_of, save_phantom
 
 from gpuprep.service.door.tokens import Principal
 from gpuprep.store.layout import case_folder

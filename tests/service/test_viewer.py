@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from support.cohorts import run
 from support.dicom_series import write_series
-from support.phantoms import affine_of, phantom, save_phantom
 from support.service_app import HERE
+from support.turned import affine_of, phantom, save_phantom
 from typer.testing import CliRunner
 
 from gpuprep.cli.app import app as commands

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support.cohorts import run
-from support.phantoms import affine_of
+from support.turned import affine_of
 
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.store.reader import open_cohort
