@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 from support.cohorts import run
-from support.turned import ORIENTATIONS, affine_of, save_phantom
+from support.oriented import ORIENTATIONS, affine_of, save_phantom
 
 from gpuprep.config.model import Config
 from gpuprep.drawing.colours import label_colour
