@@ -47,22 +47,28 @@ def beside(door: Door, path: str) -> dict[str, float]:
         with _readers(door, path, "lowest"):
             lowest.append(_job(door, f"lowest-{number}"))
     best = min(alone)
-    told = {
+    return {
         "a job by itself, s": round(best.seconds, 2),
         "CPU of the service meanwhile, s": round(best.cpu, 3),
+        f"the same beside {READERS} readers, s": round(min(equal).seconds, 2),
+        "lost to them, %": _lost(min(equal), best),
+        **_service("readers", min(equal)),
+        f"the same beside {READERS} readers of lowest priority, s": round(min(lowest).seconds, 2),
+        "lost beside those of lowest priority, %": _lost(min(lowest), best),
+        **_service("readers of lowest priority", min(lowest)),
     }
-    for priority, took in (("equal", min(equal)), ("lowest", min(lowest))):
-        told |= {
-            f"beside {READERS} readers of {priority} priority, s": round(took.seconds, 2),
-            f"lost beside those of {priority} priority, %": round(
-                100 * (took.seconds / best.seconds - 1), 1
-            ),
-            f"CPU of the service beside those of {priority} priority, s": round(took.cpu, 3),
-            f"ranges a second read by those of {priority} priority": round(
-                took.ranges / took.seconds
-            ),
-        }
-    return told
+
+
+def _lost(took: Took, alone: Took) -> float:
+    return round(100 * (took.seconds / alone.seconds - 1), 1)
+
+
+def _service(readers: str, took: Took) -> dict[str, float]:
+    """What the service itself did during a job."""
+    return {
+        f"CPU of the service beside {readers}, s": round(took.cpu, 3),
+        f"ranges a second to {readers}": round(took.ranges / took.seconds),
+    }
 
 
 def _job(door: Door, name: str) -> Took:

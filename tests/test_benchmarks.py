@@ -248,3 +248,10 @@ def test_growth_is_measured(script: Any, tmp_path: Path) -> None:
     told = {row: value for each in cohorts.MEASURED for row, value in each(tmp_path).items()}
     assert {"open and table, s", "verify, s", "Grid: first sample, s"} <= set(told)
     assert min(told.values()) > 0
+
+
+def test_a_report_is_measured(script: Any, tmp_path: Path) -> None:
+    script("cohorts").build(tmp_path, 3)
+    told = script("report").measure(tmp_path / "out")
+    assert (told["cases"], told["pictures"]) == (3, 3)
+    assert {"all measures, first time, s", "report, MB", "csv, s"} <= set(told)

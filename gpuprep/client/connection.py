@@ -26,11 +26,10 @@ _PASSING = frozenset({429, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. ``again`` says that asking twice does no more than asking once."""
+    """What is asked; asking twice does no more than asking once."""
 
     method: str
     path: str
-    again: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     """Of httpx: ``params``, ``json``, ``content``, ``headers``, ``timeout``."""
     file: Path | None = None
@@ -98,14 +97,12 @@ class Connection:
             try:
                 answer = self._send(request)
             except httpx.TransportError as problem:
-                if not (request.again or isinstance(problem, httpx.ConnectError)):
-                    raise _unreachable(self.url, problem) from None
                 error = _unreachable(self.url, problem)
             else:
                 if answer.is_success:
                     return answer
                 error = refusal(answer)
-                if not (request.again and answer.status_code in _PASSING):
+                if answer.status_code not in _PASSING:
                     raise error
                 waits = _retry_after(answer)
             patience.bears(error, waits)

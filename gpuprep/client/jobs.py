@@ -137,25 +137,41 @@ class Jobs:
 
     @overload
     def retry(
-        self, job_id: str, codes: Sequence[str] = (), *, dry_run: Literal[False] = False
+        self,
+        job_id: str,
+        codes: Sequence[str] = (),
+        *,
+        dry_run: Literal[False] = False,
+        key: str | None = None,
     ) -> Job: ...
 
     @overload
     def retry(
-        self, job_id: str, codes: Sequence[str] = (), *, dry_run: Literal[True]
+        self,
+        job_id: str,
+        codes: Sequence[str] = (),
+        *,
+        dry_run: Literal[True],
+        key: str | None = None,
     ) -> RetryPlan: ...
 
     def retry(
-        self, job_id: str, codes: Sequence[str] = (), *, dry_run: bool = False
+        self,
+        job_id: str,
+        codes: Sequence[str] = (),
+        *,
+        dry_run: bool = False,
+        key: str | None = None,
     ) -> Job | RetryPlan:
         """Do exactly the cases again that failed, as a new job; ``codes`` chooses among their reasons.
 
-        With ``dry_run`` the cases are only told.
+        With ``dry_run`` the cases are only told. ``key`` is as for ``submit``.
         """
         path, params = f"/jobs/{checked_id(job_id)}/retry", {"code": list(codes)}
         if dry_run:
             return value_of(RetryPlan, self._ask("POST", path, params={**params, "dry_run": "1"}))
-        return value_of(Job, self._ask("POST", path, again=False, params=params))
+        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        return value_of(Job, self._ask("POST", path, params=params, headers=headers))
 
     def set_priority(self, job_id: str, priority: int) -> Job:
         """Give a job that waits another priority, 0 to 9; higher ones of one user come first."""
@@ -163,10 +179,10 @@ class Jobs:
             Job, self._ask("PATCH", f"/jobs/{checked_id(job_id)}", json={"priority": priority})
         )
 
-    def _ask(self, method: str, path: str, *, again: bool = True, **options: Any) -> Any:
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
         from gpuprep.client.connection import Request
 
-        return self._connection.json(Request(method, f"/v1{path}", again, options))
+        return self._connection.json(Request(method, f"/v1{path}", options))
 
 
 def checked_id(job_id: str) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 from gpuprep.drawing.planes import Plane, draw_tile, greys, paint_label, pixels_per_mm
 
 _THUMBNAIL_GAP = 6
+_THUMBNAIL_COLOURS = 64  # a third of the bytes, and no eye sees it
 
 
 def draw_slice(
@@ -43,7 +44,7 @@ def draw_thumbnail(
     for tile in tiles:
         canvas.paste(tile, (left, (tall - tile.height) // 2))
         left += tile.width + _THUMBNAIL_GAP
-    return canvas
+    return canvas.quantize(_THUMBNAIL_COLOURS, dither=Image.Dither.NONE)
 
 
 def png_bytes(picture: Image.Image) -> bytes:

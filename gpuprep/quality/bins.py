@@ -35,32 +35,37 @@ class Binned:
         return np.bincount(places + 1, minlength=len(self.edges))[1:]
 
 
-def bin_values(values: Array) -> Binned:
-    """Bins for the numbers of all cases; at least one of them is no NaN."""
+def bin_values(values: Array, ordered: Array | None = None) -> Binned:
+    """Bins for the numbers of all cases; at least one of them is no NaN.
+
+    ``ordered`` are those that are none, ascending, where they are known so.
+    """
     there = ~np.isnan(values)
-    edges = bin_edges(values[there])
+    edges = bin_edges(np.sort(values[there]) if ordered is None else ordered)
     places = np.full(len(values), -1, np.int16)
-    inner = np.searchsorted(edges[1:-1], values[there], side="right")
-    places[there] = inner
+    places[there] = np.searchsorted(edges[1:-1], values[there], side="right")
     return Binned(edges, places)
 
 
-def bin_edges(values: Array) -> Array:
-    """Edges of about as many bins as the numbers are worth."""
-    low, high = float(values.min()), float(values.max())
+def bin_edges(ordered: Array) -> Array:
+    """Edges of about as many bins as numbers in ascending order are worth."""
+    low, high = float(ordered[0]), float(ordered[-1])
     if low == high:
         half = abs(low) * 0.05 or 0.5
         return np.array([low - half, high + half])
-    first, third = np.percentile(values, (25, 75))
+    last = len(ordered) - 1
+    first, third = float(ordered[last // 4]), float(ordered[last - last // 4])
     reach = _REACH * (third - first) or (high - low)
     start, stop = max(low, first - reach), min(high, third + reach)
-    count = min(_MOST, max(5, math.ceil(2 * len(values) ** (1 / 3))))
-    if np.array_equal(
-        values, np.rint(values)
-    ):  # whole numbers: bins are as many whole numbers wide
+    count = min(_MOST, max(5, math.ceil(2 * len(ordered) ** (1 / 3))))
+    if _are_whole(ordered):  # bins are as many whole numbers wide
         width = max(1, math.ceil((stop - start + 1) / count))
         edges = np.arange(math.floor(start), math.ceil(stop) + width + 1, width) - 0.5
     else:
         edges = np.linspace(start, stop, count + 1)
     edges[0], edges[-1] = min(edges[0], low), max(edges[-1], high)
     return edges
+
+
+def _are_whole(values: Array) -> bool:
+    return bool((values[:100] % 1 == 0).all() and (values % 1 == 0).all())

@@ -172,15 +172,14 @@ class CohortQuality:
 
     @cached_property
     def _binned(self) -> Mapping[str, Binned]:
-        return {name: bin_values(each.rounded) for name, each in self.measures.items()}
+        return {
+            name: bin_values(each.rounded, each.ordered) for name, each in self.measures.items()
+        }
 
     @cached_property
     def _ranges(self) -> Mapping[str, tuple[float, float, float]]:
         """The median, with the range that nine of ten cases lie in."""
-        return {
-            name: tuple(np.nanpercentile(each.rounded, (5, 50, 95)).tolist())
-            for name, each in self.measures.items()
-        }
+        return {name: _range(each.ordered) for name, each in self.measures.items()}
 
     @cached_property
     def _texts(self) -> list[str]:
@@ -196,3 +195,10 @@ class CohortQuality:
         for words, cases in told.items():
             counts.update(dict.fromkeys(filter(None, words.split(", ")), cases))
         return counts.most_common()
+
+
+def _range(ordered: NDArray[np.float64]) -> tuple[float, float, float]:
+    """The 5th, 50th and 95th percentile of numbers in ascending order, as ``numpy.percentile`` has them."""
+    places = np.array([0.05, 0.5, 0.95]) * (len(ordered) - 1)
+    low, median, high = np.interp(places, np.arange(len(ordered)), ordered).tolist()
+    return low, median, high

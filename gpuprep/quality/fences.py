@@ -4,7 +4,8 @@ The middle is the median *m*. On each side the spread *s* is the largest of thre
 the median absolute deviation × 1.4826, the distance from *m* to the quartile ÷ 0.6745, and that to the
 fifth or ninety-fifth percentile ÷ 1.6449. The last keeps skewed measures and second groups of cases inside.
 A number is outside where it lies more than *t* × *s* from *m*, with *t* = 5 + 40/n for n cases. Sizes are
-compared by their logarithms. Where nearly all cases have one number, every other one is outside.
+compared by their logarithms. Where nearly all cases have one number, every other one is outside if they are
+rare; if they are not, the last spread is that to the first or ninety-ninth percentile ÷ 2.3263.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ AGREEING = 0.9
 RARE = 0.02
 """Share of cases that may deviate from the others and be outliers; one case always may."""
 _FENCE, _UNSURE = 5.0, 40.0
-_MAD, _QUARTILE, _TAIL = 1.4826, 0.6745, 1.6449
+_MAD, _QUARTILE = 1.4826, 0.6745
+_TAIL, _FAR = (0.05, 1.6449), (0.01, 2.3263)
 _SAME = 1e-4  # relative
 MOST_SCORE = 999.0
 
@@ -49,27 +51,35 @@ class Verdict:
     count: int
 
 
-def judge(values: Array, *, is_size: bool, least: float) -> Verdict | None:
+def judge(
+    values: Array, *, is_size: bool, least: float, ordered: Array | None = None
+) -> Verdict | None:
     """The cases outside the fences; None where there are too few to say.
 
     Args:
         values: One per case, NaN where there is none.
         is_size: Compare logarithms; numbers that are not positive are passed over.
         least: The smallest spread that is taken seriously: relative for sizes, else in the measure's unit.
+        ordered: The values but NaN in ascending order, where they are known so.
     """
     rows = np.flatnonzero(values > 0) if is_size else np.flatnonzero(~np.isnan(values))
     if len(rows) < FEWEST:
         return None
     own = values[rows]
-    scaled = np.log(own) if is_size else own
-    middle = float(np.median(scaled))
-    same = np.abs(scaled - middle) <= (_SAME if is_size else _SAME * max(abs(middle), least))
-    if same.mean() >= AGREEING:
-        scores = np.where(same, 0.0, rarity(int(np.count_nonzero(~same)), len(own)))
-        scores[np.abs(scaled - middle) < least] = 0.0  # a rounding is no other number
-        return _verdict(rows, own, scores)
+    if ordered is None:
+        ordered = np.sort(own)
+    elif is_size:
+        ordered = ordered[np.searchsorted(ordered, 0, side="right") :]
+    scaled, ranked = (np.log(own), np.log(ordered)) if is_size else (own, ordered)
+    middle = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
     apart = scaled - middle
-    spread = np.where(apart < 0, *_spreads(apart, least))
+    same = np.abs(apart) <= (_SAME if is_size else _SAME * max(abs(middle), least))
+    agreed = same.mean() >= AGREEING
+    few = int(np.count_nonzero(~same))
+    if agreed and few <= most_rare(len(own)):
+        scores = np.where(same | (np.abs(apart) < least), 0.0, rarity(few, len(own)))
+        return _verdict(rows, own, scores)
+    spread = np.where(apart < 0, *_spreads(ranked - middle, least, _FAR if agreed else _TAIL))
     scores = np.abs(apart) / spread
     scores[scores <= _FENCE + _UNSURE / len(own)] = 0.0
     return _verdict(rows, own, scores)
@@ -85,14 +95,17 @@ def most_rare(count: int) -> int:
     return max(1, math.floor(RARE * count))
 
 
-def _spreads(apart: Array, least: float) -> tuple[float, float]:
-    """The spread below and above the median of numbers, given their distances from it."""
+def _spreads(apart: Array, least: float, tail: tuple[float, float]) -> tuple[float, float]:
+    """The spread below and above the median of numbers, given their distances from it in ascending order.
+
+    ``tail`` is the share of numbers beyond the outer percentile, and where it lies for normal ones.
+    """
     mad = _MAD * float(np.median(np.abs(apart)))
-    low, first = np.percentile(apart, (5, 25), method="higher")
-    third, high = np.percentile(apart, (75, 95), method="lower")
-    below = max(mad, -first / _QUARTILE, -low / _TAIL, least)
-    above = max(mad, third / _QUARTILE, high / _TAIL, least)
-    return below, above
+    last = len(apart) - 1
+    outer, inner = math.floor((1 - tail[0]) * last), math.floor(0.75 * last)
+    below = max(mad, -apart[last - inner] / _QUARTILE, -apart[last - outer] / tail[1], least)
+    above = max(mad, apart[inner] / _QUARTILE, apart[outer] / tail[1], least)
+    return float(below), float(above)
 
 
 def _verdict(rows: NDArray[np.intp], own: Array, scores: Array) -> Verdict:

@@ -59,6 +59,11 @@ class Measure:
         """The values as float32 has them, in which a page counts and compares: it holds no more of them."""
         return self.values.astype(np.float32).astype(np.float64)
 
+    @cached_property
+    def ordered(self) -> Array:
+        """Of these those that there are, in ascending order."""
+        return np.sort(self.rounded[~np.isnan(self.rounded)])
+
     @property
     def is_size(self) -> bool:
         """Whether it is a positive size, of which ratios count rather than differences."""

@@ -61,7 +61,9 @@ def unlike(measures: Sequence[Measure]) -> Iterator[Outlier]:
         if not kind:
             continue
         least = _least(measure, deviations)
-        verdict = judge(measure.values, is_size=measure.is_size, least=least)
+        verdict = judge(
+            measure.rounded, is_size=measure.is_size, least=least, ordered=measure.ordered
+        )
         if verdict is not None:
             yield from _told(measure, kind, verdict)
 

@@ -84,7 +84,7 @@ def failure_json(group: FailureGroup) -> dict[str, Any]:
 def measures_that_fit(quality: CohortQuality) -> list[str]:
     """Names of measures in their order: all, or of very many cases those that tell most."""
     names = [*quality.measures]
-    most = max(12, int(_MOST_BYTES / (_BYTES * max(1, len(quality.ids)))))
+    most = max(8, int(_MOST_BYTES / (_BYTES * max(1, len(quality.ids)))))
     ranked = sorted(names, key=_rank)
     kept = set(ranked[:most])
     return [name for name in names if name in kept]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +99,11 @@ class Places:
             self._known[name] = to_place(self.output(name))
         return self._known.get(name)
 
-    def cohorts(self) -> list[str]:
-        """The names of all cohorts."""
-        names = to_place(self._outputs).folders()
-        return sorted(name for name in names if self.cohort(name) is not None)
+    def cohorts(self, wanted: Callable[[str], bool]) -> dict[str, Place]:
+        """Where the cohorts lie whose names are ``wanted``, in the order of these."""
+        names = sorted(filter(wanted, to_place(self._outputs).folders()))
+        found = {name: self.cohort(name) for name in names}
+        return {name: place for name, place in found.items() if place is not None}
 
     def digest(self, name: str) -> str:
         """The digest of the config a cohort was made with; empty where there is no such cohort."""

@@ -17,7 +17,7 @@
       report.json               how the last run ended, and where its time went
       logs/                     one file of JSON lines per run
       .gpuprep/status.json      how the last run stands
-      .gpuprep/manifest_seal.json  that manifest.jsonl was compared with all cases; on object stores
+      .gpuprep/manifest_seal.json  that manifest.jsonl was compared with all objects; on object stores
       .gpuprep/headers          what DICOM headers told, and of which files; a cache
       .staging/                 cases being built, never read; on an object store, claims on them
 

@@ -36,6 +36,9 @@ class InputSight(Sight):
         """The id that the input would have as a case."""
         return self._found.id
 
+    def prepare(self, side_name: str) -> None:
+        """It was read when it was opened."""
+
     def view(self, links: Links) -> dict[str, Any]:
         found, side = self._found, self.sides["before"]
         header = [["read as", facts(each)] for each in found.headers]

@@ -72,6 +72,10 @@ class Sight(ABC):
         voxels, steps = self._voxels(side, channel, label, level)
         return VolumeFile(voxels, grids[level], steps, label is not None)
 
+    @abstractmethod
+    def prepare(self, side_name: str) -> None:
+        """Read what a side's voxels lie in, where that takes long; raises as reading does."""
+
     def full(self, side: Side, channel: int, label: str | None) -> Voxels:
         """A channel or a label map at full resolution."""
         return self._voxels(side, channel, label, 0)[0]
@@ -111,6 +115,10 @@ class StoredSight(Sight):
         if name == "before" and self._problem:
             raise UsageError(f"the source cannot be shown: {self._problem}")
         return super().side(name)
+
+    def prepare(self, side_name: str) -> None:
+        if side_name == "before" and not self._problem:
+            self._read()
 
     def view(self, links: Links) -> dict[str, Any]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 from gpuprep.config.model import Config
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.scan import Preview
 from gpuprep.preprocess.assemble import Assembled, assemble
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.errors import InputError
 from gpuprep.values.findings import CODES, Findings, Policy
 
 Row = Mapping[str, Any]
@@ -117,6 +119,7 @@ def read_source(
     agreement: Agreement | None = None,
     roots: Sequence[str] | None = None,
     most_bytes: int = 0,
+    started: Callable[[Sandbox], None] = lambda sandbox: None,
 ) -> Assembled:
     """All voxels of a source in the axis order of its file, label maps on the image's grid.
 
@@ -127,10 +130,11 @@ def read_source(
         config: What it was made with; of a case by itself, any.
         agreement: The cohort's channels and classes.
         roots: As for ``source_problem``.
-        most_bytes: Of one decoded file; 0 for what the config allows.
+        most_bytes: Of all its decoded files; 0 for what the config allows of each.
+        started: Is given the reader, so that it can be ended from elsewhere.
 
     Raises:
-        InputError: it cannot be used.
+        InputError: it cannot be used, or has more bytes than are allowed.
         ReaderCrash: the reader died of it, or took too long.
         MemoryShortage: it does not fit the memory.
         OSError: the file system failed.
@@ -140,11 +144,26 @@ def read_source(
     given = config.input.model_copy(update={"policy": policy, "roots": tuple(roots or ())})
     config = config.model_copy(update={"image": image, "input": given})
     rules = ReadRules.of(config)
-    if most_bytes:
-        rules = replace(rules, max_bytes=min(most_bytes, rules.max_bytes))
+    case = source_case(record)
     with Sandbox(rules) as sandbox:
-        return assemble(
-            source_case(record), config, sandbox.read, Findings(policy), agreement=agreement
+        started(sandbox)
+        if most_bytes:
+            _check_size(case, sandbox, most_bytes)
+        return assemble(case, config, sandbox.read, Findings(policy), agreement=agreement)
+
+
+def _check_size(case: Case, sandbox: Sandbox, most_bytes: int) -> None:
+    """Refuse by the headers alone what would take too much memory."""
+    sources = [*case.images, *(source for label in case.labels for source in label.sources)]
+    promised = [each for each in sandbox.peek_all(sources) if isinstance(each, Preview)]
+    needed = sum(each.straight_bytes for each in promised)
+    if needed > most_bytes:
+        raise InputError(
+            "E_LIMIT",
+            f"the source decodes to {needed:,} bytes, more than the {most_bytes:,} that may be held for "
+            "viewing here",
+            path=sources[0].path,
+            advice="look at it where more memory is free, or at the stored case alone",
         )
 
 

@@ -63,6 +63,13 @@ const COMMANDS = {
   wait,
   goto: async ({ id, url }) => (await pages.get(id).page.goto(url, { waitUntil: "domcontentloaded" }))?.status(),
   click: ({ id, x, y }) => pages.get(id).page.mouse.click(x, y),
+  drag: async ({ id, from, to }) => {
+    const { mouse } = pages.get(id).page;
+    await mouse.move(...from);
+    await mouse.down();
+    await mouse.move(...to, { steps: 5 });
+    await mouse.up();
+  },
   wheel: async ({ id, x, y, by }) => { const { mouse } = pages.get(id).page; await mouse.move(x, y); await mouse.wheel(0, by); },
   press: ({ id, key }) => pages.get(id).page.keyboard.press(key),
   type: ({ id, text }) => pages.get(id).page.keyboard.type(text),

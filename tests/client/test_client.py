@@ -63,8 +63,11 @@ def test_exactly_what_failed_is_retried(client: gpuprep.Client, sources) -> None
     assert (plan.cases, group.cases) == (1, ("volume-1",))
     assert client.failures("mixed") == plan.groups
     assert client.retry(job.id, codes=["E_NOTHING"], dry_run=True).cases == 0
-    again = client.wait(client.retry(job.id, codes=[group.code]).id)
+    again = client.wait(client.retry(job.id, codes=[group.code], key="retry").id)
     assert (again.retry_of, again.only) == (job.id, 1)
+    assert client.retry(job.id, codes=[group.code], key="retry").id == again.id
+    with pytest.raises(ServiceError, match="another request"):
+        client.retry(job.id, key="retry")
     with pytest.raises(ServiceError, match="no case"):
         client.retry(job.id, codes=["E_NOTHING"])
 

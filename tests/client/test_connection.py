@@ -67,14 +67,14 @@ def test_what_it_refuses_is_not_asked_again() -> None:
     assert (told.value.code, told.value.advice, told.value.status) == ("E_FULL", "wait", 422)
 
 
-def test_what_would_be_done_twice_is_asked_once() -> None:
-    with (
-        receiving(lambda *_: Reply(0)) as receiver,
-        client_of(receiver) as client,
-        pytest.raises(ServiceError, match="cannot be reached"),
-    ):
+def test_a_retry_is_asked_for_again_with_its_key() -> None:
+    replies = [Reply(0), reply(JOB, 201), reply(JOB)]
+    with receiving(lambda number, _: replies[number]) as receiver, client_of(receiver) as client:
         client.retry("0" * 20)
-    assert len(receiver.received) == 1
+        client.retry("0" * 20, key="own")
+    keys = [request.headers.get("Idempotency-Key") for request in receiver.received]
+    assert keys[0]
+    assert keys == [keys[0], keys[0], "own"]
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,10 @@ def test_a_rounding_is_no_other_number():
 def test_of_few_cases_nothing_is_said():
     assert judge(np.array([1.0] * 8 + [1000.0]), is_size=True, least=0.02) is None
     assert judge(np.array([1.0] * 9 + [np.nan] * 30), is_size=True, least=0.02) is None
+
+
+def test_beside_a_few_others_one_that_is_far_off_is_found():
+    values = np.repeat([1.0, 1.2, 50.0], [190, 9, 1])
+    found = judge(values, is_size=True, least=0.02)
+    assert found.rows.tolist() == [199]
+    assert (found.low, found.high) == (1.0, 1.2)

@@ -101,6 +101,9 @@ class Page:
     def click(self, x: float, y: float) -> None:
         self._tell("click", x=x, y=y)
 
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self._tell("drag", **{"from": start, "to": end})
+
     def wheel(self, x: float, y: float, by: float) -> None:
         self._tell("wheel", x=x, y=y, by=by)
 

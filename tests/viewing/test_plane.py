@@ -111,7 +111,7 @@ def test_a_thumbnail_is_small_and_the_same_in_every_orientation(tmp_path):
     run(tmp_path / "in", tmp_path / "out", CONFIG)
     seen = {thumbnail_png(case) for case in open_cohort(tmp_path / "out").values()}
     assert len(seen) == 1
-    found = pixels(seen.pop())
+    found = np.asarray(Image.open(io.BytesIO(seen.pop())).convert("RGB"))
     assert found.shape[0] <= HEIGHT
     assert found.shape[2] == 3
     for value in (1, 3):

@@ -25,6 +25,6 @@ test("numbers have separators, units and no more digits than tell something", ()
   assert.deepEqual([0, 1234567, NaN].map(count), ["0", "1,234,567", "–"]);
   assert.deepEqual([1, 0, 12345].map(cases), ["1 case", "0 cases", "12,345 cases"]);
   assert.deepEqual([0, 1, 0.661468, 1365.2, -806.4, 0.0724, 39206, 1e-7, 2.5e12].map((x) => value(x)),
-    ["0", "1", "0.661", "1,365", "−806.4", "0.0724", "39,206", "1e-7", "2.5e+12"]);
+    ["0", "1", "0.6615", "1,365", "−806.4", "0.0724", "39,206", "1e-7", "2.5e+12"]);
   assert.deepEqual([valueWith(2, "mm"), valueWith(2, ""), valueWith(null, "mm"), value(undefined)], ["2 mm", "2", "–", "–"]);
 });

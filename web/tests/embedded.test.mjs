@@ -51,7 +51,7 @@ test("a row says what the table shows, and the numbers that were asked for", asy
   assert.equal(total, 4);
   assert.deepEqual(items, [{
     id: "b3", size: [null, null, null], spacing: [null, null, null], bytes: 2, channels: [], labels: ["liver"],
-    findings: ["W_GANTRY"], values: { spacing_z: null, "ml.liver.1": 30 },
+    findings: ["W_GANTRY"], outliers: ["absent class"], values: { spacing_z: null, "ml.liver.1": 30 },
   }]);
 });
 

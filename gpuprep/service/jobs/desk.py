@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gpuprep.config.file import parse_config
@@ -17,8 +17,9 @@ from gpuprep.ledger.state import read_state
 from gpuprep.service.bodies import JobRequest, JobView, Progress, QueuePlace, RetryGroup, RetryPlan
 from gpuprep.service.door.tokens import Principal
 from gpuprep.service.jobs.allowed import check_allowed, shown
-from gpuprep.service.jobs.dispatcher import Dispatcher, digest_of, new_job
+from gpuprep.service.jobs.dispatcher import Dispatcher, new_job
 from gpuprep.service.jobs.job import Asked, Job
+from gpuprep.service.jobs.once import Once
 from gpuprep.service.jobs.rehearsal import Rehearsal, Rehearser
 from gpuprep.service.jobs.targets import check_listed
 from gpuprep.service.jobs.waiting import seconds_per_case, waits
@@ -44,7 +45,7 @@ class JobDesk:
         self._rehearser = rehearser
         self.keep = dispatcher.keep
         """Changes of jobs are made in one thread."""
-        self._keys: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+        self._once = Once(dispatcher.database)
         self._blind_until = 0.0
         self._waiting: tuple[tuple[int, int], dict[str, float]] = ((-1, 0), {})
         self._lookers = ThreadPoolExecutor(2, "progress")  # apart: a cohort's disk may not answer
@@ -144,34 +145,15 @@ class JobDesk:
 
     async def submit(self, who: Principal, body: JobRequest, key: str | None) -> tuple[Job, bool]:
         """The job of a request, and whether it is new; one key makes one job, however often it comes."""
-        if key is None:
-            return await self._accept(who, body, ""), True
-        async with self._alone((who.name, key)):
-            digest = digest_of(body.model_dump(mode="json"))
-            known = self.dispatcher.database.by_key(who.name, key)
-            if known is None:
-                return await self._accept(who, body, f"{key} {digest}"), True
-            if known[0] != digest:
-                raise Problem(
-                    409,
-                    "this Idempotency-Key came with another request before",
-                    code="E_KEY",
-                    advice="take a new key for a new request",
-                )
-            return self.seen(who, known[1]), False
+        asked = body.model_dump(mode="json")
+        return await self._once.job(who.name, key, asked, partial(self._accept, who, body))
 
-    @asynccontextmanager
-    async def _alone(self, key: tuple[str, str]) -> AsyncIterator[None]:
-        """One request with a key at a time."""
-        lock, users = self._keys.get(key, (asyncio.Lock(), 0))
-        self._keys[key] = lock, users + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._keys.pop(key)
-            if users > 1:
-                self._keys[key] = lock, users - 1
+    async def retry(
+        self, who: Principal, job: Job, codes: Sequence[str], key: str | None
+    ) -> tuple[Job, bool]:
+        """A new job for the cases of a job that failed so, and whether it is new; as for ``submit``."""
+        asked = {"retry": job.id, "codes": sorted(set(codes))}
+        return await self._once.job(who.name, key, asked, partial(self._again, who, job, codes))
 
     async def _accept(self, who: Principal, body: JobRequest, key: str) -> Job:
         asked, plan = await self.look_at(who, body)
@@ -279,8 +261,8 @@ class JobDesk:
         views = [RetryGroup.of(group, self.places.hidden) for group in chosen]
         return RetryPlan(cases=sum(view.count for view in views), groups=views)
 
-    async def retry(self, who: Principal, job: Job, plan: RetryPlan) -> Job:
-        """A new job for exactly the cases of a plan."""
+    async def _again(self, who: Principal, job: Job, codes: Sequence[str], key: str) -> Job:
+        plan = await asyncio.to_thread(self.retry_plan, job, codes)
         if not job.is_over:
             raise Problem(409, f"job {job.id} is {job.state}; it has not ended", code="E_STATE")
         if not plan.cases:
@@ -289,5 +271,7 @@ class JobDesk:
             )
         only = tuple(case for group in plan.groups for case in group.cases)
         asked = replace(job.asked, only=only, limit=None, overwrite=False, retry_of=job.id)
-        again = new_job(who.name, asked, priority=job.priority, memory=job.memory, cases=len(only))
+        again = new_job(
+            who.name, asked, priority=job.priority, memory=job.memory, cases=len(only), key=key
+        )
         return await self.keep(self.dispatcher.submit, again)

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -90,16 +90,18 @@ class Job:
         return self.state in ENDED
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        told = {name: getattr(self, name) for name in _OF_JOB}  # asdict copies all of a config
+        return {**told, "asked": {name: getattr(self.asked, name) for name in _OF_ASKED}}
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Job:
         given = {**tree["asked"], "only": tuple(tree["asked"].get("only", ()))}
-        known = {entry.name for entry in fields(cls)}
-        asked = Asked(
-            **{entry.name: given[entry.name] for entry in fields(Asked) if entry.name in given}
-        )
-        return cls(**{**{name: tree[name] for name in known & tree.keys()}, "asked": asked})
+        asked = Asked(**{name: given[name] for name in _OF_ASKED if name in given})
+        return cls(**{**{name: tree[name] for name in _OF_JOB if name in tree}, "asked": asked})
+
+
+_OF_JOB = tuple(entry.name for entry in fields(Job))
+_OF_ASKED = tuple(entry.name for entry in fields(Asked))
 
 
 def new_id() -> str:

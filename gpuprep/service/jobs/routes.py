@@ -156,7 +156,10 @@ async def resume(job_id: JobId, who: Submitter, desk: Desk) -> JobView:
     status_code=201,
     response_model=JobView,
     responses={
-        200: {"model": RetryPlan, "description": "What would be done again, for ``dry_run``"},
+        200: {
+            "model": JobView | RetryPlan,
+            "description": "Asked for before; or what would be done again, for ``dry_run``",
+        },
         **_SEEN,
         **told(409, 429, 503),
     },
@@ -168,14 +171,15 @@ async def retry(
     *,
     dry_run: DryRun = False,
     code: Annotated[list[str] | None, Query(max_length=50)] = None,
+    idempotency_key: Key = None,
 ) -> Response:
     """Do exactly the cases again that failed, or those of some codes, as a new job."""
     found = desk.owned(who, job_id)
-    plan = await asyncio.to_thread(desk.retry_plan, found, code or ())
     if dry_run:
+        plan = await asyncio.to_thread(desk.retry_plan, found, code or ())
         return JSONResponse(plan.model_dump(mode="json"))
-    again = await desk.retry(who, found, plan)
-    return _answer(await desk.view(again), 201, again)
+    again, is_new = await desk.retry(who, found, code or (), idempotency_key)
+    return _answer(await desk.view(again), 201 if is_new else 200, again)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventStream, responses={**_SEEN, **told(503)})

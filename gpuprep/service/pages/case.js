@@ -5,6 +5,9 @@ import { getJson } from "./fetching.js";
 import { Failure, Loading, useLoaded } from "./shell.js";
 import { Viewer } from "./viewer.js";
 
+const draws = "WebGL2RenderingContext" in window && new URLSearchParams(location.search).get("force") !== "png";
+if (draws) import("./gl_side.js").catch(() => {}); // while the case is asked for; a failure is told where it is needed
+
 export function Page({ cohort, id }) {
   const url = id === undefined ? "/v1/input" : `/v1/cohorts/${encodeURIComponent(cohort)}/cases/${encodeURIComponent(id)}`;
   const { value: view, problem, loading } = useLoaded(() => getJson(url), [url]);

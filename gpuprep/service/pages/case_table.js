@@ -15,8 +15,9 @@ const FIXED = [
   { name: "", title: "Size, voxels", show: (row) => along(row.size, count) },
   { name: "", title: "Spacing, mm", show: (row) => along(row.spacing, (x) => value(x, 3)) },
   { name: "bytes", title: "Stored", isNumber: true, show: (row) => bytes(row.bytes ?? NaN) },
-  { name: "", title: "Labels", show: (row) => row.labels.join(", ") },
-  { name: "findings", title: "Findings", show: (row) => row.findings.join(", ") },
+  { name: "", title: "Stands out by", show: (row) => [...new Set(row.outliers)].join(", ") },
+  { name: "", told: "labels", title: "Labels", show: (row) => row.labels.join(", ") },
+  { name: "findings", told: "findings", title: "Findings", show: (row) => row.findings.join(", ") },
 ];
 
 export function CaseTable({ source, wish, sort, onSort, measures, columns, onColumns, marked, onMark }) {
@@ -46,7 +47,7 @@ export function CaseTable({ source, wish, sort, onSort, measures, columns, onCol
     focus();
   };
   const reached = active >= first && active < last ? active : first; // one row is always reached by Tab
-  const all = [...FIXED, ...columns.map((each) => measured(each))];
+  const all = [...FIXED.filter(({ told }) => !told || source.tells(told)), ...columns.map((each) => measured(each))];
   return html`<section aria-labelledby="cases">
     <h2 id="cases">Cases</h2>
     <p class="row"><span role="status">${cases(total)}</span> <${AddColumn} ...${{ measures, columns, onColumns }} /></p>

@@ -37,7 +37,7 @@ export function CohortView({ source, start, onChange, channels, failures, renewa
     <${Summary} ...${{ qc: all.value, channels, failures }} />
     ${above}
     ${problem && html`<${Failure} problem=${problem} />`}
-    <div class="card"><${Outliers} outliers=${all.value.outliers} ...${seen} /></div>
+    <div class="card"><${Outliers} outliers=${all.value.outliers} cases=${all.value.cases} ...${seen} /></div>
     <div class="abreast">${aside}<${Findings} findings=${all.value.findings} cases=${all.value.cases} onSearch=${(search) => change({ wish: { ...wish, search } })} /></div>
     <${Selection} ...${{ qc, wish, marked, one, onBrush, onMark, source, isNarrowed }} onWish=${(next) => change({ wish: next })} />
     <${Mosaic} ...${seen} />

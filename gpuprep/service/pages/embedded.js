@@ -24,6 +24,8 @@ export class Embedded {
     this.columns = decodedAll(data.columns, data.ids.length, (size) => (size === 8 ? Float64Array : Float32Array));
     this.classes = decodedAll(data.classes, data.ids.length, () => Uint8Array);
     this.rowOf = new Map(data.ids.map((id, row) => [id, row]));
+    this.kinds = new Map(); // in which a case stands out
+    for (const { case: id, kind } of data.qc.outliers.items) this.kinds.set(id, [...(this.kinds.get(id) ?? []), kind]);
     this.lower = data.ids.map((id, row) => `${id}\n${data.rows?.findings?.[row] ?? ""}`.toLowerCase()); // what is searched
   }
 
@@ -66,6 +68,11 @@ export class Embedded {
 
   page() {
     return null;
+  }
+
+  /** Whether it has a column at all: of very many cases a report leaves out texts that are the same for all. */
+  tells(name) {
+    return Boolean(this.data.rows?.[name] ?? this.columns[name]);
   }
 
   picture(id) {
@@ -112,9 +119,8 @@ export class Embedded {
   }
 
   key(name) {
-    if (name === "findings") return (row) => words(this.data.rows?.findings?.[row]).length;
     const column = this.columns[name] ?? this.data.rows?.[name] ?? [];
-    return (row) => column[row] ?? NaN;
+    return (row) => (typeof column[row] === "string" ? words(column[row]).length : column[row] ?? NaN);
   }
 
   value(name, row) {
@@ -129,10 +135,11 @@ export class Embedded {
       id: ids[row],
       size: along("shape"),
       spacing: along("spacing"),
-      bytes: rows.bytes?.[row] ?? null,
+      bytes: rows.bytes?.[row] ?? this.value("bytes", row),
       channels: words(rows.channels?.[row]),
       labels: words(rows.labels?.[row]),
       findings: words(rows.findings?.[row]),
+      outliers: this.kinds.get(ids[row]) ?? [],
       values: Object.fromEntries(measures.map((name) => [name, this.value(name, row)])),
     };
   }

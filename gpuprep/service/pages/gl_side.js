@@ -7,31 +7,35 @@ import { boxOf, PlaneOverlay } from "./plane_overlay.js";
 import { onGrid } from "./side_model.js";
 import { asFloat32, readVolume } from "./volume_source.js";
 
-const SLOW = 2e6; // voxels: from here on, a new window takes software so long that a drag waits for its end
+const SLOW = { software: 2e6, gpu: 3e7 }; // voxels: from here on, a new window takes so long that a drag waits for its end
 const PATIENCE = 150; // ms
 
-export function GlSide({ name, model, channel, map, scene, limits, force, files, ratio, window: ends, crop, table, work, onPick, onZoom, onWindow, onFailure }) {
+export function GlSide({ name, model, channel, map, scene, limits, force, files, ratio, window: ends, crop, table, work, onPick, onZoom, onWindow, onFailure, onLost }) {
   const box = useRef(), canvas = useRef(), planes = useRef(), now = useRef();
   const [tiles, setTiles] = useState([]), [image, setImage] = useState(null), [labels, setLabels] = useState(null);
   const { side } = model;
   const levels = side.channels[channel]?.levels ?? side.labels[0]?.levels;
   now.current = ends;
   const fit = () => {
+    if (!box.current?.clientWidth) return; // hidden
     planes.current?.resize(box.current.clientWidth, box.current.clientHeight);
     setTiles(planes.current?.tiles() ?? []);
   };
 
   useEffect(() => {
-    const observer = new ResizeObserver(fit);
+    const observer = new ResizeObserver(fit), drawn = canvas.current;
     observer.observe(box.current);
+    drawn.addEventListener("webglcontextlost", onLost);
     return () => {
       observer.disconnect();
+      drawn.removeEventListener("webglcontextlost", onLost);
       planes.current?.stop();
     };
   }, []);
 
   useEffect(() => work(async (isWanted) => {
     const start = planes.current ? null : started(canvas.current);
+    start?.catch(() => isWanted() && onLost());
     for (const number of steps(levels, limits)) {
       const reading = side.channels[channel] ? readVolume(levels[number], { force, files }) : dark(levels[number]);
       const volume = asFloat32(await reading);
@@ -40,8 +44,9 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
       fit();
       await planes.current.setImage(rising(volume, now.current), rising.ends(now.current));
       if (!isWanted()) return;
-      model.setImage({ ...volume, number });
-      setImage({ ...volume, number });
+      const held = { ...volume, data: now.current[0] <= now.current[1] ? planes.current.volume.img : volume.data, number }; // one copy
+      model.setImage(held);
+      setImage(held);
     }
   }, onFailure), [levels]);
 
@@ -64,7 +69,7 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
   }, [grid, table, scene.hidden]);
 
   useEffect(() => work(async (isWanted) => {
-    if (image && limits.isSoftware && voxels(image) > SLOW) await new Promise((resolve) => { setTimeout(resolve, PATIENCE); });
+    if (image && voxels(image) > SLOW[limits.isSoftware ? "software" : "gpu"]) await new Promise((resolve) => { setTimeout(resolve, PATIENCE); });
     if (isWanted()) planes.current?.setWindow(rising.ends(ends));
   }, onFailure), [ends[0], ends[1], image]);
 

@@ -11,7 +11,10 @@ import { Submitting } from "./submitting.js";
 import { counted } from "./times.js";
 
 const POLL_MS = 2000;
+const LONG_POLL_MS = 10_000; // of a long queue
 const A_PAGE = 50;
+const MOST_PAGES = 10;
+const SHOWN = 200;
 
 /** The filters that the address has. */
 export function filtersOf(search) {
@@ -41,8 +44,19 @@ export function inOrder(jobs) {
   return [...jobs].sort((a, b) => place(a) - place(b) || a.started - b.started || a.created - b.created);
 }
 
-const none = { items: [], next: null };
-const ask = (url) => (url ? getJson(url) : Promise.resolve(none));
+const ask = (url) => (url ? getJson(url) : Promise.resolve({ items: [], next: null }));
+
+/** All jobs of a list, page by page: the service tells the newest first, and the head of a queue is old. */
+async function askAll(url) {
+  const items = [];
+  let { items: found, next } = await ask(url);
+  items.push(...found);
+  for (let k = 1; next && k < MOST_PAGES; k += 1) {
+    ({ items: found, next } = await ask(`${url}&after=${next}`));
+    items.push(...found);
+  }
+  return items;
+}
 
 export function Page() {
   const filters = filtersOf(location.search);
@@ -50,7 +64,8 @@ export function Page() {
   const endedUrl = urlOf(filters, ENDED, { limit: A_PAGE, after: filters.after });
   const isFiltered = Boolean(filters.state || filters.owner || filters.cohort);
   const about = useLoaded(() => getJson("/v1/about"), []);
-  const open = usePolled(() => ask(openUrl), [], openUrl ? POLL_MS : 0);
+  const [isLong, setLong] = useState(false);
+  const open = usePolled(() => askAll(openUrl), [], !openUrl ? 0 : isLong ? LONG_POLL_MS : POLL_MS);
   const ended = usePolled(() => ask(endedUrl), []);
   const feed = useFeed("/v1/events?after=end", { start: { told: 0, now: "" }, fold: folded });
   useEffect(() => {
@@ -60,7 +75,8 @@ export function Page() {
   }, [feed.value.told, feed.state]);
   useEffect(() => { document.title = "Jobs · gpuprep"; }, []);
   const changed = () => { open.again(); ended.again(); };
-  const jobs = inOrder(open.value?.items ?? []);
+  const jobs = inOrder(open.value ?? []);
+  useEffect(() => setLong(jobs.length > SHOWN), [jobs.length > SHOWN]);
   const waiting = jobs.filter((job) => job.state === "queued").length;
   const summary = `${counted(jobs.length - waiting, "job")} at work, ${waiting} waiting`;
   const problem = open.problem ?? ended.problem;
@@ -71,9 +87,9 @@ export function Page() {
     ${openUrl && html`<section aria-labelledby="queue-title">
       <h2 id="queue-title">At work and in the queue</h2>
       <${Link} state=${feed.state} text=${open.value ? summary : ""} />
-      ${open.value ? html`<${Queue} jobs=${jobs} about=${about.value} onChange=${changed} isFiltered=${isFiltered} />`
+      ${open.value ? html`<${Queue} jobs=${jobs.slice(0, SHOWN)} about=${about.value} onChange=${changed} isFiltered=${isFiltered} />`
         : open.loading && html`<${Loading} what="jobs" />`}
-      ${open.value?.next && html`<p class="quiet">Only the newest 500 are shown.</p>`}
+      ${jobs.length > SHOWN && html`<p class="quiet">${counted(jobs.length - SHOWN, "more", "more")} behind these.</p>`}
     </section>`}
     ${endedUrl && html`<section aria-labelledby="ended-title">
       <h2 id="ended-title">${filters.after ? "Older jobs that are over" : "Over"}</h2>

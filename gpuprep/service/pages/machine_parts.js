@@ -10,8 +10,8 @@ export function Standing({ told }) {
       more=${`${counted(told.cores, "core")} for the service${told.load === null ? "" : `; load ${told.load.toFixed(1)}`}`} />
     <${Meter} name="Memory" isScarce share=${memory.used / memory.total} text=${`${bytes(memory.used)} of ${bytes(memory.total)}`}
       more=${`jobs at work are planned to take ${bytes(planned.taken)}`} />
-    ${disk ? html`<${Meter} name="Disk of the cohorts" isScarce share=${1 - disk.free / disk.total} text=${`${bytes(disk.free)} free`} more=${`of ${bytes(disk.total)}`} />`
-      : html`<${Meter} name="Disk of the cohorts" share=${null} text="not known" more="an object store, or a disk that does not answer" />`}
+    ${disk ? html`<${Meter} name="Disk" isScarce share=${1 - disk.free / disk.total} text=${`${bytes(disk.free)} free`} more=${`of ${bytes(disk.total)}, for cohorts`} />`
+      : html`<${Meter} name="Disk" share=${null} text="not known" more="an object store, or a disk that does not answer" />`}
     <${Meter} name="Workers" share=${workers.taken / workers.capacity} text=${`${workers.taken} of ${workers.capacity}`} more="of all jobs at work here" />
     <${Meter} name="Jobs" share=${told.jobs_working / told.jobs_capacity} text=${`${told.jobs_working} of ${told.jobs_capacity} at work`}
       more=${told.jobs_waiting ? `${told.jobs_waiting} waiting, the first for ${duration(told.longest_wait)}` : "none waits"} />

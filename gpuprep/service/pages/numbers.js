@@ -13,10 +13,8 @@ export function value(x, digits = 4) {
   if (x === null || x === undefined || !Number.isFinite(x)) return "–";
   const size = Math.abs(x);
   if (size !== 0 && (size < 1e-4 || size >= 1e9)) return x.toExponential(digits - 2).replace(/\.?0+e/, "e");
-  const before = size < 1 ? 1 : Math.floor(Math.log10(size)) + 1;
-  return new Intl.NumberFormat("en-US", {
-    maximumFractionDigits: Math.max(0, digits - before + (size < 0.1 ? 1 : 0)),
-  }).format(x).replace("-", "−");
+  const decimals = size === 0 ? 0 : digits - 1 - Math.floor(Math.log10(size));
+  return new Intl.NumberFormat("en-US", { maximumFractionDigits: Math.max(0, decimals) }).format(x).replace("-", "−");
 }
 
 /** The same with its unit. */

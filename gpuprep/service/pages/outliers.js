@@ -5,6 +5,8 @@ import { count } from "./numbers.js";
 
 const FEW = 12; // fit the first screen
 
+export const LEAST_CASES = 10; // of fewer the service says nothing
+
 /** Items in an order in which every kind comes once before any comes twice; worst first in each kind. */
 export function byTurns(items) {
   const rank = new Map();
@@ -16,7 +18,7 @@ export function byTurns(items) {
   return turns.sort((a, b) => a.turn - b.turn || b.item.score - a.item.score).map(({ item }) => item);
 }
 
-export function Outliers({ outliers, source, marked, onMark }) {
+export function Outliers({ outliers, cases: all, source, marked, onMark }) {
   const [kind, setKind] = useState("");
   const [isWhole, setWhole] = useState(false);
   const { total, items } = outliers;
@@ -26,7 +28,7 @@ export function Outliers({ outliers, source, marked, onMark }) {
   return html`<section aria-labelledby="outliers">
     <div class="row"><h2 id="outliers">What stands out</h2>
       ${kinds.length > 1 && html`<${Kinds} ...${{ kinds, items, kind, setKind }} />`}</div>
-    ${!items.length && html`<p class="quiet">Nothing: every case is like the others.</p>`}
+    ${!items.length && html`<p class="quiet">${all < LEAST_CASES ? `Of fewer than ${LEAST_CASES} cases nothing is said.` : "Nothing: every case is like the others."}</p>`}
     ${shown.length > 0 && html`<ul class="outliers">${shown.map((each) => html`<li>
       <${MarkButton} id=${each.case} marked=${marked} onMark=${onMark} />
       <span class="kind">${each.kind}</span>

@@ -13,7 +13,7 @@ export function PlaneSide({ name, model, channel, map, scene, force, files, rati
   const [size, setSize] = useState([0, 0]), [image, setImage] = useState(null);
   const { side } = model;
   useEffect(() => {
-    const observer = new ResizeObserver(() => setSize([box.current.clientWidth, box.current.clientHeight]));
+    const observer = new ResizeObserver(() => box.current?.clientWidth && setSize([box.current.clientWidth, box.current.clientHeight]));
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);

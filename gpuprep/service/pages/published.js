@@ -2,21 +2,17 @@
 import { useEffect, useRef } from "./vendor/preact.js";
 import { labelOf } from "./readout.js";
 
-export function usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map, table }) {
-  const asked = useRef(0), drawn = useRef(0), seen = useRef(false);
-  const ask = (run) => (...given) => {
-    asked.current += 1;
-    run(...given);
-  };
+export function usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table }) {
+  const drawn = useRef(0), seen = useRef(false);
   useEffect(() => { // the effects of the sides have run by now
     drawn.current = asked.current;
     seen.current ||= shown.every((side) => models[side].image);
     if (!seen.current) return;
     window.gpuprepView = {
       get ready() { return drawn.current === asked.current && !isWorking(); },
-      goTo: ask(goTo),
-      setCrosshair: ask((isThere) => change({ isBare: !isThere })), // with the letters and the crop box
-      setWindow: ask((window) => change({ window })),
+      goTo,
+      setCrosshair: (isThere) => change({ isBare: !isThere }), // with the letters and the crop box
+      setWindow: (window) => change({ window }),
       state: () => ({
         id: view.id, mm: scene.mm, window: scene.window, isRadiological: scene.isRadiological, map,
         ...Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, table)])),

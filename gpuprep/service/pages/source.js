@@ -48,6 +48,10 @@ export class Remote {
     return `/cohorts/${encodeURIComponent(this.name)}/cases/${encodeURIComponent(id)}`;
   }
 
+  tells() {
+    return true;
+  }
+
   picture(id) {
     return `${this.root}/cases/${encodeURIComponent(id)}/thumbnail.png`;
   }

@@ -1,6 +1,7 @@
 // The first words about a cohort: how large it is, what it holds, and whether all is well.
 import { html } from "./vendor/preact.js";
 import { cases, count } from "./numbers.js";
+import { LEAST_CASES } from "./outliers.js";
 
 export function Summary({ qc, channels = [], failures }) {
   const failed = failures?.reduce((sum, each) => sum + each.count, 0) ?? 0;
@@ -10,7 +11,7 @@ export function Summary({ qc, channels = [], failures }) {
   const words = [
     `${cases(qc.cases)} stored.`,
     failures && (failed ? html`<a href="#failures">${count(failed)} failed</a>.` : "None failed."),
-    total ? `${count(total)} ${total === 1 ? "thing stands" : "things stand"} out.` : "Nothing stands out.",
+    total ? `${count(total)} ${total === 1 ? "thing stands" : "things stand"} out.` : qc.cases < LEAST_CASES ? "" : "Nothing stands out.",
   ];
   const facts = [
     ["Channels", channels.join(", ")],

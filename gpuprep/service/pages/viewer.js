@@ -1,5 +1,5 @@
 // Before and after on linked planes: one crosshair in millimetres, one window in the source's units, one choice of labels.
-import { html, useEffect, useMemo, useState } from "./vendor/preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
 import { apply } from "./affine.js";
 import { FullPlane } from "./full_plane.js";
 import { labelTable, Legend } from "./legend.js";
@@ -14,16 +14,17 @@ import { dragged, storedWindow } from "./windows.js";
 import { useWork } from "./working.js";
 
 const SIDES = ["before", "after"];
-const NAMES = { before: "Before", after: "After" };
 const OTHER = { before: "after", after: "before" };
 const NOTHING = { name: "", unit: "", line: null, window: [0, 1], levels: [] }; // where a side has labels only
 
 /** `view` is a case's JSON. */
 export function Viewer({ view }) {
   const force = new URLSearchParams(location.search).get("force");
-  const limits = useMemo(() => (force === "png" ? null : drawingLimits()), [force]);
+  const [isLost, setLost] = useState(false); // the browser gave up drawing: pictures from here on
+  const limits = useMemo(() => (force === "png" || isLost ? null : drawingLimits()), [force, isLost]);
   const models = useMemo(() => Object.fromEntries(SIDES.filter((side) => view[side]).map((side) => [side, new SideModel(view[side])])), [view]);
   const shown = Object.keys(models);
+  const names = { before: view.after ? "Before" : "Source", after: view.before || view.before_problem ? "After" : "Stored" };
   const [number, setNumber] = useState(0), [map, setMap] = useState(() => firstMap(view)), [problems, setProblems] = useState({});
   const channels = Object.fromEntries(shown.map((side) => [side, view[side].channels[heldNumber(view[side], number)] ?? NOTHING]));
   const usual = channels[shown[0]]?.window ?? [0, 1];
@@ -31,7 +32,12 @@ export function Viewer({ view }) {
     mm: middle(view[shown.at(-1)]), center: null, zoom: 1, plane: "all", isRadiological: true, opacity: 0.5, hidden: new Set(),
     window: usual, layout: "both", isBare: false,
   }));
-  const change = (some) => setScene((before) => ({ ...before, ...(typeof some === "function" ? some(before) : some) }));
+  const asked = useRef(0); // changes so far, so that tests know when all are drawn
+  const asking = (set) => (some) => {
+    asked.current += 1;
+    set(some);
+  };
+  const change = asking((some) => setScene((before) => ({ ...before, ...(typeof some === "function" ? some(before) : some) })));
   const table = useMemo(() => labelTable(view, map), [view, map]);
   const { work, isWorking } = useWork();
   const goTo = (mm) => change({ mm: [...mm] });
@@ -40,34 +46,35 @@ export function Viewer({ view }) {
     return { zoom, center: zoom === 1 ? null : before.mm };
   });
   useEffect(() => change({ window: usual, hidden: new Set() }), [number]);
-  usePublished({ view, models, channels, scene, change, goTo, isWorking, shown, map, table });
+  usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table });
   const files = useMemo(() => view.record?.files && new Set(Object.keys(view.record.files)), [view]);
   const ratio = Math.min(...shown.map((side) => boxRatio(view[side])));
   const labelMaps = [...new Set(shown.flatMap((side) => view[side].labels.map(({ name }) => name)))];
   const Drawn = limits ? LazyGlSide : PlaneSide;
   const drawn = (side) => {
     const ends = storedWindow(scene.window, channels[side], usual);
-    return html`<div class="side" key=${side} data-side=${side}>
-      <h2>${NAMES[side]} <span class="quiet">${described(view[side])}</span></h2>
+    return html`<div class="side" key=${side} data-side=${side} hidden=${scene.layout === OTHER[side]}>
+      <h2>${names[side]} <span class="quiet">${described(view[side])}</span></h2>
       ${problems[side] && html`<p class="failure" role="alert">${problems[side].message}</p>`}
-      <${Drawn} name=${NAMES[side]} model=${models[side]} map=${view[side].labels.find(({ name }) => name === map) ?? null}
+      <${Drawn} name=${names[side]} model=${models[side]} map=${view[side].labels.find(({ name }) => name === map) ?? null}
         channel=${heldNumber(view[side], number)} scene=${scene} limits=${limits} force=${force} files=${files} ratio=${ratio}
-        window=${ends} sourceWindow=${channels[side].line ? scene.window : ends} crop=${side === "before" ? view.crop : null} table=${table} work=${work}
+        window=${ends} sourceWindow=${channels[side].line ? scene.window : ends} crop=${side === "before" ? view.crop : null} table=${table} work=${work} onLost=${() => setLost(true)}
         onPick=${goTo} onZoom=${zoomBy} onWindow=${(moved) => change((before) => ({ window: dragged(before.window, moved, usual) }))}
         onFailure=${(problem) => setProblems((before) => ({ ...before, [side]: problem }))} />
       <${Notes} model=${models[side]} channel=${channels[side]} isPicture=${!limits} />
     </div>`;
   };
+  if (shown.length === 0) return html`<p class="card" role="note">${view.before_problem ?? "There is nothing to draw."}</p>`;
   return html`<section class="viewer" aria-label="Planes" onKeyDown=${(event) => shortcuts(event, change)}>
-    <${Controls} view=${view} scene=${scene} change=${change} usual=${usual} number=${number} setNumber=${setNumber} channels=${channels}
-      labelMaps=${labelMaps} map=${map} setMap=${setMap} shown=${shown} />
+    <${Controls} view=${view} scene=${scene} change=${change} usual=${usual} number=${number} setNumber=${asking(setNumber)} channels=${channels}
+      labelMaps=${labelMaps} map=${map} setMap=${asking(setMap)} shown=${shown} />
     <div class=${`sides ${shown.length > 1 ? scene.layout : "one"}`}>
-      ${SIDES.map((side) => (models[side] ? scene.layout !== OTHER[side] && drawn(side)
+      ${SIDES.map((side) => (models[side] ? drawn(side)
         : side === "before" && view.before_problem && html`<p class="card" role="note">The source cannot be shown: ${view.before_problem}</p>`))}
     </div>
-    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${NAMES} width=${scene.window[1] - scene.window[0]} />
+    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${names} width=${scene.window[1] - scene.window[0]} />
     <${Legend} models=${models} map=${map} table=${table} view=${view} scene=${scene} change=${change} goTo=${goTo} />
-    <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${NAMES} />
+    <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${names} />
     <${Keys} />
   </section>`;
 }
@@ -86,7 +93,8 @@ function LazyGlSide(props) {
 /** What one should know of what is drawn: the level, where it is not the finest, and the service's own notes. */
 function Notes({ model, channel, isPicture }) {
   const level = model.image?.number;
-  const notes = [...(model.side.notes ?? []), ...(channel.notes ?? [])];
+  const notes = [...(model.side.notes ?? []), ...(channel.notes ?? []), model.image?.note, model.labels?.note,
+    isPicture && "Planes are pictures of the service: labels have its own opacity."].filter(Boolean);
   return html`
     ${level > 0 && html`<p class="quiet level">${isPicture ? "Values are of" : "Drawn at"} level ${level} of ${channel.levels.length - 1}
       (${model.image.shape.join(" × ")} voxels): the whole volume is too large for this browser.

@@ -3,20 +3,26 @@ import { Problem } from "./fetching.js";
 import { readNifti } from "./nifti.js";
 import { canRead, readZarr } from "./zarr_volume.js";
 
-/** Voxels of a level as {data, shape, affine, road}; `force` "nii" reads no chunks. */
+/** Voxels of a level as {data, shape, affine, road, note}; `force` "nii" reads no chunks. Chunks that cannot be read are told in
+ * `note`, and the service, which checks them, is asked. */
 export async function readVolume(level, { force, files } = {}) {
-  const count = level.shape[0] * level.shape[1] * level.shape[2];
-  if (force !== "nii" && canRead(level.zarr)) {
-    const data = await readZarr(level.zarr, files);
+  if (force === "nii" || !canRead(level.zarr)) return readFile(level, "");
+  try {
+    const count = level.shape[0] * level.shape[1] * level.shape[2], data = await readZarr(level.zarr, files);
     if (data.length !== count) throw new Error(`the store gave ${data.length} voxels instead of ${count}`);
-    return { data, shape: level.shape, affine: level.affine, road: "chunks" };
+    return { data, shape: level.shape, affine: level.affine, road: "chunks", note: "" };
+  } catch (problem) {
+    return readFile(level, `The chunks could not be read here (${problem.message}); the service read them.`);
   }
+}
+
+async function readFile(level, note) {
   const answer = await fetch(level.nii);
   if (!answer.ok) throw new Problem({ ...(await answer.json().catch(() => ({}))), status: answer.status });
   const { data, shape } = readNifti(await answer.arrayBuffer());
   if (shape.some((size, axis) => size !== level.shape[axis]))
     throw new Error(`the service gave ${shape.join(" × ")} voxels instead of ${level.shape.join(" × ")}`);
-  return { data, shape, affine: level.affine, road: "nii" };
+  return { data, shape, affine: level.affine, road: "nii", note };
 }
 
 /** Image values as float32, which the planes are drawn from. */

@@ -75,13 +75,14 @@ def sight_router(prefix: str, find: Callable[..., Awaitable[Seen]], kind: str) -
         level: Number = 0,
     ) -> Response:
         """A channel as float32, or a label map, as an uncompressed NIfTI file."""
-        sights = _sights(request)
-        file = await sights.work(
-            partial(seen.sight.volume, side, channel=channel, label=label or None, level=level)
-        )
         tag = tag_of(seen.version, side, channel, label, level)
         if (answer := unchanged(request, tag)) is not None:
             return answer
+        sights = _sights(request)
+        await sights.prepare(seen.sight, side)
+        file = await sights.work(
+            partial(seen.sight.volume, side, channel=channel, label=label or None, level=level)
+        )
         what = label or (f"channel{channel}" if channel else "")
         stem = "_".join(part for part in (seen.id, side, what) if part)
         return await volume_answer(request, sights, file, tag, f"{stem}.nii")
@@ -108,6 +109,7 @@ def sight_router(prefix: str, find: Callable[..., Awaitable[Seen]], kind: str) -
         tag = tag_of(seen.version, side, axis, index, channel, low, high, label)
         if (answer := unchanged(request, tag)) is not None:
             return answer
+        await _sights(request).prepare(seen.sight, side)
         drawn = partial(plane_png, seen.sight, side, axis, index, channel=channel)
         found = partial(drawn, window=(low, high), label=label or None)
         return PngResponse(await _sights(request).work(found), headers=headers_of(tag))

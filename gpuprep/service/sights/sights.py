@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from gpuprep.config.file import parse_config
@@ -57,6 +58,7 @@ class Sights:
     def __init__(self, threads: int = _THREADS) -> None:
         self.sources = Sources()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sights")
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="sources")
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
 
     async def work(self, what: Callable[[], Value]) -> Value:
@@ -66,8 +68,15 @@ class Sights:
             Problem: 500, what is stored is damaged; 503, a disk or a store gives nothing now.
             GpuprepError: any other of the work.
         """
+        return await self._done_in(self._pool, what)
+
+    async def prepare(self, sight: Sight, side: str) -> None:
+        """Have a side's voxels at hand; sources are read one by one, and nothing else waits for them."""
+        await self._done_in(self._readers, partial(sight.prepare, side))
+
+    async def _done_in(self, pool: ThreadPoolExecutor, what: Callable[[], Value]) -> Value:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, what)
+            return await asyncio.get_running_loop().run_in_executor(pool, what)
         except CorruptStoreError as error:
             text = "the case is damaged; run gpuprep verify on its cohort, then the case again"
             raise Problem(500, text, code="E_STORED") from error
@@ -77,7 +86,10 @@ class Sights:
             raise Problem(503, text, code="E_STORE", headers=wait) from error
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Begin nothing more, and end what reads a source."""
+        for pool in (self._pool, self._readers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self.sources.close()
 
     def look(self, place: Place, cohort: str, case_id: str, roots: list[str] | None) -> Seen:
         """A case of a cohort.
@@ -106,7 +118,8 @@ class Sights:
             case,
             lambda: self.sources.get(
                 (str(folder), version, tuple(roots or ())),
-                lambda: read_source(
+                partial(
+                    read_source,
                     case.record,
                     config,
                     agreement=agreement,
