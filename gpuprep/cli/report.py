@@ -40,7 +40,7 @@ def report(
     """
     from gpuprep.config.report import DEFAULT_NAMES
     from gpuprep.quality.pictures import MOST
-    from gpuprep.quality.report import report_of, write_beside, write_file
+    from gpuprep.quality.report import check_takes_files, report_of, write_beside, write_file
     from gpuprep.store.places import to_place
 
     wanted = MOST if pictures is None else pictures
@@ -48,6 +48,8 @@ def report(
         kind: file for kind, file in (("html", html), ("csv", csv), ("parquet", parquet)) if file
     }
     beside = not (named or as_json)
+    if beside:
+        check_takes_files(to_place(output))
     made = report_of(output, pictures=wanted if html or beside else 0)
     written = []
     for kind, file in named.items():

@@ -24,9 +24,7 @@ def view(
             show_default=False,
         ),
     ],
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open a browser, or only print the link.")
-    ] = True,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the link.")] = False,
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 0,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -41,7 +39,7 @@ def view(
 
     def show(link: str) -> None:
         print(link, flush=True)
-        if not (browser and webbrowser.open(link)):
+        if no_browser or not webbrowser.open(link):
             err.print("open this link in a browser; it works once. Ctrl-C ends it")
         else:
             err.print("a browser was opened on it. Ctrl-C ends it")

@@ -24,10 +24,14 @@ class Binned:
         edges: One more than there are bins, ascending. Bins between the first and the last are equally wide;
             these two reach to the extremes.
         places: The bin of each case, -1 where it has no number.
+        low, median, high: The 5th, 50th and 95th percentile.
     """
 
     edges: Array
     places: NDArray[np.int16]
+    low: float
+    median: float
+    high: float
 
     def counts(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
         """How many cases, or chosen ones, are in each bin."""
@@ -35,16 +39,15 @@ class Binned:
         return np.bincount(places + 1, minlength=len(self.edges))[1:]
 
 
-def bin_values(values: Array, ordered: Array | None = None) -> Binned:
-    """Bins for the numbers of all cases; at least one of them is no NaN.
-
-    ``ordered`` are those that are none, ascending, where they are known so.
-    """
+def bin_values(values: Array) -> Binned:
+    """Bins for the numbers of all cases; at least one of them is no NaN."""
     there = ~np.isnan(values)
-    edges = bin_edges(np.sort(values[there]) if ordered is None else ordered)
+    ordered = np.sort(values[there])
+    edges = bin_edges(ordered)
     places = np.full(len(values), -1, np.int16)
     places[there] = np.searchsorted(edges[1:-1], values[there], side="right")
-    return Binned(edges, places)
+    at = np.array([0.05, 0.5, 0.95]) * (len(ordered) - 1)
+    return Binned(edges, places, *np.interp(at, np.arange(len(ordered)), ordered).tolist())
 
 
 def bin_edges(ordered: Array) -> Array:

@@ -114,24 +114,21 @@ class CohortQuality:
 
     def brief(self, row: int, names: Iterable[str]) -> dict[str, Any]:
         """Of one case the numbers of some measures, and the kinds in which it is an outlier."""
-        values = {name: find_measure(self.measures, name).rounded[row].item() for name in names}
         return {
-            "values": {name: None if value != value else value for name, value in values.items()},
+            "values": {name: find_measure(self.measures, name).at(row) for name in names},
             "outliers": [each.kind for each in self.outliers_by_row.get(row, [])],
         }
 
     def case_json(self, row: int) -> dict[str, Any]:
         """The numbers of one case, and in what it is unlike the others."""
-        values = {name: each.rounded[row].item() for name, each in self.measures.items()}
         told = self.outliers_by_row.get(row, [])
         return {
-            "values": {name: None if value != value else value for name, value in values.items()},
+            "values": {name: each.at(row) for name, each in self.measures.items()},
             "outliers": [each.to_json(self.ids[row]) for each in told],
         }
 
     def _measure_json(self, measure: Measure, chosen: Chosen, *, every: bool) -> dict[str, Any]:
         binned = self._binned[measure.name]
-        low, median, high = self._ranges[measure.name]
         counts = binned.counts().tolist()
         return {
             "name": measure.name,
@@ -142,9 +139,9 @@ class CohortQuality:
             "counts": counts,
             "selected": counts if every else binned.counts(chosen).tolist(),
             "missing": int(np.count_nonzero(binned.places < 0)),
-            "median": median,
-            "low": low,
-            "high": high,
+            "median": binned.median,
+            "low": binned.low,
+            "high": binned.high,
         }
 
     @cached_property
@@ -172,14 +169,7 @@ class CohortQuality:
 
     @cached_property
     def _binned(self) -> Mapping[str, Binned]:
-        return {
-            name: bin_values(each.rounded, each.ordered) for name, each in self.measures.items()
-        }
-
-    @cached_property
-    def _ranges(self) -> Mapping[str, tuple[float, float, float]]:
-        """The median, with the range that nine of ten cases lie in."""
-        return {name: _range(each.ordered) for name, each in self.measures.items()}
+        return {name: bin_values(each.rounded) for name, each in self.measures.items()}
 
     @cached_property
     def _texts(self) -> list[str]:
@@ -195,10 +185,3 @@ class CohortQuality:
         for words, cases in told.items():
             counts.update(dict.fromkeys(filter(None, words.split(", ")), cases))
         return counts.most_common()
-
-
-def _range(ordered: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The 5th, 50th and 95th percentile of numbers in ascending order, as ``numpy.percentile`` has them."""
-    places = np.array([0.05, 0.5, 0.95]) * (len(ordered) - 1)
-    low, median, high = np.interp(places, np.arange(len(ordered)), ordered).tolist()
-    return low, median, high

@@ -51,26 +51,20 @@ class Verdict:
     count: int
 
 
-def judge(
-    values: Array, *, is_size: bool, least: float, ordered: Array | None = None
-) -> Verdict | None:
+def judge(values: Array, *, is_size: bool, least: float) -> Verdict | None:
     """The cases outside the fences; None where there are too few to say.
 
     Args:
         values: One per case, NaN where there is none.
         is_size: Compare logarithms; numbers that are not positive are passed over.
         least: The smallest spread that is taken seriously: relative for sizes, else in the measure's unit.
-        ordered: The values but NaN in ascending order, where they are known so.
     """
     rows = np.flatnonzero(values > 0) if is_size else np.flatnonzero(~np.isnan(values))
     if len(rows) < FEWEST:
         return None
     own = values[rows]
-    if ordered is None:
-        ordered = np.sort(own)
-    elif is_size:
-        ordered = ordered[np.searchsorted(ordered, 0, side="right") :]
-    scaled, ranked = (np.log(own), np.log(ordered)) if is_size else (own, ordered)
+    scaled = np.log(own) if is_size else own
+    ranked = np.sort(scaled)
     middle = (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
     apart = scaled - middle
     same = np.abs(apart) <= (_SAME if is_size else _SAME * max(abs(middle), least))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +30,7 @@ STATISTICS = ("mean", "std", "min", "p0.5", "p5", "p25", "p50", "p75", "p95", "p
 _OPPOSITE = {"min": "max", "p0.5": "p99.5", "p5": "p95", "p25": "p75"}
 _AXES = "xyz"
 _SIDES = (("source_", "before"), ("", "after"))
+_LARGEST = float(np.finfo(np.float32).max)
 _MM3_PER_ML = 1000.0
 
 
@@ -54,15 +54,20 @@ class Measure:
     values: Array
     subject: str = ""
 
-    @cached_property
+    @property
     def rounded(self) -> Array:
         """The values as float32 has them, in which a page counts and compares: it holds no more of them."""
-        return self.values.astype(np.float32).astype(np.float64)
+        return self.single.astype(np.float64)
 
-    @cached_property
-    def ordered(self) -> Array:
-        """Of these those that there are, in ascending order."""
-        return np.sort(self.rounded[~np.isnan(self.rounded)])
+    @property
+    def single(self) -> NDArray[np.float32]:
+        """The values as float32; what is beyond its largest number is that."""
+        return np.clip(self.values, -_LARGEST, _LARGEST).astype(np.float32)
+
+    def at(self, row: int) -> float | None:
+        """One of these; None for NaN."""
+        value = float(np.float32(np.clip(self.values[row], -_LARGEST, _LARGEST)))
+        return None if value != value else value
 
     @property
     def is_size(self) -> bool:

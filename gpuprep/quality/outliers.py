@@ -24,6 +24,8 @@ _KINDS = {
     "labels": "label volume",
 }
 """Kinds of outliers by the group of the measure; measures of other groups have none."""
+_EXPLAINED = {"shape": ("spacing", "field of view"), "foreground": ("empty label",)}
+"""Kinds that say nothing more of a case that is an outlier of another kind, too."""
 _LEAST_RATIO = 0.02  # spread of a size
 _LEAST_SHARE = 1.0  # percentage points
 _LEAST_DEGREES = 2.0
@@ -61,9 +63,7 @@ def unlike(measures: Sequence[Measure]) -> Iterator[Outlier]:
         if not kind:
             continue
         least = _least(measure, deviations)
-        verdict = judge(
-            measure.rounded, is_size=measure.is_size, least=least, ordered=measure.ordered
-        )
+        verdict = judge(measure.rounded, is_size=measure.is_size, least=least)
         if verdict is not None:
             yield from _told(measure, kind, verdict)
 
@@ -111,12 +111,18 @@ def _told(measure: Measure, kind: str, verdict: Verdict) -> Iterator[Outlier]:
 
 
 def in_order(found: Iterable[Outlier]) -> list[Outlier]:
-    """The worst of each kind, then the second of each, and so on; of a case and kind the worst alone."""
+    """The worst of each kind, then the second of each, and so on.
+
+    Of a case and kind the worst is told, and none that follows from another one.
+    """
     worst: dict[tuple[int, str], Outlier] = {}
     for each in found:
         key = each.row, each.kind
         if key not in worst or each.score > worst[key].score:
             worst[key] = each
+    for row, kind in [key for key in worst if key[1] in _EXPLAINED]:
+        if any((row, other) in worst for other in _EXPLAINED[kind]):
+            del worst[row, kind]
     by_kind: defaultdict[str, list[Outlier]] = defaultdict(list)
     for each in sorted(worst.values(), key=lambda each: (-each.score, each.row)):
         by_kind[each.kind].append(each)

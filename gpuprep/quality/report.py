@@ -18,6 +18,7 @@ from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.http import HttpPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.store.reader import Cohort
+from gpuprep.store.standing import doubts
 from gpuprep.values.errors import StoreError, UsageError
 
 
@@ -60,6 +61,7 @@ def report_of(output: str | Path | Place, *, pictures: int = MOST) -> CohortRepo
     began = time.monotonic()
     place = to_place(output)
     with Cohort(place) as cohort:
+        standing = tuple(doubts(cohort.standing, place))
         agreement = cohort.agreement
         quality = CohortQuality(cohort.table(), agreement)
         chosen = sample(quality, pictures)
@@ -73,7 +75,7 @@ def report_of(output: str | Path | Place, *, pictures: int = MOST) -> CohortRepo
         tuple(map(str, agreement.channels)),
         failures,
         taken,
-        (*notes, *_pictures_missing(taken)),
+        (*standing, *notes, *_pictures_missing(taken)),
     )
     done = time.monotonic()
     seconds = {"index": round(read - began, 3), "pictures": round(done - read, 3)}
@@ -87,16 +89,22 @@ def write_beside(place: Place, name: str, content: bytes) -> str:
         UsageError: it cannot be written there.
         StoreFault, RunStopped: the object store refuses.
     """
+    check_takes_files(place)
     target = place / name
     if isinstance(target, LocalPath):
         write_file(Path(target), content)
-    elif isinstance(target, HttpPath):
-        raise UsageError(
-            f"{place}: a service's cohort is read only", advice="give a file of this machine"
-        )
     else:
         target.write(content)
     return str(target)
+
+
+def check_takes_files(place: Place) -> None:
+    """UsageError for an output into which nothing can be written."""
+    if isinstance(place, HttpPath):
+        raise UsageError(
+            f"{place}: the cohort of a service is read only",
+            advice="--html FILE writes the report on this machine",
+        )
 
 
 def write_file(file: Path, content: bytes) -> None:

@@ -127,7 +127,7 @@ def _left_out(quality: CohortQuality, shown: int) -> list[str]:
 
 
 def _base64(measure: Measure) -> str:
-    return _text(measure.values.astype("<f4").tobytes())
+    return _text(measure.single.astype("<f4").tobytes())
 
 
 def _rows(quality: CohortQuality) -> dict[str, list[Any]]:

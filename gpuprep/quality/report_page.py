@@ -145,7 +145,7 @@ def _findings(overview: dict[str, Any]) -> Iterator[str]:
     yield '<section class="card"><h2>Findings</h2>\n'
     rows = [[f"{each['cases']:,}", each["code"], each["text"]] for each in overview["findings"]]
     yield _table(["cases", "code", "what"], rows) if rows else '<p class="quiet">None.</p>'
-    codes = [f"{each['code']}: {each['cases']:,} cases" for each in overview["orientations"]]
+    codes = [f"{each['code']} {each['cases']:,}" for each in overview["orientations"]]
     yield f"<p>Orientation of the sources: {escape(', '.join(codes) or 'not known')}</p>"
     yield "</section>\n"
 

@@ -126,9 +126,11 @@ class OnePlace:
         """Where the cohort lies; None for any other name."""
         return self._place if name == self._name else None
 
-    def cohorts(self) -> list[str]:
-        """The name of the cohort, if there is one."""
-        return [] if self._place is None else [self._name]
+    def cohorts(self, wanted: Callable[[str], bool]) -> dict[str, Place]:
+        """Where the cohort lies, if there is one and its name is ``wanted``."""
+        if self._place is None or not wanted(self._name):
+            return {}
+        return {self._name: self._place}
 
     def hidden(self, text: str) -> str:
         """The text: whoever asks started the service and knows the paths of this machine."""

@@ -146,7 +146,6 @@ def _codec(case: StoredCase, array: str) -> str:
     document = parse_document(case.path.document(file), f"{case.path / file}")
     for codec in document["codecs"][0]["configuration"]["codecs"]:
         told = codec.get("configuration", {})
-        plain = told.get("cname") in _LZ4 and told.get("shuffle") != "bitshuffle"
-        if codec["name"] == "blosc" and plain:
+        if codec["name"] == "blosc" and told.get("cname") in _LZ4:
             return "blosc-lz4"
     return OTHER_CODEC

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ class InputSight(Sight):
             "channels": [channel.name for channel in found.channels],
             "statistics": [dict(channel.statistics) for channel in found.channels],
         }
-        self.sides = {"before": _side(found, self._record)}
+        self._side = _side(found, self._record)
+
+    @property
+    def sides(self) -> Mapping[str, Side]:
+        return {"before": self._side}
 
     @property
     def id(self) -> str:
@@ -40,7 +45,7 @@ class InputSight(Sight):
         """It was read when it was opened."""
 
     def view(self, links: Links) -> dict[str, Any]:
-        found, side = self._found, self.sides["before"]
+        found, side = self._found, self._side
         header = [["read as", facts(each)] for each in found.headers]
         return {
             "id": found.id,

@@ -74,5 +74,5 @@ def _stored(folder: Path) -> Opened:
         return _of_cohort(folder.parent.parent, folder.name.removesuffix(CASE_SUFFIX))
     case = open_case(folder)
     source = cache(lambda: read_source(case.record, Config()))
-    sight = StoredSight(case, source, before_problem=source_problem(case.record))
+    sight = StoredSight(case, source, problem=lambda: source_problem(case.record))
     return Opened(sight=sight, stored=case, name=case.id)

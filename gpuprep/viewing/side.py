@@ -32,7 +32,7 @@ class Line:
         scale, offset = float(step["scale"]), float(step["offset"])
         if not scale or not math.isfinite(1.0 / scale):
             return None
-        return cls(1.0 / scale, -offset / scale)
+        return cls(1.0 / scale, -offset / scale + 0.0)
 
     def stored(self, value: float) -> float:
         """The stored value of one of the source."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from gpuprep.preprocess.assemble import Assembled
@@ -23,9 +24,12 @@ FAULTS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
 class Sight(ABC):
-    """Attributes: ``sides`` are those that can be shown, by name."""
+    """A subject with one or two sides."""
 
-    sides: Mapping[str, Side]
+    @property
+    @abstractmethod
+    def sides(self) -> Mapping[str, Side]:
+        """Those that can be shown, by name."""
 
     @abstractmethod
     def view(self, links: Links) -> dict[str, Any]:
@@ -39,9 +43,10 @@ class Sight(ABC):
 
     def side(self, name: str) -> Side:
         """A side by its name; UsageError says why there is none."""
-        if name not in self.sides:
+        sides = self.sides
+        if name not in sides:
             raise UsageError(f"there is no side {name!r} to look at")
-        return self.sides[name]
+        return sides[name]
 
     def channel(self, side: Side, number: int) -> ChannelView:
         """A channel by its number; UsageError where there is none."""
@@ -90,7 +95,7 @@ class StoredSight(Sight):
         read: Callable[[], Assembled],
         *,
         cohort: str | None = None,
-        before_problem: str = "",
+        problem: Callable[[], str] = str,
         outside_zeroed: bool = False,
     ) -> None:
         """Look at a case.
@@ -99,32 +104,41 @@ class StoredSight(Sight):
             case: The case.
             read: Gives its source's voxels, and is called when they are asked for.
             cohort: Its cohort's name.
-            before_problem: Why the source cannot be shown; empty where it can.
+            problem: Says why the source cannot be shown, nothing where it can; asked at most once.
             outside_zeroed: As for ``after_side``.
         """
         self._case, self._read = case, read
-        self._cohort, self._problem = cohort, before_problem
-        try:
-            self.sides = {"after": after_side(case, outside_zeroed=outside_zeroed)}
-            if not before_problem:
-                self.sides["before"] = before_side(case)
-        except FAULTS as error:
-            raise not_a_record(case, error) from error
+        self._cohort, self._problem, self._zeroed = cohort, cache(problem), outside_zeroed
+
+    @property
+    def sides(self) -> Mapping[str, Side]:
+        names = ("after",) if self._problem() else ("before", "after")
+        return {name: self._side(name) for name in names}
 
     def side(self, name: str) -> Side:
-        if name == "before" and self._problem:
-            raise UsageError(f"the source cannot be shown: {self._problem}")
+        """The same, without a look at the source where it is not asked for."""
+        if name == "after":
+            return self._side(name)
+        if name == "before" and self._problem():
+            raise UsageError(f"the source cannot be shown: {self._problem()}")
         return super().side(name)
 
     def prepare(self, side_name: str) -> None:
-        if side_name == "before" and not self._problem:
+        if side_name == "before" and not self._problem():
             self._read()
 
     def view(self, links: Links) -> dict[str, Any]:
+        sides = (*self.sides.values(),)
         try:
-            return case_view(
-                self._case, (*self.sides.values(),), links, self._cohort, self._problem
-            )
+            return case_view(self._case, sides, links, self._cohort, self._problem())
+        except FAULTS as error:
+            raise not_a_record(self._case, error) from error
+
+    def _side(self, name: str) -> Side:
+        try:
+            if name == "before":
+                return before_side(self._case)
+            return after_side(self._case, outside_zeroed=self._zeroed)
         except FAULTS as error:
             raise not_a_record(self._case, error) from error
 

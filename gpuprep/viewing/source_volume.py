@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ def source_problem(record: Mapping[str, Any], roots: Sequence[str] | None = None
             "an older version wrote the record, which does not tell images from labels; "
             "run the case again"
         )
+    inside = cache(partial(_inside, roots))  # the files of a series have one folder
     for row in rows:
-        if problem := _outside(row, roots) or _changed(row):
+        path = Path(row["path"])
+        if not (inside(path.parent) if not path.is_symlink() else inside(path)):
+            return f"{path.name} lies in none of the roots that may be read here"
+        if problem := _changed(row):
             return problem
     return ""
 
@@ -64,16 +69,15 @@ def _seconds(nanoseconds: int) -> str:
     return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
 
 
-def _outside(row: Row, roots: Sequence[str] | None) -> str:
+def _inside(roots: Sequence[str] | None, path: Path) -> bool:
+    """Whether a path really lies in one of the roots, if there are any."""
     if roots is None:
-        return ""
+        return True
     try:
-        real = Path(row["path"]).resolve()
+        real = path.resolve()
     except (OSError, RuntimeError, ValueError):
-        real = Path(row["path"])
-    if any(real.is_relative_to(Path(root).resolve()) for root in roots):
-        return ""
-    return f"{real.name} lies in none of the roots that may be read here"
+        return False
+    return any(real.is_relative_to(Path(root).resolve()) for root in roots)
 
 
 def source_case(record: Mapping[str, Any]) -> Case:

@@ -56,6 +56,20 @@ def box(page: Page, of: str) -> dict[str, float]:
     return found
 
 
+def test_the_worst_of_every_kind_is_on_the_first_screen_with_its_reason(
+    page: Page, quality: CohortQuality
+) -> None:
+    worst = {each.kind: each for each in reversed(quality.outliers)}
+    shown = page.js(
+        "[...document.querySelectorAll('.outliers li')]"
+        ".filter((e) => e.getBoundingClientRect().bottom <= innerHeight).map((e) => e.textContent)"
+    )
+    for kind, each in worst.items():
+        assert any(
+            quality.ids[each.row] in text and kind in text and each.text in text for text in shown
+        ), kind
+
+
 def test_a_range_dragged_with_the_mouse_selects_its_cases(
     page: Page, quality: CohortQuality
 ) -> None:

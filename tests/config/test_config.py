@@ -93,6 +93,8 @@ def test_bad_overrides_are_config_errors(override: str) -> None:
 def test_digest_ignores_what_does_not_change_bytes() -> None:
     plain = Config()
     same = load_config(None, ["input.limits.seconds=5", "store.fsync=never", "input.layout=msd"])
+    told = load_config(None, ["report.html=true", "report.csv=numbers.csv"])
+    assert told.digest == plain.digest
     other = load_config(None, ["store.chunk=64"])
     assert same.digest == plain.digest
     assert other.digest != plain.digest
@@ -148,6 +150,7 @@ def test_schema_covers_every_section() -> None:
         "store",
         "cuda",
         "run",
+        "report",
         "cluster",
     }
     assert schema["additionalProperties"] is False

@@ -21,7 +21,7 @@ _PORT = re.compile(r"--port (\d+)")
 
 
 class Background:
-    """Takes the lines that work on: ``gpuprep serve … &`` and ``export NAME=VALUE``."""
+    """Takes the lines that work on: ``gpuprep serve … &``, or ``view``, and ``export NAME=VALUE``."""
 
     def __init__(self, where: Path, shell: Shell, patch: pytest.MonkeyPatch) -> None:
         self._where, self._shell, self._patch = where, shell, patch
@@ -50,7 +50,7 @@ class Background:
         port = _PORT.search(line)
         assert port, "a service in the background needs a port that later lines name"
         words = shlex.split(_PORT.sub("--port 0", line))
-        assert words[:2] == ["gpuprep", "serve"]
+        assert words[:2] in (["gpuprep", "serve"], ["gpuprep", "view"])
         process = subprocess.Popen(
             [sys.executable, "-m", "gpuprep.cli.app", *words[1:]],
             cwd=self._where,
@@ -60,7 +60,7 @@ class Background:
         )
         self.services.append(process)
         assert process.stdout is not None
-        url = process.stdout.readline().strip()
+        url = process.stdout.readline().strip().partition("/login")[0]
         assert url.startswith("http://"), url + process.stdout.read()
         self._addresses[f"http://127.0.0.1:{port[1]}"] = url
 

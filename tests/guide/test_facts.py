@@ -18,6 +18,7 @@ from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.model import Config
 from gpuprep.values.failure import FailureCode
 from gpuprep.values.units import parse_bytes
+from gpuprep.values.windows import WINDOWS
 from guide import findings
 from guide.pages import GUIDE, ROOT, TEXTS, inline_code, table, tables
 
@@ -138,3 +139,8 @@ def test_json_is_known_by_the_commands_that_the_runs_page_names() -> None:
     sentence = re.search(r"`--json` prints.*?know it\.", TEXTS["runs"], re.DOTALL)
     assert sentence
     assert set(re.findall(r"`(\w+)`", sentence[0])) == known
+
+
+def test_the_windows_of_the_viewing_page_are_those_of_the_code() -> None:
+    told = {name: (float(level), float(width)) for name, level, width in table("viewing", "window")}
+    assert told == {each.name: (each.level, each.width) for each in WINDOWS.values()}

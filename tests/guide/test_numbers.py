@@ -247,12 +247,10 @@ def test_what_surrounds_many_cases() -> None:
 
 def test_what_is_said_of_a_service() -> None:
     rows, said = result("service")["rows"], flat("measured")
-    for name in (
-        *("accept a job of 100,000 cases, s", "page of 100 cases of a large cohort, p99 ms"),
-        *("200 followers of events, p99 ms", "lost to them, %", "one 2 mm brain by path, p50 ms"),
-        *sorted({"lost beside those of lowest priority, %"} & rows.keys()),
-    ):
-        assert f" {rows[name]:,} " in said, name
+    names = r"accept|page of 100 cases .* p99|200 followers .* p99|lost|one 2 mm brain .* p50"
+    told = [name for name in rows if re.match(names, name)]
+    assert len(told) >= 5
+    assert [name for name in told if f" {rows[name]:,} " not in said] == []
 
 
 def test_labels_there_and_back() -> None:

@@ -212,3 +212,15 @@ def test_a_cohort_without_a_case(tmp_path):
     (tmp_path / "out/gpuprep.json").write_text("{}")
     page = report_of(tmp_path / "out").html().decode()
     assert re.search(r"<dt>cases</dt><dd>0</dd>", page)
+
+
+def test_numbers_beyond_float32_are_its_largest():
+    table = CaseTable(usual(12))
+    table.columns["statistics.CT.p95"][3] = 1e300
+    quality = CohortQuality(table)
+    json.dumps(quality.to_json(quality.choose()), allow_nan=False)
+    assert quality.case_json(3)["values"]["statistics.CT.p95"] == float(np.finfo(np.float32).max)
+    data = Document(render(content_of(table))).data
+    assert np.isfinite(
+        np.frombuffer(base64.b64decode(data["columns"]["statistics.CT.p95"]), "<f4")
+    ).all()

@@ -113,9 +113,22 @@ def test_the_command_writes_beside_the_cases_or_where_it_is_told(source, tmp_pat
     assert files["html"].read_text().count("data:image/jpeg") == 0
 
 
+def test_cases_that_left_the_input_are_told(source, tmp_path):
+    run(source, tmp_path / "out")
+    for file in source.glob("*-1.nii.gz"):
+        file.unlink()
+    run(source, tmp_path / "out", CONFIG | ASKED)
+    assert "volume-1" in call("report", tmp_path / "out", check=0).stdout
+    page = (tmp_path / "out/report.html").read_text()
+    assert "1 case" in page.split("What stands out")[0]
+
+
 def test_the_command_refuses_what_it_cannot_do(source, tmp_path):
     run(source, tmp_path / "out")
     assert "not a cohort" in call("report", tmp_path, check=2).stderr
     assert "cannot write" in call("report", tmp_path / "out", "--csv", tmp_path, check=2).stderr
+    service = call("report", "http://127.0.0.1:9/v1/zarr/liver", check=2)
+    assert "read only" in service.stderr
+    assert "--html FILE" in service.stderr
     away = call("report", tmp_path / "out", "--html", "s3://bucket/x.html", check=2)
     assert "cannot write s3:/bucket" in away.stderr

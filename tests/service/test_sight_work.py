@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.cohorts import run
-from support.phantoms import affine_of, save_phantom
+from support.oriented import affine_of, save_phantom
 from support.runs import wait_until
 
 from gpuprep.config.model import Config

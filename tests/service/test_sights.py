@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cohorts import run
-from support.phantoms import affine_of, save_phantom
+from support.oriented import affine_of, save_phantom
 from support.service_app import App, Asking
 
 from gpuprep.service.door.tokens import Principal

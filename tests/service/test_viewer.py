@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.cohorts import run
 from support.dicom_series import write_series
-from support.phantoms import affine_of, phantom, save_phantom
+from support.oriented import affine_of, phantom, save_phantom
 from support.service_app import HERE
 from typer.testing import CliRunner
 
@@ -142,6 +142,22 @@ def test_what_cannot_be_shown_is_said_before_anything_is_served(output: Path, tm
     (tmp_path / "x.zarr").mkdir()
     with pytest.raises(StoreError, match="not a finished case"):
         open_path(str(tmp_path / "x.zarr"), Config())
+
+
+@pytest.mark.parametrize("path", ["a", "scan"])
+def test_nobody_without_its_link_sees_anything(output: Path, tmp_path: Path, path: str):
+    nibabel.save(nibabel.Nifti1Image(phantom()[0], affine_of("LPS")), tmp_path / "scan.nii.gz")
+    named = output / "a" if path == "a" else tmp_path / "scan.nii.gz"
+    viewer = Viewer(open_path(str(named), Config()), tmp_path)
+    transport = httpx.ASGITransport(viewer.app, raise_app_exceptions=False)
+    client = httpx.AsyncClient(transport=transport, base_url=HERE)
+    told = [each for each in viewer.api.openapi()["paths"] if each.startswith("/v1")]
+    assert len(told) >= 10
+    known = {"name": "my-cohort-1", "cohort": "my-cohort-1", "case_id": "a", "axis": "z"}
+    known |= {"index": "1", "view": "zarr", "path": "zarr.json"}
+    for each in told:
+        answer = asyncio.run(client.get(each.format(**known)))
+        assert answer.status_code == 401, each
 
 
 def test_a_policy_of_the_config_lets_an_odd_input_through(tmp_path: Path):

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 from support.cohorts import run
-from support.turned import ORIENTATIONS, affine_of, save_phantom
+from support.oriented import ORIENTATIONS, affine_of, save_phantom
 
 from gpuprep.config.model import Config
 from gpuprep.drawing.colours import label_colour
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(case: StoredCase) -> StoredSight:
     problem = source_problem(case.record)
     return StoredSight(
-        case, lambda: read_source(case.record, Config()), cohort="demo", before_problem=problem
+        case, lambda: read_source(case.record, Config()), cohort="demo", problem=lambda: problem
     )
 
 

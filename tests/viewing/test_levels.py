@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support.cohorts import run
-from support.phantoms import affine_of
+from support.oriented import affine_of
 
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.store.reader import open_cohort
@@ -111,7 +111,7 @@ def test_a_stored_pyramid_is_read_and_continued(tmp_path, monkeypatch):
     found = {}
     for name in ("plain", "levels"):
         case = open_cohort(tmp_path / name)["a"]
-        sight = StoredSight(case, lambda: None, before_problem="not asked for")
+        sight = StoredSight(case, lambda: None, problem=lambda: "not asked for")
         rows = sight.view(Links.of_case(name, "a"))["after"]["channels"][0]["levels"]
         files = [b"".join(sight.volume("after", level=k).pieces()) for k in range(len(rows))]
         found[name] = files, [row["zarr"] and row["zarr"]["path"] for row in rows]

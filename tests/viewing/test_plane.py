@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.cohorts import run
-from support.phantoms import ORIENTATIONS, affine_of, phantom, save_phantom
+from support.oriented import ORIENTATIONS, affine_of, phantom, save_phantom
 
 from gpuprep.config.model import Config
 from gpuprep.drawing.colours import label_colour

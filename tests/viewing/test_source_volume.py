@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 from support.cohorts import run
 from support.dicom_series import write_series
-from support.phantoms import affine_of, phantom, save_phantom
+from support.oriented import affine_of, phantom, save_phantom
 
 from gpuprep.config.model import Config
 from gpuprep.store.agreement import read_agreement

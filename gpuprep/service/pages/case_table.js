@@ -47,7 +47,8 @@ export function CaseTable({ source, wish, sort, onSort, measures, columns, onCol
     focus();
   };
   const reached = active >= first && active < last ? active : first; // one row is always reached by Tab
-  const all = [...FIXED.filter(({ told }) => !told || source.tells(told)), ...columns.map((each) => measured(each))];
+  const [id, ...others] = FIXED.filter(({ told }) => !told || source.tells(told));
+  const all = [id, ...columns.map((each) => measured(each)), ...others];
   return html`<section aria-labelledby="cases">
     <h2 id="cases">Cases</h2>
     <p class="row"><span role="status">${cases(total)}</span> <${AddColumn} ...${{ measures, columns, onColumns }} /></p>

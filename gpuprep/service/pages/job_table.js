@@ -83,7 +83,7 @@ export function Ended({ jobs, isFiltered }) {
       <${Cell} name="State"><${State} state=${job.state} /><//>
       <${Cell} name="Owner">${job.owner}<//>
       <${Cell} name="Ended"><${When} at=${job.ended} /><//>
-      <${Cell} name="Took"><span class="whole">${job.started && job.ended ? duration(job.ended - job.started) : ""}</span><//>
+      <${Cell} name="Took">${Boolean(job.started && job.ended) && html`<span class="whole">${duration(job.ended - job.started)}</span>`}<//>
       <${Cell} name="Cases">${job.progress ? inWords(job.progress) : job.cases.toLocaleString("en")}<//>
       <${Cell} name="Reason" isLong>${job.reason}<//>
     </tr>`)}<//>`;

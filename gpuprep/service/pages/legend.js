@@ -21,7 +21,7 @@ export function Legend({ models, map, table, view, scene, change, goTo }) {
     }
     return undefined;
   };
-  return html`<details class="legend card" open=${rows.length <= AT_ONCE}>
+  return html`<details class="legend label-list card" open=${rows.length <= AT_ONCE}>
     <summary>Labels of ${map}: ${rows.length}</summary>
     ${rows.length > 10 && html`<label>Search <input type="search" value=${search} onInput=${(event) => setSearch(event.target.value)} /></label>`}
     <div class="scroll tall" tabindex="0" role="region" aria-label="Labels"><table>

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "./vendor/preact.js";
 import { labelOf } from "./readout.js";
 
-export function usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table }) {
+export function usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table, exact }) {
   const drawn = useRef(0), seen = useRef(false);
   useEffect(() => { // the effects of the sides have run by now
     drawn.current = asked.current;
@@ -15,15 +15,15 @@ export function usePublished({ view, models, channels, scene, change, goTo, aske
       setWindow: (window) => change({ window }),
       state: () => ({
         id: view.id, mm: scene.mm, window: scene.window, isRadiological: scene.isRadiological, map,
-        ...Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, table)])),
+        ...Object.fromEntries(shown.map((side) => [side, sideState(models[side], channels[side], scene, table, exact[side])])),
       }),
       panes,
     };
   });
 }
 
-function sideState(model, channel, { mm }, table) {
-  const at = model.at(mm, channel);
+function sideState(model, channel, { mm }, table, exact) {
+  const at = model.at(mm, channel, exact);
   return {
     ...at, mm: model.image && model.pointOfDrawn(model.drawnVoxel(mm)), labelName: at.label === null ? null : labelOf(at.label, table),
     letters: model.letters, level: model.image?.number ?? null, road: model.image?.road ?? null,

@@ -5,9 +5,9 @@ import { told } from "./windows.js";
 
 const PATIENCE = 300; // ms: a screen reader is not told every step of a drag
 
-export function Readout({ models, channels, scene, table, names, width }) {
+export function Readout({ models, channels, scene, table, names, width, exact }) {
   const point = (mm) => mm.map((value) => value.toFixed(2)).join(", ");
-  const rows = Object.entries(models).map(([side, model]) => ({ side, model, at: model.at(scene.mm, channels[side]) }));
+  const rows = Object.entries(models).map(([side, model]) => ({ side, model, at: model.at(scene.mm, channels[side], exact[side]) }));
   const spoken = rows.map(({ side, at }) => `${names[side]}: voxel ${at.index.join(" ")}, ${valueText(at, channels[side], width)}`).join("; ");
   return html`<div class="readout card">
     <p class="where"><span>RAS <strong data-read="ras">${point(scene.mm)}</strong> mm</span>
@@ -18,7 +18,7 @@ export function Readout({ models, channels, scene, table, names, width }) {
         <th scope="row">${names[side]}</th>
         <td class="mono" data-read="index">${at.index.join(" ")}${!at.isInside && html` <span class="quiet">(outside; the nearest)</span>`}</td>
         <td data-read="value">${valueText(at, channels[side], width)}</td>
-        <td data-read="stored">${at.stored === null ? "–" : Number(at.stored.toPrecision(7))}</td>
+        <td data-read="stored">${at.stored === null ? "–" : `${at.isNear ? "≈ " : ""}${Number(at.stored.toPrecision(7))}`}</td>
         <td data-read="label">${labelText(at.label, table)}</td>
       </tr>`)}</tbody>
     </table></div>
@@ -26,10 +26,10 @@ export function Readout({ models, channels, scene, table, names, width }) {
   </div>`;
 }
 
-function valueText({ stored, value }, { unit, line }, width) {
+function valueText({ stored, value, isNear }, { unit, line }, width) {
   if (stored === null) return "–";
   if (!line) return "no line leads back";
-  return `${told(value, width)}${unit ? ` ${unit}` : ""}`;
+  return `${isNear ? "≈ " : ""}${told(value, width)}${unit ? ` ${unit}` : ""}`;
 }
 
 /** The name of a label's value. */

@@ -36,12 +36,15 @@ export class SideModel {
     return exact.map((value, axis) => Math.min(shape[axis] - 1, Math.max(0, Math.round(value))));
   }
 
-  /** What a point holds: {index (1-based), isInside, stored, value, label}. */
-  at(mm, channel) {
+  /** What a point holds: {index (1-based), isInside, stored, value, isNear, label}. `exact` is what is known of one voxel; `isNear`
+   * says that the value is that of a coarser level. */
+  at(mm, channel, exact) {
     const { index, isInside } = this.voxel(mm);
-    const stored = this.image && isInside ? valueAt(this.image, this.drawnVoxel(mm)) : null;
+    const isExact = exact?.index === index.map((value) => value + 1).join();
+    const drawn = this.image && isInside ? valueAt(this.image, this.drawnVoxel(mm)) : null;
+    const stored = isExact ? exact.stored : drawn, isNear = stored !== null && !isExact && this.image.number > 0;
     const label = this.labels && isInside ? valueAt(this.labels, nearestVoxel(this.labels.back, this.labels.shape, mm).index) : null;
-    return { index: index.map((value) => value + 1), isInside, stored, value: sourceValue(stored, channel), label };
+    return { index: index.map((value) => value + 1), isInside, stored, value: sourceValue(stored, channel), isNear, label };
   }
 }
 

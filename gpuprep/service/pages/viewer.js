@@ -1,6 +1,7 @@
 // Before and after on linked planes: one crosshair in millimetres, one window in the source's units, one choice of labels.
 import { html, useEffect, useMemo, useRef, useState } from "./vendor/preact.js";
 import { apply } from "./affine.js";
+import { useExact } from "./exact.js";
 import { FullPlane } from "./full_plane.js";
 import { labelTable, Legend } from "./legend.js";
 import { drawingLimits } from "./levels.js";
@@ -46,8 +47,9 @@ export function Viewer({ view }) {
     return { zoom, center: zoom === 1 ? null : before.mm };
   });
   useEffect(() => change({ window: usual, hidden: new Set() }), [number]);
-  usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table });
   const files = useMemo(() => view.record?.files && new Set(Object.keys(view.record.files)), [view]);
+  const exact = useExact({ models, channels, scene, files, force, work });
+  usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table, exact });
   const ratio = Math.min(...shown.map((side) => boxRatio(view[side])));
   const labelMaps = [...new Set(shown.flatMap((side) => view[side].labels.map(({ name }) => name)))];
   const Drawn = limits ? LazyGlSide : PlaneSide;
@@ -72,7 +74,7 @@ export function Viewer({ view }) {
       ${SIDES.map((side) => (models[side] ? drawn(side)
         : side === "before" && view.before_problem && html`<p class="card" role="note">The source cannot be shown: ${view.before_problem}</p>`))}
     </div>
-    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${names} width=${scene.window[1] - scene.window[0]} />
+    <${Readout} models=${models} channels=${channels} scene=${scene} table=${table} names=${names} width=${scene.window[1] - scene.window[0]} exact=${exact} />
     <${Legend} models=${models} map=${map} table=${table} view=${view} scene=${scene} change=${change} goTo=${goTo} />
     <${FullPlane} models=${models} channels=${channels} scene=${scene} map=${map} number=${number} usual=${usual} names=${names} />
     <${Keys} />
@@ -96,12 +98,13 @@ function Notes({ model, channel, isPicture }) {
   const notes = [...(model.side.notes ?? []), ...(channel.notes ?? []), model.image?.note, model.labels?.note,
     isPicture && "Planes are pictures of the service: labels have its own opacity."].filter(Boolean);
   return html`
-    ${level > 0 && html`<p class="quiet level">${isPicture ? "Values are of" : "Drawn at"} level ${level} of ${channel.levels.length - 1}
-      (${model.image.shape.join(" × ")} voxels): the whole volume is too large for this browser.
-      ${!isPicture && "“Full resolution” below shows a plane as it is stored."}</p>`}
+    ${level > 0 && html`<p class="quiet level">${tellLevel(model, channel, isPicture)}</p>`}
     ${notes.length > 0 && html`<ul class="quiet notes">${notes.map((note) => html`<li>${note}</li>`)}</ul>`}`;
 }
 
+const tellLevel = ({ image }, { levels }, isPicture) => `${isPicture ? "Values near the crosshair are of" : "Drawn at"} level ${image.number} of `
+  + `${levels.length - 1} (${image.shape.join(" × ")} voxels): the whole volume is too large for this browser.`
+  + `${isPicture ? "" : " “Full resolution” below shows a plane as it is stored."}`;
 const heldNumber = (side, number) => Math.min(number, side.channels.length - 1);
 const described = (side) => `${side.shape.join(" × ")} voxels, ${side.spacing.map((value) => Number(value.toFixed(4))).join(" × ")} mm`
   + `${side.oblique_degrees > 0.05 ? `, oblique by ${side.oblique_degrees.toFixed(1)}°` : ""}`;

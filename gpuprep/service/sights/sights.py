@@ -41,7 +41,7 @@ class Seen:
         id: The case's.
         sight: What can be shown.
         links: Where its parts are read.
-        version: Changes when the case, or what may be shown of its source, does.
+        version: Changes when the case does, and with what of its source may be shown.
         case: Its stored arrays; None for an input.
     """
 
@@ -113,7 +113,6 @@ class Sights:
             raise Problem(404, "there is no such case", code="E_CASE")
         case = StoredCase(folder, version=version)
         config, agreement = _made_with(place)
-        problem = source_problem(case.record, roots)
         sight = StoredSight(
             case,
             lambda: self.sources.get(
@@ -128,12 +127,12 @@ class Sights:
                 ),
             ),
             cohort=cohort,
-            before_problem=problem,
+            problem=lambda: source_problem(case.record, roots),
             outside_zeroed=config.image.foreground.outside == "zero",
         )
         served = case_id not in read_standing(place).withdrawn
         links = Links.of_case(cohort, case_id, chunks=served)
-        return Seen(case_id, sight, links, f"{version}{problem}", case)
+        return Seen(case_id, sight, links, f"{version} {roots}", case)
 
     def thumbnail(self, seen: Seen) -> bytes:
         """The small picture of a case, drawn once for each version of it."""
