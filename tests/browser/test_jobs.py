@@ -1,5 +1,8 @@
 """The pages of jobs by keyboard alone: a job is cancelled, and the list says so while one looks at it."""
 
+import os
+import signal
+
 import pytest
 from support.chromium import SETTLED, Page
 from support.serving import serving
@@ -8,12 +11,14 @@ from support.serving import serving
 @pytest.fixture
 def held(cohorts, tmp_path):
     """A service whose first job stands still, so that others wait."""
-    with serving(tmp_path / "held", cohorts[1], GPUPREP_FAILPOINTS="job_begun=stop") as served:
+    one = {"limits": {"jobs": 1}}
+    with serving(tmp_path / "held", cohorts[1], one, GPUPREP_FAILPOINTS="job_begun=stop") as served:
         first = served.submit(path="pairs", output="first")
-        served.wait_for_child(first["id"])
+        child = served.wait_for_child(first["id"])
         second = served.submit(path="pairs", output="second")
         yield served, first, second
         served.kill()
+        os.kill(child, signal.SIGKILL)
 
 
 def tab_to(page: Page, name: str, most: int = 60) -> None:
@@ -28,7 +33,7 @@ def tab_to(page: Page, name: str, most: int = 60) -> None:
     raise AssertionError(f"Tab never came to {name!r}")
 
 
-def test_a_waiting_job_is_cancelled_by_keyboard_and_the_list_follows(opened, held) -> None:
+def test_a_waiting_job_is_cancelled_by_keyboard_and_the_list_follows(held, opened) -> None:
     served, _, second = held
     page = opened(served.url)
     page.goto(served.link, SETTLED)
@@ -39,11 +44,15 @@ def test_a_waiting_job_is_cancelled_by_keyboard_and_the_list_follows(opened, hel
     page.press("Enter")
     tab_to(page, "Cancel the job", 5)
     page.press("Enter")
-    page.wait("/cancelled/i.test(document.querySelector('main').innerText)", 15)
+    page.wait(
+        "[...document.querySelectorAll('main table tr')].some((row) =>"
+        " row.innerText.includes('second') && /cancelled/i.test(row.innerText))",
+        15,
+    )
     assert served.job(second["id"])["state"] == "cancelled"
 
 
-def test_a_job_submitted_elsewhere_appears_by_itself(opened, held) -> None:
+def test_a_job_submitted_elsewhere_appears_by_itself(held, opened) -> None:
     served, *_ = held
     page = opened(served.url)
     page.goto(served.link, SETTLED)
@@ -52,7 +61,7 @@ def test_a_job_submitted_elsewhere_appears_by_itself(opened, held) -> None:
     page.wait("document.body.innerText.includes('third')", 15)
 
 
-def test_the_page_of_a_job_says_what_it_waits_for(opened, held) -> None:
+def test_the_page_of_a_job_says_what_it_waits_for(held, opened) -> None:
     served, _, second = held
     page = opened(served.url)
     page.goto(served.link, SETTLED)

@@ -55,5 +55,6 @@ def test_whatever_is_named_opens(opened, site, what: str) -> None:
         page.goto(link, SETTLED)
         if what == "cohort":
             page.wait("document.body.innerText.includes('planted')")
+            page.wait("[...document.images].every((each) => each.complete)")
         else:
             CasePage(page)
