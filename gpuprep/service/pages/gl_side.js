@@ -34,6 +34,8 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
   }, []);
 
   useEffect(() => work(async (isWanted) => {
+    model.setImage(null); // of another channel
+    setImage(null);
     const read = (level) => (side.channels[channel] ? readVolume(level, { force, files }) : dark(level));
     const numbers = steps(levels, limits), first = read(levels[numbers[0]]); // asked for before drawing is set up
     const start = planes.current ? null : started(canvas.current);
