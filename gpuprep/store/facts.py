@@ -159,12 +159,15 @@ def _known(number: float | None) -> float | None:
     return None if number is None or number != number else float(number)
 
 
-def _placement(geometry: Mapping[str, Any]) -> tuple[str, float, float]:
-    """How the source lies in the patient, and which share of its voxels is left."""
-    source = Geometry.from_json(geometry["source"])
-    kept = math.prod(stop - start for start, stop in geometry["crop"])
-    turned = math.prod(geometry["oriented"]["shape"])
-    return source.orientation, round(source.oblique_degrees, 4), kept / turned
+def _placement(geometry: Mapping[str, Any]) -> tuple[str, float | None, float | None]:
+    """How the source lies in the patient, and which share of its voxels is left, as far as a record tells."""
+    try:
+        source = Geometry.from_json(geometry["source"])
+        kept = math.prod(stop - start for start, stop in geometry["crop"])
+        turned = math.prod(geometry["oriented"]["shape"])
+        return source.orientation, round(source.oblique_degrees, 4), kept / turned
+    except (*_FAULTS, ZeroDivisionError):
+        return "", None, None
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -104,6 +104,16 @@ def test_a_list_of_an_older_version_is_taken_and_says_less(out, monkeypatch, pac
     assert (table["shape_x"] > 0).all()
 
 
+def test_a_record_that_does_not_tell_how_its_source_lies_tells_the_rest(out):
+    record = read_record(case_folder(out, "c1"))
+    del record["geometry"]["oriented"]
+    write_record(case_folder(out, "c1"), record)
+    table = gpuprep.open(out).table()
+    assert table["orientation"][1] == ""
+    assert np.isnan(table["kept"][1])
+    assert table["source_bytes"][1] > 0
+
+
 def test_an_index_made_anew_says_all(out):
     as_before(out)
     rebuild_manifest(out)

@@ -4,7 +4,7 @@ import { canRead, readZarrVoxel } from "./zarr_volume.js";
 
 const PATIENCE = 150; // ms
 
-/** By side, {index (1-based, as text), stored} of the last voxel that was read so. */
+/** By side, {index (1-based, as text), channel, stored} of the last voxel that was read so. */
 export function useExact({ models, channels, scene, files, force, work }) {
   const [found, setFound] = useState({});
   useEffect(() => {
@@ -15,7 +15,7 @@ export function useExact({ models, channels, scene, files, force, work }) {
         await new Promise((resolve) => { setTimeout(resolve, PATIENCE); });
         if (!isWanted()) return;
         const stored = await readZarrVoxel(level.zarr, index, files);
-        if (isWanted()) setFound((before) => ({ ...before, [side]: { index: index.map((value) => value + 1).join(), stored } }));
+        if (isWanted()) setFound((before) => ({ ...before, [side]: { index: index.map((value) => value + 1).join(), channel: channels[side], stored } }));
       }, () => {}); // then the drawn level's value stays, which is said to be one
     });
     return () => ends.forEach((end) => end?.());

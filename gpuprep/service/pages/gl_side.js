@@ -34,11 +34,14 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
   }, []);
 
   useEffect(() => work(async (isWanted) => {
+    model.setImage(null); // of another channel
+    setImage(null);
+    const read = (level) => (side.channels[channel] ? readVolume(level, { force, files }) : dark(level));
+    const numbers = steps(levels, limits), first = read(levels[numbers[0]]); // asked for before drawing is set up
     const start = planes.current ? null : started(canvas.current);
     start?.catch(() => isWanted() && onLost());
-    for (const number of steps(levels, limits)) {
-      const reading = side.channels[channel] ? readVolume(levels[number], { force, files }) : dark(levels[number]);
-      const volume = asFloat32(await reading);
+    for (const number of numbers) {
+      const volume = asFloat32(await (number === numbers[0] ? first : read(levels[number])));
       if (start) planes.current ??= await start;
       if (!isWanted()) return;
       fit();

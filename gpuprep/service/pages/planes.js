@@ -20,6 +20,7 @@ export function PlaneSide({ name, model, channel, map, scene, force, files, rati
 
   const levels = side.channels[channel]?.levels;
   useEffect(() => work(async (isWanted) => {
+    model.setImage(null); // of another channel
     if (!levels) return;
     const number = finestLevel(levels, READ);
     const volume = asFloat32(await readVolume(levels[number], { force: "nii" }));

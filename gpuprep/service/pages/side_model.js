@@ -40,7 +40,7 @@ export class SideModel {
    * says that the value is that of a coarser level. */
   at(mm, channel, exact) {
     const { index, isInside } = this.voxel(mm);
-    const isExact = exact?.index === index.map((value) => value + 1).join();
+    const isExact = this.image?.number > 0 && exact?.channel === channel && exact.index === index.map((value) => value + 1).join();
     const drawn = this.image && isInside ? valueAt(this.image, this.drawnVoxel(mm)) : null;
     const stored = isExact ? exact.stored : drawn, isNear = stored !== null && !isExact && this.image.number > 0;
     const label = this.labels && isInside ? valueAt(this.labels, nearestVoxel(this.labels.back, this.labels.shape, mm).index) : null;

@@ -46,7 +46,8 @@ export function Viewer({ view }) {
     const zoom = factor === 0 ? 1 : Math.min(16, Math.max(1, before.zoom * factor));
     return { zoom, center: zoom === 1 ? null : before.mm };
   });
-  useEffect(() => change({ window: usual, hidden: new Set() }), [number]);
+  useEffect(() => change({ window: usual }), [number]);
+  useEffect(() => change({ hidden: new Set() }), [map]);
   const files = useMemo(() => view.record?.files && new Set(Object.keys(view.record.files)), [view]);
   const exact = useExact({ models, channels, scene, files, force, work });
   usePublished({ view, models, channels, scene, change, goTo, asked, isWorking, shown, map, table, exact });

@@ -3,12 +3,14 @@
 The bytes of two attempts at one case may differ (another config, another engine), and Zarr fixes the keys.
 So an attempt first claims the case (``.staging/<case id>.json``), and then *creates* every object: no
 request of ours ever overwrites one of a case. A claim passes to another process only when its holder is
-dead; should that holder wake up, what it wants to create is there already, and it gives up. Readers find a
+dead, or on a machine that cannot be asked and silent for a minute; should that holder wake up, what it wants
+to create is there already, and it gives up. Readers find a
 case by its record alone, and what is left of a dead attempt goes when its claim is swept.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from gpuprep.store.layout import RECORD_FILE, STAGING_FOLDER, case_path
@@ -18,10 +20,19 @@ from gpuprep.values.errors import StoreError
 
 RUN_CLAIM = ".run.json"
 _CLAIM_SUFFIX = ".json"
+_SILENCE = 60.0
+"""Seconds after which the claim of an attempt on another machine counts as dead."""
+_PATIENCE = 150.0  # seconds for another attempt to end
+_PAUSE = 1.0
 
 
 def upload_case(folder: Path, root: ObjectPath, case_id: str, *, replace: bool = False) -> bool:
-    """Publish the case that was built in ``folder``; returns whether this attempt is now the case.
+    """Publish the case that was built in ``folder``.
+
+    Another attempt at it is waited for.
+
+    Returns:
+        True if this attempt is now the case, False if the case was there already.
 
     Args:
         folder: A whole case, its record written.
@@ -30,12 +41,12 @@ def upload_case(folder: Path, root: ObjectPath, case_id: str, *, replace: bool =
         replace: Put it in the place of a finished one; while that lasts there is no such case.
 
     Raises:
-        StoreError: another attempt got in between.
+        StoreError: another attempt got in between, or did not end.
         RunStopped: the store takes nothing.
     """
     target = root / case_path(case_id)
-    claim = Claim(root / STAGING_FOLDER / f"{case_id}{_CLAIM_SUFFIX}")
-    if not claim.take():
+    claim = Claim(root / STAGING_FOLDER / f"{case_id}{_CLAIM_SUFFIX}", expires=_SILENCE)
+    if not _take(claim, target, replace=replace):
         return False
     try:
         if (target / RECORD_FILE).stat() is not None and not replace:
@@ -48,6 +59,21 @@ def upload_case(folder: Path, root: ObjectPath, case_id: str, *, replace: bool =
         raise
     finally:
         claim.release()
+    return True
+
+
+def _take(claim: Claim, target: ObjectPath, *, replace: bool) -> bool:
+    """Get the claim; False where another attempt stored the case."""
+    until = time.monotonic() + _PATIENCE
+    while not claim.take():
+        if not replace and (target / RECORD_FILE).stat() is not None:
+            return False
+        if time.monotonic() > until:
+            raise StoreError(
+                f"{target}: another attempt at this case has held {claim.path} for {_PATIENCE:g} s",
+                advice="run only one run at a time on an output; run the same command again",
+            )
+        time.sleep(_PAUSE)
     return True
 
 
