@@ -11,7 +11,7 @@ from gpuprep.service.jobs.allowed import check_allowed, shown
 from gpuprep.service.problems import Problem
 
 OPERATORS = {
-    *("input.follow_symlinks", "input.roots", "input.limits", "store.fsync"),
+    *("input.follow_symlinks", "input.roots", "input.limits", "store.fsync", "run.sealed_list"),
     *("cuda", "cluster", "image.resample.reference"),
     *("run.backoff", "run.crashes", "run.storm", "run.drain", "run.deadline", "run.stuck"),
     "run.silence",
