@@ -39,6 +39,6 @@ function lying({ across, up, through, width, height }, side) {
 
 /** The address of the slice that a tile shows. `window` is in the units that the service takes. */
 export function pictureAddress(side, { through }, index, { channel, window: [low, high], label }) {
-  const values = { axis: "xyz"[through], index: index[through], channel, low, high, label };
+  const values = { axis: "xyz"[through], index: index[through], channel: Math.max(0, channel), low, high, label };
   return side.plane.replace(/\{(\w+)\}/g, (all, name) => (name in values ? encodeURIComponent(values[name]) : all));
 }

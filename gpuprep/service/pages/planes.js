@@ -21,7 +21,11 @@ export function PlaneSide({ name, model, channel, map, scene, force, files, rati
   const levels = side.channels[channel]?.levels;
   useEffect(() => work(async (isWanted) => {
     model.setImage(null); // of another channel
-    if (!levels) return;
+    if (!levels) { // labels without an image
+      model.setImage({ data: new Float32Array(), shape: side.shape, affine: side.affine, number: 0, road: "png" });
+      setImage({});
+      return;
+    }
     const number = finestLevel(levels, READ);
     const volume = asFloat32(await readVolume(levels[number], { force: "nii" }));
     if (!isWanted()) return;

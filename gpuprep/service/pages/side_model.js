@@ -41,7 +41,7 @@ export class SideModel {
   at(mm, channel, exact) {
     const { index, isInside } = this.voxel(mm);
     const isExact = this.image?.number > 0 && exact?.channel === channel && exact.index === index.map((value) => value + 1).join();
-    const drawn = this.image && isInside ? valueAt(this.image, this.drawnVoxel(mm)) : null;
+    const drawn = this.image && this.image.road !== "none" && isInside ? valueAt(this.image, this.drawnVoxel(mm)) : null;
     const stored = isExact ? exact.stored : drawn, isNear = stored !== null && !isExact && this.image.number > 0;
     const label = this.labels && isInside ? valueAt(this.labels, nearestVoxel(this.labels.back, this.labels.shape, mm).index) : null;
     return { index: index.map((value) => value + 1), isInside, stored, value: sourceValue(stored, channel), isNear, label };
