@@ -4,10 +4,9 @@ import time
 
 import pytest
 from support.case_page import CasePage, Upright
-from support.cohorts import run
 from support.serving import serving
 
-from gpuprep.config.file import load_config
+import gpuprep
 
 
 def tab_into(page: CasePage, side: str, plane: str) -> None:
@@ -73,8 +72,8 @@ def demo(tmp_path_factory):
     build_input(folder)
     service = folder / "service"
     (service / "cohorts").mkdir(parents=True)
-    config = load_config(folder / "demo.yaml", ()).model_dump(mode="json")
-    run(folder / "input/cases.csv", service / "cohorts" / "demo", config, only=("mni152",))
+    cases, output = folder / "input/cases.csv", service / "cohorts" / "demo"
+    gpuprep.run(cases, output, config=folder / "demo.yaml", only=("mni152",), scheduler="serial")
     with serving(service, folder / "input") as served:
         yield served
 
