@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gpuprep.store.layout import GROUP_FILE, IMAGE_ARRAY, image_array, label_array
@@ -18,7 +19,7 @@ from gpuprep.viewing.side import (
     Side,
     window_of,
 )
-from gpuprep.viewing.units import unit_of
+from gpuprep.viewing.units import may_be_hu, unit_of
 
 _LZ4 = ("lz4", "lz4hc")
 _REGRIDDED = {
@@ -35,7 +36,13 @@ def before_side(case: StoredCase) -> Side:
     record = case.record
     grids = record["geometry"]
     channels = tuple(
-        ChannelView(name, unit_of(record, number), Line(), window_of((None, None), statistics))
+        ChannelView(
+            name,
+            unit_of(record, number),
+            Line(),
+            window_of((None, None), statistics),
+            may_be_hu=may_be_hu(record, number, statistics),
+        )
         for number, (name, statistics) in enumerate(
             zip(_channel_names(case), record["statistics"], strict=False)
         )
@@ -65,7 +72,10 @@ def after_side(case: StoredCase, *, outside_zeroed: bool = False) -> Side:
     """
     record = case.record
     channels = tuple(
-        _stored_channel(name, unit_of(record, number), step, statistics, outside_zeroed)
+        replace(
+            _stored_channel(name, unit_of(record, number), step, statistics, outside_zeroed),
+            may_be_hu=may_be_hu(record, number, statistics),
+        )
         for number, (name, step, statistics) in enumerate(
             zip(_channel_names(case), record["intensity"], record["statistics"], strict=False)
         )

@@ -51,7 +51,7 @@ def case_view(
         "before_problem": before_problem or None,
         "after": shown.get("after"),
         "crop": _crop(NativeGrid.of(record, case.geometry)),
-        "windows": windows_of(sides),
+        **windows_of(sides),
         "findings": [finding_view(finding) for finding in case.findings],
         "provenance": [
             list(row) for row in provenance_rows(record, raw_bytes=raw, stored_bytes=stored)
@@ -110,10 +110,13 @@ def side_view(side: Side, links: Links) -> Tree:
     }
 
 
-def windows_of(sides: Sequence[Side]) -> list[Tree]:
-    """The windows of tissues, where some channel is in HU."""
-    in_hu = any(channel.unit == HU for side in sides for channel in side.channels)
-    return [asdict(window) for window in WINDOWS.values()] if in_hu else []
+def windows_of(sides: Sequence[Side]) -> Tree:
+    """The windows of tissues, where some channel is in HU, or may be; and which of the two."""
+    channels = [channel for side in sides for channel in side.channels]
+    known = any(channel.unit == HU for channel in channels)
+    assumed = not known and any(channel.may_be_hu for channel in channels)
+    windows = [asdict(window) for window in WINDOWS.values()] if known or assumed else []
+    return {"windows": windows, "windows_assumed": assumed}
 
 
 def finding_view(finding: Finding) -> Tree:

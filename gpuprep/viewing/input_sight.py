@@ -15,7 +15,7 @@ from gpuprep.viewing.provenance import facts
 from gpuprep.viewing.side import ChannelView, LabelView, Line, Side, window_of
 from gpuprep.viewing.sight import Sight
 from gpuprep.viewing.subject import Inspection, inspect_path
-from gpuprep.viewing.units import unit_of
+from gpuprep.viewing.units import may_be_hu, unit_of
 from gpuprep.viewing.voxels import HeldVoxels, Voxels
 
 
@@ -54,7 +54,7 @@ class InputSight(Sight):
             "before_problem": None,
             "after": None,
             "crop": None,
-            "windows": windows_of([side]),
+            **windows_of([side]),
             "findings": [finding_view(finding) for finding in found.findings],
             "provenance": [["made from", str(found.path)], *header],
             "numbers": [
@@ -101,6 +101,7 @@ def _side(found: Inspection, record: dict[str, Any]) -> Side:
             unit_of(record, number),
             Line(),
             window_of(_finite(channel.window), channel.statistics),
+            may_be_hu=may_be_hu(record, number, channel.statistics),
         )
         for number, channel in enumerate(found.channels)
     )

@@ -47,6 +47,7 @@ class ChannelView:
         line: The way back to the source's values; None where there is none.
         window: What a viewer should show first, in the source's values, or in stored ones without a line.
         notes: What the line does not tell, as sentences.
+        may_be_hu: Whether the source's values look like HU, and nothing says what they are.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ChannelView:
     line: Line | None
     window: Range
     notes: tuple[str, ...] = ()
+    may_be_hu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HU = "HU"
+_AIR = -500.0  # lower than this lies what only a CT measures
 
 
 def unit_of(record: Mapping[str, Any], channel: int) -> str:
@@ -16,16 +17,30 @@ def unit_of(record: Mapping[str, Any], channel: int) -> str:
     >>> unit_of({"headers": [{"format": "nifti1"}], "channels": ["T1"]}, 0)
     ''
     """
+    return HU if _modality(record, channel) == "CT" else ""
+
+
+def may_be_hu(record: Mapping[str, Any], channel: int, statistics: Mapping[str, Any]) -> bool:
+    """Whether nothing tells the modality, and the values begin where those of a CT do.
+
+    >>> may_be_hu({"headers": [{"format": "nifti1"}], "channels": ["a"]}, 0, {"min": -1024.0})
+    True
+    """
+    lowest = statistics.get("min")
+    return not _modality(record, channel) and lowest is not None and lowest <= _AIR
+
+
+def _modality(record: Mapping[str, Any], channel: int) -> str:
+    """In capitals; empty where neither header, name nor attributes tell it."""
     names = list(record.get("channels", ()))
     headers = _image_headers(record)
     header = headers[channel] if len(headers) == len(names) else _only(headers)
     if modality := str(header.get("modality", "")):
-        return HU if modality.upper() == "CT" else ""
+        return modality.upper()
     if channel < len(names) and str(names[channel]).upper() == "CT":
-        return HU
+        return "CT"
     told = record.get("attributes", {})
-    modality = next((str(told[key]) for key in told if key.lower() == "modality"), "")
-    return HU if modality.upper() == "CT" else ""
+    return next((str(told[key]) for key in told if key.lower() == "modality"), "").upper()
 
 
 def _image_headers(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -13,14 +13,19 @@ from gpuprep.config.model import Config
 from gpuprep.drawing.colours import label_colour
 from gpuprep.store.reader import open_cohort
 from gpuprep.store.stored_case import StoredCase
+from gpuprep.values.geometry import Geometry
+from gpuprep.viewing.case_view import windows_of
 from gpuprep.viewing.links import Links
+from gpuprep.viewing.side import ChannelView, Line, Side
 from gpuprep.viewing.sight import StoredSight
 from gpuprep.viewing.source_volume import read_source, source_problem
+from gpuprep.viewing.units import may_be_hu, unit_of
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
 NAMES = {**{code: (code, 0.0) for code in ORIENTATIONS}, "oblique": ("LPS", 20.0)}
 LOW, HIGH = -700.0, 900.0
+GRID = Geometry.from_affine(np.eye(4), (2, 2, 2))
 CONFIG = {
     "image": {
         "orientation": "LPS",
@@ -143,13 +148,34 @@ def test_three_hundred_labels_have_colours_of_their_own():
     assert (0, 0, 0) not in colours
 
 
-def test_every_number_of_the_record_is_told_and_no_window_is_offered_without_hounsfield_units(
-    folder,
-):
+def test_every_number_of_the_record_is_told_and_units_are_never_guessed(folder):
     view = look(open_cohort(folder / "out")["LPS"]).view(Links.of_case("demo", "LPS"))
     told = {(step, name): text for step, name, text in view["numbers"]}
     assert told["intensity", "channel_0 clip"] == "-700 to 900"
     assert told["intensity", "channel_0 scale"] == "0.0025"
     assert ("resample", "output") in told
-    assert view["windows"] == []
     assert view["after"]["channels"][0]["unit"] == ""
+
+
+@pytest.mark.parametrize(
+    ("header", "lowest", "offered"),
+    [
+        ({"modality": "CT"}, -1024.0, (True, False)),
+        ({"modality": "MR"}, -1024.0, (False, False)),
+        ({"format": "nifti1"}, -1024.0, (True, True)),
+        ({"format": "nifti1"}, 0.0, (False, False)),
+    ],
+)
+def test_windows_are_offered_where_values_are_hu_or_nothing_speaks_against_it(
+    header, lowest, offered
+):
+    record = {"headers": [header], "channels": ["a"]}
+    channel = ChannelView(
+        "a",
+        unit_of(record, 0),
+        Line(),
+        (0.0, 1.0),
+        may_be_hu=may_be_hu(record, 0, {"min": lowest}),
+    )
+    found = windows_of([Side("before", GRID, (channel,), ())])
+    assert (bool(found["windows"]), found["windows_assumed"]) == offered

@@ -8,7 +8,7 @@ export function Controls({ view, scene, change, usual, number, setNumber, channe
   const names = shown.map((side) => view[side].channels.map(({ name }) => name)).sort((a, b) => b.length - a.length)[0] ?? [];
   const { level, width } = asLevel(scene.window);
   return html`<div class="controls card" role="group" aria-label="What is shown">
-    <${Presets} windows=${view.windows} usual=${usual} window=${scene.window} change=${change} />
+    <${Presets} windows=${view.windows} isAssumed=${view.windows_assumed} usual=${usual} window=${scene.window} change=${change} />
     <${Figure} label="Level" unit=${unit} value=${level} onValue=${(value) => change({ window: asEnds({ level: value, width }) })} />
     <${Figure} label="Width" unit=${unit} value=${width} onValue=${(value) => value > 0 && change({ window: asEnds({ level, width: value }) })} />
     <${Figure} label="From" value=${scene.window[0]} onValue=${(value) => value < scene.window[1] && change({ window: [value, scene.window[1]] })} />
@@ -28,9 +28,9 @@ export function Controls({ view, scene, change, usual, number, setNumber, channe
   </div>`;
 }
 
-function Presets({ windows, usual, window: ends, change }) {
+function Presets({ windows, isAssumed, usual, window: ends, change }) {
   const same = (other) => Math.abs(other[0] - ends[0]) < 1e-6 && Math.abs(other[1] - ends[1]) < 1e-6;
-  const all = [["this case’s own", usual], ...windows.map((each) => [`${each.name} (${each.level} / ${each.width})`, asEnds(each)])];
+  const all = [["this case’s own", usual], ...windows.map((each) => [`${each.name} (${each.level} / ${each.width}${isAssumed ? ", if these are HU" : ""})`, asEnds(each)])];
   const chosen = all.findIndex(([, other]) => same(other));
   return html`<label>Window <select value=${chosen} onChange=${(event) => change({ window: all[event.target.value][1] })}>
     ${chosen < 0 && html`<option value="-1">set by hand</option>`}

@@ -121,6 +121,8 @@ class CaseBody(_Answer):
     after: SideBody | None
     crop: CropBody | None
     windows: list[WindowBody]
+    windows_assumed: bool
+    """Whether the windows hold only if the values are HU, which nothing says."""
     findings: list[FindingBody]
     provenance: list[list[str]]
     """Name and text."""
