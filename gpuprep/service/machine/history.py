@@ -40,14 +40,15 @@ class Ring:
     def told(self, since: float = 0.0) -> History:
         """The samples behind a time, column by column; for stages how many workers were at each."""
         samples = list(self._samples)
-        first = next((k for k, each in enumerate(samples) if each.time > since), len(samples))
+        later = (k for k, each in enumerate(samples) if _tenths(each.time) > since)
+        first = next(later, len(samples))
         wanted = samples[first:]
         names = dict.fromkeys(name for each in wanted for name in each.stages)
         before = [None, *samples][first : first + len(wanted)]
         indices = sorted({gpu.index for each in wanted for gpu in each.gpus})
         return History(
             every=EVERY_SECONDS,
-            time=[round(each.time, 1) for each in wanted],
+            time=[_tenths(each.time) for each in wanted],
             busy=[_rounded(each.busy) for each in wanted],
             memory=[each.memory_used for each in wanted],
             disk=[each.disk_free for each in wanted],
@@ -76,6 +77,11 @@ def _of_gpu(index: int, samples: list[Sample]) -> GpuHistory:
         busy=[_rounded(gpu.busy) if gpu else None for gpu in found],
         memory=[gpu.memory_used if gpu else None for gpu in found],
     )
+
+
+def _tenths(seconds: float) -> float:
+    """A time as it is told, and so as one asks for what came after it."""
+    return round(seconds, 1)
 
 
 def _rounded(share: float | None) -> float | None:
