@@ -7,7 +7,13 @@ import pytest
 from support.cohorts import run
 
 from gpuprep.ledger.hold import Hold, hold
-from gpuprep.store.layout import FAILURES_FILE, INDEX_FILE, LIST_SEAL_FILE, MANIFEST_FILE
+from gpuprep.store.layout import (
+    FAILURES_FILE,
+    INDEX_FILE,
+    LIST_SEAL_FILE,
+    MANIFEST_FILE,
+    STATISTICS_FILE,
+)
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.values.errors import RunStopped
 
@@ -57,9 +63,10 @@ def test_a_list_that_could_not_be_brought_stays_on_the_store(stored, full):
     assert documents(stored) == before
 
 
-@pytest.mark.parametrize("document", [MANIFEST_FILE, INDEX_FILE, "gpuprep.json"])
+@pytest.mark.parametrize("document", [MANIFEST_FILE, INDEX_FILE, FAILURES_FILE, "gpuprep.json"])
 def test_what_could_not_be_fetched_stays_on_the_store(stored, full, tmp_path, document):
     """The thread that keeps documents up may still run once after such a start."""
+    (stored / FAILURES_FILE).write(b"{}\n")
     before = documents(stored)
     full(document)
     held = Hold(tmp_path, stored)
@@ -90,3 +97,13 @@ def test_a_scratch_folder_that_went_takes_nothing_along(stored, tmp_path):
     (tmp_path / "scratch").rename(tmp_path / "gone")
     held.keep(last=True)
     assert documents(stored) == before
+
+
+def test_a_file_that_could_not_be_brought_is_not_sent_back_in_part(stored, full, tmp_path):
+    (stored / STATISTICS_FILE).write(b"whole")
+    full(STATISTICS_FILE)
+    held = Hold(tmp_path, stored)
+    with pytest.raises(RunStopped, match="No space left"):
+        held.bring(STATISTICS_FILE)
+    held.send(STATISTICS_FILE)
+    assert (stored / STATISTICS_FILE).read_bytes() == b"whole"
