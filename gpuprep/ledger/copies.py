@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from gpuprep.host.atomic import replaced
+from gpuprep.store.files import storage_faults
 from gpuprep.store.index import CaseIndex, index_of, index_of_columns, read_index, stands_for_bytes
 from gpuprep.store.layout import (
     AGREEMENT_FILE,
@@ -39,6 +41,11 @@ _STEADY = (  # from run to run, so that a seal can tell them
 )
 _BROUGHT = (*_STEADY, MANIFEST_FILE, INDEX_FILE, FAILURES_FILE, ATTEMPTS_FILE)
 DOCUMENTS = (*_BROUGHT, REPORT_FILE, STATUS_FILE)
+_LEAVING = (
+    FAILURES_FILE,
+    ATTEMPTS_FILE,
+    WITHDRAWN_FILE,
+)  # a run removes these when they have nothing to say
 _TOLD = 1 << 18  # bytes of a document that a seal tells
 
 
@@ -53,6 +60,7 @@ class Copies:
     def __init__(self, remote: ObjectPath, folder: Path) -> None:
         self.kept: dict[str, bytes] = {}
         self.there: frozenset[str] | None = None
+        self._laid: set[str] = set()  # those of ``kept`` that the folder has, or had
         self._remote, self._folder = remote, folder
         self._etags: dict[str, str] = {}
         self._seal: tuple[bytes, str] | None = None
@@ -158,26 +166,41 @@ class Copies:
         self._seal = self._listed = None
 
     def lay(self, name: str) -> None:
-        """Put a document that was brought into the folder."""
+        """Put a document that was brought into the folder, whole or not at all.
+
+        Until then ``upload`` leaves it alone: what is not here was not removed.
+
+        Raises:
+            RunStopped: the disk is full.
+            StoreError: the disk refuses otherwise.
+        """
         if name in self.kept:
-            (self._folder / name).parent.mkdir(exist_ok=True)
-            (self._folder / name).write_bytes(self.kept[name])
+            here = self._folder / name
+            with storage_faults(here):
+                here.parent.mkdir(exist_ok=True)
+                with replaced(here) as partial:
+                    partial.write_bytes(self.kept[name])
+            self._laid.add(name)
 
     def upload(self, name: str) -> None:
-        """Let the store have a document as it is in the folder, or not have it.
+        """Let the store have a document as it is in the folder, or not have one that the run removed.
 
         Raises:
             RunStopped: the store takes nothing.
         """
+        if name in self.kept and name not in self._laid:
+            return
         content = None
         with suppress(FileNotFoundError):
             content = (self._folder / name).read_bytes()
         if content is None:
-            if self.kept.pop(name, None) is not None:
+            if name in self.kept and name in _LEAVING and self._folder.is_dir():
                 self._remote.delete([name])
+                del self.kept[name]
         elif self.kept.get(name) != content:
             self._etags[name] = (self._remote / name).write(content)
             self.kept[name] = content
+            self._laid.add(name)
 
     def renew_seal(self) -> None:
         """Let an unbroken seal tell the documents as they are now, unless somebody took it away meanwhile."""

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from gpuprep.host.atomic import make_folder
+from gpuprep.host.atomic import make_folder, replaced
 from gpuprep.host.scratch import scratch_folder, temporary_files
 from gpuprep.ledger.copies import DOCUMENTS, Copies
 from gpuprep.ledger.output import unwritable
 from gpuprep.store.commit import sweep
+from gpuprep.store.files import storage_faults
 from gpuprep.store.index import CaseIndex, read_index
 from gpuprep.store.layout import INDEX_FILE, MANIFEST_FILE, STAGING_FOLDER
 from gpuprep.store.local import LocalPath
@@ -140,10 +141,17 @@ class Hold:
         self.keep()
 
     def bring(self, name: str) -> None:
-        """Bring a file of an earlier run that is too large to be kept up all the time, as it is needed."""
+        """Bring a file of an earlier run that is too large to be kept up all the time, as it is needed.
+
+        Raises:
+            RunStopped: the disk is full.
+            StoreError: disk or store refuse otherwise.
+        """
         here = self.folder / name
         if self.remote is not None and not here.exists() and (self.remote / name).is_file():
-            here.write_bytes((self.remote / name).read_bytes())
+            content = (self.remote / name).read_bytes()
+            with storage_faults(here), replaced(here) as partial:
+                partial.write_bytes(content)
             self._sizes[name] = here.stat().st_size
 
     def send(self, name: str) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gpuprep.quality.cohort_quality import CohortQuality
 from gpuprep.values.errors import UsageError
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _TEXTS = ("case", "channels", "labels", "orientation", "findings", "outliers", "input", "digest")
 
 
@@ -30,13 +31,23 @@ def case_columns(quality: CohortQuality) -> dict[str, NDArray[Any]]:
 
 
 def to_csv(quality: CohortQuality) -> bytes:
-    """UTF-8 with a header; an empty field where a case has no such number."""
+    """UTF-8 with a header; an empty field where a case has no such number.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     columns = case_columns(quality)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
+    stream = _Lines()
+    writer = csv.writer(stream)
+    writer.writerow(_plain(name) for name in columns)
     writer.writerows(zip(*(_fields(column) for column in columns.values()), strict=True))
     return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+class _Lines(io.StringIO):
+    """Rows that end in LF, of a writer that ends them in CR LF, and so quotes a text with either."""
+
+    def write(self, row: str) -> int:
+        return super().write(row.removesuffix("\r\n") + "\n")
 
 
 def to_parquet(quality: CohortQuality) -> bytes:
@@ -68,4 +79,9 @@ def _fields(column: NDArray[Any]) -> Iterator[Any]:
     values = column.tolist()
     if column.dtype.kind == "f":
         return ("" if value != value else value for value in values)
-    return ("" if value is None else value for value in values)
+    return ("" if value is None else _plain(value) for value in values)
+
+
+def _plain(value: Any) -> Any:
+    """A text that no spreadsheet takes for a formula; a number as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value

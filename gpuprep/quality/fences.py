@@ -2,7 +2,8 @@
 
 The middle is the median *m*. On each side the spread *s* is the largest of three that agree for normal data:
 the median absolute deviation × 1.4826, the distance from *m* to the quartile ÷ 0.6745, and that to the
-fifth or ninety-fifth percentile ÷ 1.6449. The last keeps skewed measures and second groups of cases inside.
+fifth or ninety-fifth percentile ÷ 1.6449. The last keeps skewed measures inside, and a second group of cases
+from 1 + n/20 cases on: 2 of 10 to 21, 3 of 22 to 41, 6 of 100. A smaller group that is far off is outside.
 A number is outside where it lies more than *t* × *s* from *m*, with *t* = 5 + 40/n for n cases. Sizes are
 compared by their logarithms. Where nearly all cases have one number, every other one is outside if they are
 rare; if they are not, the last spread is that to the first or ninety-ninth percentile ÷ 2.3263.

@@ -1,4 +1,7 @@
-"""Whether a case's values are Hounsfield units, as its record says it: never by a guess from the numbers."""
+"""Whether a case's values are Hounsfield units: ``unit_of`` as its record says it, never from the numbers.
+
+``may_be_hu`` goes by the numbers where the record says nothing: windows are then offered with a reservation.
+"""
 
 from __future__ import annotations
 

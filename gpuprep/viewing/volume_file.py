@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.files import NIFTI_OFFSET, nifti_header
+from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 from gpuprep.viewing.levels import slabs
 from gpuprep.viewing.voxels import Voxels
@@ -47,10 +48,30 @@ class VolumeFile:
         return NIFTI_OFFSET + math.prod(self.geometry.shape) * self.dtype.itemsize
 
     def pieces(self) -> Iterator[bytes]:
-        """The file from its first byte to its last; raises as the voxels' ``read`` does."""
+        """The file from its first byte to its last.
+
+        Raises:
+            UsageError: a label is beyond 32 bits, which is what the pages' reader of NIfTI knows.
+            Exception: whatever the voxels' ``read`` raises.
+        """
         yield nifti_header(self.geometry, self.dtype)
         for slab in slabs(self.voxels, self.steps, is_label=self.is_label):
             yield self._encode(slab)
 
     def _encode(self, slab: NDArray[Any]) -> bytes:
+        if self.is_label and self.voxels.dtype.itemsize > self.dtype.itemsize:
+            _check_range(slab, self.dtype)
         return np.ascontiguousarray(slab, self.dtype).tobytes()
+
+
+def _check_range(slab: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Refuse labels that a smaller integer would turn into others."""
+    least, most = int(slab.min()), int(slab.max())
+    limits = np.iinfo(dtype)
+    if least < limits.min or most > limits.max:
+        wrong = most if most > limits.max else least
+        raise UsageError(
+            f"label {wrong} does not fit the {dtype.itemsize * 8} bits that viewers read: {dtype.name} "
+            f"is from {limits.min} to {limits.max}",
+            advice="give the labels smaller numbers in the source to look at them; the stored ones are whole",
+        )

@@ -17,7 +17,7 @@ from support.measured_tables import planted, usual
 
 import gpuprep
 from gpuprep.quality import report_data
-from gpuprep.quality.case_rows import to_csv
+from gpuprep.quality.case_rows import case_columns, to_csv
 from gpuprep.quality.cohort_quality import CohortQuality
 from gpuprep.quality.pictures import Pictures, sample
 from gpuprep.quality.report import report_of
@@ -193,6 +193,21 @@ def test_rows_have_every_number(output):
         if name != "findings":
             told = [float(row[name] or "nan") for row in rows]
             np.testing.assert_array_equal(told, measure.values)
+
+
+def test_no_text_of_the_csv_file_is_a_formula(output):
+    table = gpuprep.open(output).table()
+    formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
+    table.columns["input"][:3], table.columns["digest"][:3] = formulas[:3], formulas[3:]
+    table.columns["input"][3:] = "a=1", "'"
+    table.columns["source_spacing_z"][:2] = -2.5, 3.0
+    quality = CohortQuality(table)
+    rows = list(csv.DictReader(io.StringIO(to_csv(quality).decode(), newline="")))
+    told = [row[name] for name in ("input", "digest") for row in rows[:3]]
+    assert told == [f"'{text}" for text in formulas]
+    assert [row["input"] for row in rows[3:]] == ["a=1", "'"]
+    assert [row["source_spacing_z"] for row in rows[:2]] == ["-2.5", "3.0"]
+    assert case_columns(quality)["input"].tolist() == [*formulas[:3], "a=1", "'"]
 
 
 def test_parquet_has_the_same_columns(output):

@@ -23,10 +23,10 @@ from gpuprep.ledger.failures import group_failures
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.index import rebuild_manifest
 from gpuprep.store.layout import (
+    FAILURES_FILE,
     MANIFEST_FILE,
     RECORD_FILE,
     STATISTICS_FILE,
-    STATUS_FILE,
     case_folder,
 )
 from gpuprep.store.objects.upload import upload_case
@@ -85,18 +85,17 @@ def test_status_and_failures_are_there_during_the_run_and_after_it(tmp_path, url
 
 def test_what_changes_is_uploaded_while_the_output_is_held(url, monkeypatch):
     monkeypatch.setattr("gpuprep.ledger.hold._RENEWED_EVERY", 0.05)
-    state = ObjectPath(url) / STATUS_FILE
+    stored = ObjectPath(url) / FAILURES_FILE
     with hold(url) as held:
-        file = held.folder / STATUS_FILE
-        file.parent.mkdir()
+        file = held.folder / FAILURES_FILE
         for content in (b"first", b"second"):
             file.write_bytes(content)
             wait_until(
-                lambda wanted=content: state.is_file() and state.read_bytes() == wanted,
+                lambda wanted=content: stored.is_file() and stored.read_bytes() == wanted,
                 f"{content} was uploaded",
             )
         file.unlink()
-    assert not state.is_file()
+    assert not stored.is_file()
     assert not held.folder.exists()
 
 

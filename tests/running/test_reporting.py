@@ -63,6 +63,21 @@ def test_failures_are_those_after_the_run(source, tmp_path):
     assert b"E_TRUNCATED" not in (tmp_path / "out/report.html").read_bytes()
 
 
+def test_a_cohort_of_failures_has_a_header_and_no_row(source, tmp_path):
+    for file in source.glob("volume-*"):
+        file.write_bytes(file.read_bytes()[:900])
+    out, told = tmp_path / "out", []
+    report = run(source, out, CONFIG | {"report": {"csv": True}}, listeners=[told.append])
+    assert (report.exit_code, report.finished.failed) == (1, 2)
+    texts = [event.message for event in told if isinstance(event, Notice)]
+    assert f"report: {out / 'cohort.csv'}" in texts
+    assert ids_of((out / "cohort.csv").read_bytes()) == []
+    again = call("report", out, "--csv", tmp_path / "again.csv", check=0)
+    assert "0 cases, 0 outliers" in again.stdout
+    assert f"written: {tmp_path / 'again.csv'}" in again.stdout
+    assert (tmp_path / "again.csv").read_bytes() == (out / "cohort.csv").read_bytes()
+
+
 def test_what_cannot_be_written_is_told_and_costs_the_run_nothing(source, tmp_path):
     (tmp_path / "out").mkdir()
     told = []

@@ -182,3 +182,18 @@ def test_a_run_is_seen_at_work_before_it_changes_a_case(stored, cohort_folder):
 
     run(cohort_folder, stored.url, listeners=[look], overwrite=True, only=["volume-2"])
     assert seen == [("running", None)]
+
+
+def test_half_a_copy_of_a_cohort_is_looked_at_in_full(stored, cohort_folder):
+    """All etags are those of the sealed list's cohort, and each case's folder is there."""
+    half = ObjectPath(f"{stored.url}-half")
+    for name, _, etag in stored.objects():
+        is_lost = "/0/c." in name and not name.startswith(("cases/volume-0", "cases/volume-2"))
+        if not is_lost:
+            stored.copy(name, half / name)
+            assert (half / name).stat().etag == etag
+    assert seal_of(half) == seal_of(stored)
+    assert counts(run(cohort_folder, half.url)) == (2, 2, 0)
+    assert verify_cohort(half.url) == []
+    assert seal_of(half).place == half.url
+    assert counts(run(cohort_folder, half.url)) == (0, 4, 4)

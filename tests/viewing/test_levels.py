@@ -13,6 +13,7 @@ from support.oriented import affine_of
 
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.store.reader import open_cohort
+from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 from gpuprep.viewing import levels
 from gpuprep.viewing.levels import level_grids, slabs
@@ -118,3 +119,21 @@ def test_a_stored_pyramid_is_read_and_continued(tmp_path, monkeypatch):
     assert found["plain"][0] == found["levels"][0]
     assert found["plain"][1] == ["0", None, None, None]
     assert found["levels"][1] == ["0", "1", "2", None]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"), [("i8", -(2**31), 2**31 - 1), ("u8", 0, 2**32 - 1)]
+)
+def test_labels_beyond_32_bits_are_refused_and_not_turned_into_others(dtype, least, most):
+    array = np.zeros((3, 4, 5), dtype)
+    array[1, 2, 3], array[2, 3, 4] = least, most
+    file = VolumeFile(HeldVoxels(array, is_label=True), Geometry(array.shape), is_label=True)
+    image = nibabel.Nifti1Image.from_bytes(b"".join(file.pieces()))
+    np.testing.assert_array_equal(np.asarray(image.dataobj).T, array)
+    array[0, 0, 0] = most + 1
+    with pytest.raises(UsageError, match=f"label {most + 1} does not fit the 32 bits"):
+        list(file.pieces())
+    if dtype == "i8":
+        array[0, 0, 0] = least - 1
+        with pytest.raises(UsageError, match=f"label {least - 1} does not fit"):
+            list(file.pieces())

@@ -1,4 +1,4 @@
-"""Which verbs a path takes: told in ``Allow``, and HEAD wherever there is GET."""
+"""Which verbs a path takes: told in ``Allow``, and HEAD wherever there is GET, without a body."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def _takes(app: FastAPI, path: str, verb: str) -> bool:
 
 
 class Heads:
-    """An ASGI layer that answers HEAD as GET where no route does so; the server leaves out the body."""
+    """An ASGI layer that answers HEAD as GET where no route does so, without the body.
+
+    Routes see GET. Before anything is sent the scope says HEAD again: the server leaves out the body.
+    """
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app

@@ -58,9 +58,9 @@ export function GlSide({ name, model, channel, map, scene, limits, force, files,
     model.setLabels(null);
     if (!map || !image) return undefined;
     return work(async (isWanted) => {
-      const volume = await readVolume(map.levels[Math.min(image.number, map.levels.length - 1)], { force, files });
+      const number = Math.min(image.number, map.levels.length - 1), volume = await readVolume(map.levels[number], { force, files });
       if (!isWanted()) return;
-      model.setLabels(volume);
+      model.setLabels({ ...volume, number });
       setLabels(volume);
     }, onFailure);
   }, [map, image]);

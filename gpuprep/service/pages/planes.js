@@ -35,8 +35,8 @@ export function PlaneSide({ name, model, channel, map, scene, force, files, rati
   useEffect(() => work(async (isWanted) => {
     model.setLabels(null);
     if (!map) return;
-    const volume = await readVolume(map.levels[finestLevel(map.levels, READ)], { force: "nii" });
-    if (isWanted()) model.setLabels({ ...volume, map });
+    const number = finestLevel(map.levels, READ), volume = await readVolume(map.levels[number], { force: "nii" });
+    if (isWanted()) model.setLabels({ ...volume, map, number });
   }, onFailure), [map, image]);
 
   const { index } = model.voxel(scene.mm);

@@ -19,7 +19,7 @@ export function Readout({ models, channels, scene, table, names, width, exact })
         <td class="mono" data-read="index">${at.index.join(" ")}${!at.isInside && html` <span class="quiet">(outside; the nearest)</span>`}</td>
         <td data-read="value">${valueText(at, channels[side], width)}</td>
         <td data-read="stored">${at.stored === null ? "–" : `${at.isNear ? "≈ " : ""}${Number(at.stored.toPrecision(7))}`}</td>
-        <td data-read="label">${labelText(at.label, table)}</td>
+        <td data-read="label">${labelText(at, table)}</td>
       </tr>`)}</tbody>
     </table></div>
     <${Spoken} text=${spoken} />
@@ -35,7 +35,7 @@ function valueText({ stored, value, isNear }, { unit, line }, width) {
 /** The name of a label's value. */
 export const labelOf = (value, table) => (value === 0 ? "background" : table.get(value)?.name ?? "(not in the table)");
 
-const labelText = (value, table) => (value === null ? "–" : `${value} ${labelOf(value, table)}`);
+export const labelText = ({ label, isLabelNear }, table) => (label === null ? "–" : `${isLabelNear ? "≈ " : ""}${label} ${labelOf(label, table)}`);
 
 /** The same for screen readers, once the crosshair rests. */
 function Spoken({ text }) {

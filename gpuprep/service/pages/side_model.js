@@ -10,7 +10,7 @@ export class SideModel {
     this.back = inverse(side.affine);
     this.letters = axisLetters(side.affine);
     this.image = null; // the drawn level: {data, shape, affine, number}
-    this.labels = null; // the same of the label map
+    this.labels = null; // the same of the label map, at a level of its own
   }
 
   setImage(image) {
@@ -36,15 +36,16 @@ export class SideModel {
     return exact.map((value, axis) => Math.min(shape[axis] - 1, Math.max(0, Math.round(value))));
   }
 
-  /** What a point holds: {index (1-based), isInside, stored, value, isNear, label}. `exact` is what is known of one voxel; `isNear`
-   * says that the value is that of a coarser level. */
+  /** What a point holds: {index (1-based), isInside, stored, value, isNear, label, isLabelNear}. `exact` is what is known of one voxel;
+   * `isNear` and `isLabelNear` say that value and label are those of a coarser level: a mean, and what most of its voxels have. */
   at(mm, channel, exact) {
     const { index, isInside } = this.voxel(mm);
     const isExact = this.image?.number > 0 && exact?.channel === channel && exact.index === index.map((value) => value + 1).join();
     const drawn = this.image && this.image.road !== "none" && isInside ? valueAt(this.image, this.drawnVoxel(mm)) : null;
     const stored = isExact ? exact.stored : drawn, isNear = stored !== null && !isExact && this.image.number > 0;
     const label = this.labels && isInside ? valueAt(this.labels, nearestVoxel(this.labels.back, this.labels.shape, mm).index) : null;
-    return { index: index.map((value) => value + 1), isInside, stored, value: sourceValue(stored, channel), isNear, label };
+    const isLabelNear = label !== null && this.labels.number > 0;
+    return { index: index.map((value) => value + 1), isInside, stored, value: sourceValue(stored, channel), isNear, label, isLabelNear };
   }
 }
 

@@ -3,9 +3,11 @@
 The bytes of two attempts at one case may differ (another config, another engine), and Zarr fixes the keys.
 So an attempt first claims the case (``.staging/<case id>.json``), and then *creates* every object: no
 request of ours ever overwrites one of a case. A claim passes to another process only when its holder is
-dead, or on a machine that cannot be asked and silent for a minute; should that holder wake up, what it wants
-to create is there already, and it gives up. Readers find a
-case by its record alone, and what is left of a dead attempt goes when its claim is swept.
+dead, or on a machine that cannot be asked and silent for a minute: from the store's time of the claim to the
+clock of the machine that asks. An upload renews its claim between objects, so that one object which takes a
+minute, or a clock that is a minute ahead, is such a silence, too. The holder then finds its claim gone, or
+what it wants to create there already, and gives up. Readers find a case by its record alone, and what is left
+of a dead attempt goes when its claim is swept.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ RUN_CLAIM = ".run.json"
 _CLAIM_SUFFIX = ".json"
 _SILENCE = 60.0
 """Seconds after which the claim of an attempt on another machine counts as dead."""
+_RENEWED_EVERY = 20.0  # seconds
 _PATIENCE = 150.0  # seconds for another attempt to end
 _PAUSE = 1.0
 
@@ -80,8 +83,11 @@ def _take(claim: Claim, target: ObjectPath, *, replace: bool) -> bool:
 def _create_all(folder: Path, target: ObjectPath, claim: Claim) -> None:
     """Create every object of a case, its record last."""
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    renewed = time.monotonic()
     for name in (*sorted(names - {RECORD_FILE}), RECORD_FILE):
         lost = name == RECORD_FILE and not claim.is_held()
+        if not lost and time.monotonic() - renewed >= _RENEWED_EVERY:
+            lost, renewed = not claim.renew(), time.monotonic()
         if lost or (target / name).create((folder / name).read_bytes()) is None:
             raise StoreError(
                 f"{target / name}: another attempt at this case is writing here",
