@@ -94,7 +94,11 @@ class Copies:
     def _bring_sealed(self, seal: Seal, asked: int) -> bool:
         """Bring what the seal does not tell; whether the list has not changed since."""
         now = self._etags
-        if (seal.manifest, seal.index) != (now.get(MANIFEST_FILE), now.get(INDEX_FILE)):
+        if (seal.place, seal.manifest, seal.index) != (
+            self._remote.url,
+            now.get(MANIFEST_FILE),
+            now.get(INDEX_FILE),
+        ):
             return False
         told = {name: row for name, row in seal.documents.items() if now.get(name) == row[0]}
         with ThreadPoolExecutor(1) as pool:
@@ -204,5 +208,6 @@ class Copies:
                 if len(self.kept[name]) <= _TOLD:
                     documents[name] = self._etags[name], self.kept[name].decode()
         columns = self._etags[INDEX_FILE] if whole else ""
-        seal = Seal(self._etags[MANIFEST_FILE], columns, len(index.places), index.files, documents)
+        manifest_etag, place = self._etags[MANIFEST_FILE], self._remote.url
+        seal = Seal(manifest_etag, columns, len(index.places), index.files, documents, place)
         return seal.to_bytes()

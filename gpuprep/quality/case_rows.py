@@ -22,7 +22,7 @@ def case_columns(quality: CohortQuality) -> dict[str, NDArray[Any]]:
     columns = dict(table) | {"outliers": _kinds(quality)}
     found = {name: columns[name] for name in _TEXTS if name in columns}
     measured = {each.name: each.values for each in quality.measures.values()}
-    del measured["findings"]  # the codes are there
+    measured.pop("findings", None)  # the codes are there; without cases nothing is measured
     exact = {name: table[name] for name in measured if name in table}  # integers stay such
     return (
         found | measured | exact | {n: c for n, c in columns.items() if n not in found | measured}

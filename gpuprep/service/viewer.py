@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ class Viewer:
         self.access = Access(Tokens(folder), self.sessions)
         self.sights = Sights()
         self._opened = opened
+        self._version = secrets.token_hex(8)  # another input may come under the same address later
         name = address_name(opened.name)
         self._places = OnePlace(name, opened.cohort)
         self._cohorts = Cohorts(self._places, ())
@@ -89,7 +91,7 @@ class Viewer:
         """The one thing that is looked at."""
         opened = self._opened
         assert opened.sight is not None
-        return Seen(opened.name, opened.sight, Links(INPUT), "as opened", opened.stored)
+        return Seen(opened.name, opened.sight, Links(INPUT), self._version, opened.stored)
 
     def _place_of(self, request: Request, cohort: str) -> Place | None:
         self.access.needs(request, "read")
@@ -100,6 +102,8 @@ class Viewer:
 
         @api.get("/", include_in_schema=False)
         async def landing(request: Request) -> Response:
+            if not self.access.stands(request):  # the address names the case
+                return await pages.shell(request)
             return RedirectResponse(self.landing, 303)
 
         api.add_api_route(INPUT_PAGE, pages.shell, include_in_schema=False)

@@ -36,6 +36,7 @@ class Seal:
         cases: How many the columns have.
         objects: How many objects these have.
         documents: Etag and text of small documents beside the list, by name.
+        place: The URL of the cohort: a copy, which may be a part, can have the same etags.
     """
 
     manifest: str
@@ -43,6 +44,7 @@ class Seal:
     cases: int = 0
     objects: int = 0
     documents: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    place: str = ""
 
     @classmethod
     def of(cls, content: bytes | None) -> Seal | None:
@@ -56,12 +58,18 @@ class Seal:
                 int(told.get("cases", 0)),
                 int(told.get("objects", 0)),
                 {name: (str(etag), str(text)) for name, (etag, text) in rows},
+                str(told.get("place", "")),
             )
         return None
 
     def to_bytes(self) -> bytes:
         documents = {name: list(told) for name, told in self.documents.items()}
-        told = {"cases": self.cases, "objects": self.objects, "documents": documents}
+        told = {
+            "cases": self.cases,
+            "objects": self.objects,
+            "documents": documents,
+            "place": self.place,
+        }
         return json_line({"manifest": self.manifest, "index": self.index, **told})
 
     def saves(self, asked: int) -> bool:

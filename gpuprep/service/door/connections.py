@@ -11,6 +11,7 @@ from gpuprep.service.problems import Problem, problem_response
 
 HEADER_SECONDS = 20.0
 HEADER_BYTES = 64 << 10
+_BODY = frozenset({b"content-length", b"transfer-encoding"})
 _TOGETHER = 64 << 10  # bytes that are copied to go in one write with the head
 
 
@@ -22,8 +23,8 @@ class Connection(HttpToolsProtocol):
     """
 
     _patience: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _in_body = False
+    _beside = 0
+    """Bytes that came and are of no body: of headers, trailers, or what is written between chunks."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(Gathered(transport, self.loop))  # type: ignore[arg-type]
@@ -32,24 +33,26 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if not self._in_body:
-            self._head_bytes += len(data)
+        self._beside += len(data)
         super().data_received(data)
-        if not self._in_body and self._head_bytes > HEADER_BYTES:
+        if self._beside > HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response(f"the headers have more than {HEADER_BYTES:,} bytes")
         self._wait_for_headers()
 
     def on_headers_complete(self) -> None:
-        if self._head_bytes > HEADER_BYTES and self._size() > HEADER_BYTES:
+        if self._beside > HEADER_BYTES and self._size() > HEADER_BYTES:
             raise ValueError("too long headers")  # which becomes a 400, as does the next
         if b"host" not in [name for name, _ in self.headers]:
             raise ValueError("no host")
-        self._head_bytes, self._in_body = 0, True
+        if self.parser.should_upgrade() and any(name in _BODY for name, _ in self.headers):
+            raise ValueError("a body before an upgrade")  # the parser would take it for a request
+        self._beside = 0
         super().on_headers_complete()
+        self.headers = []  # trailers come into this, and are nobody's
 
-    def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()
+    def on_body(self, body: bytes) -> None:
+        self._beside = 0
+        super().on_body(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

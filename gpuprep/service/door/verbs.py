@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 VERBS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 IS_HEAD = "gpuprep.head"
@@ -37,4 +37,16 @@ class Heads:
             if not _takes(self._app, path, "HEAD") and _takes(self._app, path, "GET"):
                 scope["method"] = "GET"
                 scope[IS_HEAD] = True
+                await self._app(scope, receive, _as_head(scope, send))
+                return
         await self._app(scope, receive, send)
+
+
+def _as_head(scope: Scope, send: Send) -> Send:
+    """The server leaves out a body where the scope, which it goes by when it sends, says HEAD."""
+
+    async def sent(message: Message) -> None:
+        scope["method"] = "HEAD"
+        await send(message)
+
+    return sent
