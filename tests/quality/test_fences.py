@@ -32,7 +32,7 @@ def test_normal_numbers_lie_inside(seed, count, is_size):
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(20, 300),
-    away=st.floats(12, 1e6),
+    away=st.floats(40, 1e6),  # of 20 normal numbers the fence lies beyond 12 in 8 % of samples
     below=st.booleans(),
 )
 def test_one_that_is_far_off_is_found_and_is_not_in_the_range(seed, count, away, below):
