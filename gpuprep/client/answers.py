@@ -123,11 +123,12 @@ class RetryPlan:
 
 @dataclass(frozen=True, slots=True)
 class CohortSummary:
-    """A cohort of a service."""
+    """A cohort of a service; where ``problem`` says why it cannot be read, it has no cases here."""
 
     name: str
     cases: int
     channels: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

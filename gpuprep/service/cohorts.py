@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -17,16 +17,19 @@ from gpuprep.service.places import OnePlace, Places
 from gpuprep.service.problems import Problem, told
 from gpuprep.service.shelf import Look, Shelf
 from gpuprep.store.places import Place
+from gpuprep.values.errors import GpuprepError
 from gpuprep.values.version import __version__
+from gpuprep.viewing.case_view import json_texts
 
 
 class CohortView(BaseModel):
-    """A cohort."""
+    """A cohort; where ``problem`` says why it cannot be read, it has no cases here."""
 
     name: str
     cases: int
     channels: list[str]
     zarr: str
+    problem: str | None = None
 
 
 class CohortPage(BaseModel):
@@ -78,11 +81,27 @@ class Cohorts:
             raise Problem(404, "there is no such cohort", code="E_COHORT")
         return place
 
-    async def all(self, who: Principal) -> dict[str, Look]:
-        """What all cohorts hold that someone may see, by name; several are looked at at a time."""
+    async def all(self, who: Principal) -> dict[str, Look | Exception]:
+        """What all cohorts hold that someone may see, by name; several are looked at at a time.
+
+        Of one that cannot be read, it is what was raised: the others are there all the same.
+        """
         places = await asyncio.to_thread(self._places.cohorts, who.may_see)
-        looks = (asyncio.to_thread(self._shelf.look, place) for place in places.values())
+        looks = (asyncio.to_thread(self._look_or_error, place) for place in places.values())
         return dict(zip(places, await asyncio.gather(*looks), strict=True))
+
+    def _look_or_error(self, place: Place) -> Look | Exception:
+        try:
+            return self._shelf.look(place)
+        except (
+            GpuprepError,
+            OSError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
+            return error
 
     async def look(self, who: Principal, name: str) -> Look:
         """What a cohort holds, looked at in another thread."""
@@ -118,7 +137,14 @@ async def all_roots(who: Reader, cohorts: Known) -> RootPage:
 async def all_cohorts(who: Reader, cohorts: Known) -> CohortPage:
     """The cohorts that one may see."""
     found = await cohorts.all(who)
-    return CohortPage(items=[_view(name, look) for name, look in found.items()])
+    return CohortPage(
+        items=[
+            _broken(name, look, cohorts.hidden)
+            if isinstance(look, Exception)
+            else _view(name, look)
+            for name, look in found.items()
+        ]
+    )
 
 
 @router.get("/cohorts/{name}", response_model=CohortView, responses=_SEEN)
@@ -138,4 +164,17 @@ async def failures(name: Name, who: Reader, cohorts: Known) -> FailurePage:
 def _view(name: str, look: Look) -> CohortView:
     return CohortView(
         name=name, cases=len(look.places), channels=list(look.channels), zarr=f"/v1/zarr/{name}"
+    )
+
+
+def _broken(name: str, error: Exception, hidden: Callable[[str], str]) -> CohortView:
+    """A cohort that cannot be read, and why."""
+    said = f"{error}; {error.advice}" if isinstance(error, GpuprepError) and error.advice else error
+    text = (
+        str(said)
+        if isinstance(error, GpuprepError | OSError)
+        else "what lists its cases is damaged"
+    )
+    return CohortView(
+        name=name, cases=0, channels=[], zarr=f"/v1/zarr/{name}", problem=json_texts(hidden(text))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +28,8 @@ class Places:
         self._outputs = settings.outputs or str(folder / COHORTS_FOLDER)
         if not is_url(self._outputs):
             Path(self._outputs).mkdir(exist_ok=True)
-        shown = {**{path: f"root {name}" for name, path in self._roots.items()}}
+        shown = {path: f"root {name}" for name, path in self._roots.items()}
+        shown |= {os.path.realpath(path): f"root {name}" for name, path in self._roots.items()}
         shown |= {
             self._outputs: "cohorts",
             str(folder): "service",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -172,11 +172,23 @@ def downloads(sides: Sequence[Side], links: Links) -> list[Tree]:
 
 def json_texts(tree: Any) -> Any:
     """A tree in which every text can be encoded: bytes of file names that are no text are written out."""
+    return changed_texts(tree, _encodable)
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def changed_texts(tree: Any, change: Callable[[str], str]) -> Any:
+    """A tree whose texts, keys among them, are each what ``change`` makes of them."""
     match tree:
         case str():
-            return tree if tree.isascii() else tree.encode("utf-8", "backslashreplace").decode()
+            return change(tree)
         case Mapping():
-            return {json_texts(key): json_texts(value) for key, value in tree.items()}
+            return {
+                changed_texts(key, change): changed_texts(value, change)
+                for key, value in tree.items()
+            }
         case list() | tuple():
-            return [json_texts(value) for value in tree]
+            return [changed_texts(value, change) for value in tree]
     return tree

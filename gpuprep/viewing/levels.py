@@ -17,7 +17,9 @@ from gpuprep.values.geometry import Geometry
 from gpuprep.viewing.voxels import Voxels
 
 _FINE_ENOUGH = 1 << 21  # voxels; no coarser level is offered than the first that has no more
-_SLAB_BYTES = 64 << 20  # of full resolution at a time
+_SLAB_BYTES = (
+    8 << 20
+)  # of full resolution at a time, or one plane, or as many as make one of a level
 _DEPTH = 32  # planes of a chunk, as most stores have it
 
 
@@ -37,8 +39,8 @@ def slabs(voxels: Voxels, steps: int, *, is_label: bool) -> Iterator[NDArray[Any
     depth, height, width = voxels.shape
     step = 1 << steps
     thick = max(1, _SLAB_BYTES // max(1, height * width * voxels.dtype.itemsize))
-    thick = max(step, _DEPTH if thick >= _DEPTH else thick)
-    thick -= thick % step
+    thick = min(_DEPTH, 1 << (thick.bit_length() - 1))  # so that few slabs cut through a chunk
+    thick = max(step, thick)
     for start in range(0, depth, thick):
         stop = min(start + thick, depth)
         slab = voxels.read((start, 0, 0), (stop, height, width))

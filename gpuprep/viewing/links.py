@@ -18,11 +18,10 @@ class Links:
     store: str = ""
 
     @classmethod
-    def of_case(cls, cohort: str, case_id: str, *, chunks: bool = True) -> Links:
-        """Those of a service's case; ``chunks`` says whether its store is served."""
+    def of_case(cls, cohort: str, case_id: str) -> Links:
+        """Those of a service's case."""
         told = quote(case_id, safe="")
-        store = f"/v1/zarr/{cohort}/cases/{told}.zarr" if chunks else ""
-        return cls(f"/v1/cohorts/{cohort}/cases/{told}", store)
+        return cls(f"/v1/cohorts/{cohort}/cases/{told}", f"/v1/zarr/{cohort}/cases/{told}.zarr")
 
     def volume(self, side: str, level: int, *, channel: int = 0, label: str | None = None) -> str:
         """A channel or label map as a NIfTI file."""

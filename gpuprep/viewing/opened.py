@@ -9,6 +9,7 @@ from pathlib import Path
 from gpuprep.config.model import Config
 from gpuprep.store.layout import CASE_SUFFIX, CASES_FOLDER, RECORD_FILE
 from gpuprep.store.places import Place, is_url, to_place
+from gpuprep.store.standing import read_standing
 from gpuprep.store.stored_case import StoredCase, open_case
 from gpuprep.values.errors import UsageError
 from gpuprep.viewing.input_sight import input_sight
@@ -65,6 +66,8 @@ def _of_cohort(output: Path, case_id: str) -> Opened:
         raise UsageError(
             f"{output} holds no case {case_id!r}", advice=f"gpuprep view {output} lists them"
         )
+    if case_id in read_standing(to_place(output)).withdrawn:
+        return _alone(folder)  # its cohort shows it no longer
     return Opened(to_place(output), case_id, name=output.name)
 
 
@@ -72,6 +75,10 @@ def _stored(folder: Path) -> Opened:
     """A case, with its cohort where it lies in one."""
     if folder.parent.name == CASES_FOLDER and folder.name.endswith(CASE_SUFFIX):
         return _of_cohort(folder.parent.parent, folder.name.removesuffix(CASE_SUFFIX))
+    return _alone(folder)
+
+
+def _alone(folder: Path) -> Opened:
     case = open_case(folder)
     source = cache(lambda: read_source(case.record, Config()))
     sight = StoredSight(case, source, problem=lambda: source_problem(case.record))

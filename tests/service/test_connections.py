@@ -5,10 +5,12 @@ import json
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.server import ServerState
 
 from gpuprep.service.door import connections
 from gpuprep.service.door.connections import Connection, Gathered
+from gpuprep.service.door.verbs import Heads
 
 
 async def answer(scope, receive, send) -> None:
@@ -118,6 +120,106 @@ def test_who_would_rather_speak_another_protocol_is_answered_in_this_one(said) -
     first = b"GET / HTTP/1.1\r\nHost: x\r\n%s\r\n" % asks
     last = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert said(first, *[b""] * 8, last).count(b"HTTP/1.1 200 OK") == 2
+
+
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+UPGRADE = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"
+
+
+@pytest.mark.parametrize("to", [b"websocket", b"h2c"])
+@pytest.mark.parametrize("together", [True, False])
+def test_no_request_hides_in_the_body_of_an_upgrade(said, monkeypatch, to, together) -> None:
+    paths = []
+
+    async def noting(scope, receive, send) -> None:
+        paths.append(scope["path"])
+        await answer_at_once(scope, receive, send)
+
+    monkeypatch.setitem(globals(), "answer", noting)
+    for head, body in (
+        (b"Content-Length: %d\r\n\r\n" % len(HIDDEN), HIDDEN),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)),
+    ):
+        pieces = [UPGRADE % to + head, body]
+        told = said(b"".join(pieces)) if together else said(*pieces)
+        assert told.startswith(b"HTTP/1.1 400")
+        assert told.count(b"HTTP/1.1 ") == 1
+    assert paths == []
+
+
+async def answer_at_once(scope, receive, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def test_a_head_has_no_body_and_the_next_answer_is_its_own(said, monkeypatch) -> None:
+    api = FastAPI()
+
+    @api.get("/{name}")
+    async def told(name: str) -> str:
+        return name
+
+    monkeypatch.setitem(globals(), "answer", Heads(api))
+    head = b"HEAD /first HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for pieces in ([head, last], [head + last]):
+        first, second, *rest = said(*pieces).split(b"\r\n\r\n")
+        assert first.startswith(b"HTTP/1.1 200 OK")
+        assert b"content-length: 7" in first  # "first" as JSON
+        assert second.startswith(b"HTTP/1.1 200 OK")
+        assert rest == [b'"second"']
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_trailers_are_nobodys_headers(said, monkeypatch) -> None:
+    headers = []
+
+    async def noting(scope, receive, send) -> None:
+        await answer(scope, receive, send)
+        headers.extend(scope["headers"])
+
+    answer = globals()["answer"]
+    monkeypatch.setitem(globals(), "answer", noting)
+    trailers = b"0\r\nAuthorization: Bearer other\r\nX-Forwarded-For: other\r\n\r\n"
+    assert said(CHUNKED, b"3\r\nabc\r\n", trailers).endswith(b"ok")
+    assert [name for name, _ in headers] == [b"host", b"connection", b"transfer-encoding"]
+
+
+def test_trailers_may_have_so_many_bytes_and_no_more(said) -> None:
+    lines = [b"X-%d: %s\r\n" % (number, b"y" * 800) for number in range(8)]
+    assert said(CHUNKED, b"0\r\n", *lines[:4], b"\r\n").endswith(b"ok")
+    told = said(CHUNKED, b"0\r\n", b"".join(lines[:4]), b"".join(lines[4:]))
+    assert told.startswith(b"HTTP/1.1 400")
+    assert told.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_refusal_is_never_written_into_an_answer_under_way(said, monkeypatch) -> None:
+    async def halves(scope, receive, send) -> None:
+        length = [(b"content-length", b"900")]
+        await send({"type": "http.response.start", "status": 200, "headers": length})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await asyncio.sleep(0.15)
+        await send({"type": "http.response.body", "body": b"z" * 896})
+
+    monkeypatch.setitem(globals(), "answer", halves)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    told = said(request, b"nonsense\r\n\r\n")
+    assert told.startswith(b"HTTP/1.1 200 OK")
+    assert told.endswith(b"\r\n\r\nhalf")
+
+
+def test_a_refusal_is_no_answer_to_the_request_before(said) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert said(request, b"nonsense\r\n\r\n") == b""
+    assert said(request + b"nonsense\r\n\r\n") == b""
+
+
+def test_a_body_that_is_none_has_one_answer(said) -> None:
+    told = said(CHUNKED, b"3\r\nabc\r\n", b"nonsense\r\n", *[b""] * 6)
+    assert told.startswith(b"HTTP/1.1 400")
+    assert told.count(b"HTTP/1.1 ") == 1
 
 
 class Written:

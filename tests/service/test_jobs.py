@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 from support.cohorts import CONFIG, contents, run, write_pair
 from support.serving import Served, serving
+
+from gpuprep.service.door.tokens import Principal, Tokens
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,26 @@ def test_one_key_is_one_job(served: Served) -> None:
     assert first.json()["id"] == again.json()["id"]
     assert first.headers["Location"] == f"/v1/jobs/{first.json()['id']}"
     assert other.json()["code"] == "E_KEY"
+
+
+def test_a_repeated_key_gives_no_job_to_who_may_use_less_now(served: Served) -> None:
+    body = {"root": "data", "output": "narrowed", "executor": "serial"}
+    tokens, key = Tokens(served.folder), {"Idempotency-Key": "n1"}
+
+    def asked(**may: tuple[str, ...]) -> httpx.Response:
+        headers = {
+            "Authorization": f"Bearer {tokens.add(Principal('less', 'submit', **may))}",
+            **key,
+        }
+        answer = httpx.post(f"{served.url}/v1/jobs", json=body, headers=headers, timeout=60)
+        tokens.revoke("less")
+        return answer
+
+    first = asked()
+    assert first.status_code == 201
+    assert (asked().status_code, asked().json()["id"]) == (200, first.json()["id"])
+    assert asked(roots=("other",)).json()["code"] == "E_ROOT"
+    assert asked(cohorts=("other",)).json()["code"] == "E_COHORT"
 
 
 def test_what_cannot_be_done_is_told_at_once(served: Served) -> None:

@@ -1,10 +1,12 @@
 """The shell of the pages and its files: open to all, nothing of anybody's data, and nothing beside them."""
 
 import re
+from pathlib import Path
 
 import pytest
 from support.service_app import App
 
+from gpuprep.service.pages import routes
 from gpuprep.service.pages.routes import FOLDER, PAGES
 
 
@@ -44,3 +46,19 @@ def test_who_asks_is_told_who_they_are(app: App) -> None:
     assert app.client().get("/v1/about").status_code == 401
     told = app.browser().get("/v1/about").json()
     assert (told["who"], told["scope"]) == ("operator", "admin")
+
+
+def test_a_file_is_read_once(app: App, monkeypatch) -> None:
+    reads: list[Path] = []
+    read = Path.read_bytes
+
+    def noting(path: Path) -> bytes:
+        reads.append(path)
+        return read(path)
+
+    routes._content.cache_clear()
+    monkeypatch.setattr(Path, "read_bytes", noting)
+    answers = [app.client().get("/pages/shell.js") for _ in range(3)]
+    assert [path.name for path in reads if FOLDER in path.parents] == ["shell.js"]
+    assert {answer.content for answer in answers} == {read(FOLDER / "shell.js")}
+    assert len({answer.headers["etag"] for answer in answers}) == 1

@@ -4,16 +4,21 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from support.cohorts import run
 from support.oriented import affine_of, save_phantom
 from support.runs import wait_until
 
 from gpuprep.config.model import Config
+from gpuprep.service.door.verbs import IS_HEAD
 from gpuprep.service.problems import Problem
+from gpuprep.service.sights.answers import volume_answer
 from gpuprep.service.sights.sights import Sights
 from gpuprep.service.sights.sources import Sources
 from gpuprep.store.reader import open_cohort
@@ -66,6 +71,63 @@ def test_a_slow_source_holds_up_other_sources_alone():
         return told
 
     assert asyncio.run(ask()) == 7
+    sights.close()
+
+
+class Pieces:
+    """A volume of pieces that are read one by one."""
+
+    size = 3
+
+    def __init__(self, *pieces: bytes | Exception) -> None:
+        self._pieces = pieces
+
+    def pieces(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+def asked(**scope: object) -> Request:
+    return Request({"type": "http", "method": "GET", "headers": [], **scope})
+
+
+def test_so_many_volumes_are_under_way_and_no_more():
+    sights = Sights(threads=1)
+
+    async def volume(*pieces: bytes | Exception, **scope: object) -> Response:
+        return await volume_answer(asked(**scope), sights, Pieces(*pieces), '"tag"', "a.nii")
+
+    async def sent(answer: Response, fault: Exception | None = None) -> None:
+        async def send(message: object) -> None:
+            if fault is not None:
+                raise fault
+
+        await answer({"type": "http", "asgi": {"spec_version": "2.4"}}, asyncio.Event().wait, send)
+
+    async def talk() -> None:
+        for _ in range(9):  # none of these is one
+            await volume(b"a", **{IS_HEAD: True})
+            with pytest.raises(Problem):
+                await volume(b"a", StoreError("x"))
+        under_way = [await volume(b"a", b"b", b"c") for _ in range(8)]
+        for _ in range(2):
+            with pytest.raises(Problem) as raised:
+                await volume(b"a")
+            assert (raised.value.status, raised.value.headers) == (503, {"Retry-After": "2"})
+        await sent(under_way.pop())
+        under_way.append(await volume(b"a", b"b", b"c"))
+        with pytest.raises(ClientDisconnect):
+            await sent(under_way.pop(), OSError("its client is gone"))
+        under_way.append(await volume(b"a", b"b", StoreError("x")))
+        with pytest.raises(Problem):
+            await sent(under_way.pop())
+        under_way.append(await volume(b"a"))
+        with pytest.raises(Problem):
+            await volume(b"a")
+
+    asyncio.run(talk())
     sights.close()
 
 

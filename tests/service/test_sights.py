@@ -227,15 +227,55 @@ def test_a_damaged_case_is_no_mistake_of_who_asks(app: App, client: Asking):
         shutil.rmtree(case_folder(output, name))
 
 
-def test_chunks_of_a_withdrawn_case_are_not_offered(app: App, client: Asking):
+def test_a_withdrawn_case_is_not_there_as_its_chunks_are_not(app: App, client: Asking):
+    here = address("a b")
+    asked = [here, f"{here}/volume.nii", f"{here}/planes/z/1.png", f"{here}/thumbnail.png"]
+    tags = {url: client.get(url).headers["etag"] for url in asked}
     file = app.folder / "cohorts/demo/withdrawn.json"
     file.write_text(json.dumps({"withdrawn": ["a b"], "outdated": []}))
     try:
-        view = client.get(address("a b")).json()
-        assert view["after"]["channels"][0]["levels"][0]["zarr"] is None
-        assert client.get(view["after"]["channels"][0]["levels"][0]["nii"]).status_code == 200
+        for url, tag in tags.items():
+            answer = client.get(url, headers={"If-None-Match": tag})
+            assert (answer.status_code, answer.json()["code"]) == (404, "E_CASE"), url
+        assert client.get(address()).status_code == 200
     finally:
         file.unlink()
+
+
+def test_paths_of_the_machine_are_told_by_their_roots(app: App, client: Asking):
+    answer = client.get(address())
+    assert str(app.folder.parent) not in answer.text
+    view = answer.json()
+    told = "root data/p1_image.nii.gz"
+    assert view["record"]["source"][0]["path"] == told
+    assert told in view["provenance"][0][1]
+
+
+def test_paths_in_findings_are_told_by_their_roots(app: App, client: Asking, monkeypatch):
+    path = str(app.folder.parent / "data/x.nii")
+    finding = {
+        "code": "E_X",
+        "text": path,
+        "severity": "note",
+        "advice": path,
+        "values": {"file": path},
+    }
+
+    def told(*_: object) -> dict:
+        return {**view, "findings": [finding]}
+
+    view = client.get(address()).json()
+    monkeypatch.setattr("gpuprep.viewing.sight.StoredSight.view", told)
+    (found,) = client.get(address()).json()["findings"]
+    assert found["text"] == found["advice"] == found["values"]["file"] == "root data/x.nii"
+
+
+def test_a_root_that_is_a_link_is_told_by_its_name_too(tmp_path: Path):
+    (tmp_path / "far/data").mkdir(parents=True)
+    (tmp_path / "near").symlink_to(tmp_path / "far/data")
+    app = App(tmp_path / "own", roots={"data": str(tmp_path / "near")})
+    source = app.service.places.source("data", ".")
+    assert app.service.places.hidden(f"{source}/x.nii") == "root data/x.nii"
 
 
 def test_files_whose_names_are_no_text_are_told_all_the_same(tmp_path: Path, app: App):

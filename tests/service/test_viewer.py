@@ -115,6 +115,53 @@ def test_an_input_is_shown_in_the_axis_order_of_its_file(tmp_path: Path, code: s
     assert browser.get("/v1/input/thumbnail.png").status_code == 404
 
 
+def test_another_input_under_the_same_address_is_another(output: Path, tmp_path: Path):
+    image, _ = phantom()
+    tags = []
+    for name, voxels in (("one", image), ("two", image + 1)):
+        (tmp_path / name).mkdir()
+        nibabel.save(nibabel.Nifti1Image(voxels, affine_of("LPS")), tmp_path / name / "scan.nii.gz")
+        browser = Browser(tmp_path / name / "scan.nii.gz", tmp_path / f"own {name}")
+        answer = browser.get("/v1/input/volume.nii?side=before")
+        assert answer.status_code == 200
+        assert (
+            browser.get("/v1/input/volume.nii?side=before").headers["etag"]
+            == (answer.headers["etag"])
+        )
+        tags.append(answer.headers["etag"])
+    assert tags[0] != tags[1]
+
+
+def test_without_its_link_the_first_page_does_not_tell_what_is_looked_at(
+    output: Path, tmp_path: Path
+):
+    viewer = Viewer(open_path(str(output / "a"), Config()), tmp_path)
+    transport = httpx.ASGITransport(viewer.app, raise_app_exceptions=False)
+    answer = asyncio.run(httpx.AsyncClient(transport=transport, base_url=HERE).get("/"))
+    assert answer.status_code == 200
+    assert "location" not in answer.headers
+    assert "my-cohort-1" not in answer.text
+
+
+def test_a_case_that_was_withdrawn_is_shown_by_itself_to_who_has_its_files(
+    output: Path, tmp_path: Path
+):
+    (output / "withdrawn.json").write_text('{"withdrawn": ["a"], "outdated": []}')
+    try:
+        browser = Browser(output / "a", tmp_path / "own")
+        assert browser.page == "/input"
+        assert browser.get("/v1/input").json()["id"] == "a"
+    finally:
+        (output / "withdrawn.json").unlink()
+
+
+def test_who_looks_at_own_files_sees_their_paths(output: Path, tmp_path: Path):
+    view = Browser(output / "a", tmp_path / "own").get("/v1/cohorts/my-cohort-1/cases/a").json()
+    source = output.parent / "in/a_image.nii.gz"
+    assert str(source) in view["record"]["source"][0]["path"]
+    assert str(source) in view["provenance"][0][1]
+
+
 def test_a_series_of_a_ct_has_hounsfield_units_and_a_label_its_classes(tmp_path: Path):
     write_series(tmp_path / "series", [0.0, 2.0, 4.0, 6.0, 8.0])
     view = Browser(tmp_path / "series", tmp_path / "own").get("/v1/input").json()

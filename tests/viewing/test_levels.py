@@ -88,15 +88,21 @@ def test_memory_does_not_grow_with_the_number_of_planes():
             return np.zeros([high - low for low, high in zip(start, stop, strict=True)], self.dtype)
 
     grid = Geometry(Endless.shape)
-    for _ in range(2):
+    for steps in range(3):
+        file = VolumeFile(Endless(), grid, steps)
+        tracemalloc.start()
+        sent = sum(len(piece) for piece in file.pieces())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert sent == file.size == 352 + (4096 >> steps) * (256 >> steps) ** 2 * 4
+        assert peak < 40 << 20  # a gigabyte was read, in slabs of eight megabytes
         grid = levels.halved(grid.shape).on(grid)
-    file = VolumeFile(Endless(), grid, 2)
-    tracemalloc.start()
-    sent = sum(len(piece) for piece in file.pieces())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert sent == file.size == 352 + 1024 * 64 * 64 * 4
-    assert peak < 128 << 20  # a gigabyte was read
+
+
+@pytest.mark.parametrize(("plane", "thick"), [((512, 512), 16), ((512, 500), 16), ((8, 8), 32)])
+def test_slabs_are_of_eight_megabytes_and_do_not_cut_through_chunks(plane, thick):
+    voxels = HeldVoxels(np.zeros((64, *plane), np.int16), is_label=True)
+    assert {len(slab) for slab in slabs(voxels, 0, is_label=True)} == {thick}
 
 
 @pytest.mark.usefixtures("reads_here")

@@ -59,7 +59,15 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP gets a problem, as every other mistake."""
+        """What is no HTTP gets a problem, as every other mistake, but never inside another answer."""
+        if not self._is_idle:
+            cycle = self.cycle
+            if (
+                cycle.response_started or not cycle.more_body
+            ):  # what is wrong came behind that request
+                self.transport.close()
+                return
+            cycle.disconnected = True  # this is its answer
         answer = problem_response(Problem(400, msg, code="E_HTTP"))
         headers = [*answer.raw_headers, (b"connection", b"close")]
         lines = [b"%s: %s\r\n" % each for each in headers]

@@ -145,15 +145,17 @@ class JobDesk:
 
     async def submit(self, who: Principal, body: JobRequest, key: str | None) -> tuple[Job, bool]:
         """The job of a request, and whether it is new; one key makes one job, however often it comes."""
-        asked = body.model_dump(mode="json")
-        return await self._once.job(who.name, key, asked, partial(self._accept, who, body))
+        self._check_allowed(who, body)  # also where the job is there: less may be allowed than then
+        asked, make = body.model_dump(mode="json"), partial(self._accept, who, body)
+        return await self._once.job(who.name, key, asked, make, partial(self.seen, who))
 
     async def retry(
         self, who: Principal, job: Job, codes: Sequence[str], key: str | None
     ) -> tuple[Job, bool]:
         """A new job for the cases of a job that failed so, and whether it is new; as for ``submit``."""
         asked = {"retry": job.id, "codes": sorted(set(codes))}
-        return await self._once.job(who.name, key, asked, partial(self._again, who, job, codes))
+        make, see = partial(self._again, who, job, codes), partial(self.seen, who)
+        return await self._once.job(who.name, key, asked, make, see)
 
     async def _accept(self, who: Principal, body: JobRequest, key: str) -> Job:
         asked, plan = await self.look_at(who, body)
@@ -179,10 +181,7 @@ class JobDesk:
         self, who: Principal, body: JobRequest, *, whole: bool = False
     ) -> tuple[Asked, Rehearsal]:
         """What is asked for, made complete, and the plan of it. Raises Problem for what cannot be."""
-        if not who.may_use(body.root):
-            raise Problem(422, f"there is no root {body.root!r}", code="E_ROOT")
-        if not who.may_see(body.output):
-            raise Problem(422, f"{body.output!r} is no name for a cohort of yours", code="E_COHORT")
+        self._check_allowed(who, body)
         source = await asyncio.to_thread(self.places.source, body.root, body.path)
         asked, config = self._resolved(body)
         await asyncio.to_thread(self._check_cohort, who, asked, config)
@@ -200,6 +199,12 @@ class JobDesk:
             {name: hidden(text) for name, text in each.items()} for each in plan.refusals
         )
         return asked, replace(plan, refusals=refusals)
+
+    def _check_allowed(self, who: Principal, body: JobRequest) -> None:
+        if not who.may_use(body.root):
+            raise Problem(422, f"there is no root {body.root!r}", code="E_ROOT")
+        if not who.may_see(body.output):
+            raise Problem(422, f"{body.output!r} is no name for a cohort of yours", code="E_COHORT")
 
     def _resolved(self, body: JobRequest) -> tuple[Asked, Config]:
         profile = body.config if isinstance(body.config, str) else ""

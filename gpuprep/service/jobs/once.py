@@ -21,7 +21,12 @@ class Once:
         self._keys: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
 
     async def job(
-        self, who: str, key: str | None, asked: Any, make: Callable[[str], Awaitable[Job]]
+        self,
+        who: str,
+        key: str | None,
+        asked: Any,
+        make: Callable[[str], Awaitable[Job]],
+        see: Callable[[str], Job],
     ) -> tuple[Job, bool]:
         """The job of a request, and whether it is new.
 
@@ -30,9 +35,10 @@ class Once:
             key: Of the request; without one each is a new job.
             asked: What is asked for, which is the same whenever the key is.
             make: Makes the job, to be kept with a text.
+            see: Gives a job by its id, as far as whoever asks may see it now.
 
         Raises:
-            Problem: 409, the key came with another request.
+            Problem: 409, the key came with another request; any other of ``see``.
         """
         if key is None:
             return await make(""), True
@@ -48,9 +54,7 @@ class Once:
                     code="E_KEY",
                     advice="take a new key for a new request",
                 )
-            job = self._database.find(known[1])
-            assert job is not None
-            return job, False
+            return see(known[1]), False
 
     @asynccontextmanager
     async def _alone(self, key: tuple[str, str]) -> AsyncIterator[None]:

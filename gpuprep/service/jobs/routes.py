@@ -74,7 +74,7 @@ Events = Annotated[Feeds, Depends(_feeds)]
             "model": JobView | PlanView,
             "description": "Submitted before; or the plan of it",
         },
-        **told(400, 401, 403, 409, 413, 422, 429, 503),
+        **told(400, 401, 403, 404, 409, 413, 422, 429, 503),
     },
 )
 async def submit(

@@ -1,5 +1,6 @@
 // Draws the page that the address names. Each page is a module with one component, loaded when it is needed.
 import { Component, html, render } from "./vendor/preact.js";
+import { Problem } from "./fetching.js";
 import { Failure, Shell } from "./shell.js";
 
 const part = "([^/]+)";
@@ -18,9 +19,9 @@ async function start() {
   for (const [pattern, load, ...names] of PAGES) {
     const found = pattern.exec(location.pathname);
     if (!found) continue;
-    const given = Object.fromEntries(names.map((name, k) => [name, decodeURIComponent(found[k + 1])]));
     let drawn = null;
     try {
+      const given = Object.fromEntries(names.map((name, k) => [name, decode(found[k + 1])]));
       const { Page } = await load();
       drawn = html`<${Page} ...${given} />`;
     } catch (error) {
@@ -28,6 +29,15 @@ async function start() {
     }
     render(html`<${Shell}><${Guarded}>${drawn}<//><//>`, target);
     return;
+  }
+}
+
+/** A part of the address as text. */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new Problem({ detail: `${part} in the address is no text`, advice: "After each % an address has two digits of a byte: see whether the link was copied whole." });
   }
 }
 
@@ -44,8 +54,9 @@ class Guarded extends Component {
 }
 
 function Broken({ error }) {
+  document.title = "Cannot be shown · gpuprep";
   return html`<h1>This page cannot be shown</h1>
-    <${Failure} problem=${{ message: String(error?.message ?? error), advice: "Load it again; if it stays so, the service may have been replaced by another version: clear the browser's cache." }} />`;
+    <${Failure} problem=${error instanceof Problem ? error : { message: String(error?.message ?? error), advice: "Load it again; if it stays so, the service may have been replaced by another version: clear the browser's cache." }} />`;
 }
 
 start();

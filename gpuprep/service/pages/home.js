@@ -63,7 +63,7 @@ function AtWork({ jobs }) {
 
 function Cohort({ cohort, job }) {
   return html`<li class="card"><h2><a href=${`/cohorts/${encodeURIComponent(cohort.name)}`}>${cohort.name}</a></h2>
-    <p>${cases(cohort.cases)}${cohort.channels.length > 0 && html` <span class="quiet">of ${cohort.channels.join(", ")}</span>`}</p>
+    ${cohort.problem ? html`<${Failure} problem=${{ message: cohort.problem }} />` : html`<p>${cases(cohort.cases)}${cohort.channels.length > 0 && html` <span class="quiet">of ${cohort.channels.join(", ")}</span>`}</p>`}
     ${job && html`<p class="job-line"><${State} state=${job.state} />
       <span class="quiet"><${When} at=${job.ended || job.started || job.created} /></span></p>`}</li>`;
 }

@@ -64,8 +64,7 @@ def _files() -> dict[str, Path]:
 def _answer(
     request: Request, path: Path, media_type: str, headers: dict[str, str] | None = None
 ) -> Response:
-    content = path.read_bytes()
-    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    content, etag = _content(path)
     kept = {
         "etag": etag,
         "cache-control": "no-cache",
@@ -74,3 +73,10 @@ def _answer(
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=kept)
     return Response(content, media_type=media_type, headers=kept)
+
+
+@cache
+def _content(path: Path) -> tuple[bytes, str]:
+    """A file and its etag, read once: an installed package does not change under a service."""
+    content = path.read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'

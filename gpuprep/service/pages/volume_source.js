@@ -3,6 +3,8 @@ import { Problem } from "./fetching.js";
 import { readNifti } from "./nifti.js";
 import { canRead, readZarr } from "./zarr_volume.js";
 
+const TRIES = 10;
+
 /** Voxels of a level as {data, shape, affine, road, note}; `force` "nii" reads no chunks. Chunks that cannot be read are told in
  * `note`, and the service, which checks them, is asked. */
 export async function readVolume(level, { force, files } = {}) {
@@ -17,12 +19,22 @@ export async function readVolume(level, { force, files } = {}) {
 }
 
 async function readFile(level, note) {
-  const answer = await fetch(level.nii);
+  const answer = await fetchInTurn(level.nii);
   if (!answer.ok) throw new Problem({ ...(await answer.json().catch(() => ({}))), status: answer.status });
   const { data, shape } = readNifti(await answer.arrayBuffer());
   if (shape.some((size, axis) => size !== level.shape[axis]))
     throw new Error(`the service gave ${shape.join(" × ")} voxels instead of ${level.shape.join(" × ")}`);
   return { data, shape, affine: level.affine, road: "nii", note };
+}
+
+/** What the service gives; while it sends as many volumes as it does at once, it is asked again when it says so. */
+async function fetchInTurn(url) {
+  for (let tries = 1; ; tries++) {
+    const answer = await fetch(url);
+    const seconds = answer.status === 503 ? Number(answer.headers.get("retry-after")) : 0;
+    if (!seconds || tries === TRIES) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(seconds, 10)));
+  }
 }
 
 /** Image values as float32, which the planes are drawn from. */

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from gpuprep.service.chunks.conditions import decide
 from gpuprep.service.door.verbs import IS_HEAD
@@ -49,7 +50,11 @@ def unchanged(request: Request, tag: str) -> Response | None:
 async def volume_answer(
     request: Request, sights: Sights, file: VolumeFile, tag: str, name: str
 ) -> Response:
-    """A volume, sent slab by slab; its first slab is read before anything is sent."""
+    """A volume, sent slab by slab; its first slab is read before anything is sent.
+
+    Raises:
+        Problem: 503, too many are being sent.
+    """
     told = {
         **headers_of(tag),
         "content-length": str(file.size),
@@ -57,9 +62,30 @@ async def volume_answer(
     }
     if request.scope.get(IS_HEAD):
         return Response(headers=told, media_type=NIFTI)
-    pieces = file.pieces()
-    first = await sights.work(lambda: next(pieces, b"") + next(pieces, b""))
-    return StreamingResponse(_pieces(sights, first, pieces), headers=told, media_type=NIFTI)
+    sights.begin_volume()
+    try:
+        pieces = file.pieces()
+        first = await sights.work(lambda: next(pieces, b"") + next(pieces, b""))
+        return _Volume(sights, _pieces(sights, first, pieces), told)
+    except BaseException:
+        sights.end_volume()
+        raise
+
+
+class _Volume(StreamingResponse):
+    """A volume that is under way until it is sent, or until its client is gone."""
+
+    def __init__(
+        self, sights: Sights, pieces: AsyncIterator[bytes], headers: dict[str, str]
+    ) -> None:
+        super().__init__(pieces, headers=headers, media_type=NIFTI)
+        self._sights = sights
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._sights.end_volume()
 
 
 async def _pieces(sights: Sights, first: bytes, rest: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -25,7 +25,7 @@ from gpuprep.service.sights.answers import (
 )
 from gpuprep.service.sights.bodies import CaseBody
 from gpuprep.service.sights.sights import Seen, Sights
-from gpuprep.viewing.case_view import json_texts
+from gpuprep.viewing.case_view import changed_texts, json_texts
 from gpuprep.viewing.plane import plane_png
 
 CaseId = Annotated[str, Path(min_length=1, max_length=255)]
@@ -33,6 +33,8 @@ SideName = Literal["before", "after"]
 Number = Annotated[int, Query(ge=0, le=65_535)]
 Label = Annotated[str, Query(max_length=255)]
 End = Annotated[float | None, Query(allow_inf_nan=False)]
+_WITH_PATHS = ("before_problem", "findings", "provenance", "record")
+"""What tells files by their paths, of which clients know the names of roots alone."""
 _SEEN = told(401, 403, 404, 422, 500, 503) | UNCHANGED
 
 
@@ -60,9 +62,9 @@ def sight_router(prefix: str, find: Callable[..., Awaitable[Seen]], kind: str) -
     async def view(request: Request, who: Reader, seen: Seen = look) -> Response:
         """Everything about a case: both sides, what was done, and where its parts are read."""
         tree = await _sights(request).work(partial(seen.sight.view, seen.links))
-        if tree["before_problem"]:
-            tree["before_problem"] = request.app.state.cohorts.hidden(tree["before_problem"])
-        return tagged(request, CaseBody.model_validate(json_texts(tree)))
+        hidden = request.app.state.cohorts.hidden
+        told = {name: changed_texts(tree[name], hidden) for name in _WITH_PATHS}
+        return tagged(request, CaseBody.model_validate(json_texts({**tree, **told})))
 
     @router.get("/volume.nii", response_class=NiftiResponse, responses=_SEEN, name=f"{kind}_volume")
     async def volume(

@@ -28,6 +28,7 @@ from gpuprep.viewing.source_volume import read_source, source_problem
 from gpuprep.viewing.thumbnail import thumbnail_png
 
 _THREADS = 4
+_VOLUMES = 8  # that are sent at the same time; each holds a slab, however slowly it is taken
 _THUMBNAIL_BYTES = 64 << 20
 
 Value = TypeVar("Value")
@@ -60,6 +61,27 @@ class Sights:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sights")
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="sources")
         self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+        self._volumes = 0
+
+    def begin_volume(self) -> None:
+        """Count a volume that is to be sent, until ``end_volume``.
+
+        Raises:
+            Problem: 503, as many are under way as may be.
+        """
+        if self._volumes >= _VOLUMES:
+            raise Problem(
+                503,
+                f"{self._volumes} volumes are being sent, as many as may be at once",
+                code="E_VOLUMES",
+                advice="try again after the time in Retry-After",
+                headers={"Retry-After": "2"},
+            )
+        self._volumes += 1
+
+    def end_volume(self) -> None:
+        """A volume that was begun is sent, or nobody wants the rest."""
+        self._volumes -= 1
 
     async def work(self, what: Callable[[], Value]) -> Value:
         """Do blocking work in one of few threads; more wait for their turn.
@@ -101,7 +123,7 @@ class Sights:
             roots: Folders that sources may be read from; None for any.
 
         Raises:
-            Problem: 404, there is no such case.
+            Problem: 404, there is no such case, or it was withdrawn.
             StoreError: it cannot be read.
         """
         try:
@@ -109,7 +131,7 @@ class Sights:
             version = folder.version()
         except UsageError:
             version = None
-        if version is None:
+        if version is None or case_id in read_standing(place).withdrawn:
             raise Problem(404, "there is no such case", code="E_CASE")
         case = StoredCase(folder, version=version)
         config, agreement = _made_with(place)
@@ -130,9 +152,7 @@ class Sights:
             problem=lambda: source_problem(case.record, roots),
             outside_zeroed=config.image.foreground.outside == "zero",
         )
-        served = case_id not in read_standing(place).withdrawn
-        links = Links.of_case(cohort, case_id, chunks=served)
-        return Seen(case_id, sight, links, f"{version} {roots}", case)
+        return Seen(case_id, sight, Links.of_case(cohort, case_id), f"{version} {roots}", case)
 
     def thumbnail(self, seen: Seen) -> bytes:
         """The small picture of a case, drawn once for each version of it."""
