@@ -82,10 +82,14 @@ def test_the_first_picture_of_the_demo(opened, demo, record_property, capsys) ->
     page = opened(demo.url)
     page.goto(demo.link)
     began = time.monotonic()
-    page.goto("/cohorts/demo/cases/mni152", "window.gpuprepView?.state().after?.road", 60)
+    drawn = "document.querySelector('.side[data-side=after] .plane') !== null"
+    page.goto(
+        "/cohorts/demo/cases/mni152", f"{drawn} && window.gpuprepView?.state().after?.road", 60
+    )
+    first = time.monotonic() - began
     CasePage(page)
     seconds = time.monotonic() - began
-    record_property("seconds", seconds)
+    record_property("seconds", first)
     with capsys.disabled():
-        print(f"\nthe demo's brain, both sides, after {seconds:.2f} s")
+        print(f"\nthe demo's brain after {first:.2f} s, both sides after {seconds:.2f} s")
     assert page.js("window.gpuprepView.state().after.value") is not None

@@ -63,7 +63,7 @@ def test_what_is_said_of_whole_cases() -> None:
     inflating = case["stages"]["read"] + case["stages"]["store"]
     assert f"Of the {case['wall']:.2f} s, {inflating:.1f} s are inflating" in flat("measured")
     most = max(row["difference"] for row in rows if row["path"] == "gpuprep")
-    assert most == pytest.approx(8.4e-7)
+    assert most == pytest.approx(8.4e-7, rel=0.01)
     assert not any(row["labels_differ"] for row in rows)
     for page in ("measured", "nnunet"):
         assert "by at most 8.4·10⁻⁷ of the value range, and in no label" in flat(page)

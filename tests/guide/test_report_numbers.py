@@ -18,7 +18,7 @@ def test_what_is_said_of_reports() -> None:
     assert f"report.json`, commit {told['machine']['commit'][:7]})" in said
     assert (
         f"the report of 10,000 cases: {index:.1f} s for the index, {taken:.1f} s for "
-        f"{rows['pictures'][0]} pictures, {page:.1f} s for a page of {first:.1f} MB; of 50,000 it has "
+        f"{rows['pictures'][0]} pictures, {page:.2f} s for a page of {first:.1f} MB; of 50,000 it has "
         f"{second:.1f} MB, of the demo {demo:.1f} MB."
     ) in said
     assert first < 10 > second
