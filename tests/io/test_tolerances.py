@@ -115,7 +115,9 @@ def series(folder: Path, heights: list[float]) -> Path:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(25, 500), st.integers(0, 99), st.integers(3, 30), st.data())
+@given(  # from 0.31 mm on: of four slices, one missing then shows whatever rounding does, 2/3 · 0.3 = 0.2
+    st.integers(31, 500), st.integers(0, 99), st.integers(3, 30), st.data()
+)
 def test_positions_rounded_to_one_decimal_are_even_and_a_missing_slice_is_not(
     tmp_path_factory, hundredths, start, count, data
 ):
