@@ -34,6 +34,14 @@ _LETTER = (255, 209, 102)
 Pixels = NDArray[np.uint8]
 
 
+_SEEN = (
+    ("axial", ("R", "L", "A", "P")),
+    ("coronal", ("R", "L", "S", "I")),
+    ("sagittal", ("A", "P", "S", "I")),
+)
+"""What a plane across z, y and x is called, and the directions at its left, right, top and bottom."""
+
+
 @dataclass(frozen=True)
 class Plane:
     """One plane as it is seen: rows go down, columns to the right.
@@ -68,19 +76,29 @@ def cut_planes(
     turned, move = geometry.reorient("LPS")
     voxels = move.view(image)
     mask = None if label is None else move.view(label)
-    k, j, i = _centre(turned.shape if mask is None else mask)
-    z, y, x = turned.spacing_zyx
-    depth, height, width = turned.shape
+    at = _centre(turned.shape if mask is None else mask)
 
-    def cut(part: tuple[Any, ...]) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        return voxels[part], None if mask is None else mask[part]
+    def across(axis: int) -> Plane:
+        part: tuple[Any, ...] = (*(slice(None),) * axis, at[axis])
+        told = None if mask is None else mask[part]
+        return plane_across(axis, turned, voxels[part], told, at[axis])
 
-    up = slice(None, None, -1)  # superior at the top
-    return (
-        Plane("axial", *cut((k,)), ("R", "L", "A", "P"), (y, x), k, depth),
-        Plane("coronal", *cut((up, j)), ("R", "L", "S", "I"), (z, x), j, height),
-        Plane("sagittal", *cut((up, slice(None), i)), ("A", "P", "S", "I"), (z, y), i, width),
-    )
+    return across(0), across(1), across(2)
+
+
+def plane_across(
+    axis: int, grid: Geometry, voxels: NDArray[Any], label: NDArray[Any] | None, index: int
+) -> Plane:
+    """A plane across axis ``z``, ``y`` or ``x`` (0, 1, 2) of an LPS grid, as it is seen: superior at the top.
+
+    ``voxels`` and ``label`` are the plane's, in the order of the other two axes.
+    """
+    name, letters = _SEEN[axis]
+    if axis > 0:
+        voxels = voxels[::-1]
+        label = None if label is None else label[::-1]
+    down, across = (mm for other, mm in enumerate(grid.spacing_zyx) if other != axis)
+    return Plane(name, voxels, label, letters, (down, across), index, grid.shape[axis])
 
 
 def _centre(target: NDArray[Any] | tuple[int, ...]) -> tuple[int, ...]:

@@ -66,18 +66,6 @@ class Dataset:
         }
         return tuple(sorted(every - {self.ignore}))
 
-    @property
-    def foreground(self) -> tuple[Label, ...]:
-        """What a network learns: values, or regions in the order of the file."""
-        if not self.has_regions:
-            return tuple(value for value in self.values if value)
-        named = (
-            (name, each)
-            for name, each in self.labels.items()
-            if name not in ("background", "ignore")
-        )
-        return tuple(each for _, each in named)
-
 
 @dataclass(frozen=True)
 class Fingerprint:

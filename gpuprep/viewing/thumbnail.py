@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.drawing.planes import Plane
+from gpuprep.drawing.planes import plane_across
 from gpuprep.drawing.slices import draw_thumbnail, png_bytes
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import StoreError
@@ -15,12 +15,6 @@ from gpuprep.viewing.voxels import StoredVoxels, Voxels
 
 HEIGHT = 192
 """Pixels, at most."""
-
-_PLANES = (
-    ("axial", ("R", "L", "A", "P")),
-    ("coronal", ("R", "L", "S", "I")),
-    ("sagittal", ("A", "P", "S", "I")),
-)
 
 
 def thumbnail_png(case: StoredCase, *, height: int = HEIGHT) -> bytes:
@@ -52,7 +46,7 @@ def thumbnail_png(case: StoredCase, *, height: int = HEIGHT) -> bytes:
         else:
             assert told is not None
             voxels = np.zeros(told.shape, np.uint8)
-        planes.append(_plane(axis, grid, voxels, told))
+        planes.append(plane_across(axis, grid, voxels, told, centre[move.axes[axis]]))
     return png_bytes(draw_thumbnail(planes, window, height=height))
 
 
@@ -78,15 +72,3 @@ def _cut(
     start, stop = [0, 0, 0], list(geometry.shape)
     start[own], stop[own] = centre[own], centre[own] + 1
     return np.asarray(move.view(voxels.read(start, stop)).squeeze(axis))
-
-
-def _plane(
-    axis: int, grid: Geometry, voxels: NDArray[np.generic], label: NDArray[np.generic] | None
-) -> Plane:
-    """As it is seen: superior is at the top."""
-    if axis > 0:
-        voxels = voxels[::-1]
-        label = None if label is None else label[::-1]
-    down, across = (mm for other, mm in enumerate(grid.spacing_zyx) if other != axis)
-    name, letters = _PLANES[axis]
-    return Plane(name, voxels, label, letters, (down, across), 0, grid.shape[axis])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.chromium import Chromium, Page, chromium
-from support.cohorts import run, write_pair
+from support.cohorts import run, write_pairs
 from support.hostile_texts import hostile_cohort
 from support.odd_scans import planted_cohort
 from support.phantoms import labelled_cohorts, turned_cohort
@@ -66,9 +66,7 @@ def cohorts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder, data = tmp_path_factory.mktemp("service"), tmp_path_factory.mktemp("data")
     made = folder / "cohorts"
     made.mkdir()
-    (data / "pairs").mkdir()
-    for number in range(2):
-        write_pair(data / "pairs", number)
+    write_pairs(data / "pairs", 2)
     run(data / "pairs", made / "liver")
     turned_cohort(data / "turned", made / "turned")
     labelled_cohorts(data / "labelled", made)

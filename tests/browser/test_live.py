@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.chromium import SETTLED, Chromium, Page
-from support.cohorts import write_pair
+from support.cohorts import write_pairs
 from support.serving import Served, serving
 
 ACTIVE = "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent)"
@@ -18,9 +18,7 @@ Look = Callable[[str, str], Page]
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One job at a time; each stops at its first stored case until it is told to go on."""
     folder = tmp_path_factory.mktemp("live")
-    (folder / "data").mkdir()
-    for number in range(4):
-        write_pair(folder / "data", number)
+    write_pairs(folder / "data", 4)
     (folder / "data" / f"{DAMAGED}.nii.gz").write_bytes(b"\x1f\x8b no volume")
     settings = {"limits": {"jobs": 1}}
     points = {"GPUPREP_FAILPOINTS": "after_record=stop:1"}

@@ -1,14 +1,13 @@
 """``gpuprep nnunet plan``: nnU-Net's flags and folders, what it writes, says and leaves."""
 
-import gzip
 import json
 from pathlib import Path
 
 import pytest
 from support.commands import call
+from support.nnunet_goldens import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "nnunet_plans.json.gz"
-SETS = json.loads(gzip.decompress(GOLDENS.read_bytes()))["datasets"]
+SETS = GOLDENS["datasets"]
 CASCADE, STROKE = "Dataset708_SynthCascade", "Dataset703_StrokeRegions"
 
 

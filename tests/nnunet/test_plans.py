@@ -1,13 +1,12 @@
 """Plans equal those of nnU-Net 2.8.1: whole files, drawn fingerprints, estimates of memory, folds."""
 
-import gzip
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.nnunet_goldens import GOLDENS
 
 from gpuprep.nnunet.dataset import Dataset, Fingerprint, parse_dataset
 from gpuprep.nnunet.folds import split_folds
@@ -16,8 +15,6 @@ from gpuprep.nnunet.plan import plan_dataset
 from gpuprep.nnunet.planners import PLANNERS, find_planner
 from gpuprep.values.errors import ConfigError, UsageError
 
-FILE = Path(__file__).parents[1] / "goldens" / "nnunet_plans.json.gz"
-GOLDENS: dict[str, Any] = json.loads(gzip.decompress(FILE.read_bytes()))
 FILES = [
     (name, file)
     for name, files in GOLDENS["datasets"].items()

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from support.cohorts import run, write_pair
+from support.cohorts import run, write_pairs
 
 import gpuprep
 from gpuprep.quality.cohort_quality import CohortQuality
@@ -25,10 +25,7 @@ def measured(source: Path, output: Path, *steps: dict, **image) -> tuple[CohortQ
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    (tmp_path / "in").mkdir()
-    for number in range(COUNT):
-        write_pair(tmp_path / "in", number)
-    return tmp_path / "in"
+    return write_pairs(tmp_path / "in", COUNT)
 
 
 def voxels_of(source: Path, number: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.cohorts import run, write_pair
+from support.cohorts import run, write_pairs
 from support.measured_tables import planted, usual
 
 import gpuprep
@@ -63,9 +63,7 @@ class Document(HTMLParser):
 @pytest.fixture(scope="module")
 def output(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    (folder / "in").mkdir()
-    for number in range(COUNT):
-        write_pair(folder / "in", number)
+    write_pairs(folder / "in", COUNT)
     (folder / "in/volume-9.nii.gz").write_bytes(b"no volume")
     (folder / "in/segmentation-9.nii.gz").write_bytes(b"no label")
     assert run(folder / "in", folder / "out").exit_code == 1

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.cohorts import CONFIG, contents, run, write_pair
+from support.cohorts import CONFIG, contents, run, write_pairs
 from support.commands import call
 
 import gpuprep
@@ -20,10 +20,7 @@ ASKED = {"report": {"html": True, "csv": "numbers.csv"}}
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    (tmp_path / "in").mkdir()
-    for number in range(2):
-        write_pair(tmp_path / "in", number)
-    return tmp_path / "in"
+    return write_pairs(tmp_path / "in", 2)
 
 
 def ids_of(content: bytes) -> list[str]:

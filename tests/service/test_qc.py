@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.cohorts import run, write_pair
+from support.cohorts import run, write_pairs
 from support.service_app import App
 
 import gpuprep
@@ -15,9 +15,7 @@ COUNT = 12
 @pytest.fixture(scope="module")
 def app(tmp_path_factory) -> App:
     folder = tmp_path_factory.mktemp("qc")
-    (folder / "data").mkdir()
-    for number in range(COUNT):
-        write_pair(folder / "data", number)
+    write_pairs(folder / "data", COUNT)
     app = App(folder / "folder", roots={"data": str(folder / "data")})
     run(folder / "data", app.folder / "cohorts/liver", scheduler="serial")
     return app

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from support.cohorts import run, write_pair
+from support.cohorts import run, write_pairs
 
 import gpuprep
 from gpuprep.values.errors import UsageError
@@ -32,9 +32,7 @@ class Shown(HTMLParser):
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> gpuprep.Cohort:
     folder = tmp_path_factory.mktemp("notebook")
-    (folder / "in").mkdir()
-    for number in range(22):
-        write_pair(folder / "in", number)
+    write_pairs(folder / "in", 22)
     run(folder / "in", folder / "out")
     return gpuprep.open(folder / "out")
 

@@ -48,3 +48,11 @@ def write_pair(folder: Path, number: int) -> None:
     affine[:3, 3] = [number, 10, -30]
     for name, array in (("volume", voxels), ("segmentation", label)):
         nibabel.save(nibabel.Nifti1Image(array, affine), folder / f"{name}-{number}.nii.gz")
+
+
+def write_pairs(folder: Path, count: int) -> Path:
+    """Pairs 0 to ``count`` - 1 in a new folder."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        write_pair(folder, number)
+    return folder

@@ -4,7 +4,8 @@ import { test } from "node:test";
 
 const pages = new URL("../../gpuprep/service/pages/", import.meta.url);
 const load = (name) => import(new URL(name, pages));
-const { absolute, ago, bytes, counted, duration } = await load("times.js");
+const { bytes, counted } = await load("numbers.js");
+const { absolute, ago, duration } = await load("times.js");
 const { EventParser } = await load("events.js");
 const { byCount, foldJob, said, START } = await load("job_events.js");
 const { ceiling, joined, nearest, pathOf, smoothed } = await load("history.js");

@@ -2,9 +2,8 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact.js";
 import { useRows } from "./case_rows.js";
 import { CaseLink, MarkButton } from "./case_link.js";
-import { cases, count, value } from "./numbers.js";
+import { bytes, cases, count, value } from "./numbers.js";
 import { Failure } from "./shell.js";
-import { bytes } from "./times.js";
 import { ROW_HEIGHT, scrollTo, windowOf } from "./virtual_window.js";
 
 const HEAD = 36; // px

@@ -8,12 +8,13 @@ import { Facts, Happened, Stages } from "./job_parts.js";
 import { foldJob, START } from "./job_events.js";
 import { JobFailures } from "./job_failures.js";
 import { Cancel } from "./job_table.js";
+import { counted } from "./numbers.js";
 import { usePolled } from "./polled.js";
 import { inWords, pace, Progress, Spoken, State } from "./progress.js";
 import { Retry } from "./retry.js";
 import { Failure, Loading, useLoaded } from "./shell.js";
 import { actionsOf, isOver, STATES } from "./states.js";
-import { counted, duration } from "./times.js";
+import { duration } from "./times.js";
 
 const POLL_MS = 1000;
 

@@ -1,5 +1,6 @@
 // What the events of a job say, put together: what failed, by reason, and what happened last.
-import { bytes, counted, duration } from "./times.js";
+import { bytes, counted } from "./numbers.js";
+import { duration } from "./times.js";
 
 const LAST = 40;
 const EXAMPLES = 20;

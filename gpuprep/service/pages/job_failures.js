@@ -3,10 +3,10 @@ import { html, useEffect } from "./vendor/preact.js";
 import { getJson } from "./fetching.js";
 import { byCount } from "./job_events.js";
 import { Cell, Table } from "./job_table.js";
+import { count, counted } from "./numbers.js";
 import { usePolled } from "./polled.js";
 import { Retry } from "./retry.js";
 import { actionsOf } from "./states.js";
-import { counted } from "./times.js";
 
 export function JobFailures({ job, failures, about }) {
   const groups = byCount(failures);
@@ -22,7 +22,7 @@ export function JobFailures({ job, failures, about }) {
     <${Table} name="Failures by reason" columns=${["Reason", "Cases", "What happened, and what to do", "Which", ...(may.retry ? ["Again"] : [])]}>
       ${groups.map((group) => html`<tr role="row" key=${group.reason}>
         <${Cell} name="Reason"><strong>${group.reason}</strong><br /><span class="quiet">${group.kind}</span><//>
-        <${Cell} name="Cases">${group.count.toLocaleString("en")}<//>
+        <${Cell} name="Cases">${count(group.count)}<//>
         <${Cell} name="What" isLong>${told.get(group.reason)?.example}<br />${told.get(group.reason)?.advice}<//>
         <${Cell} name="Which" isLong><${Which} group=${group} /><//>
         ${may.retry && html`<${Cell} name="Again"><${Retry} job=${job.id} code=${group.reason} label=${`Retry ${counted(group.count, "case")}`} /><//>`}

@@ -2,7 +2,8 @@
 import { html } from "./vendor/preact.js";
 import { said } from "./job_events.js";
 import { Priority } from "./job_table.js";
-import { counted, duration, When } from "./times.js";
+import { count, counted } from "./numbers.js";
+import { duration, When } from "./times.js";
 
 export function Facts({ job, about, onChange }) {
   const input = `${job.root}:${job.path}`;
@@ -11,7 +12,7 @@ export function Facts({ job, about, onChange }) {
   const rows = [
     ["Cohort", html`<a href=${`/cohorts/${encodeURIComponent(job.output)}`}>${job.output}</a>`],
     ["Input", html`<span class="mono">${input}</span>`],
-    ["Cases", [job.cases.toLocaleString("en"), chosen && `(${chosen})`].filter(Boolean).join(" ")],
+    ["Cases", [count(job.cases), chosen && `(${chosen})`].filter(Boolean).join(" ")],
     ["Submitted", html`<${When} at=${job.created} full />`],
     job.started && ["Began", html`<${When} at=${job.started} full />`],
     job.ended && ["Ended", html`<${When} at=${job.ended} full />`],

@@ -2,6 +2,7 @@
 import { html } from "./vendor/preact.js";
 import { Confirm } from "./confirm.js";
 import { send } from "./fetching.js";
+import { count } from "./numbers.js";
 import { inWords, Progress, State } from "./progress.js";
 import { actionsOf } from "./states.js";
 import { duration, When } from "./times.js";
@@ -36,7 +37,7 @@ export function Queue({ jobs, about, onChange, isFiltered }) {
       <${Cell} name="Priority"><${Priority} job=${job} about=${about} onChange=${onChange} /><//>
       <${Cell} name="Time"><${Times} job=${job} /><//>
       <${Cell} name="Progress">${job.progress ? html`<${Progress} job=${job} />`
-        : html`<span class="quiet">${job.cases ? `${job.cases.toLocaleString("en")} cases` : ""}</span>`}<//>
+        : html`<span class="quiet">${job.cases ? `${count(job.cases)} cases` : ""}</span>`}<//>
       <${Cell} name="Change"><${Cancel} job=${job} about=${about} onChange=${onChange} /><//>
     </tr>`)}<//>`;
 }
@@ -84,7 +85,7 @@ export function Ended({ jobs, isFiltered }) {
       <${Cell} name="Owner">${job.owner}<//>
       <${Cell} name="Ended"><${When} at=${job.ended} /><//>
       <${Cell} name="Took">${Boolean(job.started && job.ended) && html`<span class="whole">${duration(job.ended - job.started)}</span>`}<//>
-      <${Cell} name="Cases">${job.progress ? inWords(job.progress) : job.cases.toLocaleString("en")}<//>
+      <${Cell} name="Cases">${job.progress ? inWords(job.progress) : count(job.cases)}<//>
       <${Cell} name="Reason" isLong>${job.reason}<//>
     </tr>`)}<//>`;
 }

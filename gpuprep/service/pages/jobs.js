@@ -3,12 +3,12 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { useFeed } from "./events.js";
 import { getJson } from "./fetching.js";
 import { Ended, Queue } from "./job_table.js";
+import { counted } from "./numbers.js";
 import { usePolled } from "./polled.js";
 import { Spoken } from "./progress.js";
 import { Failure, Loading, useLoaded } from "./shell.js";
 import { ENDED, OPEN, STATES } from "./states.js";
 import { Submitting } from "./submitting.js";
-import { counted } from "./times.js";
 
 const POLL_MS = 2000;
 const LONG_POLL_MS = 10_000; // of a long queue

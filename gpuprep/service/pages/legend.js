@@ -1,5 +1,6 @@
 // The labels of the chosen map: colour, name, how much of it there is on each side; each can be hidden.
 import { html, useState } from "./vendor/preact.js";
+import { count } from "./numbers.js";
 
 const AT_ONCE = 40;
 
@@ -32,13 +33,11 @@ export function Legend({ models, map, table, view, scene, change, goTo }) {
           <svg width="16" height="16" aria-hidden="true"><rect width="16" height="16" fill=${row.color} /></svg></label></td>
         <td class="number">${row.value}</td>
         <td><button type="button" class="plain" title="put the crosshair into it" onClick=${() => find(row.value)}>${row.name}</button></td>
-        ${sides.map((side) => html`<td class="number">${counted(row.sides[side]?.voxels)}</td>
+        ${sides.map((side) => html`<td class="number">${count(row.sides[side]?.voxels)}</td>
           <td class="number">${row.sides[side]?.ml?.toFixed(2) ?? "–"}</td>`)}
       </tr>`)}</tbody></table></div>
   </details>`;
 }
-
-const counted = (voxels) => (typeof voxels === "number" ? voxels.toLocaleString("en") : "–"); // the source's are not counted
 
 /** The values of a label map by value, of both sides together, since only one may name or count them: {value, name, color, sides}. */
 export function labelTable(view, map) {

@@ -5,9 +5,9 @@ import { ceiling, joined, smoothed } from "./history.js";
 import { Stages } from "./job_parts.js";
 import { Lines } from "./lines.js";
 import { AtWork, Slots, Standing } from "./machine_parts.js";
+import { bytes } from "./numbers.js";
 import { usePolled } from "./polled.js";
 import { Failure, Loading } from "./shell.js";
-import { bytes } from "./times.js";
 
 const POLL_MS = 5000;
 const LEAST_SPAN = 300;

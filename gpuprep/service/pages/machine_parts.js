@@ -1,7 +1,8 @@
 // Parts of the page of the machine: what is taken of what there is, the jobs at work, the warm slots.
 import { html } from "./vendor/preact.js";
 import { Cell, Table } from "./job_table.js";
-import { bytes, counted, duration } from "./times.js";
+import { bytes, counted } from "./numbers.js";
+import { duration } from "./times.js";
 
 export function Standing({ told }) {
   const { memory, disk, workers, planned, devices, gpus } = told;

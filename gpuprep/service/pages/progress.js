@@ -1,7 +1,8 @@
 // How far a job is: a bar, the counts, the pace and the time that is left.
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { bytes, count, counted } from "./numbers.js";
 import { STATES, WORKING } from "./states.js";
-import { bytes, counted, duration } from "./times.js";
+import { duration } from "./times.js";
 
 export function State({ state }) {
   const { text, tone } = STATES[state] ?? { text: state, tone: "quiet" };
@@ -31,12 +32,12 @@ export function Bar({ progress, name }) {
 /** The counts in a sentence. */
 export function inWords(progress) {
   const { isMeasuring, ended, of } = parts(progress);
-  if (isMeasuring) return `${ended.toLocaleString("en")} of ${counted(of, "case")} measured`;
+  if (isMeasuring) return `${count(ended)} of ${counted(of, "case")} measured`;
   const { failed, skipped } = progress;
   return [
-    `${ended.toLocaleString("en")} of ${counted(of, "case")}`,
-    skipped && `${skipped.toLocaleString("en")} there before`,
-    failed && `${failed.toLocaleString("en")} failed`,
+    `${count(ended)} of ${counted(of, "case")}`,
+    skipped && `${count(skipped)} there before`,
+    failed && `${count(failed)} failed`,
   ].filter(Boolean).join(", ");
 }
 

@@ -2,8 +2,8 @@
 import { html, useState } from "./vendor/preact.js";
 import { Confirm } from "./confirm.js";
 import { send } from "./fetching.js";
+import { counted } from "./numbers.js";
 import { Failure } from "./shell.js";
-import { counted } from "./times.js";
 
 const SHOWN = 200;
 

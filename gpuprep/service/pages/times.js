@@ -1,4 +1,4 @@
-// Times, durations and sizes as people say them.
+// Times and durations as people say them.
 import { html, useEffect, useState } from "./vendor/preact.js";
 
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
@@ -39,20 +39,6 @@ export function absolute(at) {
     timeZoneName: "short",
   });
 }
-
-/** A byte count with a decimal unit: "1.3 MB". */
-export function bytes(number) {
-  if (!Number.isFinite(number)) return "";
-  const names = ["B", "kB", "MB", "GB", "TB"];
-  let power = 0;
-  let size = number;
-  while (size >= 1000 && power < names.length - 1) [size, power] = [size / 1000, power + 1];
-  return `${power ? size.toFixed(1) : Math.round(size)} ${names[power]}`;
-}
-
-/** "1 case", "2,000 cases". */
-export const counted = (number, one, many = `${one}s`) =>
-  `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 /** Seconds since the epoch, anew every so many milliseconds while somebody looks. */
 export function useNow(every = 1000) {
