@@ -5,9 +5,10 @@
     GPUPREP_FAILPOINTS="after_record=stop:3"        # SIGSTOP at the third passage
     GPUPREP_FAILPOINTS="before_read@liver_7=kill"   # SIGKILL where the subject's name has "liver_7"
 
-Actions are ``stop``, ``kill``, ``raise-EIO`` (any name of ``errno``) and ``sleep-SECONDS``; without a passage
-each one acts. A process counts its own passages, or, where ``GPUPREP_FAILPOINTS_COUNTS`` names a folder,
-all processes count together there. The steps of a case, in their order, with its id as the subject::
+Actions are ``stop``, ``hold`` (stop, and go no further when something lets it continue), ``kill``,
+``raise-EIO`` (any name of ``errno``) and ``sleep-SECONDS``; without a passage each one acts. A process counts
+its own passages, or, where ``GPUPREP_FAILPOINTS_COUNTS`` names a folder, all processes count together there.
+The steps of a case, in their order, with its id as the subject::
 
     before_read  in_header  in_reader (both with the file's path, in the reader's process)  after_stage
     mid_shard (the file's path)  after_shards  after_record  after_fsync  after_rename
@@ -33,6 +34,8 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+
+_HELD_SECONDS = 600.0
 
 _passages: Counter[str] = Counter()
 
@@ -65,7 +68,9 @@ def _act(what: str) -> None:
     if verb == "sleep":
         time.sleep(float(value))
     else:
-        os.kill(os.getpid(), {"stop": signal.SIGSTOP, "kill": signal.SIGKILL}[verb])
+        os.kill(os.getpid(), signal.SIGKILL if verb == "kill" else signal.SIGSTOP)
+    if verb == "hold":
+        time.sleep(_HELD_SECONDS)
 
 
 def _arm(text: str) -> tuple[tuple[str, str], ...]:
