@@ -122,3 +122,11 @@ class IntensityStep(Strict):
         (name,) = self.model_fields_set
         step: Strict | None = getattr(self, name)
         return step
+
+
+class Channel(Strict):
+    """What happens to the values of one channel in place of what ``image`` says."""
+
+    intensity: tuple[IntensityStep, ...] | None = None
+    outside: Literal["keep", "zero"] | None = None
+    """As in ``image.foreground``."""

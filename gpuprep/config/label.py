@@ -31,6 +31,8 @@ class Label(Strict):
     probabilities: Finite | Literal["argmax"] | None = None
     """What makes labels of files that hold probabilities: the least value that counts as inside, or the
     largest of all structures and of the rest to 1."""
+    outside: Value | None = None
+    """What background becomes outside the image's foreground, before resampling; nnU-Net has -1."""
     loss: Share = 0.02
     """The share of a map's labelled voxels that may be lost on the way to the stored grid."""
 

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from gpuprep.config.cluster import ClusterSpec
-from gpuprep.config.intensity import IntensityStep
+from gpuprep.config.intensity import Channel, IntensityStep
 from gpuprep.config.label import Label
+from gpuprep.config.outputs import FingerprintRule, Output, OutputName
 from gpuprep.config.report import Report
 from gpuprep.config.resample import Resample
+from gpuprep.config.store import Store
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
 from gpuprep.values.orientation import check_orientation
-
-FRACTION_BITS = {"float16": 10, "float32": 23}
-"""Stored bits of the fraction of floating dtypes."""
 
 PIPELINE = 3
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
@@ -57,47 +56,14 @@ class Image(Strict):
     crop: Crop = Crop()
     foreground: Foreground = Foreground()
     intensity: tuple[IntensityStep, ...] = ()
+    channels: dict[str, Channel] = Field(default_factory=dict)
+    """What is otherwise with some channels, by their names."""
     resample: Resample = Resample()
 
     @field_validator("orientation")
     @classmethod
     def _known(cls, code: str) -> str:
         return "keep" if code.lower() == "keep" else check_orientation(code)
-
-
-class Store(Strict):
-    """How arrays are stored."""
-
-    dtype: Literal["float16", "float32", "int16"] = "float16"
-    chunk: Literal[16, 32, 48, 64] = 32
-    codec: Literal["balanced", "tight", "fast", "dense", "gpu"] = "balanced"
-    keep_bits: Annotated[int, Field(ge=1)] | None = None
-    """Round images to so many bits of the fraction (float16 has 10, float32 23), a half to even, or keep all.
-
-    What is left out should be noise; files shrink. Every case tells its largest and mean error (W_ROUNDED).
-    """
-    pyramid: Literal[0, 1, 2] = 0
-    """Coarser levels stored beside the full resolution, each of half the voxels along every axis."""
-    fsync: Literal["always", "commit", "never"] = "commit"
-    """When to wait for the disk: after each file, once before a case counts as done, or never.
-
-    With ``always`` and ``commit`` a case that counts as done survives a power cut.
-    """
-
-    @model_validator(mode="after")
-    def _has_bits(self) -> Self:
-        if self.keep_bits is not None:
-            bits = FRACTION_BITS.get(self.dtype)
-            if bits is None:
-                raise ValueError(
-                    f"keep_bits rounds fractions, and {self.dtype} has none; leave it out"
-                )
-            if self.keep_bits >= bits:
-                raise ValueError(
-                    f"keep_bits: {self.keep_bits} rounds nothing: {self.dtype} has {bits} bits; "
-                    f"choose 1 to {bits - 1}, or leave it out"
-                )
-        return self
 
 
 class Limits(Strict):
@@ -201,6 +167,9 @@ class Config(Strict):
     image: Image = Image()
     label: Label = Label()
     store: Store = Store()
+    outputs: dict[OutputName, Output] = Field(default_factory=dict)
+    """Several stored cases of one read, by name; each says what is otherwise than above."""
+    fingerprint: FingerprintRule | None = None
     cuda: Cuda = Cuda()
     run: Run = Run()
     cluster: ClusterSpec = ClusterSpec()
@@ -228,9 +197,24 @@ class Config(Strict):
         del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:
             del parts["store"]["pyramid"]  # cases made before there were any stay as they are
-        parts["image"]["resample"].get("reference", {}).pop("path", None)
+        for place, name in ((parts, "outputs"), (parts["image"], "channels")):
+            if not place[name]:
+                del place[name]  # as of cases made before there were any
+        for place in (parts["image"], *parts.get("outputs", {}).values()):
+            place.get("resample", {}).get("reference", {}).pop("path", None)
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def output(self, name: str) -> Config:
+        """The config of one output by itself: as if no other were asked for."""
+        asked = self.outputs[name]
+        changed = asked.model_dump(
+            exclude_unset=True, include={"intensity", "channels", "resample"}
+        )
+        image = {**self.image.model_dump(), **changed}
+        store = {**self.store.model_dump(), **asked.model_dump(exclude_unset=True).get("store", {})}
+        fields = self.model_dump(exclude={"outputs", "image", "store"})
+        return Config.model_validate({**fields, "image": image, "store": store})
 
     @property
     def needs_cohort(self) -> bool:

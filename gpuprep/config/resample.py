@@ -47,7 +47,8 @@ def _three_times(value: Any) -> Any:
     return (value,) * 3 if single else value
 
 
-_Triple = tuple[Positive, Positive, Positive]
+_Step = Positive | Literal["keep"]
+_Triple = tuple[_Step, _Step, _Step]
 _Isotropic = Literal["isotropic"]
 
 Spacing = Annotated[
@@ -55,7 +56,8 @@ Spacing = Annotated[
     Discriminator(lambda value: "word" if isinstance(value, str) else "mm"),
     BeforeValidator(_three_times, json_schema_input_type=Positive | _Triple | _Isotropic),
 ]
-"""``x, y, z`` in mm, one number for all three, or ``isotropic``: the finest of the input's on every axis."""
+"""``x, y, z`` in mm, each ``keep`` for that of the case, one number for all three, or ``isotropic``: the
+finest of the input's on every axis."""
 
 
 class Resample(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gpuprep.config.resample import Reference, Resample
@@ -32,7 +33,7 @@ def map_grid(geometry: Geometry, resample: Resample) -> GridMapping:
         elif resample.spacing == "isotropic":
             mapping = map_spacing(geometry, (min(geometry.spacing),) * 3, resample.grid)
         elif resample.spacing is not None:
-            mapping = map_spacing(geometry, resample.spacing, resample.grid)
+            mapping = map_spacing(geometry, _of_case(geometry, resample.spacing), resample.grid)
         elif resample.shape is not None:
             x, y, z = resample.shape
             mapping = map_shape(geometry, (z, y, x))
@@ -72,11 +73,20 @@ def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
 def target_spacing(geometry: Geometry, resample: Resample) -> Triple | None:
     """The spacing in mm (``z, y, x``) a config asks for; None where the grid is kept."""
     if isinstance(resample.spacing, tuple):
-        x, y, z = resample.spacing
+        x, y, z = _of_case(geometry, resample.spacing)
         return z, y, x
     if resample.spacing or resample.shape or resample.reference:
         return map_grid(geometry, resample).on(geometry).spacing_zyx
     return None
+
+
+def _of_case(geometry: Geometry, spacing: Sequence[float | str]) -> Triple:
+    """A target in mm, with the case's own spacing where that is kept; both ``x, y, z``."""
+    x, y, z = (
+        own if isinstance(asked, str) else asked
+        for own, asked in zip(geometry.spacing, spacing, strict=True)
+    )
+    return x, y, z
 
 
 def _coarsest(spacing: Triple) -> int | None:
