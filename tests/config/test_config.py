@@ -148,6 +148,8 @@ def test_schema_covers_every_section() -> None:
         "image",
         "label",
         "store",
+        "outputs",
+        "fingerprint",
         "cuda",
         "run",
         "report",
