@@ -54,6 +54,7 @@ def agree(rows: list[Any]) -> None:
         assert row.bytes > 0
 
 
+@pytest.mark.slow
 def test_peers_agree_with_what_is_stored(tmp_path: Path) -> None:
     """The tools that are installed here, in the processes that measure them."""
     out = tmp_path / "peers.json"
@@ -132,6 +133,7 @@ def test_the_kernels_table_names_every_family_and_adds_up(script: Any) -> None:
     assert "sm_90" in registers.report({"linear": {"sm_90": 56}}, moved, 0)
 
 
+@pytest.mark.slow
 def test_patch_stores_give_the_voxels_back(tmp_path: Path, script: Any) -> None:
     """Each store whose library is here saves a volume and reads its patches; the process compares them."""
     patches = script("patches")
@@ -172,6 +174,7 @@ def test_aligned_patches_decode_nothing_in_vain(script: Any, tmp_path: Path) -> 
     assert (free["places"], aligned["places"]) == (33 * 7 * 37, 2 * 1 * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("factor", "voxels"), [(0.5, 300), (0.75, 1000), (1.25, 500_000), (1.5, 500_000)]
 )

@@ -66,6 +66,7 @@ def held(tmp_path, monkeypatch) -> Path:
     return tmp_path / "after_shards@volume-2"
 
 
+@pytest.mark.slow
 def test_a_link_that_breaks_is_counted_against_no_case(
     held, server, spec, cohort_folder, tmp_path, monkeypatch
 ):

@@ -15,6 +15,7 @@ import pytest
 from gpuprep.kernels.loader import SOURCES
 from kernels.test_compile import need_nvrtc
 
+pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SHARES = {
     "linear": 0.7,

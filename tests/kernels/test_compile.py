@@ -13,6 +13,7 @@ from gpuprep.kernels.compiler import compile_text, read_source
 from gpuprep.kernels.loader import SOURCES
 
 ARCHITECTURES = (80, 86, 90, 100, 120)
+_USUAL = (80, 90)
 
 # Registers per thread: 64 let 1,024 threads share a multiprocessor. The vote holds eight labels and eight
 # float64 weights; passes hold 32 sums, the one over planes 64. With two lines a thread instead of four the
@@ -63,7 +64,13 @@ def budget(kernel: str) -> int:
     return next(fits, BUDGET_OF_OTHERS)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        each if each in _USUAL else pytest.param(each, marks=pytest.mark.slow)
+        for each in ARCHITECTURES
+    ],
+)
 @pytest.mark.parametrize("source", SOURCES)
 def test_kernels_fit_the_device(source: str, architecture: int) -> None:
     kernels = usage(source, architecture)

@@ -1,7 +1,8 @@
 """An SSH server on loopback that executes commands on this machine: ``ssh_server.py FOLDER``.
 
-On SIGUSR1 it cuts the link that was opened last. It writes to the folder: the key that it lets in
-(``user``), ``known_hosts``, ``port``, and each command that it was asked to run as a line of ``commands``.
+On SIGUSR1 it cuts the link that was opened last, and ends what runs over it. It writes to the folder: the
+key that it lets in (``user``), ``known_hosts``, ``port``, and each command that it was asked to run as a line
+of ``commands``.
 """
 
 import asyncio
@@ -20,12 +21,19 @@ async def serve(folder: Path) -> None:
     user.write_public_key(str(folder / "user.pub"))
 
     links: list[asyncssh.SSHServerConnection] = []
+    running: dict[subprocess.Popen[bytes], asyncssh.SSHServerConnection] = {}
 
     class Server(asyncssh.SSHServer):
         def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
             links.append(conn)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: links[-1].abort())
+    def cut() -> None:
+        links[-1].abort()
+        for child, link in running.items():
+            if link is links[-1] and child.poll() is None:
+                os.killpg(child.pid, signal.SIGHUP)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, cut)
 
     async def execute(asked: asyncssh.SSHServerProcess) -> None:
         with (folder / "commands").open("a") as log:
@@ -41,6 +49,7 @@ async def serve(folder: Path) -> None:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        running[child] = asked.get_extra_info("connection")
         await asked.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
         ended = asyncio.create_task(asyncio.to_thread(child.wait))
         closed = asyncio.create_task(asked.wait_closed())
@@ -48,7 +57,8 @@ async def serve(folder: Path) -> None:
         if ended.done():
             asked.exit(ended.result())
         else:  # the client is gone: so is its command
-            os.killpg(child.pid, signal.SIGHUP)
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGHUP)
             await ended
 
     server = await asyncssh.listen(
