@@ -7,20 +7,35 @@ what is of each.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gpuprep.store.files import write_file
-from gpuprep.store.layout import GROUP_FILE
+from gpuprep.store.layout import CONFIG_FILE, GROUP_FILE
 from gpuprep.store.metadata import group_document, to_text
-from gpuprep.values.errors import StoreError, UsageError
+from gpuprep.store.places import Place
+from gpuprep.values.errors import CorruptStoreError, GpuprepError, StoreError, UsageError
+
+
+class UnknownOutput(UsageError):
+    """An output that is not there."""
+
+    @classmethod
+    def of(cls, asked: str, names: Sequence[str], where: object) -> UnknownOutput:
+        """Says which ones are."""
+        if not names:
+            told, advice = "its config names no outputs", "leave the output's name out"
+        else:
+            told, advice = f"its outputs are {', '.join(names)}", f"ask for {names[0]!r}"
+        return cls(f"{where}: no output {asked!r}; {told}", advice=advice)
 
 
 def below(output: str, path: str) -> str:
-    """The path of a file inside its case, from that inside its output; of no name where there is but one."""
-    return f"{output}/{path}" if output else path
+    """The path of something inside its case, from that inside its output, which may have no name."""
+    return "/".join(part for part in (output, path) if part)
 
 
 def write_outputs_group(
@@ -40,45 +55,50 @@ def write_outputs_group(
     return {GROUP_FILE: asdict(write_file(file, [text], fsync=durable))}
 
 
-def choose_output(group: Mapping[str, Any], asked: str | None, case: object) -> tuple[str, ...]:
-    """The names of a case's outputs by its group, that which is read first; empty where it has but one.
+def read_outputs(cohort: Place) -> tuple[str, ...]:
+    """The names of the outputs of a cohort's cases, in order, as its config has them."""
+    try:
+        config = json.loads(cohort.document(CONFIG_FILE))["config"]
+        return tuple(config.get("outputs", {}))
+    except (GpuprepError, KeyError, TypeError, ValueError, AttributeError):
+        return ()  # each case knows its own
+
+
+def choose_output(
+    names: Sequence[str], nnunet: Sequence[str], asked: str | None, case: object
+) -> str:
+    """The output of a case that is read, the first where none is asked for; empty where it has but one.
 
     Raises:
-        UsageError: it has no output of the name that is asked for.
+        UnknownOutput: it has no output of the name that is asked for.
         StoreError: the output is nnU-Net's files.
     """
-    names, nnunet = list(group.get("outputs", ())), group.get("nnunet", ())
     if asked and asked not in names:
-        raise unknown_output(asked, names, case)
-    chosen = asked or (names[0] if names else "")
+        raise UnknownOutput.of(asked, names, case)
+    chosen = asked or next(iter(names), "")
     if chosen in nnunet:
         rest = [name for name in names if name not in nnunet]
-        what = f"output {chosen} is" if chosen else "it is"
+        what = f"its output {chosen}" if chosen else "it"
         raise StoreError(
-            f"{case}: {what} stored as files of nnU-Net, and no arrays of Zarr",
-            advice=f"read output={rest[0]!r}" if rest else "read them with nnU-Net",
+            f"{case}: {what} is stored as files of nnU-Net, not as arrays",
+            advice=f"read its output {rest[0]!r}" if rest else "read them with nnU-Net",
         )
-    return (chosen, *(name for name in names if name != chosen)) if names else ()
+    return chosen
 
 
-def unknown_output(asked: str, names: Sequence[str], where: object) -> UsageError:
-    """The error for an output that is not there."""
-    known = f"its outputs are {', '.join(names)}" if names else "its config names no outputs"
-    return UsageError(
-        f"{where}: no output {asked!r}; {known}",
-        advice="leave the name out" if not names else f"ask for output={names[0]!r}",
-    )
-
-
-def output_record(record: Mapping[str, Any], output: str) -> dict[str, Any]:
-    """A record as if the case had this one output: of all files, it still names every one.
+def output_record(record: Mapping[str, Any], output: str, case: object) -> dict[str, Any]:
+    """A record as if the case had this one output only, but for the files, which are those of all.
 
     Raises:
-        KeyError: there is no such output.
+        CorruptStoreError: the record does not tell of the output.
     """
     if not output:
         return dict(record)
-    outputs = record["outputs"]
-    of_first = outputs[record["output"]]
-    shared = {key: value for key, value in record.items() if key not in of_first}
-    return {**shared, **outputs[output], "output": output}
+    try:
+        outputs = record["outputs"]
+        shared = record.keys() - outputs[record["output"]].keys()
+        return {**{key: record[key] for key in shared}, **outputs[output], "output": output}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptStoreError(
+            f"{case}: its record does not tell of its output {output}", advice="run the case again"
+        ) from error
