@@ -96,7 +96,7 @@ def output_record(record: Mapping[str, Any], output: str, case: object) -> dict[
         return dict(record)
     try:
         outputs = record["outputs"]
-        shared = record.keys() - outputs[record["output"]].keys()
+        shared = record.keys() - outputs[record["output"]].keys() - {"outputs"}
         return {**{key: record[key] for key in shared}, **outputs[output], "output": output}
     except (KeyError, TypeError, AttributeError) as error:
         raise CorruptStoreError(

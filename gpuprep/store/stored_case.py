@@ -174,6 +174,13 @@ class StoredCase:
             self._located = location_seals(self.record["files"], self.labels, self.output)
         return case_locations(self.path, label, self._located[label], output=self.output)
 
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the files of this output."""
+        files = self.record["files"].items()
+        start = self.place_of("") + "/" * bool(self.output)
+        return sum(seal["size"] for name, seal in files if name.startswith(start))
+
     def place_of(self, path: str) -> str:
         """Where something of this output lies inside the case's folder: ``0`` may be ``fine/0``."""
         return below(self.output, path)
