@@ -80,7 +80,7 @@ class StoredCase:
         seals: Mapping[str, Any] | None = None
         texts: Texts = {}
         if self._policy.crc == "always":
-            seals, texts = check_documents(self.path, version=self._version)
+            seals, texts = check_documents(self.path, version=self._version, output=output)
         try:
             own = self._attributes("", texts)["gpuprep"]
             self.outputs = tuple(str(name) for name in own.get("outputs", ()))

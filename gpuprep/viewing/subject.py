@@ -218,9 +218,8 @@ def _inspect_stored(case: StoredCase) -> Inspection:
             _channel(name, array, partial(_stored_window, rules))
             for name, array, rules in zip(names, stack, record["intensity"], strict=True)
         ]
+        headers, findings = tuple(record["headers"]), tuple(case.findings)
         stored_bytes = case.stored_bytes
-        headers = tuple(record["headers"])
-        findings = tuple(case.findings)
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptStoreError(f"{case.path}: its record is not a record ({error!r})") from error
     labels = [
