@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import ConfigOption, JsonOption, SetOption, command, out, print_json
+from gpuprep.cli.terminal import (
+    ConfigOption,
+    JsonOption,
+    OutputNameOption,
+    SetOption,
+    command,
+    out,
+    print_json,
+)
 from gpuprep.cli.work_bar import work_bar
 from gpuprep.config.file import load_config
 
@@ -25,6 +33,7 @@ def inspect(
     png: Annotated[Path | None, typer.Option(help="Draw three planes into this .png file.")] = None,
     label: Annotated[str | None, typer.Option(help="Label map to draw; else the first.")] = None,
     channel: Annotated[int, typer.Option(help="Channel to draw, from 0.", min=0)] = 0,
+    output_name: OutputNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say everything about an input or a stored case: grid, values, labels, findings, provenance.
@@ -37,13 +46,13 @@ def inspect(
     from gpuprep.viewing.page import draw, page
 
     if png is None and is_cohort(path):
-        seen = inspect_cohort(path)
+        seen = inspect_cohort(path, output_name)
         if as_json:
             print_json(seen.to_json())
         else:
             out.print(cohort_page(seen))
         return
-    found = inspect_path(path, load_config(config, overrides or ()))
+    found = inspect_path(path, load_config(config, overrides or ()), output_name)
     drawn = png is not None and found.failure is None
     if png is not None and drawn:
         save_picture(draw(found, label=label, channel=channel), png)
@@ -83,6 +92,7 @@ def export(
         float | None, typer.Option(help="Value outside the crop; else 0, or an image's minimum.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    output_name: OutputNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a stored array, or a prediction on its grid, to a file that every medical viewer opens."""
@@ -105,6 +115,7 @@ def export(
         interpolation=interpolation,
         outside=outside,
         overwrite=overwrite,
+        output_name=output_name,
     )
     if as_json:
         print_json(written.to_json())
@@ -128,13 +139,22 @@ def convert(
         list[str] | None, typer.Option(help="Only this case; may be given several times.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Label map, where cases have several.")] = None,
+    output_name: OutputNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a cohort, on its own grids, as other training software wants it."""
     from gpuprep.export import convert_cohort
 
     with work_bar("convert") as tick:
-        written = convert_cohort(output, folder, to, cases=case or (), label=label, on_case=tick)
+        written = convert_cohort(
+            output,
+            folder,
+            to,
+            cases=case or (),
+            label=label,
+            output_name=output_name,
+            on_case=tick,
+        )
     if as_json:
         print_json(written.to_json())
         return

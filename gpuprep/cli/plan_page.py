@@ -40,7 +40,7 @@ def _print(preview: CohortPreview) -> None:
         table.add_row(
             escape(row.case_id),
             describe_grid(row.source),
-            describe_grid(row.output),
+            _grids(row),
             escape(_labels(row)),
             f"{human_bytes(row.bytes_in)} → {human_bytes(row.bytes_out)}, {human_bytes(row.peak_bytes)}",
             "\n".join(row.findings),
@@ -61,6 +61,13 @@ def _print(preview: CohortPreview) -> None:
         f"{preview.cases_refused} refused, {len(preview.unmatched)} files of no case; "
         f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed"
     )
+
+
+def _grids(row: Projection) -> str:
+    """The grid that is stored, or that of every output on a line."""
+    if not row.outputs:
+        return describe_grid(row.output)
+    return "\n".join(f"{name}: {describe_grid(grid)}" for name, grid in row.outputs.items())
 
 
 def _print_rest(number: int, what: str) -> None:

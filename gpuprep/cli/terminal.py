@@ -41,6 +41,10 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one value: image.resample.spacing=[1,1,2]"),
 ]
+OutputNameOption = Annotated[
+    str | None,
+    typer.Option("--output-name", help="Which output, where cases have several; else the first."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks with errors.")]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gpuprep.cli.serve import need_extra
-from gpuprep.cli.terminal import ConfigOption, SetOption, command, err
+from gpuprep.cli.terminal import ConfigOption, OutputNameOption, SetOption, command, err
 
 app = typer.Typer()
 
@@ -26,6 +26,7 @@ def view(
     ],
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the link.")] = False,
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 0,
+    output_name: OutputNameOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
@@ -35,7 +36,7 @@ def view(
     from gpuprep.service.server import view as serve_until_ended
     from gpuprep.viewing.opened import open_path
 
-    opened = open_path(path, load_config(config, overrides or ()))
+    opened = open_path(path, load_config(config, overrides or ()), output_name)
 
     def show(link: str) -> None:
         print(link, flush=True)

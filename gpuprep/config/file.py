@@ -128,18 +128,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def anchor(tree: dict[str, Any], folder: Path) -> None:
-    """Make the path of a reference volume, which is relative to a folder, absolute."""
-    node: Any = tree
-    for key in ("image", "resample"):
-        node = node.get(key) if isinstance(node, dict) else None
-    if not isinstance(node, dict):
-        return
-    if isinstance(node.get("reference"), dict):
-        node, key = node["reference"], "path"
-    else:
+    """Make the paths of reference volumes, which are relative to a folder, absolute."""
+    outputs = tree.get("outputs")
+    places = [tree.get("image"), *(outputs.values() if isinstance(outputs, dict) else ())]
+    for place in places:
+        node: Any = place.get("resample") if isinstance(place, dict) else None
         key = "reference"
-    if isinstance(node.get(key), str) and node[key]:
-        node[key] = str(folder.absolute() / node[key])
+        if isinstance(node, dict) and isinstance(node.get(key), dict):
+            node, key = node[key], "path"
+        if isinstance(node, dict) and isinstance(node.get(key), str) and node[key]:
+            node[key] = str(folder.absolute() / node[key])
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.intensity import Channel, IntensityStep
 from gpuprep.config.label import Label
-from gpuprep.config.outputs import FingerprintRule, Output, OutputName
+from gpuprep.config.outputs import FingerprintRule, Output, OutputName, check_names
 from gpuprep.config.report import Report
 from gpuprep.config.resample import Resample
 from gpuprep.config.store import Store
@@ -59,6 +59,11 @@ class Image(Strict):
     channels: dict[str, Channel] = Field(default_factory=dict)
     """What is otherwise with some channels, by their names."""
     resample: Resample = Resample()
+
+    def all_steps(self) -> tuple[IntensityStep, ...]:
+        """The intensity steps of all channels, whichever of them a case has."""
+        own = (step for channel in self.channels.values() for step in channel.intensity or ())
+        return (*self.intensity, *own)
 
     @field_validator("orientation")
     @classmethod
@@ -168,7 +173,14 @@ class Config(Strict):
     label: Label = Label()
     store: Store = Store()
     outputs: dict[OutputName, Output] = Field(default_factory=dict)
-    """Several stored cases of one read, by name; each says what is otherwise than above."""
+    """Several stored cases of one read, by name; each says what is otherwise than above. Who reads the
+    cohort and names none gets the first."""
+
+    @field_validator("outputs")
+    @classmethod
+    def _named_apart(cls, outputs: dict[str, Output]) -> dict[str, Output]:
+        return check_names(outputs)
+
     fingerprint: FingerprintRule | None = None
     cuda: Cuda = Cuda()
     run: Run = Run()
@@ -202,25 +214,49 @@ class Config(Strict):
                 del place[name]  # as of cases made before there were any
         for place in (parts["image"], *parts.get("outputs", {}).values()):
             place.get("resample", {}).get("reference", {}).pop("path", None)
+        if "outputs" in parts:
+            parts["outputs"] = list(parts["outputs"].items())  # the first is what readers get
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def output(self, name: str) -> Config:
         """The config of one output by itself: as if no other were asked for."""
         asked = self.outputs[name]
-        changed = asked.model_dump(
-            exclude_unset=True, include={"intensity", "channels", "resample"}
-        )
-        image = {**self.image.model_dump(), **changed}
-        store = {**self.store.model_dump(), **asked.model_dump(exclude_unset=True).get("store", {})}
-        fields = self.model_dump(exclude={"outputs", "image", "store"})
-        return Config.model_validate({**fields, "image": image, "store": store})
+        changed = {
+            key: value
+            for key in ("intensity", "channels", "resample")
+            if (value := getattr(asked, key)) is not None
+        }
+        store = self.store
+        if asked.store is not None:
+            given = asked.store.model_dump(exclude_none=True)
+            store = Store.model_validate({**store.model_dump(), **given})
+        image = self.image.model_copy(update=changed)
+        return self.model_copy(update={"outputs": {}, "image": image, "store": store})
+
+    def parts(self) -> dict[str, Config]:
+        """The config of every output by its name, in order; where none is named this one, of no name."""
+        return {name: self.output(name) for name in self.outputs} or {"": self}
 
     @property
     def needs_cohort(self) -> bool:
         """Whether a pass over the whole cohort must come first."""
-        steps = [entry.step for entry in self.image.intensity]
         return any(
-            getattr(step, "over", "") == "cohort" and getattr(step, "mean", None) is None
-            for step in steps
+            getattr(entry.step, "over", "") == "cohort"
+            and getattr(entry.step, "mean", None) is None
+            for part in self.parts().values()
+            for entry in part.image.all_steps()
         )
+
+    @model_validator(mode="after")
+    def _outputs_fit(self) -> Self:
+        if self.outputs and self.fingerprint is not None:
+            raise ValueError(
+                "fingerprint stores no arrays, so it goes with no outputs; take one out"
+            )
+        for name in self.outputs:
+            try:
+                self.output(name)
+            except ValidationError as error:  # of keys of store that do not go with the others
+                raise ValueError(f"output {name}: {error.errors()[0]['ctx']['error']}") from None
+        return self

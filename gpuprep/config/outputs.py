@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from gpuprep.config.intensity import Channel, IntensityStep
 from gpuprep.config.resample import Resample
-from gpuprep.config.store import Store
+from gpuprep.config.store import Codec, Dtype, Edge, Levels, NnunetFiles
 from gpuprep.config.strict import Count, Strict
 
+LABELS_GROUP = "labels"
+
 OutputName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+class StoreKeys(Strict):
+    """Keys of ``store`` that are otherwise for one output; how a case is published is the same for all."""
+
+    dtype: Dtype | None = None
+    chunk: Edge | None = None
+    codec: Codec | None = None
+    keep_bits: Annotated[int, Field(ge=1)] | None = None
+    pyramid: Levels | None = None
+    nnunet: NnunetFiles | None = None
 
 
 class Output(Strict):
@@ -23,7 +36,19 @@ class Output(Strict):
     intensity: tuple[IntensityStep, ...] | None = None
     channels: dict[str, Channel] | None = None
     resample: Resample | None = None
-    store: Store | None = None
+    store: StoreKeys | None = None
+
+
+def check_names(outputs: dict[str, Output]) -> dict[str, Output]:
+    """Returns the outputs; raises ValueError for a name that a case's own files have, or two nearly alike."""
+    seen: dict[str, str] = {}
+    for name in outputs:
+        if name == LABELS_GROUP or name.isdigit():
+            raise ValueError(f"{name!r} is what arrays of a case are called; choose another name")
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise ValueError(f"{other!r} and {name!r} are one folder on some disks; rename one")
+    return outputs
 
 
 class FingerprintRule(Strict):

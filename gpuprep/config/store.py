@@ -11,6 +11,11 @@ from gpuprep.config.strict import Count, Strict
 FRACTION_BITS = {"float16": 10, "float32": 23}
 """Stored bits of the fraction of floating dtypes."""
 
+Dtype = Literal["float16", "float32", "int16"]
+Edge = Literal[16, 32, 48, 64]
+Codec = Literal["balanced", "tight", "fast", "dense", "gpu"]
+Levels = Literal[0, 1, 2]
+
 
 class NnunetFiles(Strict):
     """Files as nnU-Net 2.8 keeps preprocessed cases, in place of Zarr arrays."""
@@ -32,15 +37,15 @@ class NnunetFiles(Strict):
 class Store(Strict):
     """How arrays are stored."""
 
-    dtype: Literal["float16", "float32", "int16"] = "float16"
-    chunk: Literal[16, 32, 48, 64] = 32
-    codec: Literal["balanced", "tight", "fast", "dense", "gpu"] = "balanced"
+    dtype: Dtype = "float16"
+    chunk: Edge = 32
+    codec: Codec = "balanced"
     keep_bits: Annotated[int, Field(ge=1)] | None = None
     """Round images to so many bits of the fraction (float16 has 10, float32 23), a half to even, or keep all.
 
     What is left out should be noise; files shrink. Every case tells its largest and mean error (W_ROUNDED).
     """
-    pyramid: Literal[0, 1, 2] = 0
+    pyramid: Levels = 0
     """Coarser levels stored beside the full resolution, each of half the voxels along every axis."""
     fsync: Literal["always", "commit", "never"] = "commit"
     """When to wait for the disk: after each file, once before a case counts as done, or never.
@@ -49,6 +54,11 @@ class Store(Strict):
     """
 
     nnunet: NnunetFiles | None = None
+
+    @property
+    def edge(self) -> int:
+        """Voxels along each edge of the chunks that arrays come in; 0 where they are to be whole."""
+        return 0 if self.nnunet else self.chunk
 
     @model_validator(mode="after")
     def _is_float32(self) -> Self:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -161,6 +161,10 @@ class Link:
         """Host memory for a result, valid until the next session."""
         return self._landing.take(shape, np.dtype(dtype))
 
+    def passing(self) -> AbstractContextManager[None]:
+        """A block at whose end what ``empty`` gave in it is used anew."""
+        return self._landing.passing()
+
     def download(self, array: Any, out: Array) -> None:
         """Copy a C-contiguous device array into ``out``; it is there after ``wait``."""
         if not out.flags.c_contiguous:
@@ -188,7 +192,7 @@ class _Landing:
     def __init__(self, staging: Callable[[int], Bytes]) -> None:
         self._staging = staging
         self._memory: list[Bytes] = []
-        self._used = 0
+        self._block = self._used = 0
 
     def clear(self) -> None:
         """Forget what was taken; several blocks become one that holds as much."""
@@ -196,7 +200,16 @@ class _Landing:
         if len(self._memory) > 1:
             self._memory = []
             self._memory = [self._staging(total)]
-        self._used = 0
+        self._block = self._used = 0
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """A block at whose end what was taken in it is forgotten, and nothing else."""
+        before = self._block, self._used
+        try:
+            yield
+        finally:
+            self._block, self._used = before
 
     def holds(self, target: Bytes) -> bool:
         """Whether some bytes lie in this memory."""
@@ -204,10 +217,13 @@ class _Landing:
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         size = math.prod(shape) * dtype.itemsize
-        if not self._memory or self._used + size > self._memory[-1].nbytes:
+        while (
+            self._block < len(self._memory) and self._used + size > self._memory[self._block].nbytes
+        ):
+            self._block, self._used = self._block + 1, 0
+        if self._block == len(self._memory):
             self._memory.append(self._staging(_rounded(size)))
-            self._used = 0
-        taken = self._memory[-1][self._used : self._used + size]
+        taken = self._memory[self._block][self._used : self._used + size]
         self._used += -(-size // _ALIGNMENT) * _ALIGNMENT
         return taken.view(dtype).reshape(shape)
 

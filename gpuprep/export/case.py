@@ -49,6 +49,7 @@ def export_case(
     interpolation: LabelRule = "linear",
     outside: float | None = None,
     overwrite: bool = False,
+    output_name: str | None = None,
 ) -> Exported:
     """Write one array of a stored case to a file, intensities as stored; returns what was written.
 
@@ -65,6 +66,7 @@ def export_case(
         interpolation: of a label that is brought back.
         outside: what the source holds outside the crop (see ``to_native``).
         overwrite: replace a file that is there.
+        output_name: the output to take, where cases have several; by default the first.
 
     Raises:
         UsageError: the suffix, case, label or channel is unknown (the message lists what exists), or
@@ -72,7 +74,7 @@ def export_case(
         CorruptStoreError: the case's bytes are damaged.
     """
     check_target(file, overwrite=overwrite)
-    case = find_case(output, case_id)
+    case = find_case(output, case_id, output_name)
     volume = Volume(_read(case, label, channel), case.geometry)
     if native:
         volume = to_native(
@@ -93,13 +95,13 @@ def write_exported(array: NDArray[Any], geometry: Geometry, file: Path) -> Expor
     return Exported(file, geometry, str(array.dtype))
 
 
-def find_case(output: Path, case_id: str) -> StoredCase:
-    """A case of a cohort; UsageError lists the cases there are.
+def find_case(output: Path, case_id: str, output_name: str | None = None) -> StoredCase:
+    """A case of a cohort, by default its first output; UsageError lists the cases there are.
 
     >>> find_case(Path("cohort"), "volume-1").geometry.spacing
     (1.0, 1.0, 1.5)
     """
-    cohort = find_cohort(output)
+    cohort = find_cohort(output, output_name)
     check_case(cohort, case_id)
     return cohort[case_id]
 
@@ -112,10 +114,10 @@ def check_case(cohort: Cohort, case_id: str) -> None:
         )
 
 
-def find_cohort(output: Path) -> Cohort:
-    """The cohort of a folder; UsageError where there is none."""
+def find_cohort(output: Path, output_name: str | None = None) -> Cohort:
+    """The cohort of a folder, by default of the cases' first output; UsageError where there is none."""
     try:
-        return open_cohort(output)
+        return open_cohort(output, output=output_name)
     except StoreError as error:
         raise UsageError(error.message, advice=error.advice) from error
 

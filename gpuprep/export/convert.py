@@ -51,6 +51,7 @@ def convert_cohort(
     *,
     cases: Sequence[str] = (),
     label: str | None = None,
+    output_name: str | None = None,
     on_case: Callable[[int], None] = lambda _: None,
 ) -> Converted:
     """Write stored cases, on their own grids, as another tool wants them.
@@ -71,6 +72,7 @@ def convert_cohort(
             ``imagesTr``, ``labelsTr`` and ``imagesTs``.
         cases: the ids of some cases; all by default.
         label: the label map to take where cases have several.
+        output_name: the output to take where cases have several; by default the first.
         on_case: is told the number of cases whenever one of them is written or found there.
 
     Raises:
@@ -79,7 +81,7 @@ def convert_cohort(
         StoreError: an older version wrote the cohort, and its cases disagree.
         CorruptStoreError: bytes of a case are damaged.
     """
-    cohort = find_cohort(output)
+    cohort = find_cohort(output, output_name)
     ids = tuple(cases) or cohort.ids
     if not ids:
         raise UsageError(f"{output} holds no finished case", advice="run it again")

@@ -46,6 +46,7 @@ def export_prediction(
     interpolation: LabelRule = "linear",
     outside: float | None = None,
     overwrite: bool = False,
+    output_name: str | None = None,
 ) -> Exported:
     """Write an array on a case's grid to a file that every medical viewer opens.
 
@@ -65,6 +66,7 @@ def export_prediction(
         interpolation: of labels that are brought back.
         outside: what the source's grid holds outside the crop (see ``to_native``).
         overwrite: replace a file that is there.
+        output_name: the output that it is a prediction of, where cases have several; by default the first.
 
     Raises:
         UsageError: the prediction cannot be read, is not finite or does not lie on the case's grid, or
@@ -72,7 +74,7 @@ def export_prediction(
         CorruptStoreError: bytes of the case or of the prediction are damaged.
     """
     check_target(file, overwrite=overwrite)
-    case = find_case(output, case_id)
+    case = find_case(output, case_id, output_name)
     array = _on_grid(load_prediction(prediction), case, prediction)
     geometry = case.geometry
     if native:

@@ -167,7 +167,7 @@ class _Look:
 
 
 def _open(cohort: Cohort, case_id: str) -> StoredCase:
-    return StoredCase(cohort.path / case_path(case_id))
+    return StoredCase(cohort.path / case_path(case_id), output=cohort.asked)
 
 
 def _own_channels(case: StoredCase) -> tuple[str, ...]:

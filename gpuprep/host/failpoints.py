@@ -11,7 +11,8 @@ its own passages, or, where ``GPUPREP_FAILPOINTS_COUNTS`` names a folder, all pr
 The steps of a case, in their order, with its id as the subject::
 
     before_read  in_header  in_reader (both with the file's path, in the reader's process)  after_stage
-    mid_shard (the file's path)  after_shards  after_record  after_fsync  after_rename
+    mid_shard (the file's path)  after_output (of several: ID/NAME)  after_shards  after_record  after_fsync
+    after_rename
 
 and of the coordinator::
 

@@ -42,6 +42,15 @@ class Scratch:
             self._left -= size
         return True
 
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """A block at whose end nobody has the arrays any more that it gave: their memory is free again."""
+        left = self._left
+        try:
+            yield
+        finally:
+            self._left = left
+
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """A C-contiguous array with any content; OSError where the disk has no room for it."""
         size = math.prod(shape) * np.dtype(dtype).itemsize

@@ -67,7 +67,7 @@ def describe(root: Path, config: Config, case_digest: str) -> None:
         "config": recipe,
     }
     if _present(root)[0] != document:
-        write_json(root / CONFIG_FILE, document)
+        write_json(root / CONFIG_FILE, document, sort=False)  # outputs have an order
         fsync_path(root)
 
 

@@ -102,7 +102,7 @@ def read_json(path: Path | ObjectPath) -> dict[str, Any]:
     return tree
 
 
-def write_json(path: Path, tree: Mapping[str, Any]) -> None:
-    """Replace a small JSON file in one step."""
+def write_json(path: Path, tree: Mapping[str, Any], *, sort: bool = True) -> None:
+    """Replace a small JSON file in one step, its keys sorted or in their own order."""
     with replaced(path, fsync=True) as partial:
-        partial.write_text(json.dumps(tree, indent=1, sort_keys=True), "utf-8")
+        partial.write_text(json.dumps(tree, indent=1, sort_keys=sort), "utf-8")

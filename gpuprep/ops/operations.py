@@ -8,6 +8,7 @@ lie is the engine's affair.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,6 +85,9 @@ class Operations(Protocol):
     def wait(self) -> None:
         """Until every result asked for is there."""
 
+    def passing(self) -> AbstractContextManager[None]:
+        """A block at whose end its results are let go of: the next ones may lie where they did."""
+
 
 class HostOperations:
     """NumPy, with a number of threads; ``scratch`` gives the memory of results and copies."""
@@ -150,3 +154,6 @@ class HostOperations:
 
     def wait(self) -> None:
         """NumPy is never behind."""
+
+    def passing(self) -> AbstractContextManager[None]:
+        return self.scratch.passing()

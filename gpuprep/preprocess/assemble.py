@@ -147,7 +147,8 @@ def _label_needed(config: Config) -> str:
         return "label.required is set"
     if image.crop.to == "label":
         return "image.crop goes to the label"
-    steps = [entry.step for entry in image.intensity]
+    parts = config.parts().values()
+    steps = [entry.step for part in parts for entry in part.image.all_steps()]
     uses_foreground = image.foreground.outside == "zero" or any(
         getattr(step, "over", "image") != "image" for step in steps
     )

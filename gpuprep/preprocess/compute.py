@@ -5,7 +5,7 @@ Every number that depends on voxels is decided before anything is applied, and r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.decided import Decided, alike
 from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, resolve_intensity
 from gpuprep.preprocess.measure import Measured, measure
@@ -35,15 +36,19 @@ from gpuprep.values.grids import GridMapping, reach
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What a case will store, and the words about it.
+    """What an output of a case will store, and the words about it.
 
-    ``image`` is ``z, y, x``, or channels first when there are several; None for labels only.
+    ``image`` is ``z, y, x``, or channels first when there are several; None for labels only. ``config`` is
+    that of this output by itself; ``name`` is empty where the case has one output of no name.
     """
 
     image: Image | None
     labels: dict[str, NDArray[Any]]
     geometry: Geometry
     record: dict[str, Any]
+    name: str
+    config: Config
+    is_last: bool
 
 
 def compute(
@@ -54,34 +59,86 @@ def compute(
     findings: Findings,
     cohort: tuple[Mergeable, ...],
     watch: Stopwatch,
-) -> Computed:
-    """Everything between reading and writing; arrays are the engine's until its next case.
+) -> Generator[Computed, None, None]:
+    """Everything between reading and writing: every output of a case, one after another.
+
+    The case is measured once. Outputs on one grid share their label maps, and those that are decided alike
+    their image too; they follow one another, whatever their order in the config. The arrays of an output
+    are there until the next one is asked for.
 
     Raises:
         CaseError: the case cannot be done.
     """
     measured = measure(task, assembled, config, operations, findings, watch)
-    rule = config.image.resample
-    mapping, separate = map_grid(measured.geometry, rule), separate_axis(measured.geometry, rule)
     with watch("measure"):  # of the foreground, where that is asked for
-        intensities = decide(measured, findings, cohort)
-    with watch("resample"):
-        image = apply_image(measured, mapping, separate, intensities, operations)
-        rounding = round_image(image, config.store.keep_bits, findings, task.threads)
-    with watch("labels"):
-        how = Resampling(mapping, config.label.interpolation, separate_axis=separate)
-        labels = {
-            name: operations.resample_labels(label, how) for name, label in measured.labels.items()
-        }
-        operations.wait()
-        if rule.reference is not None:
-            for label in labels.values():
-                fill_beyond(label, measured.geometry.shape, mapping, 0)
-        counts = {name: voxel_counts(label) for name, label in labels.items()}
-        report_losses(measured, mapping, counts, findings)
-    words = describe(task, measured, mapping, separate, intensities, findings)
-    words |= {"labels": counts, **rounding}
-    return Computed(image, labels, mapping.on(measured.geometry), words)
+        outputs = [
+            _decide_output(name, measured.under(part), findings.copy(), cohort)
+            for name, part in config.parts().items()
+        ]
+    left = len(outputs)
+    for on_grid in alike(outputs, Decided.same_labels):
+        with operations.passing():
+            lost = findings.copy()
+            with watch("labels"):
+                labels, counts = apply_labels(on_grid[0], lost, operations)
+            for group in alike(on_grid, Decided.same_image):
+                with operations.passing():
+                    rounded = findings.copy()
+                    with watch("resample"):
+                        image, words = _rounded_image(group[0], rounded, operations, task.threads)
+                    for output in group:
+                        for more in (rounded, lost):
+                            output.findings.items.extend(more.items[len(findings.items) :])
+                        told = _describe_output(task, output) | {"labels": counts, **words}
+                        geometry = output.mapping.on(measured.geometry)
+                        own, left = output.measured.config, left - 1
+                        yield Computed(image, labels, geometry, told, output.name, own, left == 0)
+
+
+def _decide_output(
+    name: str, measured: Measured, findings: Findings, cohort: tuple[Mergeable, ...]
+) -> Decided:
+    rule = measured.config.image.resample
+    mapping, separate = map_grid(measured.geometry, rule), separate_axis(measured.geometry, rule)
+    return Decided(name, measured, mapping, separate, decide(measured, findings, cohort), findings)
+
+
+def _describe_output(task: CaseTask, output: Decided) -> dict[str, Any]:
+    return describe(
+        task,
+        output.measured,
+        output.mapping,
+        output.separate,
+        output.intensities,
+        output.findings,
+    )
+
+
+def _rounded_image(
+    output: Decided, findings: Findings, operations: Operations, threads: int
+) -> tuple[Image | None, dict[str, Any]]:
+    """The stored image, and what the record says of its rounding."""
+    measured = output.measured
+    image = apply_image(measured, output.mapping, output.separate, output.intensities, operations)
+    return image, round_image(image, measured.config.store.keep_bits, findings, threads)
+
+
+def apply_labels(
+    output: Decided, findings: Findings, operations: Operations
+) -> tuple[dict[str, NDArray[Any]], dict[str, dict[str, int]]]:
+    """The stored label maps, and the voxels of each of their values; what is lost on the way is found."""
+    measured, mapping = output.measured, output.mapping
+    how = Resampling(mapping, measured.config.label.interpolation, separate_axis=output.separate)
+    labels = {
+        name: operations.resample_labels(label, how) for name, label in measured.labels.items()
+    }
+    operations.wait()
+    if measured.config.image.resample.reference is not None:
+        for label in labels.values():
+            fill_beyond(label, measured.geometry.shape, mapping, 0)
+    counts = {name: voxel_counts(label) for name, label in labels.items()}
+    report_losses(measured, mapping, counts, findings)
+    return labels, counts
 
 
 def report_losses(
@@ -153,7 +210,7 @@ def apply_image(
         return None
     store, rule = measured.config.store, measured.config.image.resample
     whole = rule.reference is None  # else voxels beyond the source are set afterwards
-    edge = store.chunk if whole else 0
+    edge = store.edge if whole else 0
     image = operations.empty(len(measured.channels), mapping.shape, store.dtype, edge)
     zeroed = measured.config.image.foreground.outside == "zero"
     for number, (values, intensity) in enumerate(

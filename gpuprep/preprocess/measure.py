@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 from gpuprep.config.model import Config
 from gpuprep.ops import crop as crops
@@ -37,18 +36,25 @@ class Measured:
     config: Config = field(repr=False)
     _foregrounds: dict[int, int] = field(default_factory=dict, repr=False)
     """Values of the foreground of each channel that was measured."""
+    _found: dict[str, Held] = field(default_factory=dict, repr=False)
+
+    def under(self, config: Config) -> Measured:
+        """The same for another output of the case: what is found for one is found for all."""
+        return replace(self, config=config)
 
     @property
     def geometry(self) -> Geometry:
         """The cropped input grid."""
         return self.assembled.geometry.crop(self.box)
 
-    @cached_property
+    @property
     def foreground(self) -> Held:
-        """Which voxels count as foreground under ``image.foreground``."""
-        found = self._found_foreground()
-        fill = self.config.image.foreground.fill_holes
-        return self.operations.filled(found) if fill else found
+        """Which voxels count as foreground under ``image.foreground``, which all outputs share."""
+        if "foreground" not in self._found:
+            found = self._found_foreground()
+            fill = self.config.image.foreground.fill_holes
+            self._found["foreground"] = self.operations.filled(found) if fill else found
+        return self._found["foreground"]
 
     def _found_foreground(self) -> Held:
         rule = self.config.image.foreground

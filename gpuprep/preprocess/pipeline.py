@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from typing import Any
 
 from gpuprep.config.model import Config
@@ -20,15 +21,14 @@ from gpuprep.ops.device.operations import DeviceOperations, device_bytes
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
 from gpuprep.preprocess.assemble import Assembled, assemble
-from gpuprep.preprocess.compute import Computed, compute
+from gpuprep.preprocess.compute import compute
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.projection import check_memory, footprint
-from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.preprocess.reading import Reader
-from gpuprep.preprocess.record import versions
+from gpuprep.preprocess.record import case_record, versions
 from gpuprep.preprocess.task import CaseTask, Stopwatch
-from gpuprep.store.case import write_case
+from gpuprep.preprocess.writing import CaseWriter
 from gpuprep.store.commit import Staging
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import upload_case
@@ -68,27 +68,30 @@ def run_case(
         )
     if config.needs_cohort:  # kept statistics are not of this case
         _check_channels(task, assembled)
-    target = map_grid(assembled.geometry, config.image.resample).shape
-    host = HostOperations(task.threads, make_room(task, assembled, target, config))
+    host = HostOperations(task.threads, make_room(task, assembled, config))
     engine: dict[str, Any] = {"backend": "numpy"}
-    computed = None
     no_device = no_device or (link.lost if link else "")
-    if no_device:
-        engine["fallbacks"] = [no_device]
-    elif link is not None and is_worth_it(assembled, target, config):
-        try:
-            with link.session(bytes_on_device(assembled, target)):
-                operations = DeviceOperations(link, host)
-                computed = compute(
-                    task, assembled, config, operations, findings.copy(), cohort, watch
-                )
-            fallbacks = [*operations.fallbacks, *link.notes]
-            engine = {"backend": "cupy", "device": link.device, "fallbacks": fallbacks}
-        except DeviceFailure as error:
-            engine["fallbacks"] = [error.message]
-    if computed is None:
-        computed = compute(task, assembled, config, host, findings, cohort, watch)
-    return commit(task, assembled, config, computed, engine, watch)
+    with Staging(task.output, task.case.id) as staging:
+        writer = CaseWriter(task, assembled, config, staging.folder, watch)
+        done = False
+        if no_device:
+            engine["fallbacks"] = [no_device]
+        elif link is not None and is_worth_it(assembled, config):
+            try:
+                operations, found = DeviceOperations(link, host), findings.copy()
+                outputs = compute(task, assembled, config, operations, found, cohort, watch)
+                writer.write_all(outputs, link.session(bytes_on_device(assembled, config)))
+                fallbacks = [*operations.fallbacks, *link.notes]
+                engine = {"backend": "cupy", "device": link.device, "fallbacks": fallbacks}
+                done = True
+            except DeviceFailure as error:
+                engine["fallbacks"] = [error.message]
+                staging.begin_anew()
+                writer = replace(writer, files={}, records={})
+        if not done:
+            outputs = compute(task, assembled, config, host, findings, cohort, watch)
+            writer.write_all(outputs, nullcontext())
+        return commit(writer, staging, engine)
 
 
 def measure_case(
@@ -125,79 +128,55 @@ def _check_channels(task: CaseTask, assembled: Assembled) -> None:
         )
 
 
-def make_room(task: CaseTask, assembled: Assembled, target: Shape, config: Config) -> Scratch:
-    """Memory for the results of a case on a grid of ``target``; what is beyond the task's goes to disk.
+def make_room(task: CaseTask, assembled: Assembled, config: Config) -> Scratch:
+    """Memory for the results of a case; what is beyond the task's goes to disk.
 
     Raises:
         MemoryShortage: the case does not fit slab by slab either.
     """
-    source, channels = assembled.geometry.shape, len(assembled.channels)
-    needed = footprint(assembled.decoded_bytes, source, target, channels, config)
+    channels = len(assembled.channels)
+    needed = footprint(assembled.decoded_bytes, assembled.geometry, channels, config)
     check_memory(task.case.id, needed.working, task.memory)
     return Scratch(task.output, needed.left_for_results(task.memory))
 
 
-def is_worth_it(assembled: Assembled, target: Shape, config: Config) -> bool:
+def is_worth_it(assembled: Assembled, config: Config) -> bool:
     """Whether a case has voxels enough for the way to a device and back."""
-    voxels = assembled.geometry.voxels + math.prod(target)
+    voxels = assembled.geometry.voxels + sum(map(math.prod, _targets(assembled, config)))
     return voxels * (len(assembled.channels) + len(assembled.labels)) >= config.cuda.voxels
 
 
-def bytes_on_device(assembled: Assembled, target: Shape) -> int:
-    """Device memory to ask for: all channels and labels, and the work on one of them."""
+def bytes_on_device(assembled: Assembled, config: Config) -> int:
+    """Device memory to ask for: all channels and labels, and the work on one of them for one output."""
     arrays = [*assembled.channels, *assembled.labels.values()]
-    return device_bytes(assembled.geometry.shape, target, [array.itemsize for array in arrays])
+    itemsizes, source = [array.itemsize for array in arrays], assembled.geometry.shape
+    return max(device_bytes(source, target, itemsizes) for target in _targets(assembled, config))
 
 
-def commit(
-    task: CaseTask,
-    assembled: Assembled,
-    config: Config,
-    computed: Computed,
-    engine: dict[str, Any],
-    watch: Stopwatch,
-) -> dict[str, Any]:
-    """Write the case into staging, its record last, and publish it with one rename or one upload."""
+def _targets(assembled: Assembled, config: Config) -> list[Shape]:
+    """The grid of every output, as large as it may be."""
+    rules = [part.image.resample for part in config.parts().values()]
+    return [map_grid(assembled.geometry, rule).shape for rule in rules]
+
+
+def commit(writer: CaseWriter, staging: Staging, engine: dict[str, Any]) -> dict[str, Any]:
+    """Write the record of a case whose outputs are in staging, and publish it: one rename or one upload."""
+    task, config, watch = writer.task, writer.config, writer.watch
     store = config.store
-    with Staging(task.output, task.case.id) as staging:
-        with watch("store"):
-            files = write_case(
-                staging.folder,
-                image=computed.image,
-                labels=computed.labels,
-                geometry=computed.geometry,
-                coarser=coarser_levels(
-                    computed.image,
-                    computed.labels,
-                    computed.geometry,
-                    count=store.pyramid,
-                    keep_bits=store.keep_bits,
-                    threads=task.threads,
-                ),
-                chunk=store.chunk,
-                codec=store.codec,
-                threads=task.threads,
-                channel_names=assembled.channel_names,
-                label_names=assembled.label_names,
-                keep_bits=store.keep_bits,
-                durable=store.fsync == "always",
-            )
-        failpoint("after_shards", task.case.id)
-        record = {
-            **computed.record,
-            "files": files,
-            "versions": versions(),
-            "engine": engine,
-            "timings": {name: round(seconds, 4) for name, seconds in watch.seconds.items()},
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        }
-        with watch("commit"):
-            write_record(staging.folder, record, durable=store.fsync == "always")
-            failpoint("after_record", task.case.id)
-            if task.url:
-                upload_case(
-                    staging.folder, ObjectPath(task.url), task.case.id, replace=task.replace
-                )
-            else:
-                staging.publish(replace=task.replace, durable=store.fsync != "never")
+    failpoint("after_shards", task.case.id)
+    record = {
+        **case_record(config, writer.records),
+        "files": writer.files,
+        "versions": versions(),
+        "engine": engine,
+        "timings": {name: round(seconds, 4) for name, seconds in watch.seconds.items()},
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    with watch("commit"):
+        write_record(staging.folder, record, durable=store.fsync == "always")
+        failpoint("after_record", task.case.id)
+        if task.url:
+            upload_case(staging.folder, ObjectPath(task.url), task.case.id, replace=task.replace)
+        else:
+            staging.publish(replace=task.replace, durable=store.fsync != "never")
     return record

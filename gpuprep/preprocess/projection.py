@@ -45,6 +45,8 @@ class Projection:
     """Codes of what was found."""
     labels: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     """The label maps, and the names of their values where they are declared."""
+    outputs: Mapping[str, Geometry] = field(default_factory=dict)
+    """The grid of each output by its name, where the config names any; ``output`` is that of the first."""
 
 
 def project_case(case: Case, config: Config, peek: Callable[[Source], Preview]) -> Projection:
@@ -90,21 +92,28 @@ def project(
         label_bytes: Of a voxel, over all stored label maps.
     """
     oriented, _ = orient(source, config.image.orientation)
-    mapping = map_grid(oriented, config.image.resample)
-    stored_labels = label_bytes * math.prod(mapping.shape)
-    needed = footprint(decoded_bytes, oriented.shape, mapping.shape, channels, config)
+    parts = config.parts()
+    grids = {
+        name: map_grid(oriented, part.image.resample).on(oriented) for name, part in parts.items()
+    }
+    stored_labels = label_bytes * max(grid.voxels for grid in grids.values())
+    needed = footprint(decoded_bytes, oriented, channels, config)
     return Projection(
         case_id,
         source,
-        mapping.on(oriented),
+        next(iter(grids.values())),
         channels,
         bytes_in,
-        stored_bytes(mapping.shape, channels, config) + stored_labels,
+        sum(
+            stored_bytes(grids[name].shape, channels, part) + label_bytes * grids[name].voxels
+            for name, part in parts.items()
+        ),
         needed.peak + stored_labels,
         needed.roomy + stored_labels,
         needed.working,
         findings,
         labels or {},
+        grids if config.outputs else {},
     )
 
 
@@ -153,18 +162,25 @@ def shares_for(needed: int, share: int, most: int) -> int:
     return min(most, max(1, -(-needed // share)))
 
 
-def footprint(
-    decoded_bytes: int, source: Shape, target: Shape, channels: int, config: Config
-) -> Footprint:
-    """The footprint of a case; ``source`` and ``target`` are the grids of one channel, ``z, y, x``."""
-    working = min(math.prod(target) * _WORKING_BYTES, _window_bytes(source, target))
+def footprint(decoded_bytes: int, source: Geometry, channels: int, config: Config) -> Footprint:
+    """The footprint of a case on the oriented grid ``source``: outputs are computed one after another."""
+    each = [_of_output(decoded_bytes, source, channels, part) for part in config.parts().values()]
+    return Footprint(
+        decoded_bytes, max(one.results for one in each), max(one.working for one in each)
+    )
+
+
+def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Config) -> Footprint:
+    """The footprint of a case of this one output."""
+    target = map_grid(source, config.image.resample).shape
+    working = min(math.prod(target) * _WORKING_BYTES, _window_bytes(source.shape, target))
     if config.store.pyramid:
         working += stored_bytes(target, 1, config)  # one channel that is no longer cut into chunks
         working += stored_bytes(target, channels, config) // 7  # an eighth, and an eighth of that
     copies = 0
     if config.image.foreground.outside == "zero":
-        working += math.prod(source) * _MASK_BYTES
-        copies = math.prod(source) * np.dtype(np.float32).itemsize
+        working += source.voxels * _MASK_BYTES
+        copies = source.voxels * np.dtype(np.float32).itemsize
     return Footprint(decoded_bytes, copies + stored_bytes(target, channels, config), working)
 
 

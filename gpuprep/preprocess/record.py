@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -61,6 +62,42 @@ def describe(
         ],
         "findings": [finding.to_json() for finding in findings.items],
     }
+
+
+def case_record(config: Config, outputs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The record of a case from what ``describe`` says of each of its outputs, by name in any order.
+
+    Beside what all share it has what is of the first output, which is what readers get that name none.
+    """
+    if not config.outputs:
+        return outputs[""]
+    first = next(iter(config.outputs))
+    own = {
+        name: {key: outputs[name][key] for key in _OF_OUTPUT if key in outputs[name]}
+        for name in config.outputs
+    }
+    return {
+        **outputs[first],
+        "config_digest": config.digest,
+        "findings": _all_findings({name: words["findings"] for name, words in own.items()}),
+        "output": first,
+        "outputs": own,
+    }
+
+
+_OF_OUTPUT = ("geometry", "mapping", "intensity", "statistics", "labels", "rounding", "findings")
+
+
+def _all_findings(outputs: Mapping[str, list[Any]]) -> list[Any]:
+    """The findings of a case: those of all outputs as they are, others with the output's name."""
+    told: list[Any] = []
+    for name, findings in outputs.items():
+        for finding in findings:
+            if all(finding in others for others in outputs.values()):
+                told += [finding] if finding not in told else []
+            else:
+                told.append({**finding, "message": f"output {name}: {finding['message']}"})
+    return told
 
 
 def _statistics(measured: Measured, channel: int, intensity: Intensity) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gpuprep.config.model import Config
+from gpuprep.config.resample import Resample
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.case import Source
@@ -13,27 +15,36 @@ from gpuprep.values.geometry import Geometry
 
 
 def with_reference(config: Config) -> Config:
-    """The config with the grid of its reference written out; the same one where there is nothing to read.
+    """The config with the grids of its references written out; the same one where there is nothing to read.
 
     Raises:
-        ConfigError: the reference cannot be read, or has no usable grid.
+        ConfigError: a reference cannot be read, or has no usable grid.
     """
-    reference = config.image.resample.reference
-    if reference is None or reference.grid is not None:
-        return config
-    tree = config.resolved()
-    grid = _read_grid(Path(reference.path).absolute(), config)
-    tree["image"]["resample"]["reference"]["grid"] = grid.to_json()
-    return Config.model_validate(tree)
+    asked = [("image", config.image.resample), *_of_outputs(config)]
+    tree: dict[str, Any] = {}
+    for place, rule in asked:
+        if rule is None or rule.reference is None or rule.reference.grid is not None:
+            continue
+        tree = tree or config.resolved()
+        grid = _read_grid(Path(rule.reference.path).absolute(), place, config)
+        node = tree
+        for key in place.split("."):
+            node = node[key]
+        node["resample"]["reference"]["grid"] = grid.to_json()
+    return Config.model_validate(tree) if tree else config
 
 
-def _read_grid(path: Path, config: Config) -> Geometry:
+def _of_outputs(config: Config) -> list[tuple[str, Resample | None]]:
+    return [(f"outputs.{name}", output.resample) for name, output in config.outputs.items()]
+
+
+def _read_grid(path: Path, place: str, config: Config) -> Geometry:
     try:
         with Sandbox(ReadRules.of(config)) as sandbox:
             return sandbox.peek(Source(str(path))).straight_geometry
     except (CaseError, OSError) as error:
         reason = error.message if isinstance(error, CaseError) else error.strerror
         raise ConfigError(
-            f"image.resample.reference {path} cannot be used: {reason}",
+            f"{place}.resample.reference {path} cannot be used: {reason}",
             advice="give a volume file or a folder with one DICOM series",
         ) from error

@@ -43,7 +43,7 @@ class Viewer:
         """Show what was opened; ``folder`` is an empty one that nobody else has."""
         self.sessions = Sessions()
         self.access = Access(Tokens(folder), self.sessions)
-        self.sights = Sights()
+        self.sights = Sights(output=opened.output)
         self._opened = opened
         self._version = secrets.token_hex(8)  # another input may come under the same address later
         name = address_name(opened.name)

@@ -75,6 +75,12 @@ class Staging:
         self.folder.mkdir()
         failpoint("after_stage", self.case_id)
 
+    def begin_anew(self) -> None:
+        """Take away what was written so far; raises StoreError where the disk refuses."""
+        with storage_faults(self.folder):
+            shutil.rmtree(self.folder)
+            self.folder.mkdir()
+
     def __exit__(self, *error: object) -> None:
         self._remove()
 

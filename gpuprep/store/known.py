@@ -22,6 +22,7 @@ from gpuprep.store.layout import case_path
 from gpuprep.store.listing import Holding
 from gpuprep.store.record import read_record
 from gpuprep.store.record_view import RecordViews
+from gpuprep.store.several import output_record
 from gpuprep.values.errors import CohortWarning
 
 if TYPE_CHECKING:  # which makes this itself
@@ -128,10 +129,12 @@ class KnownCases:
 
     def _record(self, case_id: str) -> dict[str, Any]:
         version = self.cohort.versions[case_id]
-        return read_record(self.cohort.path / case_path(case_id), version=version)
+        folder = self.cohort.path / case_path(case_id)
+        record = read_record(folder, version=version)
+        return output_record(record, self.cohort.asked, folder)
 
     def _brief(self, case_id: str) -> Holding | None:
-        row = self.lines.index.brief.get(case_id)
+        row = None if self.cohort.asked else self.lines.index.brief.get(case_id)
         return None if row is None else Holding.of_row(row)
 
     def _ask(self, case_id: str) -> Row:
@@ -147,6 +150,11 @@ class KnownCases:
             path, all_cases = self.cohort.path, len(self.cohort)
             text = f"{path}: of {number:,} of {all_cases:,} cases the index is absent or old"
             advice = f"their records are read; gpuprep index {path} makes it anew"
+            if self.cohort.asked:
+                text = (
+                    f"{path}: the index is of the cases' first output, not of {self.cohort.asked}"
+                )
+                advice = f"{number:,} records are read"
             warnings.warn(CohortWarning(f"{text}; {advice}"), stacklevel=3)
 
 

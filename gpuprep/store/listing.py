@@ -8,7 +8,6 @@ from typing import Any
 
 from gpuprep.store.facts import Facts
 from gpuprep.store.files import CaseVersion
-from gpuprep.store.locations import case_locations
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import unnamed
 
@@ -35,9 +34,7 @@ class Holding:
         if told := cls.of_record(case.record):
             return told
         number = 0 if case.image is None else case.image.shape[0] if case.image.ndim == 4 else 1
-        labels = {
-            name: tuple(sorted({0, *case_locations(case.path, name)})) for name in case.labels
-        }
+        labels = {name: tuple(sorted({0, *case.locations(name)})) for name in case.labels}
         return cls(case.channel_names if number and case.channel_names else unnamed(number), labels)
 
     @classmethod

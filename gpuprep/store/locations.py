@@ -27,6 +27,7 @@ from gpuprep.store.layout import label_array
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import to_place
 from gpuprep.store.record import read_record
+from gpuprep.store.several import below
 from gpuprep.values.errors import CorruptStoreError
 
 SEED = 1234
@@ -42,7 +43,7 @@ Seal = tuple[int, ...]
 
 
 def locations_file(label: str) -> str:
-    """The path of a label map's index inside its case."""
+    """The path of a label map's index inside its case, or its output of a case with several."""
     return f"{label_array(label)}/locations.npy"
 
 
@@ -84,7 +85,9 @@ def to_npy(rows: NDArray[Any]) -> bytes:
     return stream.getvalue()
 
 
-def case_locations(folder: Path | ObjectPath, label: str, seal: Seal | None = None) -> Locations:
+def case_locations(
+    folder: Path | ObjectPath, label: str, seal: Seal | None = None, *, output: str = ""
+) -> Locations:
     """Sampled positions ``z, y, x`` by class of a stored case's label map; remembered by this process.
 
     They are read from the case's index, or found in the label map where the case was stored without one.
@@ -93,30 +96,30 @@ def case_locations(folder: Path | ObjectPath, label: str, seal: Seal | None = No
         folder: The case's folder.
         label: The name of one of its label maps.
         seal: What the record says of the index (``location_seals``), if that is known.
+        output: The name of the output that has the label map, of a case with several.
 
     Raises:
         CorruptStoreError: the index or the label map is missing or damaged.
     """
     if seal is None:
-        seal = location_seals(read_record(folder)["files"], [label])[label]
-    return _located(folder, label, seal)
+        seal = location_seals(read_record(folder)["files"], [label], output)[label]
+    return _located(folder, label, seal, output)
 
 
 def location_seals(
-    files: Mapping[str, Mapping[str, int]], labels: Iterable[str]
+    files: Mapping[str, Mapping[str, int]], labels: Iterable[str], output: str = ""
 ) -> dict[str, Seal]:
     """Size and CRC32C of the index of each label map by the seals of a record; empty for none."""
-    return {
-        label: (seal["size"], seal["crc32c"]) if (seal := files.get(locations_file(label))) else ()
-        for label in labels
-    }
+    found = {label: files.get(below(output, locations_file(label))) for label in labels}
+    return {label: (seal["size"], seal["crc32c"]) if seal else () for label, seal in found.items()}
 
 
 @lru_cache(maxsize=_INDICES_KEPT)
-def _located(folder: Path | ObjectPath, label: str, seal: Seal) -> Locations:
+def _located(folder: Path | ObjectPath, label: str, seal: Seal, output: str) -> Locations:
     if not seal:
-        return by_class(index_label(np.asarray(StoredArray(folder, label_array(label)))))
-    name, (size, crc) = locations_file(label), seal
+        array = StoredArray(folder, below(output, label_array(label)))
+        return by_class(index_label(np.asarray(array)))
+    name, (size, crc) = below(output, locations_file(label)), seal
     text = to_place(folder).document(name)
     if len(text) != size or google_crc32c.value(text) != crc:
         raise CorruptStoreError(

@@ -20,6 +20,7 @@ from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import case_versions, to_place
+from gpuprep.store.several import UnknownOutput, read_outputs
 from gpuprep.store.standing import Standing, doubts, read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
@@ -41,9 +42,18 @@ class Cohort(Mapping[str, StoredCase]):
     """All finished cases of an output folder, in natural order; a case is opened when asked for.
 
     Folders without a record are no cases and are passed over. The list of ids is read once, at first need.
+
+    Attributes:
+        path: Where it lies.
+        asked: The output of each case that is read; empty for the first, or the only one.
     """
 
-    def __init__(self, path: str | Path | ObjectPath, policy: ReadPolicy | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path | ObjectPath,
+        policy: ReadPolicy | None = None,
+        output: str | None = None,
+    ) -> None:
         """Open an output folder; ``open_cohort`` says what can go wrong."""
         self.path = to_place(path)
         self._policy = policy or ReadPolicy()
@@ -55,9 +65,14 @@ class Cohort(Mapping[str, StoredCase]):
                 f"{self.path}: not a cohort, it has no folder {CASES_FOLDER}/",
                 advice="give the output folder of a run",
             )
+        self.asked = output or ""
+        if self.asked and self.outputs:
+            if self.asked not in self.outputs:
+                raise UnknownOutput.of(self.asked, self.outputs, self.path)
+            self.asked = self.asked if self.asked != self.outputs[0] else ""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Cohort, (self.path, self._policy), self._sealed
+        return Cohort, (self.path, self._policy, self.asked), self._sealed
 
     def __setstate__(self, sealed: Mapping[str, CaseVersion]) -> None:
         self._versions = self._sealed = sealed
@@ -93,7 +108,7 @@ class Cohort(Mapping[str, StoredCase]):
         place = self.path / case_path(case_id)
         told = None if self._sealed is None else self._sealed.get(case_id)
         try:
-            return StoredCase(place, self._policy, version=told)
+            return StoredCase(place, self._policy, version=told, output=self.asked)
         except StoreError as error:
             if told is None or place.version() == told:
                 raise
@@ -118,6 +133,11 @@ class Cohort(Mapping[str, StoredCase]):
         """
         told = ((case.id, case.channel_names, case.label_names) for case in self.values())
         return read_agreement(self.path) or agreement_of(told)
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs of a case in order, the first of which is read where none is named."""
+        return read_outputs(self.path)
 
     @cached_property
     def standing(self) -> Standing:
@@ -192,8 +212,9 @@ class Cohort(Mapping[str, StoredCase]):
         from gpuprep.store.index import read_index
         from gpuprep.store.known import KnownLines
 
-        index = read_index(self.path)
-        return KnownLines.of(index, self.versions_beside(index))
+        index = read_index(self.path)  # of the first output
+        versions = self.versions_beside(index)
+        return KnownLines.of(index, {} if self.asked else versions)
 
     def table(self) -> CaseTable:
         """What the records of all cases tell, as columns; no case is opened that the index tells of.
@@ -220,6 +241,7 @@ def open_cohort(
     access: Access = "mmap",
     threads: int = 1,
     token: str | None = None,
+    output: str | None = None,
 ) -> Cohort:
     """Open the output folder of a run.
 
@@ -234,16 +256,17 @@ def open_cohort(
         access: ``mmap``, or ``pread`` for network file systems; a URL is read by byte ranges.
         threads: Threads that decode one read.
         token: For a service; by default that of the environment (GPUPREP_TOKEN).
+        output: Which output of every case, where the config names several; by default the first.
 
     Warns:
         CohortWarning: cases left the input, or were made in another way than the others.
 
     Raises:
         StoreError: the folder holds no cohort, or no server answers, or it refuses the token.
-        UsageError: an argument is out of range.
+        UsageError: an argument is out of range, or there is no such output.
         BackendError: a URL needs the extra ``s3``.
     """
-    cohort = Cohort(to_place(path, token), ReadPolicy(crc, access, threads))
+    cohort = Cohort(to_place(path, token), ReadPolicy(crc, access, threads), output)
     for told in doubts(cohort.standing, cohort.path):
         warnings.warn(told, CohortWarning, stacklevel=2)
     return cohort

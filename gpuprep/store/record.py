@@ -73,9 +73,11 @@ def read_record(
 
 
 def check_documents(
-    folder: Place, *, version: CaseVersion | None = None
+    folder: Place, *, version: CaseVersion | None = None, output: str | None = None
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Compare every ``zarr.json`` of a case with its record: a flipped digit in a shape would go unseen.
+
+    Of a case with several outputs, those of the one that is read: ``output``, by default the first.
 
     Returns:
         The seals of all files, and the text of every ``zarr.json``, by their paths in the case.
@@ -84,11 +86,13 @@ def check_documents(
         CorruptStoreError: one of them, or the record, is absent or not as written.
         StoreError: the folder holds another case than ``version``.
     """
-    seals: dict[str, Any] = read_record(folder, version=version)["files"]
+    record = read_record(folder, version=version)
+    seals: dict[str, Any] = record["files"]
+    start = f"{output or record['output']}/" if "output" in record else ""
     texts: dict[str, bytes] = {}
     in_folder = None if isinstance(folder, ObjectPath) else version  # there its seal tells, unasked
     for name, seal in seals.items():
-        if not name.endswith(GROUP_FILE):
+        if not name.endswith(GROUP_FILE) or not (name == GROUP_FILE or name.startswith(start)):
             continue
         texts[name] = folder.document(name, version=in_folder)
         crc = google_crc32c.value(texts[name])

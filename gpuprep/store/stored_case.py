@@ -23,8 +23,9 @@ from gpuprep.store.metadata import parse_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
-from gpuprep.store.places import to_place
+from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import check_documents, read_record
+from gpuprep.store.several import UnknownOutput, below, choose_output, output_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding, FindingList
 from gpuprep.values.geometry import Geometry
@@ -48,6 +49,8 @@ class StoredCase:
     Attributes:
         id: The case id.
         path: Its folder.
+        output: The name of the output that is read, of a case with several; else empty.
+        outputs: The names of all of them, in order.
         image: ``z, y, x`` or ``c, z, y, x``; None for a case of labels only.
         labels: Label arrays ``z, y, x`` by name.
         label_names: Per label, the names of its voxel values.
@@ -61,6 +64,7 @@ class StoredCase:
         policy: ReadPolicy | None = None,
         *,
         version: CaseVersion | None = None,
+        output: str | None = None,
     ) -> None:
         """Open a case, that of ``version`` where one is given; ``open_case`` says what can go wrong."""
         self.path = to_place(path)
@@ -76,14 +80,19 @@ class StoredCase:
         seals: Mapping[str, Any] | None = None
         texts: Texts = {}
         if self._policy.crc == "always":
-            seals, texts = check_documents(self.path, version=self._version)
+            seals, texts = check_documents(self.path, version=self._version, output=output)
         try:
-            attributes = self._attributes("", texts)
+            own = self._attributes("", texts)["gpuprep"]
+            self.outputs = tuple(str(name) for name in own.get("outputs", ()))
+            self.output = choose_output(self.outputs, own.get("nnunet", ()), output, self.path)
+            attributes = self._attributes(self.place_of(""), texts)
             own = attributes["gpuprep"]
             self.geometry = Geometry.from_json(own["geometry"])
             self.channel_names = tuple(str(name) for name in own["channels"])
             has_image, names = "ome" in attributes, list(own["labels"])
             named = {check_label_name(name): self._value_names(name, texts) for name in names}
+        except UnknownOutput:
+            raise
         except _FAULTS as error:
             raise CorruptStoreError(
                 f"{self.path}: its {GROUP_FILE} files do not describe a case ({error!r})",
@@ -94,10 +103,10 @@ class StoredCase:
             {name: self._array(label_array(name), texts) for name in named}
         )
         self.label_names: Mapping[str, Mapping[int, str]] = MappingProxyType(named)
-        self._located = None if seals is None else location_seals(seals, named)
+        self._located = None if seals is None else location_seals(seals, named, self.output)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return StoredCase, (self.path, self._policy)
+        return _opened, (self.path, self._policy, self.output)
 
     def __enter__(self) -> StoredCase:
         return self
@@ -140,9 +149,13 @@ class StoredCase:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What was done to the case, checked against its CRC32C; raises CorruptStoreError."""
+        """What was done to the case, checked against its CRC32C; raises CorruptStoreError.
+
+        It is that of the output which is read; ``files`` are those of all.
+        """
         if self._record is None:
-            self._record = read_record(self.path, version=self._version)
+            record = read_record(self.path, version=self._version)
+            self._record = output_record(record, self.output, self.path)
         return self._record
 
     @property
@@ -158,8 +171,19 @@ class StoredCase:
     def locations(self, label: str) -> Locations:
         """Sampled positions ``z, y, x`` of each class of a label map; raises CorruptStoreError."""
         if self._located is None:
-            self._located = location_seals(self.record["files"], self.labels)
-        return case_locations(self.path, label, self._located[label])
+            self._located = location_seals(self.record["files"], self.labels, self.output)
+        return case_locations(self.path, label, self._located[label], output=self.output)
+
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the files of this output."""
+        files = self.record["files"].items()
+        start = self.place_of("") + "/" * bool(self.output)
+        return sum(seal["size"] for name, seal in files if name.startswith(start))
+
+    def place_of(self, path: str) -> str:
+        """Where something of this output lies inside the case's folder: ``0`` may be ``fine/0``."""
+        return below(self.output, path)
 
     def level(self, name: str) -> StoredArray:
         """The array of a path such as ``1`` or ``labels/liver/2``: a coarser level of a pyramid.
@@ -167,19 +191,24 @@ class StoredCase:
         Raises:
             CorruptStoreError: there is none.
         """
-        return StoredArray(self.path, name, self._policy, version=self._version)
+        return self._array(name, {})
 
     def _attributes(self, group: str, texts: Texts) -> dict[str, Any]:
         name = f"{group}/{GROUP_FILE}".lstrip("/")
         text = texts.get(name) or self.path.document(name, version=self._version)
         return dict(parse_document(text, f"{self.path / name}")["attributes"])
 
-    def _array(self, name: str, texts: Texts) -> StoredArray:
+    def _array(self, path: str, texts: Texts) -> StoredArray:
+        name = self.place_of(path)
         text = texts.get(f"{name}/{GROUP_FILE}")
         return StoredArray(self.path, name, self._policy, version=self._version, document=text)
 
     def _value_names(self, label: str, texts: Texts) -> Mapping[int, str]:
-        return parse_value_names(self._attributes(f"{LABELS_GROUP}/{label}", texts))
+        return parse_value_names(self._attributes(self.place_of(f"{LABELS_GROUP}/{label}"), texts))
+
+
+def _opened(path: Place, policy: ReadPolicy, output: str) -> StoredCase:
+    return StoredCase(path, policy, output=output or None)
 
 
 def open_case(
@@ -189,6 +218,7 @@ def open_case(
     access: Access = "mmap",
     threads: int = 1,
     token: str | None = None,
+    output: str | None = None,
 ) -> StoredCase:
     """Open the folder (or URL) of one finished case; the arguments are those of ``open_cohort``.
 
@@ -199,6 +229,6 @@ def open_case(
     Raises:
         StoreError: the folder is not a finished case, or is being replaced.
         CorruptStoreError: one of its documents is missing or damaged.
-        UsageError: an argument is out of range.
+        UsageError: an argument is out of range, or the case has no such output.
     """
-    return StoredCase(to_place(path, token), ReadPolicy(crc, access, threads))
+    return StoredCase(to_place(path, token), ReadPolicy(crc, access, threads), output=output)

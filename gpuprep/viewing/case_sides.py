@@ -96,6 +96,7 @@ def after_side(case: StoredCase, *, outside_zeroed: bool = False) -> Side:
         _after_notes(record),
         stored_levels=stored_levels(case),
         codecs=codecs,
+        output=case.output,
     )
 
 
@@ -105,7 +106,7 @@ def stored_levels(case: StoredCase) -> int:
     levels = 1
     while True:
         path = image_array(levels) if case.image is not None else label_array(name, levels)
-        if f"{path}/{GROUP_FILE}" not in case.record["files"]:
+        if case.place_of(f"{path}/{GROUP_FILE}") not in case.record["files"]:
             return levels
         levels += 1
 
@@ -152,7 +153,7 @@ def _after_notes(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _codec(case: StoredCase, array: str) -> str:
     """What compresses the chunks, as far as pages can decode it."""
-    file = f"{array}/{GROUP_FILE}"
+    file = case.place_of(f"{array}/{GROUP_FILE}")
     document = parse_document(case.path.document(file), f"{case.path / file}")
     for codec in document["codecs"][0]["configuration"]["codecs"]:
         told = codec.get("configuration", {})

@@ -43,7 +43,6 @@ def case_view(
     record = case.record
     shown = {side.name: side_view(side, links) for side in sides}
     raw = sum(array.dtype.itemsize * int(np.prod(array.shape)) for array in _arrays(case))
-    stored = sum(seal["size"] for seal in record["files"].values())
     return {
         "id": case.id,
         "cohort": cohort,
@@ -54,7 +53,8 @@ def case_view(
         **windows_of(sides),
         "findings": [finding_view(finding) for finding in case.findings],
         "provenance": [
-            list(row) for row in provenance_rows(record, raw_bytes=raw, stored_bytes=stored)
+            list(row)
+            for row in provenance_rows(record, raw_bytes=raw, stored_bytes=case.stored_bytes)
         ],
         "numbers": resolved_numbers(record),
         "record": record,

@@ -30,6 +30,7 @@ class CohortView:
         agreement: What they agree on.
         labelled: Cases that have each label map.
         values: Cases that have each value but 0 of each label map.
+        outputs: The names of the outputs of each case.
     """
 
     path: Path
@@ -37,12 +38,14 @@ class CohortView:
     agreement: Agreement
     labelled: Mapping[str, int]
     values: Mapping[str, Mapping[int, int]]
+    outputs: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": "cohort",
             "path": str(self.path),
             "cases": self.cases,
+            "outputs": list(self.outputs),
             "agreement": self.agreement.to_json(),
             "labelled": dict(self.labelled),
             "values": {
@@ -57,8 +60,10 @@ def is_cohort(path: Path) -> bool:
     return (path / CASES_FOLDER).is_dir() and not (path / RECORD_FILE).is_file()
 
 
-def inspect_cohort(path: Path) -> CohortView:
+def inspect_cohort(path: Path, output: str | None = None) -> CohortView:
     """Look at the cohort of an output folder; cases that the manifest tells of are not opened.
+
+    ``output`` names one of several outputs of the cases, by default the first.
 
     >>> seen = inspect_cohort(Path("cohort"))
     >>> seen.cases, dict(seen.labelled)
@@ -68,7 +73,7 @@ def inspect_cohort(path: Path) -> CohortView:
         StoreError: an older version wrote the cohort, and its cases disagree.
         CorruptStoreError: its agreement, or a case that had to be opened, is damaged.
     """
-    cohort = open_cohort(path)
+    cohort = open_cohort(path, output=output)
     held = cohort.known.holdings(cohort.ids).values()
     names = sorted({*cohort.agreement.labels, *(name for each in held for name in each.labels)})
     values = {
@@ -80,6 +85,7 @@ def inspect_cohort(path: Path) -> CohortView:
         cohort.agreement,
         {name: sum(name in each.labels for each in held) for name in names},
         {name: dict(sorted(counts.items())) for name, counts in values.items()},
+        cohort.outputs,
     )
 
 
@@ -90,6 +96,7 @@ def cohort_page(seen: CohortView) -> Group:
         Text.assemble((seen.path.name, "bold"), "  cohort  ", (str(seen.path), "dim")),
         Text(f"cases     {seen.cases}"),
         Text(f"channels  {channels}"),
+        *([Text(f"outputs   {', '.join(seen.outputs)}")] if seen.outputs else ()),
     ]
     for name, number in seen.labelled.items():
         classes = seen.agreement.labels.get(name, Classes())

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from gpuprep.store.layout import IMAGE_ARRAY, image_array, label_array
+from gpuprep.store.several import below
 from gpuprep.viewing.side import OTHER_CODEC, Side
 
 
@@ -37,6 +38,6 @@ class Links:
         """Where the store holds a level; None where it does not, or is not served."""
         if not self.store or side.name != "after" or level >= side.stored_levels:
             return None
-        path = label_array(label, level) if label else image_array(level)
+        path = below(side.output, label_array(label, level) if label else image_array(level))
         codec = side.codecs.get(label or IMAGE_ARRAY, OTHER_CODEC)
         return {"store": self.store, "path": path, "channel": channel, "codec": codec}

@@ -27,6 +27,7 @@ def provenance_rows(
         ("made from", f"{files} ({human_bytes(read)}, sha256 {first['sha256'][:12]}…)"),
         *(("read as", facts(header)) for header in record["headers"][:1]),
         ("config", record["digest"][:12]),
+        *([("output", record["output"])] if "output" in record else ()),
         ("crop", crop_text(record["geometry"])),
         *(("intensity", line_text(step)) for step in record["intensity"]),
         ("stored", f"{human_bytes(stored_bytes)}, {ratio:.2f} times smaller than raw"),

@@ -96,6 +96,8 @@ class Side:
     stored_levels: int = 1
     codecs: Mapping[str, str] = field(default_factory=dict)
     """By array (``0``, or the label's name): ``blosc-lz4``, or ``other`` for what pages cannot decode."""
+    output: str = ""
+    """The output of the stored case that is shown, where it has several."""
 
 
 def window_of(ends: Sequence[float | None], statistics: Mapping[str, Any]) -> Range:

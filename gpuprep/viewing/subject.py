@@ -122,7 +122,7 @@ class Inspection:
         return tree
 
 
-def inspect_path(path: Path, config: Config) -> Inspection:
+def inspect_path(path: Path, config: Config, output: str | None = None) -> Inspection:
     """Inspect an input file, a folder with one case or DICOM series, or a stored case.
 
     >>> seen = inspect_path(Path("cohort/volume-0"), Config())
@@ -130,20 +130,23 @@ def inspect_path(path: Path, config: Config) -> Inspection:
     ('LPS', ['segmentation'])
 
     A stored case is named by its folder or as ``OUTPUT/case-id``. An input is read under the limits and
-    the policy of ``config``; if it is unusable, the inspection says why instead of raising.
+    the policy of ``config``; if it is unusable, the inspection says why instead of raising. ``output`` names
+    one of several outputs of a stored case, by default the first.
 
     Raises:
-        UsageError: nothing, or more than one case, is there.
+        UsageError: nothing, or more than one case, is there; or the case has no such output.
         CorruptStoreError: a stored case is damaged.
     """
     if (path / RECORD_FILE).is_file() or path.name.endswith(CASE_SUFFIX):
-        return _inspect_stored(open_case(path))
+        return _inspect_stored(open_case(path, output=output))
     if not path.exists() and (path.parent / CASES_FOLDER).is_dir():
-        return _inspect_stored(find_case(path.parent, path.name))
+        return _inspect_stored(find_case(path.parent, path.name, output))
     if (path / CASES_FOLDER).is_dir():
         raise UsageError(
             f"{path} is a whole cohort", advice=f"name one of its cases: {path / '<case id>'}"
         )
+    if output is not None:
+        raise UsageError(f"{path} is an input, and only stored cases have outputs")
     return _inspect_input(path, _one_case(path, config), config)
 
 
@@ -215,9 +218,8 @@ def _inspect_stored(case: StoredCase) -> Inspection:
             _channel(name, array, partial(_stored_window, rules))
             for name, array, rules in zip(names, stack, record["intensity"], strict=True)
         ]
-        stored_bytes = sum(seal["size"] for seal in record["files"].values())
-        headers = tuple(record["headers"])
-        findings = tuple(case.findings)
+        headers, findings = tuple(record["headers"]), tuple(case.findings)
+        stored_bytes = case.stored_bytes
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptStoreError(f"{case.path}: its record is not a record ({error!r})") from error
     labels = [

@@ -20,6 +20,7 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.stored_case import open_case
 from gpuprep.values.case import Case, LabelSource, Source
 from gpuprep.values.errors import MemoryShortage
+from gpuprep.values.geometry import Geometry
 
 MIB = 1 << 20
 CONFIG = parse_config(
@@ -105,7 +106,7 @@ def test_a_case_larger_than_its_memory_has_the_same_bytes(tmp_path, megabytes):
 
 
 def test_a_case_that_fits_in_no_way_is_refused_with_both_numbers():
-    needed = footprint(1 << 30, (512, 512, 512), (512, 512, 512), 1, CONFIG)
+    needed = footprint(1 << 30, Geometry((512, 512, 512)), 1, CONFIG)
     assert needed.working < needed.peak
     check_memory("a", needed.working, 0)
     check_memory("a", needed.working, needed.working)
@@ -123,7 +124,8 @@ from gpuprep.values.grids import GridMapping
 from gpuprep.ops.operations import Held, HostOperations
 from gpuprep.ops.resample import Resampling
 from gpuprep.host.scratch import Scratch, map_file
-from gpuprep.config.model import Config
+from gpuprep.config.file import parse_config
+from gpuprep.values.geometry import Geometry
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
@@ -142,7 +144,8 @@ thread = threading.Thread(target=watch); thread.start()
 how = Resampling(GridMapping(target, (1.2, 1.0, 1.0)), "cubic", value_range=(0, 40))
 operations.resample(Held(array), how, out)
 over.set(); thread.join()
-print(most - before, footprint(array.nbytes, source, target, 1, Config()).working)
+config = parse_config({{"image": {{"resample": {{"shape": target[::-1]}}}}}})
+print(most - before, footprint(array.nbytes, Geometry(source), 1, config).working)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True

@@ -58,5 +58,5 @@ def computed(
     findings = Findings(config.input.policy)
     assembled = assemble(case, config, files.read, findings, agreement=agreement)
     task = CaseTask(case, "", "")
-    result = compute(task, assembled, config, HostOperations(1), findings, (), Stopwatch())
-    return result, findings.items
+    (result,) = compute(task, assembled, config, HostOperations(1), findings, (), Stopwatch())
+    return result, [Finding.from_json(row) for row in result.record["findings"]]

@@ -8,7 +8,8 @@ is told in ``fallbacks``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -163,6 +164,11 @@ class DeviceOperations:
 
     def wait(self) -> None:
         self._link.wait()
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        with self._host.scratch.passing(), self._link.passing():
+            yield
 
     def _in_slabs(
         self, held: Sequence[Held], whole: Callable[[], bool], slabs: Callable[[int], bool]

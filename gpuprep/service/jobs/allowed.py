@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ ALLOWED = (
 """Places in a config that clients may set, with all below them, unless the settings say otherwise."""
 
 _NEVER = ("image.resample.reference", "cluster", "input.roots", "input.follow_symlinks")
+_NEVER_OF_OUTPUTS = re.compile(r"outputs\.[^.]+\.resample\.reference(\.|$)")
 """They lead to other hosts, or to files outside the roots."""
 
 
@@ -26,7 +28,7 @@ def check_allowed(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -
         Problem: 422, with the place.
     """
     for place in _places(tree):
-        if _is_under(place, _NEVER) or not (_is_under(place, allowed) or _leads_to(place, allowed)):
+        if _is_never(place) or not (_is_under(place, allowed) or _leads_to(place, allowed)):
             raise Problem(
                 422,
                 f"config.{place} is the operator's to set",
@@ -42,7 +44,7 @@ def shown(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -> dict[s
         found: dict[str, Any] = {}
         for key, value in node.items():
             place = f"{above}{key}"
-            if _is_under(place, _NEVER):
+            if _is_never(place):
                 continue
             if isinstance(value, Mapping) and value:
                 inner = kept(value, f"{place}.")
@@ -62,6 +64,10 @@ def _places(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
             yield from _places(value, place)
         else:
             yield place
+
+
+def _is_never(place: str) -> bool:
+    return _is_under(place, _NEVER) or _NEVER_OF_OUTPUTS.match(place) is not None
 
 
 def _is_under(place: str, listed: tuple[str, ...]) -> bool:

@@ -56,7 +56,9 @@ class Seen:
 class Sights:
     """The cases of a service's cohorts, looked at."""
 
-    def __init__(self, threads: int = _THREADS) -> None:
+    def __init__(self, threads: int = _THREADS, output: str | None = None) -> None:
+        """Of cases with several outputs that one is shown, by default the first."""
+        self._output = output
         self.sources = Sources()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sights")
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="sources")
@@ -133,7 +135,7 @@ class Sights:
             version = None
         if version is None or case_id in read_standing(place).withdrawn:
             raise Problem(404, "there is no such case", code="E_CASE")
-        case = StoredCase(folder, version=version)
+        case = StoredCase(folder, version=version, output=self._output)
         config, agreement = _made_with(place)
         sight = StoredSight(
             case,

@@ -48,6 +48,9 @@ def check_profile(name: str, config: Config) -> None:
     if config.needs_cohort:
         problem = "takes statistics over a cohort (over: cohort), which one volume has not"
         advice = "write the cohort's mean and std into it, or use over: image or over: foreground"
+    elif any(part.store.nnunet for part in config.parts().values()):
+        problem = "stores nnU-Net's files (store.nnunet), which no answer is made of"
+        advice = "leave store.nnunet out"
     elif config.label.only:
         problem, advice = "prepares labels only (label.only)", "leave label.only out"
     elif config.label.required or config.image.crop.to == "label":

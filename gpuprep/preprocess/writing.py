@@ -1,0 +1,108 @@
+"""From computed outputs to the files of a case: each is written before the next one is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gpuprep.config.model import Config
+from gpuprep.host.failpoints import failpoint
+from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.compute import Computed
+from gpuprep.preprocess.pyramid import coarser_levels
+from gpuprep.preprocess.task import CaseTask, Stopwatch
+from gpuprep.store.case import write_case
+from gpuprep.store.several import below, write_outputs_group
+
+Seals = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseWriter:
+    """Writes the outputs of a case into a folder.
+
+    Attributes:
+        files: The seals of what is written, by path.
+        records: What the case's record will say of each output, by the output's name.
+    """
+
+    task: CaseTask
+    assembled: Assembled
+    config: Config
+    folder: Path
+    watch: Stopwatch
+    files: Seals = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def write_all(
+        self, outputs: Generator[Computed, None, None], session: AbstractContextManager[None]
+    ) -> None:
+        """Compute every output in a session of the engine, and write it; the last one after the session.
+
+        Raises:
+            CaseError: the case cannot be done.
+            StoreError: the disk refuses.
+            RunStopped: it is full.
+        """
+        with session, closing(outputs):  # which lets go of what is on a device
+            for output in outputs:
+                if output.is_last:
+                    break
+                self._write(output)
+        self._write(output)
+        nnunet = [name for name, part in self.config.parts().items() if part.store.nnunet]
+        if self.config.outputs or nnunet:
+            durable = self.config.store.fsync == "always"
+            names = list(self.config.outputs)
+            self.files.update(write_outputs_group(self.folder, names, nnunet, durable=durable))
+
+    def _write(self, output: Computed) -> None:
+        with self.watch("store"):
+            files = _write_output(output, self.task, self.assembled, self.folder / output.name)
+        for path, seal in files.items():
+            self.files[below(output.name, path)] = seal
+        self.records[output.name] = output.record
+        if output.name:
+            failpoint("after_output", f"{self.task.case.id}/{output.name}")
+
+
+def _write_output(output: Computed, task: CaseTask, assembled: Assembled, folder: Path) -> Seals:
+    """Write the arrays of one output."""
+    store = output.config.store
+    durable = store.fsync == "always"
+    if store.nnunet is not None:
+        written: Seals = import_module("gpuprep.store.nnunet.case").write_nnunet_case(
+            folder,
+            image=output.image,
+            labels=output.labels,
+            record_geometry=output.record["geometry"],
+            rule=store.nnunet,
+            threads=task.threads,
+            durable=durable,
+        )
+        return written
+    return write_case(
+        folder,
+        image=output.image,
+        labels=output.labels,
+        geometry=output.geometry,
+        coarser=coarser_levels(
+            output.image,
+            output.labels,
+            output.geometry,
+            count=store.pyramid,
+            keep_bits=store.keep_bits,
+            threads=task.threads,
+        ),
+        chunk=store.chunk,
+        codec=store.codec,
+        threads=task.threads,
+        channel_names=assembled.channel_names,
+        label_names=assembled.label_names,
+        keep_bits=store.keep_bits,
+        durable=durable,
+    )
