@@ -21,9 +21,11 @@ from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, resolve_intensity
 from gpuprep.preprocess.measure import Measured, measure
+from gpuprep.preprocess.outside import take_outside
 from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.rounding import round_image
 from gpuprep.preprocess.stored_range import check_dtype
@@ -71,16 +73,19 @@ def compute(
     with watch("labels"):
         how = Resampling(mapping, config.label.interpolation, separate_axis=separate)
         labels = {
-            name: operations.resample_labels(label, how) for name, label in measured.labels.items()
+            name: operations.resample_labels(label, how)
+            for name, label in measured.marked_labels().items()
         }
         operations.wait()
         if rule.reference is not None:
             for label in labels.values():
-                fill_beyond(label, measured.geometry.shape, mapping, 0)
+                beyond = config.label.outside or 0
+                fill_beyond(label, measured.geometry.shape, mapping, beyond)
         counts = {name: voxel_counts(label) for name, label in labels.items()}
+        marks = take_outside(counts, config.label.outside)
         report_losses(measured, mapping, counts, findings)
     words = describe(task, measured, mapping, separate, intensities, findings)
-    words |= {"labels": counts, **rounding}
+    words |= {"labels": counts, **marks, **rounding}
     return Computed(image, labels, mapping.on(measured.geometry), words)
 
 
@@ -117,13 +122,14 @@ def decide(
     """The resolved intensity chain of every channel, checked against the stored dtype."""
     config = measured.config
     resolved = []
-    for number, values in enumerate(measured.distributions):
+    rules = channel_rules(config.image, measured.assembled.channel_names)
+    for number, (rule, values) in enumerate(zip(rules, measured.distributions, strict=True)):
         intensity = resolve_intensity(
-            config.image.intensity,
+            rule.steps,
             values,
             partial(measured.foreground_of, number, findings),
             cohort[number] if number < len(cohort) else None,
-            outside=config.image.foreground.outside,
+            outside=rule.outside,
         )
         name = measured.assembled.channel_names[number]
         whole = isinstance(values, Histogram) or (
@@ -155,11 +161,10 @@ def apply_image(
     whole = rule.reference is None  # else voxels beyond the source are set afterwards
     edge = store.chunk if whole else 0
     image = operations.empty(len(measured.channels), mapping.shape, store.dtype, edge)
-    zeroed = measured.config.image.foreground.outside == "zero"
     for number, (values, intensity) in enumerate(
         zip(measured.distributions, intensities, strict=True)
     ):
-        if zeroed:
+        if intensity.outside == "zero":
             intensity = intensity.about_zero()
             inside = measured.channels[number], measured.foreground
             held = operations.masked(*inside, intensity.prologue)
@@ -182,6 +187,7 @@ def apply_image(
     operations.wait()
     if isinstance(image, np.ndarray) and not whole:
         for target, intensity in zip(image, intensities, strict=True):
-            lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
+            ends_at_zero = intensity.outside == "zero"
+            lowest = 0.0 if ends_at_zero else intensity.epilogue(intensity.limits[0])
             fill_beyond(target, measured.geometry.shape, mapping, lowest)
     return image[0] if len(measured.channels) == 1 else image

@@ -47,8 +47,12 @@ class Measured:
     def foreground(self) -> Held:
         """Which voxels count as foreground under ``image.foreground``."""
         found = self._found_foreground()
-        fill = self.config.image.foreground.fill_holes
-        return self.operations.filled(found) if fill else found
+        rule = self.config.image.foreground
+        if rule.fill_holes:
+            found = self.operations.filled(found)
+        if rule.where == "nonzero_or_label" and self.labels:
+            found = self.operations.mask([found, *self.labels.values()])
+        return found
 
     def _found_foreground(self) -> Held:
         rule = self.config.image.foreground
@@ -57,6 +61,16 @@ class Measured:
         if rule.where == "body":
             return self.operations.mask(self.channels[:1], rule.threshold)
         return self.operations.mask(self.channels)
+
+    def marked_labels(self) -> dict[str, Held]:
+        """The label maps, background outside the foreground being ``label.outside``, if that is set."""
+        outside = self.config.label.outside
+        if outside is None:
+            return self.labels
+        return {
+            name: self.operations.marked(label, self.foreground, outside)
+            for name, label in self.labels.items()
+        }
 
     def cleaned(self, channel: int) -> Held:
         """A channel with its own finite extremes in place of ±Inf, and the smallest of NaN."""
@@ -91,7 +105,7 @@ class Measured:
     def _counted_foreground(self, channel: int) -> Distribution | None:
         """The same from the counts of the whole channel, where its values alone say what is foreground."""
         rule, values = self.config.image.foreground, self.distributions[channel]
-        by_label = rule.where == "label" and self.labels
+        by_label = "label" in rule.where and self.labels
         if by_label or rule.fill_holes or channel or not isinstance(values, Histogram):
             return None
         if rule.where == "body":
