@@ -11,6 +11,7 @@ from gpuprep.values.agreement import Classes
 
 Value = Annotated[int, Field(ge=-(2**31), lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Mark = Annotated[int, Field(ge=-(2**15), lt=0)]
 
 
 class Label(Strict):
@@ -31,8 +32,9 @@ class Label(Strict):
     probabilities: Finite | Literal["argmax"] | None = None
     """What makes labels of files that hold probabilities: the least value that counts as inside, or the
     largest of all structures and of the rest to 1."""
-    outside: Value | None = None
-    """What background becomes outside the image's foreground, before resampling; nnU-Net has -1."""
+    outside: Mark | None = None
+    """What background becomes outside ``image.foreground``, before resampling; nnU-Net has -1. It is no
+    class."""
     loss: Share = 0.02
     """The share of a map's labelled voxels that may be lost on the way to the stored grid."""
 
@@ -46,6 +48,8 @@ class Label(Strict):
             values.add(self.ignore)
         if strange := sorted(values - known):
             raise ValueError(f"value {strange[0]} of regions or ignore has no name in names")
+        if self.outside in known | set(self.map.values()):
+            raise ValueError(f"outside is {self.outside}, which names or map give to a class")
         return self
 
     @property

@@ -28,9 +28,11 @@ PIPELINE = 3
 
 
 class Foreground(Strict):
-    """Which voxels count as foreground: non-zero ones, a labelled region, or a CT body."""
+    """Which voxels count as foreground: non-zero ones, a labelled region, either, or a CT body."""
 
-    where: Literal["nonzero", "label", "body"] = "nonzero"
+    where: Literal["nonzero", "label", "nonzero_or_label", "body"] = "nonzero"
+    """``nonzero_or_label`` is the mask of nnU-Net's z-score: what is not zero, with ``fill_holes`` its holes,
+    too, and what is labelled."""
     threshold: Finite = -500.0
     """For ``body``: intensities above this are inside the body (HU)."""
     fill_holes: bool = False
@@ -57,13 +59,22 @@ class Image(Strict):
     foreground: Foreground = Foreground()
     intensity: tuple[IntensityStep, ...] = ()
     channels: dict[str, Channel] = Field(default_factory=dict)
-    """What is otherwise with some channels, by their names."""
+    """What is otherwise with some channels, by their names, or their numbers from 0 as text."""
     resample: Resample = Resample()
 
-    def all_steps(self) -> tuple[IntensityStep, ...]:
-        """The intensity steps of all channels, whichever of them a case has."""
-        own = (step for channel in self.channels.values() for step in channel.intensity or ())
-        return (*self.intensity, *own)
+    @property
+    def steps(self) -> tuple[IntensityStep, ...]:
+        """The intensity steps that any channel may take."""
+        others = [step for channel in self.channels.values() for step in channel.intensity or ()]
+        return (*self.intensity, *others)
+
+    @property
+    def zeroes(self) -> bool:
+        """Whether voxels outside the foreground become 0 in any channel."""
+        return "zero" in (
+            self.foreground.outside,
+            *(channel.outside for channel in self.channels.values()),
+        )
 
     @field_validator("orientation")
     @classmethod
@@ -187,6 +198,14 @@ class Config(Strict):
     cluster: ClusterSpec = ClusterSpec()
     report: Report = Report()
 
+    @model_validator(mode="after")
+    def _has_images(self) -> Self:
+        if self.label.only and self.label.outside is not None:
+            raise ValueError(
+                "label.outside asks for the image's foreground, and label.only for no images"
+            )
+        return self
+
     def resolved(self) -> dict[str, Any]:
         """Every value with defaults filled in, as plain JSON."""
         dumped: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -245,7 +264,7 @@ class Config(Strict):
             getattr(entry.step, "over", "") == "cohort"
             and getattr(entry.step, "mean", None) is None
             for part in self.parts().values()
-            for entry in part.image.all_steps()
+            for entry in part.image.steps
         )
 
     @model_validator(mode="after")

@@ -135,7 +135,8 @@ def _read(case: StoredCase, label: str | None, channel: int | None) -> NDArray[A
     if label is not None:
         if channel is not None:
             raise UsageError("--label and --channel exclude one another: a label has no channels")
-        return np.asarray(find_label(case, label))
+        find_label(case, label)
+        return case.read_classes(label)
     if case.image is None:
         raise UsageError(
             f"case {case.id} holds labels only",

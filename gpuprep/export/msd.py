@@ -61,7 +61,9 @@ class Msd:
         with self._chosen.opened(chosen) as entry:
             channels = entry.channels()
             image = channels[0] if len(channels) == 1 else channels
-            arrays = [image] if entry.label is None else [entry.case.labels[entry.label], image]
+            arrays = (
+                [image] if entry.label is None else [entry.case.read_classes(entry.label), image]
+            )
             for name, array in zip(self.files_of(chosen), arrays, strict=True):
                 write_exported(np.asarray(array), entry.case.geometry, self._folder / name)
 

@@ -57,6 +57,24 @@ __device__ __forceinline__ void marked(const S *__restrict__ in, const Strides &
     { marked<S>(in, strides, lengths, rule, join, out, out_strides); }
 EACH_LABEL(MARKED) MARKED(float32) MARKED(float64)
 
+// outside_L: L out = mark where in and the mask are 0, else in.
+template <class L>
+__device__ __forceinline__ void outside(const L *__restrict__ in, const Strides &strides, const Lengths &lengths,
+                                        L mark, const uint8 *__restrict__ mask, const Strides &mask_strides,
+                                        L *__restrict__ out, const Strides &out_strides) {
+    each_place(lengths, [=](int64 z, int64 y, int64 x) {
+        const L v = in[offset_of(strides, z, y, x)];
+        out[offset_of(out_strides, z, y, x)] = v == 0 && !mask[offset_of(mask_strides, z, y, x)] ? mark : v;
+    });
+}
+
+#define OUTSIDE(L) \
+    extern "C" __global__ void __launch_bounds__(128, 8) outside_##L( \
+        const L *__restrict__ in, Strides strides, Lengths lengths, L mark, \
+        const uint8 *__restrict__ mask, Strides mask_strides, L *__restrict__ out, Strides out_strides) \
+    { outside<L>(in, strides, lengths, mark, mask, mask_strides, out, out_strides); }
+OUTSIDE(int8) OUTSIDE(int16) OUTSIDE(int32)
+
 // masked_S: float32 out = step(in) where mask is not 0 and the voxel is finite, else 0.
 template <class S>
 __device__ __forceinline__ void masked(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,

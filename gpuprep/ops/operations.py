@@ -67,6 +67,9 @@ class Operations(Protocol):
     def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
         """``step`` of the finite voxels inside a mask, as float32, and 0 everywhere else."""
 
+    def marked(self, label: Held, mask: Held, value: int) -> Held:
+        """A label map of a signed type with ``value`` where it is 0 outside a mask."""
+
     def cleaned(self, channel: Held, low: float, high: float) -> Held:
         """Floating voxels with ``low`` for NaN and -∞, and ``high`` for ∞."""
 
@@ -125,6 +128,14 @@ class HostOperations:
         for target, plane, inside in zip(voxels, array, flags, strict=True):
             np.copyto(target, 0, where=~(np.isfinite(plane) & (inside != 0)))
         return Held(voxels)
+
+    def marked(self, label: Held, mask: Held, value: int) -> Held:
+        array, flags = self.fetch(label), self.fetch(mask)
+        copied = self.scratch.empty(array.shape, array.dtype)
+        for target, plane, inside in zip(copied, array, flags, strict=True):
+            np.copyto(target, plane)
+            np.copyto(target, array.dtype.type(value), where=(plane == 0) & (inside == 0))
+        return Held(copied)
 
     def cleaned(self, channel: Held, low: float, high: float) -> Held:
         array = self.fetch(channel)

@@ -11,6 +11,7 @@ from gpuprep.cohort.agreement import agree, channel_names
 from gpuprep.cohort.discover import Found
 from gpuprep.config.model import Config
 from gpuprep.io.rules import ReadRules
+from gpuprep.preprocess.channels import check_channels
 from gpuprep.values.agreement import Agreement, unnamed
 from gpuprep.values.case import Case, Source
 
@@ -23,8 +24,15 @@ def settle(found: Found, present: Agreement | None, config: Config) -> Agreement
     Where channels have no names, there are as many as most of the first cases have by their headers.
 
     Raises:
-        UsageError: the classes of two label maps cannot agree.
+        UsageError: the classes of two label maps cannot agree, or the config names unknown channels.
     """
+    agreement = _settled(found, present, config)
+    if agreement.channels and not config.label.only:
+        check_channels(config, agreement.channels)
+    return agreement
+
+
+def _settled(found: Found, present: Agreement | None, config: Config) -> Agreement:
     agreement = agree(found.cases, present, config.label.classes)
     if agreement.channels or config.label.only:
         return agreement

@@ -14,6 +14,7 @@ from gpuprep.io.scan import FileIdentity
 from gpuprep.preprocess.align import Target, align_channel, align_label, meet
 from gpuprep.preprocess.labels import LabelRules
 from gpuprep.preprocess.losses import Losses
+from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.reading import CaseReading, Reader, read_channels, read_label
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.case import Case, LabelSource
@@ -81,12 +82,11 @@ def assemble(
         way = meeting(volume.geometry, what=f"channel {name}", path=source.path)
         arrays.append(align_channel(volume, target, way, name, kind, findings, path=source.path))
     for entry in entries:
-        volume, _ = maps[entry.name]
+        volume, counts = maps[entry.name]
         path = entry.sources[0].path
         way = meeting(volume.geometry, what=f"label {entry.name}", path=path)
-        labels[entry.name] = align_label(
-            volume, target, way, entry.name, losses, findings, path=path
-        )
+        array = align_label(volume, target, way, entry.name, losses, findings, path=path)
+        labels[entry.name] = with_room(array, counts, config.label.outside, entry.name, path)
     assert reading.first is not None
     return Assembled(
         tuple(arrays),
@@ -148,8 +148,8 @@ def _label_needed(config: Config) -> str:
     if image.crop.to == "label":
         return "image.crop goes to the label"
     parts = config.parts().values()
-    steps = [entry.step for part in parts for entry in part.image.all_steps()]
-    uses_foreground = image.foreground.outside == "zero" or any(
+    steps = [entry.step for part in parts for entry in part.image.steps]
+    uses_foreground = any(part.image.zeroes for part in parts) or any(
         getattr(step, "over", "image") != "image" for step in steps
     )
     return "image.foreground is the label" * (image.foreground.where == "label" and uses_foreground)

@@ -21,10 +21,12 @@ from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.decided import Decided, alike
 from gpuprep.preprocess.grid import map_grid, separate_axis
 from gpuprep.preprocess.intensity import Intensity, resolve_intensity
 from gpuprep.preprocess.measure import Measured, measure
+from gpuprep.preprocess.outside import take_outside
 from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.rounding import round_image
 from gpuprep.preprocess.stored_range import check_dtype
@@ -80,7 +82,7 @@ def compute(
         with operations.passing():
             lost = findings.copy()
             with watch("labels"):
-                labels, counts = apply_labels(on_grid[0], lost, operations)
+                labels, counted = apply_labels(on_grid[0], lost, operations)
             for group in alike(on_grid, Decided.same_image):
                 with operations.passing():
                     rounded = findings.copy()
@@ -89,7 +91,7 @@ def compute(
                     for output in group:
                         for more in (rounded, lost):
                             output.findings.items.extend(more.items[len(findings.items) :])
-                        told = _describe_output(task, output) | {"labels": counts, **words}
+                        told = _describe_output(task, output) | counted | words
                         geometry = output.mapping.on(measured.geometry)
                         own, left = output.measured.config, left - 1
                         yield Computed(image, labels, geometry, told, output.name, own, left == 0)
@@ -125,20 +127,23 @@ def _rounded_image(
 
 def apply_labels(
     output: Decided, findings: Findings, operations: Operations
-) -> tuple[dict[str, NDArray[Any]], dict[str, dict[str, int]]]:
-    """The stored label maps, and the voxels of each of their values; what is lost on the way is found."""
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The stored label maps, and what the record says of their voxels; what is lost on the way is found."""
     measured, mapping = output.measured, output.mapping
     how = Resampling(mapping, measured.config.label.interpolation, separate_axis=output.separate)
     labels = {
-        name: operations.resample_labels(label, how) for name, label in measured.labels.items()
+        name: operations.resample_labels(label, how)
+        for name, label in measured.marked_labels().items()
     }
     operations.wait()
+    beyond = measured.config.label.outside
     if measured.config.image.resample.reference is not None:
         for label in labels.values():
-            fill_beyond(label, measured.geometry.shape, mapping, 0)
+            fill_beyond(label, measured.geometry.shape, mapping, beyond or 0)
     counts = {name: voxel_counts(label) for name, label in labels.items()}
+    marks = take_outside(counts, beyond)
     report_losses(measured, mapping, counts, findings)
-    return labels, counts
+    return labels, {"labels": counts, **marks}
 
 
 def report_losses(
@@ -174,13 +179,14 @@ def decide(
     """The resolved intensity chain of every channel, checked against the stored dtype."""
     config = measured.config
     resolved = []
-    for number, values in enumerate(measured.distributions):
+    rules = channel_rules(config.image, measured.assembled.channel_names)
+    for number, (rule, values) in enumerate(zip(rules, measured.distributions, strict=True)):
         intensity = resolve_intensity(
-            config.image.intensity,
+            rule.steps,
             values,
             partial(measured.foreground_of, number, findings),
             cohort[number] if number < len(cohort) else None,
-            outside=config.image.foreground.outside,
+            outside=rule.outside,
         )
         name = measured.assembled.channel_names[number]
         whole = isinstance(values, Histogram) or (
@@ -212,11 +218,10 @@ def apply_image(
     whole = rule.reference is None  # else voxels beyond the source are set afterwards
     edge = store.edge if whole else 0
     image = operations.empty(len(measured.channels), mapping.shape, store.dtype, edge)
-    zeroed = measured.config.image.foreground.outside == "zero"
     for number, (values, intensity) in enumerate(
         zip(measured.distributions, intensities, strict=True)
     ):
-        if zeroed:
+        if intensity.outside == "zero":
             intensity = intensity.about_zero()
             inside = measured.channels[number], measured.foreground
             held = operations.masked(*inside, intensity.prologue)
@@ -239,6 +244,7 @@ def apply_image(
     operations.wait()
     if isinstance(image, np.ndarray) and not whole:
         for target, intensity in zip(image, intensities, strict=True):
-            lowest = 0.0 if zeroed else intensity.epilogue(intensity.limits[0])
+            ends_at_zero = intensity.outside == "zero"
+            lowest = 0.0 if ends_at_zero else intensity.epilogue(intensity.limits[0])
             fill_beyond(target, measured.geometry.shape, mapping, lowest)
     return image[0] if len(measured.channels) == 1 else image

@@ -18,6 +18,8 @@ from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 from gpuprep.values.errors import ConfigError, ValueRangeError
 
+Outside = Literal["keep", "zero"]
+
 _EPSILON = 1e-8  # nnU-Net's floor for a standard deviation
 
 
@@ -33,6 +35,8 @@ class Intensity:
     epilogue: ClipAffine
     limits: tuple[float, float]
     output: tuple[float, float]
+    outside: Outside = "keep"
+    """``zero``: voxels outside the foreground are 0 after the chain."""
 
     @property
     def keeps_whole(self) -> bool:
@@ -70,6 +74,7 @@ class Intensity:
             "offset": self.epilogue.offset,
             "limits": list(self.limits),
             "output": list(self.output),
+            "outside": self.outside,
         }
 
 
@@ -79,7 +84,7 @@ def resolve_intensity(
     foreground: Callable[[], Distribution],
     cohort: Distribution | None = None,
     *,
-    outside: Literal["keep", "zero"] = "keep",
+    outside: Outside = "keep",
 ) -> Intensity:
     """Decide every number of an intensity chain from the statistics of one channel.
 
@@ -109,7 +114,7 @@ def resolve_intensity(
     if outside == "zero" and epilogue.scale:
         zero = -epilogue.offset / epilogue.scale
         limits = min(limits[0], zero), max(limits[1], zero)
-    return Intensity(prologue, epilogue, limits, epilogue.bounds(*limits))
+    return Intensity(prologue, epilogue, limits, epilogue.bounds(*limits), outside)
 
 
 def fold_steps(

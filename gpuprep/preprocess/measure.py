@@ -51,9 +51,12 @@ class Measured:
     def foreground(self) -> Held:
         """Which voxels count as foreground under ``image.foreground``, which all outputs share."""
         if "foreground" not in self._found:
-            found = self._found_foreground()
-            fill = self.config.image.foreground.fill_holes
-            self._found["foreground"] = self.operations.filled(found) if fill else found
+            rule, found = self.config.image.foreground, self._found_foreground()
+            if rule.fill_holes:
+                found = self.operations.filled(found)
+            if rule.where == "nonzero_or_label" and self.labels:
+                found = self.operations.mask([found, *self.labels.values()])
+            self._found["foreground"] = found
         return self._found["foreground"]
 
     def _found_foreground(self) -> Held:
@@ -63,6 +66,16 @@ class Measured:
         if rule.where == "body":
             return self.operations.mask(self.channels[:1], rule.threshold)
         return self.operations.mask(self.channels)
+
+    def marked_labels(self) -> dict[str, Held]:
+        """The label maps, background outside the foreground being ``label.outside``, if that is set."""
+        outside = self.config.label.outside
+        if outside is None:
+            return self.labels
+        return {
+            name: self.operations.marked(label, self.foreground, outside)
+            for name, label in self.labels.items()
+        }
 
     def cleaned(self, channel: int) -> Held:
         """A channel with its own finite extremes in place of ±Inf, and the smallest of NaN."""
@@ -97,7 +110,7 @@ class Measured:
     def _counted_foreground(self, channel: int) -> Distribution | None:
         """The same from the counts of the whole channel, where its values alone say what is foreground."""
         rule, values = self.config.image.foreground, self.distributions[channel]
-        by_label = rule.where == "label" and self.labels
+        by_label = "label" in rule.where and self.labels
         if by_label or rule.fill_holes or channel or not isinstance(values, Histogram):
             return None
         if rule.where == "body":

@@ -178,8 +178,9 @@ def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Conf
         working += stored_bytes(target, 1, config)  # one channel that is no longer cut into chunks
         working += stored_bytes(target, channels, config) // 7  # an eighth, and an eighth of that
     copies = 0
-    if config.image.foreground.outside == "zero":
+    if config.image.zeroes or config.label.outside is not None:
         working += source.voxels * _MASK_BYTES
+    if config.image.zeroes:
         copies = source.voxels * np.dtype(np.float32).itemsize
     return Footprint(decoded_bytes, copies + stored_bytes(target, channels, config), working)
 

@@ -113,7 +113,7 @@ def _statistics(measured: Measured, channel: int, intensity: Intensity) -> dict[
     known = measured.known_foreground(channel)
     if known is not None:
         found["foreground"] = known / values.count
-    if measured.config.image.foreground.outside == "zero":
+    if intensity.outside == "zero":
         return found
     found |= intensity.to_flat()
     if isinstance(values, Histogram):

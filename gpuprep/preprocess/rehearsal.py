@@ -14,7 +14,9 @@ from gpuprep.io.scan import Preview
 from gpuprep.ops.label_maps import smallest_dtype
 from gpuprep.preprocess.align import Target, Way, meet
 from gpuprep.preprocess.assemble import label_entries, label_rules, report_missing
+from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.labels import LabelRules, check_single
+from gpuprep.preprocess.outside import dtype_with
 from gpuprep.preprocess.projection import Projection, project
 from gpuprep.preprocess.reading import (
     channel_names,
@@ -70,6 +72,8 @@ def rehearse(case: Case, config: Config, agreement: Agreement, peek: Peek) -> Pr
     reading = _Reading(peek, findings, [])
     entries = label_entries(case, config)
     channels = [] if config.label.only else _channels(case, agreement, reading)
+    if channels:
+        channel_rules(config.image, [channel.name for channel in channels])
     report_missing(case, entries, agreement, config, findings)
     label_bytes, grids, told = 0, {}, {}
     for entry in entries:
@@ -77,7 +81,7 @@ def rehearse(case: Case, config: Config, agreement: Agreement, peek: Peek) -> Pr
         told[entry.name] = rules.names
         first = _label(rules, config, reading)
         grids[entry.name] = first.straight_geometry
-        label_bytes += _voxel_bytes(entry, first, rules)
+        label_bytes += _voxel_bytes(entry, first, rules, config.label.outside)
     straight = channels[0].grid if channels else next(iter(grids.values()))
     _meet(channels, entries, grids, Target.of(straight, config.image.orientation), config, findings)
     return project(
@@ -148,12 +152,17 @@ def _note_regrid(code: str, what: str, way: Way, path: str, findings: Findings) 
         findings.report(code, f"{what} will be brought over to another grid", path=path)
 
 
-def _voxel_bytes(entry: LabelSource, preview: Preview, rules: LabelRules) -> int:
+def _voxel_bytes(
+    entry: LabelSource, preview: Preview, rules: LabelRules, outside: int | None
+) -> int:
     """The most bytes a voxel of a stored label may take: by its classes, or else by its file."""
     values = [*rules.declared.names, *rules.cohort.names]
     if entry.structures:
         values += range(len(entry.sources) + 1)
     if values:
-        dtype = smallest_dtype(min(0, *values), max(values))
+        if outside is None:
+            dtype = smallest_dtype(min(0, *values), max(values))
+        else:
+            dtype = dtype_with(outside, values)
         return _WIDEST_LABEL if dtype is None else dtype.itemsize
     return min(_WIDEST_LABEL, np.dtype(preview.dtype).itemsize)

@@ -26,7 +26,7 @@ def draw_case(case: StoredCase, label: str | None, channel: int) -> Image:
     if name is not None and name not in case.labels:
         known = ", ".join(case.labels) or "none"
         raise UsageError(f"{case.id} has no label {name!r}", advice=f"labels: {known}")
-    mask = None if name is None else np.asarray(case.labels[name])
+    mask = None if name is None else case.read_classes(name)
     if case.image is not None:
         array, window = _channel(case, channel)
     elif mask is not None:

@@ -7,6 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpuprep.store.array import StoredArray
 from gpuprep.store.files import CaseVersion
 from gpuprep.store.layout import (
@@ -167,6 +170,17 @@ class StoredCase:
     def findings(self) -> FindingList:
         """What was odd about the case's input, from its record."""
         return FindingList(Finding.from_json(row) for row in self.record.get("findings", []))
+
+    @property
+    def outside(self) -> int | None:
+        """The value of background outside the foreground in label maps; None where it has none of its own."""
+        value = self.record.get("outside", {}).get("value")
+        return None if value is None else int(value)
+
+    def read_classes(self, label: str) -> NDArray[Any]:
+        """A whole label map in memory; background is 0, also what has ``outside`` in the stored array."""
+        array, outside = np.asarray(self.labels[label]), self.outside
+        return array if outside is None else np.where(array == outside, array.dtype.type(0), array)
 
     def locations(self, label: str) -> Locations:
         """Sampled positions ``z, y, x`` of each class of a label map; raises CorruptStoreError."""

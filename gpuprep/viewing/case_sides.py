@@ -68,7 +68,8 @@ def after_side(case: StoredCase, *, outside_zeroed: bool = False) -> Side:
 
     Args:
         case: The case.
-        outside_zeroed: Whether voxels outside the foreground were set to 0, as its config says.
+        outside_zeroed: Whether voxels outside the foreground were set to 0, as its config says; a record that
+            tells it of each channel counts more.
     """
     record = case.record
     channels = tuple(
@@ -131,6 +132,7 @@ def _stored_channel(
     zeroed: bool,  # noqa: FBT001  (said by name above)
 ) -> ChannelView:
     line = Line.back(step)
+    zeroed = step.get("outside", "zero" if zeroed else "keep") == "zero"
     low, high = step["clip"]
     if line is None:
         low, high = step["output"]

@@ -150,7 +150,8 @@ class StoredSight(Sight):
         own = min(level, side.stored_levels - 1)
         array = self._case.level(image_array(own) if label is None else label_array(label, own))
         many = len(array.shape) == 4
-        return StoredVoxels(array, channel if many else None), level - own
+        outside = None if label is None else self._case.outside
+        return StoredVoxels(array, channel if many else None, outside), level - own
 
 
 def not_a_record(case: StoredCase, error: Exception) -> CorruptStoreError:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.cohort.discover import discover
-from gpuprep.config import intensity
 from gpuprep.config.model import Config
 from gpuprep.export import find_case
 from gpuprep.io.rules import ReadRules
@@ -28,11 +27,9 @@ from gpuprep.values.case import Case
 from gpuprep.values.errors import CorruptStoreError, InputError, UsageError
 from gpuprep.values.findings import Finding, Findings
 from gpuprep.values.geometry import Geometry
+from gpuprep.viewing.first_window import Window, steps_of, window_as_stored, window_of_steps
 from gpuprep.viewing.refused import header_preview
 
-Window = tuple[float, float]
-
-_VIEW = (0.5, 99.5)  # percentiles that a picture shows where no clip says better
 _LABEL_VALUES = 128  # an integer volume of 0 … 127 alone is taken for a label map
 _SHOWN = 8
 
@@ -174,9 +171,12 @@ def _inspect_input(path: Path, case: Case, config: Config) -> Inspection:
             if seen is None:
                 return refused
             return replace(refused, geometry=seen.geometry, heights=_in_mm(seen))
+    names = assembled.channel_names
     channels = [
-        _channel(name, array, partial(_config_window, config))
-        for name, array in zip(assembled.channel_names, assembled.channels, strict=True)
+        _channel(name, array, partial(window_of_steps, steps))
+        for name, array, steps in zip(
+            names, assembled.channels, steps_of(config, names), strict=True
+        )
     ]
     labels = [
         _label_map(name, array, assembled.geometry, assembled.label_names.get(name, {}))
@@ -215,7 +215,7 @@ def _inspect_stored(case: StoredCase) -> Inspection:
     try:
         names = record["channels"] or [f"channel_{number}" for number in range(len(stack))]
         channels = [
-            _channel(name, array, partial(_stored_window, rules))
+            _channel(name, array, partial(window_as_stored, rules))
             for name, array, rules in zip(names, stack, record["intensity"], strict=True)
         ]
         headers, findings = tuple(record["headers"]), tuple(case.findings)
@@ -223,8 +223,8 @@ def _inspect_stored(case: StoredCase) -> Inspection:
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptStoreError(f"{case.path}: its record is not a record ({error!r})") from error
     labels = [
-        _label_map(name, np.asarray(label), case.geometry, case.label_names.get(name, {}))
-        for name, label in case.labels.items()
+        _label_map(name, case.read_classes(name), case.geometry, case.label_names.get(name, {}))
+        for name in case.labels
     ]
     return Inspection(
         case.id,
@@ -251,33 +251,6 @@ def _looks_like_label(array: NDArray[Any]) -> bool:
 def _channel(name: str, array: NDArray[Any], choose: Callable[[Distribution], Window]) -> Channel:
     values = measure(array)
     return Channel(name, array, values.summary(), choose(values) if values.count else (0.0, 1.0))
-
-
-def _config_window(config: Config, values: Distribution) -> Window:
-    """What the first clipping step of a config keeps; some percentiles where it has none."""
-    for entry in config.image.intensity:
-        match entry.step:
-            case intensity.Clip() as step:
-                return step.low, step.high
-            case intensity.Window() as step:
-                return step.level - step.width / 2, step.level + step.width / 2
-            case intensity.PercentileClip() as step:
-                return _percentile_window(values, (step.low, step.high))
-    return _percentile_window(values, _VIEW)
-
-
-def _stored_window(intensity: Mapping[str, Any], values: Distribution) -> Window:
-    """The stored range of a channel that was clipped on both sides; else some percentiles."""
-    low, high = intensity["output"]
-    if None not in intensity["clip"] and low < high:
-        return float(low), float(high)
-    return _percentile_window(values, _VIEW)
-
-
-def _percentile_window(values: Distribution, qs: Window) -> Window:
-    """Two percentiles; the extremes where these coincide."""
-    low, high = values.percentiles(qs)
-    return (low, high) if low < high else (values.minimum, values.maximum)
 
 
 def _label_map(

@@ -26,7 +26,7 @@ def thumbnail_png(case: StoredCase, *, height: int = HEIGHT) -> bytes:
         CorruptStoreError: one of them is damaged.
     """
     label = next(iter(case.labels), None)
-    mask = None if label is None else StoredVoxels(case.labels[label])
+    mask = None if label is None else StoredVoxels(case.labels[label], outside=case.outside)
     planes = []
     window = 0.0, 1.0
     image: Voxels | None = None

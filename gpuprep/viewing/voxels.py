@@ -28,10 +28,11 @@ class Voxels(Protocol):
 
 @dataclass(frozen=True)
 class StoredVoxels:
-    """An array of a stored case, or one channel of it."""
+    """An array of a stored case, or one channel of it; ``outside`` of a label map is given as background."""
 
     array: StoredArray
     channel: int | None = None
+    outside: int | None = None
 
     @property
     def shape(self) -> Shape:
@@ -44,7 +45,10 @@ class StoredVoxels:
 
     def read(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[Any]:
         if self.channel is None:
-            return self.array.read(start, stop)
+            voxels = self.array.read(start, stop)
+            if self.outside is not None:
+                voxels[voxels == self.outside] = 0
+            return voxels
         return self.array.read((self.channel, *start), (self.channel + 1, *stop))[0]
 
 

@@ -25,6 +25,8 @@ test("hidden labels are clear; negative and very large values are painted too", 
   const values = [{ value: -5, color: "#010203" }, { value: 70000, color: "#0a0b0c" }];
   assert.deepEqual([...paint(Int32Array.from([-5, 70000, 0, 9]), values)], [1, 2, 3, 255, 10, 11, 12, 255, 0, 0, 0, 0, 255, 255, 255, 255]);
   assert.deepEqual([...paint(Int32Array.from([-5]), values, new Set([-5]))], [0, 0, 0, 0]);
+  const positive = [{ value: 2, color: "#0a0b0c" }];
+  for (const table of [values, positive]) assert.deepEqual([...paint(Int8Array.from([-1]), table)], [0, 0, 0, 0]); // outside the foreground
 });
 
 test("a volume comes back from its NIfTI file", () => {

@@ -18,7 +18,12 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.device.link import Link
 from gpuprep.ops.device.arguments import SOURCES
 from gpuprep.ops.device.labels import resample_labels_device
-from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.pointwise import (
+    cleaned_device,
+    find_mask_device,
+    marked_device,
+    masked_device,
+)
 from gpuprep.ops.device.profiles import find_box_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
@@ -92,6 +97,13 @@ class DeviceOperations:
             [channel, mask],
             lambda: masked_device(self._engine, channel.device, mask.device, step),
             lambda: self._host.masked(channel, mask, step),
+        )
+
+    def marked(self, label: Held, mask: Held, value: int) -> Held:
+        return self._made(
+            [label, mask],
+            lambda: marked_device(self._engine, label.device, mask.device, value),
+            lambda: self._host.marked(label, mask, value),
         )
 
     def cleaned(self, channel: Held, low: float, high: float) -> Held:

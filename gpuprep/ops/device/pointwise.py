@@ -42,8 +42,7 @@ def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> An
         ValueError: the mask has another shape, or float32 cannot hold the step's scale.
         TypeError: a dtype that no kernel reads.
     """
-    if mask.shape != array.shape:
-        raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
+    _check_shape(mask, array)
     if step.scale == 0:  # a constant, as a step that kernels take
         step = clip(step.offset, step.offset)
     voxels = as_numbers(array)
@@ -54,6 +53,23 @@ def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> An
     return _each(engine, name, voxels, order, inside, empty_like(engine, voxels, np.float32))
 
 
+def marked_device(engine: Engine, array: Any, mask: Any, value: int) -> Any:
+    """A copy of a label map with ``value`` where it is 0 and ``mask`` (bool or uint8) is 0, too.
+
+    Raises:
+        ValueError: the mask has another shape.
+        TypeError: the labels are not int8, int16 or int32.
+    """
+    _check_shape(mask, array)
+    if array.dtype not in (np.int8, np.int16, np.int32):
+        raise TypeError(f"a label map with a mark outside has a signed type, not {array.dtype}")
+    order = memory_order(array)
+    flags = as_numbers(mask)
+    given = array.dtype.type(value), flags, strides_of(flags, order)
+    name = f"outside_{array.dtype.name}"
+    return _each(engine, name, array, order, given, empty_like(engine, array, array.dtype))
+
+
 def cleaned_device(engine: Engine, array: Any, nan: float, posinf: float, neginf: float) -> Any:
     """``numpy.nan_to_num``: a float32 or float64 copy with numbers in place of NaN and the infinities."""
     if array.dtype not in (np.float32, np.float64):
@@ -62,6 +78,11 @@ def cleaned_device(engine: Engine, array: Any, nan: float, posinf: float, neginf
     numbers = tuple(array.dtype.type(number) for number in (nan, posinf, neginf))
     name = f"cleaned_{array.dtype.name}"
     return _each(engine, name, array, order, numbers, empty_like(engine, array, array.dtype))
+
+
+def _check_shape(mask: Any, array: Any) -> None:
+    if mask.shape != array.shape:
+        raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
 
 
 def empty_like(engine: Engine, array: Any, dtype: DTypeLike) -> Any:

@@ -8,7 +8,7 @@ export function denseSlots(values) {
   return slot;
 }
 
-/** RGBA bytes of a label's voxels; values that the table does not name are white, hidden ones and 0 are clear. */
+/** RGBA bytes of a label's voxels; values that the table does not name are white, hidden ones, 0 and unnamed below 0 (outside) clear. */
 export function paint(data, values, hidden = new Set()) {
   const slots = denseSlots(values);
   const colors = new Uint32Array(slots.size + 1);
@@ -26,7 +26,7 @@ export function paint(data, values, hidden = new Set()) {
   for (let k = 0; k < data.length; k++) {
     const value = Number(data[k]);
     if (value === 0) continue;
-    words[k] = table && value > 0 && value <= largest ? table[value] : slots.has(value) ? colors[slots.get(value)] : unnamed;
+    words[k] = table && value > 0 && value <= largest ? table[value] : slots.has(value) ? colors[slots.get(value)] : value < 0 ? 0 : unnamed;
   }
   return out;
 }

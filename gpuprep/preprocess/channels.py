@@ -1,0 +1,88 @@
+"""What is done to the values of each channel: what ``image.channels`` says, else what ``image`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gpuprep.config.intensity import IntensityStep
+from gpuprep.config.model import Config, Image
+from gpuprep.preprocess.intensity import Outside
+from gpuprep.values.errors import ConfigError, InputError
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRule:
+    """The intensity steps of one channel, and what becomes of its voxels outside the foreground."""
+
+    steps: tuple[IntensityStep, ...]
+    outside: Outside
+
+
+def channel_rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]:
+    """The rules of the channels of a case, in their order.
+
+    Raises:
+        InputError: E_CHANNELS, where ``image.channels`` names one that the case does not have.
+    """
+    try:
+        told = {place: image.channels[key] for key, place in places(image.channels, names).items()}
+    except ConfigError as error:
+        raise InputError("E_CHANNELS", error.message, advice=error.advice) from None
+    usual = ChannelRule(image.intensity, image.foreground.outside)
+    rules = [usual] * len(names)
+    for place, channel in told.items():
+        steps = usual.steps if channel.intensity is None else channel.intensity
+        rules[place] = ChannelRule(steps, channel.outside or usual.outside)
+    return tuple(rules)
+
+
+def check_channels(config: Config, names: Sequence[str]) -> None:
+    """Refuse a config that names channels which a cohort of these does not have.
+
+    Raises:
+        ConfigError: with the names it does have.
+    """
+    images = [config.image, *(config.output(name).image for name in config.outputs)]
+    for image in images:
+        places(image.channels, names)
+
+
+def places(keys: Iterable[str], names: Sequence[str]) -> dict[str, int]:
+    """Which channel each key of ``image.channels`` means: the one of that name, or else of that number.
+
+    >>> places(["PET", "0"], ["CT", "PET"])
+    {'PET': 1, '0': 0}
+
+    Raises:
+        ConfigError: none, several, or one that another key means, too.
+    """
+    found: dict[str, int] = {}
+    for key in keys:
+        place = _place(key, names)
+        for other, taken in found.items():
+            if taken == place:
+                raise ConfigError(
+                    f"image.channels names channel {place} twice, as {other} and as {key}",
+                    advice="leave one of them out",
+                )
+        found[key] = place
+    return found
+
+
+def _place(key: str, names: Sequence[str]) -> int:
+    known = ", ".join(names)
+    if names.count(key) > 1:
+        numbers = [str(place) for place, name in enumerate(names) if name == key]
+        raise ConfigError(
+            f"image.channels names {key}, and {len(numbers)} of the channels {known} are called so",
+            advice=f"name each by its number, as text: {', '.join(numbers)}",
+        )
+    if key in names:
+        return names.index(key)
+    if key.isascii() and key.isdigit() and int(key) < len(names):
+        return int(key)
+    raise ConfigError(
+        f"image.channels names {key}, and the channels are {known}",
+        advice="name them as they are called, or by their numbers from 0, as text",
+    )
