@@ -57,7 +57,7 @@ def raw_cases(folder: Path, dataset: Dataset) -> RawCases:
         UsageError: its ``dataset.json`` or its files are no data set of nnU-Net.
     """
     names = training_names(folder, dataset)
-    found = discover(folder, layout="nnunet")
+    found = discover(folder, layout="nnunet", follow_symlinks=True)
     there = {case.id for case in found.cases if case.attributes.get("split") == "train"}
     ids = {name: case_id(name) for name in names}
     if not names:

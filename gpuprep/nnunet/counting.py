@@ -56,7 +56,7 @@ def fingerprint_config(sampling: Sampling, draws: int | None = None) -> Config:
         policy["W_NAN"] = "error"  # as there
     return Config.model_validate(
         {
-            "input": {"layout": "nnunet", "policy": policy},
+            "input": {"layout": "nnunet", "follow_symlinks": True, "policy": policy},
             "image": {"orientation": "keep", "crop": {"to": "nonzero"}},
             "label": {"required": True},
             "fingerprint": {"sampling": sampling, "draws": draws},
