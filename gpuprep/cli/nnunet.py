@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import JsonOption, command, err, out, print_json
+from gpuprep.cli.terminal import JsonOption, command, err, one_of, out, print_json, session
 
 app = typer.Typer(help="nnU-Net's plans, without nnU-Net.", no_args_is_help=True)
 
@@ -15,14 +17,67 @@ DatasetOption = Annotated[
     list[str],
     typer.Option("-d", metavar="ID", help="Number or name of a data set; may be repeated."),
 ]
+MoreArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Further data sets.")
+]
+
+
+@command(app)
+def fingerprint(
+    datasets: DatasetOption,
+    more: MoreArgument = None,
+    workers: Annotated[
+        int | None, typer.Option("-np", min=1, help="Processes; by default one per core.")
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify_dataset_integrity", help="Check the data set in the same read."),
+    ] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Make a fingerprint that is there anew.")
+    ] = False,
+    statistics: Annotated[
+        str, typer.Option("--statistics", help="exact, or nnunet: of the voxels that it draws.")
+    ] = "exact",
+    as_json: JsonOption = False,
+) -> None:
+    """Count data sets for a plan: nnU-Net's dataset_fingerprint.json, without nnU-Net.
+
+    Reads every case of nnUNet_raw/DATASET once, in an ordinary run that goes on where it was stopped. A
+    fingerprint that is there stays unless --clean is given; what has moved since is shown. A case that cannot
+    be counted is told, and the others go into the fingerprint; the exit code is 1 then.
+    """
+    from gpuprep.cli.nnunet_drift import show_fingerprint
+    from gpuprep.cli.progress import ProgressView
+    from gpuprep.nnunet.fingerprint import fingerprint_dataset
+    from gpuprep.nnunet.folders import PREPROCESSED, RAW, Preprocessed, find_dataset, folder_of
+
+    raw, preprocessed = folder_of(RAW), folder_of(PREPROCESSED)
+    sampling = one_of("statistics", statistics, ("exact", "nnunet"))
+    made = []
+    for each in (*datasets, *(more or ())):
+        name = find_dataset(each, raw)
+        with ProgressView(err, live=True, verbose=session.verbose) as view:
+            step = fingerprint_dataset(
+                Preprocessed(preprocessed / name, raw),
+                statistics=sampling,
+                clean=clean,
+                verify=verify,
+                workers=workers,
+                listeners=[view],
+                command=shlex.join(["gpuprep", *sys.argv[1:]]),
+            )
+        made.append(step)
+        show_fingerprint(step, quiet=as_json)
+    if as_json:
+        print_json({"fingerprints": [step.to_json() for step in made]})
+    raise typer.Exit(int(any(step.problems for step in made)))
 
 
 @command(app)
 def plan(
     datasets: DatasetOption,
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Further data sets.")
-    ] = None,
+    more: MoreArgument = None,
     planner: Annotated[
         str, typer.Option("-pl", help="Planner, by nnU-Net's name of its class.")
     ] = "ExperimentPlanner",

@@ -19,6 +19,7 @@ _RESOLUTION = 1e-12
 _FLOAT32 = 1e-6  # of the volume's diagonal: by so much a float32 header moves its corners
 _OBLIQUE_DEGREES = 0.1  # largest angle to the patient's axes that is not called oblique
 _SPACING_MM = (0.01, 100.0)  # spacings below and above are outliers
+_FLAT = 999.0  # nnU-Net's: so coarse that nothing is ever resampled along it
 _FEW_SLICES = 5  # fewer than this are worth a finding
 
 
@@ -152,6 +153,20 @@ def check_grid(
     if channels > 1:
         text = f"{channels} volumes in one file; each became a channel"
         reading.report("W_4D", text, channels=channels)
+
+
+def as_one_slice(grid: Geometry, reading: Reading) -> Geometry:
+    """The grid of an image with two axes: W_FLAT; under ``fix`` as thick as nnU-Net has such images."""
+    x, y, z = grid.spacing
+    fixed = reading.findings.policy("W_FLAT") == "fix"
+    thick = _FLAT * max(x, y) if fixed else z
+    reading.report(
+        "W_FLAT",
+        f"the image has two axes: it is one slice, which is taken to be {thick:g} mm thick",
+        ways={"fix": f"makes it {_FLAT:g} times as thick as its pixels are wide, as nnU-Net does"},
+        mm=thick,
+    )
+    return replace(grid, spacing=(x, y, thick))
 
 
 def placement(directions: Sequence[Sequence[float]], origin: Sequence[float]) -> Affine:

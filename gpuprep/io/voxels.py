@@ -29,6 +29,7 @@ class StoredVoxels:
         stored: The dtype in the file's byte order.
         offset: Where the voxels begin, in bytes.
         line: Slope and intercept: voxels are ``stored * slope + intercept``.
+        flat: The file has two axes; the volume is one slice.
     """
 
     shape: Shape
@@ -37,6 +38,7 @@ class StoredVoxels:
     stored: np.dtype[Any]
     offset: int
     line: tuple[float, float] = (1.0, 0.0)
+    flat: bool = False
 
     @property
     def channels(self) -> int:

@@ -95,6 +95,13 @@ class Preprocessed:
                 )
             self._write(SPLITS, (theirs / SPLITS).read_text("utf-8"))
 
+    def save_fingerprint(self, fingerprint: Fingerprint) -> Path:
+        """Write ``dataset_fingerprint.json`` in nnU-Net's form."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(fingerprint.to_json(), indent=4, sort_keys=True)
+        self._write(FINGERPRINT, text)
+        return self.path / FINGERPRINT
+
     def save_plans(
         self, document: Mapping[str, Any]
     ) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:

@@ -130,13 +130,8 @@ def measure(
     with watch("measure"):
         labels = {name: operations.hold(label) for name, label in assembled.labels.items()}
         channels = [operations.hold(channel) for channel in assembled.channels]
-        box = _crop_box(assembled.geometry, channels, list(labels.values()), operations, config)
-        if box is None:
-            rule = config.image.crop.to
-            findings.report(
-                "W_EMPTY_FOREGROUND", f"no {rule} to crop to; the image was not cropped"
-            )
-            box = _whole(assembled.geometry)
+        maps = list(labels.values())
+        box = crop_box(assembled.geometry, channels, maps, operations, config, findings)
         channels = [channel.crop(box) for channel in channels]
         distributions = []
         for number, name in enumerate(assembled.channel_names[: len(channels)]):
@@ -154,14 +149,30 @@ def measure(
     )
 
 
-def _crop_box(
+def crop_box(
+    geometry: Geometry,
+    channels: Sequence[Held],
+    labels: Sequence[Held],
+    operations: Operations,
+    config: Config,
+    findings: Findings,
+) -> Box:
+    """The crop in array indices of the oriented grid; all of it, and a finding, with nothing to crop to."""
+    box = _found_box(geometry, channels, labels, operations, config)
+    if box is None:
+        rule = config.image.crop.to
+        findings.report("W_EMPTY_FOREGROUND", f"no {rule} to crop to; the image was not cropped")
+        box = _whole(geometry)
+    return box
+
+
+def _found_box(
     geometry: Geometry,
     channels: Sequence[Held],
     labels: Sequence[Held],
     operations: Operations,
     config: Config,
 ) -> Box | None:
-    """The crop in array indices of the oriented grid; None where there is nothing to crop to."""
     rule = config.image.crop
     threshold = config.image.foreground.threshold
     if rule.to == "none" or not (labels if rule.to == "label" else channels):

@@ -22,6 +22,7 @@ from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
 from gpuprep.preprocess.assemble import Assembled, assemble
 from gpuprep.preprocess.compute import compute
+from gpuprep.preprocess.fingerprint import count_case
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.projection import check_memory, footprint
@@ -68,6 +69,8 @@ def run_case(
         )
     if config.needs_cohort:  # kept statistics are not of this case
         _check_channels(task, assembled)
+    if config.fingerprint is not None:
+        return count_case(task, assembled, config, findings, watch)
     host = HostOperations(task.threads, make_room(task, assembled, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     no_device = no_device or (link.lost if link else "")

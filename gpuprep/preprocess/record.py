@@ -85,7 +85,10 @@ def case_record(config: Config, outputs: Mapping[str, dict[str, Any]]) -> dict[s
     }
 
 
-_OF_OUTPUT = ("geometry", "mapping", "intensity", "statistics", "labels", "rounding", "findings")
+_OF_OUTPUT = (
+    *("geometry", "mapping", "intensity", "statistics"),
+    *("labels", "outside", "rounding", "findings"),
+)
 
 
 def _all_findings(outputs: Mapping[str, list[Any]]) -> list[Any]:

@@ -41,7 +41,8 @@ class CaseTask:
     """Where the case is published, if not in ``output``, which then only the run's own host need have."""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "agreement": self.agreement.to_json()}
+        case, agreement = self.case.to_json(), self.agreement.to_json()
+        return {**asdict(self), "case": case, "agreement": agreement}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> CaseTask:

@@ -114,7 +114,10 @@ class Case:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        fields = asdict(self)
+        for row, label in zip(fields["labels"], self.labels, strict=True):
+            row["classes"] = label.classes.to_json()  # regions in their order, not as a table
+        return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Case:

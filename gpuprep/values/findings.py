@@ -182,6 +182,11 @@ CODES: dict[str, Code] = {
     ),
     "W_4D": Code("the file holds several volumes", allowed="each becomes a channel"),
     "W_FEW_SLICES": Code("the volume has very few slices", allowed="it is stored"),
+    "W_FLAT": Code(
+        "the image has two axes, and nothing tells how thick it is",
+        allowed="it is one slice of 1 mm, or of what an affine says",
+        fixed="it is one slice, 999 times as thick as its pixels are wide, as nnU-Net has it",
+    ),
     "W_MONOCHROME1": Code(
         "low values are meant to be shown white", allowed="voxels are as stored, not inverted"
     ),

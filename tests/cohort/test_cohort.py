@@ -1,5 +1,6 @@
 """Discovery as a whole: order, ids, links, single files, errors, accounting, real folders, scale."""
 
+import json
 import os
 import random
 import time
@@ -13,6 +14,7 @@ from support.trees import images, plant, unmatched, used
 from gpuprep.cohort.discover import discover
 from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, NAMED
 from gpuprep.cohort.layouts.naming import looks_like_label, split_suffix
+from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.case import Case, LabelSource, Source, natural_key
 from gpuprep.values.errors import UsageError
 
@@ -199,6 +201,17 @@ def test_cases_survive_json(tmp_path: Path) -> None:
     )
     for case in discover(tmp_path).cases:
         assert Case.from_json(case.to_json()) == case
+
+
+def test_regions_survive_json_in_their_order(tmp_path: Path) -> None:
+    plant(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    labels = {"background": 0, "whole": [1, 2], "core": 2}
+    document = {"channel_names": {"0": "MR"}, "labels": labels, "regions_class_order": [1, 2]}
+    (tmp_path / "dataset.json").write_text(json.dumps({**document, "file_ending": ".nii.gz"}))
+    (case,) = discover(tmp_path).cases
+    task = CaseTask(case, str(tmp_path), "digest")
+    assert CaseTask.from_json(json.loads(json.dumps(task.to_json()))) == task
+    assert list(case.labels[0].classes.regions) == ["whole", "core"]
 
 
 def test_every_layout_says_what_it_looks_for() -> None:

@@ -107,7 +107,7 @@ def test_two_and_four_dimensions(tmp_path, suffix):
     assert scan.geometry.shape == (1, 4, 5)
     assert scan.geometry.spacing == (0.5, 0.25, 1.0)
     unplaced = {"W_NO_AFFINE"} if suffix == "nrrd" else NONE  # ITK names no space for these
-    assert {finding.code for finding in scan.findings} == {"W_FEW_SLICES"} | unplaced
+    assert {finding.code for finding in scan.findings} == {"W_FEW_SLICES", "W_FLAT"} | unplaced
     array = np.arange(3 * 4 * 5 * 6, dtype=np.int16).reshape(3, 4, 5, 6)
     image = sitk.GetImageFromArray(array, isVector=False)
     image.SetSpacing((1, 2, 3, 4))

@@ -135,7 +135,13 @@ def copies_dropped(scan: Scan) -> None:
     assert scan.geometry.spacing[2] == 2.0
 
 
+def as_thick_as_nnunet_has_it(scan: Scan) -> None:
+    x, y, z = scan.geometry.spacing
+    assert (scan.geometry.shape[0], z) == (1, 999 * max(x, y))
+
+
 REPAIRED = {
+    "W_FLAT": as_thick_as_nnunet_has_it,
     "E_SHEAR": straightened,
     "E_TILT": straightened,
     "E_SLICE_GAP": filled,

@@ -152,6 +152,9 @@ MAKERS: dict[str, list[Maker]] = {
     "W_PADDING": [series(PixelPaddingValue=3)],
     "W_4D": [lambda folder: nifti(folder / "a.nii", np.zeros((5, 6, 7, 2), np.uint8))],
     "W_FEW_SLICES": [lambda folder: nifti(folder / "a.nii", np.zeros((5, 6, 2), np.uint8))],
+    "W_FLAT": [
+        lambda folder: nifti(folder / "a.nii", np.zeros((5, 6), np.uint8)),
+    ],
     "W_MONOCHROME1": [series(PhotometricInterpretation="MONOCHROME1")],
     "W_LOSSY": [series(LossyImageCompression="01")],
     "W_PRECISION": [

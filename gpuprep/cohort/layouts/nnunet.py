@@ -6,6 +6,7 @@ version 1 lists images without their channel number. Folders of that form alone 
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -16,6 +17,8 @@ from gpuprep.values.errors import UsageError
 
 _SETS = {"Tr": "train", "Ts": "test", "Va": "validation"}
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>[0-9]{4})")
+
+_VARIABLE = re.compile(r"\$(?:(?P<bare>\w+)|\{(?P<braced>\w+)\})")
 
 _Channels = dict[int, str]  # channel number → file
 
@@ -119,8 +122,22 @@ def _add_listed(
         if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
             raise UsageError(f"{where} must have a list of paths as 'images'")
         label = entry.get("label")
-        files = [description.locate(tree, path) for path in images]
-        label_file = description.locate(tree, label) if isinstance(label, str) else None
+        files = [description.locate(tree, _expanded(path)) for path in images]
+        named = isinstance(label, str)
+        label_file = description.locate(tree, _expanded(label)) if named else None
         attributes = {"split": "train"}
         outcome.cases.append(description.case(tree, case, files, label_file, attributes))
     check_some_are_there(tree, description, outcome.cases)
+
+
+def _expanded(path: str) -> str:
+    """A path with variables in it, as nnU-Net has them; what stands for no folder stays as it is.
+
+    So a description cannot make a message show what else is in the environment.
+    """
+
+    def folder(match: re.Match[str]) -> str:
+        value = os.environ.get(match["bare"] or match["braced"], "")
+        return value if os.path.isabs(value) and os.path.isdir(value) else match[0]  # noqa: PTH112, PTH117
+
+    return _VARIABLE.sub(folder, path)

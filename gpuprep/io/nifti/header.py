@@ -85,6 +85,7 @@ def read_header(source: ByteSource, *, any_type: bool = False) -> NiftiHeader:
         line=_line(fields, path),
         stored=_stored_dtype(fields, path, any_type=any_type).newbyteorder(order),
         offset=_offset(fields, kind, least, path),
+        flat=int(fields["dim"][0]) == 2,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gpuprep.io.grid import check_grid
+from gpuprep.io.grid import as_one_slice, check_grid
 from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
@@ -109,7 +109,7 @@ def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
         check_limits(reading.path, header.layout, header.stored.itemsize, reading.rules)
     geometry = nifti_geometry(header, reading)
     check_grid(geometry, reading, channels=header.channels)
-    return geometry
+    return as_one_slice(geometry, reading) if header.flat else geometry
 
 
 def _check_held(source: ByteSource, header: NiftiHeader) -> None:

@@ -74,6 +74,7 @@ def read_meta_header(path: Path) -> TextHeader:
         encoding=_encoding(fields),
         offset=offset,
         compressed=_compressed(path, fields),
+        flat=axes == 2,
     )
 
 

@@ -90,6 +90,7 @@ def read_nrrd_header(path: Path) -> TextHeader:
         placed=placed,
         encoding=encoding,
         offset=offset,
+        flat=len(axes) == 2,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import SimpleITK as sitk
 
-from gpuprep.io.grid import check_grid, grid_of
+from gpuprep.io.grid import as_one_slice, check_grid, grid_of
 from gpuprep.io.hashed import file_identity
 from gpuprep.io.integrity import ByteSource
 from gpuprep.io.itk import itk_image
@@ -73,7 +73,7 @@ def _checked(header: TextHeader, reading: Reading) -> Geometry:
             ways={"error": "refuses such files", "warn": "takes them"},
         )
     check_grid(geometry, reading, channels=header.channels)
-    return geometry
+    return as_one_slice(geometry, reading) if header.flat else geometry
 
 
 def _read_voxels(header: TextHeader, kind: str, reading: Reading) -> tuple[Voxels, FileIdentity]:

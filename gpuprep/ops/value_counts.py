@@ -1,0 +1,98 @@
+"""Voxels as sorted float32 values with running totals: exact statistics, of which files can be searched.
+
+``ops.float_histogram`` adds up over cases with rounding in its bins; here nothing is rounded, cases stay
+apart, and a look at one costs a few reads of a mapped file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Values = NDArray[np.float32]
+Totals = NDArray[np.int64]
+
+SEED = 1234  # of nnU-Net's draws, for every case
+_TABLE = 1 << 22  # whole numbers in a range of so many are counted in a table, others are sorted
+_EXACT = 1 << 24  # whole numbers up to which float32 holds each
+_LEAST_DRAWN, _MOST_DRAWN = 1 << 18, 1 << 22  # indices drawn together
+
+
+@dataclass(frozen=True, eq=False)
+class ValueCounts:
+    """A multiset of finite float32 numbers.
+
+    Attributes:
+        values: Distinct, ascending.
+        totals: How many of the multiset are not above each.
+    """
+
+    values: Values
+    totals: Totals
+
+    @property
+    def count(self) -> int:
+        return int(self.totals[-1]) if len(self.totals) else 0
+
+    def up_to(self, values: Values) -> Totals:
+        """How many are not above each of ``values``."""
+        places = np.searchsorted(self.values, values, side="right")
+        found = np.zeros(len(places), np.int64)
+        found[places > 0] = self.totals[places[places > 0] - 1]
+        return found
+
+    def moments(self) -> tuple[float, float]:
+        """Mean and variance (of all, not n - 1) in float64; of an empty multiset both are 0."""
+        if not self.count:
+            return 0.0, 0.0
+        counts = np.diff(self.totals, prepend=0)
+        values = self.values.astype(np.float64)
+        first = float(values[0])  # about it, so that equal values leave exactly nothing
+        mean = float((values - first) @ counts) / self.count
+        return first + mean, float((values - (first + mean)) ** 2 @ counts) / self.count
+
+
+def count_values(voxels: Array, times: Totals | None = None) -> ValueCounts:
+    """The multiset of a row of voxels, rounded to float32, each once or as many ``times``."""
+    if voxels.dtype.kind in "iub" and len(voxels):
+        low, high = int(voxels.min()), int(voxels.max())
+        if high - low < _TABLE and max(-low, high) <= _EXACT:
+            counts = np.bincount(voxels.astype(np.int64) - low, times).astype(np.int64)
+            there = np.flatnonzero(counts)
+            return ValueCounts((there + low).astype(np.float32), np.cumsum(counts[there]))
+    values = voxels.astype(np.float32) + np.float32(0)  # there is one zero
+    if times is None:
+        values.sort()
+        totals = np.arange(1, len(values) + 1)
+    else:
+        drawn = times > 0
+        values, kept = values[drawn], times[drawn]
+        order = np.argsort(values)
+        values, totals = values[order], np.cumsum(kept[order])
+    last = np.append(values[1:] != values[:-1], True)[: len(values)]
+    return ValueCounts(values[last], totals[last])
+
+
+def draw_as_nnunet(channels: Sequence[Array], draws: int) -> Iterator[ValueCounts]:
+    """What nnU-Net 2.8 draws of a case's foreground, channel after channel, with replacement.
+
+    Args:
+        channels: The foreground voxels of each, in C order.
+        draws: How many of each.
+
+    Its sample is never held: how often each voxel is drawn tells the same.
+    """
+    state = np.random.RandomState(SEED)
+    for voxels in channels:
+        times = np.zeros(len(voxels), np.int64)
+        step, left = min(max(len(voxels), _LEAST_DRAWN), _MOST_DRAWN), draws
+        while left and len(voxels):
+            drawn = state.randint(0, len(voxels), min(step, left))
+            times += np.bincount(drawn, minlength=len(voxels))
+            left -= len(drawn)
+        yield count_values(voxels, times)
