@@ -19,8 +19,9 @@ from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations, device_bytes
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
-from gpuprep.preprocess.assemble import Assembled, assemble
+from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.compute import Computed, compute
+from gpuprep.preprocess.decoded_cases import let_go, read_case
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.projection import check_memory, footprint
@@ -63,9 +64,7 @@ def run_case(
     findings = Findings(config.input.policy)
     failpoint("before_read", task.case.id)
     with watch("read"):
-        assembled = assemble(
-            task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
-        )
+        assembled = read_case(task, config, reader, findings)
     if config.needs_cohort:  # kept statistics are not of this case
         _check_channels(task, assembled)
     target = map_grid(assembled.geometry, config.image.resample).shape
@@ -88,7 +87,9 @@ def run_case(
             engine["fallbacks"] = [error.message]
     if computed is None:
         computed = compute(task, assembled, config, host, findings, cohort, watch)
-    return commit(task, assembled, config, computed, engine, watch)
+    record = commit(task, assembled, config, computed, engine, watch)
+    let_go(task, config)
+    return record
 
 
 def measure_case(
@@ -101,9 +102,7 @@ def measure_case(
         InputError: the case cannot be read, or its channels are not the cohort's.
     """
     findings = Findings(config.input.policy)
-    assembled = assemble(
-        task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
-    )
+    assembled = read_case(task, config, reader, findings)
     host = HostOperations(task.threads)
     measured = measure(task, assembled, config, host, findings, Stopwatch())
     _check_channels(task, assembled)
