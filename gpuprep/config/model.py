@@ -18,6 +18,7 @@ from gpuprep.config.label import Label
 from gpuprep.config.outputs import FingerprintRule, Output, OutputName, check_names
 from gpuprep.config.report import Report
 from gpuprep.config.resample import Resample
+from gpuprep.config.scratch import DecodedScratch
 from gpuprep.config.store import Store
 from gpuprep.config.strict import Finite, Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
@@ -173,6 +174,8 @@ class Run(Strict):
     sealed_list: Literal["trust", "check"] = "trust"
     """On an object store, of cases under a sealed list: ask only whether they are there, or list all their
     objects, so that a lost or cut one is noticed by the run."""
+    scratch: DecodedScratch | None = None
+    """Where decoded cases lie ready for the pass after this one."""
 
 
 class Config(Strict):

@@ -128,7 +128,7 @@ def report_missing(
     findings: Findings,
 ) -> None:
     """Say which label maps the case lacks that the config needs or the cohort has."""
-    if not entries and (reason := _label_needed(config)):
+    if not entries and (reason := label_needed(config)):
         findings.report(
             "E_LABEL_MISSING",
             f"case {case.id} has no label, but {reason}",
@@ -140,7 +140,7 @@ def report_missing(
         findings.report("W_LABEL_ABSENT", text)
 
 
-def _label_needed(config: Config) -> str:
+def label_needed(config: Config) -> str:
     """Which setting cannot do without a label; empty when none."""
     image = config.image
     if config.label.required:

@@ -17,6 +17,11 @@ class Losses:
         self._limit = limit
         self._kept = dict(kept or {})
 
+    @property
+    def kept(self) -> dict[str, float]:
+        """The share of each label map that is left, of those that lost any."""
+        return dict(self._kept)
+
     def copy(self) -> Losses:
         """The same so far, to be added to separately."""
         return Losses(self._limit, self._kept)

@@ -20,8 +20,9 @@ from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations, device_bytes
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
-from gpuprep.preprocess.assemble import Assembled, assemble
+from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.compute import compute
+from gpuprep.preprocess.decoded_cases import let_go, read_case
 from gpuprep.preprocess.fingerprint import count_case
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.measure import measure
@@ -64,9 +65,7 @@ def run_case(
     findings = Findings(config.input.policy)
     failpoint("before_read", task.case.id)
     with watch("read"):
-        assembled = assemble(
-            task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
-        )
+        assembled = read_case(task, config, reader, findings)
     if config.needs_cohort:  # kept statistics are not of this case
         _check_channels(task, assembled)
     if config.fingerprint is not None:
@@ -94,7 +93,9 @@ def run_case(
         if not done:
             outputs = compute(task, assembled, config, host, findings, cohort, watch)
             writer.write_all(outputs, nullcontext())
-        return commit(writer, staging, engine)
+        record = commit(writer, staging, engine)
+    let_go(task, config)
+    return record
 
 
 def measure_case(
@@ -107,9 +108,7 @@ def measure_case(
         InputError: the case cannot be read, or its channels are not the cohort's.
     """
     findings = Findings(config.input.policy)
-    assembled = assemble(
-        task.case, config, reader, findings, agreement=task.agreement, threads=task.threads
-    )
+    assembled = read_case(task, config, reader, findings)
     host = HostOperations(task.threads)
     measured = measure(task, assembled, config, host, findings, Stopwatch())
     _check_channels(task, assembled)

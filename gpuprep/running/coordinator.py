@@ -29,6 +29,7 @@ from gpuprep.ledger.output import save_report
 from gpuprep.ledger.report import RunReport, Tally
 from gpuprep.ledger.state import StateFile
 from gpuprep.planning.agreement import named
+from gpuprep.preprocess.decoded_cases import clear_scratch
 from gpuprep.preprocess.reference import with_reference
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.running.agreement import agree_on
@@ -153,6 +154,7 @@ def run(
         tell(report.finished)
         if not (crew.stopped or report.interrupted):
             held.seal_list()
+            clear_scratch(parsed)
     if not (crew.stopped or report.interrupted):
         tell = _teller(listeners)  # the run's own files are closed
         for notice in write_reports(to_place(held.url or root), parsed.report):

@@ -1,4 +1,4 @@
-"""A data set's fingerprint: made from its cases in nnU-Net's order, kept, renewed, and shown to have moved."""
+"""A data set's fingerprint: made from its cases in nnU-Net's order, kept, renewed, shown to have moved."""
 
 import json
 from pathlib import Path

@@ -63,7 +63,7 @@ def write_raw(folder: Path, names: Sequence[str], *, channels: int = 1, **more: 
 def nnunets_fingerprint(
     cases: Sequence[tuple[Sequence[Path], Path]], budget: int
 ) -> dict[str, Any]:
-    """What ``DatasetFingerprintExtractor`` of nnU-Net 2.8.1 makes of images and labels, its steps in order."""
+    """What ``DatasetFingerprintExtractor`` of nnU-Net 2.8.1 makes of images and labels, step by step."""
     shapes, spacings, shares, pools = [], [], [], []
     for images, label in cases:
         read = [sitk.ReadImage(str(image)) for image in images]
