@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from gpuprep.cli.nnunet_words import NnunetGroup
 from gpuprep.cli.terminal import JsonOption, command, err, one_of, out, print_json, session
 
-app = typer.Typer(help="nnU-Net's plans, without nnU-Net.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from gpuprep.nnunet.folders import Preprocessed
+
+app = typer.Typer(
+    cls=NnunetGroup, help="nnU-Net's own steps, without nnU-Net.", no_args_is_help=True
+)
 
 DatasetOption = Annotated[
     list[str],
@@ -20,6 +27,28 @@ DatasetOption = Annotated[
 MoreArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Further data sets.")
 ]
+PlannerOption = Annotated[str, typer.Option("-pl", help="Planner, by nnU-Net's name of its class.")]
+MemoryOption = Annotated[
+    float | None, typer.Option("-gpu_memory_target", min=1, help="GB of the GPU to plan for.")
+]
+SpacingOption = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option("-overwrite_target_spacing", help="mm, z y x, in place of the rule's."),
+]
+NameOption = Annotated[
+    str | None, typer.Option("-overwrite_plans_name", help="In place of the planner's.")
+]
+
+
+@dataclass(frozen=True)
+class PlanWords:
+    """What the flags of planning ask for."""
+
+    planner: str
+    gigabytes: float | None
+    spacing: tuple[float, float, float] | None
+    name: str | None
+    explains: bool = False
 
 
 @command(app)
@@ -78,19 +107,10 @@ def fingerprint(
 def plan(
     datasets: DatasetOption,
     more: MoreArgument = None,
-    planner: Annotated[
-        str, typer.Option("-pl", help="Planner, by nnU-Net's name of its class.")
-    ] = "ExperimentPlanner",
-    gigabytes: Annotated[
-        float | None, typer.Option("-gpu_memory_target", min=1, help="GB of the GPU to plan for.")
-    ] = None,
-    spacing: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option("-overwrite_target_spacing", help="mm, z y x, in place of the rule's."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("-overwrite_plans_name", help="In place of the planner's.")
-    ] = None,
+    planner: PlannerOption = "ExperimentPlanner",
+    gigabytes: MemoryOption = None,
+    spacing: SpacingOption = None,
+    name: NameOption = None,
     explains: Annotated[bool, typer.Option("--explain", help="Say why it is what it is.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,7 +120,6 @@ def plan(
     beside them, equal to nnU-Net's byte for byte. PyTorch is not needed. Where nnUNet_raw is set and has the
     data set, its dataset.json and splits are copied first.
     """
-    from gpuprep.nnunet.explain import explain
     from gpuprep.nnunet.folders import (
         PREPROCESSED,
         Preprocessed,
@@ -108,40 +127,48 @@ def plan(
         folder_of,
         raw_folder,
     )
+    from gpuprep.nnunet.planners import find_planner
+
+    find_planner(planner)
+    preprocessed, made = folder_of(PREPROCESSED), []
+    words = PlanWords(planner, gigabytes, spacing, name, explains and not as_json)
+    for each in (*datasets, *(more or ())):
+        folder = Preprocessed(preprocessed / find_dataset(each, preprocessed), raw_folder())
+        made.append(plan_one(folder, words))
+        if not (explains or as_json):
+            out.print(f"{escape(made[-1]['plans'])}: {', '.join(made[-1]['configurations'])}")
+    if as_json:
+        print_json({"plans": made})
+
+
+def plan_one(folder: Preprocessed, words: PlanWords) -> dict[str, Any]:
+    """Plan a data set and say what there is to note; returns what ``--json`` prints of it."""
+    from gpuprep.nnunet.explain import explain
     from gpuprep.nnunet.plan import plan_dataset
     from gpuprep.nnunet.planners import find_planner
 
-    chosen, made = find_planner(planner), []
-    preprocessed = folder_of(PREPROCESSED)
-    for each in (*datasets, *(more or ())):
-        folder = Preprocessed(preprocessed / find_dataset(each, preprocessed), raw_folder())
-        folder.take_over()
-        dataset = folder.dataset
-        planned = plan_dataset(
-            folder.fingerprint,
-            dataset,
-            chosen,
-            gigabytes=gigabytes,
-            spacing=spacing,
-            name=name,
-        )
-        file, kept, gone = folder.save_plans(planned.document)
-        made.append(
-            {"dataset": dataset.name, "plans": str(file), "warnings": list(planned.warnings)}
-        )
-        for warning in planned.warnings:
-            err.print(f"[yellow]note[/] {escape(warning)}")
-        if gone:
-            err.print(
-                f"[yellow]note[/] {', '.join(gone)} of an older plan went: the new one has none"
-            )
-        if kept:
-            err.print(
-                f"[yellow]note[/] {', '.join(map(escape, kept))} of your own stayed in the file"
-            )
-        if explains and not as_json:
-            out.print(explain(planned, dataset, chosen, gigabytes))
-        elif not as_json:
-            out.print(f"{escape(str(file))}: {', '.join(planned.document['configurations'])}")
-    if as_json:
-        print_json({"plans": made})
+    folder.take_over()
+    dataset, planner = folder.dataset, find_planner(words.planner)
+    planned = plan_dataset(
+        folder.fingerprint,
+        dataset,
+        planner,
+        gigabytes=words.gigabytes,
+        spacing=words.spacing,
+        name=words.name,
+    )
+    file, kept, gone = folder.save_plans(planned.document)
+    for warning in planned.warnings:
+        err.print(f"[yellow]note[/] {escape(warning)}")
+    if gone:
+        err.print(f"[yellow]note[/] {', '.join(gone)} of an older plan went: the new one has none")
+    if kept:
+        err.print(f"[yellow]note[/] {', '.join(map(escape, kept))} of your own stayed in the file")
+    if words.explains:
+        out.print(explain(planned, dataset, planner, words.gigabytes))
+    return {
+        "dataset": dataset.name,
+        "plans": str(file),
+        "configurations": list(planned.document["configurations"]),
+        "warnings": list(planned.warnings),
+    }

@@ -18,6 +18,10 @@ and of the coordinator::
 
     after_claim  after_statistics  before_manifest  after_manifest  before_close
 
+and of nnU-Net's folders, the first two with a case's id::
+
+    mid_link (after each of its links)  mid_ground_truth  after_links  after_ground_truth
+
 and of a service, with a job's id, in the order of its life::
 
     after_folder  after_insert  before_child  after_child  child_named (in the service)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuprep.host.atomic import whole_file
+from gpuprep.host.atomic import replaced
 from gpuprep.nnunet.dataset import Dataset, Fingerprint, parse_dataset, read_json
 from gpuprep.values.errors import ConfigError, UsageError
 
@@ -120,6 +120,13 @@ class Preprocessed:
         self._write(file.name, json.dumps(whole, indent=4))
         return file, tuple(kept), gone
 
+    def save_splits(self, folds: Sequence[Mapping[str, Sequence[str]]]) -> None:
+        """Write ``splits_final.json`` as nnU-Net's trainer does."""
+        self._write(SPLITS, json.dumps(folds, indent=4, sort_keys=True))
+
     def _write(self, name: str, text: str) -> None:
-        with whole_file(self.path / name) as partial:
-            partial.write_text(text, "utf-8")
+        try:
+            with replaced(self.path / name, fsync=True) as partial:
+                partial.write_text(text, "utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {self.path / name}: {error.strerror}") from error

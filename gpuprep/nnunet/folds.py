@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from gpuprep.values.errors import UsageError
 
 FOLDS = 5
 _SEED = 12345
+_SHOWN = 3
 
 
 def split_folds(ids: Sequence[str]) -> list[dict[str, list[str]]]:
@@ -36,3 +37,29 @@ def split_folds(ids: Sequence[str]) -> list[dict[str, list[str]]]:
             }
         )
     return folds
+
+
+def doubts_about(splits: object, ids: Collection[str]) -> str:
+    """What a ``splits_final.json`` and the cases that are there disagree on; empty where all fits.
+
+    Args:
+        splits: Its content.
+        ids: Of the cases.
+    """
+    try:
+        named = {str(name) for fold in splits for part in ("train", "val") for name in fold[part]}  # type: ignore[attr-defined]
+    except (TypeError, KeyError):
+        return "is no list of folds with train and val"
+    absent, left = sorted(named - set(ids)), sorted(set(ids) - named)
+    told = []
+    if absent:
+        told.append(f"names {_some(absent)}, of which there are no arrays: trainings stop there")
+    if left:
+        told.append(f"leaves out {_some(left)}, which no training sees")
+    return "; it ".join(told)
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:_SHOWN])
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return f"{len(ids)} case{'s' * (len(ids) > 1)} ({shown}{more})"

@@ -1,0 +1,215 @@
+"""``gpuprep nnunet preprocess`` and ``plan-and-preprocess``: nnU-Net's arrays from one read of each case."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from gpuprep.cli.nnunet import (
+    DatasetOption,
+    MemoryOption,
+    NameOption,
+    PlannerOption,
+    PlanWords,
+    SpacingOption,
+    app,
+    plan_one,
+)
+from gpuprep.cli.terminal import (
+    JsonOption,
+    SetOption,
+    command,
+    err,
+    one_of,
+    out,
+    print_json,
+    session,
+)
+from gpuprep.values.errors import UsageError
+
+if TYPE_CHECKING:
+    from gpuprep.nnunet.folders import Preprocessed
+    from gpuprep.nnunet.preprocess import Means, Prepared
+
+__all__ = ["app"]
+
+_MAY_BE_SET = ("input", "run", "cluster", "cuda", "report")
+
+ConfigurationOption = Annotated[
+    list[str] | None,
+    typer.Option("-c", help="Configurations; by default 2d, 3d_fullres and 3d_lowres."),
+]
+ProcessesOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        "-np",
+        help="Worker processes. Several numbers, as nnU-Net has one a configuration: the largest.",
+    ),
+]
+BackendOption = Annotated[str, typer.Option(help="auto, numpy or cupy.")]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")]
+BarOption = Annotated[
+    bool, typer.Option("--no_pbar", "--no-progress", help="Plain lines, no live bar.")
+]
+
+
+@command(app)
+def preprocess(
+    datasets: DatasetOption,
+    plans: Annotated[
+        str, typer.Option("-plans_name", "-p", help="Plans to prepare.")
+    ] = "nnUNetPlans",
+    configurations: ConfigurationOption = None,
+    processes: ProcessesOption = None,
+    backend: BackendOption = "auto",
+    scheduler: SchedulerOption = None,
+    overrides: SetOption = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    no_progress: BarOption = False,
+) -> None:
+    """Make the arrays that nnU-Net 2.8 trains on, for all configurations of its plans from one read.
+
+    Reads nnUNet_raw/DATASET and the plans in nnUNet_preprocessed/DATASET, and completes the tree there:
+    arrays, gt_segmentations, splits_final.json. Cases that are there and current stay; one that fails is
+    told. The run itself lies in DATASET/gpuprep/PLANS, where gpuprep status and failures tell of it.
+    """
+    means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
+    wanted = tuple(configurations or ())
+    reports = [
+        _preprocess_one(folder, plans, wanted, means, as_json=as_json, no_progress=no_progress)
+        for folder in _folders(datasets)
+    ]
+    _end(reports, as_json=as_json)
+
+
+@command(app, "plan-and-preprocess")
+def plan_and_preprocess(
+    datasets: DatasetOption,
+    planner: PlannerOption = "ExperimentPlanner",
+    gigabytes: MemoryOption = None,
+    spacing: SpacingOption = None,
+    name: NameOption = None,
+    configurations: ConfigurationOption = None,
+    processes: ProcessesOption = None,
+    no_preprocessing: Annotated[
+        bool, typer.Option("--no_pp", help="Fingerprint and plans alone.")
+    ] = False,
+    backend: BackendOption = "auto",
+    scheduler: SchedulerOption = None,
+    overrides: SetOption = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    no_progress: BarOption = False,
+) -> None:
+    """Fingerprint, plans and arrays of raw data sets, ready for nnUNetv2_train.
+
+    The three steps of gpuprep nnunet fingerprint, plan and preprocess. A fingerprint that is there stays,
+    and so does its plan where cases were added; --clean renews both.
+    """
+    means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
+    words = PlanWords(planner, gigabytes, spacing, name)
+    folders, reports = _folders(datasets), []
+    for folder in folders:
+        planned = plan_one(folder, words)
+        if no_preprocessing:
+            continue
+        plans = planned["plans"].rpartition("/")[2].removesuffix(".json")
+        wanted = tuple(configurations or ())
+        done = _preprocess_one(
+            folder, plans, wanted, means, as_json=as_json, no_progress=no_progress
+        )
+        reports.append(done)
+    _end(reports, as_json=as_json)
+
+
+def _folders(datasets: list[str]) -> list[Preprocessed]:
+    """The data sets that are asked for, all of them found before the first is worked on."""
+    from gpuprep.nnunet.folders import (
+        PREPROCESSED,
+        RAW,
+        Preprocessed,
+        find_dataset,
+        folder_of,
+    )
+
+    raw, preprocessed = folder_of(RAW), folder_of(PREPROCESSED)
+    names = [find_dataset(each, raw) for each in datasets]
+    return [Preprocessed(preprocessed / name, raw) for name in names]
+
+
+def _means(
+    processes: list[int] | None,
+    backend: str,
+    scheduler: str | None,
+    overrides: list[str] | None,
+    *,
+    overwrite: bool,
+) -> Means:
+    from gpuprep.config.file import load_tree
+    from gpuprep.nnunet.preprocess import Means
+
+    settings = load_tree(None, overrides or ())
+    if strange := [key for key in settings if key not in _MAY_BE_SET]:
+        raise UsageError(
+            f"--set {strange[0]} would make other arrays than the plans say",
+            advice=f"set keys of {', '.join(_MAY_BE_SET)}, or change the plans",
+        )
+    return Means(
+        one_of("backend", backend, ("auto", "numpy", "cupy")),
+        max(processes) if processes else None,
+        scheduler,
+        overwrite,
+        settings,
+        shlex.join(["gpuprep", *sys.argv[1:]]),
+    )
+
+
+def _preprocess_one(
+    folder: Preprocessed,
+    plans: str,
+    wanted: tuple[str, ...],
+    means: Means,
+    *,
+    as_json: bool,
+    no_progress: bool,
+) -> Prepared:
+    """Prepare a data set and say what was done."""
+    from gpuprep.cli.progress import ProgressView
+    from gpuprep.nnunet.preprocess import CONFIGURATIONS
+    from gpuprep.nnunet.preprocess import preprocess as prepare
+
+    console = err if as_json else out
+    console.print(f"[bold]{escape(folder.path.name)}[/], {escape(plans)}")
+    with ProgressView(console, live=not no_progress, verbose=session.verbose) as view:
+        done = prepare(folder, plans, wanted or CONFIGURATIONS, means, [view])
+    for name, path in done.folders.items():
+        console.print(f"{name}: {done.cases} cases in {escape(str(path))}")
+    if done.report.failures:
+        again = f"gpuprep failures {shlex.quote(str(done.cohort))}"
+        console.print(f"reasons, and how to retry: {escape(again)}")
+    return done
+
+
+def _end(done: list[Prepared], *, as_json: bool) -> None:
+    """The report of all, and the exit code of the worst."""
+    if as_json:
+        print_json({"datasets": [_told(each) for each in done]})
+    raise typer.Exit(max((each.report.exit_code for each in done), default=0))
+
+
+def _told(done: Prepared) -> dict[str, Any]:
+    return {
+        "cohort": str(done.cohort),
+        "cases": done.cases,
+        "folders": {name: str(path) for name, path in done.folders.items()},
+        **done.report.to_json(),
+    }

@@ -1,0 +1,51 @@
+"""The label maps that nnU-Net validates by, beside its arrays: copies of the raw ones."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from gpuprep.host.failpoints import failpoint
+
+FOLDER = "gt_segmentations"
+
+
+def keep_ground_truth(
+    dataset: Path, labels: Mapping[str, Path], ending: str, aside: Path
+) -> tuple[str, ...]:
+    """Copy the label maps of cases that are newer than their copies, or have none.
+
+    Args:
+        dataset: The folder of the preprocessed data set.
+        labels: The raw file of each case, by its id.
+        ending: Of the copies.
+        aside: A folder on the same disk for copies that are not whole yet.
+
+    Returns:
+        The ids of the cases whose label map was copied.
+    """
+    folder = dataset / FOLDER
+    for each in (folder, aside):
+        each.mkdir(parents=True, exist_ok=True)
+    copied = []
+    for case_id, source in labels.items():
+        target = folder / f"{case_id}{ending}"
+        if _is_current(source, target):
+            continue
+        partial = aside / target.name
+        shutil.copy2(source, partial)
+        failpoint("mid_ground_truth", case_id)
+        partial.replace(target)
+        copied.append(case_id)
+    return tuple(copied)
+
+
+def _is_current(source: Path, target: Path) -> bool:
+    """As nnU-Net has it: there, and not older; and of the same size."""
+    try:
+        there = target.stat()
+    except FileNotFoundError:
+        return False
+    raw = source.stat()
+    return there.st_size == raw.st_size and there.st_mtime_ns >= raw.st_mtime_ns
