@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from gpuprep.cli import nnunet_predictions, nnunet_splits
 from gpuprep.cli.terminal import JsonOption, command, err, out, print_json
 
 app = typer.Typer(help="nnU-Net's plans, without nnU-Net.", no_args_is_help=True)
+app.add_typer(nnunet_predictions.app)
+app.add_typer(nnunet_splits.app)
 
 DatasetOption = Annotated[
     list[str],
