@@ -52,8 +52,8 @@ def test_one_file_stands_for_its_case(tmp_path: Path, dataset: Dataset) -> None:
 
 
 def test_no_case_and_two_of_one_name_are_refused(tmp_path: Path, dataset: Dataset) -> None:
-    with pytest.raises(UsageError, match="no image is named CASE_0000.nii.gz"):
+    with pytest.raises(UsageError, match=r"no image is named CASE_0000\.nii\.gz"):
         find_new_cases([touch(tmp_path / "none", "a.nii.gz")], dataset)
     folders = [touch(tmp_path / name, "a_0000.nii.gz") for name in ("in", "more")]
-    with pytest.raises(UsageError, match="case a lies in .*in and in .*more"):
+    with pytest.raises(UsageError, match=r"case a lies in .*in and in .*more"):
         find_new_cases(folders, dataset)
