@@ -26,7 +26,8 @@ from gpuprep.ops.zoom import Zoom
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Box, Reorientation, Shape
 
-_SLAB = 1 << 20  # output voxels per step of a thread
+_SLAB = 1 << 17  # output voxels per step of a thread: 1 MB of float64, which a cache holds
+_HALF = np.float32(1.5 * 2**-24)  # the largest logit whose float32 sigmoid is not above one half
 _WIDE = 255  # foreground classes from which uint8 is too narrow, by nnU-Net's count
 
 
@@ -157,7 +158,7 @@ class Resampled:
         if order:
             for value, planes in zip(order, self.channels(rows), strict=True):
                 _check_finite(planes)
-                out[sigmoid(planes) > 0.5] = value
+                np.copyto(out, value, where=planes > _HALF, casting="unsafe")
             return
         best: NDArray[np.float32] | None = None
         for label, planes in enumerate(self.channels(rows)):
@@ -166,12 +167,12 @@ class Resampled:
                 best = planes
                 continue
             better = planes > best
-            out[better] = label
+            np.copyto(out, label, where=better, casting="unsafe")
             np.copyto(best, planes, where=better)
 
 
 def sigmoid(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``1 / (1 + exp(-x))`` in float32, where the step that rounds up to one half is nnU-Net's."""
+    """``1 / (1 + exp(-x))`` in float32."""
     with np.errstate(over="ignore"):
         return np.float32(1) / (np.float32(1) + np.exp(-values))
 

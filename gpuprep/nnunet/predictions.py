@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from gpuprep.export.files import check_target
 from gpuprep.export.logits import Heads, WayBack, segment, write_probabilities
 from gpuprep.export.native import NativeGrid
 from gpuprep.export.prediction import load_prediction
+from gpuprep.host.atomic import whole_file
 from gpuprep.nnunet.dataset import Dataset, parse_dataset, read_json
 from gpuprep.nnunet.folders import DATASET
+from gpuprep.nnunet.inputs import case_properties
 from gpuprep.nnunet.plans_file import PlansFile, StoredConfiguration
 from gpuprep.nnunet.way_back import heads_of
 from gpuprep.store.stored_case import StoredCase
@@ -137,6 +140,8 @@ def _export(
     if probabilities:
         stem = target.name.removesuffix(network.dataset.ending)
         write_probabilities(logits, way, network.heads, turn, target.with_name(f"{stem}.npz"))
+        with whole_file(target.with_name(f"{stem}.pkl")) as partial:
+            partial.write_bytes(pickle.dumps(case_properties(case, way.forward)))
     return write_exported(turn.view(labels), grid.source, target)
 
 
