@@ -1,7 +1,7 @@
-"""Voxels to ``.nii``, ``.nii.gz`` and ``.mha`` files, which appear whole or not at all.
+"""Voxels to ``.nii``, ``.nii.gz``, ``.mha`` and ``.nrrd`` files, which appear whole or not at all.
 
-NIfTI keeps its geometry in float32 (about 1e-5 mm), MetaImage in full. Channels are the fourth axis of a
-NIfTI file, where viewers show them one by one, and the components of a MetaImage voxel.
+NIfTI keeps its geometry in float32 (about 1e-5 mm), MetaImage and NRRD in full. Channels are the fourth axis
+of a NIfTI file, where viewers show them one by one, and the components of a voxel in the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume
 
-SUFFIXES = (".nii", ".nii.gz", ".mha")
+SUFFIXES = (".nii", ".nii.gz", ".mha", ".nrrd")
+_BY_ITK = (".mha", ".nrrd")
 
 
 def write_volume(volume: Volume, file: Path) -> None:
@@ -31,8 +32,8 @@ def write_volume(volume: Volume, file: Path) -> None:
 def write_voxels(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
     """Write ``z, y, x`` or ``c, z, y, x`` as the format of the file's suffix; float16 becomes float32."""
     array = portable(array)
-    if file.name.lower().endswith(".mha"):
-        _write_metaimage(array, geometry, file)
+    if file.name.lower().endswith(_BY_ITK):
+        _write_by_itk(array, geometry, file)
     else:
         _write_nifti(array, geometry, file)
 
@@ -118,7 +119,7 @@ def nifti_header(geometry: Geometry, dtype: np.dtype[Any]) -> bytes:
     return bytes(header.binaryblock) + bytes(NIFTI_OFFSET - len(header.binaryblock))
 
 
-def _write_metaimage(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
+def _write_by_itk(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
     import SimpleITK
 
     channels = array.ndim == 4

@@ -63,10 +63,15 @@ def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
     target = target_spacing(geometry, resample)
     if resample.separate_z == "never" or target is None:
         return None
-    spacings = [geometry.spacing_zyx, target]
     if resample.separate_z == "always":
-        return _coarsest(spacings[0])
-    coarse = next((each for each in spacings if max(each) / min(each) > _ANISOTROPIC), None)
+        return _coarsest(geometry.spacing_zyx)
+    return thick_axis(geometry.spacing_zyx, target)
+
+
+def thick_axis(own: Triple, target: Triple) -> int | None:
+    """The axis of thick slices, by spacings in mm: the coarsest of the grid that is resampled where it is
+    more than three times the finest, else of the grid to come by the same test; None where there is none."""
+    coarse = next((each for each in (own, target) if max(each) / min(each) > _ANISOTROPIC), None)
     return None if coarse is None else _coarsest(coarse)
 
 

@@ -1,0 +1,38 @@
+"""nnU-Net 2.8.1's way back from logits: hashes of its segmentations, and the logits themselves."""
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuprep.nnunet.dataset import Dataset, parse_dataset
+from gpuprep.nnunet.plans_file import PlansFile, StoredConfiguration
+from support.nnunet_goldens import GOLDENS
+
+_FILE = Path(__file__).parents[1] / "goldens" / "nnunet_export.json.gz"
+EXPORTS: dict[str, Any] = json.loads(gzip.decompress(_FILE.read_bytes()))
+
+
+def digest(array: np.ndarray) -> str:
+    """As the goldens have it."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:32]
+
+
+def blobs(heads: int, shape: list[int], seed: int = 7) -> np.ndarray:
+    """float16 blobs with noise: the logits of the goldens."""
+    random = np.random.RandomState(seed)
+    coarse = random.standard_normal((heads, 6, 6, 6))
+    for axis, n in enumerate(shape):
+        coarse = coarse.take(np.arange(n) * 6 // n, axis + 1)
+    return (coarse + 0.25 * random.standard_normal((heads, *shape))).astype(np.float16)
+
+
+def planned(row: dict[str, Any]) -> tuple[StoredConfiguration, Dataset]:
+    """The configuration and the data set of a golden."""
+    files = GOLDENS["datasets"][row["dataset"]]
+    plans = PlansFile(Path("nnUNetPlans.json"), json.loads(files["nnUNetPlans"]))
+    dataset = parse_dataset(json.loads(files["dataset"]), row["dataset"])
+    return plans.configuration(row["configuration"]), dataset
