@@ -16,7 +16,7 @@ from gpuprep.config.model import Config
 from gpuprep.ops.crop import find_box
 from gpuprep.ops.mask import find_mask
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
-from gpuprep.ops.statistics import Histogram, are_whole, measure
+from gpuprep.ops.statistics import are_whole, measure
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.grid import orient
 from gpuprep.preprocess.projection import Projection
@@ -108,13 +108,19 @@ def look(
 
 
 def _kind(modality: str, name: str, array: NDArray[Any], case: Case) -> str:
-    values = measure(array)
-    if not values.count:
+    whole, finite = array.dtype.kind != "f", True
+    if not whole:
+        inside = np.isfinite(array)
+        finite = bool(inside.any())
+        lowest = float(np.min(array, where=inside, initial=np.inf))
+    if not finite or not array.size:
         raise InputError(
             "E_UNREADABLE", f"channel {name} has no finite voxel", path=case.images[0].path
         )
-    whole = isinstance(values, Histogram) or are_whole(array)
-    return kind_of(modality, name, values.minimum, whole=whole)
+    told = kind_of(modality, name, None, whole=False)
+    if told:
+        return told
+    return kind_of("", "", float(array.min()) if whole else lowest, whole=whole or are_whole(array))
 
 
 def _foreground(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.mergeable import Mergeable
 
+_NEAR = 1e-12  # of the weight: less is the rounding of its sums
 _MANY = 1 << 20  # values beside one another that are worth joining
 
 
@@ -42,12 +44,18 @@ class Mixture:
 
     def add(self, counted: Mergeable) -> None:
         """Take in a case; one without foreground changes nothing."""
-        if not counted.count:
+        if counted.count:
+            self.add_points(*counted.points, counted.moments())
+
+    def add_points(
+        self, values: NDArray[Any], counts: NDArray[Any], moments: tuple[float, float]
+    ) -> None:
+        """Take in a case by its values, how often each occurs, and their mean and standard deviation."""
+        if not len(values):
             return
-        self._moments.append(counted.moments())
-        values, counts = counted.points
-        self._values.append(values)
-        self._weights.append(counts / counted.count)
+        self._moments.append(moments)
+        self._values.append(values.astype(np.float64))
+        self._weights.append(counts / counts.sum())
         if sum(map(len, self._values)) > _MANY:
             values, weights = self._joined()
             self._values, self._weights = [values], [weights]
@@ -65,7 +73,7 @@ class Mixture:
         square = math.fsum(std**2 + (each - mean) ** 2 for each, std in self._moments) / cases
         values, weights = self._joined()
         reached = np.cumsum(weights)
-        places = np.searchsorted(reached, np.array([0.005, 0.995]) * reached[-1])
+        places = np.searchsorted(reached, (np.array([0.005, 0.995]) - _NEAR) * reached[-1])
         low, high = (float(values[min(place, len(values) - 1)]) for place in places)
         return Spread(cases, low, high, mean, math.sqrt(square))
 

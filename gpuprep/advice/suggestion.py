@@ -67,13 +67,19 @@ def suggest(
     heading = [
         f"Suggested by gpuprep {__version__} for {cases(len(facts.cases))} of {facts.source}"
         + (f" (layout {facts.layout})" if facts.layout else "")
-        + (", from headers and voxels." if facts.read else ", from headers alone."),
+        + f", from {_from(facts)}.",
         *(f"warning: {each}" for each in warnings),
         *_training(facts, made, planner, gigabytes),
     ]
     text = text_of(entries, heading)
     config = Config.model_validate(tree_of(entries))
     return Suggestion(text, config, warnings, made, facts)
+
+
+def _from(facts: CohortFacts) -> str:
+    if not facts.layout:
+        return "the records of its cases"
+    return "headers and voxels" if facts.read else "headers alone"
 
 
 def _entries(facts: CohortFacts, base: Config, made: Planned) -> list[Entry]:
