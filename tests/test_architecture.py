@@ -41,8 +41,9 @@ MAY_IMPORT: dict[str, str] = {
     "inference export viewing quality drawing",
     "client": "values store",
     "nnunet": "values config host ops io store cohort preprocess planning ledger executors running export",
+    "advice": "values config host ops io store cohort planning preprocess ledger nnunet",
     "cli": "values config host device ops io store cohort preprocess planning ledger executors running "
-    "training inference export viewing quality service client drawing nnunet",
+    "training inference export viewing quality service client drawing nnunet advice",
 }
 # What these rooms may import beside the standard library and this package.
 LIBRARIES: dict[str, set[str]] = {

@@ -24,6 +24,7 @@ from gpuprep.cli import (
     report,
     run,
     serve,
+    suggest,
     view,
 )
 from gpuprep.cli.streams import ensure_utf8_names, open_streams
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 for commands in (
     run,
+    suggest,
     outputs,
     cases,
     view,

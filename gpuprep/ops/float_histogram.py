@@ -107,6 +107,11 @@ class FloatHistogram(Distribution):
     def _means(self) -> Numbers:
         return self._first + self._unit * (self.sums / self.counts)
 
+    @property
+    def points(self) -> tuple[Numbers, Counts]:
+        """The mean of each bin, ascending, and how many voxels it has."""
+        return self._means, self.counts
+
     def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
         count, (low, high) = self.filled(), clip
         means = np.clip(self._means, low, high)

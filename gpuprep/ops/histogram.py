@@ -67,6 +67,12 @@ class Histogram(Distribution):
         values = (self.start + int(k) for k in present)
         return dict(zip(values, self.counts[present].tolist(), strict=True))
 
+    @property
+    def points(self) -> tuple[NDArray[np.float64], Counts]:
+        """The values that occur, ascending, and how often."""
+        present = np.flatnonzero(self.counts)
+        return (present + self.start).astype(np.float64), self.counts[present]
+
     def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
         count = self.filled()
         present = np.flatnonzero(self.counts)
