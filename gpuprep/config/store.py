@@ -31,6 +31,8 @@ class NnunetFiles(Strict):
     def _axes(self) -> Self:
         if sorted(self.forward) != [0, 1, 2] or len(self.patch) not in (2, 3):
             raise ValueError("forward is an order of the axes 0, 1, 2; patch has 2 or 3 edges")
+        if not all(self.locations):
+            raise ValueError("locations: each class or region has a value at least")
         return self
 
 

@@ -92,7 +92,8 @@ def convert_cohort(
             check_case(cohort, case_id)
         chosen = Selection.of(cohort, ids, label, _WRITERS[to].check)
         writer = _WRITERS[to](chosen, folder)
-        journal.check(chosen, {name for case in chosen.cases for name in writer.files_of(case)})
+        names = {name for case in chosen.cases for name in writer.files_of(case)}
+        journal.check(chosen, names, writer.how)
         _make(folder)
         writer.begin()
         journal.begin()

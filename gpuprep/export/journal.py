@@ -49,8 +49,13 @@ class Journal:
             )
         self._config = digest
 
-    def check(self, chosen: Selection, expected: set[str]) -> None:
+    def check(self, chosen: Selection, expected: set[str], how: Mapping[str, Any]) -> None:
         """Refuse a folder that holds anything else than some of what is to be written.
+
+        Args:
+            chosen: What is converted.
+            expected: The files of all of it.
+            how: What else decides the files, as plain JSON.
 
         Raises:
             UsageError: with what is there and what was asked for.
@@ -60,12 +65,15 @@ class Journal:
             "label": next((case.label for case in chosen.cases if case.label is not None), None),
             "channels": list(chosen.channels),
             "classes": {str(value): name for value, name in chosen.classes.names.items()},
+            **how,
         }
         for name, value in head.items():
-            if self._head and self._head.get(name) != value:
-                there = self._head.get(name)
+            there = self._head.get(
+                name, value if name in how else None
+            )  # older ones do not say how
+            if self._head and there != value:
                 raise UsageError(
-                    f"{self._folder} was written with {name} {there!r}, and the cohort now has {value!r}",
+                    f"{self._folder} was written with {name} {there!r}, and now it would be {value!r}",
                     advice=_NEW,
                 )
         self._head = head

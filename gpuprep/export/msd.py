@@ -46,6 +46,11 @@ class Msd:
             for name in self.files_of(chosen):
                 (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def how(self) -> dict[str, list[int]]:
+        """What decides the files beside the cases: nothing."""
+        return {}
+
     @staticmethod
     def files_of(chosen: Chosen) -> tuple[str, ...]:
         """The files of a case, relative to the folder; its image comes last."""

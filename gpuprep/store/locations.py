@@ -53,20 +53,14 @@ def index_label(label: NDArray[Any]) -> NDArray[Any]:
     The dtype is uint16 where shape and values allow it, int64 otherwise. The volume is walked twice, a
     slab at a time: to count the classes, and to pick the drawn ones among each class's voxels.
     """
-    ranks = _draw_ranks(_count_classes(label))
-    found: dict[int, list[NDArray[np.intp]]] = defaultdict(list)
-    seen: Counter[int] = Counter()
-    for first, slab in _slabs(label):
-        for value, places in _places_by_class(slab, ranks):
-            low, high = np.searchsorted(ranks[value], [seen[value], seen[value] + len(places)])
-            found[value].append(places[ranks[value][low:high] - seen[value]] + first)
-            seen[value] += len(places)
+    ranks = _draw_ranks(count_classes(label))
+    found = places_at(label, ranks)
     largest = max([*label.shape, *ranks])
     dtype = np.uint16 if largest <= np.iinfo(np.uint16).max else np.int64
     rows = np.empty((sum(map(len, ranks.values())), 4), dtype)
     if ranks:
         rows[:, 0] = np.repeat(list(ranks), [len(drawn) for drawn in ranks.values()])
-        kept = np.concatenate([part for value in ranks for part in found[value]])
+        kept = np.concatenate([found[value] for value in ranks])
         rows[:, 1:] = np.stack(np.unravel_index(kept, label.shape), axis=1)
     return rows
 
@@ -138,8 +132,8 @@ def _slabs(label: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         yield z * slice_size, label[z : z + step].reshape(-1)
 
 
-def _count_classes(label: NDArray[Any]) -> dict[int, int]:
-    """Voxels of every class, in ascending order of classes."""
+def count_classes(label: NDArray[Any], also: Collection[int] = ()) -> dict[int, int]:
+    """Voxels of every class, in ascending order of classes, and of other values that are asked for."""
     counts: Counter[int] = Counter()
     for _, slab in _slabs(label):
         positive = slab[slab > 0]
@@ -150,7 +144,25 @@ def _count_classes(label: NDArray[Any]) -> dict[int, int]:
         else:
             values, numbers = np.unique(positive, return_counts=True)
         counts.update(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+        counts.update({value: int(np.count_nonzero(slab == value)) for value in also})
     return dict(sorted(counts.items()))
+
+
+def places_at(
+    label: NDArray[Any], ranks: Mapping[int, NDArray[np.intp]]
+) -> dict[int, NDArray[np.intp]]:
+    """The flat indices of some voxels of each value: of those of ascending ``ranks`` among them in C order.
+
+    The volume is walked a slab at a time.
+    """
+    found: dict[int, list[NDArray[np.intp]]] = defaultdict(list)
+    seen: Counter[int] = Counter()
+    for first, slab in _slabs(label):
+        for value, places in _places_by_class(slab, ranks):
+            low, high = np.searchsorted(ranks[value], [seen[value], seen[value] + len(places)])
+            found[value].append(places[ranks[value][low:high] - seen[value]] + first)
+            seen[value] += len(places)
+    return {value: np.concatenate(parts) for value, parts in found.items()}
 
 
 def _draw_ranks(counts: Mapping[int, int]) -> dict[int, NDArray[np.intp]]:
@@ -167,12 +179,17 @@ def _places_by_class(
     slab: NDArray[Any], classes: Collection[int]
 ) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Each class in a flat slab with the ascending indices of its voxels."""
-    if len(classes) <= _SOUGHT_ONE_BY_ONE:
-        yield from ((value, np.flatnonzero(slab == value)) for value in classes)
-        return
+    yield from ((value, np.flatnonzero(slab == value)) for value in classes if value <= 0)
     places = np.flatnonzero(slab > 0)
     values = slab[places]
+    if len(classes) <= _SOUGHT_ONE_BY_ONE:
+        yield from ((value, places[values == value]) for value in classes if value > 0)
+        return
     order = np.argsort(values, kind="stable")
     found, starts = np.unique(values[order], return_index=True)
     parts = np.split(places[order], starts[1:])
-    yield from zip(found.tolist(), parts, strict=False)
+    yield from (
+        (value, part)
+        for value, part in zip(found.tolist(), parts, strict=False)
+        if value in classes
+    )

@@ -16,10 +16,10 @@ from gpuprep.cli.app import app
 from gpuprep.cohort.discover import discover
 from gpuprep.config.file import parse_config
 from gpuprep.export import convert_cohort
-from gpuprep.export.nnunet import class_locations
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.running.coordinator import run
+from gpuprep.store.nnunet.class_locations import class_locations
 from gpuprep.store.reader import Cohort, open_cohort
 from gpuprep.values.errors import UsageError
 
@@ -141,7 +141,7 @@ def test_locations_are_drawn_as_nnunet_draws_them() -> None:
     random = np.random.default_rng(0)
     label = random.choice([0, 1, 2, 5], (1, 60, 70, 80), p=[0.8, 0.15, 0.04, 0.01]).astype(np.int16)
     theirs = module.DefaultPreprocessor._sample_foreground_locations(label, [1, 2, 3, 5])
-    ours = class_locations(label, [1, 2, 3, 5])
+    ours = class_locations(label[0], [1, 2, 3, 5])
     assert list(ours) == list(theirs)
     for value, places in ours.items():
         np.testing.assert_array_equal(places, theirs[value])
@@ -151,7 +151,7 @@ def test_locations_are_few_and_right() -> None:
     label = np.zeros((1, 120, 100, 100), np.int16)
     label[0, :101] = 1
     label[0, 110, 3, 4:7] = 2
-    found = class_locations(label, [1, 2, 3])
+    found = class_locations(label[0], [1, 2, 3])
     assert len(found[1]) == 10_100  # one in a hundred
     assert len(np.unique(found[1], axis=0)) == len(found[1])
     assert (label[tuple(found[1].T)] == 1).all()

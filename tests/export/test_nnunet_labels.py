@@ -16,8 +16,8 @@ from support.cohorts import run
 from support.labelled import Stored, store_labelled
 
 from gpuprep.export import convert_cohort
-from gpuprep.export.nnunet import class_locations
 from gpuprep.export.nnunet_labels import NnunetLabels
+from gpuprep.store.nnunet.class_locations import class_locations
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.errors import UsageError
 
@@ -69,7 +69,7 @@ def test_nnunet_reads_the_description_as_we_do(classes: Classes) -> None:
     assert [tuple(k) if isinstance(k, list) else k for k in wanted] == list(ours.keys)
     label = np.random.default_rng(0).choice([-1, 0, 1, 2, 3], (1, 30, 50, 40)).astype(np.int16)
     drawn = preprocessor.DefaultPreprocessor._sample_foreground_locations(label, wanted)
-    found = class_locations(label, ours.keys)
+    found = class_locations(label[0], ours.keys)
     assert list(found) == list(drawn)
     for key, places in found.items():
         np.testing.assert_array_equal(places, drawn[key])
