@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from gpuprep.preprocess.compute import Computed
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.case import write_case
+from gpuprep.store.nnunet.case import write_nnunet_case
 from gpuprep.store.several import below, write_outputs_group
 
 Seals = dict[str, dict[str, int]]
@@ -75,16 +75,15 @@ def _write_output(output: Computed, task: CaseTask, assembled: Assembled, folder
     store = output.config.store
     durable = store.fsync == "always"
     if store.nnunet is not None:
-        written: Seals = import_module("gpuprep.store.nnunet.case").write_nnunet_case(
+        return write_nnunet_case(
             folder,
             image=output.image,
             labels=output.labels,
-            record_geometry=output.record["geometry"],
+            geometry=output.record["geometry"],
             rule=store.nnunet,
             threads=task.threads,
             durable=durable,
         )
-        return written
     return write_case(
         folder,
         image=output.image,
