@@ -17,7 +17,8 @@ from gpuprep.config.model import Config
 from gpuprep.device.link import Link
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.scratch import Scratch
-from gpuprep.ops.device.operations import DeviceOperations, device_bytes
+from gpuprep.ops.device.operations import DeviceOperations
+from gpuprep.ops.device.slabs import device_bytes
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
 from gpuprep.preprocess.assemble import Assembled

@@ -42,14 +42,6 @@ Array = NDArray[Any]
 Result = TypeVar("Result")
 
 _SLABS = (2, 4, 8, 16, 32, 64)
-_FLOAT_BYTES = 4
-
-
-def device_bytes(shape: Shape, target: Shape, itemsizes: Sequence[int]) -> int:
-    """Device memory a case needs at most: its arrays, two float32 volumes between passes, a result."""
-    between = 2 * math.prod(max(n, m) for n, m in zip(shape, target, strict=True))
-    held = math.prod(shape) * sum(itemsizes)
-    return held + _FLOAT_BYTES * (between + math.prod(target))
 
 
 class DeviceOperations:

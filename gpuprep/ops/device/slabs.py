@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,18 @@ from gpuprep.ops.device.resample import Whole, corners_of, resample_device
 from gpuprep.ops.device.sampling import Part
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.resample import Resampling
+from gpuprep.values.geometry import Shape
 
 Array = NDArray[Any]
+
+_FLOAT_BYTES = 4
+
+
+def device_bytes(shape: Shape, target: Shape, itemsizes: Sequence[int]) -> int:
+    """Device memory a case needs at most: its arrays, two float32 volumes between passes, a result."""
+    between = 2 * math.prod(max(n, m) for n, m in zip(shape, target, strict=True))
+    held = math.prod(shape) * sum(itemsizes)
+    return held + _FLOAT_BYTES * (between + math.prod(target))
 
 
 def resample_in_slabs(link: Link, array: Array, how: Resampling, out: Array, count: int) -> None:
