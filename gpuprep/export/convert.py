@@ -103,9 +103,10 @@ def convert_cohort(
 
 
 def _config_of(cohort: Cohort) -> str:
-    """The digest that the cohort's cases carry; empty where its description is lost."""
+    """The digest that the cohort's cases carry, and of several outputs which; empty where that is lost."""
     with suppress(OSError, ValueError, GpuprepError):
-        return str(json.loads((cohort.path / CONFIG_FILE).read_bytes()).get("case_digest", ""))
+        digest = json.loads((cohort.path / CONFIG_FILE).read_bytes()).get("case_digest", "")
+        return f"{digest} {cohort.asked}".strip()
     return ""
 
 

@@ -38,13 +38,13 @@ class Journal:
         """Refuse a folder that was written from cases of another config, before they are looked at.
 
         Args:
-            digest: Of the cohort's cases; empty where it is not known.
+            digest: Of the cohort's cases, and of several outputs which; empty where it is not known.
         """
         there = self._head.get("config", digest)
         if there != digest:
             raise UsageError(
-                f"{self._folder} was written from cases of config {there[:12]}, "
-                f"and the cohort is of {digest[:12]}",
+                f"{self._folder} was written from cases of config {_told(there)}, "
+                f"and the cohort is of {_told(digest)}",
                 advice=_NEW,
             )
         self._config = digest
@@ -149,3 +149,9 @@ def hold_journal(folder: Path, target: str) -> Iterator[Journal]:
                 for path in fresh:
                     path.rmdir()
         os.close(descriptor)
+
+
+def _told(config: str) -> str:
+    """A config as an error names it: the beginning of its digest, and which output was taken."""
+    digest, _, output = config.partition(" ")
+    return digest[:12] + f" (output {output})" * bool(output)

@@ -177,6 +177,8 @@ def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Conf
     if config.store.pyramid:
         working += stored_bytes(target, 1, config)  # one channel that is no longer cut into chunks
         working += stored_bytes(target, channels, config) // 7  # an eighth, and an eighth of that
+    if config.store.nnunet:  # which makes a whole file in memory
+        working = max(working, stored_bytes(target, channels, config))
     copies = 0
     if config.image.zeroes or config.label.outside is not None:
         working += source.voxels * _MASK_BYTES

@@ -14,6 +14,7 @@ from PIL import Image
 
 from gpuprep.quality.cohort_quality import CohortQuality
 from gpuprep.store.reader import Cohort
+from gpuprep.store.several import NotArrays
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import GpuprepError
 from gpuprep.viewing.thumbnail import thumbnail_png
@@ -59,18 +60,20 @@ def take_pictures(cohort: Cohort, ids: Sequence[str]) -> Pictures:
             for case_id, url in zip(batch, pool.map(partial(_try, cohort), batch), strict=True):
                 if url:
                     urls[case_id] = url
-                else:
+                elif url is not None:
                     damaged.append(case_id)
             if sum(map(len, urls.values())) > _MOST_BYTES:
                 break
     return Pictures(urls, tuple(damaged))
 
 
-def _try(cohort: Cohort, case_id: str) -> str:
-    """A picture; empty where the case cannot be read."""
+def _try(cohort: Cohort, case_id: str) -> str | None:
+    """A picture; empty where the case cannot be read, None where it is nnU-Net's files and no arrays."""
     try:
         with closing(cohort[case_id]) as case:
             return _url(case)
+    except NotArrays:
+        return None
     except (GpuprepError, KeyError, OSError, ValueError):
         return ""
 

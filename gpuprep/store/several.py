@@ -33,6 +33,10 @@ class UnknownOutput(UsageError):
         return cls(f"{where}: no output {asked!r}; {told}", advice=advice)
 
 
+class NotArrays(StoreError):
+    """An output is there, as nnU-Net's files."""
+
+
 def below(output: str, path: str) -> str:
     """The path of something inside its case, from that inside its output, which may have no name."""
     return "/".join(part for part in (output, path) if part)
@@ -71,7 +75,7 @@ def choose_output(
 
     Raises:
         UnknownOutput: it has no output of the name that is asked for.
-        StoreError: the output is nnU-Net's files.
+        NotArrays: the output is nnU-Net's files.
     """
     if asked and asked not in names:
         raise UnknownOutput.of(asked, names, case)
@@ -79,7 +83,7 @@ def choose_output(
     if chosen in nnunet:
         rest = [name for name in names if name not in nnunet]
         what = f"its output {chosen}" if chosen else "it"
-        raise StoreError(
+        raise NotArrays(
             f"{case}: {what} is stored as files of nnU-Net, not as arrays",
             advice=f"read its output {rest[0]!r}" if rest else "read them with nnU-Net",
         )

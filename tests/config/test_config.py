@@ -1,5 +1,6 @@
 """Configs: strictness, nearest-key hints, overrides, digest, round trips."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,87 @@ def test_schema_covers_every_section() -> None:
         "cluster",
     }
     assert schema["additionalProperties"] is False
+
+
+OUTPUTS: dict[str, object] = {
+    "image": {"intensity": [{"rescale": {"from": [0, 1]}}], "resample": {"spacing": [1, 1, 2]}},
+    "store": {"dtype": "float32", "fsync": "never"},
+    "outputs": {
+        "b": {"intensity": [{"zscore": {}}], "store": {"chunk": 48}},
+        "a": {"resample": {"spacing": [2, 2, 2]}, "store": {"keep_bits": 12}},
+    },
+}
+
+
+def test_an_output_by_itself_has_what_it_does_not_name_from_above() -> None:
+    config = parse_config(OUTPUTS)
+    changed = {
+        "a": {**OUTPUTS, "image": {**OUTPUTS["image"], "resample": {"spacing": [2, 2, 2]}}},
+        "b": {**OUTPUTS, "image": {**OUTPUTS["image"], "intensity": [{"zscore": {}}]}},
+    }
+    changed["a"]["store"] = {"dtype": "float32", "fsync": "never", "keep_bits": 12}
+    changed["b"]["store"] = {"dtype": "float32", "fsync": "never", "chunk": 48}
+    for name, tree in changed.items():
+        assert config.output(name) == parse_config({**tree, "outputs": {}})
+    assert parse_config({}).parts() == {"": parse_config({})}
+    again = parse_config(config.resolved())
+    assert (list(again.parts()), again.parts()) == (["b", "a"], config.parts())
+
+
+def test_the_order_of_outputs_counts_and_where_a_reference_lies_does_not(tmp_path: Path) -> None:
+    turned = {**OUTPUTS, "outputs": dict(reversed(OUTPUTS["outputs"].items()))}
+    assert parse_config(turned).digest != parse_config(OUTPUTS).digest
+    grid = {"shape": [2, 2, 2], "spacing": [1, 1, 1], "origin": [0, 0, 0]}
+    grid["direction"] = [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    digests, paths = set(), set()
+    for place in ("x", "y"):
+        (tmp_path / place).mkdir()
+        reference = {"path": "ref.mha", "grid": grid}
+        tree = {"outputs": {"a": {"resample": {"reference": reference}}}}
+        (tmp_path / place / "config.yaml").write_text(yaml.safe_dump(tree))
+        config = load_config(tmp_path / place / "config.yaml")
+        digests.add(config.digest)
+        paths.add(config.outputs["a"].resample.reference.path)
+    assert len(digests) == 1
+    assert paths == {str(tmp_path / place / "ref.mha") for place in ("x", "y")}
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"outputs": {"labels": {}}}, "what arrays of a case are called"),
+        ({"outputs": {"0": {}}}, "what arrays of a case are called"),
+        ({"outputs": {"a": {}, "A": {}}}, "'a' and 'A' are one folder on some disks"),
+        ({"outputs": {"a/b": {}}}, "string should match pattern"),
+        ({"outputs": {"a": {"store": {"fsync": "never"}}}}, "outputs.a.store.fsync: unknown key"),
+        ({"outputs": {"a": {"resampel": {}}}}, "did you mean 'resample'?"),
+        (
+            {"outputs": {"a": {"store": {"keep_bits": 12}}}},
+            "output a: keep_bits: 12 rounds nothing",
+        ),
+        ({"outputs": {"a": {}}, "fingerprint": {}}, "fingerprint stores no arrays"),
+    ],
+    ids=str,
+)
+def test_outputs_that_make_no_sense_are_refused(tree: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        parse_config(tree)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "needed"),
+    [
+        ({"a": {}}, True),
+        ({"a": {"intensity": []}}, False),
+        ({"a": {"intensity": []}, "b": {}}, True),
+        ({"a": {"intensity": [], "channels": {"CT": {"intensity": [{"zscore": {"over": "cohort"}}]}}}}, True),
+        ({"a": {"intensity": [{"zscore": {"over": "cohort", "mean": 1, "std": 2}}]}}, False),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_cohort_is_measured_where_an_output_or_a_channel_asks(
+    outputs: dict[str, object], needed: bool
+) -> None:
+    image = {"intensity": [{"zscore": {"over": "cohort"}}]}
+    assert parse_config({"image": image, "outputs": outputs}).needs_cohort == needed
+    assert parse_config({"image": image}).needs_cohort

@@ -30,12 +30,13 @@ def example(page: str, language: str) -> str:
 
 @pytest.fixture(scope="session")
 def example_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the pages take as given: ``scans``, ``ct.yaml``, ``cases.csv`` and ``out``."""
+    """What the pages take as given: ``scans``, ``ct.yaml``, ``several.yaml``, ``cases.csv`` and ``out``."""
     folder = tmp_path_factory.mktemp("examples")
     (folder / "scans").mkdir()
     for number in range(2):
         write_pair(folder / "scans", number)
     (folder / "ct.yaml").write_text(example("start", "yaml"), "utf-8")
+    (folder / "several.yaml").write_text(example("outputs", "yaml"), "utf-8")
     (folder / "cases.csv").write_text(example("inputs", "csv"), "utf-8")
     report = gpuprep.run(
         folder / "scans", folder / "out", config=folder / "ct.yaml", scheduler="serial"

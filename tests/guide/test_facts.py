@@ -71,7 +71,11 @@ def default_of(cell: str) -> Any:
 
 
 def test_the_config_page_has_every_key_and_no_other() -> None:
-    assert set(CONFIG_KEYS) - BLOCKS_OF_A_KIND == set(ROWS) - {"cluster.tls"}
+    of_outputs = {key for key in CONFIG_KEYS if key.startswith("outputs.")}
+    meant = {key.removeprefix("image.") for key in CONFIG_KEYS} | {"channels", "resample", "store"}
+    assert {key.removeprefix("outputs.") for key in of_outputs} <= meant
+    told = {*CONFIG_KEYS, "outputs"} - of_outputs - BLOCKS_OF_A_KIND
+    assert told == set(ROWS) - {"cluster.tls"}
 
 
 @pytest.mark.parametrize("key", sorted(set(CONFIG_KEYS) & set(ROWS)))

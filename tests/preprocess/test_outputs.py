@@ -20,6 +20,7 @@ from gpuprep.preprocess.projection import footprint, project
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.stored_case import open_case
 from gpuprep.values.case import Case, LabelSource
+from gpuprep.values.errors import StoreError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
 
@@ -169,3 +170,62 @@ def test_scratch_counts_again_what_was_let_go():
             assert not scratch.take(1)
         assert scratch.take(40)
     assert scratch.take(100)
+
+
+def test_label_maps_alone_may_have_several_grids(tmp_path: Path, files, case):
+    config = several({"fine": FINE, "coarse": COARSE}, label={"only": True})
+    record = run_case(CaseTask(case, str(tmp_path), ""), config, files.read)
+    place = tmp_path / "cases" / "a.zarr"
+    fine, coarse = (open_case(place, output=name) for name in ("fine", "coarse"))
+    assert (fine.image, coarse.image) == (None, None)
+    assert fine.labels["segmentation"].shape == (25, 30, 35)
+    assert coarse.labels["segmentation"].shape == (10, 12, 14)
+    assert record["outputs"]["coarse"]["labels"] == coarse.record["labels"]
+
+
+def test_what_is_found_of_all_outputs_is_said_once(tmp_path: Path, files, case):
+    files["label"].volumes[0].array[...] = 0
+    over = [{"zscore": {"over": "foreground"}}]
+    rule = {"foreground": {"where": "label"}, "intensity": over}
+    for outputs, told in (
+        ({"a": {}, "b": FINE}, ["channel channel_0 has no foreground to measure"]),
+        ({"a": {"intensity": []}, "b": {}}, ["output b: channel channel_0 has no foreground to measure"]),
+    ):  # fmt: skip
+        config = several(outputs, image=rule)
+        record = run_case(CaseTask(case, str(tmp_path), "", replace=True), config, files.read)
+        found = [row for row in record["findings"] if row["code"] == "W_EMPTY_FOREGROUND"]
+        assert [row["message"] for row in found] == told
+
+
+def test_files_of_nnunet_are_those_of_a_run_alone_and_share_what_is_equal(
+    tmp_path: Path, files, case
+):
+    pytest.importorskip("blosc2")
+
+    def net(*patch: int) -> dict[str, Any]:
+        return {"store": {"nnunet": {"patch": patch, "locations": [[1]]}}}
+
+    spread = {"resample": {"spacing": ["keep", "keep", 1.0]}, **net(16, 16)}
+    config = several(
+        {"3d": {**FINE, **net(16, 16, 16)}, "2d": {**FINE, **net(32, 32)}, "own": spread}
+    )
+    operations = Counted()
+    computed(files, case, config, operations)
+    assert (operations.asked["image"], operations.asked["label"]) == (2, 2)
+    run_case(CaseTask(case, str(tmp_path / "all"), ""), config, files.read)
+    for name, part in config.parts().items():
+        run_case(CaseTask(case, str(tmp_path / name), ""), part, files.read)
+        alone, beside = tmp_path / name / "cases/a.zarr", tmp_path / "all/cases/a.zarr" / name
+        wanted = {path.name: path.read_bytes() for path in beside.iterdir()}
+        assert set(wanted) == {"image.b2nd", "label.b2nd", "properties.pkl"}
+        assert {name: (alone / name).read_bytes() for name in wanted} == wanted
+    with pytest.raises(StoreError, match="stored as files of nnU-Net"):
+        open_case(tmp_path / "2d/cases/a.zarr")
+
+
+def test_a_file_of_nnunet_counts_as_memory_that_must_be_there():
+    grid, files = Geometry((40, 50, 60)), several({})
+    nnunet = {"dtype": "float32", "nnunet": {"patch": [16, 16, 16]}}
+    as_files = parse_config({"store": nnunet})
+    assert footprint(1, grid, 900, as_files).working == 40 * 50 * 60 * 900 * 4
+    assert footprint(1, grid, 900, as_files).working > footprint(1, grid, 900, files).working

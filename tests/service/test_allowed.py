@@ -14,7 +14,7 @@ OPERATORS = {
     *("input.follow_symlinks", "input.roots", "input.limits", "store.fsync", "run.sealed_list"),
     *("cuda", "cluster", "image.resample.reference"),
     *("run.backoff", "run.crashes", "run.storm", "run.drain", "run.deadline", "run.stuck"),
-    "run.silence",
+    *("run.silence", "outputs", "fingerprint", "store.nnunet"),
 }
 """Every place of a config that a client may not set."""
 
@@ -70,6 +70,7 @@ def test_no_empty_form_of_it_is_let_through(place: str, value: object) -> None:
         {"image": {"resample": {"reference": {"grid": {}}}}},
         {"image": {"resample.reference": "/etc/passwd"}},
         {"image.resample.reference": "/etc/passwd"},
+        {"outputs": {"a": {"intensity": []}}},
         {"input.roots": ["/"]},
         {"": {"cluster": {"kind": "local"}}},
         {"unheard": 1},
@@ -114,3 +115,13 @@ def test_of_an_operator_s_config_clients_see_what_they_could_set() -> None:
         "run": {"tries": 2},
     }
     assert shown({}) == {}
+
+
+def test_outputs_that_an_operator_allows_lead_to_no_file() -> None:
+    allowed = ("outputs",)
+    check_allowed({"outputs": {"a": {"resample": {"spacing": [1, 1, 1]}}}}, allowed)
+    for reference in ("/etc/passwd", {"path": "/etc/passwd"}, {}):
+        tree = {"outputs": {"a": {"resample": {"reference": reference}}}}
+        with pytest.raises(Problem, match=r"outputs\.a\.resample\.reference"):
+            check_allowed(tree, allowed)
+    assert shown({"outputs": {"a": {"resample": {"reference": "/srv/x"}}}}, allowed) == {}

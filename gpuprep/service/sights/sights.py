@@ -18,6 +18,7 @@ from gpuprep.service.sights.sources import Sources
 from gpuprep.store.agreement import read_agreement
 from gpuprep.store.layout import CONFIG_FILE, case_path
 from gpuprep.store.places import Place
+from gpuprep.store.several import NotArrays
 from gpuprep.store.standing import read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
@@ -135,7 +136,14 @@ class Sights:
             version = None
         if version is None or case_id in read_standing(place).withdrawn:
             raise Problem(404, "there is no such case", code="E_CASE")
-        case = StoredCase(folder, version=version, output=self._output)
+        try:
+            case = StoredCase(folder, version=version, output=self._output)
+        except NotArrays as error:
+            raise Problem(
+                404,
+                "the case is stored as files of nnU-Net, which are not shown",
+                code="E_CASE",
+            ) from error
         config, agreement = _made_with(place)
         sight = StoredSight(
             case,
