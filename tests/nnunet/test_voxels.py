@@ -54,7 +54,8 @@ def made(case: Case, config: Config, found: Found) -> Computed:
         case, config, lambda source: read(source, rules), findings, agreement=agreement
     )
     task = CaseTask(case, "", "")
-    return compute(task, assembled, config, HostOperations(2), findings, (), Stopwatch())
+    (result,) = compute(task, assembled, config, HostOperations(2), findings, (), Stopwatch())
+    return result
 
 
 def check_case(case: Computed, golden: dict[str, Any], forward: list[int]) -> None:
