@@ -1,4 +1,4 @@
-"""``image.channels``: single channels done otherwise, against NumPy; names that no channel has are refused."""
+"""``image.channels``: single channels done otherwise, against NumPy; names no channel has are refused."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_a_name_comes_before_a_number() -> None:
     ],
 )
 def test_what_no_channel_is_is_refused(keys, names, told) -> None:
-    with pytest.raises(ConfigError, match="image[.]channels") as caught:
+    with pytest.raises(ConfigError, match=r"image\.channels") as caught:
         places(keys, names)
     assert told in caught.value.message
     assert caught.value.advice
