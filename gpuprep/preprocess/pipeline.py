@@ -153,6 +153,8 @@ def bytes_on_device(assembled: Assembled, config: Config) -> int:
     """Device memory to ask for: all channels and labels, and the work on one of them for one output."""
     arrays = [*assembled.channels, *assembled.labels.values()]
     itemsizes, source = [array.itemsize for array in arrays], assembled.geometry.shape
+    if config.label.outside is not None:  # the foreground's mask, and the maps with a mark
+        itemsizes += [1, *(array.itemsize for array in assembled.labels.values())]
     return max(device_bytes(source, target, itemsizes) for target in _targets(assembled, config))
 
 

@@ -202,7 +202,9 @@ def _foreground(table: Table) -> Iterator[Measure]:
     for name in table:
         if name.startswith("voxels.") and name.endswith(".0"):
             label = name.removeprefix("voxels.").removesuffix(".0")
-            share = 100 * (1 - _column(table, name) / stored)
+            counts = [_column(table, each) for each, of, _ in label_columns(table) if of == label]
+            labelled = np.sum(counts, axis=0) if counts else 0 * _column(table, name)
+            share = 100 * labelled / stored
             title = f"{label}: labelled share"
             yield Measure(f"labelled.{label}", title, "%", "foreground", share, label)
 

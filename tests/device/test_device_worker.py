@@ -55,6 +55,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "foreground": {"outside": "zero"},
         "intensity": [{"zscore": {"over": "foreground"}}],
     },
+    "outside": {
+        "crop": {"to": "body"},
+        "foreground": {"where": "body", "threshold": -300, "fill_holes": True},
+        "channels": {"0": {"outside": "zero", "intensity": [{"zscore": {"over": "foreground"}}]}},
+    },
+    "labelled": {
+        "foreground": {"where": "nonzero_or_label", "fill_holes": True},
+        "channels": {
+            "channel_0": {"intensity": [{"zscore": {"over": "foreground"}}], "outside": "zero"}
+        },
+    },
     "constant": {
         "foreground": {"outside": "zero"},
         "intensity": [{"multiply": {"by": 0}}, {"offset": {"by": 3}}],
@@ -67,7 +78,9 @@ def config_of(name: str, dtype: str = "float32") -> Config:
     cuda = {"voxels": 0}
     store = {"dtype": dtype, "fsync": "never", "chunk": 16}
     policy = {"E_LABEL_LOST": "warn"}  # the reference does not take in the whole label
-    return parse_config({"image": image, "store": store, "cuda": cuda, "input": {"policy": policy}})
+    label = {"outside": -1} if name in ("outside", "labelled") else {}
+    rest = {"store": store, "cuda": cuda, "input": {"policy": policy}}
+    return parse_config({"image": image, "label": label, **rest})
 
 
 def voxels_of(kind: str) -> np.ndarray:
@@ -111,8 +124,8 @@ def check_equal(made: Any, wanted: Any) -> None:
     limit = 2e-6 * np.ptp(wanted[1].astype(np.float64))
     assert np.abs(made[1].astype(np.float64) - wanted[1]).max() <= limit
     np.testing.assert_array_equal(made[2], wanted[2])
-    for name in ("labels", "geometry", "mapping", "findings"):
-        assert made[0][name] == wanted[0][name]
+    for name in ("labels", "geometry", "mapping", "findings", "outside"):
+        assert made[0].get(name) == wanted[0].get(name)
     for own, other in zip(made[0]["intensity"], wanted[0]["intensity"], strict=True):
         assert own["clip"] == other["clip"]
         np.testing.assert_allclose(own["scale"], other["scale"], rtol=1e-12)

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from content import Array
 from from_nnunet import CT, nnunet_boxes, nnunet_cases, nnunet_rules
+from from_nnunet_masks import nnunet_masks
 from from_peers import GRIDS, itk_cases, monai_cases, torchio_cases
 
 FOLDER = Path(__file__).parent
@@ -53,7 +54,9 @@ def save(name: str, arrays: dict[str, Array]) -> None:
 def main() -> None:
     warnings.simplefilter("ignore")
     cases, described = nnunet_cases()
+    masks, told = nnunet_masks()
     save("nnunet", cases)
+    save("nnunet_masks", masks)
     save("nnunet_rules", nnunet_rules() | nnunet_boxes())
     save("monai", monai_cases())
     save("torchio", torchio_cases())
@@ -64,6 +67,7 @@ def main() -> None:
         "versions": {"python": platform.python_version(), **versions},
         "ct": CT,
         "nnunet": described,
+        "nnunet_masks": told,
         "grids": grids,
     }
     (FOLDER / "goldens.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -134,6 +134,10 @@ MUTANTS = {
     "infinities count": Mutant("pointwise", "return is_finite(v) && (", "return v == v && ("),
     "infinities inside the mask": Mutant("pointwise", "is_finite(v) && mask", "mask"),
     "voxels outside the mask": Mutant("pointwise", "inside ? prepared", "true ? prepared"),
+    "labels outside the mask are marked": Mutant("pointwise", "v == 0 && !mask[", "!mask["),
+    "background in the mask is marked": Mutant(
+        "pointwise", "v == 0 && !mask[offset_of(mask_strides, z, y, x)]", "v == 0"
+    ),
     "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
     "a vote that not all lanes reach": Mutant(
         "statistics",

@@ -9,7 +9,12 @@ from gpuprep.kernels.loader import Engine
 from gpuprep.ops.crop import find_box
 from gpuprep.ops.device import arguments
 from gpuprep.ops.device.labels import resample_labels_device
-from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.pointwise import (
+    cleaned_device,
+    find_mask_device,
+    marked_device,
+    masked_device,
+)
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.labels import resample_labels
@@ -111,6 +116,19 @@ def test_zero_outside_the_mask(engine: Engine, kind: str) -> None:
             assert (result == expected).all()
 
 
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4"])
+def test_background_outside_the_mask_gets_a_value(engine: Engine, kind: str) -> None:
+    labels, mask = label_map((9, 14, 37)).astype(kind), voxels((9, 14, 37), "?", seed=3)
+    labels[:, ::2] = 0
+    for turned in TURNED:
+        view = turned.view(engine.xp.asarray(labels))
+        flags = engine.xp.asarray(turned.view(mask))
+        result = engine.to_host(marked_device(engine, view, flags, -1))
+        host = turned.view(labels)
+        assert result.dtype == labels.dtype
+        assert (result == np.where((host == 0) & ~turned.view(mask), -1, host)).all()
+
+
 @pytest.mark.parametrize("kind", ["f4", "f8"])
 def test_cleaning_is_nan_to_num(engine: Engine, kind: str) -> None:
     array = voxels((5, 6, 33), kind)
@@ -150,6 +168,10 @@ def test_wrong_questions_are_refused(engine: Engine) -> None:
     array, labels = engine.xp.zeros((3, 4, 5), np.int16), engine.xp.zeros((3, 4, 5), np.uint8)
     with pytest.raises(ValueError, match="mask of shape"):
         masked_device(engine, array, labels[1:], IDENTITY)
+    with pytest.raises(ValueError, match="mask of shape"):
+        marked_device(engine, array, labels[1:], -1)
+    with pytest.raises(TypeError, match="signed type"):
+        marked_device(engine, labels, labels, -1)
     with pytest.raises(TypeError, match="kernels read"):
         find_mask_device(engine, [engine.xp.zeros((3, 4, 5), np.float16)])
     with pytest.raises(TypeError, match="only float32"):

@@ -12,7 +12,12 @@ from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import SOURCES, Engine
 from gpuprep.ops.crop import find_box
 from gpuprep.ops.device.labels import resample_labels_device
-from gpuprep.ops.device.pointwise import cleaned_device, find_mask_device, masked_device
+from gpuprep.ops.device.pointwise import (
+    cleaned_device,
+    find_mask_device,
+    marked_device,
+    masked_device,
+)
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device, value_range_device
@@ -149,6 +154,9 @@ def check_pointwise(engine: Engine) -> None:
     assert (both == ((first > 1500) | (second > 1500))).all()
     masked = masked_device(engine, views[0], mask, LINE)
     assert (masked == LINE.apply(first) * (first > 1500)).all()
+    labels = (first > 1700) + np.int16(2) * (second < 1000)
+    marked = marked_device(engine, engine.xp.asarray(labels), mask, -1)
+    assert (marked == np.where((labels == 0) & (first <= 1500), -1, labels)).all()
     constant = Resampling(MAPPING, epilogue=ClipAffine(scale=0, offset=3))
     chunks = resample_device(engine, views[0], constant, chunk=3)
     assert_chunks(chunks, np.full(MAPPING.shape, 3, np.float32), 1e-9)

@@ -1,4 +1,4 @@
-"""What nnU-Net 2.8.1 made: fingerprints and plans of its data sets, drawn ones, memory estimates, folds."""
+"""What nnU-Net 2.8.1 made: fingerprints, plans and voxels of its data sets, drawn ones, estimates, folds."""
 
 import gzip
 import json
@@ -8,8 +8,17 @@ from typing import Any
 
 import pytest
 
-_FILE = Path(__file__).parents[1] / "goldens" / "nnunet_plans.json.gz"
-GOLDENS: dict[str, Any] = json.loads(gzip.decompress(_FILE.read_bytes()))
+_FOLDER = Path(__file__).parents[1] / "goldens"
+
+
+def _read(name: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(gzip.decompress((_FOLDER / name).read_bytes()))
+    return told
+
+
+GOLDENS = _read("nnunet_plans.json.gz")
+PREPROCESSED = _read("nnunet_preprocessed.json.gz")
+"""Per ``DATASET/nnUNetPlans_CONFIGURATION`` and case: shape, box, labels, hashes, numbers of the voxels."""
 
 
 def raw_data(dataset: str) -> Path:
