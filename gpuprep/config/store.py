@@ -24,15 +24,15 @@ class NnunetFiles(Strict):
     """What trainings read at a time, in the order of the stored axes; chunks are cut to suit it."""
     forward: tuple[int, int, int] = (0, 1, 2)
     """The order of the stored axes, as numbers of ``z, y, x``; nnU-Net's ``transpose_forward``."""
-    locations: tuple[tuple[int, ...], ...] = ()
-    """The values of each class, or region, of which voxels are listed, in the order of drawing."""
+    locations: tuple[int | tuple[int, ...], ...] = ()
+    """Each class, or region by its values, of which voxels are listed, in the order of drawing."""
 
     @model_validator(mode="after")
     def _axes(self) -> Self:
         if sorted(self.forward) != [0, 1, 2] or len(self.patch) not in (2, 3):
             raise ValueError("forward is an order of the axes 0, 1, 2; patch has 2 or 3 edges")
-        if not all(self.locations):
-            raise ValueError("locations: each class or region has a value at least")
+        if () in self.locations:
+            raise ValueError("locations: a region has a value at least")
         return self
 
 

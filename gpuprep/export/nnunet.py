@@ -34,8 +34,7 @@ class Nnunet:
         import_blosc2()
         self._chosen, self._folder = chosen, folder
         self._labels = NnunetLabels.of(chosen.classes)
-        located = [key if isinstance(key, tuple) else (key,) for key in self._labels.keys]
-        self._rule = planned_rule(folder, tuple(located))
+        self._rule = planned_rule(folder, self._labels.keys)
         self._description = folder.absolute().parent / "dataset.json"
 
     @staticmethod

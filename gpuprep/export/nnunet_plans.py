@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuprep.store.nnunet.class_locations import Key
 from gpuprep.values.errors import UsageError
 
 _PATCH = (128, 128, 128)  # nnU-Net's where it knows of no plan
@@ -18,10 +19,10 @@ class NnunetRule:
 
     patch: tuple[int, ...] = _PATCH
     forward: tuple[int, int, int] = (0, 1, 2)
-    locations: tuple[tuple[int, ...], ...] = ()
+    locations: tuple[Key, ...] = ()
 
 
-def planned_rule(folder: Path, locations: tuple[tuple[int, ...], ...]) -> NnunetRule:
+def planned_rule(folder: Path, locations: tuple[Key, ...]) -> NnunetRule:
     """By the plans beside a folder that name it as the data of a configuration; else a patch of 128 voxels.
 
     Of several plans that share a folder, those count whose name it begins with.
@@ -50,7 +51,7 @@ def _is_named(folder: Path, file: Path) -> bool:
     return folder.name.startswith(f"{file.stem}_")
 
 
-def _rule_in(document: Any, name: str, locations: tuple[tuple[int, ...], ...]) -> NnunetRule | None:
+def _rule_in(document: Any, name: str, locations: tuple[Key, ...]) -> NnunetRule | None:
     for fields in document["configurations"].values():
         if fields.get("data_identifier") == name:
             first, second, third = map(int, document["transpose_forward"])

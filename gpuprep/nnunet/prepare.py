@@ -9,7 +9,7 @@ from typing import Any
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
-from gpuprep.nnunet.dataset import Dataset
+from gpuprep.nnunet.dataset import Dataset, Label
 from gpuprep.nnunet.plans import Arrays, Plans
 from gpuprep.values.errors import ConfigError
 
@@ -128,14 +128,14 @@ def channel_names(dataset: Dataset) -> tuple[str, ...]:
     return tuple(Description(FILE_NAME, dict(dataset.document)).channel_names)
 
 
-def located(dataset: Dataset) -> tuple[tuple[int, ...], ...]:
-    """The values of each class or region of which voxels are listed, in nnU-Net's order of drawing."""
+def located(dataset: Dataset) -> tuple[Label, ...]:
+    """Each class, or region by its values, of which voxels are listed, in nnU-Net's order of drawing."""
+    keys: list[Label]
     if dataset.has_regions:
         labels = (label for name, label in dataset.labels.items() if name != "ignore")
-        regions = ((each,) if isinstance(each, int) else each for each in labels)
-        keys = [values for values in regions if any(values)]
+        keys = [each for each in labels if (each if isinstance(each, int) else any(each))]
     else:
-        keys = [(value,) for value in dataset.values if value]
+        keys = [value for value in dataset.values if value]
     return tuple(keys) if dataset.ignore is None else (*keys, (-1, *dataset.values))
 
 

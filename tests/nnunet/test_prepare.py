@@ -117,9 +117,9 @@ def test_normalisation_goes_by_the_place_in_the_file_not_by_its_number(tmp_path:
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        (SAGITTAL, ((1,), (2,))),
-        (STROKE, ((1, 2, 3), (2, 3), (3,))),
-        (IGNORE, ((1,), (2,), (-1, 0, 1, 2))),
+        (SAGITTAL, (1, 2)),
+        (STROKE, ((1, 2, 3), (2, 3), 3)),
+        (IGNORE, (1, 2, (-1, 0, 1, 2))),
     ],
 )
 def test_voxels_are_listed_of_what_nnunet_lists(name: str, keys: object) -> None:

@@ -32,7 +32,7 @@ class Rule(Protocol):
     Attributes:
         patch: What trainings read at a time, in the stored order; of two edges for patches of one slice.
         forward: The stored axes, as numbers of ``z, y, x``.
-        locations: The values of each class, or region, of which voxels are listed, in the order of drawing.
+        locations: Each class, or region by its values, of which voxels are listed, in the order of drawing.
     """
 
     @property
@@ -40,7 +40,7 @@ class Rule(Protocol):
     @property
     def forward(self) -> tuple[int, int, int]: ...
     @property
-    def locations(self) -> tuple[tuple[int, ...], ...]: ...
+    def locations(self) -> tuple[Key, ...]: ...
 
 
 def write_nnunet_case(
@@ -94,16 +94,10 @@ def case_files(
     locations = None
     if label is not None:
         yield LABEL_FILE, _encoded(Turned(label, rule.forward, np.dtype("<i2")), rule, threads)
-        keys = [_key(values) for values in rule.locations]
-        locations = class_locations(label.transpose(rule.forward), keys)
+        locations = class_locations(label.transpose(rule.forward), rule.locations)
     yield PROPERTIES_FILE, [to_pickle(case_properties(geometry, rule.forward, locations))]
     del locations
     yield IMAGE_FILE, _encoded(Turned(image, rule.forward, np.dtype("<f4")), rule, threads)
-
-
-def _key(values: tuple[int, ...]) -> Key:
-    """A class is named by its value, a region by the tuple of its values."""
-    return values if len(values) > 1 else values[0]
 
 
 def _encoded(array: Turned, rule: Rule, threads: int) -> list[bytes]:
