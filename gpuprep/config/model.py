@@ -276,6 +276,17 @@ class Config(Strict):
             raise ValueError(
                 "fingerprint stores no arrays, so it goes with no outputs; take one out"
             )
+        idle = {
+            "image.intensity": self.image.intensity,
+            "image.channels": self.image.channels,
+            "image.resample": self.image.resample != Resample(),
+            "label.only": self.label.only,
+            "label.outside": self.label.outside is not None,
+            "store.nnunet": self.store.nnunet,
+        }
+        if self.fingerprint is not None and any(idle.values()):
+            key = next(key for key, given in idle.items() if given)
+            raise ValueError(f"fingerprint counts voxels as they are, without {key}; take one out")
         for name in self.outputs:
             try:
                 self.output(name)

@@ -6,7 +6,7 @@ apart, and a look at one costs a few reads of a mapped file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,17 +68,21 @@ def count_values(voxels: Array, times: Totals | None = None) -> ValueCounts:
     values = voxels.astype(np.float32) + np.float32(0)  # there is one zero
     if times is None:
         values.sort()
-        totals = np.arange(1, len(values) + 1)
-    else:
-        drawn = times > 0
-        values, kept = values[drawn], times[drawn]
-        order = np.argsort(values)
-        values, totals = values[order], np.cumsum(kept[order])
-    last = np.append(values[1:] != values[:-1], True)[: len(values)]
-    return ValueCounts(values[last], totals[last])
+        places = np.flatnonzero(_ends(values))
+        return ValueCounts(values[places], places + 1)
+    values, kept = values[times > 0], times[times > 0]
+    order = np.argsort(values)
+    values = values[order]
+    last = _ends(values)
+    return ValueCounts(values[last], np.cumsum(kept[order])[last])
 
 
-def draw_as_nnunet(channels: Sequence[Array], draws: int) -> Iterator[ValueCounts]:
+def _ends(values: Values) -> NDArray[np.bool_]:
+    """Where the last of equal neighbours is."""
+    return np.append(values[1:] != values[:-1], True)[: len(values)]
+
+
+def draw_as_nnunet(channels: Iterable[Array], draws: int) -> Iterator[ValueCounts]:
     """What nnU-Net 2.8 draws of a case's foreground, channel after channel, with replacement.
 
     Args:

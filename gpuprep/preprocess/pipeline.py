@@ -70,7 +70,10 @@ def run_case(
     if config.needs_cohort:  # kept statistics are not of this case
         _check_channels(task, assembled)
     if config.fingerprint is not None:
-        return count_case(task, assembled, config, findings, watch)
+        with Staging(task.output, task.case.id) as staging:
+            writer = CaseWriter(task, assembled, config, staging.folder, watch)
+            count_case(writer, findings)
+            return commit(writer, staging, {"backend": "numpy"})
     host = HostOperations(task.threads, make_room(task, assembled, config))
     engine: dict[str, Any] = {"backend": "numpy"}
     no_device = no_device or (link.lost if link else "")

@@ -86,6 +86,11 @@ class StoredCase:
             seals, texts = check_documents(self.path, version=self._version, output=output)
         try:
             own = self._attributes("", texts)["gpuprep"]
+            if own.get("counted"):
+                raise StoreError(
+                    f"{self.path}: its foreground is counted there (fingerprint), and no arrays are stored",
+                    advice="run without fingerprint into another folder to have arrays",
+                )
             self.outputs = tuple(str(name) for name in own.get("outputs", ()))
             self.output = choose_output(self.outputs, own.get("nnunet", ()), output, self.path)
             attributes = self._attributes(self.place_of(""), texts)

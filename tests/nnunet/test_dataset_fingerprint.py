@@ -22,7 +22,9 @@ from gpuprep.nnunet.counting import Sampling
 from gpuprep.nnunet.dataset import parse_dataset, read_json
 from gpuprep.nnunet.fingerprint import FingerprintStep, fingerprint_dataset
 from gpuprep.nnunet.folders import Preprocessed
-from gpuprep.values.errors import ConfigError, UsageError
+from gpuprep.store.stored_case import StoredCase
+from gpuprep.store.verify import verify_cohort
+from gpuprep.values.errors import ConfigError, StoreError, UsageError
 
 NAME = "Dataset009_Small"
 NAMES = ("case_2", "case_10", "Case_1")  # neither in natural nor in nnU-Net's order
@@ -197,6 +199,13 @@ def test_images_of_two_axes_are_one_thick_slice(tmp_path: Path) -> None:
     made = step(raw, "nnunet")
     assert made.fingerprint.spacings == ((999 * 0.75, 0.5, 0.75),) * 2
     assert made.fingerprint.shapes == ((1, 12, 15),) * 2
+
+
+def test_a_counted_case_says_that_it_has_no_arrays(raw: Path) -> None:
+    cohort = step(raw).file.parent / "gpuprep" / "fingerprint"
+    assert verify_cohort(cohort, full=True) == []
+    with pytest.raises(StoreError, match="foreground is counted"):
+        StoredCase(cohort / "cases" / "Case_1.zarr")
 
 
 def test_the_raw_data_must_be_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ EXACT = json.loads(
     (Path(__file__).parents[1] / "goldens" / "nnunet_exact_statistics.json").read_text()
 )
 EXACT["Dataset707_Flat"]["0"]["median"] = 129.91281127929688
-"""The 15,039th of 30,078 values, which has half of the weight exactly; a golden's sum in float64 has less."""
+"""The 15,039th of 30,078 values, which has exactly half of the weight; in the golden's float64 less."""
 MOMENTS = ("mean", "std")
 
 pytestmark = pytest.mark.usefixtures("reads_here")
