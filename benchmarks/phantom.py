@@ -23,9 +23,9 @@ _HU = {LUNG: -800, BONE: 700, LESION: 110}
 _NOISE_HU = 30  # before it is blurred to about 18
 
 
-def ct(shape: Shape = SHAPE) -> NDArray[np.int16]:
-    """Intensities in HU, all within ``HU_RANGE`` as a scanner has it."""
-    random = np.random.default_rng(0)
+def ct(shape: Shape = SHAPE, seed: int = 0) -> NDArray[np.int16]:
+    """Intensities in HU, all within ``HU_RANGE`` as a scanner has it; the noise is the seed's."""
+    random = np.random.default_rng(seed)
     voxels = np.full(shape, _AIR_HU, np.int16)
     for structure, region in _regions(shape):
         voxels[region] = _HU.get(structure, _BODY_HU)
