@@ -15,6 +15,7 @@ from gpuprep.cli.nnunet_words import NnunetGroup
 from gpuprep.cli.terminal import JsonOption, command, err, one_of, out, print_json, session
 
 if TYPE_CHECKING:
+    from gpuprep.nnunet.fingerprint import FingerprintStep
     from gpuprep.nnunet.folders import Preprocessed
 
 app = typer.Typer(
@@ -27,8 +28,14 @@ DatasetOption = Annotated[
     list[str],
     typer.Option("-d", metavar="ID", help="Number or name of a data set; may be repeated."),
 ]
-MoreArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Further data sets.")
+VerifyOption = Annotated[
+    bool, typer.Option("--verify_dataset_integrity", help="Check the data set in the same read.")
+]
+CleanOption = Annotated[
+    bool, typer.Option("--clean", help="Make a fingerprint that is there anew.")
+]
+StatisticsOption = Annotated[
+    str, typer.Option("--statistics", help="exact, or nnunet: of the voxels that it draws.")
 ]
 PlannerOption = Annotated[str, typer.Option("-pl", help="Planner, by nnU-Net's name of its class.")]
 MemoryOption = Annotated[
@@ -54,23 +61,27 @@ class PlanWords:
     explains: bool = False
 
 
+@dataclass(frozen=True)
+class CountWords:
+    """What the flags of counting ask for."""
+
+    statistics: str
+    workers: int | None
+    verify: bool
+    clean: bool
+    quiet: bool
+    """Nothing but what is wrong is said."""
+
+
 @command(app)
 def fingerprint(
     datasets: DatasetOption,
-    more: MoreArgument = None,
     workers: Annotated[
         int | None, typer.Option("-np", min=1, help="Processes; by default one per core.")
     ] = None,
-    verify: Annotated[
-        bool,
-        typer.Option("--verify_dataset_integrity", help="Check the data set in the same read."),
-    ] = False,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Make a fingerprint that is there anew.")
-    ] = False,
-    statistics: Annotated[
-        str, typer.Option("--statistics", help="exact, or nnunet: of the voxels that it draws.")
-    ] = "exact",
+    verify: VerifyOption = False,
+    clean: CleanOption = False,
+    statistics: StatisticsOption = "exact",
     as_json: JsonOption = False,
 ) -> None:
     """Count data sets for a plan: nnU-Net's dataset_fingerprint.json, without nnU-Net.
@@ -79,37 +90,40 @@ def fingerprint(
     fingerprint that is there stays unless --clean is given; what has moved since is shown. A case that cannot
     be counted is told, and the others go into the fingerprint; the exit code is 1 then.
     """
-    from gpuprep.cli.nnunet_drift import show_fingerprint
-    from gpuprep.cli.progress import ProgressView
-    from gpuprep.nnunet.fingerprint import fingerprint_dataset
     from gpuprep.nnunet.folders import PREPROCESSED, RAW, Preprocessed, find_dataset, folder_of
 
     raw, preprocessed = folder_of(RAW), folder_of(PREPROCESSED)
-    sampling = one_of("statistics", statistics, ("exact", "nnunet"))
-    made = []
-    for each in (*datasets, *(more or ())):
-        name = find_dataset(each, raw)
-        with ProgressView(err, live=True, verbose=session.verbose) as view:
-            step = fingerprint_dataset(
-                Preprocessed(preprocessed / name, raw),
-                statistics=sampling,
-                clean=clean,
-                verify=verify,
-                workers=workers,
-                listeners=[view],
-                command=shlex.join(["gpuprep", *sys.argv[1:]]),
-            )
-        made.append(step)
-        show_fingerprint(step, quiet=as_json)
+    words = CountWords(statistics, workers, verify, clean, quiet=as_json)
+    names = [find_dataset(each, raw) for each in datasets]
+    made = [fingerprint_one(Preprocessed(preprocessed / name, raw), words) for name in names]
     if as_json:
         print_json({"fingerprints": [step.to_json() for step in made]})
     raise typer.Exit(int(any(step.problems for step in made)))
 
 
+def fingerprint_one(folder: Preprocessed, words: CountWords) -> FingerprintStep:
+    """Count a data set and say what came of it."""
+    from gpuprep.cli.nnunet_drift import show_fingerprint
+    from gpuprep.cli.progress import ProgressView
+    from gpuprep.nnunet.fingerprint import fingerprint_dataset
+
+    with ProgressView(err, live=True, verbose=session.verbose) as view:
+        step = fingerprint_dataset(
+            folder,
+            statistics=one_of("statistics", words.statistics, ("exact", "nnunet")),
+            clean=words.clean,
+            verify=words.verify,
+            workers=words.workers,
+            listeners=[view],
+            command=shlex.join(["gpuprep", *sys.argv[1:]]),
+        )
+    show_fingerprint(step, quiet=words.quiet)
+    return step
+
+
 @command(app)
 def plan(
     datasets: DatasetOption,
-    more: MoreArgument = None,
     planner: PlannerOption = "ExperimentPlanner",
     gigabytes: MemoryOption = None,
     spacing: SpacingOption = None,
@@ -135,7 +149,7 @@ def plan(
     find_planner(planner)
     preprocessed, made = folder_of(PREPROCESSED), []
     words = PlanWords(planner, gigabytes, spacing, name, explains and not as_json)
-    for each in (*datasets, *(more or ())):
+    for each in datasets:
         folder = Preprocessed(preprocessed / find_dataset(each, preprocessed), raw_folder())
         made.append(plan_one(folder, words))
         if not (explains or as_json):

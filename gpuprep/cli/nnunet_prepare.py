@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from gpuprep.cli.nnunet import (
+    CleanOption,
+    CountWords,
     DatasetOption,
     MemoryOption,
     NameOption,
     PlannerOption,
     PlanWords,
     SpacingOption,
+    StatisticsOption,
+    VerifyOption,
     app,
+    fingerprint_one,
     plan_one,
 )
 from gpuprep.cli.terminal import (
@@ -100,6 +106,12 @@ def plan_and_preprocess(
     name: NameOption = None,
     configurations: ConfigurationOption = None,
     processes: ProcessesOption = None,
+    verify: VerifyOption = False,
+    clean: CleanOption = False,
+    statistics: StatisticsOption = "exact",
+    counters: Annotated[
+        int | None, typer.Option("-npfp", min=1, help="Processes of the fingerprint.")
+    ] = None,
     no_preprocessing: Annotated[
         bool, typer.Option("--no_pp", help="Fingerprint and plans alone.")
     ] = False,
@@ -116,19 +128,25 @@ def plan_and_preprocess(
     and so does its plan where cases were added; --clean renews both.
     """
     means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
-    words = PlanWords(planner, gigabytes, spacing, name)
-    folders, reports = _folders(datasets), []
-    for folder in folders:
-        planned = plan_one(folder, words)
-        if no_preprocessing:
-            continue
-        plans = planned["plans"].rpartition("/")[2].removesuffix(".json")
-        wanted = tuple(configurations or ())
-        done = _preprocess_one(
-            folder, plans, wanted, means, as_json=as_json, no_progress=no_progress
+    folders = _folders(datasets)
+    counted = CountWords(statistics, counters, verify, clean, quiet=as_json)
+    steps = [fingerprint_one(folder, counted) for folder in folders]
+    planned = [plan_one(folder, PlanWords(planner, gigabytes, spacing, name)) for folder in folders]
+    if no_preprocessing:
+        raise typer.Exit(int(any(step.problems for step in steps)))
+    wanted = tuple(configurations or ())
+    reports = [
+        _preprocess_one(
+            folder,
+            Path(plans["plans"]).stem,
+            wanted,
+            means,
+            as_json=as_json,
+            no_progress=no_progress,
         )
-        reports.append(done)
-    _end(reports, as_json=as_json)
+        for folder, plans in zip(folders, planned, strict=True)
+    ]
+    _end(reports, as_json=as_json, problems=any(step.problems for step in steps))
 
 
 def _folders(datasets: list[str]) -> list[Preprocessed]:
@@ -193,17 +211,19 @@ def _preprocess_one(
         done = prepare(folder, plans, wanted or CONFIGURATIONS, means, [view])
     for name, path in done.folders.items():
         console.print(f"{name}: {done.cases} cases in {escape(str(path))}")
+    for problem in done.problems:
+        err.print(f"[red]problem[/] {escape(f'{folder.path.name}: {problem}')}")
     if done.report.failures:
         again = f"gpuprep failures {shlex.quote(str(done.cohort))}"
         console.print(f"reasons, and how to retry: {escape(again)}")
     return done
 
 
-def _end(done: list[Prepared], *, as_json: bool) -> None:
+def _end(done: list[Prepared], *, as_json: bool, problems: bool = False) -> None:
     """The report of all, and the exit code of the worst."""
     if as_json:
         print_json({"datasets": [_told(each) for each in done]})
-    raise typer.Exit(max((each.report.exit_code for each in done), default=0))
+    raise typer.Exit(max(int(problems), *(each.exit_code for each in done)))
 
 
 def _told(done: Prepared) -> dict[str, Any]:
@@ -212,4 +232,6 @@ def _told(done: Prepared) -> dict[str, Any]:
         "cases": done.cases,
         "folders": {name: str(path) for name, path in done.folders.items()},
         **done.report.to_json(),
+        "problems": [problem.to_json() for problem in done.problems],
+        "exit_code": done.exit_code,
     }

@@ -36,11 +36,13 @@ class RawCases:
         ids: The cohort's id of each name that nnU-Net has, in nnU-Net's order.
         problems: Of those that lack a file.
         others: There are cases beside them, for testing.
+        labels: The file with the label map of each, by the cohort's id.
     """
 
     ids: Mapping[str, str]
     problems: tuple[Problem, ...]
     others: bool
+    labels: Mapping[str, Path]
 
     @property
     def complete(self) -> dict[str, str]:
@@ -58,14 +60,17 @@ def raw_cases(folder: Path, dataset: Dataset) -> RawCases:
     """
     names = training_names(folder, dataset)
     found = discover(folder, layout="nnunet", follow_symlinks=True)
-    there = {case.id for case in found.cases if case.attributes.get("split") == "train"}
+    there = {case.id: case for case in found.cases if case.attributes.get("split") == "train"}
     ids = {name: case_id(name) for name in names}
     if not names:
         raise ConfigError(f"{folder}: there is no case for training", advice="fill imagesTr")
     problems = tuple(
         Problem(name, _why(name, folder, found)) for name, own in ids.items() if own not in there
     )
-    return RawCases(ids, problems, others=len(found.cases) > len(there))
+    labels = {
+        case.id: Path(case.labels[0].sources[0].path) for case in there.values() if case.labels
+    }
+    return RawCases(ids, problems, len(found.cases) > len(there), labels)
 
 
 def training_names(folder: Path, dataset: Dataset) -> list[str]:

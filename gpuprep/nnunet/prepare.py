@@ -107,11 +107,11 @@ def config_of(
         for each in arrays
     }
     tree = {
-        "input": {"layout": "nnunet", "follow_symlinks": True},
+        "input": {"layout": "nnunet", "follow_symlinks": True, "policy": {"W_FLAT": "fix"}},
         "image": {
             "orientation": "keep",
             "crop": {"to": "nonzero"},
-            "foreground": {"where": "nonzero", "fill_holes": True},
+            "foreground": {"where": "nonzero_or_label", "fill_holes": True},
         },
         "label": {"interpolation": arrays[0].labels, "required": True, "outside": -1},
         "store": {"dtype": "float32"},
@@ -150,7 +150,8 @@ def _channels(plans: Plans, arrays: Arrays, names: Sequence[str]) -> dict[str, A
     found = {}
     for number, name in enumerate(names):
         scheme, masked = arrays.schemes[number], arrays.masked[number]
-        found[name] = {
+        key = name if names.count(name) == 1 else str(number)
+        found[key] = {
             "intensity": _steps(plans, scheme, number, masked=masked),
             "outside": "zero" if masked and scheme == "ZScoreNormalization" else "keep",
         }

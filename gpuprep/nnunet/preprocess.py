@@ -13,6 +13,7 @@ from gpuprep.config.model import Config
 from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.ledger.report import RunReport
+from gpuprep.nnunet.cases import Problem, raw_cases
 from gpuprep.nnunet.dataset import Dataset, read_json
 from gpuprep.nnunet.filled import OWN_FOLDER, FilledFolders
 from gpuprep.nnunet.folders import RAW, SPLITS, Preprocessed
@@ -21,7 +22,6 @@ from gpuprep.nnunet.ground_truth import keep_ground_truth
 from gpuprep.nnunet.plans import Plans, identifiers_of, read_plans
 from gpuprep.nnunet.prepare import channel_names, choose_arrays, config_of
 from gpuprep.nnunet.project import Projection, check_folder, clear, cohort_folder
-from gpuprep.nnunet.training import label_files, training_cases
 from gpuprep.running.coordinator import run
 from gpuprep.store.agreement import read_agreement
 from gpuprep.store.layout import CONFIG_FILE
@@ -31,6 +31,7 @@ from gpuprep.values.events import Listener, Notice
 
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
 """What nnU-Net prepares where nothing is asked for."""
+_LABEL_END = "_seg"
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,19 @@ class Prepared:
         folders: Of each configuration, by its name.
         cohort: Where the run lies, for ``gpuprep status``.
         cases: How many are there to train on.
+        problems: Of cases that lack a file, and were not tried.
     """
 
     report: RunReport
     folders: Mapping[str, Path]
     cohort: Path
     cases: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """That of the run, or 1 where a case lacks a file."""
+        return self.report.exit_code or int(bool(self.problems))
 
 
 def preprocess(
@@ -92,9 +100,9 @@ def preprocess(
     dataset, plans = folder.dataset, read_plans(folder.path, plans_name)
     chosen = choose_arrays(plans, (*wanted, *_kept_up(folder.path, plans)))
     config = config_of(plans, dataset, chosen.arrays, means.settings)
-    cases = training_cases(raw)
+    cases = raw_cases(raw, dataset)
+    ids = _checked(raw, tuple(cases.complete.values()))
     cohort = cohort_folder(folder.path, plans.name)
-    ids = [case.id for case in cases]
     identifiers = {each.name: each.identifier for each in chosen.arrays}
     projection = Projection(folder.path, plans.name, config.digest, identifiers)
 
@@ -112,13 +120,13 @@ def preprocess(
         workers=means.workers,
         scheduler=means.scheduler,
         overwrite=means.overwrite or _is_of_another(cohort, config, dataset),
-        only=ids,
+        only=ids if cases.others else (),
         listeners=[*listeners, projection],
         command=means.command,
     )
     projection.complete(ids, ended=report.exit_code in (0, 1))
     failpoint("after_links", str(folder.path))
-    done = {id: file for id, file in label_files(cases).items() if id in projection.done}
+    done = {name: file for name, file in cases.labels.items() if name in projection.done}
     aside = folder.path / OWN_FOLDER / ".partial"
     keep_ground_truth(folder.path, done, dataset.ending, aside)
     shutil.rmtree(aside, ignore_errors=True)
@@ -130,7 +138,20 @@ def preprocess(
             f"{folder.path} lies on a disk without hard links: arrays are there twice, see {cohort}"
         )
     folders = {name: folder.path / each for name, each in identifiers.items()}
-    return Prepared(report, folders, cohort, len(projection.done))
+    return Prepared(report, folders, cohort, len(projection.done), cases.problems)
+
+
+def _checked(raw: Path, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse ids that would mix up files, and a data set without any."""
+    if not ids:
+        raise UsageError(f"{raw} has no whole case to train on", advice="gpuprep plan tells why")
+    for case_id in ids:
+        if case_id.endswith(_LABEL_END):
+            raise UsageError(
+                f"case {case_id}: nnU-Net takes every array named …{_LABEL_END} for a label map",
+                advice="give it another name",
+            )
+    return ids
 
 
 def _raw_of(folder: Preprocessed) -> Path:
