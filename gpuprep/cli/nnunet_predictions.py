@@ -21,7 +21,7 @@ ConfigurationOption = Annotated[
 ]
 
 
-@command(app)
+@command(app, "export-prediction")
 def export_prediction(
     output: Annotated[Path, typer.Argument(help="Cohort that the network was fed with.")],
     logits: Annotated[
@@ -44,9 +44,10 @@ def export_prediction(
 
     Exits with 1 where a case could not be written; the others are.
     """
-    from gpuprep.nnunet.predictions import Network, export_predictions
+    from gpuprep.nnunet.predictions import export_predictions
+    from gpuprep.nnunet.trained import TrainedNetwork
 
-    network = Network.read(plans, configuration)
+    network = TrainedNetwork.read(plans, configuration)
     with work_bar("export") as tick:
         done = export_predictions(
             output,
@@ -62,7 +63,58 @@ def export_prediction(
     if as_json:
         print_json({"written": [each.to_json() for each in done.written], "failed": done.failed})
     else:
-        for case, why in done.failed.items():
-            err.print(f"[red]failed[/] {escape(case)}: {escape(why)}")
+        _print_failed(done.failed)
         out.print(f"[green]written[/] {escape(str(folder))}: {len(done.written)} segmentations")
     raise typer.Exit(1 if done.failed else 0)
+
+
+@command(app, "next-stage")
+def next_stage(
+    logits: Annotated[
+        Path, typer.Argument(help="Folder of CASE.npy or CASE.zarr, on the first stage's grid.")
+    ],
+    dataset: Annotated[str, typer.Option("-d", metavar="ID", help="Number or name of a data set.")],
+    plans: Annotated[str, typer.Option("-p", help="Name of the plans.")] = "nnUNetPlans",
+    trainer: Annotated[str, typer.Option("-tr", help="Name of the trainer.")] = "nnUNetTrainer",
+    configuration: Annotated[str, typer.Option("-c", help="The first stage.")] = "3d_lowres",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this case; may be given several times.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a case.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what the second stage of a cascade trains on, from logits of the first.
+
+    Files lie in nnUNet_results/DATASET/TRAINER__PLANS__CONFIGURATION/predicted_next_stage, where nnU-Net's
+    trainer looks. The arrays of the second stage must be there. Exits with 1 where a case could not be
+    written; the others are.
+    """
+    from gpuprep.nnunet.folders import PREPROCESSED, find_dataset, folder_of
+    from gpuprep.nnunet.next_stage import RESULTS, write_next_stage
+    from gpuprep.nnunet.trained import TrainedNetwork
+
+    preprocessed, results = folder_of(PREPROCESSED), folder_of(RESULTS)
+    name = find_dataset(dataset, preprocessed)
+    network = TrainedNetwork.read(preprocessed / name / f"{plans}.json", configuration)
+    base = results / name / f"{trainer}__{plans}__{configuration}"
+    with work_bar("next stage") as tick:
+        done = write_next_stage(
+            network,
+            preprocessed / name,
+            logits,
+            base,
+            cases=only or (),
+            threads=threads,
+            on_case=tick,
+        )
+    if as_json:
+        print_json({"written": [str(file) for file in done.files], "failed": done.failed})
+    else:
+        _print_failed(done.failed)
+        out.print(f"[green]written[/] {escape(str(base))}: {len(done.files)} segmentations")
+    raise typer.Exit(1 if done.failed else 0)
+
+
+def _print_failed(failed: dict[str, str]) -> None:
+    for case, why in failed.items():
+        err.print(f"[red]failed[/] {escape(case)}: {escape(why)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.export.case import find_cohort
-from gpuprep.export.native import NativeGrid
-from gpuprep.nnunet.dataset import Dataset
-from gpuprep.nnunet.plans_file import StoredConfiguration
+from gpuprep.nnunet.trained import TrainedNetwork
+from gpuprep.store.nnunet.properties import case_properties
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.errors import UsageError
 
 
-def network_input(
-    case: StoredCase, configuration: StoredConfiguration, dataset: Dataset
-) -> NDArray[np.float32]:
+def network_input(case: StoredCase, network: TrainedNetwork) -> NDArray[np.float32]:
     """A stored case as the network takes it: channel, then the stored axes, float32.
 
     With a previous stage, one more channel for each foreground label: 1 where its segmentation has it.
@@ -31,10 +28,10 @@ def network_input(
         raise UsageError(f"case {case.id} holds labels only", advice="make it with predict-input")
     image = np.asarray(case.image, np.float32)
     channels = [*(image if image.ndim == 4 else image[None])]
-    if configuration.previous is not None:
-        segmentation = _previous(case, configuration.previous)
-        channels += [segmentation == value for value in dataset.values if value]
-    ahead = (0, *(axis + 1 for axis in configuration.forward))
+    if network.previous is not None:
+        segmentation = _previous(case, network.previous)
+        channels += [segmentation == value for value in network.dataset.values if value]
+    ahead = (0, *(axis + 1 for axis in network.forward))
     return np.ascontiguousarray(np.stack(channels).transpose(ahead), np.float32)
 
 
@@ -48,29 +45,8 @@ def _previous(case: StoredCase, stage: str) -> NDArray[Any]:
     return np.asarray(label)
 
 
-def case_properties(case: StoredCase, forward: Sequence[int]) -> dict[str, Any]:
-    """Where a case comes from, in nnU-Net's words and without its class locations.
-
-    ``spacing`` is in mm, ``z, y, x`` of the file; shapes and box are in the order of the stored axes.
-    """
-    grid = NativeGrid.of(case.record, case.geometry)
-    oriented = grid.oriented
-    box = [[grid.box[axis].start, grid.box[axis].stop] for axis in forward]
-    return {
-        "sitk_stuff": {
-            "spacing": oriented.spacing,
-            "origin": oriented.origin,
-            "direction": oriented.direction,
-        },
-        "spacing": list(oriented.spacing_zyx),
-        "shape_before_cropping": tuple(oriented.shape[axis] for axis in forward),
-        "bbox_used_for_cropping": box,
-        "shape_after_cropping_and_before_resampling": tuple(b - a for a, b in box),
-    }
-
-
 def network_inputs(
-    output: Path, configuration: StoredConfiguration, dataset: Dataset, folder: Path | None = None
+    output: Path, network: TrainedNetwork, folder: Path | None = None
 ) -> Iterator[dict[str, Any]]:
     """Every case of a cohort, one by one, as ``nnUNetPredictor.predict_from_data_iterator`` takes them.
 
@@ -82,7 +58,7 @@ def network_inputs(
     for case_id in cohort:
         with cohort[case_id] as case:
             yield {
-                "data": network_input(case, configuration, dataset),
-                "data_properties": case_properties(case, configuration.forward),
+                "data": network_input(case, network),
+                "data_properties": case_properties(case.record["geometry"], network.forward, None),
                 "ofile": None if folder is None else str(folder / case_id),
             }

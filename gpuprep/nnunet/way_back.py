@@ -1,4 +1,4 @@
-"""From logits of a planned network to labels, by plans, ``dataset.json`` and a case's properties."""
+"""From logits of a trained network to labels, by the properties that nnU-Net keeps of a case."""
 
 from __future__ import annotations
 
@@ -8,32 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.export.logits import Heads, WayBack, decide, segment
-from gpuprep.nnunet.dataset import Dataset
-from gpuprep.nnunet.plans_file import StoredConfiguration
+from gpuprep.export.logits import WayBack, decide, segment
+from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Shape
 
-
-def heads_of(dataset: Dataset) -> Heads:
-    """What the output channels of a network for a data set stand for."""
-    classes = len(dataset.values) - 1
-    if not dataset.has_regions:
-        return Heads(classes + 1, (), classes)
-    return Heads(len(dataset.regions_order), dataset.regions_order, classes)
+_ANY_SPACING = (1.0, 1.0, 1.0)
 
 
-def way_back(configuration: StoredConfiguration, properties: Mapping[str, Any]) -> WayBack:
-    """The way from a configuration's grid to that of a case's file.
+def way_back(network: TrainedNetwork, properties: Mapping[str, Any]) -> WayBack:
+    """The way from a network's grid to that of a case's file.
 
     Args:
-        configuration: The network's.
+        network: Whose.
         properties: As nnU-Net has them: ``spacing`` (mm, ``z, y, x``), ``shape_before_cropping``,
             ``bbox_used_for_cropping``, ``shape_after_cropping_and_before_resampling``, these three in the
             order of the stored axes.
 
     Raises:
         UsageError: a property is missing.
+        ConfigError: the plan resamples probabilities in a way of its own.
     """
     try:
         own = tuple(map(float, properties["spacing"]))
@@ -44,45 +38,50 @@ def way_back(configuration: StoredConfiguration, properties: Mapping[str, Any]) 
         raise UsageError(
             f"the properties are not those of a case of nnU-Net's ({error!r})"
         ) from error
-    target = configuration.spacing(own)
-    axis = configuration.separate_axis(target, configuration.turned(own))
-    return WayBack((a, b, c), (z, y, x), (m, n, o), configuration.forward, axis)
+    axis = network.separate_axis(network.spacing(own), network.turned(own))
+    return WayBack((a, b, c), (z, y, x), (m, n, o), network.forward, axis)
 
 
 def logits_to_segmentation(
     logits: NDArray[Any],
-    configuration: StoredConfiguration,
-    dataset: Dataset,
+    network: TrainedNetwork,
     properties: Mapping[str, Any],
     *,
     threads: int = 1,
 ) -> NDArray[Any]:
     """Labels on the grid of a case's file, equal to nnU-Net's
-    ``convert_predicted_logits_to_segmentation_with_correct_shape``; arguments are those of ``way_back``."""
-    return segment(logits, way_back(configuration, properties), heads_of(dataset), threads=threads)
+    ``convert_predicted_logits_to_segmentation_with_correct_shape``.
+
+    Args:
+        logits: float16 or float32: class, then the stored axes.
+        network: Whose.
+        properties: Of the case, see ``way_back``.
+        threads: Does not change the result.
+
+    Raises:
+        UsageError: the logits are no output of this network, or a property is missing.
+        ConfigError: the plan resamples probabilities in a way of its own.
+    """
+    return segment(logits, way_back(network, properties), network.heads, threads=threads)
 
 
 def logits_to_next_stage(
-    logits: NDArray[Any],
-    configuration: StoredConfiguration,
-    dataset: Dataset,
-    shape: Shape,
-    spacing: tuple[float, float, float],
-    *,
-    threads: int = 1,
+    logits: NDArray[Any], network: TrainedNetwork, shape: Shape, *, threads: int = 1
 ) -> NDArray[Any]:
     """Labels on the grid of the next stage of a cascade, as nnU-Net's ``resample_and_save`` makes them.
 
     Args:
         logits: Of the earlier stage.
-        configuration: The earlier stage's. Its spacing counts on both sides: whether slices are resampled
-            one by one does not depend on the next stage's.
-        dataset: Description.
+        network: The earlier stage, whose spacing counts on both sides: whether slices are resampled one by
+            one does not depend on the next stage's.
         shape: Of the next stage's stored array.
-        spacing: Of the case's file, in mm, ``z, y, x``.
         threads: Does not change the result.
+
+    Raises:
+        UsageError: the logits are no output of this network.
+        ConfigError: the plan resamples probabilities in a way of its own.
     """
-    heads, own = heads_of(dataset), configuration.spacing(spacing)
-    out = np.zeros(shape, heads.dtype)
-    decide(logits, shape, configuration.separate_axis(own, own), heads, out, threads=threads)
+    own = network.spacing(_ANY_SPACING)  # a stage in 3-D has one of its own
+    out = np.zeros(shape, network.heads.dtype)
+    decide(logits, shape, network.separate_axis(own, own), network.heads, out, threads=threads)
     return out

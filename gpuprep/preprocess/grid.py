@@ -64,7 +64,7 @@ def separate_axis(geometry: Geometry, resample: Resample) -> int | None:
     if resample.separate_z == "never" or target is None:
         return None
     if resample.separate_z == "always":
-        return _coarsest(geometry.spacing_zyx)
+        return coarsest_axis(geometry.spacing_zyx)
     return thick_axis(geometry.spacing_zyx, target)
 
 
@@ -72,7 +72,7 @@ def thick_axis(own: Triple, target: Triple) -> int | None:
     """The axis of thick slices, by spacings in mm: the coarsest of the grid that is resampled where it is
     more than three times the finest, else of the grid to come by the same test; None where there is none."""
     coarse = next((each for each in (own, target) if max(each) / min(each) > _ANISOTROPIC), None)
-    return None if coarse is None else _coarsest(coarse)
+    return None if coarse is None else coarsest_axis(coarse)
 
 
 def target_spacing(geometry: Geometry, resample: Resample) -> Triple | None:
@@ -94,6 +94,7 @@ def _of_case(geometry: Geometry, spacing: Sequence[float | str]) -> Triple:
     return x, y, z
 
 
-def _coarsest(spacing: Triple) -> int | None:
+def coarsest_axis(spacing: Triple) -> int | None:
+    """The axis of the largest spacing; None where two axes share it."""
     axes = [axis for axis, each in enumerate(spacing) if max(spacing) / each == 1]
     return axes[0] if len(axes) == 1 else None

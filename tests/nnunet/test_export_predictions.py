@@ -11,8 +11,7 @@ from scipy.special import expit, softmax
 from support.cohorts import run
 from support.commands import call
 
-from gpuprep.nnunet.dataset import parse_dataset
-from gpuprep.nnunet.plans_file import PlansFile
+from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.nnunet.way_back import logits_to_segmentation
 
 pytestmark = pytest.mark.usefixtures("reads_here")
@@ -101,7 +100,6 @@ def test_the_command_writes_what_nnunet_would(
         np.testing.assert_allclose(
             getattr(written, name)(), getattr(source, name)(), rtol=0, atol=1e-5
         )
-    dataset = parse_dataset(json.loads((plans.parent / "dataset.json").read_text()), "Dataset001_A")
     cropped = tuple(stop - start for start, stop in BOX)
     properties = {
         "spacing": SPACING,
@@ -109,8 +107,8 @@ def test_the_command_writes_what_nnunet_would(
         "shape_before_cropping": (SHAPE[2], *SHAPE[:2]),
         "shape_after_cropping_and_before_resampling": cropped,
     }
-    configuration = PlansFile.read(plans).configuration("3d_fullres")
-    wanted = logits_to_segmentation(logits, configuration, dataset, properties)
+    network = TrainedNetwork.read(plans, "3d_fullres")
+    wanted = logits_to_segmentation(logits, network, properties)
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), wanted)
     assert set(np.unique(wanted)) == {0, 1, 2}
     with np.load(tmp_path / "segs" / "kim.npz") as file:
@@ -137,7 +135,7 @@ def test_a_case_that_cannot_be_written_stops_no_other(scan: Path, tmp_path: Path
     words = ("nnunet", "export-prediction", *words)
     done = call(*words, "-c", "3d_fullres", "--json", check=1)
     told = json.loads(done.stdout)
-    assert "has no case anna" in told["failed"]["anna"]
+    assert "holds no case 'anna'" in told["failed"]["anna"]
     assert [Path(each["path"]).name for each in told["written"]] == ["kim.nii.gz"]
     np.save(tmp_path / "logits" / "kim.npy", logits[:, :-1])
     done = call(*words, "-c", "3d_fullres", "--only", "kim", "--overwrite", check=1)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.nnunet_exports import EXPORTS, blobs, digest, planned
+from support.nnunet_exports import EXPORTS, blobs, digest, trained
 
-from gpuprep.nnunet.plans_file import PlansFile
+from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.nnunet.way_back import logits_to_next_stage, logits_to_segmentation, way_back
 from gpuprep.values.errors import ConfigError, UsageError
 
@@ -16,29 +16,30 @@ ROWS = EXPORTS["export"]
 SMALL = next(row for row in ROWS if row["case"] == "small_b")
 
 
+def network_of(row: dict[str, Any], folder: Path) -> TrainedNetwork:
+    return trained(row["dataset"], row["configuration"], folder)
+
+
 def name_of(row: dict[str, Any]) -> str:
     return f"{row['dataset']}-{row['configuration']}"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)
-def test_segmentations_are_nnunets(row: dict[str, Any]) -> None:
+def test_segmentations_are_nnunets(row: dict[str, Any], tmp_path: Path) -> None:
     (heads, *shape), _, wanted = row["logits"]
     logits = blobs(heads, shape)
     assert digest(logits) == wanted
-    configuration, dataset = planned(row)
-    properties = row["properties"]
-    made = logits_to_segmentation(logits, configuration, dataset, properties, threads=2)
+    network, properties = network_of(row, tmp_path), row["properties"]
+    made = logits_to_segmentation(logits, network, properties, threads=2)
     assert [list(made.shape), str(made.dtype), digest(made)] == row["segmentation"]
     if "next_stage" in row:
         wanted = row["next_stage"]
-        shape, spacing = tuple(wanted["target_shape"]), tuple(properties["spacing"])
-        made = logits_to_next_stage(logits, configuration, dataset, shape, spacing)
+        made = logits_to_next_stage(logits, network, tuple(wanted["target_shape"]))
         assert (str(made.dtype), digest(made)) == (wanted["dtype"], wanted["sha256"])
 
 
-def test_a_region_begins_where_its_float32_sigmoid_rounds_above_one_half() -> None:
-    row = {"dataset": "Dataset703_StrokeRegions", "configuration": "3d_fullres"}
-    configuration, dataset = planned(row)
+def test_a_region_begins_where_its_float32_sigmoid_rounds_above_one_half(tmp_path: Path) -> None:
+    network = trained("Dataset703_StrokeRegions", "3d_fullres", tmp_path)
     shape = (1, 2, 4)
     logits = np.full((3, *shape), -1, np.float32)
     largest = np.float32(1.5 * 2**-24)  # whose sigmoid torch rounds to 0.5
@@ -51,19 +52,18 @@ def test_a_region_begins_where_its_float32_sigmoid_rounds_above_one_half() -> No
         "shape_before_cropping": shape,
         "shape_after_cropping_and_before_resampling": shape,
     }
-    made = logits_to_segmentation(logits, configuration, dataset, properties)
-    np.testing.assert_array_equal(made.transpose(configuration.forward)[0, 0], [0, 0, 2, 2])
-    np.testing.assert_array_equal(made.transpose(configuration.forward)[0, 1], [3, 3, 3, 3])
+    made = logits_to_segmentation(logits, network, properties)
+    np.testing.assert_array_equal(made.transpose(network.forward)[0, 0], [0, 0, 2, 2])
+    np.testing.assert_array_equal(made.transpose(network.forward)[0, 1], [3, 3, 3, 3])
     logits[1] = -1
-    made = logits_to_segmentation(logits, configuration, dataset, properties)
-    np.testing.assert_array_equal(made.transpose(configuration.forward)[0, 0], [0, 0, 0, 1])
+    made = logits_to_segmentation(logits, network, properties)
+    np.testing.assert_array_equal(made.transpose(network.forward)[0, 0], [0, 0, 0, 1])
 
 
 def test_memory_holds_slabs_and_not_all_classes(tmp_path: Path) -> None:
-    row = {"dataset": "Dataset702_TotalSeg", "configuration": "3d_fullres"}
-    configuration, dataset = planned(row)
+    network = trained("Dataset702_TotalSeg", "3d_fullres", tmp_path)
     small, shape = (20, 30, 40), (40, 60, 80)
-    np.save(tmp_path / "x.npy", np.zeros((len(dataset.values), *small), np.float16))
+    np.save(tmp_path / "x.npy", np.zeros((network.heads.number, *small), np.float16))
     logits = np.load(tmp_path / "x.npy", mmap_mode="r")
     properties = {
         "spacing": [0.5, 0.5, 0.5],
@@ -72,14 +72,14 @@ def test_memory_holds_slabs_and_not_all_classes(tmp_path: Path) -> None:
         "shape_after_cropping_and_before_resampling": shape,
     }
     tracemalloc.start()
-    logits_to_segmentation(logits, configuration, dataset, properties)
+    logits_to_segmentation(logits, network, properties)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 16e6  # float64 of all classes would be 180 MB
 
 
-def test_what_is_no_output_of_the_network_is_refused() -> None:
-    configuration, dataset = planned(SMALL)
+def test_what_is_no_output_of_the_network_is_refused(tmp_path: Path) -> None:
+    network = network_of(SMALL, tmp_path)
     logits = blobs(3, SMALL["logits"][0][1:])
     broken = logits.copy()
     broken[1, 2, 3, 4:7] = np.nan
@@ -90,30 +90,25 @@ def test_what_is_no_output_of_the_network_is_refused() -> None:
         (broken, "not finite in 3 of"),
     ):
         with pytest.raises(UsageError, match=told):
-            logits_to_segmentation(wrong, configuration, dataset, SMALL["properties"])
+            logits_to_segmentation(wrong, network, SMALL["properties"])
     with pytest.raises(UsageError, match="spacing"):
-        way_back(configuration, {})
+        way_back(network, {})
 
 
-def test_a_cascade_inherits_and_what_leads_nowhere_is_refused(tmp_path) -> None:
-    cascade, _ = planned(
-        {"dataset": "Dataset708_SynthCascade", "configuration": "3d_cascade_fullres"}
-    )
-    full, _ = planned({"dataset": "Dataset708_SynthCascade", "configuration": "3d_fullres"})
-    assert cascade.previous == "3d_lowres"
-    assert full.previous is None
+def test_a_cascade_inherits(tmp_path: Path) -> None:
+    cascade = trained("Dataset708_SynthCascade", "3d_cascade_fullres", tmp_path)
+    full = trained("Dataset708_SynthCascade", "3d_fullres", tmp_path)
+    low = trained("Dataset708_SynthCascade", "3d_lowres", tmp_path)
+    assert (cascade.previous, full.previous) == ("3d_lowres", None)
+    assert [stage.name for stage in low.next_stages()] == ["3d_cascade_fullres"]
     assert cascade.fields["spacing"] == full.fields["spacing"]
-    circle = {"a": {"inherits_from": "b"}, "b": {"inherits_from": "a"}}
-    plans = PlansFile(tmp_path, {"configurations": circle, "transpose_forward": [0, 1, 2]})
-    with pytest.raises(ConfigError, match="leads nowhere"):
-        plans.configuration("a")
-    with pytest.raises(UsageError, match="no configuration c") as refused:
-        plans.configuration("c")
-    assert "a, b" in refused.value.advice
+    with pytest.raises(UsageError, match="no configuration 3d") as refused:
+        trained("Dataset708_SynthCascade", "3d", tmp_path)
+    assert "3d_lowres" in refused.value.advice
 
 
-def test_other_ways_of_resampling_are_refused() -> None:
-    configuration, _ = planned(SMALL)
-    configuration.fields["resampling_fn_probabilities"] = "resample_torch_fornnunet"
+def test_other_ways_of_resampling_are_refused(tmp_path: Path) -> None:
+    network = network_of(SMALL, tmp_path)
+    network.fields["resampling_fn_probabilities"] = "resample_torch_fornnunet"
     with pytest.raises(ConfigError, match="resample_torch_fornnunet"):
-        way_back(configuration, SMALL["properties"])
+        way_back(network, SMALL["properties"])

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.nnunet.dataset import Dataset, parse_dataset
-from gpuprep.nnunet.plans_file import PlansFile, StoredConfiguration
+from gpuprep.nnunet.trained import TrainedNetwork
 from support.nnunet_goldens import GOLDENS
 
 _FILE = Path(__file__).parents[1] / "goldens" / "nnunet_export.json.gz"
@@ -30,9 +29,9 @@ def blobs(heads: int, shape: list[int], seed: int = 7) -> np.ndarray:
     return (coarse + 0.25 * random.standard_normal((heads, *shape))).astype(np.float16)
 
 
-def planned(row: dict[str, Any]) -> tuple[StoredConfiguration, Dataset]:
-    """The configuration and the data set of a golden."""
-    files = GOLDENS["datasets"][row["dataset"]]
-    plans = PlansFile(Path("nnUNetPlans.json"), json.loads(files["nnUNetPlans"]))
-    dataset = parse_dataset(json.loads(files["dataset"]), row["dataset"])
-    return plans.configuration(row["configuration"]), dataset
+def trained(dataset: str, configuration: str, folder: Path) -> TrainedNetwork:
+    """A network of a golden data set, whose files are put into a folder."""
+    files = GOLDENS["datasets"][dataset]
+    for name in ("dataset", "nnUNetPlans"):
+        (folder / f"{name}.json").write_text(files[name])
+    return TrainedNetwork.read(folder / "nnUNetPlans.json", configuration)

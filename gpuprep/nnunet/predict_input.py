@@ -1,0 +1,109 @@
+"""New images to what ``nnUNetv2_predict`` would feed its network, by an ordinary run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpuprep.config.model import Config
+from gpuprep.ledger.report import RunReport
+from gpuprep.nnunet.folders import DATASET
+from gpuprep.nnunet.new_cases import find_new_cases
+from gpuprep.nnunet.prepare import channel_names, config_of
+from gpuprep.nnunet.preprocess import Means
+from gpuprep.nnunet.trained import TrainedNetwork
+from gpuprep.running.coordinator import run
+from gpuprep.values.errors import UsageError
+from gpuprep.values.events import Listener, Notice
+
+PLANS, CASES, COHORT = "plans.json", "cases.jsonl", "cohort"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What became of new images: the run's report, and the cohort of what the network takes."""
+
+    report: RunReport
+    cohort: Path
+
+
+def predict_input(
+    plans_file: Path,
+    configuration: str,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    previous: Path | None = None,
+    means: Means | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Fed:
+    """Preprocess new images as the training's were; cases that are there and current stay.
+
+    Args:
+        plans_file: The plans of the network; ``dataset.json`` lies beside it.
+        configuration: The network's.
+        inputs: Folders or files, see ``find_new_cases``.
+        output: Gets ``cohort/``, and with it ``plans.json``, ``dataset.json`` and the list of cases.
+        previous: The folder of the earlier stage's segmentations, for the second of a cascade.
+        means: How it is done.
+        listeners: Are told what happens.
+
+    Raises:
+        UsageError: no image is there, or the cascade's earlier stage is missing, or needless.
+        ConfigError: the plans or ``dataset.json`` ask for what gpuprep does not have.
+    """
+    means = means or Means()
+    network = TrainedNetwork.read(plans_file, configuration)
+    _check_stage(network, previous)
+    config = input_config(network, means.settings)
+    found = find_new_cases(inputs, network.dataset, previous)
+    if found.left:
+        told = ", ".join(path.name for path in found.left[:_SHOWN])
+        more = ", …" if len(found.left) > _SHOWN else ""
+        for listener in listeners:
+            listener(Notice(f"{len(found.left)} files are no image of a case: {told}{more}"))
+    output.mkdir(parents=True, exist_ok=True)
+    for source, name in ((plans_file, PLANS), (plans_file.parent / DATASET, DATASET)):
+        if source.absolute() != (output / name).absolute():
+            shutil.copyfile(source, output / name)
+    found.save(output / CASES)
+    report = run(
+        output / CASES,
+        output / COHORT,
+        config=config,
+        backend=means.backend,
+        workers=means.workers,
+        scheduler=means.scheduler,
+        overwrite=means.overwrite,
+        listeners=listeners,
+        command=means.command,
+    )
+    return Fed(report, output / COHORT)
+
+
+def input_config(network: TrainedNetwork, settings: Mapping[str, Any] | None = None) -> Config:
+    """The config of a network's arrays, as Zarr, for images without labels, or with an earlier stage's."""
+    arrays = network.plans.arrays(network.name)
+    cascaded = network.previous is not None
+    asked = {
+        "input": {"layout": "manifest", "channels": channel_names(network.dataset)},
+        "label": {"required": cascaded, "outside": -1 if cascaded else None, "loss": 1.0},
+        "outputs": {arrays.name: {"store": {"nnunet": None}}},
+        **(settings or {}),
+    }
+    return config_of(network.plans, network.dataset, (arrays,), asked)
+
+
+def _check_stage(network: TrainedNetwork, previous: Path | None) -> None:
+    stage = network.previous
+    if stage is not None and previous is None:
+        raise UsageError(
+            f"{network.name} takes in what {stage} made of each case",
+            advice="give the folder of those segmentations with -prev_stage_predictions",
+        )
+    if stage is None and previous is not None:
+        raise UsageError(f"{network.name} is no second stage of a cascade; it takes images alone")
