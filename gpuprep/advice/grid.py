@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.advice.facts import CohortFacts
+from gpuprep.advice.facts import CaseFacts, CohortFacts
 from gpuprep.advice.wording import cases, rounded, times
 from gpuprep.advice.written import Entry
 from gpuprep.nnunet.configuration import Configuration
@@ -15,8 +15,10 @@ from gpuprep.nnunet.dataset import Dataset, Fingerprint
 from gpuprep.nnunet.plan import Plan, plan_dataset
 from gpuprep.nnunet.planners import Planner
 from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Triple
 
 _ANISOTROPIC = 3  # as separate_z: auto has it
+_FLAT = 999  # mm for each mm within the slice, as nnU-Net has images of two axes
 _SPREAD = 4.0  # times between the coarsest and the finest case that are worth a warning
 
 
@@ -61,9 +63,8 @@ class Planned:
 def planned(facts: CohortFacts, planner: Planner, gigabytes: float | None) -> Planned:
     """nnU-Net's plan for a cohort on its own grid."""
     kept = [case.cropped or case.shape for case in facts.cases]
-    fingerprint = Fingerprint(
-        tuple(case.spacing[::-1] for case in facts.cases), tuple(kept), facts.kept or 1.0, {}
-    )
+    spacings = tuple(_planned_spacing(case, flat=_are_flat(facts)) for case in facts.cases)
+    fingerprint = Fingerprint(spacings, tuple(kept), facts.kept or 1.0, {})
     classes = next(iter(facts.agreement.labels.values()), None)
     regions = classes.regions if classes is not None else {}
     names = classes.names.values() if classes is not None and classes.names else ()
@@ -78,12 +79,25 @@ def planned(facts: CohortFacts, planner: Planner, gigabytes: float | None) -> Pl
         return Planned(None, str(error))
 
 
+def _are_flat(facts: CohortFacts) -> bool:
+    """Whether most cases are single slices."""
+    return sum(case.shape[0] == 1 for case in facts.cases) * 2 > len(facts.cases)
+
+
+def _planned_spacing(case: CaseFacts, *, flat: bool) -> Triple:
+    """mm, ``z, y, x``; that between single slices as nnU-Net has it: larger than any."""
+    x, y, z = case.spacing
+    return (_FLAT * max(x, y) if flat and case.shape[0] == 1 else z), y, x
+
+
 def resampling(facts: CohortFacts, made: Planned) -> tuple[Entry, ...]:
     """``image.resample``, with its reasons."""
     spacings = np.array([case.spacing for case in facts.cases])
-    target = np.median(spacings, 0) if made.plan is None else made.plan.grid.spacing[::-1]
-    single = [case for case in facts.cases if case.shape[0] == 1]
-    entries = [_spacing(facts, made, spacings, target, flat=len(single) * 2 > len(facts.cases))]
+    target = np.median(spacings, 0) if made.plan is None else made.plan.grid.spacing[::-1].copy()
+    flat = _are_flat(facts)
+    if flat:
+        target[2] = np.median(spacings, 0)[2]
+    entries = [_spacing(facts, made, spacings, target, flat=flat)]
     entries.append(
         Entry("interpolation", "cubic", "third-order spline, clipped to the range of its input")
     )

@@ -67,4 +67,5 @@ def _stored_voxels(facts: CohortFacts, made: Planned) -> float:
     shapes = np.array([case.cropped or case.shape for case in facts.cases], np.float64)
     spacings = np.array([case.spacing[::-1] for case in facts.cases])
     target = np.median(spacings, 0) if made.plan is None else made.plan.grid.spacing
-    return float((shapes * spacings / target).prod(1).sum())
+    resampled = np.where(shapes > 1, shapes * spacings / target, 1)
+    return float(resampled.prod(1).sum())
