@@ -130,7 +130,7 @@ def pss(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Reads:
-    """How often files were read: bytes that were read of each, where these were seen, and how often opened."""
+    """How often files were read: bytes of each, where these were seen, and how often it was opened."""
 
     read: Mapping[Path, int]
     opens: Mapping[Path, int]
