@@ -90,6 +90,7 @@ def test_a_run_again_does_nothing_and_another_output_makes_cases_anew(
     output = tmp_path / "out"
     run(source, output, SEVERAL)
     assert contents(output) == contents(several)
+    (output / "gpuprep.json").unlink()
     run(source, output, SEVERAL)
     assert len(done) == 2
     changed = {**SEVERAL, "outputs": {**OUTPUTS, "coarse": {"resample": {"spacing": [2, 2, 2]}}}}
