@@ -34,7 +34,7 @@ class UnknownOutput(UsageError):
 
 
 class NotArrays(StoreError):
-    """An output is there, as nnU-Net's files."""
+    """A case or output is there, and holds no arrays: nnU-Net's files, or counts alone."""
 
 
 def below(output: str, path: str) -> str:

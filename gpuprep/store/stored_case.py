@@ -28,7 +28,7 @@ from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import check_documents, read_record
-from gpuprep.store.several import UnknownOutput, below, choose_output, output_record
+from gpuprep.store.several import NotArrays, UnknownOutput, below, choose_output, output_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.findings import Finding, FindingList
 from gpuprep.values.geometry import Geometry
@@ -87,7 +87,7 @@ class StoredCase:
         try:
             own = self._attributes("", texts)["gpuprep"]
             if own.get("counted"):
-                raise StoreError(
+                raise NotArrays(
                     f"{self.path}: its foreground is counted there (fingerprint), and no arrays are stored",
                     advice="run without fingerprint into another folder to have arrays",
                 )

@@ -63,7 +63,7 @@ def test_files_of_nnunet_are_checked_listed_and_not_shown(app: App, client: Aski
     assert run(app.folder.parent / "data", place, config).exit_code == 0
     told = client.get("/v1/cohorts/nnunet/cases/volume-0")
     assert (told.status_code, told.json()["code"]) == (404, "E_CASE")
-    assert "files of nnU-Net" in told.json()["detail"]
+    assert "no arrays are stored of the case" in told.json()["detail"]
     rows = client.get("/v1/cohorts/nnunet/cases").json()
     assert "volume-0" in str(rows)
     arrays = open_case(place / "cases" / "volume-0.zarr", output="arrays")

@@ -141,7 +141,7 @@ class Sights:
         except NotArrays as error:
             raise Problem(
                 404,
-                "the case is stored as files of nnU-Net, which are not shown",
+                "no arrays are stored of the case, only files of nnU-Net or counts: nothing to show",
                 code="E_CASE",
             ) from error
         config, agreement = _made_with(place)
