@@ -27,6 +27,10 @@ _STORE = {"chunk": 16}
 PLAIN: dict[str, Any] = {"store": _STORE}
 OTHER: dict[str, Any] = {"store": _STORE, "image": {"intensity": [{"clip": {"low": 0, "high": 9}}]}}
 COHORT: dict[str, Any] = {"store": _STORE, "image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
+SEVERAL: dict[str, Any] = {
+    "store": _STORE,
+    "outputs": {"fine": {}, "coarse": {"resample": {"spacing": [2, 2, 2]}}},
+}
 CARELESS: dict[str, Any] = {"store": {**_STORE, "fsync": "never"}}
 
 
@@ -75,6 +79,7 @@ SCENARIOS = (
     Scenario("grown", COHORT, before="measured-some"),
     Scenario("left", PLAIN, before="fresh", source="some"),
     Scenario("pruned", PLAIN, before="left", source="some", prunes=True),
+    Scenario("several", SEVERAL, source="some"),
     Scenario("careless", CARELESS),
 )
 
