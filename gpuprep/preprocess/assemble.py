@@ -14,7 +14,6 @@ from gpuprep.io.scan import FileIdentity
 from gpuprep.preprocess.align import Target, align_channel, align_label, meet
 from gpuprep.preprocess.labels import LabelRules
 from gpuprep.preprocess.losses import Losses
-from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.reading import CaseReading, Reader, read_channels, read_label
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.case import Case, LabelSource
@@ -82,11 +81,12 @@ def assemble(
         way = meeting(volume.geometry, what=f"channel {name}", path=source.path)
         arrays.append(align_channel(volume, target, way, name, kind, findings, path=source.path))
     for entry in entries:
-        volume, counts = maps[entry.name]
+        volume, _ = maps[entry.name]
         path = entry.sources[0].path
         way = meeting(volume.geometry, what=f"label {entry.name}", path=path)
-        array = align_label(volume, target, way, entry.name, losses, findings, path=path)
-        labels[entry.name] = with_room(array, counts, config.label.outside, entry.name, path)
+        labels[entry.name] = align_label(
+            volume, target, way, entry.name, losses, findings, path=path
+        )
     assert reading.first is not None
     return Assembled(
         tuple(arrays),

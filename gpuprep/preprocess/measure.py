@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
 from gpuprep.ops import crop as crops
 from gpuprep.ops.operations import Held, Operations
 from gpuprep.ops.statistics import Distribution, Histogram, are_whole
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
@@ -128,7 +132,9 @@ def measure(
 ) -> Measured:
     """Bring a case to the array engine, crop it (as views), and measure it."""
     with watch("measure"):
-        labels = {name: operations.hold(label) for name, label in assembled.labels.items()}
+        labels = {
+            name: operations.hold(label) for name, label in _with_room(task, assembled, config)
+        }
         channels = [operations.hold(channel) for channel in assembled.channels]
         maps = list(labels.values())
         box = crop_box(assembled.geometry, channels, maps, operations, config, findings)
@@ -147,6 +153,17 @@ def measure(
     return Measured(
         assembled, box, tuple(channels), cropped, tuple(distributions), operations, config
     )
+
+
+def _with_room(
+    task: CaseTask, assembled: Assembled, config: Config
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The label maps, in dtypes that have room for ``label.outside``."""
+    outside = config.label.outside
+    paths = {entry.name: entry.sources[0].path for entry in task.case.labels}
+    for name, label in assembled.labels.items():
+        values = assembled.label_counts[name]
+        yield name, with_room(label, values, outside, name, paths.get(name, ""))
 
 
 def crop_box(

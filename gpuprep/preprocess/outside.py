@@ -22,10 +22,18 @@ def dtype_with(outside: int, values: Collection[int]) -> np.dtype[Any] | None:
     return None
 
 
+def bytes_with(outside: int, values: Collection[int]) -> int:
+    """Bytes of a voxel of a label map with ``outside``; as many as of the largest where it is refused."""
+    dtype = dtype_with(outside, values)
+    return np.dtype(np.int32).itemsize if dtype is None else dtype.itemsize
+
+
 def with_room(
     array: NDArray[Any], values: Collection[int], outside: int | None, name: str, path: str
 ) -> NDArray[Any]:
     """A label map of these values (but 0) in a dtype that has room for ``outside``; as it is without one.
+
+    Often this is a view: bytes up to 127 are the same with a sign.
 
     Raises:
         InputError: E_LABEL_VALUES, where the map holds that value itself, or one that is too large.
@@ -48,7 +56,7 @@ def with_room(
             path=path,
             advice="give the value a smaller number with label.map",
         )
-    return array.astype(dtype, copy=False)
+    return array.view(dtype) if dtype.itemsize == array.itemsize else array.astype(dtype)
 
 
 def take_outside(

@@ -27,6 +27,7 @@ from gpuprep.preprocess.decoded_cases import let_go, read_case
 from gpuprep.preprocess.fingerprint import count_case
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.measure import measure
+from gpuprep.preprocess.outside import bytes_with
 from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.reading import Reader
 from gpuprep.preprocess.record import case_record, versions
@@ -157,7 +158,9 @@ def bytes_on_device(assembled: Assembled, config: Config) -> int:
     arrays = [*assembled.channels, *assembled.labels.values()]
     itemsizes, source = [array.itemsize for array in arrays], assembled.geometry.shape
     if config.label.outside is not None:  # the foreground's mask, and the maps with a mark
-        itemsizes += [1, *(array.itemsize for array in assembled.labels.values())]
+        itemsizes.append(1)
+        for values in assembled.label_counts.values():
+            itemsizes += [bytes_with(config.label.outside, values)] * 2
     return max(device_bytes(source, target, itemsizes) for target in _targets(assembled, config))
 
 

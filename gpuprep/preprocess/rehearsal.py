@@ -16,7 +16,7 @@ from gpuprep.preprocess.align import Target, Way, meet
 from gpuprep.preprocess.assemble import label_entries, label_rules, report_missing
 from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.labels import LabelRules, check_single
-from gpuprep.preprocess.outside import dtype_with
+from gpuprep.preprocess.outside import bytes_with
 from gpuprep.preprocess.projection import Projection, project
 from gpuprep.preprocess.reading import (
     channel_names,
@@ -160,9 +160,8 @@ def _voxel_bytes(
     if entry.structures:
         values += range(len(entry.sources) + 1)
     if values:
-        if outside is None:
-            dtype = smallest_dtype(min(0, *values), max(values))
-        else:
-            dtype = dtype_with(outside, values)
+        if outside is not None:
+            return bytes_with(outside, values)
+        dtype = smallest_dtype(min(0, *values), max(values))
         return _WIDEST_LABEL if dtype is None else dtype.itemsize
     return min(_WIDEST_LABEL, np.dtype(preview.dtype).itemsize)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import binary_fill_holes
-from support.in_memory import Files, computed, config_of
+from support.in_memory import Files, computed, config_of, put_together
 
 from gpuprep.config.file import parse_config
 from gpuprep.preprocess.compute import Computed
@@ -131,3 +131,14 @@ def test_a_map_that_holds_the_value_itself_is_refused() -> None:
 def test_a_value_that_is_none_of_its_own_is_refused(label: dict, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         parse_config({"label": label})
+
+
+def test_a_label_map_is_read_the_same_with_and_without_it() -> None:
+    """So that a case which lies decoded serves both."""
+    files = Files()
+    case = Case("c", (files.add("i", HEAD),), (LabelSource((files.add("l", LABEL),)),))
+    plain, marked = (
+        put_together(files, case, config_of({"label": {"outside": outside}}))[0]
+        for outside in (None, -1)
+    )
+    assert plain.labels["segmentation"].dtype == marked.labels["segmentation"].dtype == np.uint8

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.device.link import Link
 from gpuprep.ops.device.arguments import SOURCES
 from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.late import LateDistribution
 from gpuprep.ops.device.pointwise import (
     cleaned_device,
     find_mask_device,
@@ -30,7 +31,6 @@ from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
 from gpuprep.ops.device.statistics import DeviceDistribution, measure_device
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.device.transfer import fetch
-from gpuprep.ops.distribution import NO_CLIP, Clip
 from gpuprep.ops.operations import Held, HostOperations, Image
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling
@@ -114,7 +114,7 @@ class DeviceOperations:
         )
         if not isinstance(found, DeviceDistribution):
             return found
-        return _Late(found, self, lambda: self._host.measure(channel, mask))
+        return LateDistribution(found, self.retried, lambda: self._host.measure(channel, mask))
 
     def retried(self, work: Callable[[], Result], instead: Callable[[], Result]) -> Result:
         """``work`` on the device, or ``instead`` where there is no room for it."""
@@ -224,49 +224,6 @@ class DeviceOperations:
     def _fall_back(self, reason: str) -> None:
         if reason not in self.fallbacks:
             self.fallbacks.append(reason)
-
-
-class _Late(Distribution):
-    """Numbers that are worked out when they are asked for; by the host where the device has no room then."""
-
-    def __init__(
-        self, found: Distribution, operations: DeviceOperations, instead: Callable[[], Distribution]
-    ) -> None:
-        self._found = found
-        self._operations = operations
-        self._instead = instead
-
-    def _on_host(self) -> Distribution:
-        self._found = self._instead()
-        return self._found
-
-    @property
-    def count(self) -> int:
-        return self._found.count
-
-    @property
-    def nan(self) -> int:
-        return self._found.nan
-
-    @property
-    def inf(self) -> int:
-        return self._found.inf
-
-    def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
-        return self._operations.retried(
-            lambda: self._found.moments(clip), lambda: self._on_host().moments(clip)
-        )
-
-    def count_below(self, value: float) -> int:
-        return self._operations.retried(
-            lambda: self._found.count_below(value), lambda: self._on_host().count_below(value)
-        )
-
-    def order_statistics(self, ranks: Sequence[int]) -> list[float]:
-        return self._operations.retried(
-            lambda: self._found.order_statistics(ranks),
-            lambda: self._on_host().order_statistics(ranks),
-        )
 
 
 class _HostWithFetch(HostOperations):
