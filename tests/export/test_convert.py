@@ -104,6 +104,28 @@ def test_nnunet_files_hold_the_case(cohort: Cohort, nnunet_folder: Path) -> None
         )
 
 
+def test_plans_beside_the_folder_say_how_its_files_are_cut(cohort: Cohort, tmp_path: Path) -> None:
+    blosc2 = pytest.importorskip("blosc2")
+    folder = tmp_path / "nnUNetPlans_3d_fullres"
+    plan = {"data_identifier": folder.name, "patch_size": [8, 16, 4]}
+    plans = {"transpose_forward": [2, 0, 1], "configurations": {"3d_fullres": plan}}
+    (tmp_path / "nnUNetPlans.json").write_text(json.dumps(plans))
+    other = {**plans, "configurations": {"3d_fullres": {**plan, "patch_size": [64, 64, 64]}}}
+    (tmp_path / "nnUNetLPlans.json").write_text(json.dumps(other))
+    (tmp_path / "broken.json").write_text("{")
+    case_id = cohort.ids[0]
+    convert_cohort(cohort.path, folder, "nnunet", cases=[case_id])
+    image = blosc2.open(str(folder / f"{case_id}.b2nd"))
+    np.testing.assert_array_equal(image[0], np.asarray(cohort[case_id].image).transpose(2, 0, 1))
+    assert image.chunks == tuple(map(min, (1, 12, 24, 6), image.shape))
+    (tmp_path / "nnUNetPlans.json").write_text(json.dumps(other))
+    with pytest.raises(UsageError, match="written with patch"):
+        convert_cohort(cohort.path, folder, "nnunet", cases=[case_id])
+    (tmp_path / "nnUNetPlans.json").write_text("{")
+    with pytest.raises(UsageError, match="does not say how to cut"):
+        convert_cohort(cohort.path, folder, "nnunet", cases=[case_id])
+
+
 def test_nnunet_opens_its_files(cohort: Cohort, nnunet_folder: Path) -> None:
     datasets = pytest.importorskip("nnunetv2.training.dataloading.nnunet_dataset")
     dataset = datasets.infer_dataset_class(str(nnunet_folder))(str(nnunet_folder))
