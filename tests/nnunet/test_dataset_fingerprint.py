@@ -93,6 +93,27 @@ def test_exact_statistics_leave_the_ignore_label_out(raw: Path) -> None:
     assert numbers["max"] == max(each.max() for each in kept)
 
 
+def test_another_ignore_label_counts_every_case_anew(raw: Path) -> None:
+    step(raw)
+    labels = {"background": 0, "organ": 1, "tumour": 2, "vessel": 3, "ignore": 4}
+    write_dataset(raw, 3, channels=2, labels=labels)
+    made = step(raw, clean=True)
+    other = fingerprint_dataset(
+        Preprocessed(raw.parents[1] / "other" / raw.name, raw.parent), workers=1
+    )
+    assert made.file.read_bytes() == other.file.read_bytes()
+
+
+def test_nan_is_left_out_exactly_and_refused_where_nnunet_stops(raw: Path) -> None:
+    file = raw / "imagesTr" / f"case_2_0001{ENDING}"
+    voxels = read_array(file)
+    voxels[4:6, 4:6] = np.nan
+    write_image(file, voxels)
+    assert step(raw).problems == ()
+    (problem,) = step(raw, "nnunet", clean=True).problems
+    assert (problem.case, problem.text[:5]) == ("case_2", "W_NAN")
+
+
 def test_cases_are_in_nnunets_order_and_workers_change_nothing(raw: Path) -> None:
     one = step(raw, "nnunet")
     folder = Preprocessed(raw.parents[1] / "other" / raw.name, raw.parent)
