@@ -44,18 +44,21 @@ class Counted:
     records: Mapping[str, Mapping[str, Any]]
 
 
-def fingerprint_config(rule: FingerprintRule, settings: Mapping[str, Any] | None = None) -> Config:
+def fingerprint_config(
+    rule: FingerprintRule, orientation: str = "keep", settings: Mapping[str, Any] | None = None
+) -> Config:
     """The config of the run that counts.
 
     Args:
         rule: How the foreground is counted.
+        orientation: Of the arrays, as the data set's reader has it.
         settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
     """
     return Config.model_validate(
         {
             **(settings or {}),
             "input": {"layout": "nnunet", "follow_symlinks": True, "policy": {"W_FLAT": "fix"}},
-            "image": {"orientation": "keep", "crop": {"to": "nonzero"}},
+            "image": {"orientation": orientation, "crop": {"to": "nonzero"}},
             "label": {"required": True},
             "fingerprint": rule,
         }
@@ -97,7 +100,7 @@ def count_cases(
     rule = FingerprintRule(sampling="exact", ignore=dataset.ignore)
     if sampling == "nnunet":
         rule = FingerprintRule(sampling="nnunet", draws=draws or _BUDGET // len(cases.ids))
-    config = fingerprint_config(rule, settings)
+    config = fingerprint_config(rule, dataset.orientation, settings)
     complete, problems = cases.complete, list(cases.problems)
     if complete:
         report = run(
