@@ -59,8 +59,15 @@ class FingerprintRule(Strict):
     draws: Count | None = None
     """For ``nnunet``: voxels drawn of each case and channel."""
 
+    ignore: int | None = None
+    """For ``exact``: the value of voxels that do not count; by default the ignore label of the cohort."""
+
     @model_validator(mode="after")
     def _counted(self) -> Self:
         if (self.sampling == "nnunet") != (self.draws is not None):
             raise ValueError("draws goes with sampling: nnunet, and with it alone")
+        if self.sampling == "nnunet" and self.ignore is not None:
+            raise ValueError(
+                "ignore goes with sampling: exact; nnU-Net draws of all labelled voxels"
+            )
         return self

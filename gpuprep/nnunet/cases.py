@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from gpuprep.cohort.layouts.naming import case_id
 from gpuprep.nnunet.dataset import Dataset
 from gpuprep.values.errors import ConfigError
 
-_CHANNEL = len("_0000")
+_NUMBERED = re.compile(r"(?P<case>.+)_[0-9]{4}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,10 @@ def raw_cases(folder: Path, dataset: Dataset) -> RawCases:
     ids = {name: case_id(name) for name in names}
     if not names:
         raise ConfigError(f"{folder}: there is no case for training", advice="fill imagesTr")
-    problems = tuple(
-        Problem(name, _why(name, folder, found)) for name, own in ids.items() if own not in there
+    lacking = [name for name, own in ids.items() if own not in there]
+    problems = (
+        *(Problem(name, _why(name, folder, found)) for name in lacking),
+        *_unnumbered(folder, dataset),
     )
     labels = {
         case.id: Path(case.labels[0].sources[0].path) for case in there.values() if case.labels
@@ -78,9 +81,25 @@ def training_names(folder: Path, dataset: Dataset) -> list[str]:
     listed = dataset.document.get("dataset")
     if isinstance(listed, dict):
         return list(listed)
-    images, ending = folder / "imagesTr", dataset.ending
-    files = (path.name for path in images.iterdir()) if images.is_dir() else ()
-    return sorted({name[: -len(ending) - _CHANNEL] for name in files if name.endswith(ending)})
+    stems = _stems(folder, dataset.ending)
+    return sorted({match["case"] for stem in stems if (match := _NUMBERED.fullmatch(stem))})
+
+
+def _stems(folder: Path, ending: str) -> list[str]:
+    """The files of ``imagesTr`` with the data set's ending, without it."""
+    images = folder / "imagesTr"
+    names = sorted(path.name for path in images.iterdir()) if images.is_dir() else []
+    return [name.removesuffix(ending) for name in names if name.endswith(ending)]
+
+
+def _unnumbered(folder: Path, dataset: Dataset) -> Iterator[Problem]:
+    """Images of which nnU-Net would make a case of another name, without files."""
+    if isinstance(dataset.document.get("dataset"), dict):
+        return
+    for stem in _stems(folder, dataset.ending):
+        if not _NUMBERED.fullmatch(stem):
+            text = "its name does not end in the number of a channel, as _0000"
+            yield Problem(f"imagesTr/{stem}{dataset.ending}", text)
 
 
 def _why(name: str, folder: Path, found: Found) -> str:

@@ -44,22 +44,23 @@ class Counted:
     records: Mapping[str, Mapping[str, Any]]
 
 
-def fingerprint_config(sampling: Sampling, draws: int | None = None) -> Config:
+def fingerprint_config(
+    rule: FingerprintRule, orientation: str = "keep", settings: Mapping[str, Any] | None = None
+) -> Config:
     """The config of the run that counts.
 
     Args:
-        sampling: ``exact``: every voxel; ``nnunet``: those that it draws.
-        draws: How many it draws of each case and channel.
+        rule: How the foreground is counted.
+        orientation: Of the arrays, as the data set's reader has it.
+        settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
     """
-    policy = {"W_FLAT": "fix"}
-    if sampling == "nnunet":
-        policy["W_NAN"] = "error"  # as there
     return Config.model_validate(
         {
-            "input": {"layout": "nnunet", "follow_symlinks": True, "policy": policy},
-            "image": {"orientation": "keep", "crop": {"to": "nonzero"}},
+            **(settings or {}),
+            "input": {"layout": "nnunet", "follow_symlinks": True, "policy": {"W_FLAT": "fix"}},
+            "image": {"orientation": orientation, "crop": {"to": "nonzero"}},
             "label": {"required": True},
-            "fingerprint": {"sampling": sampling, "draws": draws},
+            "fingerprint": rule,
         }
     )
 
@@ -72,6 +73,8 @@ def count_cases(
     sampling: Sampling = "exact",
     draws: int | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
     command: str = "",
 ) -> Counted:
@@ -83,7 +86,9 @@ def count_cases(
         dataset: Its ``dataset.json``.
         sampling: How the foreground is counted.
         draws: For ``nnunet``, of each case; by default what nnU-Net draws with so many cases.
-        workers: Processes; one is this one.
+        workers: Processes; one is this one, where no ``scheduler`` is named.
+        scheduler: As for ``gpuprep run``.
+        settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
         listeners: Are told every event of the run.
         command: What starts this again, for ``gpuprep status``.
 
@@ -92,10 +97,10 @@ def count_cases(
         RunStopped: the run was interrupted or stopped; the same call goes on.
     """
     cases, output = raw_cases(raw, dataset), preprocessed / FOLDER
+    rule = FingerprintRule(sampling="exact", ignore=dataset.ignore)
     if sampling == "nnunet":
-        draws = draws or _BUDGET // len(cases.ids)
-    config = fingerprint_config(sampling, draws)
-    present = case_digest_of(output)
+        rule = FingerprintRule(sampling="nnunet", draws=draws or _BUDGET // len(cases.ids))
+    config = fingerprint_config(rule, dataset.orientation, settings)
     complete, problems = cases.complete, list(cases.problems)
     if complete:
         report = run(
@@ -104,8 +109,8 @@ def count_cases(
             config=config,
             backend="numpy",
             workers=workers,
-            scheduler="serial" if workers == 1 else None,
-            overwrite=present not in ("", config.digest),
+            scheduler=scheduler or ("serial" if workers == 1 else None),
+            overwrite=case_digest_of(output) not in ("", config.digest),
             only=tuple(complete.values()) if cases.others else (),
             listeners=listeners,
             command=command,

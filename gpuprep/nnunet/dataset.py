@@ -16,6 +16,7 @@ _READERS = {
     ".tiff": "Tiff3DIO",
     ".nii": "NibabelIO",
 }
+_TURNING = ("SimpleITKIOWithReorient", "NibabelIOWithReorient")
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
@@ -53,6 +54,11 @@ class Dataset:
         named = self.document.get("overwrite_image_reader_writer")
         ending = self.ending.lower()
         return str(named or _READERS.get(ending, "SimpleITKIO"))
+
+    @property
+    def orientation(self) -> str:
+        """How its reader turns images, as ``image.orientation`` has it: most leave them as they are."""
+        return "RAS" if self.reader in _TURNING else "keep"
 
     @property
     def has_regions(self) -> bool:

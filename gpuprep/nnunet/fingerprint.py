@@ -63,6 +63,8 @@ def fingerprint_dataset(
     clean: bool = False,
     verify: bool = False,
     workers: int | None = None,
+    scheduler: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
     command: str = "",
 ) -> FingerprintStep:
@@ -75,6 +77,8 @@ def fingerprint_dataset(
             change are not read again, unless ``statistics`` or nnU-Net's draws of them are others.
         verify: Check what nnU-Net's ``--verify_dataset_integrity`` checks, from the same read.
         workers: Processes; by default one per core.
+        scheduler: As for ``gpuprep run``.
+        settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
         listeners: Are told every event of the run.
         command: What starts this again.
 
@@ -103,6 +107,8 @@ def fingerprint_dataset(
         sampling=statistics,
         draws=draws,
         workers=workers,
+        scheduler=scheduler,
+        settings=settings,
         listeners=listeners,
         command=command,
     )

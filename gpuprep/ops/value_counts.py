@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Values = NDArray[np.float32]
 Totals = NDArray[np.int64]
+Times = NDArray[np.uint32]
 
 SEED = 1234  # of nnU-Net's draws, for every case
-_TABLE = 1 << 22  # whole numbers in a range of so many are counted in a table, others are sorted
+_TABLE = 1 << 18  # whole numbers in a range of so many are counted in a table, others are sorted
 _EXACT = 1 << 24  # whole numbers up to which float32 holds each
-_LEAST_DRAWN, _MOST_DRAWN = 1 << 18, 1 << 22  # indices drawn together
+_TOGETHER = 1 << 21  # voxels counted, or drawn, together: bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +58,38 @@ class ValueCounts:
         return first + mean, float((values - (first + mean)) ** 2 @ counts) / self.count
 
 
-def count_values(voxels: Array, times: Totals | None = None) -> ValueCounts:
+def count_values(voxels: Array, times: Times | None = None) -> ValueCounts:
     """The multiset of a row of voxels, rounded to float32, each once or as many ``times``."""
     if voxels.dtype.kind in "iub" and len(voxels):
         low, high = int(voxels.min()), int(voxels.max())
         if high - low < _TABLE and max(-low, high) <= _EXACT:
-            counts = np.bincount(voxels.astype(np.int64) - low, times).astype(np.int64)
+            counts = _table(voxels, times, low, high)
             there = np.flatnonzero(counts)
             return ValueCounts((there + low).astype(np.float32), np.cumsum(counts[there]))
-    values = voxels.astype(np.float32) + np.float32(0)  # there is one zero
+    values = voxels.astype(np.float32)
+    values += 0  # there is one zero
     if times is None:
         values.sort()
         places = np.flatnonzero(_ends(values))
-        return ValueCounts(values[places], places + 1)
+        distinct = values[places]
+        places += 1
+        return ValueCounts(distinct, places)
     values, kept = values[times > 0], times[times > 0]
     order = np.argsort(values)
     values = values[order]
     last = _ends(values)
-    return ValueCounts(values[last], np.cumsum(kept[order])[last])
+    return ValueCounts(values[last], np.cumsum(kept[order], dtype=np.int64)[last])
+
+
+def _table(voxels: Array, times: Times | None, low: int, high: int) -> Totals:
+    """How often each whole number from ``low`` to ``high`` occurs."""
+    counts = np.zeros(high - low + 1, np.int64)
+    for start in range(0, len(voxels), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        weights = None if times is None else times[part]
+        found = np.bincount(voxels[part].astype(np.int64) - low, weights, len(counts))
+        counts += found.astype(np.int64)
+    return counts
 
 
 def _ends(values: Values) -> NDArray[np.bool_]:
@@ -93,10 +108,13 @@ def draw_as_nnunet(channels: Iterable[Array], draws: int) -> Iterator[ValueCount
     """
     state = np.random.RandomState(SEED)
     for voxels in channels:
-        times = np.zeros(len(voxels), np.int64)
-        step, left = min(max(len(voxels), _LEAST_DRAWN), _MOST_DRAWN), draws
+        times = np.zeros(len(voxels), np.uint32)
+        left = draws
         while left and len(voxels):
-            drawn = state.randint(0, len(voxels), min(step, left))
-            times += np.bincount(drawn, minlength=len(voxels))
+            drawn = state.randint(0, len(voxels), min(_TOGETHER, left))
+            if len(voxels) < len(drawn):
+                times += np.bincount(drawn, minlength=len(voxels)).astype(times.dtype)
+            else:
+                np.add.at(times, drawn, np.uint32(1))  # of another dtype it is slow
             left -= len(drawn)
         yield count_values(voxels, times)

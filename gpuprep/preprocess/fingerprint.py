@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.config.model import Config
+from gpuprep.config.outputs import FingerprintRule
 from gpuprep.ops.operations import HostOperations
 from gpuprep.ops.value_counts import ValueCounts, count_values, draw_as_nnunet
 from gpuprep.preprocess.measure import Measured, crop_box
@@ -19,6 +21,8 @@ from gpuprep.store.files import write_file
 from gpuprep.store.layout import GROUP_FILE
 from gpuprep.store.locations import to_npy
 from gpuprep.store.metadata import group_document, to_text
+from gpuprep.values.agreement import Classes
+from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
 from gpuprep.values.grids import GridMapping
 
@@ -36,6 +40,7 @@ def count_case(writer: CaseWriter, findings: Findings) -> None:
     """
     task, assembled, config, watch = writer.task, writer.assembled, writer.config, writer.watch
     assert config.fingerprint is not None
+    _refuse_nan(findings, config)
     host = HostOperations(task.threads)
     with watch("measure"):
         channels = [host.hold(channel) for channel in assembled.channels]
@@ -54,11 +59,24 @@ def count_case(writer: CaseWriter, findings: Findings) -> None:
     writer.records[""] = {**record, "labels": counts, "fingerprint": {**rule, "channels": rows}}
 
 
+def _refuse_nan(findings: Findings, config: Config) -> None:
+    """nnU-Net stops at NaN, and no number of its own comes of infinite voxels."""
+    assert config.fingerprint is not None
+    found = next((item for item in findings.items if item.code == "W_NAN"), None)
+    if found and config.fingerprint.sampling == "nnunet":
+        raise InputError(
+            found.code,
+            f"{found.message}: nnU-Net's statistics have no number for them",
+            path=found.path,
+            advice="repair the file, or count exactly, which leaves them out",
+        )
+
+
 def _counted(task: CaseTask, measured: Measured) -> Iterator[ValueCounts]:
     """The foreground values of each channel under the config's rule."""
     rule = measured.config.fingerprint
     assert rule is not None
-    inside = _foreground(task, measured, with_ignored=rule.sampling == "nnunet")
+    inside = _foreground(task, measured, rule)
     found = (channel[measured.box][inside] for channel in measured.assembled.channels)
     if rule.draws is not None:
         yield from draw_as_nnunet(found, rule.draws)
@@ -67,15 +85,16 @@ def _counted(task: CaseTask, measured: Measured) -> Iterator[ValueCounts]:
         yield count_values(voxels[np.isfinite(voxels)] if voxels.dtype.kind == "f" else voxels)
 
 
-def _foreground(task: CaseTask, measured: Measured, *, with_ignored: bool) -> NDArray[np.bool_]:
+def _foreground(task: CaseTask, measured: Measured, rule: FingerprintRule) -> NDArray[np.bool_]:
     """Labelled voxels of the crop; those that differ from zero in a case without a label map."""
-    assembled, box, config = measured.assembled, measured.box, measured.config
+    assembled, box = measured.assembled, measured.box
     inside = np.zeros(measured.geometry.shape, np.bool_)
     for name, label in assembled.labels.items():
-        part, agreed = label[box], task.agreement.labels.get(name)
-        ignored = agreed.ignore if agreed and agreed.ignore is not None else config.label.ignore
+        part, agreed = label[box], task.agreement.labels.get(name, Classes())
+        told = (rule.ignore, agreed.ignore, measured.config.label.ignore)
+        ignored = next((value for value in told if value is not None), None)
         labelled = part > 0
-        if ignored is not None and not with_ignored:
+        if ignored is not None and rule.sampling == "exact":
             labelled &= part != ignored
         inside |= labelled
     if not assembled.labels:

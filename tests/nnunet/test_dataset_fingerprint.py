@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from support.cohorts import contents
 from support.nnunet_raw import (
     ENDING,
@@ -91,6 +92,44 @@ def test_exact_statistics_leave_the_ignore_label_out(raw: Path) -> None:
     square = np.mean([(each**2).mean() for each in kept])
     assert numbers["std"] == pytest.approx(np.sqrt(square - mean**2), rel=1e-9)
     assert numbers["max"] == max(each.max() for each in kept)
+
+
+def test_another_ignore_label_counts_every_case_anew(raw: Path) -> None:
+    step(raw)
+    labels = {"background": 0, "organ": 1, "tumour": 2, "vessel": 3, "ignore": 4}
+    write_dataset(raw, 3, channels=2, labels=labels)
+    made = step(raw, clean=True)
+    other = fingerprint_dataset(
+        Preprocessed(raw.parents[1] / "other" / raw.name, raw.parent), workers=1
+    )
+    assert made.file.read_bytes() == other.file.read_bytes()
+
+
+@pytest.mark.parametrize("reader", ["SimpleITKIOWithReorient", "NibabelIOWithReorient"])
+def test_a_reader_that_turns_images_is_followed(raw: Path, reader: str) -> None:
+    """The oracle gets files that SimpleITK turned to R, A, S; ours are sagittal ones."""
+    turned = raw.parents[1] / "turned" / NAME
+    for folder in ("imagesTr", "labelsTr"):
+        for file in (raw / folder).iterdir():
+            image = sitk.ReadImage(str(file))
+            image.SetDirection((0, 0, 1, 1, 0, 0, 0, -1, 0))
+            sitk.WriteImage(image, str(file))
+            (turned / folder).mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(sitk.DICOMOrient(image, "RAS"), str(turned / folder / file.name))
+    write_dataset(raw, 3, channels=2, overwrite_image_reader_writer=reader)
+    made = step(raw, "nnunet")
+    assert made.fingerprint.spacings[0] != pytest.approx((1.5, 0.7, 0.6))
+    check_equal(made, theirs(turned))
+
+
+def test_nan_is_left_out_exactly_and_refused_where_nnunet_stops(raw: Path) -> None:
+    file = raw / "imagesTr" / f"case_2_0001{ENDING}"
+    voxels = read_array(file)
+    voxels[4:6, 4:6] = np.nan
+    write_image(file, voxels)
+    assert step(raw).problems == ()
+    (problem,) = step(raw, "nnunet", clean=True).problems
+    assert (problem.case, problem.text[:5]) == ("case_2", "W_NAN")
 
 
 def test_cases_are_in_nnunets_order_and_workers_change_nothing(raw: Path) -> None:
@@ -213,6 +252,12 @@ def test_the_raw_data_must_be_there(tmp_path: Path) -> None:
         fingerprint_dataset(Preprocessed(tmp_path / NAME, tmp_path))
     with pytest.raises(ConfigError, match="not set"):
         fingerprint_dataset(Preprocessed(tmp_path / NAME))
+
+
+def test_an_image_without_a_channel_number_is_told(raw: Path) -> None:
+    write_image(raw / "imagesTr" / f"odd{ENDING}", np.ones((3, 4, 5), np.int16))
+    (problem,) = step(raw).problems
+    assert problem.case == f"imagesTr/odd{ENDING}"
 
 
 def test_cases_for_testing_are_none(raw: Path) -> None:

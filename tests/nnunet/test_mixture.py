@@ -100,7 +100,7 @@ def test_what_lies_in_files_is_what_lies_in_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [1, 2, 255, 256, 257, 4097])
 @pytest.mark.parametrize("step", [1 << 22, 97])
 def test_the_draws_are_nnunets(length: int, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(value_counts, "_MOST_DRAWN", step)
+    monkeypatch.setattr(value_counts, "_TOGETHER", step)
     random = np.random.default_rng(length)
     channels = [
         random.integers(-900, 900, length).astype(np.int16),
