@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gpuprep.config.scratch import DecodedScratch
 from gpuprep.nnunet.cases import Problem, training_names
 from gpuprep.nnunet.counting import Counted, Sampling, count_cases, rule_before
 from gpuprep.nnunet.dataset import Dataset, Fingerprint, parse_dataset, read_json
@@ -65,6 +66,7 @@ def fingerprint_dataset(
     workers: int | None = None,
     listeners: Sequence[Listener] = (),
     command: str = "",
+    scratch: DecodedScratch | None = None,
 ) -> FingerprintStep:
     """Make the fingerprint of a data set; one that is there stays, and what moved since is said.
 
@@ -77,6 +79,7 @@ def fingerprint_dataset(
         workers: Processes; by default one per core.
         listeners: Are told every event of the run.
         command: What starts this again.
+        scratch: Where decoded cases are left for the run that prepares them.
 
     Raises:
         ConfigError: the raw data set or its ``dataset.json`` is absent or wrong.
@@ -105,6 +108,7 @@ def fingerprint_dataset(
         workers=workers,
         listeners=listeners,
         command=command,
+        scratch=scratch,
     )
     problems = [*counted.problems]
     if verify:
