@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-_OPEN = 0x20
+_OPEN, _CLOSE = 0x20, 0x18  # events of one kind that follow on one another come as one
 _EVENT = struct.Struct("iIII")
 
 
@@ -31,7 +31,7 @@ class Opens:
         library = ctypes.CDLL(None, use_errno=True)
         self._descriptor = library.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         for folder in {Path(path).parent for path in self._files}:
-            watch = library.inotify_add_watch(self._descriptor, bytes(folder), _OPEN)
+            watch = library.inotify_add_watch(self._descriptor, bytes(folder), _OPEN | _CLOSE)
             if watch < 0:
                 raise OSError(ctypes.get_errno(), "inotify refuses", str(folder))
             self._folders[watch] = folder
@@ -61,9 +61,9 @@ class Opens:
             return
         place = 0
         while place < len(events):
-            watch, _, _, length = _EVENT.unpack_from(events, place)
+            watch, what, _, length = _EVENT.unpack_from(events, place)
             place += _EVENT.size
             name = os.fsdecode(events[place : place + length].rstrip(b"\0"))
             place += length
-            if watch in self._folders:
+            if what & _OPEN and watch in self._folders:
                 self._found[str(self._folders[watch] / name)] += 1

@@ -31,6 +31,7 @@ PACKAGES = (
     *("nnunetv2", "torch", "numpy", "scipy", "scikit-image", "SimpleITK", "blosc2"),
     *("batchgenerators", "numcodecs", "dask"),
 )
+_COLUMNS = (("CPU s", 9), ("wall s", 9), ("peak MB", 9), ("on disk MB", 12))
 _LARGE = 1 << 20  # bytes of a file whose reads are told by themselves
 _ENTRY = "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints"
 _THEIRS = f"from {_ENTRY} import plan_and_preprocess_entry as run; run()"
@@ -142,9 +143,8 @@ def _stats(folder: Path) -> Iterator[os.stat_result]:
 
 def compare(numbers: Sequence[int], chosen: Sequence[Tool], place: Place, *, counted: bool) -> Any:
     """The rows, each data set's after one another, printed as they come."""
-    print(
-        f"{'data set':28}{'tool':9}{'CPU s':>9}{'wall s':>9}{'peak MB':>9}{'on disk MB':>12}  reads of a file"
-    )
+    heads = "".join(f"{name:>{width}}" for name, width in _COLUMNS)
+    print(f"{'data set':28}{'tool':9}{heads}  reads of raw files")
     for number in numbers:
         rows = []
         for tool in chosen:
@@ -152,8 +152,8 @@ def compare(numbers: Sequence[int], chosen: Sequence[Tool], place: Place, *, cou
             print_row(rows[-1])
         if len(rows) == 2:
             theirs, ours = rows
-            ours["cpu_ratio"] = round(theirs["cpu_s"] / ours["cpu_s"], 1)
-            ours["peak_ratio"] = round(theirs["peak_bytes"] / ours["peak_bytes"], 1)
+            for name, of in (("cpu_ratio", "cpu_s"), ("peak_ratio", "peak_bytes")):
+                ours[name] = round(theirs[of] / max(ours[of], 1e-3), 1)
             ours["same_files"] = ours["files"] == theirs["files"]
             told = f"CPU {ours['cpu_ratio']}×, memory {ours['peak_ratio']}×"
             print(f"{'':28}{told}" + ("" if ours["same_files"] else ", OTHER FILES"), flush=True)

@@ -12,6 +12,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -24,6 +25,7 @@ from pathlib import Path
 from inotify import Opens
 
 _SAMPLE = 0.1  # seconds
+_ORPHANS = 20.0  # seconds
 _BLOCK = 512  # bytes of ru_oublock
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _READ = re.compile(r"\b(?:p?readv?2?|pread64)\(\d+<(.*?)>, .* = (\d+)$")
@@ -50,20 +52,35 @@ class Taken:
 
 def measure(command: Sequence[str], environment: dict[str, str], cores: Iterable[int]) -> Taken:
     """Run a command on some cores, in a session of its own, and wait for all of it."""
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+    library, others = ctypes.CDLL(None), set(descendants(os.getpid()))
+    library.prctl(_SUBREAPER, 1, 0, 0, 0)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with started(command, environment, cores) as process:
         with Sampler(process.pid) as sampler:
             told, _ = process.communicate()
-        code = process.returncode
         wall = time.monotonic() - start
-    with suppress(ChildProcessError):  # orphans, which were handed to this process
-        while os.waitpid(-1, 0)[0]:
-            pass
+    wait_for(set(descendants(os.getpid())) - others)  # orphans, which were handed to this process
+    library.prctl(_SUBREAPER, 0, 0, 0, 0)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     written = (after.ru_oublock - before.ru_oublock) * _BLOCK
-    return Taken(code, wall, cpu, sampler.peak, written, told[-4000:])
+    return Taken(process.returncode, wall, cpu, sampler.peak, written, told[-4000:])
+
+
+def wait_for(orphans: set[int]) -> None:
+    """Wait for processes that outlive their command; those that stay are killed."""
+    deadline = time.monotonic() + _ORPHANS
+    while orphans and time.monotonic() < deadline:
+        for pid in list(orphans):
+            with suppress(ChildProcessError):
+                if not os.waitpid(pid, os.WNOHANG)[0]:
+                    continue
+            orphans.remove(pid)
+        time.sleep(0.02)
+    for pid in orphans:
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def started(
@@ -91,8 +108,10 @@ class Sampler(threading.Thread):
         self.peak = 0
 
     def run(self) -> None:
-        while not self._over.wait(_SAMPLE):
+        while True:
             self.peak = max(self.peak, sum(map(pss, [self._pid, *descendants(self._pid)])))
+            if self._over.wait(_SAMPLE):
+                return
 
     def __enter__(self) -> Sampler:
         self.start()

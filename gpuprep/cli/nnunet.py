@@ -15,6 +15,7 @@ from gpuprep.cli.nnunet_words import NnunetGroup
 from gpuprep.cli.terminal import JsonOption, command, err, one_of, out, print_json, session
 
 if TYPE_CHECKING:
+    from gpuprep.config.scratch import DecodedScratch
     from gpuprep.nnunet.fingerprint import FingerprintStep
     from gpuprep.nnunet.folders import Preprocessed
 
@@ -102,7 +103,9 @@ def fingerprint(
     raise typer.Exit(int(any(step.problems for step in made)))
 
 
-def fingerprint_one(folder: Preprocessed, words: CountWords) -> FingerprintStep:
+def fingerprint_one(
+    folder: Preprocessed, words: CountWords, scratch: DecodedScratch | None = None
+) -> FingerprintStep:
     """Count a data set and say what came of it."""
     from gpuprep.cli.nnunet_drift import show_fingerprint
     from gpuprep.cli.progress import ProgressView
@@ -117,6 +120,7 @@ def fingerprint_one(folder: Preprocessed, words: CountWords) -> FingerprintStep:
             workers=words.workers,
             listeners=[view],
             command=shlex.join(["gpuprep", *sys.argv[1:]]),
+            scratch=scratch,
         )
     show_fingerprint(step, quiet=words.quiet)
     return step

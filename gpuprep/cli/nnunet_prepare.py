@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,7 @@ from gpuprep.cli.terminal import (
 from gpuprep.values.errors import UsageError
 
 if TYPE_CHECKING:
+    from gpuprep.config.scratch import DecodedScratch
     from gpuprep.nnunet.folders import Preprocessed
     from gpuprep.nnunet.preprocess import Means, Prepared
 
@@ -54,6 +56,13 @@ ProcessesOption = Annotated[
     typer.Option(
         "-np",
         help="Worker processes. Several numbers, as nnU-Net has one a configuration: the largest.",
+    ),
+]
+ScratchOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        help="For decoded cases meanwhile, such as 50GB; 0 for none; by default a quarter of the free disk.",
     ),
 ]
 BackendOption = Annotated[str, typer.Option(help="auto, numpy or cupy.")]
@@ -115,6 +124,7 @@ def plan_and_preprocess(
     no_preprocessing: Annotated[
         bool, typer.Option("--no_pp", help="Fingerprint and plans alone.")
     ] = False,
+    scratch: ScratchOption = None,
     backend: BackendOption = "auto",
     scheduler: SchedulerOption = None,
     overrides: SetOption = None,
@@ -125,12 +135,16 @@ def plan_and_preprocess(
     """Fingerprint, plans and arrays of raw data sets, ready for nnUNetv2_train.
 
     The three steps of gpuprep nnunet fingerprint, plan and preprocess. A fingerprint that is there stays,
-    and so does its plan where cases were added; --clean renews both.
+    and so does its plan where cases were added; --clean renews both. Files are read once: what was decoded
+    for the fingerprint lies ready for the arrays, within --scratch.
     """
     means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
     folders = _folders(datasets)
     counted = CountWords(statistics, counters, verify, clean, quiet=as_json)
-    steps = [fingerprint_one(folder, counted) for folder in folders]
+    kept = _scratches(folders, "0" if no_preprocessing else scratch)
+    steps = [
+        fingerprint_one(folder, counted, each) for folder, each in zip(folders, kept, strict=True)
+    ]
     planned = [plan_one(folder, PlanWords(planner, gigabytes, spacing, name)) for folder in folders]
     if no_preprocessing:
         raise typer.Exit(int(any(step.problems for step in steps)))
@@ -140,11 +154,11 @@ def plan_and_preprocess(
             folder,
             Path(plans["plans"]).stem,
             wanted,
-            means,
+            replace(means, scratch=each),
             as_json=as_json,
             no_progress=no_progress,
         )
-        for folder, plans in zip(folders, planned, strict=True)
+        for folder, plans, each in zip(folders, planned, kept, strict=True)
     ]
     _end(reports, as_json=as_json, problems=any(step.problems for step in steps))
 
@@ -162,6 +176,18 @@ def _folders(datasets: list[str]) -> list[Preprocessed]:
     raw, preprocessed = folder_of(RAW), folder_of(PREPROCESSED)
     names = [find_dataset(each, raw) for each in datasets]
     return [Preprocessed(preprocessed / name, raw) for name in names]
+
+
+def _scratches(folders: list[Preprocessed], size: str | None) -> list[DecodedScratch | None]:
+    """The scratch of each data set under what ``--scratch`` says."""
+    from gpuprep.nnunet.scratch import scratches
+    from gpuprep.values.units import parse_bytes
+
+    try:
+        given = None if size is None else 0 if size == "0" else parse_bytes(size)
+    except ValueError as error:
+        raise UsageError(f"--scratch {size}: {error}, or 0") from None
+    return scratches([folder.path for folder in folders], given)
 
 
 def _means(

@@ -11,11 +11,13 @@ import numpy as np
 
 from gpuprep.config.model import Config
 from gpuprep.config.outputs import FingerprintRule
+from gpuprep.config.scratch import DecodedScratch
 from gpuprep.ledger.claim import case_digest_of
 from gpuprep.ledger.output import read_json
 from gpuprep.nnunet.cases import Problem, RawCases, raw_cases
 from gpuprep.nnunet.dataset import Dataset, Fingerprint
 from gpuprep.nnunet.mixture import CountedChannel, mixture_statistics, sample_statistics
+from gpuprep.nnunet.scratch import to_keep_in
 from gpuprep.running.coordinator import run
 from gpuprep.store.layout import CONFIG_FILE, case_folder
 from gpuprep.store.record import read_record
@@ -77,6 +79,7 @@ def count_cases(
     settings: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
     command: str = "",
+    scratch: DecodedScratch | None = None,
 ) -> Counted:
     """Count the cases of a raw data set that are not counted yet, and put all together.
 
@@ -91,6 +94,7 @@ def count_cases(
         settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
         listeners: Are told every event of the run.
         command: What starts this again, for ``gpuprep status``.
+        scratch: Where decoded cases are left for the run that prepares them.
 
     Raises:
         UsageError: no case could be counted.
@@ -100,7 +104,7 @@ def count_cases(
     rule = FingerprintRule(sampling="exact", ignore=dataset.ignore)
     if sampling == "nnunet":
         rule = FingerprintRule(sampling="nnunet", draws=draws or _BUDGET // len(cases.ids))
-    config = fingerprint_config(rule, dataset.orientation, settings)
+    config = to_keep_in(fingerprint_config(rule, dataset.orientation, settings), scratch)
     complete, problems = cases.complete, list(cases.problems)
     if complete:
         report = run(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gpuprep.config.scratch import DecodedScratch
 from gpuprep.nnunet.cases import Problem, training_names
 from gpuprep.nnunet.counting import Counted, Sampling, count_cases, rule_before
 from gpuprep.nnunet.dataset import Dataset, Fingerprint, parse_dataset, read_json
@@ -67,6 +68,7 @@ def fingerprint_dataset(
     settings: Mapping[str, Any] | None = None,
     listeners: Sequence[Listener] = (),
     command: str = "",
+    scratch: DecodedScratch | None = None,
 ) -> FingerprintStep:
     """Make the fingerprint of a data set; one that is there stays, and what moved since is said.
 
@@ -81,6 +83,7 @@ def fingerprint_dataset(
         settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
         listeners: Are told every event of the run.
         command: What starts this again.
+        scratch: Where decoded cases are left for the run that prepares them.
 
     Raises:
         ConfigError: the raw data set or its ``dataset.json`` is absent or wrong.
@@ -111,6 +114,7 @@ def fingerprint_dataset(
         settings=settings,
         listeners=listeners,
         command=command,
+        scratch=scratch,
     )
     problems = [*counted.problems]
     if verify:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description
 from gpuprep.config.model import Config
+from gpuprep.config.scratch import DecodedScratch
 from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.ledger.report import RunReport
@@ -22,6 +23,7 @@ from gpuprep.nnunet.ground_truth import keep_ground_truth
 from gpuprep.nnunet.plans import Plans, identifiers_of, read_plans
 from gpuprep.nnunet.prepare import channel_names, choose_arrays, config_of
 from gpuprep.nnunet.project import Projection, check_folder, clear, cohort_folder
+from gpuprep.nnunet.scratch import to_take_from
 from gpuprep.running.coordinator import run
 from gpuprep.store.agreement import read_agreement
 from gpuprep.store.layout import CONFIG_FILE
@@ -45,6 +47,8 @@ class Means:
     settings: Mapping[str, Any] | None = None
     """More of the config that does not decide the voxels."""
     command: str = ""
+    scratch: DecodedScratch | None = None
+    """Where a run before this one left decoded cases."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def preprocess(
     dataset, plans = folder.dataset, read_plans(folder.path, plans_name)
     chosen = choose_arrays(plans, (*wanted, *_kept_up(folder.path, plans)))
     config = config_of(plans, dataset, chosen.arrays, means.settings)
+    config = to_take_from(config, means.scratch)
     cases = raw_cases(raw, dataset)
     ids = _checked(raw, tuple(cases.complete.values()))
     cohort = cohort_folder(folder.path, plans.name)

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
+from gpuprep.config.scratch import DecodedScratch
 from gpuprep.host.owners import is_abandoned, mark, owner_in
 from gpuprep.host.scratch import Scratch
 from gpuprep.io.rules import source_in_memory
@@ -103,12 +104,11 @@ def pays(assembled: Assembled, seconds: float) -> bool:
     return files < size and seconds > size * _PAYS
 
 
-def clear_scratch(config: Config) -> None:
+def clear_scratch(rule: DecodedScratch | None) -> None:
     """A run is over: unless another one has yet to read it, its scratch goes, with the folder if it is empty.
 
     On other hosts there is left what belongs to cases that failed.
     """
-    rule = config.run.scratch
     if rule is None or rule.after == "keep":
         return
     with suppress(OSError):
@@ -123,7 +123,7 @@ class KeptCase:
 
     def __init__(self, task: CaseTask, config: Config) -> None:
         assert config.run.scratch is not None
-        self._task, self._limit = task, config.label.loss
+        self._task, self._config = task, config
         self._folder = Path(config.run.scratch.folder)
         text = json.dumps(decided_by(task, config), sort_keys=True).encode()
         self._decided = json.loads(text)  # as a file gives it back
@@ -140,7 +140,7 @@ class KeptCase:
                 words = tree["words"]
                 self._check(words)
                 arrays = read_arrays(file, tree["arrays"], self._allocate, self._task.threads)
-                return from_words(words["case"], arrays, self._limit)
+                return from_words(words["case"], arrays, self._task.case, self._config)
         except FileNotFoundError:
             return None
         except (Damaged, OSError, LookupError, TypeError, ValueError):
@@ -150,7 +150,8 @@ class KeptCase:
     def keep(self, assembled: Assembled, findings: Sequence[Finding], budget: int) -> None:
         """Put a case here, if it fits the ``budget`` of the folder and its disk takes it."""
         arrays = [*assembled.channels, *assembled.labels.values()]
-        words = {"decided": self._decided, "case": to_words(assembled, findings)}
+        told = to_words(assembled, findings, self._config.label.outside)
+        words = {"decided": self._decided, "case": told}
         wanted = most_bytes(arrays) + _WORDS
         partial = self.file.with_name(f"{self.file.stem}.{mark()}{_PARTIAL}")
         try:
@@ -179,6 +180,11 @@ class KeptCase:
         now = stamps([*self._task.case.files, *(row["path"] for row in identity)])
         if words["decided"] != self._decided or list(map(list, then)) != now:
             raise Damaged("it is of other files")
+        if words["case"]["outside"] not in (None, self._config.label.outside):
+            raise Damaged("its label maps have another dtype")
+        policy = Findings(self._config.input.policy).policy
+        if any(policy(row["code"]) == "error" for row in words["case"]["findings"]):
+            raise Damaged("it is to be refused")
 
     def _allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Memory as a reader would take it: what is beyond a file's part of the task's lies on disk."""

@@ -13,18 +13,27 @@ from gpuprep.config.model import PIPELINE, Config
 from gpuprep.io.scan import FileIdentity
 from gpuprep.preprocess.assemble import Assembled, label_entries, label_needed
 from gpuprep.preprocess.losses import Losses
+from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.record import versions
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.values.findings import Finding
+from gpuprep.values.case import Case
+from gpuprep.values.findings import Finding, default_policy
 from gpuprep.values.geometry import Geometry, Reorientation
 
 
 def decided_by(task: CaseTask, config: Config) -> dict[str, Any]:
     """Everything that decides what ``assemble`` makes of the files of a case, as JSON has it.
 
-    What happens to voxels afterwards is left out: two runs that differ in nothing else share a case.
+    What happens to voxels afterwards is left out: two runs that differ in nothing else share a case. So is
+    what a stricter policy would refuse, which the findings of a case tell.
     """
     resample = config.image.resample  # of sheared files, and of those brought to another grid
+    reading = config.input.model_dump(mode="json")
+    reading["policy"] = {
+        code: asked
+        for code, asked in config.input.policy.items()
+        if asked not in ("error", default_policy(code))
+    }
     unlabelled = not label_entries(task.case, config)
     return {
         "pipeline": PIPELINE,
@@ -32,7 +41,7 @@ def decided_by(task: CaseTask, config: Config) -> dict[str, Any]:
         "case": task.case.to_json(),
         "root": task.root,
         "agreement": task.agreement.to_json(),
-        "input": config.input.model_dump(mode="json"),
+        "input": reading,
         "label": config.label.model_dump(mode="json", exclude={"outside"}),
         "orientation": config.image.orientation,
         "between": [resample.interpolation, resample.boundary],
@@ -46,9 +55,12 @@ def stamps(paths: Sequence[str]) -> list[list[Any]]:
     return [[path, found.st_size, found.st_mtime_ns] for path, found in seen]
 
 
-def to_words(assembled: Assembled, findings: Sequence[Finding]) -> dict[str, Any]:
-    """All but the voxels, and the findings that were made on the way."""
+def to_words(
+    assembled: Assembled, findings: Sequence[Finding], outside: int | None
+) -> dict[str, Any]:
+    """All but the voxels, the findings that were made on the way, and the config's ``label.outside``."""
     return {
+        "outside": outside,
         "channel_names": assembled.channel_names,
         "labels": list(assembled.labels),
         "label_names": assembled.label_names,
@@ -68,20 +80,27 @@ def to_words(assembled: Assembled, findings: Sequence[Finding]) -> dict[str, Any
 
 
 def from_words(
-    words: Mapping[str, Any], arrays: Sequence[NDArray[Any]], limit: float
+    words: Mapping[str, Any], arrays: Sequence[NDArray[Any]], case: Case, config: Config
 ) -> tuple[Assembled, list[Finding]]:
     """The case that ``to_words`` told of, with its voxels: channels first, then label maps.
 
-    ``limit`` is the config's ``label.loss``.
+    Raises:
+        InputError: as ``assemble`` does where a label map has no room for ``label.outside``.
     """
-    names = tuple(words["channel_names"])
     count = len(arrays) - len(words["labels"])
+    labels = dict(zip(words["labels"], arrays[count:], strict=True))
+    counts = {name: _by_value(each) for name, each in words["label_counts"].items()}
+    if words["outside"] != config.label.outside:  # it was kept without any
+        for entry in label_entries(case, config):
+            array, path = labels[entry.name], entry.sources[0].path
+            outside = config.label.outside
+            labels[entry.name] = with_room(array, counts[entry.name], outside, entry.name, path)
     assembled = Assembled(
         channels=tuple(arrays[:count]),
-        channel_names=names,
-        labels=dict(zip(words["labels"], arrays[count:], strict=True)),
+        channel_names=tuple(words["channel_names"]),
+        labels=labels,
         label_names={name: _by_value(each) for name, each in words["label_names"].items()},
-        label_counts={name: _by_value(each) for name, each in words["label_counts"].items()},
+        label_counts=counts,
         geometry=Geometry.from_json(words["geometry"]),
         source_geometry=Geometry.from_json(words["source_geometry"]),
         heights=tuple(words["heights"]),
@@ -90,7 +109,7 @@ def from_words(
         identity=tuple(FileIdentity(**row) for row in words["identity"]),
         headers=tuple(words["headers"]),
         decoded_bytes=words["decoded_bytes"],
-        losses=Losses(limit, words["kept"]),
+        losses=Losses(config.label.loss, words["kept"]),
     )
     return assembled, [Finding.from_json(row) for row in words["findings"]]
 

@@ -156,7 +156,7 @@ def run(
         tell(report.finished)
         if not (crew.stopped or report.interrupted):
             held.seal_list()
-            clear_scratch(parsed)
+            clear_scratch(parsed.run.scratch)
     if not (crew.stopped or report.interrupted):
         tell = _teller(listeners)  # the run's own files are closed
         for notice in write_reports(to_place(held.url or root), parsed.report):

@@ -193,8 +193,8 @@ def test_a_stored_case_is_dropped_unless_another_run_is_to_read_it(tmp_path):
 def test_clearing_takes_away_what_is_ours(tmp_path):
     kept_once(tmp_path)
     (tmp_path / "scratch" / "note.txt").write_text("somebody's")
-    clear_scratch(config_of(tmp_path))
+    clear_scratch(config_of(tmp_path).run.scratch)
     assert len(entries(tmp_path)) == 2
-    clear_scratch(config_of(tmp_path, after="drop"))
+    clear_scratch(config_of(tmp_path, after="drop").run.scratch)
     assert [file.name for file in entries(tmp_path)] == ["note.txt"]
-    clear_scratch(config_of(tmp_path / "nowhere", after="drop"))
+    clear_scratch(config_of(tmp_path / "nowhere", after="drop").run.scratch)

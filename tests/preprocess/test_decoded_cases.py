@@ -18,6 +18,7 @@ from support.kept_cases import (
     write_case,
 )
 
+from gpuprep.config.model import Run
 from gpuprep.preprocess import decoded_cases
 from gpuprep.preprocess.decoded_cases import KeptCase
 from gpuprep.preprocess.pipeline import run_case
@@ -165,7 +166,7 @@ def test_another_way_of_reading_reads_the_files(tmp_path, other):
 def test_what_is_done_after_reading_does_not_matter(tmp_path):
     task, _, _ = kept_once(tmp_path)
     later = {"resample": {"spacing": [2, 2, 2]}, "crop": {"to": "nonzero"}}
-    config = config_of(tmp_path, image=later, label={"outside": -1})
+    config = config_of(tmp_path, image=later)
     assert taken(replace(task, digest="other", kind="measure"), config)[2] == 0
     agreed = replace(task, agreement=Agreement(("pet", "ct")))
     assert taken(agreed, config)[2] == 3
@@ -176,3 +177,17 @@ def test_a_case_that_is_to_be_refused_is(tmp_path):
     strict = config_of(tmp_path, input={"policy": {"W_LABEL_FLOAT": "error"}})
     with pytest.raises(InputError, match="W_LABEL_FLOAT"):
         taken(task, strict)
+
+
+def test_label_maps_have_room_for_what_is_outside(tmp_path):
+    """Kept without a value for it and taken with one, as a fingerprint and nnU-Net's arrays are."""
+    task, config, _ = kept_once(tmp_path)
+    marked = config_of(tmp_path, label={"outside": -1})
+    plain = marked.model_copy(update={"run": Run()})
+    first, _, _ = taken(task, plain)
+    again, _, reads = taken(task, marked)
+    assert (reads, again.labels["segmentation"].dtype) == (0, np.int8)
+    same(first, again)
+    KeptCase(task, config).drop()
+    assert [taken(task, each)[2] for each in (marked, marked, config)] == [3, 0, 3]
+    assert taken(task, config)[0].labels["segmentation"].dtype == np.uint8
