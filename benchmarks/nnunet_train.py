@@ -117,7 +117,7 @@ def main() -> None:
         for row in rows(folder.name, options.work, options.raw, options.batches):
             print(json.dumps(row), flush=True)
             found.append(row)
-    document = {"machine": machine(), "versions": versions(PACKAGES), "rows": found}
+    document = {"machine": machine(), "versions": versions(*PACKAGES), "rows": found}
     options.out.write_text(json.dumps(document, indent=1) + "\n")
     sys.exit(any(max(row["differences"]) > LIMIT for row in found))
 
