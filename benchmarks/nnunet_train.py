@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--raw", type=Path, required=True, help="nnUNet_raw with the data sets")
     parser.add_argument("--sets", type=int, nargs="+", default=(701, 703, 704, 708))
-    parser.add_argument("--batches", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     found = []
