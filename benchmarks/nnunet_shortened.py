@@ -19,8 +19,8 @@ from nnunetv2.run import run_training
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-FEATURES = int(os.environ.get("SHORTENED_FEATURES", "4"))
-BATCHES = int(os.environ.get("SHORTENED_BATCHES", "3"))
+FEATURES = int(os.environ.get("SHORTENED_FEATURES", "2"))
+BATCHES = int(os.environ.get("SHORTENED_BATCHES", "2"))
 
 
 class Shortened(nnUNetTrainer):

@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--raw", type=Path, required=True, help="nnUNet_raw with the data sets")
     parser.add_argument("--sets", type=int, nargs="+", default=(701, 703, 704, 708))
-    parser.add_argument("--batches", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     found = []
@@ -117,7 +117,7 @@ def main() -> None:
         for row in rows(folder.name, options.work, options.raw, options.batches):
             print(json.dumps(row), flush=True)
             found.append(row)
-    document = {"machine": machine(), "versions": versions(PACKAGES), "rows": found}
+    document = {"machine": machine(), "versions": versions(*PACKAGES), "rows": found}
     options.out.write_text(json.dumps(document, indent=1) + "\n")
     sys.exit(any(max(row["differences"]) > LIMIT for row in found))
 

@@ -130,3 +130,12 @@ class Channel(Strict):
     intensity: tuple[IntensityStep, ...] | None = None
     outside: Literal["keep", "zero"] | None = None
     """As in ``image.foreground``."""
+    within: tuple[Finite, Finite] | None = None
+    """A case with a voxel beyond these values fails."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Channel:
+        if self.within is not None and self.within[0] > self.within[1]:
+            low, high = self.within
+            raise ValueError(f"within goes from {low:g} to {high:g}: give the lower one first")
+        return self

@@ -16,6 +16,7 @@ from gpuprep.values.errors import ConfigError
 WHOLE = "3d_fullres"
 """The configuration that shows a case best: it comes first."""
 _LEAST_STD = 1e-8  # nnU-Net's
+_RGB = (0, 255)
 _Step = dict[str, Any]
 
 
@@ -154,6 +155,7 @@ def _channels(plans: Plans, arrays: Arrays, names: Sequence[str]) -> dict[str, A
         found[key] = {
             "intensity": _steps(plans, scheme, number, masked=masked),
             "outside": "zero" if masked and scheme == "ZScoreNormalization" else "keep",
+            "within": _RGB if scheme == "RGBTo01Normalization" else None,
         }
     return found
 
@@ -166,9 +168,9 @@ def _steps(plans: Plans, scheme: str, channel: int, *, masked: bool) -> list[_St
         case "ZScoreNormalization":
             return [{"zscore": {"over": "foreground" if masked else "image"}}]
         case "RescaleTo01Normalization":
-            return [{"rescale": {"to": [0, 1]}}]
+            return [{"rescale": {"to": (0, 1)}}]
         case "RGBTo01Normalization":
-            return [{"rescale": {"from": [0, 255], "to": [0, 1]}}]
+            return [{"rescale": {"from": _RGB, "to": (0, 1)}}]
         case _:
             return []
 

@@ -8,15 +8,27 @@ from dataclasses import dataclass
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.model import Config, Image
 from gpuprep.preprocess.intensity import Outside
-from gpuprep.values.errors import ConfigError, InputError
+from gpuprep.values.errors import ConfigError, InputError, ValueRangeError
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelRule:
-    """The intensity steps of one channel, and what becomes of its voxels outside the foreground."""
+    """The intensity steps of one channel, what becomes of its voxels outside the foreground, and the values
+    that these steps are meant for."""
 
     steps: tuple[IntensityStep, ...]
     outside: Outside
+    within: tuple[float, float] | None = None
+
+    def check(self, name: str, lowest: float, highest: float) -> None:
+        """Raises ValueRangeError where the values of a channel are others than they are meant to be."""
+        if self.within is not None and (lowest < self.within[0] or highest > self.within[1]):
+            low, high = self.within
+            raise ValueRangeError(
+                f"channel {name} holds values from {lowest:g} to {highest:g}, and its steps are meant for "
+                f"{low:g} to {high:g} (image.channels: within)",
+                advice="correct the file, or treat the channel as what it is",
+            )
 
 
 def channel_rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]:
@@ -33,7 +45,7 @@ def channel_rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]
     rules = [usual] * len(names)
     for place, channel in told.items():
         steps = usual.steps if channel.intensity is None else channel.intensity
-        rules[place] = ChannelRule(steps, channel.outside or usual.outside)
+        rules[place] = ChannelRule(steps, channel.outside or usual.outside, channel.within)
     return tuple(rules)
 
 

@@ -181,6 +181,9 @@ def decide(
     resolved = []
     rules = channel_rules(config.image, measured.assembled.channel_names)
     for number, (rule, values) in enumerate(zip(rules, measured.distributions, strict=True)):
+        name = measured.assembled.channel_names[number]
+        if values.count:
+            rule.check(name, values.minimum, values.maximum)
         intensity = resolve_intensity(
             rule.steps,
             values,
@@ -188,7 +191,6 @@ def decide(
             cohort[number] if number < len(cohort) else None,
             outside=rule.outside,
         )
-        name = measured.assembled.channel_names[number]
         whole = isinstance(values, Histogram) or (
             intensity.keeps_whole and measured.is_whole(number)
         )

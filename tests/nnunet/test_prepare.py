@@ -204,3 +204,15 @@ def test_plans_that_are_not_there_name_those_that_are(tmp_path: Path) -> None:
     assert refused.value.advice == "there are nnUNetPlans"
     with pytest.raises(ConfigError, match="none of the configurations 3d_lowres"):
         choose_arrays(read_plans(tmp_path, "nnUNetPlans"), ["3d_lowres"])
+
+
+def test_colours_are_divided_by_255_and_other_values_are_refused(tmp_path: Path) -> None:
+    def colour(document: Any) -> None:
+        schemes = document["configurations"]["3d_fullres"]["normalization_schemes"]
+        schemes[1] = "RGBTo01Normalization"
+
+    read = plans_of(STROKE, tmp_path, colour)
+    arrays = choose_arrays(read, ["3d_fullres"]).arrays
+    rule = config_of(read, dataset_of(STROKE), arrays).output("3d_fullres").image.channels["T2"]
+    (step,) = rule.intensity
+    assert (step.rescale.source, step.rescale.to, rule.within) == ((0, 255), (0, 1), (0, 255))

@@ -228,3 +228,60 @@ def test_without_the_raw_folder_it_says_which_variable_to_set(
 def test_a_name_that_nnunet_takes_for_a_label_map_is_refused(raw: Path) -> None:
     write_case(raw, "ball_seg", 9)
     assert "case ball_seg: nnU-Net takes" in prepare(check=2).stderr
+
+
+def test_everything_from_the_raw_files_alone(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
+    words = ("-d", 31, "-npfp", 1, "-np", 1, "--verify_dataset_integrity", "--no_pbar")
+    done = call("nnunet", "plan-and-preprocess", *words, "--scheduler", "serial", check=0)
+    folder = tmp_path / "new" / NAME
+    assert names(folder / FULL) == names(folder / FLAT) == of(ids(6))
+    assert "dataset_fingerprint.json: made, of 6 cases" in done.stdout
+    assert f"2d: 6 cases in {folder / FLAT}" in done.stdout
+    plans = json.loads((folder / "nnUNetPlans.json").read_text())
+    assert plans["configurations"]["3d_fullres"]["spacing"] == [2, 1, 1]
+
+
+def test_a_plan_under_another_name_has_folders_of_its_own(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
+    words = ("-d", NAME, "-npfp", 1, "--scheduler", "serial", "-c", "3d_fullres")
+    call("nnunet", "plan-and-preprocess", *words, check=0)
+    other = ("-overwrite_target_spacing", 2, 2, 2, "-overwrite_plans_name", "Coarse")
+    call("nnunet", "plan-and-preprocess", *words, *other, check=0)
+    folder = tmp_path / "new" / NAME
+    assert names(folder / FULL) == names(folder / "Coarse_3d_fullres") == of(ids(6))
+
+
+def test_a_broken_case_is_told_by_both_steps_and_the_others_are_there(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
+    broken = raw / NAME / "imagesTr" / "ball_004_0001.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:300])
+    words = ("-d", 31, "-npfp", 1, "--scheduler", "serial")
+    done = call("nnunet", "plan-and-preprocess", *words, check=1)
+    assert "ball_004" in done.stderr
+    left = [case for case in ids(6) if case != "ball_004"]
+    assert names(tmp_path / "new" / NAME / FULL) == of(left)
+
+
+def test_plans_alone_leave_no_arrays(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
+    call("nnunet", "plan-and-preprocess", "-d", 31, "-npfp", 1, "--no_pp", check=0)
+    folder = tmp_path / "new" / NAME
+    assert names(folder) == {
+        *("dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "gpuprep"),
+    }
+
+
+def test_a_case_without_a_label_map_is_told(raw: Path, folder: Path) -> None:
+    (raw / NAME / "labelsTr" / "ball_001.nii.gz").unlink()
+    done = prepare(check=1)
+    assert "ball_001: has no label" in done.stderr
+    assert names(folder / FULL) == of([case for case in ids(6) if case != "ball_001"])

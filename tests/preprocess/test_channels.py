@@ -145,3 +145,12 @@ def test_a_channel_that_needs_the_label_makes_it_needed() -> None:
     config = with_channels({"MR": MASKED}, foreground={"where": "label"})
     with pytest.raises(InputError, match="E_LABEL_MISSING"):
         put_together(*files_and_case(*ARRAYS), config)
+
+
+def test_values_beyond_those_that_the_steps_are_meant_for_fail_the_case() -> None:
+    held = with_channels({"MR": {"within": [0, 899]}})
+    np.testing.assert_array_equal(image_of(held)[1], MR)
+    with pytest.raises(ValueRangeError, match=f"channel CT holds values from {CT.min()} to {CT.max()}"):
+        image_of(with_channels({"CT": {"within": [-1024, 3071]}}))
+    with pytest.raises(ConfigError, match="give the lower one first"):
+        with_channels({"CT": {"within": [255, 0]}})
