@@ -23,13 +23,19 @@ ConfigurationOption = Annotated[
 
 @command(app, "export-prediction")
 def export_prediction(
-    output: Annotated[Path, typer.Argument(help="Cohort that the network was fed with.")],
+    output: Annotated[
+        Path,
+        typer.Argument(help="Folder that predict-input made, or a cohort of its configuration."),
+    ],
     logits: Annotated[
         Path, typer.Argument(help="Folder of CASE.npy or CASE.zarr: class, then the stored axes.")
     ],
     folder: Annotated[Path, typer.Argument(help="Where segmentations are written.")],
-    plans: PlansOption,
     configuration: ConfigurationOption,
+    plans: Annotated[
+        Path | None,
+        typer.Option("-p", metavar="PLANS", help="Plans file; by default that of predict-input."),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Only this case; may be given several times.")
     ] = None,
@@ -44,13 +50,15 @@ def export_prediction(
 
     Exits with 1 where a case could not be written; the others are.
     """
+    from gpuprep.nnunet.new_cases import COHORT, PLANS
     from gpuprep.nnunet.predictions import export_predictions
     from gpuprep.nnunet.trained import TrainedNetwork
 
-    network = TrainedNetwork.read(plans, configuration)
+    fed = output / COHORT
+    network = TrainedNetwork.read(plans or output / PLANS, configuration)
     with work_bar("export") as tick:
         done = export_predictions(
-            output,
+            fed if fed.is_dir() else output,
             logits,
             folder,
             network,
