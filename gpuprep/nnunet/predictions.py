@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpuprep.export.case import Exported, check_case, find_cohort, write_exported
-from gpuprep.export.files import check_target
+from gpuprep.export.files import check_target, write_flat
 from gpuprep.export.logits import WayBack, segment, write_probabilities
 from gpuprep.export.native import NativeGrid
 from gpuprep.export.prediction import load_prediction
@@ -109,13 +109,18 @@ def _export(
         )
     labels = segment(logits, way, network.heads, threads=threads)
     turn = grid.reorientation.inverse
+    properties = case_properties(record["geometry"], way.forward, None)
     if probabilities:
         stem = target.name.removesuffix(network.dataset.ending)
         write_probabilities(logits, way, network.heads, turn, target.with_name(f"{stem}.npz"))
-        properties = case_properties(record["geometry"], way.forward, None)
         with whole_file(target.with_name(f"{stem}.pkl")) as partial:
             partial.write_bytes(to_pickle(properties))
-    return write_exported(turn.view(labels), grid.source, target)
+    placed = properties["sitk_stuff"]
+    if len(placed["spacing"]) == 3:
+        return write_exported(turn.view(labels), grid.source, target)
+    with whole_file(target) as partial:  # the source has two axes
+        write_flat(turn.view(labels)[0], partial, **placed)
+    return Exported(target, grid.source, str(labels.dtype))
 
 
 def _way_of(grid: NativeGrid, network: TrainedNetwork) -> WayBack:
