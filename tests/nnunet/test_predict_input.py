@@ -24,6 +24,18 @@ UNMASKED = (
     "slices",
     "many_labels",
 )  # elsewhere labels widen the mask, and with it a z-score
+FLAT: dict[str, Any] = {
+    "transpose_forward": [0, 1, 2],
+    "foreground_intensity_properties_per_channel": {},
+    "configurations": {
+        "2d": {
+            "preprocessor_name": "DefaultPreprocessor",
+            "spacing": [0.6, 0.6],
+            "normalization_schemes": ["NoNormalization"],
+            "use_mask_for_norm": [False],
+        }
+    },
+}
 KEYS = {"data", "data_properties", "ofile"}
 
 
@@ -39,7 +51,7 @@ def goldens() -> dict[str, np.ndarray]:
 
 def described(name: str, folder: Path) -> tuple[Path, str]:
     """A golden's plans, with ``dataset.json`` beside them, and the name of the configuration."""
-    plans = json.loads(TOLD[name]["plans"])
+    plans = json.loads(TOLD[name]["plans"]) if name in TOLD else FLAT
     (configuration,) = plans["configurations"]
     fields = plans["configurations"][configuration]
     fields |= {"data_identifier": "own", "patch_size": [8] * len(fields["spacing"])}
@@ -52,7 +64,7 @@ def described(name: str, folder: Path) -> tuple[Path, str]:
         "previous_stage": "3d_lowres",
     }
     plans["plans_name"] = "plans"
-    values = np.unique(goldens()[f"{name}/label"])
+    values = np.unique(goldens()[f"{name}/label"]) if name in TOLD else [0, 1]
     labels = {"background": 0, **{f"l{value}": int(value) for value in values if value}}
     channels = {str(number): f"c{number}" for number in range(len(fields["normalization_schemes"]))}
     document = {"channel_names": channels, "labels": labels, "numTraining": 5}
@@ -157,6 +169,25 @@ def test_what_was_fed_comes_back_without_naming_the_plans_again(tmp_path: Path) 
     wanted = logits_to_segmentation(logits, network, item["data_properties"])
     np.testing.assert_array_equal(sitk.GetArrayFromImage(written), wanted)
     assert set(np.unique(wanted)) == {0, 2}
+
+
+def test_an_image_with_two_axes_comes_back_with_two(tmp_path: Path) -> None:
+    plans, configuration = described("flat", tmp_path)
+    plane = np.random.default_rng(0).uniform(1, 2, (40, 30)).astype(np.float32)
+    save(tmp_path / "in" / "a_0000.mha", plane, [0.5, 0.7])
+    feed(plans, configuration, tmp_path / "in", tmp_path / "out")
+    network = TrainedNetwork.read(plans, configuration)
+    (item,) = network_inputs(tmp_path / "out" / "cohort", network)
+    assert item["data_properties"]["spacing"] == [999 * 0.7, 0.5, 0.7]
+    logits = np.random.default_rng(1).normal(size=(2, *item["data"].shape[1:])).astype(np.float16)
+    (tmp_path / "logits").mkdir()
+    np.save(tmp_path / "logits" / "a.npy", logits)
+    words = ("nnunet", "export-prediction", tmp_path / "out", tmp_path / "logits")
+    call(*words, tmp_path / "segs", "-c", configuration, check=0)
+    written = sitk.ReadImage(str(tmp_path / "segs" / "a.mha"))
+    assert (written.GetSize(), written.GetSpacing()) == ((30, 40), (0.7, 0.5))
+    wanted = logits_to_segmentation(logits, network, item["data_properties"])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written), wanted[0])
 
 
 def test_one_broken_image_stops_no_other_and_the_same_again_goes_on(tmp_path: Path) -> None:
