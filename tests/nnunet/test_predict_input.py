@@ -149,6 +149,15 @@ def test_a_new_case_is_the_training_case(tmp_path: Path, monkeypatch: pytest.Mon
     for item, case in zip(network_inputs(tmp_path / "out" / "cohort", network), "01", strict=True):
         file = folder / "nnUNetPlans_3d_fullres" / f"ball_00{case}.b2nd"
         np.testing.assert_array_equal(item["data"], blosc2.open(str(file))[:])
+    (tmp_path / "logits").mkdir()
+    logits = np.random.default_rng(2).normal(size=(3, *item["data"].shape[1:])).astype(np.float32)
+    np.save(tmp_path / "logits" / "ball_001.npy", logits)
+    trained_on = folder / "gpuprep" / "nnUNetPlans"  # whose arrays are nnU-Net's files
+    for name, cohort in (("new", tmp_path / "out"), ("old", trained_on)):
+        words = ("nnunet", "export-prediction", cohort, tmp_path / "logits", tmp_path / name)
+        call(*words, "-p", plans, "-c", "3d_fullres", check=0)
+    new, old = (sitk.ReadImage(str(tmp_path / name / "ball_001.nii.gz")) for name in ("new", "old"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(new), sitk.GetArrayFromImage(old))
 
 
 def test_what_was_fed_comes_back_without_naming_the_plans_again(tmp_path: Path) -> None:
