@@ -16,6 +16,9 @@ app = typer.Typer()
 PlansOption = Annotated[
     Path, typer.Option("-p", metavar="PLANS", help="Plans file; dataset.json lies beside it.")
 ]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Threads of a case; by default as many as cores.")
+]
 ConfigurationOption = Annotated[
     str, typer.Option("-c", metavar="CONFIGURATION", help="As 3d_fullres.")
 ]
@@ -23,20 +26,26 @@ ConfigurationOption = Annotated[
 
 @command(app, "export-prediction")
 def export_prediction(
-    output: Annotated[Path, typer.Argument(help="Cohort that the network was fed with.")],
+    output: Annotated[
+        Path,
+        typer.Argument(help="Folder that predict-input made, or a cohort of its configuration."),
+    ],
     logits: Annotated[
         Path, typer.Argument(help="Folder of CASE.npy or CASE.zarr: class, then the stored axes.")
     ],
     folder: Annotated[Path, typer.Argument(help="Where segmentations are written.")],
-    plans: PlansOption,
     configuration: ConfigurationOption,
+    plans: Annotated[
+        Path | None,
+        typer.Option("-p", metavar="PLANS", help="Plans file; by default that of predict-input."),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Only this case; may be given several times.")
     ] = None,
     probabilities: Annotated[
         bool, typer.Option("--save_probabilities", help="Write CASE.npz as well.")
     ] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a case.")] = 1,
+    threads: ThreadsOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,20 +53,23 @@ def export_prediction(
 
     Exits with 1 where a case could not be written; the others are.
     """
+    from gpuprep.host.resources import available_cores
+    from gpuprep.nnunet.new_cases import COHORT, PLANS
     from gpuprep.nnunet.predictions import export_predictions
     from gpuprep.nnunet.trained import TrainedNetwork
 
-    network = TrainedNetwork.read(plans, configuration)
+    fed = output / COHORT
+    network = TrainedNetwork.read(plans or output / PLANS, configuration)
     with work_bar("export") as tick:
         done = export_predictions(
-            output,
+            fed if fed.is_dir() else output,
             logits,
             folder,
             network,
             cases=only or (),
             probabilities=probabilities,
             overwrite=overwrite,
-            threads=threads,
+            threads=threads or available_cores(),
             on_case=tick,
         )
     if as_json:
@@ -80,7 +92,7 @@ def next_stage(
     only: Annotated[
         list[str] | None, typer.Option(help="Only this case; may be given several times.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a case.")] = 1,
+    threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write what the second stage of a cascade trains on, from logits of the first.
@@ -89,6 +101,7 @@ def next_stage(
     trainer looks. The arrays of the second stage must be there. Exits with 1 where a case could not be
     written; the others are.
     """
+    from gpuprep.host.resources import available_cores
     from gpuprep.nnunet.folders import PREPROCESSED, find_dataset, folder_of
     from gpuprep.nnunet.next_stage import RESULTS, write_next_stage
     from gpuprep.nnunet.trained import TrainedNetwork
@@ -104,7 +117,7 @@ def next_stage(
             logits,
             base,
             cases=only or (),
-            threads=threads,
+            threads=threads or available_cores(),
             on_case=tick,
         )
     if as_json:

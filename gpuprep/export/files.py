@@ -76,6 +76,24 @@ def check_target(file: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{file} exists already", advice="choose another name, or --overwrite")
 
 
+def write_flat(
+    plane: NDArray[Any],
+    file: Path,
+    *,
+    spacing: tuple[float, ...],
+    origin: tuple[float, ...],
+    direction: tuple[float, ...],
+) -> None:
+    """Write ``y, x`` as an image of two axes; the rest is in SimpleITK's order."""
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(portable(plane))
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    image.SetDirection(direction)
+    SimpleITK.WriteImage(image, str(file), useCompression=True)
+
+
 def _write_nifti(array: NDArray[Any], geometry: Geometry, file: Path) -> None:
     """sform and qform alike (code 1, scanner), so that no reader has to choose."""
     import nibabel

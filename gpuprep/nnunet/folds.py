@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -67,20 +66,21 @@ def _held_together(names: Sequence[str], groups: Mapping[str, str]) -> list[set[
             f"{len(without)} of {len(names)} cases have no group: {told}",
             advice="name the group of every case",
         )
-    sizes = Counter(groups[name] for name in names)
-    if max(sizes.values(), default=0) < 2:
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(groups[name], []).append(name)
+    if max(map(len, members.values()), default=0) < 2:
         return _held(names, "groups")
-    if len(sizes) < FOLDS:
+    if len(members) < FOLDS:
         raise UsageError(
-            f"{len(sizes)} groups are too few for {FOLDS} folds",
+            f"{len(members)} groups are too few for {FOLDS} folds",
             advice="train on all of them: nnUNetv2_train ... all",
         )
-    named = sorted(sizes)
+    named = sorted(members)
     shuffled = [named[place] for place in _order(len(named))]
     folds: list[set[str]] = [set() for _ in range(FOLDS)]
-    for group in sorted(shuffled, key=lambda group: -sizes[group]):
-        smallest = min(folds, key=len)
-        smallest |= {name for name in names if groups[name] == group}
+    for group in sorted(shuffled, key=lambda group: -len(members[group])):
+        min(folds, key=len).update(members[group])
     return folds
 
 

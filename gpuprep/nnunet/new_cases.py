@@ -13,6 +13,9 @@ from gpuprep.nnunet.dataset import Dataset
 from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import UsageError
 
+PLANS, CASES, COHORT = "plans.json", "cases.jsonl", "cohort"
+"""What lies in the folder of new cases, beside ``dataset.json``."""
+
 
 @dataclass(frozen=True)
 class NewCases:

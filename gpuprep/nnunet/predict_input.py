@@ -11,7 +11,7 @@ from typing import Any
 from gpuprep.config.model import Config
 from gpuprep.ledger.report import RunReport
 from gpuprep.nnunet.folders import DATASET
-from gpuprep.nnunet.new_cases import find_new_cases
+from gpuprep.nnunet.new_cases import CASES, COHORT, PLANS, find_new_cases
 from gpuprep.nnunet.prepare import channel_names, config_of
 from gpuprep.nnunet.preprocess import Means
 from gpuprep.nnunet.trained import TrainedNetwork
@@ -19,7 +19,6 @@ from gpuprep.running.coordinator import run
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener, Notice
 
-PLANS, CASES, COHORT = "plans.json", "cases.jsonl", "cohort"
 _SHOWN = 5
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from gpuprep.export.case import Exported, check_case, find_cohort, write_exported
-from gpuprep.export.files import check_target
+from gpuprep.export.files import check_target, write_flat
 from gpuprep.export.logits import WayBack, segment, write_probabilities
 from gpuprep.export.native import NativeGrid
 from gpuprep.export.prediction import load_prediction
 from gpuprep.host.atomic import whole_file
 from gpuprep.nnunet.logits_files import each_case, find_logits
 from gpuprep.nnunet.trained import TrainedNetwork
+from gpuprep.store.layout import case_path
 from gpuprep.store.nnunet.properties import case_properties, to_pickle
-from gpuprep.store.stored_case import StoredCase
+from gpuprep.store.places import Place
+from gpuprep.store.record import read_record
+from gpuprep.store.several import output_record
 from gpuprep.values.errors import UsageError
+from gpuprep.values.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,26 @@ def export_predictions(
         target = folder / f"{case_id}{network.dataset.ending}"
         check_target(target, overwrite=overwrite)
         check_case(cohort, case_id)
+        record = _record_of(cohort.path / case_path(case_id), network)
         array = load_prediction(file).array
-        with cohort[case_id] as case:
-            done = _export(case, array, target, network, threads, probabilities=probabilities)
-        written.append(done)
+        written.append(
+            _export(record, array, target, network, threads, probabilities=probabilities)
+        )
 
     failed = each_case(found, write, on_case)
     return Predicted(tuple(written), failed)
 
 
+def _record_of(case: Place, network: TrainedNetwork) -> dict[str, Any]:
+    """The record of the case's output that the network takes in, arrays or files of nnU-Net."""
+    record = read_record(case)
+    names = (network.name, network.plans.owner(network.name))
+    found = next((name for name in names if name in record.get("outputs", ())), "")
+    return output_record(record, found, case)
+
+
 def _export(
-    case: StoredCase,
+    record: Mapping[str, Any],
     logits: NDArray[Any],
     target: Path,
     network: TrainedNetwork,
@@ -85,31 +98,36 @@ def _export(
     *,
     probabilities: bool,
 ) -> Exported:
-    way, grid = _way_of(case, network)
-    stored = tuple(case.geometry.shape[axis] for axis in way.forward)
-    if logits.shape[1:] != stored:
+    stored = Geometry.from_json(record["geometry"]["output"])
+    grid = NativeGrid.of(record, stored)
+    way, shape = _way_of(grid, network), tuple(stored.shape[axis] for axis in network.forward)
+    if logits.shape[1:] != shape:
         raise UsageError(
-            f"the logits have shape {logits.shape}, the stored case {stored} in the order of its axes "
+            f"the logits have shape {logits.shape}, the stored case {shape} in the order of its axes "
             f"{''.join('zyx'[axis] for axis in way.forward)}",
             advice="give those of the network that was fed with this case",
         )
     labels = segment(logits, way, network.heads, threads=threads)
     turn = grid.reorientation.inverse
+    properties = case_properties(record["geometry"], way.forward, None)
     if probabilities:
         stem = target.name.removesuffix(network.dataset.ending)
         write_probabilities(logits, way, network.heads, turn, target.with_name(f"{stem}.npz"))
         with whole_file(target.with_name(f"{stem}.pkl")) as partial:
-            properties = case_properties(case.record["geometry"], way.forward, None)
             partial.write_bytes(to_pickle(properties))
-    return write_exported(turn.view(labels), grid.source, target)
+    placed = properties["sitk_stuff"]
+    if len(placed["spacing"]) == 3:
+        return write_exported(turn.view(labels), grid.source, target)
+    with whole_file(target) as partial:  # the source has two axes
+        write_flat(turn.view(labels)[0], partial, **placed)
+    return Exported(target, grid.source, str(labels.dtype))
 
 
-def _way_of(case: StoredCase, network: TrainedNetwork) -> tuple[WayBack, NativeGrid]:
-    """From the network's grid to that of the case's file; CorruptStoreError for a damaged record."""
-    grid = NativeGrid.of(case.record, case.geometry)
+def _way_of(grid: NativeGrid, network: TrainedNetwork) -> WayBack:
+    """From the network's grid to that of the case's file."""
     own, forward = grid.oriented.spacing_zyx, network.forward
     separate = network.separate_axis(network.spacing(own), network.turned(own))
     z, y, x = (grid.box[axis] for axis in forward)
     m, n, o = (grid.oriented.shape[axis] for axis in forward)
     a, b, c = (part.stop - part.start for part in (z, y, x))
-    return WayBack((a, b, c), (z, y, x), (m, n, o), forward, separate), grid
+    return WayBack((a, b, c), (z, y, x), (m, n, o), forward, separate)

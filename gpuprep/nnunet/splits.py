@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gpuprep.cohort.discover import discover
-from gpuprep.host.atomic import whole_file
-from gpuprep.nnunet.dataset import read_json
+from gpuprep.nnunet.cases import raw_cases
+from gpuprep.nnunet.dataset import parse_dataset, read_json
 from gpuprep.nnunet.folders import DATASET, RAW, SPLITS, Preprocessed
 from gpuprep.values.errors import UsageError
 
@@ -21,8 +19,8 @@ def cases_to_split(folder: Preprocessed) -> tuple[str, ...]:
     """
     theirs = None if folder.raw is None else folder.raw / folder.path.name
     if theirs is not None and (theirs / DATASET).is_file():
-        found = discover(theirs, layout="nnunet", follow_symlinks=True)
-        ids = {case.id for case in found.cases if case.attributes.get("split") == "train"}
+        dataset = parse_dataset(read_json(theirs / DATASET), theirs.name)
+        ids = set(raw_cases(theirs, dataset).complete.values())
     else:
         arrays = {path.name.removesuffix(".b2nd") for path in folder.path.glob("*/*.b2nd")}
         ids = {name for name in arrays if not name.endswith("_seg")}
@@ -37,7 +35,7 @@ def cases_to_split(folder: Preprocessed) -> tuple[str, ...]:
 def save_splits(
     folder: Preprocessed, folds: Sequence[Mapping[str, Sequence[str]]], *, overwrite: bool = False
 ) -> Path:
-    """Write folds in the bytes of nnU-Net's trainer.
+    """Write folds in the bytes of nnU-Net's trainer, unless others are there.
 
     Raises:
         UsageError: others are there, and are not to be replaced.
@@ -49,6 +47,5 @@ def save_splits(
             advice="keep them, or replace them with --overwrite",
         )
     folder.path.mkdir(parents=True, exist_ok=True)
-    with whole_file(file) as partial:
-        partial.write_text(json.dumps(list(folds), indent=4, sort_keys=True), "utf-8")
+    folder.save_splits(folds)
     return file

@@ -26,7 +26,7 @@ def way_back(network: TrainedNetwork, properties: Mapping[str, Any]) -> WayBack:
             order of the stored axes.
 
     Raises:
-        UsageError: a property is missing.
+        UsageError: a property is missing, or two contradict one another.
         ConfigError: the plan resamples probabilities in a way of its own.
     """
     try:
@@ -34,6 +34,8 @@ def way_back(network: TrainedNetwork, properties: Mapping[str, Any]) -> WayBack:
         z, y, x = (slice(int(a), int(b)) for a, b in properties["bbox_used_for_cropping"])
         a, b, c = map(int, properties["shape_after_cropping_and_before_resampling"])
         m, n, o = map(int, properties["shape_before_cropping"])
+        if [part.stop - part.start for part in (z, y, x)] != [a, b, c]:
+            raise ValueError(f"the box does not have the shape after the crop, {(a, b, c)}")
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"the properties are not those of a case of nnU-Net's ({error!r})"

@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from support.commands import call
-from support.nnunet_balls import NAME, SHAPE, planned, raw_dataset, write, write_case
+from support.nnunet_balls import NAME, planned, raw_dataset, write_case
 
 from gpuprep.nnunet.inputs import network_inputs
 from gpuprep.nnunet.trained import TrainedNetwork
+from gpuprep.nnunet.way_back import logits_to_segmentation
 from gpuprep.store.reader import open_cohort
 
 pytestmark = pytest.mark.usefixtures("reads_here")
@@ -23,6 +24,18 @@ UNMASKED = (
     "slices",
     "many_labels",
 )  # elsewhere labels widen the mask, and with it a z-score
+FLAT: dict[str, Any] = {
+    "transpose_forward": [0, 1, 2],
+    "foreground_intensity_properties_per_channel": {},
+    "configurations": {
+        "2d": {
+            "preprocessor_name": "DefaultPreprocessor",
+            "spacing": [0.6, 0.6],
+            "normalization_schemes": ["NoNormalization"],
+            "use_mask_for_norm": [False],
+        }
+    },
+}
 KEYS = {"data", "data_properties", "ofile"}
 
 
@@ -38,7 +51,7 @@ def goldens() -> dict[str, np.ndarray]:
 
 def described(name: str, folder: Path) -> tuple[Path, str]:
     """A golden's plans, with ``dataset.json`` beside them, and the name of the configuration."""
-    plans = json.loads(TOLD[name]["plans"])
+    plans = json.loads(TOLD[name]["plans"]) if name in TOLD else FLAT
     (configuration,) = plans["configurations"]
     fields = plans["configurations"][configuration]
     fields |= {"data_identifier": "own", "patch_size": [8] * len(fields["spacing"])}
@@ -51,24 +64,25 @@ def described(name: str, folder: Path) -> tuple[Path, str]:
         "previous_stage": "3d_lowres",
     }
     plans["plans_name"] = "plans"
-    values = np.unique(goldens()[f"{name}/label"])
+    values = np.unique(goldens()[f"{name}/label"]) if name in TOLD else [0, 1]
     labels = {"background": 0, **{f"l{value}": int(value) for value in values if value}}
     channels = {str(number): f"c{number}" for number in range(len(fields["normalization_schemes"]))}
     document = {"channel_names": channels, "labels": labels, "numTraining": 5}
-    (folder / "dataset.json").write_text(json.dumps({**document, "file_ending": ".nii.gz"}))
+    (folder / "dataset.json").write_text(json.dumps({**document, "file_ending": ".mha"}))
     (folder / "plans.json").write_text(json.dumps(plans))
     return folder / "plans.json", configuration
 
 
 def save(file: Path, array: np.ndarray, spacing: list[float]) -> None:
     file.parent.mkdir(exist_ok=True)
-    affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
-    nibabel.save(nibabel.Nifti1Image(array.T, affine), file)
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing[::-1])  # which a NIfTI file would round
+    sitk.WriteImage(image, str(file))
 
 
 def inputs_of(name: str, folder: Path) -> Path:
     for number, channel in enumerate(goldens()[f"{name}/image"]):
-        save(folder / "in" / f"a_{number:04d}.nii.gz", channel, TOLD[name]["spacing"])
+        save(folder / "in" / f"a_{number:04d}.mha", channel, TOLD[name]["spacing"])
     return folder / "in"
 
 
@@ -95,7 +109,7 @@ def test_a_cascade_takes_in_the_segmentation_as_nnunet_resamples_it(
 ) -> None:
     plans, configuration = described(name, tmp_path)
     label = goldens()[f"{name}/label"]
-    save(tmp_path / "segs" / "a.nii.gz", label.astype(np.int16), TOLD[name]["spacing"])
+    save(tmp_path / "segs" / "a.mha", label.astype(np.int16), TOLD[name]["spacing"])
     images = inputs_of(name, tmp_path)
     refused = feed(plans, "cascade", images, tmp_path / "out", check=2)
     assert "takes in what 3d_lowres made" in refused.stderr
@@ -135,6 +149,54 @@ def test_a_new_case_is_the_training_case(tmp_path: Path, monkeypatch: pytest.Mon
     for item, case in zip(network_inputs(tmp_path / "out" / "cohort", network), "01", strict=True):
         file = folder / "nnUNetPlans_3d_fullres" / f"ball_00{case}.b2nd"
         np.testing.assert_array_equal(item["data"], blosc2.open(str(file))[:])
+    (tmp_path / "logits").mkdir()
+    logits = np.random.default_rng(2).normal(size=(3, *item["data"].shape[1:])).astype(np.float32)
+    np.save(tmp_path / "logits" / "ball_001.npy", logits)
+    trained_on = folder / "gpuprep" / "nnUNetPlans"  # whose arrays are nnU-Net's files
+    for name, cohort in (("new", tmp_path / "out"), ("old", trained_on)):
+        words = ("nnunet", "export-prediction", cohort, tmp_path / "logits", tmp_path / name)
+        call(*words, "-p", plans, "-c", "3d_fullres", check=0)
+    new, old = (sitk.ReadImage(str(tmp_path / name / "ball_001.nii.gz")) for name in ("new", "old"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(new), sitk.GetArrayFromImage(old))
+
+
+def test_what_was_fed_comes_back_without_naming_the_plans_again(tmp_path: Path) -> None:
+    raw = raw_dataset(tmp_path / "raw", 1)
+    plans = planned(tmp_path / "pp", raw) / "nnUNetPlans.json"
+    feed(plans, "3d_fullres", raw / NAME / "imagesTr", tmp_path / "out")
+    network = TrainedNetwork.read(plans, "3d_fullres")
+    (item,) = network_inputs(tmp_path / "out" / "cohort", network)
+    logits = np.zeros((3, *item["data"].shape[1:]), np.float32)
+    logits[2, :, 2:-2] = 1
+    (tmp_path / "logits").mkdir()
+    np.save(tmp_path / "logits" / "ball_000.npy", logits)
+    words = ("nnunet", "export-prediction", tmp_path / "out", tmp_path / "logits")
+    call(*words, tmp_path / "segs", "-c", "3d_fullres", check=0)
+    written = sitk.ReadImage(str(tmp_path / "segs" / "ball_000.nii.gz"))
+    source = sitk.ReadImage(str(raw / NAME / "imagesTr" / "ball_000_0000.nii.gz"))
+    assert written.GetSize() == source.GetSize()
+    wanted = logits_to_segmentation(logits, network, item["data_properties"])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written), wanted)
+    assert set(np.unique(wanted)) == {0, 2}
+
+
+def test_an_image_with_two_axes_comes_back_with_two(tmp_path: Path) -> None:
+    plans, configuration = described("flat", tmp_path)
+    plane = np.random.default_rng(0).uniform(1, 2, (40, 30)).astype(np.float32)
+    save(tmp_path / "in" / "a_0000.mha", plane, [0.5, 0.7])
+    feed(plans, configuration, tmp_path / "in", tmp_path / "out")
+    network = TrainedNetwork.read(plans, configuration)
+    (item,) = network_inputs(tmp_path / "out" / "cohort", network)
+    assert item["data_properties"]["spacing"] == [999 * 0.7, 0.5, 0.7]
+    logits = np.random.default_rng(1).normal(size=(2, *item["data"].shape[1:])).astype(np.float16)
+    (tmp_path / "logits").mkdir()
+    np.save(tmp_path / "logits" / "a.npy", logits)
+    words = ("nnunet", "export-prediction", tmp_path / "out", tmp_path / "logits")
+    call(*words, tmp_path / "segs", "-c", configuration, check=0)
+    written = sitk.ReadImage(str(tmp_path / "segs" / "a.mha"))
+    assert (written.GetSize(), written.GetSpacing()) == ((30, 40), (0.7, 0.5))
+    wanted = logits_to_segmentation(logits, network, item["data_properties"])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written), wanted[0])
 
 
 def test_one_broken_image_stops_no_other_and_the_same_again_goes_on(tmp_path: Path) -> None:
@@ -151,4 +213,3 @@ def test_one_broken_image_stops_no_other_and_the_same_again_goes_on(tmp_path: Pa
     told = json.loads(feed(plans, "3d_fullres", images, tmp_path / "out", "--json").stdout)
     assert told["cohort"] == str(tmp_path / "out" / "cohort")
     assert open_cohort(told["cohort"]).ids == ("ball_000", "ball_001")
-    write(tmp_path / "new" / "other_0000.nii.gz", np.zeros(SHAPE, np.int16))

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.commands import call
+from support.nnunet_balls import NAME as BALLS
+from support.nnunet_balls import raw_dataset
 from support.nnunet_goldens import GOLDENS
 
 from gpuprep.nnunet.folds import FOLDS, split_folds
@@ -92,3 +94,17 @@ def test_the_file_is_the_trainers_and_is_not_replaced_unasked(
     folds = json.loads(call(*grouped, "--overwrite", "--json", check=0).stdout)["folds"]
     assert ids[:3] in [fold["val"] for fold in folds]
     assert json.loads(file.read_text()) == folds
+
+
+def test_cases_are_those_of_the_raw_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = raw_dataset(tmp_path / "raw", 6)
+    monkeypatch.setenv("nnUNet_raw", str(raw))
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "pp"))
+    (raw / BALLS / "labelsTr" / "ball_005.nii.gz").unlink()  # which is not trained on
+    call("nnunet", "splits", "-d", 31, check=0)
+    folds = json.loads((tmp_path / "pp" / BALLS / "splits_final.json").read_text())
+    assert sorted(case for fold in folds for case in fold["val"]) == [
+        f"ball_{number:03d}" for number in range(5)
+    ]

@@ -93,6 +93,9 @@ def test_what_is_no_output_of_the_network_is_refused(tmp_path: Path) -> None:
             logits_to_segmentation(wrong, network, SMALL["properties"])
     with pytest.raises(UsageError, match="spacing"):
         way_back(network, {})
+    wider = {**SMALL["properties"], "bbox_used_for_cropping": [[0, 9]] * 3}
+    with pytest.raises(UsageError, match="the box does not have the shape"):
+        way_back(network, wider)
 
 
 def test_a_cascade_inherits(tmp_path: Path) -> None:
