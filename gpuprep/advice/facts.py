@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gpuprep.advice.mixture import Spread
@@ -111,6 +111,7 @@ class CohortFacts:
             "channels": {name: self.kind(n) for n, name in enumerate(self.channels)},
             "orientations": dict(self.orientations),
             "kept_by_crop": self.kept,
+            "foreground": {name: asdict(spread) for name, spread in self.spreads.items()},
         }
 
 

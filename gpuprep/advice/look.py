@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,6 @@ from gpuprep.advice.facts import CaseFacts
 from gpuprep.advice.modality import kind_of
 from gpuprep.config.model import Config
 from gpuprep.ops.crop import find_box
-from gpuprep.ops.mask import find_mask
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.statistics import are_whole, measure
 from gpuprep.preprocess.assemble import Assembled
@@ -96,7 +95,7 @@ def look(
     )
     if "CT" not in kinds:
         return Look(facts)
-    mask, inside = _foreground(assembled, agreement, box)
+    mask, inside = _foreground(assembled, agreement, box, [assembled.channels[kinds.index("CT")]])
     counted = {
         name: to_mergeable(measure(array[inside], mask))
         for name, array, kind in zip(
@@ -124,12 +123,15 @@ def _kind(modality: str, name: str, array: NDArray[Any], case: Case) -> str:
 
 
 def _foreground(
-    assembled: Assembled, agreement: Agreement, box: Any
-) -> tuple[NDArray[np.bool_], Any]:
-    """Labelled voxels inside the crop, as nnU-Net counts them, less those to be ignored; else the body."""
+    assembled: Assembled, agreement: Agreement, box: Any, body: Sequence[NDArray[Any]]
+) -> tuple[NDArray[np.bool_] | None, Any]:
+    """Labelled voxels inside the crop, as nnU-Net counts them, less those to be ignored.
+
+    Without a label map those in the box of the body: its lungs are air, and belong to it.
+    """
     inside = box or ...
     if not assembled.labels:
-        return find_mask([assembled.channels[0][inside]], BODY), inside
+        return None, find_box(body, BODY, _BODY_FRACTION) or inside
     name, label = next(iter(assembled.labels.items()))
     classes = agreement.labels.get(name)
     mask = label[inside] > 0

@@ -61,7 +61,7 @@ def recorded(
         on_case(len(ids))
     spreads = {name: told for name, each in mixtures.items() if (told := each.spread) is not None}
     where = "label" if made.fingerprint else made.image.foreground.where
-    words = {"label": "labelled voxels", "body": "voxels inside the body"}
+    words = {"label": "labelled voxels", "body": "voxels of the body"}
     return CohortFacts(
         str(path),
         "",

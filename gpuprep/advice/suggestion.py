@@ -18,6 +18,7 @@ from gpuprep.advice.wording import cases, counted, listed, times
 from gpuprep.advice.written import Entry, text_of, tree_of
 from gpuprep.config.model import Config
 from gpuprep.nnunet.planners import Planner
+from gpuprep.values.agreement import Classes
 from gpuprep.values.findings import CODES
 from gpuprep.values.version import __version__
 
@@ -85,11 +86,11 @@ def _from(facts: CohortFacts) -> str:
 def _entries(facts: CohortFacts, base: Config, made: Planned) -> list[Entry]:
     found = [Entry("version", 1)]
     kept = base.input.model_dump(mode="json", exclude_defaults=True)
-    if facts.layout and not kept.get("layout"):
-        kept = {"layout": facts.layout, **kept}
+    if facts.layout:
+        kept = {"layout": base.input.layout, **kept}
     if kept:
-        files = f"; {facts.unmatched:,} files belong to no case" if facts.unmatched else ""
-        why = f"as the cases were found{files}"
+        files = f", and {facts.unmatched:,} files are of no case" if facts.unmatched else ""
+        why = f"cases were found by the layout {facts.layout}{files}" if facts.layout else ""
         found.append(Entry("input", tuple(Entry(*each) for each in kept.items()), why))
     asked = base.image.orientation
     turned = sum(number for code, number in facts.orientations.items() if code != asked)
@@ -116,8 +117,12 @@ def _label(facts: CohortFacts, base: Config) -> tuple[Entry, ...]:
     if not labelled:
         why = "no case has a label map"
     else:
-        values = {str(value): number for value, number in sorted(facts.values.items())}
-        held = f" (value, cases that have it: {counted(values)})" if values else ""
+        classes = next(iter(facts.agreement.labels.values()), Classes())
+        values = {
+            f"{value} {classes.names.get(value, '')}".strip(): number
+            for value, number in sorted(facts.values.items())
+        }
+        held = f" (cases with {counted(values, ': ')})" if values else ""
         why = (
             f"{cases(labelled)} of {len(facts.cases):,} have a label map{held}; each value is interpolated "
             "by itself and the largest wins, as in nnU-Net"
@@ -146,7 +151,7 @@ def _warnings(facts: CohortFacts, made: Planned) -> Iterator[str]:
     if len(facts.orientations) > 1:
         yield f"cases lie in several orientations: {counted(facts.orientations)}; all are turned to one"
     yield from spacing_warnings(facts)
-    yield from made.plan.warnings if made.plan else [f"no plan: {made.refusal}"]
+    yield from _of_plan(made)
     flat = [case.case_id for case in facts.cases if case.shape[0] == 1]
     if flat and len(flat) < len(facts.cases):
         yield f"{cases(len(flat))} of a single slice among volumes: {listed(flat)}"
@@ -160,6 +165,16 @@ def _warnings(facts: CohortFacts, made: Planned) -> Iterator[str]:
             yield f"{code} in {cases(number)}: {CODES[code].meaning}"
     if np.ptp([len(case.channels) for case in facts.cases]):
         yield "cases differ in their number of channels"
+
+
+def _of_plan(made: Planned) -> Iterator[str]:
+    if made.plan is None:
+        yield f"no plan: {made.refusal}"
+        return
+    best = "3d_fullres" if "3d_fullres" in made.plan.configurations else "2d"
+    for each in made.plan.warnings:
+        if each.startswith(f"{best}: "):
+            yield each.removeprefix(f"{best}: ").partition(";")[0]
 
 
 def _refusals(facts: CohortFacts) -> Iterator[str]:

@@ -113,7 +113,7 @@ class _Counted:
 
     @property
     def words(self) -> str:
-        return "labelled voxels" if self._labelled else "voxels inside the body"
+        return "labelled voxels" if self._labelled else "voxels in the box of the body"
 
     @property
     def spreads(self) -> dict[str, Spread]:

@@ -17,11 +17,11 @@ def rounded(number: float) -> float:
     return float(f"{number:.7g}")
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def counted(counts: Mapping[str, int], between: str = " ") -> str:
     """Counts, the largest first, as ``LPS 84, LAS 47``."""
     told = sorted(counts.items(), key=lambda each: -each[1])
     more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return ", ".join(f"{name} {number}" for name, number in told[:_SHOWN]) + more
+    return ", ".join(f"{name}{between}{number}" for name, number in told[:_SHOWN]) + more
 
 
 def listed(names: Sequence[str]) -> str:

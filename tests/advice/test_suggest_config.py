@@ -58,7 +58,8 @@ def test_a_ct_with_labels_has_window_and_zscore_of_its_labelled_voxels(tmp_path:
     reached = np.cumsum(weights[order]) / 3
     assert clip["clip"]["low"] == pooled[order][np.searchsorted(reached, 0.005)]
     assert clip["clip"]["high"] == pooled[order][np.searchsorted(reached, 0.995)]
-    assert config["input"] == {"layout": "lits"}
+    assert config["input"] == {"layout": "auto"}
+    assert "by the layout lits" in plain(text)
     assert config["image"]["resample"]["spacing"] == [0.8, 0.8, 1.6]
     assert "labelled voxels of 3 cases" in plain(text)
     assert "several orientations: RAS 2, LPS 1" in plain(text)
@@ -92,7 +93,7 @@ def test_an_mr_is_normalised_image_by_image_within_what_is_not_zero(tmp_path: Pa
     assert image["intensity"] == [{"zscore": {"over": "foreground"}}]
     assert image["crop"] == {"to": "nonzero"}
     assert image["foreground"] == {"where": "nonzero", "fill_holes": True, "outside": "zero"}
-    assert config["input"] == {"layout": "nnunet"}
+    assert "by the layout nnunet" in plain(text)
     (case, *_) = runs(tmp_path / "scans", text, tmp_path).values()
     assert case.image.shape == (2, 12, 20, 16)
     assert case.image[0].std() == pytest.approx(1, abs=0.01)
@@ -126,7 +127,7 @@ def test_msd_names_are_kept_by_their_input_and_headers_alone_leave_the_numbers_t
     assert zscore == {"zscore": {"over": "cohort"}}
     assert config["image"]["foreground"] == {"where": "label"}
     assert config["image"]["resample"]["separate_z"] == "auto"
-    assert config["input"] == {"layout": "msd"}
+    assert "by the layout msd" in plain(text)
     cohort = runs(tmp_path / "scans", text, tmp_path)
     assert cohort["liver_0"].label_names["segmentation"] == {1: "liver", 2: "tumour"}
 
@@ -178,7 +179,7 @@ def test_what_the_config_says_of_the_input_is_kept(tmp_path: Path) -> None:
     scans = write_pairs(tmp_path / "scans", 2)
     flags = ("--set", "input.policy.W_NAN=skip", "--set", "image.orientation=RAS")
     _, config = suggested(scans, *flags)
-    assert config["input"] == {"layout": "lits", "policy": {"W_NAN": "skip"}}
+    assert config["input"] == {"layout": "auto", "policy": {"W_NAN": "skip"}}
     assert config["image"]["orientation"] == "RAS"
 
 
@@ -187,3 +188,30 @@ def test_an_input_without_a_readable_case_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scans/a.nii.gz").write_bytes(b"nothing")
     done = call("suggest", tmp_path / "scans", check=2)
     assert "none of 1 cases can be read" in done.stderr
+
+
+def test_a_ct_without_labels_keeps_its_lungs(tmp_path: Path) -> None:
+    random = np.random.default_rng(11)
+    image = np.full((40, 40, 20), -1000)
+    image[8:32, 8:32] = 40
+    image[12:28, 12:28, 4:16] = -850  # air that the body encloses
+    image += random.integers(-20, 20, image.shape)
+    write(tmp_path / "scans/a.nii.gz", image.astype(np.int16))
+    text, config = suggested(tmp_path / "scans")
+    assert config["image"]["intensity"][0]["clip"]["low"] < -860
+    assert "voxels in the box of the body" in plain(text)
+    flags = ("--headers-only", "--set", "input.channels=[CT]")
+    text, config = suggested(tmp_path / "scans", *flags)
+    assert config["image"]["intensity"][0]["clip"] == {"low": -1000, "high": 1000}
+    (case,) = runs(tmp_path / "scans", text, tmp_path).values()
+    assert case.channel_names == ("CT",)
+
+
+def test_label_maps_alone_have_no_steps(tmp_path: Path) -> None:
+    scans = write_pairs(tmp_path / "scans", 2)
+    for file in scans.glob("volume-*"):
+        file.unlink()
+    text, config = suggested(scans, "--set", "label.only=true", "--set", "input.layout=plain")
+    assert "intensity" not in config["image"]
+    assert config["label"]["only"] is True
+    runs(scans, text, tmp_path)

@@ -153,7 +153,8 @@ def test_a_page_works_from_top_to_bottom(
 def run_line(line: str, where: Path, page: str, shell: Shell) -> None:
     told = EXITS.search(line)
     (words, *others) = commands(line) or [[]]
-    if not words or others or (page == "README" and words[0] == "run"):
+    is_redirected = " > " in line.partition("#")[0]
+    if not words or others or is_redirected or (page == "README" and words[0] == "run"):
         done = shell(line, where)
         code, printed = done.returncode, done.stdout + done.stderr
     else:
