@@ -76,7 +76,7 @@ def predict_input(
         config=config,
         backend=means.backend,
         workers=means.workers,
-        scheduler=means.scheduler,
+        scheduler=means.place,
         overwrite=means.overwrite,
         listeners=listeners,
         command=means.command,

@@ -50,6 +50,11 @@ class Means:
     scratch: DecodedScratch | None = None
     """Where a run before this one left decoded cases."""
 
+    @property
+    def place(self) -> str | None:
+        """The scheduler; one process needs none, which starts sooner."""
+        return self.scheduler or ("serial" if self.workers == 1 else None)
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -123,7 +128,7 @@ def preprocess(
         config=config,
         backend=means.backend,
         workers=means.workers,
-        scheduler=means.scheduler,
+        scheduler=means.place,
         overwrite=means.overwrite or _is_of_another(cohort, config, dataset),
         only=ids if cases.others else (),
         listeners=[*listeners, projection],
