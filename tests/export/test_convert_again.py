@@ -125,8 +125,8 @@ def test_cases_are_opened_one_at_a_time_and_closed(output, tmp_path, monkeypatch
     most: list[int] = []
     begin, close = StoredCase.__init__, StoredCase.close
 
-    def opening(case: StoredCase, *arguments: Any) -> None:
-        begin(case, *arguments)
+    def opening(case: StoredCase, *arguments: Any, **options: Any) -> None:
+        begin(case, *arguments, **options)
         opened.append(case)
         most.append(len(opened))
 
