@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from gpuprep.config.strict import Finite, Positive, Strict
 
@@ -72,11 +72,15 @@ class ZScore(Strict):
     over: Over = "image"
     mean: Finite | None = None
     std: Positive | None = None
+    precision: Literal["float32"] | None = None
+    """Sum as NumPy does in float32, as nnU-Net's mean of a whole image; without it sums are exact."""
 
     @model_validator(mode="after")
     def _both(self) -> ZScore:
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both mean and std, or neither")
+        if self.precision is not None and (self.over != "image" or self.mean is not None):
+            raise ValueError("precision goes with over: image, and with no mean and std")
         return self
 
 
@@ -124,10 +128,19 @@ class IntensityStep(Strict):
         return step
 
 
+def _precise_first(steps: tuple[IntensityStep, ...]) -> tuple[IntensityStep, ...]:
+    if any(getattr(each.step, "precision", None) is not None for each in steps[1:]):
+        raise ValueError("a zscore with precision float32 sums values of the files: it comes first")
+    return steps
+
+
+Steps = Annotated[tuple[IntensityStep, ...], AfterValidator(_precise_first)]
+
+
 class Channel(Strict):
     """What happens to the values of one channel in place of what ``image`` says."""
 
-    intensity: tuple[IntensityStep, ...] | None = None
+    intensity: Steps | None = None
     outside: Literal["keep", "zero"] | None = None
     """As in ``image.foreground``."""
     within: tuple[Finite, Finite] | None = None

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gpuprep.config.cluster import ClusterSpec
-from gpuprep.config.intensity import Channel, IntensityStep
+from gpuprep.config.intensity import Channel, IntensityStep, Steps
 from gpuprep.config.label import Label
 from gpuprep.config.outputs import FingerprintRule, Output, OutputName, check_names
 from gpuprep.config.report import Report
@@ -58,7 +58,7 @@ class Image(Strict):
     orientation: str = "LPS"
     crop: Crop = Crop()
     foreground: Foreground = Foreground()
-    intensity: tuple[IntensityStep, ...] = ()
+    intensity: Steps = ()
     channels: dict[str, Channel] = Field(default_factory=dict)
     """What is otherwise with some channels, by their names, or their numbers from 0 as text."""
     resample: Resample = Resample()
@@ -68,6 +68,11 @@ class Image(Strict):
         """The intensity steps that any channel may take."""
         others = [step for channel in self.channels.values() for step in channel.intensity or ()]
         return (*self.intensity, *others)
+
+    @property
+    def sums_float32(self) -> bool:
+        """Whether a mean is taken in float32."""
+        return any(getattr(entry.step, "precision", None) is not None for entry in self.steps)
 
     @property
     def zeroes(self) -> bool:

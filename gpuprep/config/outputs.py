@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from gpuprep.config.intensity import Channel, IntensityStep
+from gpuprep.config.intensity import Channel, Steps
 from gpuprep.config.resample import Resample
 from gpuprep.config.store import Codec, Dtype, Edge, Levels, NnunetFiles
 from gpuprep.config.strict import Count, Strict
@@ -33,7 +33,7 @@ class Output(Strict):
     Of ``store`` single keys may be given, the others are taken as a whole.
     """
 
-    intensity: tuple[IntensityStep, ...] | None = None
+    intensity: Steps | None = None
     channels: dict[str, Channel] | None = None
     resample: Resample | None = None
     store: StoreKeys | None = None

@@ -166,7 +166,8 @@ def _steps(plans: Plans, scheme: str, channel: int, *, masked: bool) -> list[_St
         case "CTNormalization":
             return _ct(plans, channel)
         case "ZScoreNormalization":
-            return [{"zscore": {"over": "foreground" if masked else "image"}}]
+            whole = {"precision": "float32"}  # whose sums lose digits, row by row
+            return [{"zscore": {"over": "foreground"} if masked else whole}]
         case "RescaleTo01Normalization":
             return [{"rescale": {"to": (0, 1)}}]
         case "RGBTo01Normalization":

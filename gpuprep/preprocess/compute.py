@@ -190,6 +190,7 @@ def decide(
             partial(measured.foreground_of, number, findings),
             cohort[number] if number < len(cohort) else None,
             outside=rule.outside,
+            float32=None if values.nan or values.inf else partial(measured.float32_moments, number),
         )
         whole = isinstance(values, Histogram) or (
             intensity.keeps_whole and measured.is_whole(number)

@@ -85,11 +85,13 @@ def resolve_intensity(
     cohort: Distribution | None = None,
     *,
     outside: Outside = "keep",
+    float32: Callable[[], tuple[float, float]] | None = None,
 ) -> Intensity:
     """Decide every number of an intensity chain from the statistics of one channel.
 
     ``foreground`` is called only when a step, or ``outside``, asks for it. An empty foreground falls back
-    to the image.
+    to the image. ``float32`` gives mean and deviation of the image as NumPy sums them, for a step that asks
+    for it; where it is None they are exact.
     """
 
     def over(name: str) -> Distribution:
@@ -101,7 +103,7 @@ def resolve_intensity(
         return values if values.count else image
 
     try:
-        chain = fold_steps(steps, over)
+        chain = fold_steps(steps, over, float32)
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise ValueRangeError(
             f"the steps of image.intensity lead out of the range of numbers ({error})",
@@ -118,7 +120,9 @@ def resolve_intensity(
 
 
 def fold_steps(
-    steps: Sequence[config.IntensityStep], over: Callable[[str], Distribution]
+    steps: Sequence[config.IntensityStep],
+    over: Callable[[str], Distribution],
+    float32: Callable[[], tuple[float, float]] | None = None,
 ) -> ClipAffine:
     """All steps as one function of the source values.
 
@@ -129,7 +133,11 @@ def fold_steps(
     """
     chain = ClipAffine()
     for entry in steps:
-        chain = chain.then(_resolve_step(entry.step, chain, over))
+        match entry.step:
+            case config.ZScore(precision="float32") if float32 is not None:
+                chain = _standardized(*float32())  # it comes first
+            case step:
+                chain = chain.then(_resolve_step(step, chain, over))
     return chain
 
 
@@ -147,9 +155,7 @@ def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distributi
         case config.ZScore(mean=float(mean), std=float(std)):
             return affine(1.0 / std, -mean / std)
         case config.ZScore():
-            mean, std = moments(over(step.over), chain)
-            std = max(std, _EPSILON)
-            return affine(1.0 / std, -mean / std)
+            return _standardized(*moments(over(step.over), chain))
         case config.ZeroCenter():
             return affine(1.0, -moments(over(step.over), chain)[0])
         case config.Multiply():
@@ -157,6 +163,11 @@ def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distributi
         case config.Offset():
             return affine(1.0, step.by)
     raise TypeError(f"no rule for the intensity step {step!r}")
+
+
+def _standardized(mean: float, std: float) -> ClipAffine:
+    std = max(std, _EPSILON)
+    return affine(1.0 / std, -mean / std)
 
 
 def _rescale(source: tuple[float, float], to: tuple[float, float]) -> ClipAffine:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
@@ -92,6 +93,11 @@ class Measured:
         """Whether every finite voxel of a channel is a whole number, whatever dtype its file has."""
         source = self.assembled.channels[channel][self.box]
         return source.dtype.kind != "f" or are_whole(source)
+
+    def float32_moments(self, channel: int) -> tuple[float, float]:
+        """Mean and deviation of a channel as nnU-Net takes them: NumPy's sums in float32."""
+        values = self.assembled.channels[channel].astype(np.float32, order="C")[self.box]
+        return float(values.mean()), float(values.std())
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""

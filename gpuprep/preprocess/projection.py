@@ -22,6 +22,8 @@ _WINDOW_OUTPUTS = 64
 """… and the outputs along an axis that it has in hand at one time, which bounds it for large ones."""
 _WINDOW_TAPS = 64
 _THREAD_BYTES = 32 << 20
+_FLOAT32_BYTES = 8
+"""Bytes per input voxel of a mean and a deviation in float32."""
 _MASK_BYTES = 4
 """Bytes per input voxel of a foreground mask, and of finding it."""
 
@@ -182,6 +184,8 @@ def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Conf
     copies = 0
     if config.image.zeroes or config.label.outside is not None:
         working += source.voxels * _MASK_BYTES
+    if config.image.sums_float32:
+        working += source.voxels * _FLOAT32_BYTES
     if config.image.zeroes:
         copies = source.voxels * np.dtype(np.float32).itemsize
     return Footprint(decoded_bytes, copies + stored_bytes(target, channels, config), working)

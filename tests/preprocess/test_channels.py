@@ -150,7 +150,50 @@ def test_a_channel_that_needs_the_label_makes_it_needed() -> None:
 def test_values_beyond_those_that_the_steps_are_meant_for_fail_the_case() -> None:
     held = with_channels({"MR": {"within": [0, 899]}})
     np.testing.assert_array_equal(image_of(held)[1], MR)
-    with pytest.raises(ValueRangeError, match=f"channel CT holds values from {CT.min()} to {CT.max()}"):
+    with pytest.raises(
+        ValueRangeError, match=f"channel CT holds values from {CT.min()} to {CT.max()}"
+    ):
         image_of(with_channels({"CT": {"within": [-1024, 3071]}}))
     with pytest.raises(ConfigError, match="give the lower one first"):
         with_channels({"CT": {"within": [255, 0]}})
+
+
+def test_a_mean_in_float32_is_numpys_own() -> None:
+    """Rows of a crop are summed one after another, which loses digits; nnU-Net's mean has lost them, too."""
+    large = np.zeros((40, 120, 130), np.int16)
+    large[1:, 1:, 2:] = np.random.default_rng(1).integers(900, 1400, (39, 119, 128))
+    files = Files()
+    case = Case("c", (files.add("0.nii", large),), ())
+    steps, crop = [{"zscore": {"precision": "float32"}}], {"to": "nonzero"}
+    found, exact = (
+        computed(files, case, config_of({"image": {"orientation": "keep", "crop": crop, **more}}))[
+            0
+        ].record["intensity"][0]
+        for more in ({"intensity": steps}, {"intensity": [{"zscore": {}}]})
+    )
+    values = large.astype(np.float32)[1:, 1:, 2:]
+    assert found["scale"] == 1 / float(values.std())
+    assert found["offset"] == -float(values.mean()) / float(values.std())
+    assert found["offset"] != exact["offset"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"clip": {"low": 0, "high": 1}}, {"zscore": {"precision": "float32"}}],
+        [{"zscore": {"precision": "float32", "over": "foreground"}}],
+        [{"zscore": {"precision": "float32", "mean": 1, "std": 1}}],
+    ],
+)
+def test_a_mean_in_float32_is_of_the_image_as_it_is(steps: list) -> None:
+    with pytest.raises(ConfigError, match="precision"):
+        with_channels({"CT": {"intensity": steps}})
+
+
+def test_a_mean_in_float32_leaves_out_what_is_not_finite() -> None:
+    broken = PET.copy()
+    broken[5, 5, 5] = np.nan
+    files = Files()
+    case = Case("c", (files.add("0.nii", broken),), ())
+    config = config_of({"image": {"intensity": [{"zscore": {"precision": "float32"}}]}})
+    assert np.isfinite(np.asarray(computed(files, case, config)[0].image)).all()

@@ -15,6 +15,10 @@ RULES = {
     "nonzero": ({"where": "nonzero"}, lambda first, union: union != 0),
     "body": ({"where": "body", "threshold": -450.5}, lambda first, union: first > -450.5),
     "label": ({"where": "label"}, lambda first, union: REGION != 0),
+    "nonzero_or_label": (
+        {"where": "nonzero_or_label"},
+        lambda first, union: (union != 0) | (REGION != 0),
+    ),
 }
 
 
@@ -27,7 +31,7 @@ def test_zscore_over_the_foreground_is_numpys(arrays, rule, dtype) -> None:
     images = tuple(
         files.add(f"{number}.nii", array.astype(dtype)) for number, array in enumerate(arrays)
     )
-    labels = (LabelSource((files.add("label.nii", REGION),)),) if rule == "label" else ()
+    labels = (LabelSource((files.add("label.nii", REGION),)),) if "label" in rule else ()
     steps = [{"zscore": {"over": "foreground"}}]
     config = config_of({"image": {"orientation": "keep", "foreground": told, "intensity": steps}})
     stored, _ = computed(files, Case("c", images, labels), config)

@@ -42,7 +42,8 @@ def channel_rule(scheme: str, masked: bool, numbers: Mapping[str, float]) -> dic
     if scheme == "ZScoreNormalization":
         over = "foreground" if masked else "image"
         outside = "zero" if masked else "keep"
-        return {"intensity": [{"zscore": {"over": over}}], "outside": outside}
+        sums = {} if masked else {"precision": "float32"}
+        return {"intensity": [{"zscore": {"over": over, **sums}}], "outside": outside}
     steps: Mapping[str, Sequence[Mapping[str, Any]]] = {
         "NoNormalization": [],
         "RescaleTo01Normalization": [{"rescale": {"to": [0, 1]}}],
