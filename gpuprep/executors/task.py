@@ -29,10 +29,11 @@ from gpuprep.preprocess.failure import explain
 from gpuprep.preprocess.pipeline import measure_case, run_case
 from gpuprep.preprocess.projection import project_case, shares_for
 from gpuprep.preprocess.task import CaseTask, Stopwatch
+from gpuprep.preprocess.writing import check_packages
 from gpuprep.store.layout import case_path
 from gpuprep.store.listing import Holding
 from gpuprep.store.places import to_place
-from gpuprep.values.errors import InputError, RunStopped
+from gpuprep.values.errors import InputError, RunStopped, UsageError
 from gpuprep.values.events import CaseDone
 
 _BRING_BACK = "bring it back, then run the same command again; finished cases are kept"
@@ -55,6 +56,8 @@ class Workplace:
         self.config: Config = load_output_config(output)
         measuring = task.kind == "measure"  # what an earlier run left may be damaged then
         self.cohort: tuple[Mergeable, ...] = () if measuring else load_fingerprint(output).channels
+        if not measuring:
+            _check_packages(self.config)
         self._folder = make_scratch("gpuprep-slot-") if task.url else ""
         task = self.at_home(task)
         self.link, self.no_device = _open_link(self.config, task.backend)
@@ -92,6 +95,14 @@ def _ended(task: CaseTask, error: Exception) -> Outcome:
     if isinstance(error, RunStopped):
         return Outcome(task, stop=f"{error.message}; {error.advice}")
     return Outcome(task, failed=explain(task, error))
+
+
+def _check_packages(config: Config) -> None:
+    """Raises RunStopped where this host lacks a package that every case needs."""
+    try:
+        check_packages(config)
+    except UsageError as error:
+        raise RunStopped(f"{platform.node()}: {error.message}", advice=error.advice) from error
 
 
 def _open_link(config: Config, backend: str) -> tuple[Link | None, str]:

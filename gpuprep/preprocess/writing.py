@@ -15,6 +15,7 @@ from gpuprep.preprocess.compute import Computed
 from gpuprep.preprocess.pyramid import coarser_levels
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.case import write_case
+from gpuprep.store.nnunet.b2nd import import_blosc2
 from gpuprep.store.nnunet.case import write_nnunet_case
 from gpuprep.store.several import below, write_outputs_group
 
@@ -105,3 +106,9 @@ def _write_output(output: Computed, task: CaseTask, assembled: Assembled, folder
         keep_bits=store.keep_bits,
         durable=durable,
     )
+
+
+def check_packages(config: Config) -> None:
+    """Raises UsageError where a package is missing that the files of every case need."""
+    if any(part.store.nnunet is not None for part in config.parts().values()):
+        import_blosc2()

@@ -32,6 +32,7 @@ from gpuprep.planning.agreement import named
 from gpuprep.preprocess.decoded_cases import clear_scratch
 from gpuprep.preprocess.reference import with_reference
 from gpuprep.preprocess.task import CaseTask
+from gpuprep.preprocess.writing import check_packages
 from gpuprep.running.agreement import agree_on
 from gpuprep.running.crew import Crew
 from gpuprep.running.leavers import enroll_input, failure_list, notices, with_standing
@@ -40,7 +41,6 @@ from gpuprep.running.reporting import write_reports
 from gpuprep.running.workforce import muster
 from gpuprep.store.files import storage_faults
 from gpuprep.store.layout import HEADERS_FILE
-from gpuprep.store.nnunet.b2nd import import_blosc2
 from gpuprep.store.places import is_url, to_place
 from gpuprep.values.case import Case
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
@@ -89,7 +89,7 @@ def run(
     """
     check_read_as_utf8(str(output))
     parsed = with_reference(config if isinstance(config, Config) else load_config(config))
-    _check_packages(parsed)
+    check_packages(parsed)
     if not is_url(output):
         _check_apart(Path(input), Path(output))
     found = discover(
@@ -200,13 +200,6 @@ def _carry_out(
 def _asked(cases: int, config: Config, *, overwrite: bool) -> int:
     """How many cases may be skipped by the word of a sealed list."""
     return 0 if overwrite or config.run.sealed_list == "check" else cases
-
-
-def _check_packages(config: Config) -> None:
-    """Raises UsageError where a package is missing that every case needs."""
-    stores = (config.store, *(output.store for output in config.outputs.values()))
-    if any(store is not None and store.nnunet is not None for store in stores):
-        import_blosc2()
 
 
 def _check_apart(source: Path, output: Path) -> None:

@@ -10,6 +10,10 @@ from typer.testing import CliRunner
 
 import gpuprep
 from gpuprep.cli.app import app
+from gpuprep.executors.base import Outcome
+from gpuprep.executors.task import open_workplace
+from gpuprep.preprocess.task import CaseTask
+from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("reads_here")
@@ -27,6 +31,16 @@ def test_without_blosc2_nothing_is_started(cohort_folder, tmp_path, monkeypatch,
         run(cohort_folder, tmp_path / "out", config)
     assert "gpuprep[nnunet]" in refused.value.advice
     assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_without_it_stops_the_run(cohort_folder, tmp_path, monkeypatch):
+    pytest.importorskip("blosc2")
+    assert run(cohort_folder, tmp_path / "out", {"image": IMAGE, "store": FILES}).exit_code == 0
+    monkeypatch.setitem(sys.modules, "blosc2", None)
+    case = Case("a", (Source("/nowhere/a.nii.gz"),))
+    ended = open_workplace(CaseTask(case, str(tmp_path / "out"), "digest"))
+    assert isinstance(ended, Outcome)
+    assert "blosc2" in ended.stop
 
 
 def test_files_hold_what_the_arrays_beside_them_hold(cohort_folder, tmp_path):
