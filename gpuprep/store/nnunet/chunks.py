@@ -36,7 +36,7 @@ def chunk_and_block(
         large = [axis for axis in range(3) if block[axis] > 1]
         axis = max(large, key=lambda axis: (block[axis] / covered[axis], axis))
         block[axis] = _power_below(block[axis])
-    chunk = _grown(block, covered, image, whole, itemsize)
+    chunk = _grown(block, covered, image, itemsize)
     return (1, chunk[0], chunk[1], chunk[2]), (1, block[0], block[1], block[2])
 
 
@@ -44,7 +44,6 @@ def _grown(
     block: Sequence[int],
     covered: Sequence[int],
     image: Sequence[int],
-    patch: Sequence[int],
     itemsize: int,
 ) -> list[int]:
     """A block, made longer by its own edge where it covers least, as long as the chunk is small enough."""
@@ -54,7 +53,7 @@ def _grown(
         for axis in range(3):
             edge = min(chunk[axis] + block[axis], covered[axis])
             size = math.prod(chunk) // chunk[axis] * edge * itemsize
-            if patch[axis] > 1 and edge > chunk[axis] and size <= _CHUNK_BYTES:
+            if edge > chunk[axis] and size <= _CHUNK_BYTES:
                 larger[axis] = edge
         if not larger:
             return chunk

@@ -19,8 +19,8 @@ from gpuprep.values.errors import StoreError
 _HEADER_LENGTH, _FRAME_LENGTH = slice(11, 15), slice(16, 24)
 _STORED_BYTES = slice(39, 47)  # of all chunks
 _TRAILER_LENGTH = slice(-22, -18)
-_FLAGS = 31  # of a chunk; bits 4 to 6 say that all its voxels are zero (1) or NaN (2)
-_IN_THE_LIST = (1, 2)  # such a chunk is told by its entry of the list alone
+_FLAGS = 31  # of a chunk; bits 4 to 6 are 1 where all its voxels are zero
+_ZEROS = 1 << 63 | 1 << 56  # such a chunk is told by its entry of the list alone
 _LIST_BLOCK = 16 << 10
 
 
@@ -48,9 +48,8 @@ def frame(blosc2: ModuleType, empty: bytes, chunks: Sequence[bytes]) -> list[byt
     places, stored = [], []
     offset = 0
     for chunk in chunks:
-        special = chunk[_FLAGS] >> 4 & 7
-        if special in _IN_THE_LIST:
-            places.append(1 << 63 | special << 56)
+        if chunk[_FLAGS] >> 4 & 7 == 1:
+            places.append(_ZEROS)
             continue
         places.append(offset)
         stored.append(chunk)
