@@ -26,6 +26,8 @@ class NnunetFiles(Strict):
     """The order of the stored axes, as numbers of ``z, y, x``; nnU-Net's ``transpose_forward``."""
     locations: tuple[int | tuple[int, ...], ...] = ()
     """Each class, or region by its values, of which voxels are listed, in the order of drawing."""
+    reader: str = "SimpleITKIO"
+    """nnU-Net's class that reads the data set's files: each has properties of its own for the way back."""
 
     @model_validator(mode="after")
     def _axes(self) -> Self:

@@ -20,6 +20,7 @@ class NnunetRule:
     patch: tuple[int, ...] = _PATCH
     forward: tuple[int, int, int] = (0, 1, 2)
     locations: tuple[Key, ...] = ()
+    reader: str = "SimpleITKIO"
 
 
 def planned_rule(folder: Path, locations: tuple[Key, ...]) -> NnunetRule:
@@ -56,5 +57,6 @@ def _rule_in(document: Any, name: str, locations: tuple[Key, ...]) -> NnunetRule
         if fields.get("data_identifier") == name:
             first, second, third = map(int, document["transpose_forward"])
             patch = tuple(map(int, fields["patch_size"]))
-            return NnunetRule(patch, (first, second, third), locations)
+            reader = str(document.get("image_reader_writer") or "SimpleITKIO")
+            return NnunetRule(patch, (first, second, third), locations, reader)
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,9 +163,10 @@ def _planners(folder: Preprocessed) -> list[Planner]:
     """Those of the plans that are there; the default one where there are none."""
     used = set()
     for file in folder.path.glob("*.json"):
-        document = read_json(file)
-        if isinstance(document, dict):
-            used.add(document.get("experiment_planner_used"))
+        with suppress(ConfigError):  # one that is none of nnU-Net's
+            document = read_json(file)
+            if isinstance(document, dict):
+                used.add(document.get("experiment_planner_used"))
     return [each for name, each in PLANNERS.items() if name in used] or [
         PLANNERS["ExperimentPlanner"]
     ]

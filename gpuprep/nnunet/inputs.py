@@ -59,6 +59,8 @@ def network_inputs(
         with cohort[case_id] as case:
             yield {
                 "data": network_input(case, network),
-                "data_properties": case_properties(case.record["geometry"], network.forward, None),
+                "data_properties": case_properties(
+                    case.record["geometry"], network.forward, None, network.dataset.reader
+                ),
                 "ofile": None if folder is None else str(folder / case_id),
             }

@@ -114,7 +114,8 @@ def _export(
         stem = target.name.removesuffix(network.dataset.ending)
         write_probabilities(logits, way, network.heads, turn, target.with_name(f"{stem}.npz"))
         with whole_file(target.with_name(f"{stem}.pkl")) as partial:
-            partial.write_bytes(to_pickle(properties))
+            told = case_properties(record["geometry"], way.forward, None, network.dataset.reader)
+            partial.write_bytes(to_pickle(told))
     placed = properties["sitk_stuff"]
     if len(placed["spacing"]) == 3:
         return write_exported(turn.view(labels), grid.source, target)

@@ -102,6 +102,7 @@ def config_of(
                     "patch": each.patch,
                     "forward": plans.forward,
                     "locations": located(dataset),
+                    "reader": dataset.reader,
                 },
             },
         }
@@ -110,7 +111,7 @@ def config_of(
     tree = {
         "input": {"layout": "nnunet", "follow_symlinks": True, "policy": {"W_FLAT": "fix"}},
         "image": {
-            "orientation": "keep",
+            "orientation": dataset.orientation,
             "crop": {"to": "nonzero"},
             "foreground": {"where": "nonzero_or_label", "fill_holes": True},
         },

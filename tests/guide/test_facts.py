@@ -54,7 +54,7 @@ CONFIG_KEYS = dict([*keys(Config), *keys(IntensityStep)])
 BLOCKS_OF_A_KIND = {"cluster.ssh", "cluster.slurm", "cluster.kubernetes"}  # named by their keys
 ROWS = {
     row[0].strip("`"): row[1]
-    for page in ("config", "intensity")
+    for page in ("config", "intensity", "nnunet")
     for rows in tables(page)
     for row in rows[1:]
     if rows[0][:2] == ["key", "default"]

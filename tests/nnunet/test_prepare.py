@@ -216,3 +216,25 @@ def test_colours_are_divided_by_255_and_other_values_are_refused(tmp_path: Path)
     rule = config_of(read, dataset_of(STROKE), arrays).output("3d_fullres").image.channels["T2"]
     (step,) = rule.intensity
     assert (step.rescale.source, step.rescale.to, rule.within) == ((0, 255), (0, 1), (0, 255))
+
+
+@pytest.mark.parametrize(
+    ("more", "reader", "orientation"),
+    [
+        ({}, "SimpleITKIO", "keep"),
+        ({"file_ending": ".nii"}, "NibabelIO", "keep"),
+        (
+            {"overwrite_image_reader_writer": "SimpleITKIOWithReorient"},
+            "SimpleITKIOWithReorient",
+            "RAS",
+        ),
+    ],
+)
+def test_files_are_read_and_described_as_by_the_data_sets_reader(
+    tmp_path: Path, more: dict[str, str], reader: str, orientation: str
+) -> None:
+    dataset = parse_dataset({**json.loads(SETS[STROKE]["dataset"]), **more}, STROKE)
+    plans = plans_of(STROKE, tmp_path)
+    config = config_of(plans, dataset, choose_arrays(plans, ["3d_fullres"]).arrays)
+    assert config.image.orientation == orientation
+    assert config.output("3d_fullres").store.nnunet.reader == reader

@@ -33,6 +33,7 @@ class Rule(Protocol):
         patch: What trainings read at a time, in the stored order; of two edges for patches of one slice.
         forward: The stored axes, as numbers of ``z, y, x``.
         locations: Each class, or region by its values, of which voxels are listed, in the order of drawing.
+        reader: nnU-Net's class that reads the data set's files.
     """
 
     @property
@@ -41,6 +42,8 @@ class Rule(Protocol):
     def forward(self) -> tuple[int, int, int]: ...
     @property
     def locations(self) -> tuple[Key, ...]: ...
+    @property
+    def reader(self) -> str: ...
 
 
 def write_nnunet_case(
@@ -95,7 +98,10 @@ def case_files(
     if label is not None:
         yield LABEL_FILE, _encoded(Turned(label, rule.forward, np.dtype("<i2")), rule, threads)
         locations = class_locations(label.transpose(rule.forward), rule.locations)
-    yield PROPERTIES_FILE, [to_pickle(case_properties(geometry, rule.forward, locations))]
+    yield (
+        PROPERTIES_FILE,
+        [to_pickle(case_properties(geometry, rule.forward, locations, rule.reader))],
+    )
     del locations
     yield IMAGE_FILE, _encoded(Turned(image, rule.forward, np.dtype("<f4")), rule, threads)
 
