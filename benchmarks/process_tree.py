@@ -171,30 +171,29 @@ def count_reads(
     environment: dict[str, str],
     cores: Iterable[int],
     files: Sequence[Path],
-    trace: Path,
+    traces: Path,
 ) -> Reads:
     """Run a command and count how often it reads files: by strace where that is there, else by inotify.
+
+    ``traces`` is a folder that is not there, for what strace writes meanwhile.
 
     Raises:
         RuntimeError: the command failed.
     """
     strace = shutil.which("strace")
-    asked = [strace, "-f", "-qq", "-y", "-s", "0", "--seccomp-bpf", "-e", f"trace={_CALLS}"]
-    asked += ["-o", str(trace)]
+    asked = [strace, "-ff", "-qq", "-y", "-s", "0", "--seccomp-bpf", "-e", f"trace={_CALLS}"]
+    asked += ["-o", str(traces / "of")]  # a file for each thread: calls are not interrupted there
+    traces.mkdir()
     with (
         Opens(files) as opens,
         started([*(asked if strace else ()), *command], environment, cores) as run,
     ):
         told, _ = run.communicate()
     if run.returncode:
-        raise RuntimeError(
-            f"{' '.join(command)} failed where its reads were counted:\n{told[-2000:]}"
-        )
-    read: dict[Path, int] = {}
-    if strace:
-        seen = bytes_read(trace)
-        trace.unlink()
-        read = {file: seen[str(file.resolve())] for file in files}
+        raise RuntimeError(f"{command[0]} failed while its reads were counted:\n{told[-2000:]}")
+    seen = sum(map(bytes_read, traces.iterdir()), Counter[str]())
+    shutil.rmtree(traces)
+    read = {file: seen[str(file.resolve())] for file in files} if strace else {}
     return Reads(read, opens.counts())
 
 
