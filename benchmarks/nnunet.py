@@ -124,7 +124,7 @@ def run_tool(tool: Tool, number: int, place: Place, *, counted: bool) -> dict[st
         reads = count_reads(command, environment, place.cores, files, traces)
         row["opens"] = sum(reads.opens.values()) / len(files)
         row["reads"] = None if reads.times is None else round(reads.times, 2)
-        row["reads_each"] = sorted(round(times, 2) for times in reads.times_each(_LARGE))
+        row["whole_reads"] = sorted(reads.whole(_LARGE))
     return row
 
 
@@ -164,8 +164,8 @@ def compare(numbers: Sequence[int], chosen: Sequence[Tool], place: Place, *, cou
 
 def reads_in_words(row: dict[str, Any]) -> str:
     """How often raw files were read: the large ones, or all bytes of small ones with looks at headers."""
-    if each := row.get("reads_each"):
-        return "–".join(f"{times:.2f}" for times in dict.fromkeys((each[0], each[-1])))
+    if each := row.get("whole_reads"):
+        return "–".join(map(str, dict.fromkeys((each[0], each[-1]))))
     if row.get("reads") is not None:
         return f"{row['reads']:.2f}, headers included"
     return f"opened {row['opens']:.1f} times" if "opens" in row else ""

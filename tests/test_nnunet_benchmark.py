@@ -138,11 +138,11 @@ def test_reads_of_files_are_counted(
     assert [reads.opens[file] for file in files] == [2, 1, 1, 0]
     assert not (tmp_path / "traces").exists()
     if has_strace:
-        assert [reads.read[file] for file in files] == [200_000, 100_000, 100_000, 0]
         assert reads.times == 1
-        assert reads.times_each(100_000) == [2, 1, 1, 0]
+        assert reads.whole(100_000) == [2, 1, 1, 0]
+        assert reads.whole(100_001) == []
     else:
-        assert reads.times is None
+        assert (reads.times, reads.whole(0)) == (None, [])
 
 
 def test_the_table_has_both_tools(
