@@ -149,21 +149,31 @@ def pss(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Reads:
-    """How often files were read: bytes of each, where these were seen, and how often it was opened."""
+    """How often files were read, and how often each was opened.
 
-    read: Mapping[Path, int]
+    ``read`` has the bytes that every thread took of every file, where these were seen.
+    """
+
+    files: Sequence[Path]
     opens: Mapping[Path, int]
+    read: Sequence[Mapping[Path, int]] | None
 
     @property
     def times(self) -> float | None:
-        """Bytes read over bytes there are, all files together; None where bytes were not seen."""
-        there = sum(file.stat().st_size for file in self.read)
-        return sum(self.read.values()) / there if there else None
+        """Bytes read over bytes there are, all files together, looks at headers included."""
+        if self.read is None:
+            return None
+        there = sum(file.stat().st_size for file in self.files)
+        return sum(sum(thread.values()) for thread in self.read) / there
 
-    def times_each(self, least: int) -> list[float]:
-        """The same of each file of at least so many bytes: a look at a header reads all of a small one."""
-        sizes = {file: file.stat().st_size for file in self.read}
-        return [self.read[file] / size for file, size in sizes.items() if size >= least]
+    def whole(self, least: int) -> list[int]:
+        """How often each file of at least so many bytes was read from end to end."""
+        sizes = {file: file.stat().st_size for file in self.files}
+        return [
+            sum(thread.get(file, 0) // size for thread in self.read or ())
+            for file, size in sizes.items()
+            if size >= least and self.read is not None
+        ]
 
 
 def count_reads(
@@ -171,40 +181,43 @@ def count_reads(
     environment: dict[str, str],
     cores: Iterable[int],
     files: Sequence[Path],
-    trace: Path,
+    traces: Path,
 ) -> Reads:
     """Run a command and count how often it reads files: by strace where that is there, else by inotify.
+
+    ``traces`` is a folder that is not there, for what strace writes meanwhile.
 
     Raises:
         RuntimeError: the command failed.
     """
     strace = shutil.which("strace")
-    asked = [strace, "-f", "-qq", "-y", "-s", "0", "--seccomp-bpf", "-e", f"trace={_CALLS}"]
-    asked += ["-o", str(trace)]
+    asked = [strace, "-ff", "-qq", "-y", "-s", "0", "--seccomp-bpf", "-e", f"trace={_CALLS}"]
+    asked += ["-o", str(traces / "of")]  # a file for each thread: calls are not interrupted there
+    traces.mkdir()
     with (
         Opens(files) as opens,
         started([*(asked if strace else ()), *command], environment, cores) as run,
     ):
         told, _ = run.communicate()
     if run.returncode:
-        raise RuntimeError(
-            f"{' '.join(command)} failed where its reads were counted:\n{told[-2000:]}"
-        )
-    read: dict[Path, int] = {}
-    if strace:
-        seen = bytes_read(trace)
-        trace.unlink()
-        read = {file: seen[str(file.resolve())] for file in files}
-    return Reads(read, opens.counts())
+        raise RuntimeError(f"{command[0]} failed while its reads were counted:\n{told[-2000:]}")
+    known = {str(file.resolve()): file for file in files}
+    read = [bytes_read(trace, known) for trace in traces.iterdir()]
+    shutil.rmtree(traces)
+    return Reads(files, opens.counts(), read if strace else None)
 
 
-def bytes_read(trace: Path) -> Counter[str]:
+def bytes_read(trace: Path, files: Mapping[str, Path]) -> Counter[Path]:
     """Bytes that calls in a trace of strace took from each file; a mapped part counts as read."""
-    found: Counter[str] = Counter()
+    found: Counter[Path] = Counter()
     with trace.open(errors="replace") as lines:
         for line in lines:
             if match := _READ.search(line):
-                found[match[1]] += int(match[2])
+                path, count = match[1], int(match[2])
             elif match := _MAPPED.search(line):
-                found[match[2]] += int(match[1])
+                path, count = match[2], int(match[1])
+            else:
+                continue
+            if path in files:
+                found[files[path]] += count
     return found

@@ -138,28 +138,31 @@ def plan_and_preprocess(
     and so does its plan where cases were added; --clean renews both. Files are read once: what was decoded
     for the fingerprint lies ready for the arrays, within --scratch.
     """
+    from gpuprep.nnunet.scratch import emptied_on_errors
+
     means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
     folders = _folders(datasets)
     counted = CountWords(statistics, counters, verify, clean, quiet=as_json)
-    kept = _scratches(folders, "0" if no_preprocessing else scratch)
-    steps = [
-        fingerprint_one(folder, counted, each) for folder, each in zip(folders, kept, strict=True)
-    ]
-    planned = [plan_one(folder, PlanWords(planner, gigabytes, spacing, name)) for folder in folders]
-    if no_preprocessing:
-        raise typer.Exit(int(any(step.problems for step in steps)))
+    asked = PlanWords(planner, gigabytes, spacing, name)
     wanted = tuple(configurations or ())
-    reports = [
-        _preprocess_one(
-            folder,
-            Path(plans["plans"]).stem,
-            wanted,
-            replace(means, scratch=each),
-            as_json=as_json,
-            no_progress=no_progress,
-        )
-        for folder, plans, each in zip(folders, planned, kept, strict=True)
-    ]
+    kept = _scratches(folders, "0" if no_preprocessing else scratch)
+    with emptied_on_errors(kept):
+        counts = zip(folders, kept, strict=True)
+        steps = [fingerprint_one(folder, counted, each) for folder, each in counts]
+        planned = [Path(plan_one(folder, asked)["plans"]).stem for folder in folders]
+        if no_preprocessing:
+            raise typer.Exit(int(any(step.problems for step in steps)))
+        reports = [
+            _preprocess_one(
+                folder,
+                plans,
+                wanted,
+                replace(means, scratch=each),
+                as_json=as_json,
+                no_progress=no_progress,
+            )
+            for folder, plans, each in zip(folders, planned, kept, strict=True)
+        ]
     _end(reports, as_json=as_json, problems=any(step.problems for step in steps))
 
 

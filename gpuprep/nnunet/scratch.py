@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gpuprep.config.model import Config
 from gpuprep.config.scratch import DecodedScratch
 from gpuprep.nnunet.filled import OWN_FOLDER
+from gpuprep.preprocess.decoded_cases import clear_scratch
+from gpuprep.values.errors import GpuprepError, RunStopped
 
 _FOLDER = ".decoded"
 _SHARE = 4  # one part in so many of what the disk has free, for all data sets together
@@ -35,6 +38,19 @@ def scratches(datasets: Sequence[Path], size: int | None) -> list[DecodedScratch
     ]
 
 
+@contextmanager
+def emptied_on_errors(kept: Sequence[DecodedScratch | None]) -> Iterator[None]:
+    """A block that leaves nothing in scratches if it fails, unless the same call goes on from there."""
+    try:
+        yield
+    except RunStopped:
+        raise
+    except GpuprepError:
+        for each in kept:
+            clear_scratch(each and _last(each))
+        raise
+
+
 def to_keep_in(config: Config, scratch: DecodedScratch | None) -> Config:
     """A config whose run leaves the decoded cases for another one."""
     return _with(config, scratch)
@@ -42,7 +58,11 @@ def to_keep_in(config: Config, scratch: DecodedScratch | None) -> Config:
 
 def to_take_from(config: Config, scratch: DecodedScratch | None) -> Config:
     """A config whose run takes them, each of them for the last time."""
-    return _with(config, scratch and scratch.model_copy(update={"after": "drop"}))
+    return _with(config, scratch and _last(scratch))
+
+
+def _last(scratch: DecodedScratch) -> DecodedScratch:
+    return scratch.model_copy(update={"after": "drop"})
 
 
 def _with(config: Config, scratch: DecodedScratch | None) -> Config:

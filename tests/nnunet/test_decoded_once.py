@@ -7,8 +7,10 @@ import pytest
 from support.commands import call
 from support.nnunet_balls import NAME, raw_dataset
 
+from gpuprep.cli import nnunet_prepare
 from gpuprep.nnunet.scratch import scratches
 from gpuprep.preprocess import decoded_cases
+from gpuprep.values.errors import ConfigError
 
 pytest.importorskip("blosc2")
 
@@ -65,6 +67,22 @@ def test_a_fingerprint_alone_keeps_nothing(tmp_path: Path, reads: list[str]) -> 
     prepare("--no_pp")
     assert len(reads) == CASES
     assert not (tmp_path / "preprocessed" / NAME / "gpuprep" / ".decoded").exists()
+
+
+def test_a_plan_that_cannot_be_made_leaves_nothing_decoded(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "preprocessed" / NAME / "gpuprep"
+    seen = []
+
+    def refuse(*_: object) -> None:
+        seen.append(len(list((folder / ".decoded").iterdir())))
+        raise ConfigError("no plan")
+
+    monkeypatch.setattr(nnunet_prepare, "plan_one", refuse)
+    prepare(check=2)
+    assert seen == [CASES]
+    assert not (folder / ".decoded").exists()
 
 
 def test_the_same_again_reads_nothing(reads: list[str]) -> None:
