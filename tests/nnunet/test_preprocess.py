@@ -156,10 +156,11 @@ def test_renamed_labels_keep_the_values_of_the_files(raw: Path, folder: Path) ->
     import blosc2
 
     prepare()
-    describe(raw, 6, labels={"background": 0, "core": 1, "ball": 2})
+    write_case(raw, "ball_006", 6)
+    describe(raw, 7, labels={"background": 0, "core": 1, "ball": 2})
     prepare()
-    label = blosc2.open(str(folder / FULL / "ball_000_seg.b2nd"))[:]
-    raw_label = nnunet_balls.nibabel.load(raw / NAME / "labelsTr" / "ball_000.nii.gz").get_fdata()
+    label = blosc2.open(str(folder / FULL / "ball_006_seg.b2nd"))[:]
+    raw_label = nnunet_balls.nibabel.load(raw / NAME / "labelsTr" / "ball_006.nii.gz").get_fdata()
     assert (label == 1).sum() > (label == 2).sum() > 0
     assert (raw_label == 1).sum() > (raw_label == 2).sum()
 
