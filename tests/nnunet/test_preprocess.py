@@ -7,11 +7,19 @@ from typing import Any
 import pytest
 from support import nnunet_balls
 from support.commands import call
-from support.nnunet_balls import NAME, describe, planned, raw_dataset, write_case
+from support.nnunet_balls import (
+    NAME,
+    describe,
+    ids,
+    names,
+    planned,
+    raw_dataset,
+    triples,
+    write_case,
+)
 
 from gpuprep.nnunet.folds import split_folds
 
-ENDS = (".b2nd", "_seg.b2nd", ".pkl")
 FULL, FLAT = "nnUNetPlans_3d_fullres", "nnUNetPlans_2d"
 
 pytest.importorskip("blosc2")
@@ -41,18 +49,6 @@ def told(*words: object, check: int = 0) -> dict[str, Any]:
     return done
 
 
-def ids(count: int) -> list[str]:
-    return [f"ball_{number:03d}" for number in range(count)]
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-def of(cases: list[str]) -> set[str]:
-    return {case + end for case in cases for end in ENDS}
-
-
 def test_the_tree_is_complete(raw: Path, folder: Path) -> None:
     done = prepare()
     assert "6 done" in done.stdout
@@ -61,7 +57,7 @@ def test_the_tree_is_complete(raw: Path, folder: Path) -> None:
         *("dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "splits_final.json"),
         *(FULL, FLAT, "gt_segmentations", "gpuprep"),
     }
-    assert names(folder / FULL) == names(folder / FLAT) == of(ids(6))
+    assert names(folder / FULL) == names(folder / FLAT) == triples(ids(6))
     assert names(folder / "gpuprep") == {"folders.json", "nnUNetPlans"}
     for case in ids(6):
         copy = folder / "gt_segmentations" / f"{case}.nii.gz"
@@ -94,7 +90,7 @@ def test_a_broken_case_is_told_and_the_others_are_there(raw: Path, folder: Path)
     assert "ball_007" in done.stdout
     assert "gpuprep failures" in done.stdout
     left = [case for case in ids(40) if case != "ball_007"]
-    assert names(folder / FULL) == of(left)
+    assert names(folder / FULL) == triples(left)
     assert json.loads((folder / "splits_final.json").read_text()) == split_folds(left)
     assert not (folder / "gt_segmentations" / "ball_007.nii.gz").exists()
     failures = call("failures", folder / "gpuprep" / "nnUNetPlans", check=1).stdout
@@ -109,7 +105,7 @@ def test_added_cases_alone_are_done(raw: Path, folder: Path) -> None:
     done = prepare()
     assert "2 done" in done.stdout
     assert "6 already done" in done.stdout
-    assert names(folder / FULL) == of(ids(8))
+    assert names(folder / FULL) == triples(ids(8))
     assert "leaves out 2 cases (ball_006, ball_007)" in done.stdout
     assert json.loads((folder / "splits_final.json").read_text()) == split_folds(ids(6))
     assert json.loads((folder / "dataset.json").read_text())["numTraining"] == 8
@@ -121,7 +117,7 @@ def test_cases_that_left_go(raw: Path, folder: Path) -> None:
         file.unlink()
     describe(raw, 5)
     done = prepare()
-    assert names(folder / FULL) == of([case for case in ids(6) if case != "ball_002"])
+    assert names(folder / FULL) == triples([case for case in ids(6) if case != "ball_002"])
     assert "names 1 case (ball_002), of which there are no arrays" in done.stdout
 
 
@@ -139,7 +135,7 @@ def test_one_configuration_is_enough_and_stays_when_others_follow(raw: Path, fol
     assert list(told("-c", "3d_fullres")["folders"]) == ["3d_fullres"]
     assert not (folder / FLAT).exists()
     assert list(told("-c", "2d")["folders"]) == ["3d_fullres", "2d"]
-    assert names(folder / FULL) == names(folder / FLAT) == of(ids(6))
+    assert names(folder / FULL) == names(folder / FLAT) == triples(ids(6))
 
 
 def test_a_configuration_that_the_plans_lost_goes(raw: Path, folder: Path) -> None:
@@ -160,10 +156,11 @@ def test_renamed_labels_keep_the_values_of_the_files(raw: Path, folder: Path) ->
     import blosc2
 
     prepare()
-    describe(raw, 6, labels={"background": 0, "core": 1, "ball": 2})
+    write_case(raw, "ball_006", 6)
+    describe(raw, 7, labels={"background": 0, "core": 1, "ball": 2})
     prepare()
-    label = blosc2.open(str(folder / FULL / "ball_000_seg.b2nd"))[:]
-    raw_label = nnunet_balls.nibabel.load(raw / NAME / "labelsTr" / "ball_000.nii.gz").get_fdata()
+    label = blosc2.open(str(folder / FULL / "ball_006_seg.b2nd"))[:]
+    raw_label = nnunet_balls.nibabel.load(raw / NAME / "labelsTr" / "ball_006.nii.gz").get_fdata()
     assert (label == 1).sum() > (label == 2).sum() > 0
     assert (raw_label == 1).sum() > (raw_label == 2).sum()
 
@@ -175,7 +172,7 @@ def test_cases_for_testing_are_none_for_training(raw: Path, folder: Path) -> Non
         image = raw / NAME / "imagesTr" / f"ball_000_{channel:04d}.nii.gz"
         (tests / f"other_{channel:04d}.nii.gz").write_bytes(image.read_bytes())
     assert told()["done"] == 6
-    assert names(folder / FULL) == of(ids(6))
+    assert names(folder / FULL) == triples(ids(6))
 
 
 def test_links_in_the_raw_folder_are_followed(raw: Path, folder: Path, tmp_path: Path) -> None:
@@ -230,58 +227,8 @@ def test_a_name_that_nnunet_takes_for_a_label_map_is_refused(raw: Path) -> None:
     assert "case ball_seg: nnU-Net takes" in prepare(check=2).stderr
 
 
-def test_everything_from_the_raw_files_alone(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
-    words = ("-d", 31, "-npfp", 1, "-np", 1, "--verify_dataset_integrity", "--no_pbar")
-    done = call("nnunet", "plan-and-preprocess", *words, "--scheduler", "serial", check=0)
-    folder = tmp_path / "new" / NAME
-    assert names(folder / FULL) == names(folder / FLAT) == of(ids(6))
-    assert "dataset_fingerprint.json: made, of 6 cases" in done.stdout
-    assert f"2d: 6 cases in {folder / FLAT}" in done.stdout
-    plans = json.loads((folder / "nnUNetPlans.json").read_text())
-    assert plans["configurations"]["3d_fullres"]["spacing"] == [2, 1, 1]
-
-
-def test_a_plan_under_another_name_has_folders_of_its_own(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
-    words = ("-d", NAME, "-npfp", 1, "--scheduler", "serial", "-c", "3d_fullres")
-    call("nnunet", "plan-and-preprocess", *words, check=0)
-    other = ("-overwrite_target_spacing", 2, 2, 2, "-overwrite_plans_name", "Coarse")
-    call("nnunet", "plan-and-preprocess", *words, *other, check=0)
-    folder = tmp_path / "new" / NAME
-    assert names(folder / FULL) == names(folder / "Coarse_3d_fullres") == of(ids(6))
-
-
-def test_a_broken_case_is_told_by_both_steps_and_the_others_are_there(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
-    broken = raw / NAME / "imagesTr" / "ball_004_0001.nii.gz"
-    broken.write_bytes(broken.read_bytes()[:300])
-    words = ("-d", 31, "-npfp", 1, "--scheduler", "serial")
-    done = call("nnunet", "plan-and-preprocess", *words, check=1)
-    assert "ball_004" in done.stderr
-    left = [case for case in ids(6) if case != "ball_004"]
-    assert names(tmp_path / "new" / NAME / FULL) == of(left)
-
-
-def test_plans_alone_leave_no_arrays(
-    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
-    call("nnunet", "plan-and-preprocess", "-d", 31, "-npfp", 1, "--no_pp", check=0)
-    folder = tmp_path / "new" / NAME
-    assert names(folder) == {
-        *("dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "gpuprep"),
-    }
-
-
 def test_a_case_without_a_label_map_is_told(raw: Path, folder: Path) -> None:
     (raw / NAME / "labelsTr" / "ball_001.nii.gz").unlink()
     done = prepare(check=1)
     assert "ball_001: has no label" in done.stderr
-    assert names(folder / FULL) == of([case for case in ids(6) if case != "ball_001"])
+    assert names(folder / FULL) == triples([case for case in ids(6) if case != "ball_001"])

@@ -1,7 +1,7 @@
 """Small raw data sets of nnU-Net, planned, for tests of what is prepared from them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nibabel
@@ -70,3 +70,17 @@ def planned(preprocessed: Path, raw: Path, spacing: Sequence[float] = (2.0, 1.0,
     plan = plan_dataset(fingerprint, dataset, PLANNERS["ExperimentPlanner"], spacing=spacing)
     Preprocessed(folder).save_plans(plan.document)
     return folder
+
+
+def ids(count: int) -> list[str]:
+    """Of the first so many cases of ``raw_dataset``."""
+    return [f"ball_{number:03d}" for number in range(count)]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def triples(cases: Iterable[str]) -> set[str]:
+    """The names of the files that nnU-Net has of cases."""
+    return {case + end for case in cases for end in (".b2nd", "_seg.b2nd", ".pkl")}

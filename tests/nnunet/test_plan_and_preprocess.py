@@ -1,0 +1,79 @@
+"""``gpuprep nnunet plan-and-preprocess``: from raw files alone to what nnU-Net trains on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import call
+from support.nnunet_balls import NAME, describe, ids, names, raw_dataset, triples, write_case
+
+FULL, FLAT = "nnUNetPlans_3d_fullres", "nnUNetPlans_2d"
+
+pytest.importorskip("blosc2")
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A raw data set of six cases, and a place for what is made of them."""
+    raw = raw_dataset(tmp_path / "raw", 6)
+    monkeypatch.setenv("nnUNet_raw", str(raw))
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "new"))
+    return raw
+
+
+def test_everything_from_the_raw_files_alone(raw: Path, tmp_path: Path) -> None:
+    words = ("-d", 31, "-npfp", 1, "-np", 1, "--verify_dataset_integrity", "--no_pbar")
+    done = call("nnunet", "plan-and-preprocess", *words, "--scheduler", "serial", check=0)
+    folder = tmp_path / "new" / NAME
+    assert names(folder / FULL) == names(folder / FLAT) == triples(ids(6))
+    assert "dataset_fingerprint.json: made, of 6 cases" in done.stdout
+    assert f"2d: 6 cases in {folder / FLAT}" in done.stdout
+    plans = json.loads((folder / "nnUNetPlans.json").read_text())
+    assert plans["configurations"]["3d_fullres"]["spacing"] == [2, 1, 1]
+
+
+def test_a_set_that_grew_keeps_its_plan_and_shows_what_moved(raw: Path, tmp_path: Path) -> None:
+    words = ("nnunet", "plan-and-preprocess", "-d", 31, "-npfp", 1, "--scheduler", "serial")
+    call(*words, check=0)
+    folder = tmp_path / "new" / NAME
+    before = {name: (folder / FULL / name).stat().st_ino for name in triples(ids(6))}
+    fingerprint = (folder / "dataset_fingerprint.json").read_text()
+    for number in (6, 7):
+        write_case(raw, f"ball_{number:03d}", number)
+    describe(raw, 8)
+    done = call(*words, check=0)
+    assert "2 done, 6 already done" in done.stdout
+    assert "dataset_fingerprint.json: kept, of 6 cases" in done.stdout
+    assert "the raw data would give another one now" in done.stdout
+    assert (folder / "dataset_fingerprint.json").read_text() == fingerprint
+    assert names(folder / FULL) == triples(ids(8))
+    assert {name: (folder / FULL / name).stat().st_ino for name in triples(ids(6))} == before
+
+
+def test_a_plan_under_another_name_has_folders_of_its_own(raw: Path, tmp_path: Path) -> None:
+    words = ("-d", NAME, "-npfp", 1, "--scheduler", "serial", "-c", "3d_fullres")
+    call("nnunet", "plan-and-preprocess", *words, check=0)
+    other = ("-overwrite_target_spacing", 2, 2, 2, "-overwrite_plans_name", "Coarse")
+    call("nnunet", "plan-and-preprocess", *words, *other, check=0)
+    folder = tmp_path / "new" / NAME
+    assert names(folder / FULL) == names(folder / "Coarse_3d_fullres") == triples(ids(6))
+
+
+def test_a_broken_case_is_told_by_both_steps_and_the_others_are_there(
+    raw: Path, tmp_path: Path
+) -> None:
+    broken = raw / NAME / "imagesTr" / "ball_004_0001.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:300])
+    words = ("-d", 31, "-npfp", 1, "--scheduler", "serial")
+    done = call("nnunet", "plan-and-preprocess", *words, check=1)
+    assert "ball_004" in done.stderr
+    left = [case for case in ids(6) if case != "ball_004"]
+    assert names(tmp_path / "new" / NAME / FULL) == triples(left)
+
+
+def test_plans_alone_leave_no_arrays(raw: Path, tmp_path: Path) -> None:
+    call("nnunet", "plan-and-preprocess", "-d", 31, "-npfp", 1, "--no_pp", check=0)
+    folder = tmp_path / "new" / NAME
+    assert names(folder) == {
+        *("dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "gpuprep"),
+    }
