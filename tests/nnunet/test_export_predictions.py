@@ -1,5 +1,6 @@
 """Logits of stored cases come back as files on the grids of the scans; and their probabilities."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -142,3 +143,28 @@ def test_a_case_that_cannot_be_written_stops_no_other(scan: Path, tmp_path: Path
     assert "the stored case (10, 14, 16) in the order of its axes xzy" in done.stderr
     assert "no logits of ben" in call(*words, "-c", "3d_fullres", "--only", "ben", check=2).stderr
     assert "no configuration 2d" in call(*words, "-c", "2d", check=2).stderr
+
+
+def test_probabilities_beyond_memory_lie_in_a_file_and_a_full_disk_is_told(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = describe(tmp_path / "plans", ".nii.gz")
+    logits_of(scan, tmp_path / "logits", 3)
+    words = ("nnunet", "export-prediction", scan / "out", tmp_path / "logits")
+    options = ("-p", plans, "-c", "3d_fullres", "--save_probabilities")
+    call(*words, tmp_path / "memory", *options, check=0)
+    monkeypatch.setattr("gpuprep.export.logits._HELD", 0)
+    call(*words, tmp_path / "file", *options, check=0)
+    with (
+        np.load(tmp_path / "memory" / "kim.npz") as one,
+        np.load(tmp_path / "file" / "kim.npz") as other,
+    ):
+        np.testing.assert_array_equal(one["probabilities"], other["probabilities"])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    done = call(*words, tmp_path / "full", *options, check=1)
+    assert "No space left on device" in done.stderr
+    assert list((tmp_path / "full").iterdir()) == []
