@@ -97,7 +97,7 @@ def preprocess(
     arrays, gt_segmentations, splits_final.json. Cases that are there and current stay; one that fails is
     told. The run itself lies in DATASET/gpuprep/PLANS, where gpuprep status and failures tell of it.
     """
-    means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
+    means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     wanted = tuple(configurations or ())
     reports = [
         _preprocess_one(folder, plans, wanted, means, as_json=as_json, no_progress=no_progress)
@@ -138,7 +138,7 @@ def plan_and_preprocess(
     and so does its plan where cases were added; --clean renews both. Files are read once: what was decoded
     for the fingerprint lies ready for the arrays, within --scratch.
     """
-    means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
+    means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     folders = _folders(datasets)
     counted = CountWords(statistics, counters, verify, clean, quiet=as_json)
     kept = _scratches(folders, "0" if no_preprocessing else scratch)
@@ -190,7 +190,7 @@ def _scratches(folders: list[Preprocessed], size: str | None) -> list[DecodedScr
     return scratches([folder.path for folder in folders], given)
 
 
-def _means(
+def means_of(
     processes: list[int] | None,
     backend: str,
     scheduler: str | None,
@@ -198,6 +198,7 @@ def _means(
     *,
     overwrite: bool,
 ) -> Means:
+    """How a run is carried out, by the options; UsageError for a key that would make other arrays."""
     from gpuprep.config.file import load_tree
     from gpuprep.nnunet.preprocess import Means
 

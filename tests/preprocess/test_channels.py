@@ -150,7 +150,9 @@ def test_a_channel_that_needs_the_label_makes_it_needed() -> None:
 def test_values_beyond_those_that_the_steps_are_meant_for_fail_the_case() -> None:
     held = with_channels({"MR": {"within": [0, 899]}})
     np.testing.assert_array_equal(image_of(held)[1], MR)
-    with pytest.raises(ValueRangeError, match=f"channel CT holds values from {CT.min()} to {CT.max()}"):
+    with pytest.raises(
+        ValueRangeError, match=f"channel CT holds values from {CT.min()} to {CT.max()}"
+    ):
         image_of(with_channels({"CT": {"within": [-1024, 3071]}}))
     with pytest.raises(ConfigError, match="give the lower one first"):
         with_channels({"CT": {"within": [255, 0]}})
