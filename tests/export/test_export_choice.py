@@ -44,7 +44,7 @@ def test_one_channel_is_exported(cohort: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"file": "x.nrrd"}, r"\.nii\.gz"),
+        ({"file": "x.mhd"}, r"\.nii\.gz"),
         ({"case_id": "lee"}, "kim"),
         ({"label": "tumour"}, "segmentation"),
         ({}, r"0 \(T1\), 1 \(T2\)"),

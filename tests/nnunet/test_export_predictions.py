@@ -14,6 +14,7 @@ from support.commands import call
 
 from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.nnunet.way_back import logits_to_segmentation
+from gpuprep.store.reader import open_cohort
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -126,6 +127,30 @@ def test_the_command_writes_what_nnunet_would(
     done = call(*words, check=1)
     assert "exists already" in done.stderr
     call(*words, "--overwrite", "--threads", 2, check=0)
+
+
+def test_a_cohort_whose_axes_were_turned_leads_back_too(scan: Path, tmp_path: Path) -> None:
+    image = {"orientation": "RAI", "crop": {"to": "nonzero"}}
+    config = {"image": image, "store": {"dtype": "float32", "fsync": "never"}}
+    assert run(scan / "in", tmp_path / "out", config).exit_code == 0
+    stored = np.asarray(open_cohort(tmp_path / "out")["kim"].image)
+    assert stored.shape == (16, 7, 19)  # its y is the scan's x
+    bright = stored.transpose(2, 0, 1) > 100
+    logits = np.stack([~bright, bright, np.zeros_like(bright)]).astype(np.float16)
+    (tmp_path / "logits").mkdir()
+    np.save(tmp_path / "logits" / "kim.npy", logits)
+    plans = describe(tmp_path / "plans", ".mha")
+    words = (
+        "nnunet",
+        "export-prediction",
+        tmp_path / "out",
+        tmp_path / "logits",
+        tmp_path / "segs",
+    )
+    call(*words, "-p", plans, "-c", "3d_fullres", check=0)
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "segs" / "kim.mha")))
+    source = sitk.GetArrayFromImage(sitk.ReadImage(str(scan / "in" / "kim.mha")))
+    np.testing.assert_array_equal(written, source > 100)
 
 
 def test_a_case_that_cannot_be_written_stops_no_other(scan: Path, tmp_path: Path) -> None:
