@@ -19,7 +19,7 @@ from gpuprep.cli import (
     doctor,
     guide,
     jobs,
-    nnunet_prepare,
+    nnunet_input,
     outputs,
     report,
     run,
@@ -62,7 +62,7 @@ for commands in (
 app.add_typer(config.app, name="config")
 app.add_typer(serve.app, name="serve")
 app.add_typer(jobs.app, name="jobs")
-app.add_typer(nnunet_prepare.app, name="nnunet")
+app.add_typer(nnunet_input.app, name="nnunet")
 
 
 def _show_version(value: bool) -> None:

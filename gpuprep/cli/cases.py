@@ -70,7 +70,7 @@ def inspect(
 def export(
     output: Annotated[Path, typer.Argument(help="Folder of a cohort.")],
     case: Annotated[str, typer.Argument(help="Case id.")],
-    file: Annotated[Path, typer.Argument(help="Target: .nii, .nii.gz or .mha.")],
+    file: Annotated[Path, typer.Argument(help="Target: .nii, .nii.gz, .mha or .nrrd.")],
     label: Annotated[
         str | None, typer.Option(help="Write this label map instead of the image.")
     ] = None,
@@ -79,7 +79,7 @@ def export(
     ] = None,
     array: Annotated[
         Path | None,
-        typer.Option(help="Write this instead: .npy, .nii.gz, .mha or Zarr, on the case's grid."),
+        typer.Option(help="Write this instead: .npy, .nii.gz, .mha, .nrrd or Zarr, on its grid."),
     ] = None,
     native: Annotated[
         bool, typer.Option("--native", help="Bring the voxels back to the grid of the source.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from gpuprep.cli import nnunet_input, nnunet_predictions, nnunet_splits
+from gpuprep.cli import nnunet_predictions, nnunet_splits
 from gpuprep.cli.nnunet_words import NnunetGroup
 from gpuprep.cli.terminal import JsonOption, command, err, one_of, out, print_json, session
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=NnunetGroup, help="nnU-Net's own steps, without nnU-Net.", no_args_is_help=True
 )
-app.add_typer(nnunet_input.app)
 app.add_typer(nnunet_predictions.app)
 app.add_typer(nnunet_splits.app)
 

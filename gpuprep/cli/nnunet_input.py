@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +9,17 @@ import typer
 from rich.markup import escape
 
 from gpuprep.cli.nnunet_predictions import ConfigurationOption, PlansOption
-from gpuprep.cli.terminal import JsonOption, command, err, one_of, out, print_json, session
+from gpuprep.cli.nnunet_prepare import (
+    BackendOption,
+    BarOption,
+    OverwriteOption,
+    SchedulerOption,
+    app,
+    means_of,
+)
+from gpuprep.cli.terminal import JsonOption, SetOption, command, err, out, print_json, session
 
-app = typer.Typer()
+__all__ = ["app"]
 
 
 @command(app, "predict-input")
@@ -27,41 +34,38 @@ def predict_input(
         Path | None,
         typer.Option("-prev_stage_predictions", help="Segmentations of a cascade's first stage."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="auto, numpy or cupy.")] = "auto",
     workers: Annotated[int | None, typer.Option("-npp", min=1, help="Worker processes.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="local, serial, tls://host:port or a scheduler file (.json).")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")] = False,
+    backend: BackendOption = "auto",
+    scheduler: SchedulerOption = None,
+    overrides: SetOption = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
-    no_progress: Annotated[
-        bool, typer.Option("--no-progress", help="Plain lines, no live bar.")
-    ] = False,
+    no_progress: BarOption = False,
 ) -> None:
     """Make of new images what nnUNetv2_predict would feed its network.
 
     OUTPUT/cohort is a cohort like any other. Its arrays are those that training would have. What the network
     makes of them goes back to the scans with gpuprep nnunet export-prediction.
     """
-    import sys
-
     from gpuprep.cli.progress import ProgressView
     from gpuprep.nnunet.predict_input import predict_input as feed
-    from gpuprep.nnunet.preprocess import Means
 
-    engine = one_of("backend", backend, ("auto", "numpy", "cupy"))
-    line = shlex.join(["gpuprep", *sys.argv[1:]])
-    means = Means(engine, workers, scheduler, overwrite, command=line)
-    with ProgressView(
-        err if as_json else out, live=not no_progress, verbose=session.verbose
-    ) as view:
+    number = [workers] if workers else None
+    means = means_of(number, backend, scheduler, overrides, overwrite=overwrite)
+    console = err if as_json else out
+    with ProgressView(console, live=not no_progress, verbose=session.verbose) as view:
         done = feed(
-            plans, configuration, inputs, output, previous=previous, means=means, listeners=[view]
+            plans,
+            configuration,
+            inputs,
+            output,
+            previous=previous,
+            means=means,
+            listeners=[view],
         )
     if as_json:
         print_json({"cohort": str(done.cohort), **done.report.to_json()})
     else:
-        out.print(
-            f"{done.report.finished.done + done.report.finished.skipped} cases in {escape(str(done.cohort))}"
-        )
+        there = done.report.finished.done + done.report.finished.skipped
+        out.print(f"{there} cases in {escape(str(done.cohort))}")
     raise typer.Exit(done.report.exit_code)

@@ -97,7 +97,7 @@ def preprocess(
     arrays, gt_segmentations, splits_final.json. Cases that are there and current stay; one that fails is
     told. The run itself lies in DATASET/gpuprep/PLANS, where gpuprep status and failures tell of it.
     """
-    means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
+    means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     wanted = tuple(configurations or ())
     reports = [
         _preprocess_one(folder, plans, wanted, means, as_json=as_json, no_progress=no_progress)
@@ -140,7 +140,7 @@ def plan_and_preprocess(
     """
     from gpuprep.nnunet.scratch import emptied_on_errors
 
-    means = _means(processes, backend, scheduler, overrides, overwrite=overwrite)
+    means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     folders = _folders(datasets)
     counted = CountWords(statistics, counters, verify, clean, quiet=as_json)
     asked = PlanWords(planner, gigabytes, spacing, name)
@@ -193,7 +193,7 @@ def _scratches(folders: list[Preprocessed], size: str | None) -> list[DecodedScr
     return scratches([folder.path for folder in folders], given)
 
 
-def _means(
+def means_of(
     processes: list[int] | None,
     backend: str,
     scheduler: str | None,
@@ -201,6 +201,7 @@ def _means(
     *,
     overwrite: bool,
 ) -> Means:
+    """How a run is carried out, by the options; UsageError for a key that would make other arrays."""
     from gpuprep.config.file import load_tree
     from gpuprep.nnunet.preprocess import Means
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -21,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.host.atomic import whole_file
+from gpuprep.host.scratch import Scratch
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.zoom import Zoom
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Box, Reorientation, Shape
 
 _SLAB = 1 << 17  # output voxels per step of a thread: 1 MB of float64, which a cache holds
+_HELD = 1 << 28  # bytes of probabilities in memory; more of them lie in a file
 _HALF = np.float32(1.5 * 2**-24)  # the largest logit whose float32 sigmoid is not above one half
 _WIDE = 255  # foreground classes from which uint8 is too narrow, by nnU-Net's count
 
@@ -183,7 +184,7 @@ def write_probabilities(
     """Write ``probabilities`` on the grid of the file into an ``.npz``, float32 ``c, z, y, x``, as nnU-Net.
 
     They are made after resampling, by a softmax, or with regions by a sigmoid; outside the crop the
-    background has 1 and all else 0. What is held is a file beside the target, not memory.
+    background has 1 and all else 0. Many of them are held in a file beside the target, not in memory.
 
     Args:
         logits: As for ``segment``.
@@ -193,12 +194,12 @@ def write_probabilities(
         file: The target; it appears whole or not at all.
 
     Raises:
-        UsageError: as ``segment``.
+        UsageError: as ``segment``, or it cannot be written.
     """
     check_logits(logits, heads)
     resampled = Resampled.of(logits, way.cropped, way.separate_axis)
-    with whole_file(file) as partial, TemporaryFile(dir=file.parent) as scratch:
-        held = np.memmap(scratch, np.float32, "w+", shape=(heads.number, *way.cropped))
+    with whole_file(file) as partial:
+        held = Scratch(file.parent, _HELD).empty((heads.number, *way.cropped), np.float32)
         for rows in resampled.slabs:
             resampled.soften(rows, held[:, rows], regions=bool(heads.order))
         with (

@@ -88,12 +88,13 @@ def input_config(network: TrainedNetwork, settings: Mapping[str, Any] | None = N
     """The config of a network's arrays, as Zarr, for images without labels, or with an earlier stage's."""
     arrays = network.plans.arrays(network.name)
     cascaded = network.previous is not None
-    asked = {
+    asked: dict[str, Any] = {
         "input": {"layout": "manifest", "channels": channel_names(network.dataset)},
         "label": {"required": cascaded, "outside": -1 if cascaded else None, "loss": 1.0},
         "outputs": {arrays.name: {"store": {"nnunet": None}}},
-        **(settings or {}),
     }
+    for section, keys in (settings or {}).items():
+        asked[section] = {**asked.get(section, {}), **keys}
     return config_of(network.plans, network.dataset, (arrays,), asked)
 
 

@@ -1,5 +1,6 @@
 """Logits of stored cases come back as files on the grids of the scans; and their probabilities."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support.commands import call
 
 from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.nnunet.way_back import logits_to_segmentation
+from gpuprep.store.reader import open_cohort
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -127,6 +129,30 @@ def test_the_command_writes_what_nnunet_would(
     call(*words, "--overwrite", "--threads", 2, check=0)
 
 
+def test_a_cohort_whose_axes_were_turned_leads_back_too(scan: Path, tmp_path: Path) -> None:
+    image = {"orientation": "RAI", "crop": {"to": "nonzero"}}
+    config = {"image": image, "store": {"dtype": "float32", "fsync": "never"}}
+    assert run(scan / "in", tmp_path / "out", config).exit_code == 0
+    stored = np.asarray(open_cohort(tmp_path / "out")["kim"].image)
+    assert stored.shape == (16, 7, 19)  # its y is the scan's x
+    bright = stored.transpose(2, 0, 1) > 100
+    logits = np.stack([~bright, bright, np.zeros_like(bright)]).astype(np.float16)
+    (tmp_path / "logits").mkdir()
+    np.save(tmp_path / "logits" / "kim.npy", logits)
+    plans = describe(tmp_path / "plans", ".mha")
+    words = (
+        "nnunet",
+        "export-prediction",
+        tmp_path / "out",
+        tmp_path / "logits",
+        tmp_path / "segs",
+    )
+    call(*words, "-p", plans, "-c", "3d_fullres", check=0)
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "segs" / "kim.mha")))
+    source = sitk.GetArrayFromImage(sitk.ReadImage(str(scan / "in" / "kim.mha")))
+    np.testing.assert_array_equal(written, source > 100)
+
+
 def test_a_case_that_cannot_be_written_stops_no_other(scan: Path, tmp_path: Path) -> None:
     plans = describe(tmp_path / "plans", ".nii.gz")
     logits = logits_of(scan, tmp_path / "logits", 3)
@@ -142,3 +168,28 @@ def test_a_case_that_cannot_be_written_stops_no_other(scan: Path, tmp_path: Path
     assert "the stored case (10, 14, 16) in the order of its axes xzy" in done.stderr
     assert "no logits of ben" in call(*words, "-c", "3d_fullres", "--only", "ben", check=2).stderr
     assert "no configuration 2d" in call(*words, "-c", "2d", check=2).stderr
+
+
+def test_probabilities_beyond_memory_lie_in_a_file_and_a_full_disk_is_told(
+    scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = describe(tmp_path / "plans", ".nii.gz")
+    logits_of(scan, tmp_path / "logits", 3)
+    words = ("nnunet", "export-prediction", scan / "out", tmp_path / "logits")
+    options = ("-p", plans, "-c", "3d_fullres", "--save_probabilities")
+    call(*words, tmp_path / "memory", *options, check=0)
+    monkeypatch.setattr("gpuprep.export.logits._HELD", 0)
+    call(*words, tmp_path / "file", *options, check=0)
+    with (
+        np.load(tmp_path / "memory" / "kim.npz") as one,
+        np.load(tmp_path / "file" / "kim.npz") as other,
+    ):
+        np.testing.assert_array_equal(one["probabilities"], other["probabilities"])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    done = call(*words, tmp_path / "full", *options, check=1)
+    assert "No space left on device" in done.stderr
+    assert list((tmp_path / "full").iterdir()) == []

@@ -205,7 +205,12 @@ def test_one_broken_image_stops_no_other_and_the_same_again_goes_on(tmp_path: Pa
     images = raw / NAME / "imagesTr"
     (images / "ball_001_0001.nii.gz").unlink()
     (images / "notes.txt").touch()
-    done = feed(plans, "3d_fullres", images, tmp_path / "out", check=1)
+    options = ("--set", "input.limits.seconds=60")
+    refused = feed(
+        plans, "3d_fullres", images, tmp_path / "out", "--set", "store.chunk=16", check=2
+    )
+    assert "store would make other arrays than the plans say" in refused.stderr
+    done = feed(plans, "3d_fullres", images, tmp_path / "out", *options, check=1)
     assert "1 done, 1 failed" in done.stdout
     assert "1 files are no image of a case: notes.txt" in done.stdout + done.stderr
     assert open_cohort(tmp_path / "out" / "cohort").ids == ("ball_000",)

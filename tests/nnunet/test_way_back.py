@@ -1,12 +1,14 @@
 """Logits become the segmentations that nnU-Net makes of them, voxel for voxel."""
 
+import json
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.nnunet_exports import EXPORTS, blobs, digest, trained
+from support.nnunet_drawn import drawn
+from support.nnunet_exports import DRAWN, EXPORTS, blobs, digest, trained
 
 from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.nnunet.way_back import logits_to_next_stage, logits_to_segmentation, way_back
@@ -36,6 +38,20 @@ def test_segmentations_are_nnunets(row: dict[str, Any], tmp_path: Path) -> None:
         wanted = row["next_stage"]
         made = logits_to_next_stage(logits, network, tuple(wanted["target_shape"]))
         assert (str(made.dtype), digest(made)) == (wanted["dtype"], wanted["sha256"])
+
+
+def test_drawn_logits_become_what_nnunet_makes_of_them(tmp_path: Path) -> None:
+    axes = set()
+    for seed, (shape, dtype, wanted) in enumerate(DRAWN):
+        case = drawn(seed)
+        (tmp_path / "dataset.json").write_text(json.dumps(case.dataset))
+        (tmp_path / "plans.json").write_text(json.dumps(case.plans))
+        network = TrainedNetwork.read(tmp_path / "plans.json", case.configuration)
+        axes.add(way_back(network, case.properties).separate_axis)
+        made = logits_to_segmentation(case.logits, network, case.properties)
+        assert (list(made.shape), str(made.dtype)) == (shape, dtype), seed
+        assert digest(made)[:16] == wanted, seed
+    assert axes == {None, 0, 1, 2}
 
 
 def test_a_region_begins_where_its_float32_sigmoid_rounds_above_one_half(tmp_path: Path) -> None:

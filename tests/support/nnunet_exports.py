@@ -13,6 +13,8 @@ from support.nnunet_goldens import GOLDENS
 
 _FILE = Path(__file__).parents[1] / "goldens" / "nnunet_export.json.gz"
 EXPORTS: dict[str, Any] = json.loads(gzip.decompress(_FILE.read_bytes()))
+DRAWN: list[Any] = json.loads(_FILE.with_name("nnunet_drawn_exports.json").read_text("utf-8"))
+"""Shape, dtype and hash of the segmentation of each of the drawn logits, by seed."""
 
 
 def digest(array: np.ndarray) -> str:
