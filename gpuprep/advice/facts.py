@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gpuprep.advice.mixture import Spread
 from gpuprep.advice.modality import most
+from gpuprep.advice.spread import Spread
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.events import CaseFailed
 from gpuprep.values.geometry import Shape, Triple

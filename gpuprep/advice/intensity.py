@@ -48,6 +48,8 @@ def foreground(facts: CohortFacts) -> Entry:
         return Entry("foreground", {"where": "label"}, why)
     rule: dict[str, object] = {"where": "nonzero"}
     if _masked(facts):
+        if any(case.labelled for case in facts.cases):
+            rule = {"where": "nonzero_or_label"}
         rule |= {"fill_holes": True} | ({} if _with_ct(facts) else {"outside": "zero"})
         return Entry(
             "foreground",
@@ -159,8 +161,8 @@ def kind_warnings(facts: CohortFacts) -> list[str]:
         kind, kinds = facts.kind(number), facts.kinds(number)
         if not kind and name.casefold() not in _NAMED:
             told.append(
-                f"headers do not tell whether channel {name} is CT, and it is taken for none: leave out "
-                "--headers-only, or give it a name with --set input.channels=[CT]"
+                f"{'records' if facts.read else 'headers'} do not tell whether channel {name} is CT, and it "
+                "is taken for none: have voxels read, or name it with input.channels: [CT]"
             )
         others = [
             case.case_id

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from gpuprep.advice.facts import CaseFacts
 from gpuprep.advice.modality import kind_of
+from gpuprep.advice.spread import counted
 from gpuprep.config.model import Config
+from gpuprep.nnunet.mixture import CountedChannel
 from gpuprep.ops.crop import find_box
-from gpuprep.ops.mergeable import Mergeable, to_mergeable
-from gpuprep.ops.statistics import are_whole, measure
+from gpuprep.ops.statistics import are_whole
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.grid import orient
 from gpuprep.preprocess.projection import Projection
@@ -41,7 +42,7 @@ class Look:
     """
 
     facts: CaseFacts
-    foregrounds: Mapping[str, Mergeable] = field(default_factory=dict)
+    foregrounds: Mapping[str, CountedChannel] = field(default_factory=dict)
     extra: dict[str, Any] | None = None
 
 
@@ -96,14 +97,14 @@ def look(
     if "CT" not in kinds:
         return Look(facts)
     mask, inside = _foreground(assembled, agreement, box, [assembled.channels[kinds.index("CT")]])
-    counted = {
-        name: to_mergeable(measure(array[inside], mask))
+    foregrounds = {
+        name: counted((array[inside] if mask is None else array[inside][mask]).ravel())
         for name, array, kind in zip(
             assembled.channel_names, assembled.channels, kinds, strict=False
         )
         if kind == "CT"
     }
-    return Look(facts, counted)
+    return Look(facts, foregrounds)
 
 
 def _kind(modality: str, name: str, array: NDArray[Any], case: Case) -> str:

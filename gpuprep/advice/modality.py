@@ -15,7 +15,8 @@ _NAMES: dict[Kind, re.Pattern[str]] = {
         r"(?:^|[^a-z])(?:mri?|flair|adc|dwi|swi|t1\w*|t2\w*|pd|bold)(?:[^a-z]|$)", re.IGNORECASE
     ),
 }
-_AIR = -200  # HU: what is so far below 0 in whole numbers is a CT
+AIR = -200
+"""HU: what lies below in whole numbers is a CT."""
 _TOLD: dict[str, Kind] = {"CT": "CT", "MR": "MR", "PT": "PT"}
 
 
@@ -38,7 +39,7 @@ def kind_of(header: str, name: str, lowest: float | None, *, whole: bool) -> Kin
             return kind
     if lowest is None:
         return ""
-    return "CT" if lowest < _AIR and whole else "MR"
+    return "CT" if lowest < AIR and whole else "MR"
 
 
 def most(kinds: Sequence[str]) -> str:

@@ -7,14 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gpuprep.advice.facts import CaseFacts, CohortFacts
-from gpuprep.advice.mixture import Mixture
-from gpuprep.advice.modality import kind_of
+from gpuprep.advice.modality import AIR, kind_of
+from gpuprep.advice.spread import of_histogram, spread_of
 from gpuprep.config.model import Config
 from gpuprep.ledger.output import load_output_config
 from gpuprep.ledger.statistics import CaseStatistics, statistics_key
+from gpuprep.nnunet.mixture import CountedChannel
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, STATISTICS_FILE, case_path
 from gpuprep.store.reader import open_cohort
 from gpuprep.store.record import read_record
@@ -45,21 +44,19 @@ def recorded(
     ids = list(islice(cohort, limit))
     if not ids:
         raise UsageError(f"{path} has no case yet", advice="gpuprep status says how its run ended")
-    counted, mixtures, cases = (
-        _kept(path, made, cohort.agreement.channels),
-        dict[str, Mixture](),
-        [],
-    )
+    kept, cases = _kept(path, made, cohort.agreement.channels), []
+    counted: dict[str, list[CountedChannel]] = {}
     for case_id in ids:
         folder = path / case_path(case_id)
         record = read_record(folder)
         cases.append(_facts(case_id, record, made))
         for number, name in enumerate(record["channels"]):
             if cases[-1].kinds[number] == "CT":
-                mixture = mixtures.setdefault(name, Mixture())
-                _add(mixture, record, number, folder, counted.get(case_id))
+                counted.setdefault(name, []).extend(
+                    _counted(record, number, folder, kept.get(case_id))
+                )
         on_case(len(ids))
-    spreads = {name: told for name, each in mixtures.items() if (told := each.spread) is not None}
+    spreads = {name: told for name, each in counted.items() if (told := spread_of(each))}
     where = "label" if made.fingerprint else made.image.foreground.where
     words = {"label": "labelled voxels", "body": "voxels of the body"}
     return CohortFacts(
@@ -105,24 +102,19 @@ def _lowest(record: Record, channel: int) -> float | None:
         return float(record["statistics"][channel]["min"])
     rows = record.get("fingerprint", {}).get("channels", ())
     ends = rows[channel]["ends"] if channel < len(rows) else ()
-    return float(ends[0]) if ends else None
+    return (
+        float(ends[0]) if ends and ends[0] < AIR else None
+    )  # what is labelled may well lie above air
 
 
-def _add(
-    mixture: Mixture, record: Record, channel: int, folder: Path, kept: CaseStatistics | None
-) -> None:
-    """Take in a channel of a case, as it was counted for a fingerprint or for the cohort's statistics."""
+def _counted(
+    record: Record, channel: int, folder: Path, kept: CaseStatistics | None
+) -> Iterator[CountedChannel]:
+    """A channel of a case as it was counted for a fingerprint, or for the cohort's statistics; if it was."""
     if "fingerprint" in record:
-        row = record["fingerprint"]["channels"][channel]
-        if "folder" in row:
-            parts = (np.load(folder / row["folder"] / f"{n}.npy") for n in ("values", "totals"))
-            values, totals = parts
-        else:
-            values, totals = np.array(row["values"]), np.array(row["totals"])
-        moments = float(row["mean"]), float(row["variance"]) ** 0.5
-        mixture.add_points(values, np.diff(totals, prepend=0), moments)
+        yield CountedChannel.of_row(record["fingerprint"]["channels"][channel], folder)
     elif kept is not None:
-        mixture.add(kept.channels[channel])
+        yield of_histogram(kept.channels[channel])
 
 
 def _kept(path: Path, made: Config, channels: tuple[str, ...]) -> dict[str, CaseStatistics]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import threading
 from collections import deque
@@ -13,12 +14,13 @@ from typing import Any
 
 from gpuprep.advice.facts import CohortFacts
 from gpuprep.advice.look import Extra, Look, glance, look
-from gpuprep.advice.mixture import Mixture, Spread
+from gpuprep.advice.spread import Spread, put_away, spread_of
 from gpuprep.cohort.discover import Found, choose, discover
 from gpuprep.config.model import Config
 from gpuprep.host.resources import available_cores, available_memory
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.nnunet.mixture import CountedChannel
 from gpuprep.planning.agreement import named, settle
 from gpuprep.planning.rehearsals import rehearse_all
 from gpuprep.preprocess.assemble import assemble
@@ -66,20 +68,22 @@ def survey(
     if not found.cases:
         raise UsageError(f"no case in {source}", advice="gpuprep plan shows what was found")
     agreement = settle(found, None, config)
-    looks = (
-        _glances(found, config, agreement, on_case)
-        if headers_only
-        else _looks(found, config, agreement, extra, on_case)
-    )
-    cases, refused, counted = [], [], _Counted()
-    for each in looks:
-        if isinstance(each, CaseFailed):
-            refused.append(each)
-            continue
-        cases.append(each.facts)
-        counted.add(each)
-        if each.extra is not None:
-            on_extra(each.extra)
+    with tempfile.TemporaryDirectory(prefix="gpuprep-suggest-") as scratch:
+        looks = (
+            _glances(found, config, agreement, on_case)
+            if headers_only
+            else _looks(found, config, agreement, extra, on_case, scratch)
+        )
+        cases, refused, counted = [], [], _Counted(Path(scratch))
+        for each in looks:
+            if isinstance(each, CaseFailed):
+                refused.append(each)
+                continue
+            cases.append(each.facts)
+            counted.add(each)
+            if each.extra is not None:
+                on_extra(each.extra)
+        spreads = counted.spreads
     if not cases:
         raise UsageError(
             f"none of {len(refused)} cases can be read; {refused[0].case_id}: {refused[0].message}",
@@ -92,7 +96,7 @@ def survey(
         tuple(refused),
         len(found.unmatched),
         replace(agreement, channels=agreement.channels or cases[0].channels),
-        counted.spreads,
+        spreads,
         counted.words,
         not headers_only,
     )
@@ -101,15 +105,18 @@ def survey(
 class _Counted:
     """The foregrounds of cases: labelled voxels if any case has a label map, those of the body otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._labelled = False
-        self._mixtures: dict[tuple[bool, str], Mixture] = {}
+        self._cases: dict[tuple[bool, str], list[CountedChannel]] = {}
+        self._number = itertools.count()
 
     def add(self, seen: Look) -> None:
         labelled = seen.facts.labelled
         self._labelled |= labelled
-        for name, counted in seen.foregrounds.items():
-            self._mixtures.setdefault((labelled, name), Mixture()).add(counted)
+        for name, case in seen.foregrounds.items():
+            kept = put_away(case, self._folder / str(next(self._number)))
+            self._cases.setdefault((labelled, name), []).append(kept)
 
     @property
     def words(self) -> str:
@@ -118,8 +125,8 @@ class _Counted:
     @property
     def spreads(self) -> dict[str, Spread]:
         found = {
-            name: each.spread
-            for (labelled, name), each in self._mixtures.items()
+            name: spread_of(cases)
+            for (labelled, name), cases in self._cases.items()
             if labelled == self._labelled
         }
         return {name: spread for name, spread in found.items() if spread is not None}
@@ -138,31 +145,34 @@ def _glances(
 
 
 def _looks(
-    found: Found, config: Config, agreement: Agreement, extra: Extra | None, on_case: Tick
+    found: Found,
+    config: Config,
+    agreement: Agreement,
+    extra: Extra | None,
+    on_case: Tick,
+    scratch: str,
 ) -> Iterator[Look | CaseFailed]:
     threads = max(1, min(available_cores(), len(found.cases)))
     memory = available_memory() // threads
-    with tempfile.TemporaryDirectory(prefix="gpuprep-suggest-") as scratch:
-        rules = ReadRules.of(config, root=found.root, memory=memory, scratch=scratch)
-        readers = _Readers(rules)
+    readers = _Readers(ReadRules.of(config, root=found.root, memory=memory, scratch=scratch))
 
-        def one(case: Case) -> Look | CaseFailed:
-            findings = Findings(config.input.policy)
-            try:
-                read = readers.own().read
-                assembled = assemble(case, config, read, findings, agreement=agreement)
-                seen = look(case, assembled, config, agreement, findings)
-                asked = extra(case, assembled, agreement) if extra else None
-                return replace(seen, extra=asked)
-            except (CaseError, OSError) as error:
-                return explain(CaseTask(case, "", ""), error)
-            finally:
-                on_case(len(found.cases))
-
+    def one(case: Case) -> Look | CaseFailed:
+        findings = Findings(config.input.policy)
         try:
-            yield from _in_order(one, found.cases, threads)
+            read = readers.own().read
+            assembled = assemble(case, config, read, findings, agreement=agreement)
+            seen = look(case, assembled, config, agreement, findings)
+            asked = extra(case, assembled, agreement) if extra else None
+            return replace(seen, extra=asked)
+        except (CaseError, OSError) as error:
+            return explain(CaseTask(case, "", ""), error)
         finally:
-            readers.close()
+            on_case(len(found.cases))
+
+    try:
+        yield from _in_order(one, found.cases, threads)
+    finally:
+        readers.close()
 
 
 def _in_order(

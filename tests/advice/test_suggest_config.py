@@ -1,4 +1,4 @@
-"""``gpuprep suggest`` on nnU-Net's own data, by its goldens, and on the layouts that people have."""
+"""``gpuprep suggest`` on the layouts that people have, run as it is: CT, MR, MSD, broken and mixed cases."""
 
 import json
 from pathlib import Path
@@ -9,35 +9,9 @@ import pytest
 import yaml
 from support.cohorts import write_pairs
 from support.commands import call
+from support.suggested import plain, runs, suggested, write
 
-import gpuprep
 from gpuprep.config.file import load_config
-
-
-def suggested(source: Path, *flags: object) -> tuple[str, dict]:
-    """The text and the config of a suggestion."""
-    done = call("suggest", source, *flags, check=0)
-    return done.stdout, yaml.safe_load(done.stdout)
-
-
-def plain(text: str) -> str:
-    """The words of a text, its comments joined to one line."""
-    return " ".join(text.replace("# ", " ").split())
-
-
-def write(path: Path, array: np.ndarray, spacing=(1.0, 1.0, 1.0), signs=(-1, -1, 1)) -> None:
-    """A NIfTI file; ``signs`` -1, -1, 1 is LPS."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    affine = np.diag([*np.multiply(spacing, signs), 1.0])
-    nibabel.save(nibabel.Nifti1Image(array, affine), path)
-
-
-def runs(source: Path, text: str, folder: Path) -> gpuprep.Cohort:
-    """The cohort that a suggestion makes as it is."""
-    (folder / "config.yaml").write_text(text)
-    report = gpuprep.run(source, folder / "out", config=folder / "config.yaml", scheduler="serial")
-    assert report.exit_code == 0
-    return gpuprep.open(folder / "out")
 
 
 def test_a_ct_with_labels_has_window_and_zscore_of_its_labelled_voxels(tmp_path: Path) -> None:
@@ -92,7 +66,11 @@ def test_an_mr_is_normalised_image_by_image_within_what_is_not_zero(tmp_path: Pa
     image = config["image"]
     assert image["intensity"] == [{"zscore": {"over": "foreground"}}]
     assert image["crop"] == {"to": "nonzero"}
-    assert image["foreground"] == {"where": "nonzero", "fill_holes": True, "outside": "zero"}
+    assert image["foreground"] == {
+        "where": "nonzero_or_label",
+        "fill_holes": True,
+        "outside": "zero",
+    }
     assert "by the layout nnunet" in plain(text)
     (case, *_) = runs(tmp_path / "scans", text, tmp_path).values()
     assert case.image.shape == (2, 12, 20, 16)
@@ -188,30 +166,3 @@ def test_an_input_without_a_readable_case_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scans/a.nii.gz").write_bytes(b"nothing")
     done = call("suggest", tmp_path / "scans", check=2)
     assert "none of 1 cases can be read" in done.stderr
-
-
-def test_a_ct_without_labels_keeps_its_lungs(tmp_path: Path) -> None:
-    random = np.random.default_rng(11)
-    image = np.full((40, 40, 20), -1000)
-    image[8:32, 8:32] = 40
-    image[12:28, 12:28, 4:16] = -850  # air that the body encloses
-    image += random.integers(-20, 20, image.shape)
-    write(tmp_path / "scans/a.nii.gz", image.astype(np.int16))
-    text, config = suggested(tmp_path / "scans")
-    assert config["image"]["intensity"][0]["clip"]["low"] < -860
-    assert "voxels in the box of the body" in plain(text)
-    flags = ("--headers-only", "--set", "input.channels=[CT]")
-    text, config = suggested(tmp_path / "scans", *flags)
-    assert config["image"]["intensity"][0]["clip"] == {"low": -1000, "high": 1000}
-    (case,) = runs(tmp_path / "scans", text, tmp_path).values()
-    assert case.channel_names == ("CT",)
-
-
-def test_label_maps_alone_have_no_steps(tmp_path: Path) -> None:
-    scans = write_pairs(tmp_path / "scans", 2)
-    for file in scans.glob("volume-*"):
-        file.unlink()
-    text, config = suggested(scans, "--set", "label.only=true", "--set", "input.layout=plain")
-    assert "intensity" not in config["image"]
-    assert config["label"]["only"] is True
-    runs(scans, text, tmp_path)

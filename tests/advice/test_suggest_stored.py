@@ -10,9 +10,7 @@ import yaml
 from support.cohorts import run, write_pairs
 from support.commands import call
 
-from gpuprep.advice.mixture import Mixture
-from gpuprep.ops.float_histogram import count_floats
-from gpuprep.ops.histogram import count_values
+from gpuprep.advice.spread import counted, put_away, spread_of
 from gpuprep.store.record import read_record, write_record
 
 STATISTICS = {
@@ -27,6 +25,12 @@ STATISTICS = {
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
     return write_pairs(tmp_path / "scans", 3)
+
+
+def test_channels_that_counts_do_not_tell_are_warned_of(scans: Path, tmp_path: Path) -> None:
+    assert run(scans, tmp_path / "out", {"fingerprint": {"sampling": "exact"}}).exit_code == 0
+    told = call("suggest", tmp_path / "out", check=0).stderr
+    assert "records do not tell whether channel channel_0 is CT" in told
 
 
 def config_of(path: Path) -> dict:
@@ -78,39 +82,36 @@ def test_a_cohort_takes_no_other_config_and_no_datastats(scans: Path, tmp_path: 
         assert "is a stored cohort" in call("suggest", tmp_path / "out", *flags, check=2).stderr
 
 
+def test_a_fingerprint_gives_what_its_input_gives(scans: Path, tmp_path: Path) -> None:
+    counts = {
+        "input": {"channels": ["CT"]},
+        "image": {"crop": {"to": "nonzero"}},
+        "fingerprint": {"sampling": "exact"},
+    }
+    assert run(scans, tmp_path / "out", counts).exit_code == 0
+    of_input = config_of(scans)
+    shutil.rmtree(scans)
+    assert config_of(tmp_path / "out")["image"] == of_input["image"]
+
+
 @pytest.mark.parametrize("kind", [np.int16, np.float32])
-def test_a_mixture_weighs_cases_alike(kind: type) -> None:
+def test_cases_weigh_alike(kind: type, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    parts = [random.normal(40 * n, 10 + n, 500 * (n + 1)).astype(kind) for n in range(4)]
-    mixture = Mixture()
-    for part in parts:
-        counted = count_values(part) if kind is np.int16 else count_floats(part)
-        assert counted is not None
-        mixture.add(counted)
-    spread = mixture.spread
+    parts = [random.normal(40 * n, 10 + n, 5000 * (n + 1)).astype(kind) for n in range(4)]
+    cases = [put_away(counted(part), tmp_path / str(n)) for n, part in enumerate(parts)]
+    assert len(list(tmp_path.iterdir())) == (0 if kind is np.int16 else 4)
+    spread = spread_of([*cases, counted(parts[0][:0])])
     assert spread is not None
-    repeated = np.concatenate(parts)
+    values = np.concatenate(parts).astype(np.float64)
     weights = np.concatenate([np.full(len(part), 1 / len(part) / 4) for part in parts])
-    values = repeated.astype(np.float64)
     mean = (values * weights).sum()
+    assert spread.cases == 4
     assert spread.mean == pytest.approx(mean, rel=1e-9)
     assert spread.std == pytest.approx(np.sqrt((weights * (values - mean) ** 2).sum()), rel=1e-9)
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
     low, high = (values[order][np.searchsorted(reached, q - 1e-12)] for q in (0.005, 0.995))
-    assert (spread.low, spread.high) == (
-        pytest.approx(low, rel=2e-4),
-        pytest.approx(high, rel=2e-4),
-    )
-
-
-def test_a_single_voxel_at_the_percentile_is_it() -> None:
-    """200 values: the first has all of half a percent, whatever sums of fractions round to."""
-    mixture = Mixture()
-    for _ in range(7):
-        mixture.add_points(np.arange(200.0), np.ones(200, np.int64), (99.5, 57.7))
-    assert mixture.spread is not None
-    assert (mixture.spread.low, mixture.spread.high) == (0.0, 198.0)
+    assert (spread.low, spread.high) == (low, high)
 
 
 def test_yaml_of_a_cohort_says_where_it_is_from(scans: Path, tmp_path: Path) -> None:
