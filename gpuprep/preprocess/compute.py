@@ -95,6 +95,8 @@ def compute(
                         geometry = output.mapping.on(measured.geometry)
                         own, left = output.measured.config, left - 1
                         yield Computed(image, labels, geometry, told, output.name, own, left == 0)
+                    del image  # before the next one is there
+            del labels
 
 
 def _decide_output(

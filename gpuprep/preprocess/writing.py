@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,16 +50,22 @@ class CaseWriter:
             RunStopped: it is full.
         """
         with session, closing(outputs):  # which lets go of what is on a device
-            for output in outputs:
-                if output.is_last:
-                    break
-                self._write(output)
-        self._write(output)
+            last = self._write_all_but_last(outputs)
+        self._write(last)
         nnunet = [name for name, part in self.config.parts().items() if part.store.nnunet]
         if self.config.outputs or nnunet:
             durable = self.config.store.fsync == "always"
             names = list(self.config.outputs)
             self.files.update(write_outputs_group(self.folder, names, nnunet, durable=durable))
+
+    def _write_all_but_last(self, outputs: Iterator[Computed]) -> Computed:
+        """Returns the last; every other one is let go of before the next is computed."""
+        while True:
+            output = next(outputs)
+            if output.is_last:
+                return output
+            self._write(output)
+            del output
 
     def _write(self, output: Computed) -> None:
         with self.watch("store"):

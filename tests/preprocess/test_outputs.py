@@ -1,5 +1,6 @@
 """Several outputs of one case: what is computed once, and the memory that they take one after another."""
 
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,29 @@ def test_the_memory_of_an_output_is_that_of_the_next(tmp_path: Path, files, case
     assert not mapped
     place = tmp_path / "cases" / "a.zarr"
     assert {open_case(place, output=f"w{n}").image.shape for n in range(3)} == {(25, 30, 35)}
+
+
+def test_an_image_is_let_go_before_the_next_one_is_there(tmp_path: Path, files, case, monkeypatch):
+    made: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    own, label = HostOperations.empty, HostOperations.resample_labels
+
+    def noted(self, *more):
+        alive.append(sum(each() is not None for each in made))
+        image = own(self, *more)
+        made.append(weakref.ref(image))
+        return image
+
+    def noted_label(self, *more):
+        alive.append(sum(each() is not None for each in made))
+        made.append(weakref.ref(found := label(self, *more)))
+        return found
+
+    monkeypatch.setattr(HostOperations, "empty", noted)
+    monkeypatch.setattr(HostOperations, "resample_labels", noted_label)
+    config = several({"a": FINE, "b": {**FINE, **WINDOW}, "c": COARSE})
+    run_case(CaseTask(case, str(tmp_path), ""), config, files.read)
+    assert alive == [0, 1, 1, 0, 1]  # label, image, image; label, image
 
 
 def test_scratch_counts_again_what_was_let_go():
