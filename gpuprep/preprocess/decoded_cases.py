@@ -14,8 +14,8 @@ It has to pay. CPU milliseconds per MB of voxels, image and label map together, 
     MR of a head, NRRD                    1.24   0.67   0.33           20 %
     CT phantom, not compressed            0.93   0.45   0.33           35 %
 
-So nothing is kept of files that are not compressed: to keep and to take them is no cheaper than to read them
-again. Nor is a case that was read in less than ``_PAYS`` a byte, whatever its files are.
+So nothing is kept of files that are not compressed: to keep and to take them is hardly cheaper than to read
+them again. Nor is a case that was read in less than ``_PAYS`` a byte, whatever its files are.
 """
 
 from __future__ import annotations
