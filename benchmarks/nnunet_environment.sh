@@ -18,7 +18,7 @@ if ! "$python" -c "$check" 2> "$folder/check.txt"; then
   pip=("$python" -m pip install --quiet)
   echo "torch==2.13.0" > "$folder/constraints.txt"
   "${pip[@]}" "setuptools>=77" numpy
-  "${pip[@]}" --no-deps --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+  "${pip[@]}" --no-deps torch==2.13.0
   "${pip[@]}" --no-deps nnunetv2==2.8.1 batchgenerators==0.25.5 batchgeneratorsv2==0.3.6 \
     acvl-utils==0.2.6 dynamic-network-architectures==0.4.4 timm==1.0.22
   "${pip[@]}" -c "$folder/constraints.txt" filelock typing-extensions sympy networkx jinja2 fsspec \

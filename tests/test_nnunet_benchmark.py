@@ -177,3 +177,18 @@ def test_a_tool_that_fails_is_told_with_what_it_said(script: Any, tmp_path: Path
     tool = bench.Tool("gpuprep", (sys.executable, "-c", "raise SystemExit('no such thing')"), ())
     with pytest.raises(RuntimeError, match="no such thing"):
         bench.run_tool(tool, 701, place, counted=False)
+
+
+def test_keeping_decoded_cases_is_measured(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = script("decoded_scratch")
+    options = ["--work", str(tmp_path), "--scans", str(tmp_path), "--shape", "20", "64", "64"]
+    options += ["--rounds", "1", "--json", str(tmp_path / "it.json")]
+    monkeypatch.setattr(sys, "argv", ["decoded_scratch.py", *options])
+    bench.main()
+    rows = json.loads((tmp_path / "it.json").read_text())["rows"]
+    assert [row["case"] for row in rows] == ["CT phantom", "CT phantom, not compressed"]
+    assert all(0 < row["share"] < 1 and row["take"] > 0 for row in rows)
+    assert "CT phantom" in capsys.readouterr().out
+    assert not any((tmp_path / "scratch").iterdir())

@@ -5,18 +5,17 @@ and checked once; the second time it comes from a file here. That file counts on
 they were and all that decides ``assemble`` is the same. A damaged, stale or foreign one is as good as none,
 and so is a disk that fails: nothing here decides anything about the results.
 
-It has to pay. CPU milliseconds per MB of voxels, of one core (Blosc's LZ4 of shuffled bytes, CRC32C):
+It has to pay. CPU milliseconds per MB of voxels, image and label map together, on one core
+(``benchmarks/decoded_scratch.py``; a shared EPYC, 2026-11-26):
 
-    voxels                        decode .nii.gz   write here   read here   of the bytes
-    CT phantom, int16                       1.95         0.40        0.20           52 %
-    CT of a chest, int16                    1.83         0.80        0.29           53 %
-    CT at 3 mm, int32                       1.80         0.90        0.40           45 %
-    MR, uint8                               1.98         0.30        0.10           44 %
-    noise, float32                          3.14         0.80        0.30           94 %
-    label map, uint8                        0.15         0.10        0.05            1 %
+    case                            read files   keep   take   of the bytes
+    CT phantom, .nii.gz                   1.56   0.51   0.33           35 %
+    CT of a chest, NRRD                   1.29   0.62   0.26           27 %
+    MR of a head, NRRD                    1.24   0.67   0.33           20 %
+    CT phantom, not compressed            0.93   0.45   0.33           35 %
 
-Of files that are not compressed nothing is kept: they are read, hash included, in 0.7 ms per MB. Nor is a
-case that was read faster than ``_PAYS``, whatever its files are.
+So nothing is kept of files that are not compressed: to keep and to take them is hardly cheaper than to read
+them again. Nor is a case that was read in less than ``_PAYS`` a byte, whatever its files are.
 """
 
 from __future__ import annotations
