@@ -33,7 +33,7 @@ def halve_patch(plans: dict[str, Any], name: str) -> None:
 
 
 class Shortened(nnUNetTrainer):
-    """One epoch of some batches of small patches; all else as in nnU-Net, but for mirroring in validations."""
+    """One epoch of some batches of small patches; all else as in nnU-Net, but mirroring."""
 
     def __init__(
         self, plans: Any, configuration: str, fold: Any, dataset_json: Any, device: Any

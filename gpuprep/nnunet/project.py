@@ -42,8 +42,15 @@ class Projection:
         identifiers: Mapping[str, str],
         tell: Callable[[str], None],
     ) -> None:
-        """``identifiers`` has the folder of each output; ``digest`` names the config of the cases. ``tell`` is
-        told which arrays of another make went."""
+        """What a run of the plans fills.
+
+        Args:
+            dataset: The folder of the preprocessed data set.
+            plans: The name of the plans.
+            digest: Of the config of the cases.
+            identifiers: The folder of each output.
+            tell: Is told which arrays of another make went.
+        """
         self._tell = tell
         self._dataset, self._cohort = dataset, cohort_folder(dataset, plans)
         self._aside = dataset / OWN_FOLDER / ".partial"
