@@ -23,8 +23,23 @@ FEATURES = int(os.environ.get("SHORTENED_FEATURES", "2"))
 BATCHES = int(os.environ.get("SHORTENED_BATCHES", "2"))
 
 
+def halve_patch(plans: dict[str, Any], name: str) -> None:
+    """Patches of half the edges, as far as the network can pool them."""
+    own = plans["configurations"][name]
+    whole = {**plans["configurations"].get(own.get("inherits_from"), {}), **own}
+    multiple = np.prod(whole["architecture"]["arch_kwargs"]["strides"], axis=0)
+    halves = np.array(whole["patch_size"]) // 2 // multiple * multiple
+    own["patch_size"] = np.maximum(halves, multiple).tolist()
+
+
 class Shortened(nnUNetTrainer):
-    """One epoch of some batches; everything else as in nnU-Net, but for mirroring in the validation."""
+    """One epoch of some batches of small patches; all else as in nnU-Net, but mirroring."""
+
+    def __init__(
+        self, plans: Any, configuration: str, fold: Any, dataset_json: Any, device: Any
+    ) -> None:
+        halve_patch(plans, configuration)
+        super().__init__(plans, configuration, fold, dataset_json, device)
 
     @staticmethod
     def build_network_architecture(

@@ -114,14 +114,13 @@ def preprocess(
     ids = _checked(raw, tuple(cases.complete.values()))
     cohort = cohort_folder(folder.path, plans.name)
     identifiers = {each.name: each.identifier for each in chosen.arrays}
-    projection = Projection(folder.path, plans.name, config.digest, identifiers)
 
     def tell(text: str) -> None:
         for listener in listeners:
             listener(Notice(text))
 
-    for note in projection.begin():
-        tell(note)
+    projection = Projection(folder.path, plans.name, config.digest, identifiers, tell)
+    projection.check()
     report = run(
         raw,
         cohort,

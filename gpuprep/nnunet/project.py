@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from gpuprep.host.failpoints import failpoint
 from gpuprep.nnunet.filled import OWN_FOLDER, Filled, FilledFolders
 from gpuprep.store.layout import case_folder
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Event
+from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Event, RunStarted
 
 IMAGE, LABEL, PROPERTIES = "image.b2nd", "label.b2nd", "properties.pkl"
 _SUFFIXES = {LABEL: "_seg.b2nd", PROPERTIES: ".pkl", IMAGE: ".b2nd"}
@@ -35,9 +35,23 @@ class Projection:
     """
 
     def __init__(
-        self, dataset: Path, plans: str, digest: str, identifiers: Mapping[str, str]
+        self,
+        dataset: Path,
+        plans: str,
+        digest: str,
+        identifiers: Mapping[str, str],
+        tell: Callable[[str], None],
     ) -> None:
-        """``identifiers`` has the folder of each output; ``digest`` names the config of the cases."""
+        """What a run of the plans fills.
+
+        Args:
+            dataset: The folder of the preprocessed data set.
+            plans: The name of the plans.
+            digest: Of the config of the cases.
+            identifiers: The folder of each output.
+            tell: Is told which arrays of another make went.
+        """
+        self._tell = tell
         self._dataset, self._cohort = dataset, cohort_folder(dataset, plans)
         self._aside = dataset / OWN_FOLDER / ".partial"
         self._folders = {output: dataset / name for output, name in identifiers.items()}
@@ -48,27 +62,27 @@ class Projection:
         self.copied = False
         """Whether the disk has no hard links, so that arrays are there twice."""
 
-    def begin(self) -> tuple[str, ...]:
-        """Empty the folders whose arrays are of another make; returns what was there, in words.
-
-        Raises:
-            UsageError: a folder holds what neither nnU-Net nor gpuprep puts there.
-        """
+    def check(self) -> None:
+        """Raises UsageError where a folder holds what neither nnU-Net nor gpuprep puts there."""
         for folder in self._folders.values():
             check_folder(folder)
-        told = []
+
+    def _begin(self) -> None:
+        """Empty the folders whose arrays are of another make."""
         for name, wanted in self._wanted.items():
             there = self._filled.read().get(name)
             if there != wanted:
                 if cases := clear(self._dataset / name):
-                    told.append(f"{name}: {_whose(there, cases)} gone, this run makes them anew")
+                    self._tell(f"{name}: {_whose(there, cases)} gone, this run makes them anew")
                 self._filled.note(name, wanted)
             (self._dataset / name).mkdir(exist_ok=True)
         self._aside.mkdir(parents=True, exist_ok=True)
-        return tuple(told)
 
     def __call__(self, event: Event) -> None:
         match event:
+            case RunStarted():  # not before: a run that is refused changes nothing
+                with suppress(OSError):
+                    self._begin()
             case CaseDone():
                 self.failed.discard(event.case_id)
                 self.done.add(event.case_id)
@@ -92,6 +106,7 @@ class Projection:
             UsageError: a folder holds what nnU-Net refuses.
             OSError: the disk refuses.
         """
+        self._begin()
         for case_id in sorted(self.done):
             self._link(case_id)
         kept = self.done if ended else set(members) - self.failed

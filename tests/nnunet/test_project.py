@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from gpuprep.nnunet.ground_truth import keep_ground_truth
 from gpuprep.nnunet.project import Projection, cohort_folder
 from gpuprep.store.layout import case_folder
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed
+from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, RunStarted
 
 PLANS = "nnUNetPlans"
 FOLDERS = {"3d_fullres": "nnUNetPlans_3d_fullres", "2d": "nnUNetPlans_2d"}
+STARTED = RunStarted(1, 1, "numpy")
 FILES = {"image.b2nd": ".b2nd", "label.b2nd": "_seg.b2nd", "properties.pkl": ".pkl"}
 
 
@@ -27,13 +29,22 @@ def store(dataset: Path, case: str, text: str = "made") -> None:
             (folder / output / file).write_text(f"{text} {output} {file}")
 
 
-def projection_of(dataset: Path, digest: str = "a") -> Projection:
-    return Projection(dataset, PLANS, digest, FOLDERS)
+def projection_of(
+    dataset: Path, digest: str = "a", tell: Callable[[str], None] = print
+) -> Projection:
+    return Projection(dataset, PLANS, digest, FOLDERS, tell)
+
+
+def begun(dataset: Path, digest: str = "a", tell: Callable[[str], None] = print) -> Projection:
+    """At the start of a run."""
+    made = projection_of(dataset, digest, tell)
+    made.check()
+    made(STARTED)
+    return made
 
 
 def finished(dataset: Path, *cases: str, members: tuple[str, ...] = ()) -> Projection:
-    made = projection_of(dataset)
-    made.begin()
+    made = begun(dataset)
     for case in cases:
         store(dataset, case)
         made(CaseDone(case))
@@ -59,8 +70,7 @@ def test_every_output_of_a_case_has_its_folder(tmp_path: Path) -> None:
 
 
 def test_a_case_is_there_as_soon_as_it_is_done(tmp_path: Path) -> None:
-    made = projection_of(tmp_path)
-    made.begin()
+    made = begun(tmp_path)
     store(tmp_path, "a")
     made(CaseDone("a"))
     assert names(tmp_path) == of("a")
@@ -68,8 +78,9 @@ def test_a_case_is_there_as_soon_as_it_is_done(tmp_path: Path) -> None:
 
 def test_a_case_made_anew_is_linked_anew_and_not_there_while_it_changes(tmp_path: Path) -> None:
     finished(tmp_path, "a", "b")
-    made = projection_of(tmp_path)
-    assert made.begin() == ()
+    told: list[str] = []
+    made = begun(tmp_path, tell=told.append)
+    assert not told
     made(CaseChanged("a", "source", "its files"))
     assert names(tmp_path) == of("b")
     store(tmp_path, "a", "new")
@@ -86,16 +97,14 @@ def test_the_image_goes_first_and_comes_last(
     monkeypatch.setattr(
         "gpuprep.nnunet.project.failpoint", lambda step, case: seen.append(names(tmp_path))
     )
-    made = projection_of(tmp_path)
-    made.begin()
+    made = begun(tmp_path)
     made(CaseDone("a"))
     assert ["a.b2nd" in each for each in seen[:3]] == [False, False, True]
 
 
 def test_cases_that_failed_or_left_go(tmp_path: Path) -> None:
     finished(tmp_path, "a", "b", "c")
-    made = projection_of(tmp_path)
-    made.begin()
+    made = begun(tmp_path)
     made(CaseDone("a", skipped=True))
     made(CaseFailed("b", "InputError", "E_READ", "broken"))
     made.complete(["a", "b"], ended=True)
@@ -104,8 +113,7 @@ def test_cases_that_failed_or_left_go(tmp_path: Path) -> None:
 
 def test_cases_that_an_interrupted_run_did_not_come_to_stay(tmp_path: Path) -> None:
     finished(tmp_path, "a", "b", "c")
-    made = projection_of(tmp_path)
-    made.begin()
+    made = begun(tmp_path)
     made(CaseDone("a", skipped=True))
     made.complete(["a", "b"], ended=False)
     assert names(tmp_path) == of("a", "b")
@@ -116,11 +124,14 @@ def test_arrays_of_another_make_go_first_and_are_told(tmp_path: Path) -> None:
     theirs.mkdir()
     for name in ("x.b2nd", "x_seg.b2nd", "x.pkl", "y.npz", "y.pkl", "y_seg.npy"):
         (theirs / name).touch()
-    (told,) = projection_of(tmp_path).begin()
-    assert told.startswith("nnUNetPlans_2d: 2 cases of nnU-Net's own are gone")
+    told: list[str] = []
+    begun(tmp_path, tell=told.append)
+    assert told.pop().startswith("nnUNetPlans_2d: 2 cases of nnU-Net's own are gone")
     assert not names(tmp_path, "2d")
     finished(tmp_path, "a")
-    told = projection_of(tmp_path, "b").begin()
+    projection_of(tmp_path, "b").check()
+    assert names(tmp_path) == of("a")  # a run that is refused changes nothing
+    begun(tmp_path, "b", told.append)
     assert told[0].startswith(
         "nnUNetPlans_3d_fullres: 1 case of an earlier 3d_fullres of nnUNetPlans"
     )
@@ -134,7 +145,7 @@ def test_what_nnunet_refuses_is_named_and_stays(strange: str, tmp_path: Path) ->
     file = folder / strange.rstrip("/")
     file.mkdir() if strange.endswith("/") else file.touch()
     with pytest.raises(UsageError, match=file.name):
-        projection_of(tmp_path).begin()
+        projection_of(tmp_path).check()
     assert file.exists()
 
 
@@ -149,8 +160,7 @@ def test_without_hard_links_files_are_copied_once(
     copy = tmp_path / FOLDERS["2d"] / "a.b2nd"
     before = copy.stat()
     assert before.st_nlink == 1
-    again = projection_of(tmp_path)
-    again.begin()
+    again = begun(tmp_path)
     again(CaseDone("a", skipped=True))
     again.complete(["a"], ended=True)
     assert copy.stat().st_ino == before.st_ino
@@ -162,8 +172,7 @@ def test_a_disk_that_refuses_is_told_at_the_end(
     def refuse(*paths: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    made = projection_of(tmp_path)
-    made.begin()
+    made = begun(tmp_path)
     store(tmp_path, "a")
     monkeypatch.setattr(os, "link", refuse)
     made(CaseDone("a"))
