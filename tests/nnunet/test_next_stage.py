@@ -21,8 +21,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "pp" / ROW["dataset"]
     arrays = folder / "nnUNetPlans_3d_fullres"
     arrays.mkdir(parents=True)
-    for name, file in (("dataset", "dataset"), ("nnUNetPlans", "nnUNetPlans")):
-        (folder / f"{name}.json").write_text(GOLDENS["datasets"][ROW["dataset"]][file])
+    for name in ("dataset", "nnUNetPlans"):
+        (folder / f"{name}.json").write_text(GOLDENS["datasets"][ROW["dataset"]][name])
+    plans = json.loads((folder / "nnUNetPlans.json").read_text())
+    plans["configurations"]["3d_fullres"]["patch_size"] = [8, 8, 8]  # the first stage's counts
+    (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
     file = str(arrays / f"{ROW['case']}.b2nd")
     blosc2.zeros((1, *WANTED["target_shape"]), np.float32, urlpath=file)
     monkeypatch.setenv("nnUNet_preprocessed", str(folder.parent))
