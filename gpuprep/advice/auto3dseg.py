@@ -39,6 +39,12 @@ class CaseStats:
 
     def __call__(self, case: Case, assembled: Assembled, agreement: Agreement) -> Stats:
         """The statistics of a case, or why there are none under ``left_out``."""
+        try:
+            return self._stats(case, assembled)
+        except ValueError:  # nothing to measure
+            return {"case": case.id, "left_out": "a label lies on no finite voxel"}
+
+    def _stats(self, case: Case, assembled: Assembled) -> Stats:
         geometry, turn = assembled.geometry.reorient("RAS")
         channels = [_as_read(turn.view(array)) for array in assembled.channels]
         boxes = [_above_zero(channel) for channel in channels]

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 _WIDTH = 100
+_STRANGE = "\N{REPLACEMENT CHARACTER}"  # for what ends a line, or is no text at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ def _lines(entries: Sequence[Entry], depth: int) -> Iterator[str]:
     for entry in entries:
         yield from _comment(entry.why, depth)
         if _nested(entry):
-            yield f"{space}{entry.key}:"
+            yield f"{space}{_flow(entry.key, bare=False)}:"
             yield from _lines(entry.value, depth + 1)
         else:
-            lead = f"{entry.key}: " if entry.key else "- "
+            lead = f"{_flow(entry.key, bare=False)}: " if entry.key else "- "
             yield f"{space}{lead}{_flow(entry.value, bare=not entry.key)}"
 
 
@@ -60,8 +61,9 @@ def _nested(entry: Entry) -> bool:
 
 def _comment(told: str, depth: int) -> Iterator[str]:
     lead = "  " * depth + "# "
+    shown = "".join(each if each.isprintable() else _STRANGE for each in told)
     yield from textwrap.wrap(
-        told, _WIDTH, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
+        shown, _WIDTH, initial_indent=lead, subsequent_indent=lead, break_on_hyphens=False
     )
 
 
@@ -69,6 +71,12 @@ def _flow(value: Any, *, bare: bool) -> str:
     """One line; a dictionary of one key without its braces, where it may be bare."""
     if bare and isinstance(value, dict) and len(value) == 1:
         ((key, below),) = value.items()
-        return f"{key}: {_flow(below, bare=False)}"
-    dumped = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False)
-    return dumped.removesuffix("\n").removesuffix("\n...")
+        return f"{_flow(key, bare=False)}: {_flow(below, bare=False)}"
+    for style in (None, '"'):  # quoted, where a text would take several lines
+        dumped = yaml.safe_dump(
+            value, default_flow_style=True, default_style=style, width=10**6, sort_keys=False
+        )
+        line = dumped.removesuffix("\n").removesuffix("\n...")
+        if "\n" not in line:
+            break
+    return line

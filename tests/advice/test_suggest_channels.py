@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cohorts import write_pairs
+from support.dicom_series import write_series
 from support.suggested import plain, runs, suggested, write
 
 
@@ -72,3 +73,16 @@ def test_each_channel_has_its_own_steps(tmp_path: Path) -> None:
     text, config = suggested(tmp_path / "scans", "--headers-only")
     assert config["image"]["channels"]["T1"]["intensity"] == [{"zscore": {"over": "image"}}]
     assert config["image"]["foreground"] == {"where": "label"}
+
+
+def test_the_modality_of_dicom_tells_and_odd_names_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    for number in range(2):
+        heights = [2.0 * step for step in range(6)]
+        series = {"SeriesInstanceUID": f"1.2.{number}", "StudyInstanceUID": f"1.3.{number}"}
+        write_series(tmp_path / f"scans/{number}", heights, **series)
+    flags = ("--headers-only", "--set", 'input.channels=["yes: a #1"]')
+    text, config = suggested(tmp_path / "scans", *flags)
+    assert config["input"]["channels"] == ["yes: a #1"]
+    assert config["image"]["intensity"][0] == {"clip": {"low": -1000, "high": 1000}}
+    assert "by the layout dicom" in plain(text)
