@@ -139,7 +139,7 @@ class KeptCase:
                 words = tree["words"]
                 self._check(words)
                 arrays = read_arrays(file, tree["arrays"], self._allocate, self._task.threads)
-                return from_words(words["case"], arrays, self._task.case, self._config)
+                return from_words(words["case"], arrays, self._config.label.loss)
         except FileNotFoundError:
             return None
         except (Damaged, OSError, LookupError, TypeError, ValueError):
@@ -149,8 +149,7 @@ class KeptCase:
     def keep(self, assembled: Assembled, findings: Sequence[Finding], budget: int) -> None:
         """Put a case here, if it fits the ``budget`` of the folder and its disk takes it."""
         arrays = [*assembled.channels, *assembled.labels.values()]
-        told = to_words(assembled, findings, self._config.label.outside)
-        words = {"decided": self._decided, "case": told}
+        words = {"decided": self._decided, "case": to_words(assembled, findings)}
         wanted = most_bytes(arrays) + _WORDS
         partial = self.file.with_name(f"{self.file.stem}.{mark()}{_PARTIAL}")
         try:
@@ -179,8 +178,6 @@ class KeptCase:
         now = stamps([*self._task.case.files, *(row["path"] for row in identity)])
         if words["decided"] != self._decided or list(map(list, then)) != now:
             raise Damaged("it is of other files")
-        if words["case"]["outside"] not in (None, self._config.label.outside):
-            raise Damaged("its label maps have another dtype")
         policy = Findings(self._config.input.policy).policy
         if any(policy(row["code"]) == "error" for row in words["case"]["findings"]):
             raise Damaged("it is to be refused")

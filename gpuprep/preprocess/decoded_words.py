@@ -13,10 +13,8 @@ from gpuprep.config.model import PIPELINE, Config
 from gpuprep.io.scan import FileIdentity
 from gpuprep.preprocess.assemble import Assembled, label_entries, label_needed
 from gpuprep.preprocess.losses import Losses
-from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.record import versions
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.values.case import Case
 from gpuprep.values.findings import Finding, default_policy
 from gpuprep.values.geometry import Geometry, Reorientation
 
@@ -55,12 +53,9 @@ def stamps(paths: Sequence[str]) -> list[list[Any]]:
     return [[path, found.st_size, found.st_mtime_ns] for path, found in seen]
 
 
-def to_words(
-    assembled: Assembled, findings: Sequence[Finding], outside: int | None
-) -> dict[str, Any]:
-    """All but the voxels, the findings that were made on the way, and the config's ``label.outside``."""
+def to_words(assembled: Assembled, findings: Sequence[Finding]) -> dict[str, Any]:
+    """All but the voxels, and the findings that were made on the way."""
     return {
-        "outside": outside,
         "channel_names": assembled.channel_names,
         "labels": list(assembled.labels),
         "label_names": assembled.label_names,
@@ -80,27 +75,19 @@ def to_words(
 
 
 def from_words(
-    words: Mapping[str, Any], arrays: Sequence[NDArray[Any]], case: Case, config: Config
+    words: Mapping[str, Any], arrays: Sequence[NDArray[Any]], limit: float
 ) -> tuple[Assembled, list[Finding]]:
     """The case that ``to_words`` told of, with its voxels: channels first, then label maps.
 
-    Raises:
-        InputError: as ``assemble`` does where a label map has no room for ``label.outside``.
+    ``limit`` is the config's ``label.loss``.
     """
     count = len(arrays) - len(words["labels"])
-    labels = dict(zip(words["labels"], arrays[count:], strict=True))
-    counts = {name: _by_value(each) for name, each in words["label_counts"].items()}
-    if words["outside"] != config.label.outside:  # it was kept without any
-        for entry in label_entries(case, config):
-            array, path = labels[entry.name], entry.sources[0].path
-            outside = config.label.outside
-            labels[entry.name] = with_room(array, counts[entry.name], outside, entry.name, path)
     assembled = Assembled(
         channels=tuple(arrays[:count]),
         channel_names=tuple(words["channel_names"]),
-        labels=labels,
+        labels=dict(zip(words["labels"], arrays[count:], strict=True)),
         label_names={name: _by_value(each) for name, each in words["label_names"].items()},
-        label_counts=counts,
+        label_counts={name: _by_value(each) for name, each in words["label_counts"].items()},
         geometry=Geometry.from_json(words["geometry"]),
         source_geometry=Geometry.from_json(words["source_geometry"]),
         heights=tuple(words["heights"]),
@@ -109,7 +96,7 @@ def from_words(
         identity=tuple(FileIdentity(**row) for row in words["identity"]),
         headers=tuple(words["headers"]),
         decoded_bytes=words["decoded_bytes"],
-        losses=Losses(config.label.loss, words["kept"]),
+        losses=Losses(limit, words["kept"]),
     )
     return assembled, [Finding.from_json(row) for row in words["findings"]]
 
