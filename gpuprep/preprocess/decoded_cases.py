@@ -139,7 +139,7 @@ class KeptCase:
                 words = tree["words"]
                 self._check(words)
                 arrays = read_arrays(file, tree["arrays"], self._allocate, self._task.threads)
-                return from_words(words["case"], arrays, self._config)
+                return from_words(words["case"], arrays, self._config.label.loss)
         except FileNotFoundError:
             return None
         except (Damaged, OSError, LookupError, TypeError, ValueError):

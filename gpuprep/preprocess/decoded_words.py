@@ -75,9 +75,12 @@ def to_words(assembled: Assembled, findings: Sequence[Finding]) -> dict[str, Any
 
 
 def from_words(
-    words: Mapping[str, Any], arrays: Sequence[NDArray[Any]], config: Config
+    words: Mapping[str, Any], arrays: Sequence[NDArray[Any]], limit: float
 ) -> tuple[Assembled, list[Finding]]:
-    """The case that ``to_words`` told of, with its voxels: channels first, then label maps."""
+    """The case that ``to_words`` told of, with its voxels: channels first, then label maps.
+
+    ``limit`` is the config's ``label.loss``.
+    """
     count = len(arrays) - len(words["labels"])
     assembled = Assembled(
         channels=tuple(arrays[:count]),
@@ -93,7 +96,7 @@ def from_words(
         identity=tuple(FileIdentity(**row) for row in words["identity"]),
         headers=tuple(words["headers"]),
         decoded_bytes=words["decoded_bytes"],
-        losses=Losses(config.label.loss, words["kept"]),
+        losses=Losses(limit, words["kept"]),
     )
     return assembled, [Finding.from_json(row) for row in words["findings"]]
 
