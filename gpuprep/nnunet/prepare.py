@@ -115,7 +115,7 @@ def config_of(
             "crop": {"to": "nonzero"},
             "foreground": {"where": "nonzero_or_label", "fill_holes": True},
         },
-        "label": {"interpolation": arrays[0].labels, "required": True, "outside": -1},
+        "label": {"interpolation": arrays[0].labels, "required": True, "outside": -1, "loss": 1.0},
         "store": {"dtype": "float32"},
         "outputs": outputs,
     }

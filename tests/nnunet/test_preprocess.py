@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
 import pytest
 from support import nnunet_balls
 from support.commands import call
@@ -15,6 +17,7 @@ from support.nnunet_balls import (
     planned,
     raw_dataset,
     triples,
+    write,
     write_case,
 )
 
@@ -64,6 +67,18 @@ def test_the_tree_is_complete(raw: Path, folder: Path) -> None:
         assert copy.read_bytes() == (raw / NAME / "labelsTr" / copy.name).read_bytes()
     assert json.loads((folder / "splits_final.json").read_text()) == split_folds(ids(6))
     assert "6" in call("status", folder / "gpuprep" / "nnUNetPlans", check=0).stdout
+
+
+def test_labels_outside_what_is_not_zero_are_lost_as_with_nnunet_and_told(
+    raw: Path, folder: Path
+) -> None:
+    for channel in range(2):
+        file = raw / NAME / "imagesTr" / f"ball_000_{channel:04d}.nii.gz"
+        voxels = np.asarray(nibabel.load(file).dataobj).copy()
+        voxels[8:] = 0
+        write(file, voxels)
+    assert "W_LABEL_LOST" in prepare().stdout
+    assert names(folder / FULL) == triples(ids(6))
 
 
 def test_the_same_again_does_nothing(raw: Path, folder: Path) -> None:
