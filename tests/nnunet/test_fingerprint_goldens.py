@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.nnunet_goldens import GOLDENS, raw_data
+from support.nnunet_goldens import GOLDENS, few, raw_data
 
 from gpuprep.nnunet.counting import Sampling
 from gpuprep.nnunet.fingerprint import fingerprint_dataset
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("reads_here")
 
 
 @pytest.mark.parametrize("sampling", ["exact", "nnunet"])
-@pytest.mark.parametrize("dataset", GOLDENS["datasets"])
+@pytest.mark.parametrize("dataset", few(GOLDENS["datasets"]))
 def test_a_golden_data_set_has_its_fingerprint(
     dataset: str, sampling: Sampling, tmp_path: Path
 ) -> None:

@@ -1,6 +1,5 @@
 """The golden data sets, prepared whole: nnU-Net's own files, shapes, labels, drawn voxels and values."""
 
-import gzip
 import hashlib
 import json
 import pickle
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.nnunet_goldens import GOLDENS, raw_data
+from support.nnunet_goldens import GOLDENS, PREPROCESSED, few, raw_data
 
 from gpuprep.nnunet.folders import Preprocessed
 from gpuprep.nnunet.folds import FOLDS, split_folds
@@ -17,8 +16,6 @@ from gpuprep.nnunet.preprocess import Means, preprocess
 
 blosc2 = pytest.importorskip("blosc2")
 
-_FILE = Path(__file__).parents[1] / "goldens" / "nnunet_preprocessed.json.gz"
-MADE: dict[str, Any] = json.loads(gzip.decompress(_FILE.read_bytes()))
 CLOSE = 1e-6
 """Of the range of an image."""
 
@@ -30,7 +27,7 @@ def digest(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:32]
 
 
-@pytest.mark.parametrize("name", GOLDENS["datasets"])
+@pytest.mark.parametrize("name", few(GOLDENS["datasets"]))
 def test_a_golden_data_set_is_prepared_as_nnunet_does_it(name: str, tmp_path: Path) -> None:
     raw, folder = raw_data(name).parent, tmp_path / name
     folder.mkdir()
@@ -38,7 +35,9 @@ def test_a_golden_data_set_is_prepared_as_nnunet_does_it(name: str, tmp_path: Pa
         (folder / f"{file}.json").write_text(GOLDENS["datasets"][name][file])
     done = preprocess(Preprocessed(folder, raw), "nnUNetPlans", means=Means(scheduler="serial"))
     assert done.exit_code == 0
-    made = {key.partition("/")[2]: cases for key, cases in MADE.items() if key.startswith(name)}
+    made = {
+        key.partition("/")[2]: cases for key, cases in PREPROCESSED.items() if key.startswith(name)
+    }
     assert {path.name for path in done.folders.values()} == set(made)
     for identifier, cases in made.items():
         ends = (".b2nd", "_seg.b2nd", ".pkl")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.nnunet_configs import nnunet_config
-from support.nnunet_goldens import GOLDENS, PREPROCESSED, raw_data
+from support.nnunet_goldens import GOLDENS, PREPROCESSED, few, raw_data
 
 from gpuprep.cohort.discover import Found, discover
 from gpuprep.config.model import Config
@@ -22,16 +22,11 @@ from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.case import Case
 from gpuprep.values.findings import Findings
 
-LARGE = ("Dataset706", "Dataset708")
-PLACES = [
-    pytest.param(place, marks=pytest.mark.slow if place.startswith(LARGE) else ())
-    for place in PREPROCESSED
-]
 CLOSE = 1e-6  # of the range
 _ROUNDED = 5e-7  # of the voxels that the goldens list
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", few(PREPROCESSED))
 def test_every_case_is_nnunets(place: str) -> None:
     dataset, _, identifier = place.partition("/")
     raw, plans = (
