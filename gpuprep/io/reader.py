@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuprep.io.dicom.header import looks_like_dicom
-from gpuprep.io.dicom.scan import peek_dicom, read_dicom
+from gpuprep.io.dicom.membership import looks_like_dicom
 from gpuprep.io.hashed import open_regular
 from gpuprep.io.integrity import GZIP_MAGIC, ByteSource
 from gpuprep.io.limits import check_inside
@@ -34,6 +33,10 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
     kind = _sniff(source, rules)
     reading = Reading(source.path, rules, rules.findings(), allocate)
     if kind == "dicom":
+        from gpuprep.io.dicom.scan import (
+            read_dicom,  # loads pydicom, which takes a third of a second
+        )
+
         return read_dicom(source.files, reading)
     return read_nifti(reading) if kind == "nifti" else read_text_volume(kind, reading)
 
@@ -48,6 +51,8 @@ def peek(source: Source, rules: ReadRules) -> Preview:
     kind = _sniff(source, rules)
     reading = Reading(source.path, rules, rules.findings())
     if kind == "dicom":
+        from gpuprep.io.dicom.scan import peek_dicom  # loads pydicom
+
         return peek_dicom(source.files, reading)
     return peek_nifti(reading) if kind == "nifti" else peek_text_volume(kind, reading)
 

@@ -81,6 +81,16 @@ def test_arrays_outlive_the_sandbox_and_are_private(volume):
     np.testing.assert_array_equal(second.volumes[0].array, expected)
 
 
+def test_the_child_loads_no_library_for_dicom_before_a_dicom_file_comes():
+    line = "import sys, gpuprep.io.sandbox.child as child, gpuprep.io.dicom.header as header"
+    told = "print('pydicom' in sys.modules)"
+    for asked, loaded in ((line.partition(" as child")[0], "False"), (line, "True")):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{asked}; {told}"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == loaded
+
+
 def test_the_child_starts_late_and_stays(volume):
     with Sandbox() as own:
         assert own.pid is None

@@ -16,7 +16,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from gpuprep.io.dicom.membership import Header, Membership, NoImage
+from gpuprep.io.dicom.membership import Header, Membership, NoImage, looks_like_dicom
 from gpuprep.io.hashed import open_regular
 from gpuprep.values.errors import InputError
 
@@ -29,13 +29,6 @@ MEMBERSHIP_TAGS = [
 ]  # fmt: skip
 _TELLING = ("SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
 _LAST = Tag("Columns")
-
-
-def looks_like_dicom(start: bytes) -> bool:
-    """True for a file with the DICOM preamble, or for a bare data set that begins as they do."""
-    if start[128:132] == b"DICM":
-        return True
-    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and start[2] < 0x20
 
 
 def read_header(path: Path) -> Header:

@@ -35,6 +35,13 @@ Header = Membership | NoImage | OSError
 """What reading a header came to; an OSError where the disk did not give the file."""
 
 
+def looks_like_dicom(start: bytes) -> bool:
+    """True for a file with the DICOM preamble, or for a bare data set that begins as they do."""
+    if start[128:132] == b"DICM":
+        return True
+    return start[:2] in (b"\x02\x00", b"\x08\x00") and start[3:4] == b"\x00" and start[2] < 0x20
+
+
 def to_row(header: Header) -> list[Any]:
     """A header as JSON."""
     if isinstance(header, OSError):

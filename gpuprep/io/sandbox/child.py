@@ -21,8 +21,8 @@ from typing import Any
 
 import SimpleITK as sitk
 
+import gpuprep.io.sandbox.nibabel_alone  # noqa: F401  (before what imports nibabel)
 from gpuprep.host.failpoints import failpoint
-from gpuprep.io.dicom.header import read_header
 from gpuprep.io.dicom.membership import to_row
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
@@ -91,6 +91,8 @@ def _serve(wire: Wire, request: dict[str, Any], rules: ReadRules, memory: int) -
         if request["operation"] == "peek":
             answer: dict[str, Any] = {"told": [_peeked(each, rules, memory) for each in sources]}
         elif request["operation"] == "headers":
+            from gpuprep.io.dicom.header import read_header  # loads pydicom
+
             answer = {"rows": [to_row(read_header(Path(file))) for file in source.files]}
         else:
             failpoint("in_reader", source.path)
