@@ -87,9 +87,14 @@ def tools(nnunet_python: str) -> list[Tool]:
     ]
 
 
-def command_of(tool: Tool, number: int, place: Place) -> list[str]:
+def command_of(tool: Tool, group: Sequence[int], place: Place) -> list[str]:
     limits = (word for option in tool.processes for word in (option, str(place.processes)))
-    return [*tool.command, "-d", str(number), *limits]
+    return [*tool.command, "-d", *map(str, group), *limits]
+
+
+def title(group: Sequence[int]) -> str:
+    """What the data sets of one command are called in the table."""
+    return name_of(group[0]) if len(group) == 1 else f"{len(group)} data sets at once"
 
 
 def raw_files(folder: Path) -> list[Path]:
@@ -97,28 +102,28 @@ def raw_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
 
 
-def run_tool(tool: Tool, number: int, place: Place, *, counted: bool) -> dict[str, Any]:
-    """One tool on one data set: the row of the table.
+def run_tool(tool: Tool, group: Sequence[int], place: Place, *, counted: bool) -> dict[str, Any]:
+    """One command of a tool on some data sets: the row of the table.
 
     Raises:
         RuntimeError: it failed.
     """
     place.begin_anew()
-    command, environment = command_of(tool, number, place), place.environment()
+    command, environment = command_of(tool, group, place), place.environment()
     taken: Taken = measure(command, environment, place.cores)
     if taken.code:
-        raise RuntimeError(f"{tool.name} failed on {name_of(number)}:\n{taken.output}")
+        raise RuntimeError(f"{tool.name} failed on {title(group)}:\n{taken.output}")
     row = {
-        "dataset": name_of(number),
+        "dataset": title(group),
         "tool": tool.name,
         "cpu_s": round(taken.cpu, 2),
         "wall_s": round(taken.wall, 2),
         "peak_bytes": taken.peak_bytes,
         "disk_bytes": taken.disk_bytes,
-        **outcome(place.preprocessed / name_of(number)),
+        **outcome([place.preprocessed / name_of(number) for number in group]),
     }
     if counted:
-        files = raw_files(place.raw / name_of(number))
+        files = [each for number in group for each in raw_files(place.raw / name_of(number))]
         place.begin_anew()
         traces = place.work / "traces"
         reads = count_reads(command, environment, place.cores, files, traces)
@@ -128,14 +133,16 @@ def run_tool(tool: Tool, number: int, place: Place, *, counted: bool) -> dict[st
     return row
 
 
-def outcome(folder: Path) -> dict[str, Any]:
+def outcome(folders: Sequence[Path]) -> dict[str, Any]:
     """What a training finds: files per configuration, and bytes of all of them, a hard link counted once."""
     cases = {
-        path.name: len(list(path.glob("*.b2nd")))
+        f"{path.parent.name[7:10]}/{path.name}": len(list(path.glob("*.b2nd")))
+        for folder in folders
         for path in sorted(folder.iterdir())
         if path.is_dir() and any(path.glob("*.b2nd"))
     }
-    seen = {(found.st_dev, found.st_ino): found.st_size for found in _stats(folder)}
+    found = (each for folder in folders for each in _stats(folder))
+    seen = {(each.st_dev, each.st_ino): each.st_size for each in found}
     return {"files": cases, "bytes": sum(seen.values())}
 
 
@@ -143,14 +150,16 @@ def _stats(folder: Path) -> Iterator[os.stat_result]:
     return (path.stat() for path in folder.rglob("*") if path.is_file())
 
 
-def compare(numbers: Sequence[int], chosen: Sequence[Tool], place: Place, *, counted: bool) -> Any:
-    """The rows, each data set's after one another, printed as they come."""
+def compare(
+    groups: Sequence[Sequence[int]], chosen: Sequence[Tool], place: Place, *, counted: bool
+) -> Any:
+    """The rows, those of each group of data sets after one another, printed as they come."""
     heads = "".join(f"{name:>{width}}" for name, width in _COLUMNS)
     print(f"{'data set':28}{'tool':9}{heads}  reads of raw files")
-    for number in numbers:
+    for group in groups:
         rows = []
         for tool in chosen:
-            rows.append(run_tool(tool, number, place, counted=counted))
+            rows.append(run_tool(tool, group, place, counted=counted))
             print_row(rows[-1])
         if len(rows) == 2:
             theirs, ours = rows
@@ -197,6 +206,7 @@ def main() -> None:
     )
     parser.add_argument("--work", type=Path, required=True, help="raw data sets there stay")
     parser.add_argument("--datasets", type=int, nargs="+", default=list(DATASETS), metavar="NUMBER")
+    parser.add_argument("--together", action="store_true", help="one command for all data sets")
     parser.add_argument("--tools", nargs="+", default=["nnU-Net", "gpuprep"])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
@@ -211,7 +221,8 @@ def main() -> None:
     cores = tuple(options.cores or sorted(os.sched_getaffinity(0))[:2])
     place = Place(raw, options.work, cores, options.processes)
     chosen = [tool for tool in tools(options.nnunet_python) if tool.name in options.tools]
-    rows = list(compare(options.datasets, chosen, place, counted=not options.no_reads))
+    groups = [options.datasets] if options.together else [[each] for each in options.datasets]
+    rows = list(compare(groups, chosen, place, counted=not options.no_reads))
     record = {
         "machine": {**machine(), "cores": len(cores)},
         "versions": {"gpuprep": versions(*PACKAGES), "nnU-Net": versions_of(options.nnunet_python)},

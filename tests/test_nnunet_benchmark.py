@@ -158,7 +158,7 @@ def test_the_table_has_both_tools(
     found = json.loads((tmp_path / "it.json").read_text())
     theirs, ours = found["rows"]
     assert (theirs["tool"], ours["tool"]) == ("nnU-Net", "gpuprep")
-    assert ours["files"] == {"nnUNetPlans_2d": 3}
+    assert ours["files"] == {"709/nnUNetPlans_2d": 3}
     assert ours["same_files"]
     images = (tmp_path / "raw-small/Dataset709_ClinicalCt/imagesTr").iterdir()
     assert ours["bytes"] == sum(file.stat().st_size for file in images)
@@ -176,7 +176,7 @@ def test_a_tool_that_fails_is_told_with_what_it_said(script: Any, tmp_path: Path
     place = bench.Place(tmp_path, tmp_path, (min(os.sched_getaffinity(0)),), 1)
     tool = bench.Tool("gpuprep", (sys.executable, "-c", "raise SystemExit('no such thing')"), ())
     with pytest.raises(RuntimeError, match="no such thing"):
-        bench.run_tool(tool, 701, place, counted=False)
+        bench.run_tool(tool, [701], place, counted=False)
 
 
 def test_keeping_decoded_cases_is_measured(
