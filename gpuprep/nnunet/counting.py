@@ -61,7 +61,8 @@ def fingerprint_config(
             **(settings or {}),
             "input": {"layout": "nnunet", "follow_symlinks": True, "policy": {"W_FLAT": "fix"}},
             "image": {"orientation": orientation, "crop": {"to": "nonzero"}},
-            "label": {"required": True, "loss": 1.0},  # as that of the arrays: they share decoded cases
+            # as that of the arrays, which share decoded cases
+            "label": {"required": True, "loss": 1.0},
             "fingerprint": rule,
         }
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuprep.nnunet.names import is_plain
 from gpuprep.values.errors import ConfigError
 
 Label = int | tuple[int, ...]
@@ -143,6 +144,8 @@ def _label(value: Any) -> Label:
 def _check(dataset: Dataset) -> None:
     """Refuse what nnU-Net would refuse, or would train on wrongly."""
     labels = dataset.labels
+    if not is_plain(f"case{dataset.ending}"):
+        raise ConfigError(f"{dataset.name}: file_ending {dataset.ending!r} is none of a file")
     if labels.get("background") != 0:
         raise ConfigError(
             f"{dataset.name}: labels need background: 0, not {labels.get('background')}"

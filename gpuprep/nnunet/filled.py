@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuprep.host.atomic import replaced
 from gpuprep.nnunet.dataset import read_json
+from gpuprep.nnunet.names import can_be_arrays
 from gpuprep.values.errors import ConfigError
 
 OWN_FOLDER, _FILE = "gpuprep", "folders.json"
@@ -40,7 +41,7 @@ class FilledFolders:
         """By the names of the folders."""
         try:
             fields: Mapping[str, Any] = read_json(self._file)
-            return {name: Filled(**each) for name, each in fields.items()}
+            return {name: Filled(**each) for name, each in fields.items() if can_be_arrays(name)}
         except (ConfigError, TypeError, AttributeError):
             return {}
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gpuprep.host.atomic import replaced
 from gpuprep.nnunet.dataset import Dataset, Fingerprint, parse_dataset, read_json
+from gpuprep.nnunet.names import can_be_plans
 from gpuprep.values.errors import ConfigError, UsageError
 
 DATASET, FINGERPRINT, SPLITS = "dataset.json", "dataset_fingerprint.json", "splits_final.json"
@@ -110,7 +111,15 @@ class Preprocessed:
 
         Returns:
             The file, the configurations that stayed, and those that went.
+
+        Raises:
+            UsageError: plans cannot be called so.
         """
+        if not can_be_plans(str(document["plans_name"])):
+            raise UsageError(
+                f"plans cannot be called {document['plans_name']!r}",
+                advice="choose a name that no other file of the data set has, without a folder",
+            )
         file = self.path / f"{document['plans_name']}.json"
         old = read_json(file)["configurations"] if file.is_file() else {}
         new = document["configurations"]

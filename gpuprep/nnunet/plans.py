@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.nnunet.dataset import read_json
+from gpuprep.nnunet.names import can_be_arrays, can_be_plans
 from gpuprep.values.errors import ConfigError, UsageError
 
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -107,6 +108,10 @@ class Plans:
         """
         fields = self.resolved(name)
         try:
+            if not can_be_arrays(fields["data_identifier"]):
+                raise ValueError(
+                    f"data_identifier {fields['data_identifier']!r} is no name of a folder"
+                )
             self._check(name, fields)
             return Arrays(
                 name,
@@ -172,6 +177,8 @@ def read_plans(folder: Path, name: str) -> Plans:
         forward = tuple(int(axis) for axis in fields["transpose_forward"])
         if sorted(forward) != [0, 1, 2]:
             raise ValueError(f"transpose_forward {list(forward)}")
+        if not can_be_plans(str(fields["plans_name"])):
+            raise ValueError(f"plans_name {fields['plans_name']!r} is no name of a file")
         x, y, z = forward
         return Plans(
             str(fields["plans_name"]),
@@ -181,20 +188,27 @@ def read_plans(folder: Path, name: str) -> Plans:
             file,
         )
     except _FAULTS as error:
-        raise ConfigError(f"{file}: these are no plans of nnU-Net 2.8 ({error!r})") from error
+        raise ConfigError(
+            f"{file}: these are no plans of nnU-Net 2.8 ({error!r})",
+            advice="plan it anew: gpuprep nnunet plan",
+        ) from error
 
 
 def identifiers_of(folder: Path) -> frozenset[str]:
     """The folders of arrays that any plans of a preprocessed data set speak of."""
     found = set()
     for file in filter(_is_plans, folder.glob("*.json")):
-        plans = read_plans(folder, file.stem)
-        for name in plans.configurations:
-            with suppress(ConfigError):  # told where it is asked for
-                found.add(str(plans.resolved(name).get("data_identifier")))
+        with suppress(ConfigError):  # told where it is asked for
+            plans = read_plans(folder, file.stem)
+            for name in plans.configurations:
+                with suppress(ConfigError):
+                    found.add(str(plans.resolved(name).get("data_identifier")))
     return frozenset(found)
 
 
 def _is_plans(file: Path) -> bool:
-    fields = read_json(file)
+    try:
+        fields = read_json(file)
+    except ConfigError:  # anybody's file
+        return False
     return isinstance(fields, dict) and "configurations" in fields

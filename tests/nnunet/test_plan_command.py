@@ -78,6 +78,9 @@ def test_an_absurd_batch_is_noted(folder: Path) -> None:
     [
         (("-d", 5), "no data set has the number or name 5"),
         (("-d", 708, "-pl", "Planner"), "there is no planner 'Planner'"),
+        (("-d", 708, "-overwrite_plans_name", "../p"), "plans cannot be called '../p'"),
+        (("-d", 708, "-overwrite_plans_name", "dataset"), "plans cannot be called 'dataset'"),
+        (("-d", 708, "-overwrite_plans_name", "fingerprint"), "cannot be called 'fingerprint'"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(folder: Path, words, told: str) -> None:

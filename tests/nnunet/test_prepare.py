@@ -144,6 +144,9 @@ CHANGES = {
     "1 normalisations, and the data set 3 channels": lambda d: _full(d).update(
         normalization_schemes=["ZScoreNormalization"], use_mask_for_norm=[False]
     ),
+    "'../other' is no name of a folder": lambda d: _full(d).update(data_identifier="../other"),
+    "'gpuprep' is no name of a folder": lambda d: _full(d).update(data_identifier="gpuprep"),
+    "'../p' is no name of a file": lambda d: d.update(plans_name="../p"),
     "'patch_size'": lambda d: _full(d).pop("patch_size"),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gpuprep.nnunet.filled import Filled, FilledFolders
 from gpuprep.nnunet.ground_truth import keep_ground_truth
 from gpuprep.nnunet.project import Projection, cohort_folder
 from gpuprep.store.layout import case_folder
@@ -191,3 +192,10 @@ def test_label_maps_are_copied_when_they_are_newer(tmp_path: Path) -> None:
     os.utime(raw, ns=(raw.stat().st_atime_ns, raw.stat().st_mtime_ns + 1))
     assert keep_ground_truth(*args) == ("a",)
     assert (tmp_path / "set" / "gt_segmentations" / "a.mha").read_text() == "two"
+
+
+def test_a_list_of_folders_leads_nowhere_else(tmp_path: Path) -> None:
+    filled = FilledFolders(tmp_path)
+    for name in ("../other", "gt_segmentations", "nnUNetPlans_2d"):
+        filled.note(name, Filled(PLANS, "2d", "a"))
+    assert list(filled.read()) == ["nnUNetPlans_2d"]
