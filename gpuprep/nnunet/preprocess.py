@@ -121,6 +121,8 @@ def preprocess(
 
     projection = Projection(folder.path, plans.name, config.digest, identifiers, tell)
     projection.check()
+    if strange := [name for name in chosen.skipped if name not in CONFIGURATIONS]:
+        tell(f"{plans.path.name} has no {', '.join(strange)}: left out")
     report = run(
         raw,
         cohort,
@@ -133,14 +135,18 @@ def preprocess(
         listeners=[*listeners, projection],
         command=means.command,
     )
-    projection.complete(ids, ended=report.exit_code in (0, 1))
+    ended = report.exit_code in (0, 1)
+    projection.complete(ids, ended=ended)
     failpoint("after_links", str(folder.path))
     done = {name: file for name, file in cases.labels.items() if name in projection.done}
     aside = folder.path / OWN_FOLDER / ".partial"
     keep_ground_truth(folder.path, done, dataset.ending, aside)
     shutil.rmtree(aside, ignore_errors=True)
     failpoint("after_ground_truth", str(folder.path))
-    for note in (*_splits(folder, done), *_stale(folder.path, plans)):
+    if ended:  # folds stay as they are written first
+        for note in _splits(folder, done):
+            tell(note)
+    for note in _stale(folder.path, plans):
         tell(note)
     if projection.copied:
         tell(

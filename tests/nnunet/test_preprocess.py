@@ -21,6 +21,7 @@ from support.nnunet_balls import (
     write_case,
 )
 
+from gpuprep.host import failpoints
 from gpuprep.nnunet.folds import split_folds
 
 FULL, FLAT = "nnUNetPlans_3d_fullres", "nnUNetPlans_2d"
@@ -112,6 +113,20 @@ def test_a_broken_case_is_told_and_the_others_are_there(raw: Path, folder: Path)
     assert "ball_007_0000.nii.gz" in failures
 
 
+def test_a_run_that_stopped_writes_no_folds_of_the_cases_so_far(
+    raw: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(raw, "ball_006", 6)
+    describe(raw, 7)
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "_armed", (("after_fsync@ball_006", "raise-ENOSPC"),))
+        prepare(check=3)
+    assert names(folder / FULL) == triples(ids(6))
+    assert not (folder / "splits_final.json").exists()
+    prepare()
+    assert json.loads((folder / "splits_final.json").read_text()) == split_folds(ids(7))
+
+
 def test_added_cases_alone_are_done(raw: Path, folder: Path) -> None:
     prepare()
     for number in (6, 7):
@@ -151,6 +166,17 @@ def test_one_configuration_is_enough_and_stays_when_others_follow(raw: Path, fol
     assert not (folder / FLAT).exists()
     assert list(told("-c", "2d")["folders"]) == ["3d_fullres", "2d"]
     assert names(folder / FULL) == names(folder / FLAT) == triples(ids(6))
+
+
+def test_a_configuration_that_there_is_not_is_named(raw: Path, folder: Path) -> None:
+    assert "nnUNetPlans.json has no 3d_fulres: left out" in prepare("-c", "2d", "3d_fulres").stdout
+
+
+def test_files_that_are_no_plans_are_passed_over(raw: Path, folder: Path) -> None:
+    (folder / "broken.json").write_text("{")
+    (folder / "older.json").write_text('{"configurations": {}}')
+    prepare()
+    assert "has no plans Mine" in prepare("-p", "Mine", check=2).stderr
 
 
 def test_a_configuration_that_the_plans_lost_goes(raw: Path, folder: Path) -> None:
