@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.config.model import Config
+from gpuprep.host.atomic import replaced
 from gpuprep.ledger.report import RunReport
 from gpuprep.nnunet.folders import DATASET
 from gpuprep.nnunet.new_cases import CASES, COHORT, PLANS, find_new_cases
@@ -17,7 +18,7 @@ from gpuprep.nnunet.preprocess import Means
 from gpuprep.nnunet.trained import TrainedNetwork
 from gpuprep.running.coordinator import run
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import Listener, Notice
+from gpuprep.values.events import Event, Listener, Notice, RunStarted
 
 _SHOWN = 5
 
@@ -66,10 +67,16 @@ def predict_input(
         for listener in listeners:
             listener(Notice(f"{len(found.left)} files are no image of a case: {told}{more}"))
     output.mkdir(parents=True, exist_ok=True)
-    for source, name in ((plans_file, PLANS), (plans_file.parent / DATASET, DATASET)):
-        if source.absolute() != (output / name).absolute():
-            shutil.copyfile(source, output / name)
     found.save(output / CASES)
+
+    def keep(event: Event) -> None:
+        """With the cohort lie the plans that it was made by: a run that is refused changes nothing."""
+        if isinstance(event, RunStarted):
+            for source, name in ((plans_file, PLANS), (plans_file.parent / DATASET, DATASET)):
+                if source.absolute() != (output / name).absolute():
+                    with replaced(output / name) as partial:
+                        shutil.copyfile(source, partial)
+
     report = run(
         output / CASES,
         output / COHORT,
@@ -78,7 +85,7 @@ def predict_input(
         workers=means.workers,
         scheduler=means.place,
         overwrite=means.overwrite,
-        listeners=listeners,
+        listeners=[*listeners, keep],
         command=means.command,
     )
     return Fed(report, output / COHORT)

@@ -24,6 +24,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -54,6 +55,8 @@ from gpuprep.preprocess.task import CaseTask
 from gpuprep.values.findings import Finding, Findings
 
 _SUFFIX, _PARTIAL = ".decoded", ".partial"
+_OURS = re.compile(r"[0-9a-f]{32}(\.decoded|\.[0-9a-f]{22}-[0-9]+-[0-9]*-[0-9a-f]{8}\.partial)")
+"""Names of what is put here, for a folder may hold other things."""
 _PAYS = 0.9e-9  # seconds a byte of voxels that reading takes at least
 _WORDS = 1 << 20  # bytes that the words of a case take at most, at first guess
 
@@ -112,7 +115,7 @@ def clear_scratch(rule: DecodedScratch | None) -> None:
         return
     with suppress(OSError):
         for file in Path(rule.folder).iterdir():
-            if file.name.endswith((_SUFFIX, _PARTIAL)):
+            if _OURS.fullmatch(file.name):
                 file.unlink(missing_ok=True)
         Path(rule.folder).rmdir()
 

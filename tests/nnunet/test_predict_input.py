@@ -218,3 +218,16 @@ def test_one_broken_image_stops_no_other_and_the_same_again_goes_on(tmp_path: Pa
     told = json.loads(feed(plans, "3d_fullres", images, tmp_path / "out", "--json").stdout)
     assert told["cohort"] == str(tmp_path / "out" / "cohort")
     assert open_cohort(told["cohort"]).ids == ("ball_000", "ball_001")
+
+
+def test_other_plans_that_are_refused_do_not_take_the_place_of_those_fed(tmp_path: Path) -> None:
+    raw = raw_dataset(tmp_path / "raw", 1)
+    plans = planned(tmp_path / "pp", raw) / "nnUNetPlans.json"
+    images = raw / NAME / "imagesTr"
+    feed(plans, "3d_fullres", images, tmp_path / "out")
+    before = (tmp_path / "out" / "plans.json").read_bytes()
+    other = planned(tmp_path / "other", raw, (2.0, 1.0, 2.0)) / "nnUNetPlans.json"
+    assert "--overwrite" in feed(other, "3d_fullres", images, tmp_path / "out", check=2).stderr
+    assert (tmp_path / "out" / "plans.json").read_bytes() == before
+    feed(other, "3d_fullres", images, tmp_path / "out", "--overwrite")
+    assert (tmp_path / "out" / "plans.json").read_bytes() == other.read_bytes()

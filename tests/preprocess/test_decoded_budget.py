@@ -79,6 +79,17 @@ def test_what_a_killed_process_was_writing_is_taken_away(tmp_path):
     assert {file.name for file in entries(tmp_path)} & {*names} == {names[1]}
 
 
+def test_at_the_end_of_a_run_only_what_is_ours_goes(tmp_path):
+    kept_once(tmp_path)
+    config = config_of(tmp_path, after="drop")
+    ours = f"{'0a' * 16}.{mark()}.partial"
+    others = {"song.mp3.partial", "notes.decoded"}
+    for name in (ours, *others):
+        (tmp_path / "scratch" / name).touch()
+    clear_scratch(config.run.scratch)
+    assert {file.name for file in entries(tmp_path)} == others
+
+
 def test_a_scratch_that_cannot_be_written_costs_nothing(tmp_path):
     (tmp_path / "scratch").write_text("a file in its place")
     task = task_of(tmp_path, write_case(tmp_path / "in"))
