@@ -49,6 +49,16 @@ SpacingOption = Annotated[
 NameOption = Annotated[
     str | None, typer.Option("-overwrite_plans_name", help="In place of the planner's.")
 ]
+BarOption = Annotated[
+    bool, typer.Option("--no_pbar", "--no-progress", help="Plain lines, no live bar.")
+]
+ExtractorOption = Annotated[
+    str, typer.Option("-fpe", help="nnU-Net's own class; there is no other.", hidden=True)
+]
+PreprocessorOption = Annotated[
+    str, typer.Option("-preprocessor_name", help="As -fpe.", hidden=True)
+]
+EXTRACTOR, PREPROCESSOR = "DatasetFingerprintExtractor", "DefaultPreprocessor"
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ class CountWords:
     clean: bool
     quiet: bool
     """Nothing but what is wrong is said."""
+    live: bool = True
+    """A bar is shown on a terminal."""
 
 
 @command(app)
@@ -83,7 +95,9 @@ def fingerprint(
     verify: VerifyOption = False,
     clean: CleanOption = False,
     statistics: StatisticsOption = "exact",
+    extractor: ExtractorOption = EXTRACTOR,
     as_json: JsonOption = False,
+    no_progress: BarOption = False,
 ) -> None:
     """Count data sets for a plan: nnU-Net's dataset_fingerprint.json, without nnU-Net.
 
@@ -93,8 +107,9 @@ def fingerprint(
     """
     from gpuprep.nnunet.folders import PREPROCESSED, RAW, Preprocessed, find_dataset, folder_of
 
+    one_of("fpe", extractor, (EXTRACTOR,))
     raw, preprocessed = folder_of(RAW), folder_of(PREPROCESSED)
-    words = CountWords(statistics, workers, verify, clean, quiet=as_json)
+    words = CountWords(statistics, workers, verify, clean, quiet=as_json, live=not no_progress)
     names = [find_dataset(each, raw) for each in datasets]
     made = [fingerprint_one(Preprocessed(preprocessed / name, raw), words) for name in names]
     if as_json:
@@ -110,7 +125,7 @@ def fingerprint_one(
     from gpuprep.cli.progress import ProgressView
     from gpuprep.nnunet.fingerprint import fingerprint_dataset
 
-    with ProgressView(err, live=True, verbose=session.verbose) as view:
+    with ProgressView(err, live=words.live, verbose=session.verbose) as view:
         step = fingerprint_dataset(
             folder,
             statistics=one_of("statistics", words.statistics, ("exact", "nnunet")),
@@ -132,6 +147,7 @@ def plan(
     gigabytes: MemoryOption = None,
     spacing: SpacingOption = None,
     name: NameOption = None,
+    preprocessor: PreprocessorOption = PREPROCESSOR,
     explains: Annotated[bool, typer.Option("--explain", help="Say why it is what it is.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -151,6 +167,7 @@ def plan(
     from gpuprep.nnunet.planners import find_planner
 
     find_planner(planner)
+    one_of("preprocessor_name", preprocessor, (PREPROCESSOR,))
     preprocessed, made = folder_of(PREPROCESSED), []
     words = PlanWords(planner, gigabytes, spacing, name, explains and not as_json)
     for each in datasets:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from gpuprep.cli.nnunet import BarOption
 from gpuprep.cli.nnunet_predictions import ConfigurationOption, PlansOption
 from gpuprep.cli.nnunet_prepare import (
     BackendOption,
-    BarOption,
     OverwriteOption,
     SchedulerOption,
     app,

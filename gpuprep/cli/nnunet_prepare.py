@@ -12,13 +12,18 @@ import typer
 from rich.markup import escape
 
 from gpuprep.cli.nnunet import (
+    EXTRACTOR,
+    PREPROCESSOR,
+    BarOption,
     CleanOption,
     CountWords,
     DatasetOption,
+    ExtractorOption,
     MemoryOption,
     NameOption,
     PlannerOption,
     PlanWords,
+    PreprocessorOption,
     SpacingOption,
     StatisticsOption,
     VerifyOption,
@@ -71,9 +76,6 @@ SchedulerOption = Annotated[
     typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")]
-BarOption = Annotated[
-    bool, typer.Option("--no_pbar", "--no-progress", help="Plain lines, no live bar.")
-]
 
 
 @command(app)
@@ -124,6 +126,8 @@ def plan_and_preprocess(
     no_preprocessing: Annotated[
         bool, typer.Option("--no_pp", help="Fingerprint and plans alone.")
     ] = False,
+    extractor: ExtractorOption = EXTRACTOR,
+    preprocessor: PreprocessorOption = PREPROCESSOR,
     scratch: ScratchOption = None,
     backend: BackendOption = "auto",
     scheduler: SchedulerOption = None,
@@ -138,11 +142,19 @@ def plan_and_preprocess(
     and so does its plan where cases were added; --clean renews both. Files are read once: what was decoded
     for the fingerprint lies ready for the arrays, within --scratch.
     """
+    from gpuprep.nnunet.planners import find_planner
     from gpuprep.nnunet.scratch import emptied_on_errors
+    from gpuprep.store.nnunet.b2nd import import_blosc2
 
+    one_of("fpe", extractor, (EXTRACTOR,))
+    one_of("preprocessor_name", preprocessor, (PREPROCESSOR,))
+    find_planner(planner)  # before hours of counting
+    if not no_preprocessing:
+        import_blosc2()
     means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     folders = _folders(datasets)
-    counted = CountWords(statistics, counters, verify, clean, quiet=as_json)
+    live = not no_progress
+    counted = CountWords(statistics, counters, verify, clean, quiet=as_json, live=live)
     asked = PlanWords(planner, gigabytes, spacing, name)
     wanted = tuple(configurations or ())
     kept = _scratches(folders, "0" if no_preprocessing else scratch)

@@ -77,3 +77,26 @@ def test_plans_alone_leave_no_arrays(raw: Path, tmp_path: Path) -> None:
     assert names(folder) == {
         *("dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "gpuprep"),
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("-pl", "Planner"), "there is no planner 'Planner'"),
+        (("-fpe", "MyExtractor"), "--fpe 'MyExtractor' is not one of"),
+        (("-preprocessor_name", "Mine"), "--preprocessor_name 'Mine' is not one of"),
+        (("--statistics", "all"), "--statistics 'all' is not one of"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_counted(
+    words: tuple[str, ...], told: str, raw: Path, tmp_path: Path
+) -> None:
+    assert told in call("nnunet", "plan-and-preprocess", "-d", 31, *words, check=2).stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_flags_with_nnunets_own_defaults_are_taken(raw: Path, tmp_path: Path) -> None:
+    words = ("-fpe", "DatasetFingerprintExtractor", "-np", 1, "--no_pbar", "--verbose")
+    call("nnunet", "fingerprint", "-d", 31, *words, check=0)
+    call("nnunet", "plan", "-d", 31, "-preprocessor_name", "DefaultPreprocessor", check=0)
+    assert (tmp_path / "new" / NAME / "nnUNetPlans.json").exists()
