@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gpuprep.cli.terminal import JsonOption, command, out, print_json
+from gpuprep.cli.terminal import JsonOption, command, err, out, print_json
 
 app = typer.Typer()
 
@@ -44,9 +44,9 @@ def splits(
         folder_of,
         raw_folder,
     )
-    from gpuprep.nnunet.folds import split_folds
+    from gpuprep.nnunet.folds import doubts_about, split_folds
     from gpuprep.nnunet.groups import groups_by_pattern, read_groups
-    from gpuprep.nnunet.splits import cases_to_split, save_splits
+    from gpuprep.nnunet.splits import cases_to_split, prepared_cases, save_splits
     from gpuprep.values.errors import UsageError
 
     if groups is not None and pattern is not None:
@@ -62,6 +62,9 @@ def splits(
         held = groups_by_pattern(ids, pattern)
     folds = split_folds(ids, held)
     file = save_splits(folder, folds, overwrite=overwrite)
+    there = prepared_cases(folder)
+    if there and (doubts := doubts_about(folds, there)):
+        err.print(f"[yellow]note[/] {escape(str(file))} {escape(doubts)}")
     if as_json:
         print_json({"splits": str(file), "folds": folds})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from gpuprep.values.errors import ConfigError, UsageError
 
 DATASET, FINGERPRINT, SPLITS = "dataset.json", "dataset_fingerprint.json", "splits_final.json"
 RAW, PREPROCESSED = "nnUNet_raw", "nnUNet_preprocessed"
+_NAME = re.compile(r"Dataset([0-9]{3,})_")
 _DERIVED = ("3d_lowres", "3d_cascade_fullres")
 """Configurations that one state of a data set has and another has not."""
 
@@ -42,9 +44,15 @@ def find_dataset(number_or_name: str, *folders: Path) -> str:
     Raises:
         UsageError: none of the folders has it, or several names have its number.
     """
-    names = {path.name for folder in folders for path in folder.glob("Dataset[0-9][0-9][0-9]_*")}
+    numbers = {
+        path.name: int(match[1])
+        for folder in folders
+        for path in folder.glob("Dataset*_*")
+        if (match := _NAME.match(path.name))
+    }
+    names = numbers.keys()
     if number_or_name.isdecimal():
-        found = {name for name in names if int(name[7:10]) == int(number_or_name)}
+        found = {name for name in names if numbers[name] == int(number_or_name)}
     else:
         found = names & {number_or_name}
     if len(found) != 1:

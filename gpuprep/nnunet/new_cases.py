@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpuprep.cohort.layouts.naming import case_id
 from gpuprep.host.atomic import whole_file
 from gpuprep.nnunet.dataset import Dataset
 from gpuprep.values.case import natural_sorted
@@ -49,7 +50,7 @@ def find_new_cases(
     Raises:
         UsageError: there is none, or two have one name.
     """
-    channel = re.compile(rf"(?P<case>.+)_(?P<number>\d{{4}}){re.escape(dataset.ending)}")
+    channel = re.compile(rf"(?P<case>[^.].*)_(?P<number>\d{{4}}){re.escape(dataset.ending)}")
     found: dict[str, Path] = {}
     left = []
     for path in inputs:
@@ -74,7 +75,7 @@ def find_new_cases(
 
 
 def _row(case: str, folder: Path, dataset: Dataset, previous: Path | None) -> dict[str, str]:
-    row = {"case_id": case}
+    row = {"case_id": case_id(case)}
     for number in range(len(dataset.channels)):
         column = f"image_{number}" if number else "image"
         row[column] = str((folder / f"{case}_{number:04d}{dataset.ending}").absolute())

@@ -22,14 +22,19 @@ def cases_to_split(folder: Preprocessed) -> tuple[str, ...]:
         dataset = parse_dataset(read_json(theirs / DATASET), theirs.name)
         ids = set(raw_cases(theirs, dataset).complete.values())
     else:
-        arrays = {path.name.removesuffix(".b2nd") for path in folder.path.glob("*/*.b2nd")}
-        ids = {name for name in arrays if not name.endswith("_seg")}
+        ids = prepared_cases(folder)
     if not ids:
         raise UsageError(
             f"{folder.path} has no cases yet, and there is no raw data set of that name",
             advice=f"set {RAW}, or preprocess first",
         )
     return tuple(sorted(ids))
+
+
+def prepared_cases(folder: Preprocessed) -> set[str]:
+    """The cases that have arrays in any configuration."""
+    arrays = {path.name.removesuffix(".b2nd") for path in folder.path.glob("*/*.b2nd")}
+    return {name for name in arrays if not name.endswith("_seg")}
 
 
 def save_splits(

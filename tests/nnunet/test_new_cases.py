@@ -28,7 +28,8 @@ def test_a_case_is_all_of_its_channels_and_nothing_is_left_unsaid(
     tmp_path: Path, dataset: Dataset
 ) -> None:
     names = ("b_10_0000.nii.gz", "b_2_0000.nii.gz", "b_2_0001.nii.gz", "b_2_0002.nii.gz")
-    folder = touch(tmp_path / "in", *names, "b_2.nii.gz", "b_3_0000.mha", "read.me")
+    others = ("._b_2_0000.nii.gz", "b_2.nii.gz", "b_3_0000.mha", "read.me")
+    folder = touch(tmp_path / "in", *names, *others)
     found = find_new_cases([folder], dataset, tmp_path / "segs")
     assert [row["case_id"] for row in found.rows] == ["b_2", "b_10"]
     assert found.rows[1] == {
@@ -37,11 +38,19 @@ def test_a_case_is_all_of_its_channels_and_nothing_is_left_unsaid(
         "image_1": str(folder / "b_10_0001.nii.gz"),  # missing: the case fails, and it alone
         "label": str(tmp_path / "segs" / "b_10.nii.gz"),
     }
-    left = ["b_2.nii.gz", "b_2_0002.nii.gz", "b_3_0000.mha", "read.me"]
+    left = ["._b_2_0000.nii.gz", "b_2.nii.gz", "b_2_0002.nii.gz", "b_3_0000.mha", "read.me"]
     assert [path.name for path in found.left] == left
     found.save(tmp_path / "cases.jsonl")
     lines = (tmp_path / "cases.jsonl").read_text().splitlines()
     assert tuple(map(json.loads, lines)) == found.rows
+
+
+def test_ids_are_those_that_training_has(tmp_path: Path, dataset: Dataset) -> None:
+    folder = touch(tmp_path / "in", "pat 1_0000.nii.gz")
+    (row,) = find_new_cases([folder], dataset, tmp_path / "segs").rows
+    assert row["case_id"] == "pat_1"
+    assert row["image"] == str(folder / "pat 1_0000.nii.gz")
+    assert row["label"] == str(tmp_path / "segs" / "pat 1.nii.gz")
 
 
 def test_one_file_stands_for_its_case(tmp_path: Path, dataset: Dataset) -> None:

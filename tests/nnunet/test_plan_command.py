@@ -28,6 +28,12 @@ def test_plans_of_several_sets_are_nnunets_own_files(folder: Path) -> None:
         assert (folder / name / "nnUNetPlans.json").read_text() == SETS[name]["nnUNetPlans"]
 
 
+def test_numbers_may_have_four_digits(folder: Path) -> None:
+    (folder / STROKE).rename(folder / "Dataset1703_Stroke")
+    call("nnunet", "plan", "-d", 1703, check=0)
+    assert (folder / "Dataset1703_Stroke" / "nnUNetPlans.json").is_file()
+
+
 def test_flags_are_nnunets(folder: Path) -> None:
     flags = (
         "-pl",

@@ -103,8 +103,13 @@ def test_cases_are_those_of_the_raw_data_set(
     monkeypatch.setenv("nnUNet_raw", str(raw))
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "pp"))
     (raw / BALLS / "labelsTr" / "ball_005.nii.gz").unlink()  # which is not trained on
-    call("nnunet", "splits", "-d", 31, check=0)
+    assert not call("nnunet", "splits", "-d", 31, check=0).stderr
     folds = json.loads((tmp_path / "pp" / BALLS / "splits_final.json").read_text())
     assert sorted(case for fold in folds for case in fold["val"]) == [
         f"ball_{number:03d}" for number in range(5)
     ]
+    (tmp_path / "pp" / BALLS / "own").mkdir()
+    for number in range(4):  # the last one failed
+        (tmp_path / "pp" / BALLS / "own" / f"ball_{number:03d}.b2nd").touch()
+    note = "names 1 case (ball_004), of which there are no arrays: trainings stop there"
+    assert note in call("nnunet", "splits", "-d", 31, check=0).stderr
