@@ -161,19 +161,21 @@ def plan_and_preprocess(
     with emptied_on_errors(kept):
         counts = zip(folders, kept, strict=True)
         steps = [fingerprint_one(folder, counted, each) for folder, each in counts]
-        planned = [Path(plan_one(folder, asked)["plans"]).stem for folder in folders]
+        made = [plan_one(folder, asked) for folder in folders]
         if no_preprocessing:
+            if as_json:
+                print_json({"fingerprints": [step.to_json() for step in steps], "plans": made})
             raise typer.Exit(int(any(step.problems for step in steps)))
         reports = [
             _preprocess_one(
                 folder,
-                plans,
+                Path(plan["plans"]).stem,
                 wanted,
                 replace(means, scratch=each),
                 as_json=as_json,
                 no_progress=no_progress,
             )
-            for folder, plans, each in zip(folders, planned, kept, strict=True)
+            for folder, plan, each in zip(folders, made, kept, strict=True)
         ]
     _end(reports, as_json=as_json, problems=any(step.problems for step in steps))
 

@@ -100,3 +100,10 @@ def test_flags_with_nnunets_own_defaults_are_taken(raw: Path, tmp_path: Path) ->
     call("nnunet", "fingerprint", "-d", 31, *words, check=0)
     call("nnunet", "plan", "-d", 31, "-preprocessor_name", "DefaultPreprocessor", check=0)
     assert (tmp_path / "new" / NAME / "nnUNetPlans.json").exists()
+
+
+def test_fingerprint_and_plans_alone_are_told_to_machines_too(raw: Path) -> None:
+    words = ("-d", 31, "-npfp", 1, "--no_pp", "--json")
+    told = json.loads(call("nnunet", "plan-and-preprocess", *words, check=0).stdout)
+    assert told["fingerprints"][0]["cases"] == 6
+    assert told["plans"][0]["configurations"] == ["2d", "3d_fullres"]
