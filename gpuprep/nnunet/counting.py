@@ -12,10 +12,10 @@ import numpy as np
 from gpuprep.config.model import Config
 from gpuprep.config.outputs import FingerprintRule
 from gpuprep.config.scratch import DecodedScratch
-from gpuprep.ledger.claim import case_digest_of
 from gpuprep.ledger.output import read_json
 from gpuprep.nnunet.cases import Problem, RawCases, raw_cases
 from gpuprep.nnunet.dataset import Dataset, Fingerprint
+from gpuprep.nnunet.earlier import is_of_another
 from gpuprep.nnunet.mixture import CountedChannel, mixture_statistics, sample_statistics
 from gpuprep.nnunet.scratch import to_keep_in
 from gpuprep.running.coordinator import run
@@ -115,7 +115,7 @@ def count_cases(
             backend="numpy",
             workers=workers,
             scheduler=scheduler or ("serial" if workers == 1 else None),
-            overwrite=case_digest_of(output) not in ("", config.digest),
+            overwrite=is_of_another(output, config, dataset),
             only=tuple(complete.values()) if cases.others else (),
             listeners=listeners,
             command=command,

@@ -8,27 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description
-from gpuprep.config.model import Config
 from gpuprep.config.scratch import DecodedScratch
 from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.ledger.report import RunReport
 from gpuprep.nnunet.cases import Problem, raw_cases
-from gpuprep.nnunet.dataset import Dataset, read_json
+from gpuprep.nnunet.dataset import read_json
+from gpuprep.nnunet.earlier import is_of_another
 from gpuprep.nnunet.filled import OWN_FOLDER, FilledFolders
 from gpuprep.nnunet.folders import RAW, SPLITS, Preprocessed
 from gpuprep.nnunet.folds import FOLDS, doubts_about, split_folds
 from gpuprep.nnunet.ground_truth import keep_ground_truth
 from gpuprep.nnunet.plans import Plans, identifiers_of, read_plans
-from gpuprep.nnunet.prepare import channel_names, choose_arrays, config_of
+from gpuprep.nnunet.prepare import choose_arrays, config_of
 from gpuprep.nnunet.project import Projection, check_folder, clear, cohort_folder
 from gpuprep.nnunet.scratch import to_take_from
 from gpuprep.running.coordinator import run
-from gpuprep.store.agreement import read_agreement
-from gpuprep.store.layout import CONFIG_FILE
-from gpuprep.store.places import to_place
-from gpuprep.values.errors import ConfigError, UsageError
+from gpuprep.values.errors import UsageError
 from gpuprep.values.events import Listener, Notice
 
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
@@ -130,7 +126,7 @@ def preprocess(
         backend=means.backend,
         workers=means.workers,
         scheduler=means.place,
-        overwrite=means.overwrite or _is_of_another(cohort, config, dataset),
+        overwrite=means.overwrite or is_of_another(cohort, config, dataset),
         only=ids if cases.others else (),
         listeners=[*listeners, projection],
         command=means.command,
@@ -192,26 +188,6 @@ def _kept_up(dataset: Path, plans: Plans) -> list[str]:
         and each.configuration in plans.configurations
         and (dataset / name).is_dir()
     ]
-
-
-def _is_of_another(cohort: Path, config: Config, dataset: Dataset) -> bool:
-    """Whether a cohort was made with another config, or under other names of channels and labels.
-
-    Names decide which value a label gets in a cohort; here the values of the files are to stay.
-    """
-    try:
-        if read_json(cohort / CONFIG_FILE).get("digest") != config.digest:
-            return True
-    except ConfigError:
-        return False  # there is none, or the run mends it
-    agreement = read_agreement(to_place(cohort))
-    if agreement is None:
-        return False
-    declared = Description(FILE_NAME, dict(dataset.document)).classes
-    named = [classes.names for classes in agreement.labels.values()]
-    return agreement.channels != channel_names(dataset) or any(
-        each != declared.names for each in named
-    )
 
 
 def _splits(folder: Preprocessed, ids: Mapping[str, Path]) -> Iterator[str]:

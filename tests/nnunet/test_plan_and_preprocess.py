@@ -107,3 +107,14 @@ def test_fingerprint_and_plans_alone_are_told_to_machines_too(raw: Path) -> None
     told = json.loads(call("nnunet", "plan-and-preprocess", *words, check=0).stdout)
     assert told["fingerprints"][0]["cases"] == 6
     assert told["plans"][0]["configurations"] == ["2d", "3d_fullres"]
+
+
+def test_channels_and_labels_may_be_called_otherwise_later(raw: Path, tmp_path: Path) -> None:
+    words = ("nnunet", "plan-and-preprocess", "-d", 31, "-npfp", 1, "--scheduler", "serial")
+    call(*words, "-c", "2d", check=0)
+    named = {"channel_names": {"0": "CT", "1": "CT"}}
+    describe(raw, 6, **named, labels={"background": 0, "tumor": 1, "core": 2})
+    call(*words, "-c", "2d", check=0)
+    plans = json.loads((tmp_path / "new" / NAME / "nnUNetPlans.json").read_text())
+    assert plans["configurations"]["2d"]["normalization_schemes"] == ["CTNormalization"] * 2
+    assert names(tmp_path / "new" / NAME / FLAT) == triples(ids(6))
