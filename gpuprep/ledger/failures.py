@@ -21,6 +21,7 @@ from gpuprep.values.errors import RunStopped, StoreError, UsageError
 from gpuprep.values.events import CaseDone, CaseFailed, Event, RunStarted
 
 _NAMED = 5  # up to so many cases are named one by one in a command
+_WHOLE = ("gpuprep", "nnunet")
 _CHOOSING = frozenset({"--only", "--only-from", "--retry-failed", "--limit"})
 
 
@@ -126,10 +127,13 @@ def _without_choice(words: list[str]) -> list[str]:
 
 
 def _retry(base: list[str], root: Place, code: str, cases: list[str], *, shared: bool) -> str:
-    """The base command for these cases: named one by one, or piped where they are many.
+    """The base command for these cases: named one by one, or piped where they are many; steps of nnU-Net are
+    of whole data sets, of which they do what is not there.
 
     ``shared`` is a code that other groups have, too, so that a pipe would bring their cases along.
     """
+    if tuple(base[:2]) == _WHOLE:
+        return shlex.join(base)
     if len(cases) <= _NAMED or shared:
         chosen = [f"--only={case}" for case in cases]
         return shlex.join([*base, *chosen])

@@ -111,6 +111,8 @@ def test_a_broken_case_is_told_and_the_others_are_there(raw: Path, folder: Path)
     assert not (folder / "gt_segmentations" / "ball_007.nii.gz").exists()
     failures = call("failures", folder / "gpuprep" / "nnUNetPlans", check=1).stdout
     assert "ball_007_0000.nii.gz" in failures
+    assert "then: gpuprep nnunet preprocess -d 31" in failures
+    assert "--only" not in failures  # which nnU-Net's steps do not have
 
 
 def test_a_run_that_stopped_writes_no_folds_of_the_cases_so_far(
