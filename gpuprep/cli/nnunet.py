@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,6 +85,9 @@ class CountWords:
     """Nothing but what is wrong is said."""
     live: bool = True
     """A bar is shown on a terminal."""
+    scheduler: str | None = None
+    settings: Mapping[str, Any] | None = None
+    """More of the config."""
 
 
 @command(app)
@@ -132,6 +136,8 @@ def fingerprint_one(
             clean=words.clean,
             verify=words.verify,
             workers=words.workers,
+            scheduler=words.scheduler,
+            settings=words.settings,
             listeners=[view],
             command=shlex.join(["gpuprep", *sys.argv[1:]]),
             scratch=scratch,

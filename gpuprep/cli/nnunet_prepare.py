@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+_OF_BOTH = ("input", "run", "cluster")  # passes: that which counts, and that which makes arrays
 _MAY_BE_SET = ("input", "run", "cluster", "cuda", "report")
 
 ConfigurationOption = Annotated[
@@ -154,7 +155,14 @@ def plan_and_preprocess(
     means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     folders = _folders(datasets)
     live = not no_progress
-    counted = CountWords(statistics, counters, verify, clean, quiet=as_json, live=live)
+    settings = {key: value for key, value in (means.settings or {}).items() if key in _OF_BOTH}
+    counted = CountWords(
+        *(statistics, counters, verify, clean),
+        quiet=as_json,
+        live=live,
+        scheduler=scheduler,
+        settings=settings,
+    )
     asked = PlanWords(planner, gigabytes, spacing, name)
     wanted = tuple(configurations or ())
     kept = _scratches(folders, "0" if no_preprocessing else scratch)

@@ -54,12 +54,15 @@ def fingerprint_config(
     Args:
         rule: How the foreground is counted.
         orientation: Of the arrays, as the data set's reader has it.
-        settings: More of the config, such as ``run`` and ``cluster``, that decides nothing about the counts.
+        settings: More of the config, such as ``input``, ``run`` and ``cluster``.
     """
+    given = dict(settings or {})
+    asked = given.pop("input", {})
+    policy = {"W_FLAT": "fix", **asked.get("policy", {})}
     return Config.model_validate(
         {
-            **(settings or {}),
-            "input": {"layout": "nnunet", "follow_symlinks": True, "policy": {"W_FLAT": "fix"}},
+            **given,
+            "input": {"layout": "nnunet", "follow_symlinks": True, **asked, "policy": policy},
             "image": {"orientation": orientation, "crop": {"to": "nonzero"}},
             # as that of the arrays, which share decoded cases
             "label": {"required": True, "loss": 1.0},

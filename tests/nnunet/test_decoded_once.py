@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from support.commands import call
 from support.nnunet_balls import NAME, raw_dataset
@@ -110,3 +112,15 @@ def test_data_sets_share_what_they_may_take(tmp_path: Path) -> None:
     (alone,) = scratches(folders[:1], None)
     assert alone is not None
     assert 0 < alone.bytes < free / 3
+
+
+def test_what_is_set_of_the_input_holds_for_both_passes(tmp_path: Path, reads: list[str]) -> None:
+    file = tmp_path / "raw" / NAME / "labelsTr" / "ball_000.nii.gz"
+    label = nibabel.load(file)
+    affine = label.affine.copy()
+    affine[0, 3] += 3
+    nibabel.save(nibabel.Nifti1Image(np.asarray(label.dataobj), affine), file)
+    told = prepare("--set", "input.policy={E_SHAPE_MISMATCH: fix}")
+    assert f"made, of {CASES} cases" in told
+    assert f"3d_fullres: {CASES} cases" in told
+    assert len(reads) == CASES
