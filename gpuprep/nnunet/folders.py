@@ -89,15 +89,16 @@ class Preprocessed:
         """Copy what planning copies from the raw data set, where that is there.
 
         Raises:
-            ConfigError: both have ``splits_final.json``, and they differ.
+            ConfigError: both have ``splits_final.json``, and they differ; or a file is no JSON.
         """
         theirs = None if self.raw is None else self.raw / self.path.name
         if theirs is None or not (theirs / DATASET).is_file():
             return
+        read_json(theirs / DATASET)
         self._write(DATASET, (theirs / DATASET).read_text("utf-8"))
         if (theirs / SPLITS).is_file():
-            file = self.path / SPLITS
-            if file.is_file() and read_json(file) != read_json(theirs / SPLITS):
+            file, folds = self.path / SPLITS, read_json(theirs / SPLITS)
+            if file.is_file() and read_json(file) != folds:
                 raise ConfigError(
                     f"{file} and {theirs / SPLITS} are different splits",
                     advice="delete the one that you do not mean",

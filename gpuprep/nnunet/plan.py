@@ -63,7 +63,14 @@ def plan_dataset(
     Raises:
         UsageError: nothing can be planned for these cases.
     """
+    if spacing is not None and not all(0 < width < math.inf for width in spacing):
+        raise UsageError(f"a spacing is above 0 mm on every axis, not {tuple(spacing)}")
+    if not fingerprint.shapes:
+        raise UsageError(
+            f"{dataset.name}: its fingerprint is of no case", advice="make it anew: --clean"
+        )
     grid = target_grid(fingerprint.spacings, fingerprint.shapes, spacing)
+    _refuse_nothing(grid)
     _refuse_slices(grid)
     classes = len(dataset.labels)
 
@@ -88,6 +95,16 @@ class Planning(Protocol):
     """Plans a configuration for a spacing in mm, a median shape and the voxels of all cases."""
 
     def __call__(self, widths: Floats, median: Floats, voxels: float) -> Configuration: ...
+
+
+def _refuse_nothing(grid: TargetGrid) -> None:
+    """A target so coarse that no voxel is left on an axis."""
+    gone = [grid.forward[place] for place, edge in enumerate(grid.median) if edge < 1]
+    if gone:
+        raise UsageError(
+            f"at {grid.spacing[gone[0]]:g} mm half of the cases have no voxel left on axis {'zyx'[gone[0]]}",
+            advice="ask for a finer spacing",
+        )
 
 
 def _refuse_slices(grid: TargetGrid) -> None:

@@ -24,7 +24,7 @@ from gpuprep.nnunet.prepare import choose_arrays, config_of
 from gpuprep.nnunet.project import Projection, check_folder, clear, cohort_folder
 from gpuprep.nnunet.scratch import to_take_from
 from gpuprep.running.coordinator import run
-from gpuprep.values.errors import UsageError
+from gpuprep.values.errors import ConfigError, UsageError
 from gpuprep.values.events import Listener, Notice
 
 CONFIGURATIONS = ("2d", "3d_fullres", "3d_lowres")
@@ -194,7 +194,11 @@ def _splits(folder: Preprocessed, ids: Mapping[str, Path]) -> Iterator[str]:
     """Write the folds, unless there are some; what does not fit about these, in words."""
     file = folder.path / SPLITS
     if file.is_file():
-        if doubts := doubts_about(read_json(file), tuple(ids)):
+        try:
+            doubts = doubts_about(read_json(file), tuple(ids))
+        except ConfigError:
+            doubts = "is no JSON"
+        if doubts:
             yield f"{file} {doubts}; delete it to have folds of the cases that are there"
     elif len(ids) < FOLDS:
         yield f"{len(ids)} cases are too few for {FOLDS} folds: nnUNetv2_train … all trains on all of them"

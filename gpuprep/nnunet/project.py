@@ -63,8 +63,9 @@ class Projection:
         """Whether the disk has no hard links, so that arrays are there twice."""
 
     def check(self) -> None:
-        """Raises UsageError where a folder holds what neither nnU-Net nor gpuprep puts there."""
+        """Raises UsageError where a folder holds what neither nnU-Net nor gpuprep puts there, or is none."""
         for folder in self._folders.values():
+            _check_place(folder, self._dataset)
             check_folder(folder)
 
     def _begin(self) -> None:
@@ -182,6 +183,18 @@ def check_folder(folder: Path) -> None:
         raise UsageError(
             f"{folder} holds {strange[0]}{more}, which is no array of nnU-Net's: its loader stops there",
             advice="move that elsewhere",
+        )
+
+
+def _check_place(folder: Path, dataset: Path) -> None:
+    """Files come into a folder in one step, from beside it."""
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise UsageError(f"{folder} is no folder", advice="move it elsewhere")
+    elif folder.stat().st_dev != dataset.stat().st_dev:
+        raise UsageError(
+            f"{folder} lies on another disk than {dataset}",
+            advice="move the whole data set there, and link to that",
         )
 
 

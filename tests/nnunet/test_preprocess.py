@@ -235,6 +235,11 @@ def test_few_cases_have_no_folds(raw: Path, folder: Path) -> None:
     assert not (folder / "splits_final.json").exists()
 
 
+def test_splits_that_cannot_be_read_are_told(raw: Path, folder: Path) -> None:
+    (folder / "splits_final.json").write_text("{")
+    assert "splits_final.json is no JSON; delete it" in prepare().stdout
+
+
 def test_what_lies_between_the_arrays_is_named_before_anything_is_done(
     raw: Path, folder: Path
 ) -> None:

@@ -199,3 +199,14 @@ def test_a_list_of_folders_leads_nowhere_else(tmp_path: Path) -> None:
     for name in ("../other", "gt_segmentations", "nnUNetPlans_2d"):
         filled.note(name, Filled(PLANS, "2d", "a"))
     assert list(filled.read()) == ["nnUNetPlans_2d"]
+
+
+def test_a_folder_of_arrays_on_another_disk_is_refused_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / FOLDERS["2d"]
+    folder.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="2d is no folder"):
+        projection_of(tmp_path).check()
+    folder.unlink()
+    folder.symlink_to("/proc/self")
+    with pytest.raises(UsageError, match="lies on another disk"):
+        projection_of(tmp_path).check()
