@@ -82,10 +82,19 @@ def export_predictions(
 
 
 def _record_of(case: Place, network: TrainedNetwork) -> dict[str, Any]:
-    """The record of the case's output that the network takes in, arrays or files of nnU-Net."""
+    """The record of the case's output that the network takes in, arrays or files of nnU-Net.
+
+    Raises:
+        UsageError: its outputs are those of other networks.
+    """
     record = read_record(case)
-    names = (network.name, network.plans.owner(network.name))
-    found = next((name for name in names if name in record.get("outputs", ())), "")
+    outputs = record.get("outputs", {})
+    found = next((name for name in network.arrays_of if name in outputs), "")
+    if outputs and not found:
+        raise UsageError(
+            f"the case was made for {', '.join(outputs)}, and the logits are of {network.name}",
+            advice="name the configuration that it was made for with -c",
+        )
     return output_record(record, found, case)
 
 

@@ -61,6 +61,14 @@ class TrainedNetwork:
         return self.plans.forward
 
     @property
+    def arrays_of(self) -> list[str]:
+        """The configurations whose arrays it takes in: its own, or those in the same folder."""
+        folder = self.fields.get("data_identifier")
+        all_names = self.plans.configurations
+        same = [n for n in all_names if self.plans.resolved(n).get("data_identifier") == folder]
+        return [self.name, *(same if folder is not None else ())]
+
+    @property
     def previous(self) -> str | None:
         """The configuration whose segmentations this one takes in, in a cascade."""
         name = self.fields.get("previous_stage")

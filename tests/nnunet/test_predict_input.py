@@ -171,6 +171,8 @@ def test_what_was_fed_comes_back_without_naming_the_plans_again(tmp_path: Path) 
     (tmp_path / "logits").mkdir()
     np.save(tmp_path / "logits" / "ball_000.npy", logits)
     words = ("nnunet", "export-prediction", tmp_path / "out", tmp_path / "logits")
+    other = call(*words, tmp_path / "segs", "-c", "2d", check=1)
+    assert "was made for 3d_fullres, and the logits are of 2d" in other.stderr
     call(*words, tmp_path / "segs", "-c", "3d_fullres", check=0)
     written = sitk.ReadImage(str(tmp_path / "segs" / "ball_000.nii.gz"))
     source = sitk.ReadImage(str(raw / NAME / "imagesTr" / "ball_000_0000.nii.gz"))
