@@ -15,7 +15,7 @@ from gpuprep.ledger.report import RunReport
 from gpuprep.nnunet.cases import Problem, raw_cases
 from gpuprep.nnunet.dataset import read_json
 from gpuprep.nnunet.earlier import is_of_another
-from gpuprep.nnunet.filled import OWN_FOLDER, FilledFolders
+from gpuprep.nnunet.filled import FilledFolders
 from gpuprep.nnunet.folders import RAW, SPLITS, Preprocessed
 from gpuprep.nnunet.folds import FOLDS, doubts_about, split_folds
 from gpuprep.nnunet.ground_truth import keep_ground_truth
@@ -135,9 +135,8 @@ def preprocess(
     projection.complete(ids, ended=ended)
     failpoint("after_links", str(folder.path))
     done = {name: file for name, file in cases.labels.items() if name in projection.done}
-    aside = folder.path / OWN_FOLDER / ".partial"
-    keep_ground_truth(folder.path, done, dataset.ending, aside)
-    shutil.rmtree(aside, ignore_errors=True)
+    keep_ground_truth(folder.path, done, dataset.ending, projection.aside)
+    shutil.rmtree(projection.aside, ignore_errors=True)
     failpoint("after_ground_truth", str(folder.path))
     if ended:  # folds stay as they are written first
         for note in _splits(folder, done):

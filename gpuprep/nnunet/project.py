@@ -17,11 +17,11 @@ from gpuprep.host.atomic import fsync_path
 from gpuprep.host.failpoints import failpoint
 from gpuprep.nnunet.filled import OWN_FOLDER, Filled, FilledFolders
 from gpuprep.store.layout import case_folder
+from gpuprep.store.nnunet.case import IMAGE_FILE, LABEL_FILE, PROPERTIES_FILE
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseChanged, CaseDone, CaseFailed, Event, RunStarted
 
-IMAGE, LABEL, PROPERTIES = "image.b2nd", "label.b2nd", "properties.pkl"
-_SUFFIXES = {LABEL: "_seg.b2nd", PROPERTIES: ".pkl", IMAGE: ".b2nd"}
+_SUFFIXES = {LABEL_FILE: "_seg.b2nd", PROPERTIES_FILE: ".pkl", IMAGE_FILE: ".b2nd"}
 """What the files of a case are called behind its id; the image last."""
 _THEIRS = (".b2nd", ".pkl", ".npz", ".npy")
 """Endings of what nnU-Net, of this or an older version, writes itself."""
@@ -53,7 +53,8 @@ class Projection:
         """
         self._tell = tell
         self._dataset, self._cohort = dataset, cohort_folder(dataset, plans)
-        self._aside = dataset / OWN_FOLDER / ".partial"
+        self.aside = dataset / OWN_FOLDER / f".partial-{plans}"
+        """Where files lie until they are whole: other plans may be prepared meanwhile."""
         self._folders = {output: dataset / name for output, name in identifiers.items()}
         self._filled = FilledFolders(dataset)
         self._wanted = {name: Filled(plans, output, digest) for output, name in identifiers.items()}
@@ -77,7 +78,7 @@ class Projection:
                     self._tell(f"{name}: {_whose(there, cases)} gone, this run makes them anew")
                 self._filled.note(name, wanted)
             (self._dataset / name).mkdir(exist_ok=True)
-        self._aside.mkdir(parents=True, exist_ok=True)
+        self.aside.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -116,7 +117,7 @@ class Projection:
             _remove(folder, {path.name for path in _theirs(folder)} - names)
             check_folder(folder)
             fsync_path(folder)
-        shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self.aside, ignore_errors=True)
 
     def _link(self, case_id: str) -> None:
         """Put the files of a case there, its image last; none is touched where all are the same."""
@@ -128,7 +129,7 @@ class Projection:
             pairs[-1][1].unlink(missing_ok=True)
             for own, theirs in pairs:
                 if not _is_same(own, theirs):
-                    self.copied |= not place(own, theirs, self._aside)
+                    self.copied |= not place(own, theirs, self.aside)
                 failpoint("mid_link", case_id)
 
     def _drop(self, case_id: str) -> None:

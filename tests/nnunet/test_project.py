@@ -67,7 +67,7 @@ def test_every_output_of_a_case_has_its_folder(tmp_path: Path) -> None:
         assert names(tmp_path, output) == of("a", "b")
     link, file = tmp_path / FOLDERS["2d"] / "a_seg.b2nd", "label.b2nd"
     assert link.samefile(case_folder(cohort_folder(tmp_path, PLANS), "a") / "2d" / file)
-    assert not (tmp_path / "gpuprep" / ".partial").exists()
+    assert not list((tmp_path / "gpuprep").glob(".partial*"))
 
 
 def test_a_case_is_there_as_soon_as_it_is_done(tmp_path: Path) -> None:
@@ -210,3 +210,13 @@ def test_a_folder_of_arrays_on_another_disk_is_refused_at_once(tmp_path: Path) -
     folder.symlink_to("/proc/self")
     with pytest.raises(UsageError, match="lies on another disk"):
         projection_of(tmp_path).check()
+
+
+def test_other_plans_that_end_meanwhile_take_nothing_away(tmp_path: Path) -> None:
+    made = begun(tmp_path)
+    other = Projection(tmp_path, "Other", "a", {"2d": "Other_2d"}, print)
+    other(STARTED)
+    other.complete((), ended=True)
+    store(tmp_path, "a")
+    made(CaseDone("a"))
+    assert names(tmp_path) == of("a")
