@@ -60,6 +60,7 @@ def predict_input(
     network = TrainedNetwork.read(plans_file, configuration)
     _check_stage(network, previous)
     config = input_config(network, means.settings)
+    _check_output(output, inputs)
     found = find_new_cases(inputs, network.dataset, previous)
     if found.left:
         told = ", ".join(path.name for path in found.left[:_SHOWN])
@@ -114,3 +115,13 @@ def _check_stage(network: TrainedNetwork, previous: Path | None) -> None:
         )
     if stage is None and previous is not None:
         raise UsageError(f"{network.name} is no second stage of a cascade; it takes images alone")
+
+
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse a folder in which files of others would be replaced, or which is an input itself."""
+    foreign = (output / DATASET).exists() and not (output / CASES).exists()
+    if foreign or output.resolve() in [path.resolve() for path in inputs]:
+        raise UsageError(
+            f"{output} is a folder of {'a data set' if foreign else 'images'}",
+            advice="give a new folder, or one that predict-input made",
+        )

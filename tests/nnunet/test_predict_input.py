@@ -233,3 +233,13 @@ def test_other_plans_that_are_refused_do_not_take_the_place_of_those_fed(tmp_pat
     assert (tmp_path / "out" / "plans.json").read_bytes() == before
     feed(other, "3d_fullres", images, tmp_path / "out", "--overwrite")
     assert (tmp_path / "out" / "plans.json").read_bytes() == other.read_bytes()
+
+
+def test_a_folder_of_something_else_is_no_output(tmp_path: Path) -> None:
+    raw = raw_dataset(tmp_path / "raw", 1)
+    plans = planned(tmp_path / "pp", raw) / "nnUNetPlans.json"
+    images = raw / NAME / "imagesTr"
+    for output, told in ((raw / NAME, "a folder of a data set"), (images, "a folder of images")):
+        before = sorted(output.rglob("*"))
+        assert told in feed(plans, "3d_fullres", images, output, check=2).stderr
+        assert sorted(output.rglob("*")) == before
