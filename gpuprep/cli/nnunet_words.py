@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+_COMMANDS = ("fingerprint", "plan", "preprocess", "plan-and-preprocess")
 _SEVERAL = ("-d", "-c", "-np", "-npfp")
 
 
@@ -18,12 +19,16 @@ class NnunetGroup(TyperGroup):
 
 
 def repeated(words: Sequence[str]) -> Iterator[str]:
-    """The words with the flag before each of its values.
+    """The words with the flag before each of its values, in commands that take no other words.
 
     >>> list(repeated(["preprocess", "-d", "4", "5", "-c", "2d", "--json"]))
     ['preprocess', '-d', '4', '-d', '5', '-c', '2d', '--json']
     """
     flag, taken = "", 0
+    named = next((word for word in words if not word.startswith("-")), "")
+    if named not in _COMMANDS:
+        yield from words
+        return
     for word in words:
         if word.startswith("-"):
             flag, taken = (word if word in _SEVERAL else ""), 0

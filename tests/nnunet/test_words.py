@@ -14,6 +14,8 @@ from gpuprep.cli.nnunet_words import repeated
             "preprocess -c 2d -c 3d_fullres -np 8 -np 4 -d 3",
         ),
         ("plan -d 3 -d 4 -pl A", "plan -d 3 -d 4 -pl A"),
+        ("next-stage -d 3 logits", "next-stage -d 3 logits"),
+        ("predict-input -c 2d in out -p x", "predict-input -c 2d in out -p x"),
         ("plan -overwrite_target_spacing 1 2 3 -d 3", "plan -overwrite_target_spacing 1 2 3 -d 3"),
     ],
 )
