@@ -186,7 +186,7 @@ def _ct(plans: Plans, channel: int) -> list[_Step]:
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{plans.path}: channel {channel} has no numbers for its CTNormalization ({error!r})",
-            advice="plan it anew: gpuprep nnunet plan",
+            advice="count the data set and plan it anew: gpuprep nnunet plan-and-preprocess --clean",
         ) from error
     if low == high:  # all voxels become one value
         return [{"multiply": {"by": 0}}, {"offset": {"by": (low - mean) / std}}]

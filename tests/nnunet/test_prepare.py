@@ -147,6 +147,10 @@ CHANGES = {
     "'../other' is no name of a folder": lambda d: _full(d).update(data_identifier="../other"),
     "'gpuprep' is no name of a folder": lambda d: _full(d).update(data_identifier="gpuprep"),
     "'../p' is no name of a file": lambda d: d.update(plans_name="../p"),
+    "no numbers for its CTNormalization": lambda d: (
+        _full(d).update(normalization_schemes=["CTNormalization"] * 3),
+        d["foreground_intensity_properties_per_channel"].clear(),
+    ),
     "'patch_size'": lambda d: _full(d).pop("patch_size"),
 }
 
