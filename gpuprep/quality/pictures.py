@@ -14,9 +14,8 @@ from PIL import Image
 
 from gpuprep.quality.cohort_quality import CohortQuality
 from gpuprep.store.reader import Cohort
-from gpuprep.store.several import NotArrays
 from gpuprep.store.stored_case import StoredCase
-from gpuprep.values.errors import GpuprepError
+from gpuprep.values.errors import GpuprepError, NotArrays
 from gpuprep.viewing.thumbnail import thumbnail_png
 
 MOST = 240

@@ -20,7 +20,7 @@ from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import case_versions, to_place
-from gpuprep.store.several import UnknownOutput, read_outputs
+from gpuprep.store.several import read_outputs, unknown_output
 from gpuprep.store.standing import Standing, doubts, read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
@@ -68,7 +68,7 @@ class Cohort(Mapping[str, StoredCase]):
         self.asked = output or ""
         if self.asked and self.outputs:
             if self.asked not in self.outputs:
-                raise UnknownOutput.of(self.asked, self.outputs, self.path)
+                raise unknown_output(self.asked, self.outputs, self.path)
             self.asked = self.asked if self.asked != self.outputs[0] else ""
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -17,24 +17,16 @@ from gpuprep.store.files import write_file
 from gpuprep.store.layout import CONFIG_FILE, GROUP_FILE
 from gpuprep.store.metadata import group_document, to_text
 from gpuprep.store.places import Place
-from gpuprep.values.errors import CorruptStoreError, GpuprepError, StoreError, UsageError
+from gpuprep.values.errors import CorruptStoreError, GpuprepError, NotArrays, UnknownOutput
 
 
-class UnknownOutput(UsageError):
-    """An output that is not there."""
-
-    @classmethod
-    def of(cls, asked: str, names: Sequence[str], where: object) -> UnknownOutput:
-        """Says which ones are."""
-        if not names:
-            told, advice = "its config names no outputs", "leave the output's name out"
-        else:
-            told, advice = f"its outputs are {', '.join(names)}", f"ask for {names[0]!r}"
-        return cls(f"{where}: no output {asked!r}; {told}", advice=advice)
-
-
-class NotArrays(StoreError):
-    """A case or output is there, and holds no arrays: nnU-Net's files, or counts alone."""
+def unknown_output(asked: str, names: Sequence[str], where: object) -> UnknownOutput:
+    """The error that says which outputs there are."""
+    if not names:
+        told, advice = "its config names no outputs", "leave the output's name out"
+    else:
+        told, advice = f"its outputs are {', '.join(names)}", f"ask for {names[0]!r}"
+    return UnknownOutput(f"{where}: no output {asked!r}; {told}", advice=advice)
 
 
 def below(output: str, path: str) -> str:
@@ -78,7 +70,7 @@ def choose_output(
         NotArrays: the output is nnU-Net's files.
     """
     if asked and asked not in names:
-        raise UnknownOutput.of(asked, names, case)
+        raise unknown_output(asked, names, case)
     chosen = asked or next(iter(names), "")
     if chosen in nnunet:
         rest = [name for name in names if name not in nnunet]

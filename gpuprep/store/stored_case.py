@@ -28,8 +28,14 @@ from gpuprep.store.ome import parse_value_names
 from gpuprep.store.open_shard import Access, CrcPolicy, ReadPolicy
 from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import check_documents, read_record
-from gpuprep.store.several import NotArrays, UnknownOutput, below, choose_output, output_record
-from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
+from gpuprep.store.several import below, choose_output, output_record
+from gpuprep.values.errors import (
+    CorruptStoreError,
+    NotArrays,
+    StoreError,
+    UnknownOutput,
+    UsageError,
+)
 from gpuprep.values.findings import Finding, FindingList
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.notebook import facts_html

@@ -3,7 +3,8 @@
     GpuprepError
     ├── UsageError            the command or a path on it is wrong      nothing started, exit 2
     │   ├── ConfigError       a config value or key is wrong
-    │   └── BackendError      the asked-for backend cannot be used here
+    │   ├── BackendError      the asked-for backend cannot be used here
+    │   └── UnknownOutput     a case has no output of that name
     ├── CaseError             one case cannot be done; the run goes on  exit 1
     │   ├── InputError        the case's files are at fault (carries an issue code)
     │   ├── ReaderCrash       a reader died or hung on the file
@@ -14,6 +15,7 @@
     │   ├── ValueRangeError   results do not fit the stored dtype
     │   └── InternalError     a bug of ours, with the original text
     ├── StoreError            a stored case or cohort cannot be read or written
+    │   ├── NotArrays         a case is there, and what is asked for holds no arrays
     │   ├── CorruptStoreError a stored byte is not what its record says
     │   └── StoreFault        the disk or the network failed            exit 3 where the run cannot go on
     ├── ServiceError          a service refuses what it was asked       exit 2, or 3 where it may pass
@@ -80,6 +82,10 @@ class ConfigError(UsageError):
     """A config file has an unknown key, a wrong value or an impossible combination."""
 
     kind = "config"
+
+
+class UnknownOutput(UsageError):
+    """An output that a case does not have."""
 
 
 class BackendError(UsageError):
@@ -172,6 +178,10 @@ class StoreError(GpuprepError):
     def __init__(self, message: str, *, advice: str = "", code: str = "") -> None:
         super().__init__(message, advice=advice)
         self.code = code or self.kind.upper()
+
+
+class NotArrays(StoreError):
+    """A case or output is there, and holds no arrays: nnU-Net's files, or counts alone."""
 
 
 class CorruptStoreError(StoreError):

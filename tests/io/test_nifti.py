@@ -47,7 +47,7 @@ OUTCOMES: dict[str, str | tuple[int, str, set[str]]] = {
     "real/ct_perfusion.nii.gz": "E_PIXEL_TYPE",  # RGB
     "real/pcasl.nii.gz": (10, "int16", {OBLIQUE, FOUR}),
     "real/shear.nii.gz": "E_SHEAR",  # gantry tilt kept in the sform, lost in the qform
-    "synthetic/2d.nii.gz": (1, "int16", {FEW}),
+    "synthetic/2d.nii.gz": (1, "int16", {FEW, "W_FLAT"}),
     "synthetic/4d.nii.gz": (3, "int16", {FOUR}),
     "synthetic/4d_t1.nii.gz": (1, "int16", set()),
     "synthetic/5d_channels.nii.gz": (2, "int16", {FOUR}),

@@ -182,7 +182,7 @@ NASTY_NIFTI = {  # the code of the failure, or the findings of a case that is do
     "real/ct_perfusion.nii.gz": "E_PIXEL_TYPE",
     "real/pcasl.nii.gz": "W_4D W_OBLIQUE",
     "real/shear.nii.gz": "E_SHEAR",
-    "synthetic/2d.nii.gz": "W_FEW_SLICES",
+    "synthetic/2d.nii.gz": "W_FEW_SLICES W_FLAT",
     "synthetic/4d.nii.gz": "W_4D",
     "synthetic/4d_t1.nii.gz": "",
     "synthetic/5d_channels.nii.gz": "W_4D",

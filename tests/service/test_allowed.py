@@ -14,7 +14,7 @@ OPERATORS = {
     *("input.follow_symlinks", "input.roots", "input.limits", "store.fsync", "run.sealed_list"),
     *("cuda", "cluster", "image.resample.reference"),
     *("run.backoff", "run.crashes", "run.storm", "run.drain", "run.deadline", "run.stuck"),
-    *("run.silence", "outputs", "fingerprint", "store.nnunet"),
+    *("run.silence", "run.scratch", "outputs", "fingerprint", "store.nnunet"),
 }
 """Every place of a config that a client may not set."""
 

@@ -18,11 +18,10 @@ from gpuprep.service.sights.sources import Sources
 from gpuprep.store.agreement import read_agreement
 from gpuprep.store.layout import CONFIG_FILE, case_path
 from gpuprep.store.places import Place
-from gpuprep.store.several import NotArrays
 from gpuprep.store.standing import read_standing
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.errors import CorruptStoreError, GpuprepError, StoreError, UsageError
+from gpuprep.values.errors import CorruptStoreError, GpuprepError, NotArrays, StoreError, UsageError
 from gpuprep.viewing.links import Links
 from gpuprep.viewing.sight import Sight, StoredSight
 from gpuprep.viewing.source_volume import read_source, source_problem
