@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,10 +103,10 @@ def preprocess(
     """
     means = means_of(processes, backend, scheduler, overrides, overwrite=overwrite)
     wanted = tuple(configurations or ())
-    reports = [
+    reports = _until_stopped(
         _preprocess_one(folder, plans, wanted, means, as_json=as_json, no_progress=no_progress)
         for folder in _folders(datasets)
-    ]
+    )
     _end(reports, as_json=as_json)
 
 
@@ -174,7 +175,7 @@ def plan_and_preprocess(
             if as_json:
                 print_json({"fingerprints": [step.to_json() for step in steps], "plans": made})
             raise typer.Exit(int(any(step.problems for step in steps)))
-        reports = [
+        reports = _until_stopped(
             _preprocess_one(
                 folder,
                 Path(plan["plans"]).stem,
@@ -184,7 +185,7 @@ def plan_and_preprocess(
                 no_progress=no_progress,
             )
             for folder, plan, each in zip(folders, made, kept, strict=True)
-        ]
+        )
     _end(reports, as_json=as_json, problems=any(step.problems for step in steps))
 
 
@@ -269,6 +270,16 @@ def _preprocess_one(
         again = f"gpuprep failures {shlex.quote(str(done.cohort))}"
         console.print(f"reasons, and how to retry: {escape(again)}")
     return done
+
+
+def _until_stopped(made: Iterable[Prepared]) -> list[Prepared]:
+    """One data set after the other, up to one whose run was interrupted or stopped."""
+    reports = []
+    for done in made:
+        reports.append(done)
+        if done.exit_code not in (0, 1):
+            break
+    return reports
 
 
 def _end(done: list[Prepared], *, as_json: bool, problems: bool = False) -> None:

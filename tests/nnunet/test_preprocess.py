@@ -122,7 +122,8 @@ def test_a_run_that_stopped_writes_no_folds_of_the_cases_so_far(
     describe(raw, 7)
     with monkeypatch.context() as patch:
         patch.setattr(failpoints, "_armed", (("after_fsync@ball_006", "raise-ENOSPC"),))
-        prepare(check=3)
+        told = prepare("-d", 31, check=3).stdout  # twice, and the second time is not come to
+    assert told.count("stopped: ") == 1
     assert names(folder / FULL) == triples(ids(6))
     assert not (folder / "splits_final.json").exists()
     prepare()
