@@ -23,13 +23,13 @@ from gpuprep.host.atomic import whole_file
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.zoom import Zoom
+from gpuprep.store.nnunet.previous import WIDE
 from gpuprep.values.errors import UsageError
 from gpuprep.values.geometry import Box, Reorientation, Shape
 
 _SLAB = 1 << 17  # output voxels per step of a thread: 1 MB of float64, which a cache holds
 _HELD = 1 << 28  # bytes of probabilities in memory; more of them lie in a file
 _HALF = np.float32(1.5 * 2**-24)  # the largest logit whose float32 sigmoid is not above one half
-_WIDE = 255  # foreground classes from which uint8 is too narrow, by nnU-Net's count
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Heads:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of label maps."""
-        return np.dtype(np.uint8 if self.classes < _WIDE else np.uint16)
+        return np.dtype(np.uint8 if self.classes < WIDE else np.uint16)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def count_cases(
             config=config,
             backend="numpy",
             workers=workers,
-            scheduler=scheduler or ("serial" if workers == 1 else None),
+            scheduler=scheduler_for(workers, scheduler),
             overwrite=is_of_another(output, config, dataset),
             only=tuple(complete.values()) if cases.others else (),
             listeners=listeners,
@@ -133,6 +133,11 @@ def count_cases(
             for failure in report.failures
         ]
     return _put_together(cases, output, dataset, sampling, problems)
+
+
+def scheduler_for(workers: int | None, scheduler: str | None) -> str | None:
+    """The one that is named; one process needs none, which starts sooner."""
+    return scheduler or ("serial" if workers == 1 else None)
 
 
 def rule_before(preprocessed: Path) -> FingerprintRule | None:

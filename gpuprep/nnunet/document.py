@@ -24,7 +24,8 @@ _DEFAULT_SCHEME = "ZScoreNormalization"
 _LITTLE = 3 / 4  # of a case that the crop leaves: then it is normalised within its mask
 _SHARED = ("2d", "3d_fullres")
 """Configurations whose data the residual planners share with the default one."""
-_RESAMPLING = "resample_data_or_seg_to_shape"
+RESAMPLING = "resample_data_or_seg_to_shape"
+"""The one function by which the planners have everything resampled."""
 
 
 def plans_document(
@@ -95,11 +96,11 @@ def _data(
         "spacing": list(planned.spacing),
         "normalization_schemes": schemes,
         "use_mask_for_norm": [is_masked and scheme == _DEFAULT_SCHEME for scheme in schemes],
-        "resampling_fn_data": _RESAMPLING,
-        "resampling_fn_seg": _RESAMPLING,
+        "resampling_fn_data": RESAMPLING,
+        "resampling_fn_seg": RESAMPLING,
         "resampling_fn_data_kwargs": _order(3, is_seg=False),
         "resampling_fn_seg_kwargs": _order(1, is_seg=True),
-        "resampling_fn_probabilities": _RESAMPLING,
+        "resampling_fn_probabilities": RESAMPLING,
         "resampling_fn_probabilities_kwargs": _order(1, is_seg=False),
     }
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.nnunet.dataset import read_json
+from gpuprep.nnunet.document import RESAMPLING
 from gpuprep.nnunet.names import can_be_arrays, can_be_plans
 from gpuprep.values.errors import ConfigError, UsageError
 
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-_PREPROCESSOR, _RESAMPLING = "DefaultPreprocessor", "resample_data_or_seg_to_shape"
+_PREPROCESSOR = "DefaultPreprocessor"
 SCHEMES = (
     "CTNormalization",
     "NoNormalization",
@@ -141,7 +142,7 @@ class Plans:
             ("data", "seg"), ways, (DATA_ORDERS, LABEL_ORDERS), strict=True
         ):
             function = f"resampling_fn_{what}"
-            self._know(name, f"{function}:", fields[function], [_RESAMPLING])
+            self._know(name, f"{function}:", fields[function], [RESAMPLING])
             self._know(name, f"{function} of order", how["order"], orders)
             self._know(name, f"{function} of order_z", how.get("order_z", 0), [0])
         separate = [each.get("force_separate_z") for each in ways]

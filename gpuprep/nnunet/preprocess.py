@@ -13,6 +13,7 @@ from gpuprep.host.backend import Name
 from gpuprep.host.failpoints import failpoint
 from gpuprep.ledger.report import RunReport
 from gpuprep.nnunet.cases import Problem, raw_cases
+from gpuprep.nnunet.counting import scheduler_for
 from gpuprep.nnunet.dataset import read_json
 from gpuprep.nnunet.earlier import is_of_another
 from gpuprep.nnunet.filled import FilledFolders
@@ -48,8 +49,8 @@ class Means:
 
     @property
     def place(self) -> str | None:
-        """The scheduler; one process needs none, which starts sooner."""
-        return self.scheduler or ("serial" if self.workers == 1 else None)
+        """The scheduler."""
+        return scheduler_for(self.workers, self.scheduler)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ from typing import Any
 
 from gpuprep.export.logits import Heads
 from gpuprep.nnunet.dataset import Dataset, parse_dataset, read_json
+from gpuprep.nnunet.document import RESAMPLING
 from gpuprep.nnunet.folders import DATASET
 from gpuprep.nnunet.plans import Plans, read_plans
 from gpuprep.preprocess.grid import coarsest_axis, thick_axis
 from gpuprep.values.errors import ConfigError, UsageError
 from gpuprep.values.geometry import Triple
-
-_RESAMPLING = "resample_data_or_seg_to_shape"
 
 
 @dataclass(frozen=True)
@@ -110,13 +109,13 @@ class TrainedNetwork:
         Raises:
             ConfigError: the plan resamples probabilities in a way of its own.
         """
-        asked = self.fields.get("resampling_fn_probabilities", _RESAMPLING)
+        asked = self.fields.get("resampling_fn_probabilities", RESAMPLING)
         how = dict(self.fields.get("resampling_fn_probabilities_kwargs") or {})
         thick = how.pop("force_separate_z", None)
-        if asked != _RESAMPLING or how != {"is_seg": False, "order": 1, "order_z": 0}:
+        if asked != RESAMPLING or how != {"is_seg": False, "order": 1, "order_z": 0}:
             raise ConfigError(
                 f"{self.name} resamples probabilities by {asked} with {how}",
-                advice=f"what is there is {_RESAMPLING} of order 1, as nnU-Net's planners write it",
+                advice=f"what is there is {RESAMPLING} of order 1, as nnU-Net's planners write it",
             )
         if thick is None:
             return thick_axis(own, target)

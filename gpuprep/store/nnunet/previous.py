@@ -14,7 +14,8 @@ from gpuprep.store.nnunet.b2nd import LABEL_LEVEL, encode_b2nd
 from gpuprep.store.nnunet.chunks import chunk_and_block
 from gpuprep.values.exact import exactly
 
-_WIDE = 255  # foreground labels that take two bytes
+WIDE = 255
+"""Foreground labels from which nnU-Net takes two bytes for each voxel."""
 
 
 def write_previous_stage(
@@ -43,7 +44,7 @@ def write_previous_stage(
         RunStopped: the disk is full.
         StoreError: the disk refuses otherwise.
     """
-    dtype = np.dtype("<u1" if foreground < _WIDE else "<u2")
+    dtype = np.dtype("<u1" if foreground < WIDE else "<u2")
     array = exactly(segmentation, dtype, f"segmentation of {path.stem}")
     chunk, block = chunk_and_block((1, *array.shape), patch, dtype.itemsize)
     pieces = encode_b2nd(
