@@ -8,136 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gpuprep.config.cluster import ClusterSpec
-from gpuprep.config.intensity import Channel, IntensityStep, Steps
+from gpuprep.config.image import Image
+from gpuprep.config.input import Input
 from gpuprep.config.label import Label
 from gpuprep.config.outputs import FingerprintRule, Output, OutputName, check_names
 from gpuprep.config.report import Report
 from gpuprep.config.resample import Resample
 from gpuprep.config.scratch import DecodedScratch
 from gpuprep.config.store import Store
-from gpuprep.config.strict import Finite, Positive, Strict
-from gpuprep.values.findings import CODES, RENAMED, Policy
-from gpuprep.values.orientation import check_orientation
+from gpuprep.config.strict import Positive, Strict
 
 PIPELINE = 3
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
-
-
-class Foreground(Strict):
-    """Which voxels count as foreground: non-zero ones, a labelled region, either, or a CT body."""
-
-    where: Literal["nonzero", "label", "nonzero_or_label", "body"] = "nonzero"
-    """``nonzero_or_label`` is the mask of nnU-Net's z-score: what is not zero, with ``fill_holes`` its holes,
-    too, and what is labelled."""
-    threshold: Finite = -500.0
-    """For ``body``: intensities above this are inside the body (HU)."""
-    fill_holes: bool = False
-    """Count what the foreground encloses as foreground, as nnU-Net does."""
-    outside: Literal["keep", "zero"] = "keep"
-    """``zero``: voxels outside are 0 after the intensity steps, as in nnU-Net's masked z-score."""
-
-
-class Crop(Strict):
-    """Cut the volume to a box around something, with a margin in mm on every side.
-
-    ``body`` uses the threshold of ``image.foreground``.
-    """
-
-    to: Literal["none", "nonzero", "body", "label"] = "none"
-    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-
-
-class Image(Strict):
-    """What happens to the images, in this order: orient, crop, intensity, resample."""
-
-    orientation: str = "LPS"
-    crop: Crop = Crop()
-    foreground: Foreground = Foreground()
-    intensity: Steps = ()
-    channels: dict[str, Channel] = Field(default_factory=dict)
-    """What is otherwise with some channels, by their names, or their numbers from 0 as text."""
-    resample: Resample = Resample()
-
-    @property
-    def steps(self) -> tuple[IntensityStep, ...]:
-        """The intensity steps that any channel may take."""
-        others = [step for channel in self.channels.values() for step in channel.intensity or ()]
-        return (*self.intensity, *others)
-
-    @property
-    def sums_float32(self) -> bool:
-        """Whether a mean is taken in float32."""
-        return any(getattr(entry.step, "precision", None) is not None for entry in self.steps)
-
-    @property
-    def zeroes(self) -> bool:
-        """Whether voxels outside the foreground become 0 in any channel."""
-        return "zero" in (
-            self.foreground.outside,
-            *(channel.outside for channel in self.channels.values()),
-        )
-
-    @field_validator("orientation")
-    @classmethod
-    def _known(cls, code: str) -> str:
-        return "keep" if code.lower() == "keep" else check_orientation(code)
-
-
-class Limits(Strict):
-    """What a file may ask for before it is refused."""
-
-    voxels: Annotated[int, Field(gt=0)] = 4_000_000_000
-    bytes: Annotated[int, Field(gt=0)] = 16 * 2**30
-    seconds: Positive = 600.0
-
-
-class Input(Strict):
-    """How files are found and read, and what is made of each finding."""
-
-    layout: Literal[
-        "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain"
-    ] = "auto"
-    channels: tuple[str, ...] = ()
-    """Names of the channels, in the order of the files, where the input gives none."""
-    series: Literal["all", "volumes"] = "all"
-    """Which DICOM series are cases: ``volumes`` leaves out localizers, secondary captures without a position
-    (dose pages, screen saves) and single slices."""
-    follow_symlinks: bool = False
-    """Follow links to folders, and to files outside the input folder."""
-    roots: tuple[str, ...] = ()
-    """The only folders, besides the input's own, that followed links and a manifest may lead to.
-
-    Without any they may lead anywhere.
-    """
-    limits: Limits = Limits()
-    grid_tolerance: Positive = 0.01
-    """Placements that differ by less, in mm at any corner, are taken as equal: grids of one case, the two
-    affines of a header, axes that are not quite orthogonal and the nearest that are."""
-    slice_tolerance: Positive = 0.01
-    """By how many mm a gap between slices may differ from the others (always by 1 % of them), and a slice
-    lie off even steps (always by 10 %)."""
-    policy: dict[str, Policy] = Field(default_factory=dict)
-    """What to do per finding code: ``error``, ``warn``, ``fix`` or ``skip``."""
-
-    @field_validator("policy")
-    @classmethod
-    def _known(cls, policy: dict[str, Policy]) -> dict[str, Policy]:
-        for code, asked in policy.items():
-            if code in RENAMED:
-                raise ValueError(f"{code} is called {RENAMED[code]} now")
-            if code not in CODES:
-                raise ValueError(f"{code!r} is no finding code; known: {', '.join(CODES)}")
-            if not CODES[code].takes(asked):
-                able = [each for each in get_args(Policy) if CODES[code].takes(each)]
-                raise ValueError(
-                    f"{asked!r} does nothing for {code} ({CODES[code].meaning}); choose {' or '.join(able)}"
-                )
-        return policy
 
 
 class Cuda(Strict):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gpuprep.config.image import Image
 from gpuprep.config.intensity import IntensityStep
-from gpuprep.config.model import Config, Image
+from gpuprep.config.model import Config
 from gpuprep.preprocess.intensity import Outside
 from gpuprep.values.errors import ConfigError, InputError, ValueRangeError
 

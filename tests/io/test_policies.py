@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from support.hostile import ALWAYS_FAIL, MAKERS
 
 import gpuprep.io
-from gpuprep.config.model import Config, Input
+from gpuprep.config.input import Input
+from gpuprep.config.model import Config
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan

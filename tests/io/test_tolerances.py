@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from support.dicom_series import write_series
 
-from gpuprep.config.model import Config, Input
+from gpuprep.config.input import Input
+from gpuprep.config.model import Config
 from gpuprep.io.reader import peek
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Preview
