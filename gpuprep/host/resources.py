@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -113,3 +114,11 @@ def available_cores() -> int:
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(1, int(min(cores, core_quota())))
+
+
+def widen_address_space(length: int) -> None:
+    """Take bytes of addresses that stand for no memory off the cap of this process, as far as that may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        wider = soft + length if hard == resource.RLIM_INFINITY else min(soft + length, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (wider, hard))

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from gpuprep.host.resources import widen_address_space
 from gpuprep.io.hashed import file_identity
+from gpuprep.io.room import ITK_BYTES
 from gpuprep.values.errors import InputError, MemoryShortage
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.volume import Volume
+
+widen_address_space(ITK_BYTES)
+import SimpleITK as sitk  # noqa: E402  (whoever uses it, comes by here)
 
 _FINITE, _NOT_FINITE = np.uint8(1), np.uint8(2)  # 0 is outside
 _INTERPOLATORS = {
@@ -31,6 +35,7 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
         MemoryShortage: ITK could not have the memory.
         OSError: the file system failed, not the file.
     """
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # what is wrong with a file is an error of its own
     reader = sitk.ImageFileReader()
     reader.SetImageIO(image_io)
     reader.SetFileName(str(path))
@@ -47,6 +52,12 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
             path=str(path),
             advice="Copy or download the file again, or write it anew.",
         ) from error
+
+
+def itk_array(image: sitk.Image) -> NDArray[Any]:
+    """The pixels of an image, axes from the slowest; a copy."""
+    array: NDArray[Any] = sitk.GetArrayFromImage(image)
+    return array
 
 
 def _executed(reader: sitk.ImageFileReader) -> sitk.Image:

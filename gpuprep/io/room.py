@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ITK_BYTES = 320 << 20
+"""Addresses that the code of SimpleITK takes once a file needs it; no memory, and no file's."""
 ROOM = mmap.ALLOCATIONGRANULARITY
 """Bytes; voxels behind it begin where a mapping may begin."""
 

@@ -69,7 +69,7 @@ class Distribution(ABC):
         last = self.filled() - 1
         positions = [_checked(q) / 100 * last for q in qs]
         below = [min(math.floor(position), last) for position in positions]
-        ranks = sorted({*below, *(min(rank + 1, last) for rank in below)})
+        ranks = ranks_around(positions, last)
         value = dict(zip(ranks, self.order_statistics(ranks), strict=True))
         return [
             between(value[rank], value[min(rank + 1, last)], position - rank)
@@ -105,6 +105,12 @@ class Distribution(ABC):
         count = self.filled()
         if any(not 0 <= rank < count for rank in ranks):
             raise ValueError(f"ranks {list(ranks)} are not all in 0 … {count - 1}")
+
+
+def ranks_around(positions: Iterable[float], last: int) -> list[int]:
+    """The positions among sorted values on either side of fractional ones, ascending."""
+    below = {min(math.floor(position), last) for position in positions}
+    return sorted(below | {min(rank + 1, last) for rank in below})
 
 
 def between(a: float, b: float, t: float) -> float:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.distribution import NO_CLIP, SUMMARY_PERCENTILES, Clip, Distribution
+from gpuprep.ops.distribution import NO_CLIP, SUMMARY_PERCENTILES, Clip, Distribution, ranks_around
 from gpuprep.ops.histogram import Histogram, count_values
 from gpuprep.ops.parallel import Pieces, open_threads
 from gpuprep.ops.radix import KeyCounts, count_keys, decode_key, select_keys
@@ -47,6 +47,10 @@ class FloatDistribution(Distribution):
     mask: Array | None
     keys: KeyCounts
     threads: int = 1
+    _ranked: dict[int, float] = field(default_factory=dict, repr=False)
+    _moments: dict[Clip, tuple[float, float]] = field(default_factory=dict, repr=False)
+    _below: dict[float, int] = field(default_factory=dict, repr=False)
+    """What is known of them, since every output of a case asks for the same."""
 
     @property
     def count(self) -> int:
@@ -61,9 +65,11 @@ class FloatDistribution(Distribution):
         return self.keys.inf
 
     def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
-        count = self.filled()
-        mean = self._sum(clip, 0.0, 1) / count
-        return mean, math.sqrt(self._sum(clip, mean, 2) / count)
+        if clip not in self._moments:
+            count = self.filled()
+            mean = self._sum(clip, 0.0, 1) / count
+            self._moments[clip] = mean, math.sqrt(self._sum(clip, mean, 2) / count)
+        return self._moments[clip]
 
     def _sum(self, clip: Clip, shift: float, power: int) -> float:
         """Sum of ``(clip(v) - shift) ** power``: float64 within a piece, exact over the pieces."""
@@ -82,6 +88,11 @@ class FloatDistribution(Distribution):
             return math.fsum(pool.map(partial, range(len(voxels))))
 
     def count_below(self, value: float) -> int:
+        if value not in self._below:
+            self._below[value] = self._counted_below(value)
+        return self._below[value]
+
+    def _counted_below(self, value: float) -> int:
         voxels, number = Pieces(self.array, self.mask), np.float64(value)
 
         def count(k: int) -> int:
@@ -96,10 +107,15 @@ class FloatDistribution(Distribution):
 
     def order_statistics(self, ranks: Sequence[int]) -> list[float]:
         self.check_ranks(ranks)
-        voxels, dtype = Pieces(self.array, self.mask), self.array.dtype
-        with open_threads(self.threads) as pool:
-            keys = select_keys(voxels, self.keys, dtype, ranks, pool)
-        return [decode_key(key, dtype) for key in keys]
+        if not all(rank in self._ranked for rank in ranks):
+            voxels, dtype, last = Pieces(self.array, self.mask), self.array.dtype, self.count - 1
+            usual = ranks_around((q / 100 * last for q in (0, 100, *SUMMARY_PERCENTILES)), last)
+            every = sorted({*usual, *ranks})  # all of them cost little more than one
+            with open_threads(self.threads) as pool:
+                keys = select_keys(voxels, self.keys, dtype, every, pool)
+            found = (decode_key(key, dtype) for key in keys)
+            self._ranked.update(zip(every, found, strict=True))
+        return [self._ranked[rank] for rank in ranks]
 
 
 def measure(array: Array, mask: Array | None = None, threads: int = 1) -> Distribution:

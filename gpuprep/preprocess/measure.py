@@ -39,9 +39,10 @@ class Measured:
     distributions: tuple[Distribution, ...]
     operations: Operations
     config: Config = field(repr=False)
-    _foregrounds: dict[int, int] = field(default_factory=dict, repr=False)
-    """Values of the foreground of each channel that was measured."""
+    _foregrounds: dict[int, Distribution] = field(default_factory=dict, repr=False)
+    """The foreground of each channel that was measured."""
     _found: dict[str, Held] = field(default_factory=dict, repr=False)
+    _float32: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     def under(self, config: Config) -> Measured:
         """The same for another output of the case: what is found for one is found for all."""
@@ -96,24 +97,27 @@ class Measured:
 
     def float32_moments(self, channel: int) -> tuple[float, float]:
         """Mean and deviation of a channel as nnU-Net takes them: NumPy's sums in float32."""
-        values = self.assembled.channels[channel].astype(np.float32, order="C")[self.box]
-        return float(values.mean()), float(values.std())
+        if channel not in self._float32:
+            values = self.assembled.channels[channel].astype(np.float32, order="C")[self.box]
+            mean = values.mean(keepdims=True)
+            self._float32[channel] = float(mean.item()), float(values.std(mean=mean))
+        return self._float32[channel]
 
     def foreground_of(self, channel: int, findings: Findings) -> Distribution:
         """The values of a channel's foreground; an empty one is a finding."""
-        values = self._counted_foreground(channel)
+        values = self._foregrounds.get(channel) or self._counted_foreground(channel)
         if values is None:
             values = self.operations.measure(self.channels[channel], self.foreground)
         if not values.count:
             name = self.assembled.channel_names[channel]
             findings.report("W_EMPTY_FOREGROUND", f"channel {name} has no foreground to measure")
-        self._foregrounds[channel] = values.count
+        self._foregrounds[channel] = values
         return values
 
     def known_foreground(self, channel: int) -> int | None:
         """How many values a channel's foreground has; None where that takes a further look at the voxels."""
         if channel in self._foregrounds:
-            return self._foregrounds[channel]
+            return self._foregrounds[channel].count
         values = self._counted_foreground(channel)
         return None if values is None else values.count
 

@@ -17,6 +17,7 @@ from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.store.case import write_case
 from gpuprep.store.nnunet.b2nd import import_blosc2
 from gpuprep.store.nnunet.case import write_nnunet_case
+from gpuprep.store.nnunet.class_locations import Draws
 from gpuprep.store.several import below, write_outputs_group
 
 Seals = dict[str, dict[str, int]]
@@ -38,6 +39,7 @@ class CaseWriter:
     watch: Stopwatch
     files: Seals = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    draws: Draws = field(default_factory=Draws)
 
     def write_all(
         self, outputs: Generator[Computed, None, None], session: AbstractContextManager[None]
@@ -69,49 +71,49 @@ class CaseWriter:
 
     def _write(self, output: Computed) -> None:
         with self.watch("store"):
-            files = _write_output(output, self.task, self.assembled, self.folder / output.name)
+            files = self._write_output(output, self.folder / output.name)
         for path, seal in files.items():
             self.files[below(output.name, path)] = seal
         self.records[output.name] = output.record
         if output.name:
             failpoint("after_output", f"{self.task.case.id}/{output.name}")
 
-
-def _write_output(output: Computed, task: CaseTask, assembled: Assembled, folder: Path) -> Seals:
-    """Write the arrays of one output."""
-    store = output.config.store
-    durable = store.fsync == "always"
-    if store.nnunet is not None:
-        return write_nnunet_case(
+    def _write_output(self, output: Computed, folder: Path) -> Seals:
+        """Write the arrays of one output."""
+        store = output.config.store
+        durable = store.fsync == "always"
+        if store.nnunet is not None:
+            return write_nnunet_case(
+                folder,
+                image=output.image,
+                labels=output.labels,
+                geometry=output.record["geometry"],
+                rule=store.nnunet,
+                draws=self.draws,
+                threads=self.task.threads,
+                durable=durable,
+            )
+        return write_case(
             folder,
             image=output.image,
             labels=output.labels,
-            geometry=output.record["geometry"],
-            rule=store.nnunet,
-            threads=task.threads,
+            geometry=output.geometry,
+            coarser=coarser_levels(
+                output.image,
+                output.labels,
+                output.geometry,
+                count=store.pyramid,
+                keep_bits=store.keep_bits,
+                threads=self.task.threads,
+            ),
+            chunk=store.chunk,
+            codec=store.codec,
+            threads=self.task.threads,
+            channel_names=self.assembled.channel_names,
+            label_names=self.assembled.label_names,
+            keep_bits=store.keep_bits,
             durable=durable,
         )
-    return write_case(
-        folder,
-        image=output.image,
-        labels=output.labels,
-        geometry=output.geometry,
-        coarser=coarser_levels(
-            output.image,
-            output.labels,
-            output.geometry,
-            count=store.pyramid,
-            keep_bits=store.keep_bits,
-            threads=task.threads,
-        ),
-        chunk=store.chunk,
-        codec=store.codec,
-        threads=task.threads,
-        channel_names=assembled.channel_names,
-        label_names=assembled.label_names,
-        keep_bits=store.keep_bits,
-        durable=durable,
-    )
 
 
 def check_packages(config: Config) -> None:

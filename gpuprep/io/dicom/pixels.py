@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.hashed import open_regular
-from gpuprep.io.itk import itk_image
+from gpuprep.io.itk import itk_array, itk_image
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Voxels
 from gpuprep.io.voxels import KEPT, fitting
@@ -134,7 +133,7 @@ def _rescaled(stored: Plane, one: Slice) -> Plane:
 
 def _decoded(one: Slice) -> Plane:
     """All frames of a slice's file, ``frame, y, x``, as GDCM rescales them."""
-    array = sitk.GetArrayFromImage(itk_image(Path(one.path), "GDCMImageIO"))
+    array = itk_array(itk_image(Path(one.path), "GDCMImageIO"))
     expected = (one.frames, one.rows, one.columns)
     if array.size != np.prod(expected):
         text = f"decoding gave an array of shape {array.shape}, the header declares {expected}"

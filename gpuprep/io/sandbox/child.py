@@ -19,12 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import SimpleITK as sitk
-
 import gpuprep.io.sandbox.nibabel_alone  # noqa: F401  (before what imports nibabel)
 from gpuprep.host.failpoints import failpoint
 from gpuprep.io.dicom.membership import to_row
 from gpuprep.io.reader import peek, read
+from gpuprep.io.room import ITK_BYTES
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.shared_voxels import SharedMemory
 from gpuprep.io.sandbox.wire import Wire
@@ -40,8 +39,6 @@ def main(descriptor: int) -> None:
     """Serve requests until the parent hangs up."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    sitk.ProcessObject.GlobalWarningDisplayOff()
     wire = Wire(socket.socket(fileno=descriptor))
     rules = ReadRules.from_json(wire.receive()[0])
     memory = limit_memory(rules)
@@ -75,7 +72,7 @@ def limit_memory(rules: ReadRules) -> int:
         baseline = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = baseline + allowed
-    most = limit + (rules.max_bytes if rules.in_memory_bytes is not None else 0)
+    most = limit + ITK_BYTES + (rules.max_bytes if rules.in_memory_bytes is not None else 0)
     if hard != resource.RLIM_INFINITY:
         limit, most = min(limit, hard), min(most, hard)
     resource.setrlimit(resource.RLIMIT_AS, (limit, most))

@@ -11,12 +11,12 @@ import fcntl
 import math
 import mmap
 import os
-import resource
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from gpuprep.host.resources import widen_address_space
 from gpuprep.host.scratch import open_file
 from gpuprep.io.room import ROOM, behind_room, bytes_with_room
 from gpuprep.io.scan import Voxels
@@ -55,7 +55,7 @@ class SharedMemory:
                 self._descriptor = _anonymous_file(taken)
                 mapped = mmap.mmap(self._descriptor, taken, flags=_AT_ONCE)
                 return behind_room(np.frombuffer(mapped, np.uint8), shape, dtype)
-            _widen_address_space(length)
+            widen_address_space(length)  # on disk they take addresses but no memory
             mapped = mmap.mmap(self._descriptor, length)
         except (OSError, MemoryError) as error:
             raise MemoryShortage(
@@ -77,14 +77,6 @@ class SharedMemory:
 def is_spilled(length: int, in_memory: int | None) -> bool:
     """Whether voxels of so many bytes lie on disk."""
     return in_memory is not None and length > in_memory
-
-
-def _widen_address_space(length: int) -> None:
-    """Voxels on disk take addresses but no memory, so they do not count against the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        wider = soft + length if hard == resource.RLIM_INFINITY else min(soft + length, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (wider, hard))
 
 
 def map_voxels(

@@ -10,23 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import SimpleITK as sitk
-
 from gpuprep.io.grid import as_one_slice, check_grid, grid_of
 from gpuprep.io.hashed import file_identity
 from gpuprep.io.integrity import ByteSource
-from gpuprep.io.itk import itk_image
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
-from gpuprep.io.text.header import TextHeader, unreadable
+from gpuprep.io.text.header import TextHeader
 from gpuprep.io.text.metaimage import read_meta_header
 from gpuprep.io.text.nrrd import read_nrrd_header
 from gpuprep.io.voxels import report_not_finite, settled
 from gpuprep.values.geometry import Geometry
-
-_IMAGE_IO = {"metaimage": "MetaImageIO", "nrrd": "NrrdImageIO"}
-_AGREE = 1e-5  # relative to the volume's extent: what two parsers of one header may differ by
 
 _PARSERS = {"metaimage": read_meta_header, "nrrd": read_nrrd_header}
 
@@ -78,41 +71,10 @@ def _checked(header: TextHeader, reading: Reading) -> Geometry:
 
 def _read_voxels(header: TextHeader, kind: str, reading: Reading) -> tuple[Voxels, FileIdentity]:
     if header.encoding not in ("raw", "deflate"):
+        from gpuprep.io.text.itk_voxels import itk_voxels  # loads SimpleITK: a tenth of a second
+
         identity = file_identity(header.voxel_path)
         return settled(itk_voxels(header, kind), reading), identity
     encoding: Literal["deflate", "raw"] = "deflate" if header.encoding == "deflate" else "raw"
     with ByteSource(header.voxel_path, start=header.offset, encoding=encoding) as source:
         return header.read(source, reading)
-
-
-def itk_voxels(header: TextHeader, kind: str) -> Voxels:
-    """The voxels of a MetaImage or NRRD file, in order c, z, y, x, as ITK reads them.
-
-    Raises:
-        InputError: E_UNREADABLE if ITK cannot, or saw another size, dtype or grid than our own parser.
-    """
-    image = itk_image(header.path, _IMAGE_IO[kind])
-    array = sitk.GetArrayFromImage(image)
-    declared = (header.channels, *header.shape)
-    if array.size != np.prod(declared) or array.dtype != header.native:
-        text = f"the header declares {np.prod(declared):,} of {header.native}"
-        raise unreadable(header.path, f"ITK read {array.size:,} voxels of {array.dtype}, {text}")
-    _check_agreement(image, header)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        return np.moveaxis(array.reshape(*header.shape, header.channels), -1, 0)
-    return array.reshape(declared)
-
-
-def _check_agreement(image: sitk.Image, header: TextHeader) -> None:
-    """Two independent parsers of one header must place the voxels alike."""
-    axes = min(3, image.GetDimension())
-    own = Geometry.from_affine(header.affine, header.shape)
-    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:axes, :axes]
-    affine = np.eye(4)
-    affine[:axes, :axes] = direction * np.array(image.GetSpacing()[:axes])
-    affine[:axes, 3] = image.GetOrigin()[:axes]
-    other = Geometry.from_affine(affine, header.shape)
-    extent = float(np.linalg.norm(own.corners()[0] - own.corners()[-1])) + 1.0
-    if own.distance(other) > _AGREE * extent:
-        text = f"our reading of the header ({own.describe()}) and ITK's ({other.describe()}) differ"
-        raise unreadable(header.path, text)

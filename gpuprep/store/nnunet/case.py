@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gpuprep.store.files import write_file
 from gpuprep.store.nnunet.b2nd import IMAGE_LEVEL, LABEL_LEVEL, encode_b2nd
 from gpuprep.store.nnunet.chunks import chunk_and_block
-from gpuprep.store.nnunet.class_locations import Key, class_locations
+from gpuprep.store.nnunet.class_locations import Draws, Key
 from gpuprep.store.nnunet.properties import case_properties, to_pickle
 from gpuprep.store.nnunet.turned import Turned
 from gpuprep.values.errors import StoreError, ValueRangeError
@@ -54,6 +54,7 @@ def write_nnunet_case(
     geometry: Mapping[str, Any],
     rule: Rule,
     threads: int = 1,
+    draws: Draws | None = None,
     durable: bool = True,
 ) -> dict[str, dict[str, int]]:
     """Write ``image.b2nd``, ``properties.pkl`` and, where there is a label map, ``label.b2nd``.
@@ -67,6 +68,7 @@ def write_nnunet_case(
         geometry: ``geometry`` of the case's record.
         rule: How the files are made.
         threads: Threads that compress.
+        draws: What another output of the case has drawn of the same label map.
         durable: Wait for the disk after each file.
 
     Returns:
@@ -80,7 +82,7 @@ def write_nnunet_case(
     """
     if image is None:
         raise StoreError("nnU-Net's files need an image, and this case has labels only")
-    files = case_files(image, labels, geometry, rule, threads)
+    files = case_files(image, labels, geometry, rule, threads, draws)
     seals = {name: write_file(Path(folder) / name, pieces, fsync=durable) for name, pieces in files}
     return {name: asdict(seal) for name, seal in sorted(seals.items())}
 
@@ -91,13 +93,14 @@ def case_files(
     geometry: Mapping[str, Any],
     rule: Rule,
     threads: int = 1,
+    draws: Draws | None = None,
 ) -> Iterator[tuple[str, list[bytes]]]:
     """Each file of a case by its name, in pieces; the image comes last. See ``write_nnunet_case``."""
     label = _only(labels, image.shape[-3:])
     locations = None
     if label is not None:
         yield LABEL_FILE, _encoded(Turned(label, rule.forward, np.dtype("<i2")), rule, threads)
-        locations = class_locations(label.transpose(rule.forward), rule.locations)
+        locations = (draws or Draws()).of(label, rule.forward, rule.locations)
     yield (
         PROPERTIES_FILE,
         [to_pickle(case_properties(geometry, rule.forward, locations, rule.reader))],

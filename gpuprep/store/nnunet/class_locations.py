@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,24 @@ from gpuprep.store.locations import AT_LEAST, SEED, SHARE, count_classes, places
 
 Key = int | tuple[int, ...]
 Places = NDArray[np.int64] | list[int]
+
+
+class Draws:
+    """The voxels drawn of the last label map; outputs that share one follow one another."""
+
+    def __init__(self) -> None:
+        self._label: Callable[[], NDArray[Any] | None] = lambda: None
+        self._asked: tuple[Any, ...] = ()
+        self._drawn: dict[Key, Places] = {}
+
+    def of(
+        self, label: NDArray[Any], forward: tuple[int, int, int], keys: tuple[Key, ...]
+    ) -> dict[Key, Places]:
+        """``class_locations`` of a label map ``z, y, x`` with its axes in the order ``forward``."""
+        if self._label() is not label or self._asked != (forward, keys):
+            self._drawn = class_locations(label.transpose(forward), keys)
+            self._label, self._asked = weakref.ref(label), (forward, keys)
+        return self._drawn
 
 
 def class_locations(label: NDArray[Any], keys: Sequence[Key]) -> dict[Key, Places]:
