@@ -232,7 +232,7 @@ def means_of(
     if strange := [key for key in settings if key not in _MAY_BE_SET]:
         raise UsageError(
             f"--set {strange[0]} would make other arrays than the plans say",
-            advice=f"set keys of {', '.join(_MAY_BE_SET)}, or change the plans",
+            advice=f"set keys of {', '.join(_MAY_BE_SET)}, or change the plans or the raw files",
         )
     return Means(
         one_of("backend", backend, ("auto", "numpy", "cupy")),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gpuprep.host.failpoints import failpoint
+from gpuprep.io.text.metaimage import read_meta_header
 
 FOLDER = "gt_segmentations"
 
@@ -33,12 +34,28 @@ def keep_ground_truth(
         target = folder / f"{case_id}{ending}"
         if _is_current(source, target):
             continue
-        partial = aside / target.name
-        shutil.copy2(source, partial)
-        failpoint("mid_ground_truth", case_id)
-        partial.replace(target)
+        if (voxels := _voxels_beside(source)) is not None:
+            _copy(voxels, folder / voxels.name, aside, case_id)
+        _copy(source, target, aside, case_id)
         copied.append(case_id)
     return tuple(copied)
+
+
+def _voxels_beside(source: Path) -> Path | None:
+    """The voxels that a MetaImage header names beside it; nnU-Net leaves them, and cannot validate then."""
+    if source.suffix != ".mhd":
+        return None
+    voxels = read_meta_header(source).voxel_path
+    beside = voxels != source and voxels.parent == source.parent
+    return voxels if beside else None
+
+
+def _copy(source: Path, target: Path, aside: Path, case_id: str) -> None:
+    """A file is there whole, or it is not."""
+    partial = aside / target.name
+    shutil.copy2(source, partial)
+    failpoint("mid_ground_truth", case_id)
+    partial.replace(target)
 
 
 def _is_current(source: Path, target: Path) -> bool:

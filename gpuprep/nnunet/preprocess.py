@@ -142,6 +142,8 @@ def preprocess(
     if ended:  # folds stay as they are written first
         for note in _splits(folder, done):
             tell(note)
+    elif means.scratch is not None and Path(means.scratch.folder).is_dir():
+        tell(f"decoded cases stay in {means.scratch.folder} for the same command; else delete it")
     for note in _stale(folder.path, plans):
         tell(note)
     if projection.copied:

@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from gpuprep.nnunet.filled import Filled, FilledFolders
 from gpuprep.nnunet.ground_truth import keep_ground_truth
@@ -220,3 +222,25 @@ def test_other_plans_that_end_meanwhile_take_nothing_away(tmp_path: Path) -> Non
     store(tmp_path, "a")
     made(CaseDone("a"))
     assert names(tmp_path) == of("a")
+
+
+def test_ground_truth_takes_the_voxels_along_that_its_header_names(tmp_path: Path) -> None:
+    raw = tmp_path / "labelsTr"
+    raw.mkdir()
+    label = sitk.GetImageFromArray(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    for case in ("a", "b"):
+        sitk.WriteImage(label, str(raw / f"{case}.mhd"))
+    (raw / "b.mhd").write_text((raw / "b.mhd").read_text().replace("b.raw", "below/b.raw"))
+    (raw / "below").mkdir()
+    (raw / "b.raw").rename(raw / "below" / "b.raw")
+
+    labels = {case: raw / f"{case}.mhd" for case in ("a", "b")}
+    assert keep_ground_truth(tmp_path / "made", labels, ".mhd", tmp_path / "aside") == ("a", "b")
+    kept = tmp_path / "made" / "gt_segmentations"
+    assert {file.name for file in kept.iterdir()} == {
+        "a.mhd",
+        "a.raw",
+        "b.mhd",
+    }  # no other folder's
+    again = sitk.GetArrayFromImage(sitk.ReadImage(str(kept / "a.mhd")))
+    assert (again == sitk.GetArrayFromImage(label)).all()
