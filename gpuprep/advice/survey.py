@@ -62,7 +62,11 @@ def survey(
     """
     rule = config.input
     found = discover(
-        source, layout=rule.layout, follow_symlinks=rule.follow_symlinks, series=rule.series
+        source,
+        layout=rule.layout,
+        follow_symlinks=rule.follow_symlinks,
+        series=rule.series,
+        several_volumes=rule.several_volumes,
     )
     found = replace(found, cases=choose(named(found.cases, config), limit=limit))
     if not found.cases:

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,15 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
-from gpuprep.cohort.layouts.tree import Found, Outcome, Tree, Unmatched, has_dicom_magic
+from gpuprep.cohort.layouts.tree import (
+    Found,
+    Outcome,
+    SeveralVolumes,
+    Tree,
+    Unmatched,
+    has_dicom_magic,
+)
+from gpuprep.cohort.layouts.volumes import of_volumes
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import unfetched_link
 from gpuprep.store.files import storage_faults
@@ -52,6 +61,7 @@ def discover(
     layout: str = "auto",
     follow_symlinks: bool = False,
     series: Literal["all", "volumes"] = "all",
+    several_volumes: SeveralVolumes = "refuse",
     headers: Path | None = None,
     keep_headers: bool = True,
 ) -> Found:
@@ -65,6 +75,9 @@ def discover(
         follow_symlinks: Follow links to folders, and to files outside the root; refused otherwise. The
             paths in a manifest are followed wherever they lead.
         series: ``volumes`` leaves out DICOM series that are none: localizers, dose pages, single slices.
+        several_volumes: What becomes of a DICOM series with several volumes: ``channels`` of one case, or one
+            case each (``cases``), or a case of the ``first``; else it is a case that reading refuses. With
+            ``cases`` so are the volumes of a NIfTI file that is a case by itself.
         headers: Where DICOM headers are kept for the next time, see ``KnownHeaders``; None reads them all.
         keep_headers: Whether headers that are not known there are kept; else the file stays as it is.
 
@@ -80,9 +93,12 @@ def discover(
             list_tree,
             follow_symlinks=follow_symlinks,
             volumes_only=series == "volumes",
+            several_volumes=several_volumes,
             headers=known,
         )
-        return _discover(root, layout, lister)
+        found = _discover(root, layout, lister)
+        cases = of_volumes(found.cases, several_volumes)
+        return found if tuple(cases) == found.cases else replace(found, cases=_in_order(cases))
 
 
 def _discover(root: Path, layout: str, lister: _Lister) -> Found:
@@ -123,16 +139,19 @@ def _discover_file(file: Path, layout: str, lister: _Lister) -> Found:
     if file.name in Tree(file.parent, siblings).volumes:
         return Found("plain", (Case(path_id("", stem), (Source(str(file)),)),))
     if looks_like_dicom(file.name) or has_dicom_magic(str(file)):
-        return _series_of(file)
+        return _series_of(file, lister)
     known = f"{LOOKS_FOR['plain']}, {LOOKS_FOR['dicom']} and {LOOKS_FOR[MANIFEST]}"
     raise UsageError(f"{file} is no volume, DICOM file or manifest; known are {known}")
 
 
-def _series_of(file: Path) -> Found:
-    """The one case that is the DICOM series of a file."""
-    tree = list_tree(file.parent)
+def _series_of(file: Path, lister: _Lister) -> Found:
+    """The one case that is the DICOM series of a file, or those of its volumes."""
+    tree = replace(lister(file.parent), volumes_only=False)
     outcome = find_dicom(tree) or Outcome()
     cases = [case for case in outcome.cases if str(file) in case.files]
+    if cases and "volume" in cases[0].attributes:
+        own = {**cases[0].attributes, "volume": ""}
+        cases = [case for case in outcome.cases if {**case.attributes, "volume": ""} == own]
     if not cases:
         reason = outcome.reasons.get(file.name, "it holds no image")
         raise UsageError(f"{file} belongs to no DICOM series: {reason}")

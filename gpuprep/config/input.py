@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from gpuprep.config.strict import Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
 
+SeveralVolumes = Literal["refuse", "channels", "cases", "first"]
+
 
 class Limits(Strict):
     """What a file may ask for before it is refused."""
@@ -29,6 +31,10 @@ class Input(Strict):
     series: Literal["all", "volumes"] = "all"
     """Which DICOM series are cases: ``volumes`` leaves out localizers, secondary captures without a position
     (dose pages, screen saves) and single slices."""
+    several_volumes: SeveralVolumes = "refuse"
+    """What becomes of a DICOM series with several volumes (time points, b-values, echoes): channels of one
+    case, a case each, or the first alone. Other files with a fourth axis are channels, if it is not one of
+    the last two."""
     follow_symlinks: bool = False
     """Follow links to folders, and to files outside the input folder."""
     roots: tuple[str, ...] = ()

@@ -120,6 +120,8 @@ class Config(Strict):
             parts["label"].pop(name, None)
         if self.input.slice_tolerance == Input().slice_tolerance:
             del parts["input"]["slice_tolerance"]  # as of cases made before there was any
+        if self.input.several_volumes == "refuse":
+            del parts["input"]["several_volumes"]
         del parts["store"]["fsync"]
         if not parts["store"]["pyramid"]:
             del parts["store"]["pyramid"]  # cases made before there were any stay as they are

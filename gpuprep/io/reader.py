@@ -37,8 +37,10 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
             read_dicom,  # loads pydicom, which takes a third of a second
         )
 
-        return read_dicom(source.files, reading)
-    return read_nifti(reading) if kind == "nifti" else read_text_volume(kind, reading)
+        return read_dicom(source.files, reading, source.volume)
+    if kind == "nifti":
+        return read_nifti(reading, source.volume)
+    return read_text_volume(kind, reading)
 
 
 def peek(source: Source, rules: ReadRules) -> Preview:
@@ -53,8 +55,10 @@ def peek(source: Source, rules: ReadRules) -> Preview:
     if kind == "dicom":
         from gpuprep.io.dicom.scan import peek_dicom  # loads pydicom
 
-        return peek_dicom(source.files, reading)
-    return peek_nifti(reading) if kind == "nifti" else peek_text_volume(kind, reading)
+        return peek_dicom(source.files, reading, source.volume)
+    if kind == "nifti":
+        return peek_nifti(reading, source.volume)
+    return peek_text_volume(kind, reading)
 
 
 def _sniff(source: Source, rules: ReadRules) -> str:

@@ -37,6 +37,7 @@ class ReadRules:
         roots: Folders that files must lie in, links followed; none for anywhere.
         grid_tolerance: By how many mm at any corner two placements of one file may differ.
         slice_tolerance: By how many mm a slice may lie off even steps.
+        several_volumes: What becomes of a file or series that holds several (``input.several_volumes``).
         policy: What to do per finding code; codes not named keep their defaults.
         headers_alone: Only for ``peek``: describe what headers say, though voxels are colours or missing.
     """
@@ -50,6 +51,7 @@ class ReadRules:
     roots: tuple[str, ...] = ()
     grid_tolerance: float = 0.01
     slice_tolerance: float = 0.01
+    several_volumes: str = "refuse"
     policy: Mapping[str, Policy] = field(default_factory=dict)
     headers_alone: bool = False
 
@@ -70,6 +72,7 @@ class ReadRules:
             roots=tuple(folder for folder in (root, *config.input.roots) if folder),
             grid_tolerance=config.input.grid_tolerance,
             slice_tolerance=config.input.slice_tolerance,
+            several_volumes=config.input.several_volumes,
             policy=dict(config.input.policy),
         )
 

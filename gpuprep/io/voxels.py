@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -52,6 +52,12 @@ class StoredVoxels:
     @property
     def stored_bytes(self) -> int:
         return math.prod(self.layout) * self.stored.itemsize
+
+    def only(self, number: int) -> Self:
+        """One of the volumes alone, where they lie one after the other."""
+        assert self.channel_axis == 0
+        size = self.stored_bytes // self.layout[0]
+        return replace(self, layout=(1, *self.layout[1:]), offset=self.offset + number * size)
 
     @property
     def facts(self) -> dict[str, Any]:

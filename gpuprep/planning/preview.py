@@ -78,6 +78,7 @@ def preview_cohort(
         layout=config.input.layout,
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
+        several_volumes=config.input.several_volumes,
         headers=headers,
         keep_headers=keep_headers,
     )

@@ -97,6 +97,7 @@ def run(
         layout=parsed.input.layout,
         follow_symlinks=parsed.input.follow_symlinks,
         series=parsed.input.series,
+        several_volumes=parsed.input.several_volumes,
         headers=None if is_url(output) else Path(output) / HEADERS_FILE,
     )
     if not found.cases:

@@ -50,12 +50,14 @@ class Source:
     """One readable thing on disk: a file, or the slices of one DICOM series.
 
     ``files`` is empty for a single file; for DICOM, ``path`` is the series' folder and ``files`` are its
-    slices. ``name`` is the channel (``T1``) or the structure (``liver``) it holds, if known.
+    slices. ``name`` is the channel (``T1``) or the structure (``liver``) it holds, if known. ``volume`` names
+    the one that is meant where the files hold several (``t0``, ``b1000``).
     """
 
     path: str
     files: tuple[str, ...] = ()
     name: str = ""
+    volume: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +134,6 @@ class Case:
 
 
 def _sources(rows: Any) -> tuple[Source, ...]:
-    return tuple(Source(row["path"], tuple(row["files"]), row["name"]) for row in rows)
+    return tuple(
+        Source(row["path"], tuple(row["files"]), row["name"], row.get("volume", "")) for row in rows
+    )

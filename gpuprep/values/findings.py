@@ -113,7 +113,7 @@ CODES: dict[str, Code] = {
         allowed="the first by instance number is kept",
         fixed="slices that are copies of one another are dropped; others fail",
     ),
-    "E_MOSAIC": Code("the image is a mosaic of tiles, not a slice"),
+    "E_MOSAIC": Code("the image is a mosaic, and its header does not say how to take it apart"),
     "E_PIXEL_TYPE": Code(
         "voxels are colours or complex numbers, not one intensity, or use bits declared unused",
         allowed="bits declared unused are left out; all else fails",
@@ -180,7 +180,10 @@ CODES: dict[str, Code] = {
     "W_PADDING": Code(
         "padding voxels outside the field of view are present", allowed="they are kept"
     ),
-    "W_4D": Code("the file holds several volumes", allowed="each becomes a channel"),
+    "W_4D": Code(
+        "the file or series holds several volumes",
+        allowed="each becomes a channel, or input.several_volumes takes the first",
+    ),
     "W_FEW_SLICES": Code("the volume has very few slices", allowed="it is stored"),
     "W_FLAT": Code(
         "the image has two axes, and nothing tells how thick it is",

@@ -111,9 +111,11 @@ def _by_role(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 def _source(rows: Sequence[Row], header: Mapping[str, Any]) -> Source:
     """A series has all its files; of a header and its voxels, the header comes first."""
     paths = tuple(str(row["path"]) for row in rows)
+    volumes = list(header.get("volumes", ()))
+    volume = str(volumes[0]) if len(volumes) == 1 else ""
     if header.get("format") == "dicom":
-        return Source(str(Path(paths[0]).parent), paths)
-    return Source(paths[0])
+        return Source(str(Path(paths[0]).parent), paths, volume=volume)
+    return Source(paths[0], volume=volume)
 
 
 def read_source(

@@ -148,7 +148,10 @@ def inspect_path(path: Path, config: Config, output: str | None = None) -> Inspe
 
 
 def _one_case(path: Path, config: Config) -> Case:
-    found = discover(path, layout=config.input.layout, series=config.input.series)
+    rule = config.input
+    found = discover(
+        path, layout=rule.layout, series=rule.series, several_volumes=rule.several_volumes
+    )
     if len(found.cases) != 1:
         ids = [case.id for case in found.cases[:_SHOWN]]
         more = ", …" if len(found.cases) > _SHOWN else ""

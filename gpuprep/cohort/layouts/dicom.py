@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuprep.cohort.layouts.naming import case_id, path_id, split_path
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, Source
+
+if TYPE_CHECKING:
+    from gpuprep.io.dicom.series import Series
 
 
 def find(tree: Tree) -> Outcome | None:
@@ -23,16 +28,19 @@ def find(tree: Tree) -> Outcome | None:
 def add_series(outcome: Outcome, tree: Tree) -> None:
     """Add the DICOM series of a tree, if it holds any, to what a layout has found.
 
-    The attributes of their cases are modality, description and series UID; nothing about the patient.
+    The attributes of their cases are modality, description, series UID and, of one of several volumes, its
+    name; nothing about the patient.
     """
     if not tree.holds_dicom:
         return
-    cases, rejected = read_series(tree)
+    found, rejected = _series_of(tree)
+    cases = [_case(series) for series in found]
     ids = _ids([_folder_id(tree, case.images[0].path) for case in cases], cases)
-    outcome.cases += [
-        Case(identifier, case.images, (), case.attributes)
-        for identifier, case in zip(ids, cases, strict=True)
-    ]
+    for identifier, case, series in zip(ids, cases, found, strict=True):
+        several = _of_volumes(case, series, tree)
+        outcome.cases += [replace(each, id=case_id(identifier, each.id)) for each in several]
+        for file, reason in _left_out(several, series, tree):
+            outcome.reasons.setdefault(file, reason)
     for file, reason in rejected:
         outcome.reasons.setdefault(file, reason)
 
@@ -41,28 +49,75 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     """The DICOM series of a tree as cases without ids, and the files that are in none, with the reason.
 
     Reads the header of every file that is no volume file, once, and of none that ``tree.headers`` knows.
-    A tree of ``volumes_only`` leaves series out that are none.
+    A tree of ``volumes_only`` leaves series out that are none. Of a series with several volumes there is one
+    case: of all of them as channels, of the first, or of what reading will refuse.
     """
-    from gpuprep.io.dicom.series import sort_out  # loads pydicom
+    found, rest = _series_of(tree)
+    cases = []
+    for series in found:
+        case = _case(series)
+        first, *others = _of_volumes(case, series, tree)
+        rest += _left_out([first], series, tree) if not others else []
+        cases.append(case if others else replace(first, id=""))
+    return cases, rest
+
+
+def _series_of(tree: Tree) -> tuple[list[Series], list[tuple[str, str]]]:
+    """The series of a tree, and the files that are in none, or in one that is left out, with the reason."""
+    from gpuprep.io.dicom.series import sort_out
 
     volumes = set(tree.volumes)
-    candidates = [file for file in tree.files if file not in volumes]
-    cases: list[Case] = []
-    found, others = sort_out([tree.path(file) for file in candidates], tree.headers)
+    candidates = [tree.path(file) for file in tree.files if file not in volumes]
+    several = tree.several_volumes != "refuse"
+    found, others = sort_out(candidates, tree.headers, volumes=several)
     rest = [(tree.relative(file), reason) for file, reason in others.items()]
+    kept = []
     for series in found:
         if tree.volumes_only and series.no_volume:
             reason = f"{series.no_volume}, left out by input.series: volumes"
             rest += [(tree.relative(file), reason) for file in series.files]
-            continue
-        told = {
-            "modality": series.modality,
-            "description": series.description,
-            "series": series.uid,
-        }
-        attributes = {name: text for name, text in told.items() if text}
-        cases.append(Case("", (Source(series.folder, series.files),), (), attributes))
-    return cases, rest
+        else:
+            kept.append(series)
+    return kept, rest
+
+
+def _case(series: Series) -> Case:
+    """A series as a case without an id."""
+    told = {
+        "modality": series.modality,
+        "description": series.description,
+        "series": series.uid,
+    }
+    attributes = {name: text for name, text in told.items() if text}
+    return Case("", (Source(series.folder, series.files),), (), attributes)
+
+
+def _of_volumes(case: Case, series: Series, tree: Tree) -> list[Case]:
+    """The cases that a series comes to, the ids of several being the names of their volumes."""
+    if not series.volumes:
+        return [case]
+    names = tuple(volume.name for volume in series.volumes)
+    if tree.several_volumes == "channels":
+        return [replace(case, channels=names)]
+    kept = series.volumes[:1] if tree.several_volumes == "first" else series.volumes
+    return [
+        replace(
+            case,
+            id="" if tree.several_volumes == "first" else volume.name,
+            images=(
+                Source(series.folder, volume.files, volume="" if volume.whole else volume.name),
+            ),
+            attributes={**case.attributes, "volume": volume.name},
+        )
+        for volume in kept
+    ]
+
+
+def _left_out(cases: Sequence[Case], series: Series, tree: Tree) -> list[tuple[str, str]]:
+    """The files of a series of which another volume was taken."""
+    used = {file for case in cases for file in case.files}
+    reason = "of another volume of its series, left out by input.several_volumes: first"
+    return [(tree.relative(file), reason) for file in series.files if file not in used]
 
 
 def _folder_id(tree: Tree, path: str) -> str:

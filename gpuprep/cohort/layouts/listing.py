@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gpuprep.cohort.layouts.naming import check_read_as_utf8, join
-from gpuprep.cohort.layouts.tree import Tree, Unmatched
+from gpuprep.cohort.layouts.tree import SeveralVolumes, Tree, Unmatched
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import is_annex_link
 from gpuprep.values.case import natural_sorted
@@ -20,6 +20,7 @@ def list_tree(
     *,
     follow_symlinks: bool = False,
     volumes_only: bool = False,
+    several_volumes: SeveralVolumes = "refuse",
     headers: KnownHeaders | None = None,
 ) -> Tree:
     """List every file under ``root`` once; hidden files and the litter of desktops are ignored.
@@ -39,7 +40,8 @@ def list_tree(
     while pending:
         pending.extend(reversed(walk.enter(pending.pop())))
     found = walk.root, tuple(walk.files), tuple(walk.refused)
-    return Tree(*found, follow_symlinks, volumes_only, headers or KnownHeaders())
+    asked = follow_symlinks, volumes_only, several_volumes
+    return Tree(*found, *asked, headers or KnownHeaders())
 
 
 class _Walk:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from gpuprep.cohort.layouts.groups import Group, group_folder
 from gpuprep.cohort.layouts.naming import (
@@ -21,6 +22,8 @@ from gpuprep.cohort.layouts.naming import (
 from gpuprep.cohort.layouts.signs import Signs
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.values.case import Case, LabelSource, Source
+
+SeveralVolumes = Literal["refuse", "channels", "cases", "first"]
 
 _SNIFFED_PER_FOLDER = 4
 
@@ -43,6 +46,8 @@ class Tree:
     follow_symlinks: bool = False
     volumes_only: bool = False
     """Whether DICOM series that are no volumes are left out."""
+    several_volumes: SeveralVolumes = "refuse"
+    """What becomes of those that hold several."""
     headers: KnownHeaders = field(default_factory=KnownHeaders)
     """What is known of DICOM headers without reading them."""
 

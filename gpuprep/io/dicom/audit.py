@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from gpuprep.io.dicom.positions import along_normal, normal_of
 from gpuprep.io.dicom.problem import Problem, advice_on
 from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.dicom.telling import seen_of
+from gpuprep.io.dicom.volumes import named, volumes_among
 from gpuprep.io.rules import Reading
 from gpuprep.values.errors import InputError
 
@@ -30,6 +33,27 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     Raises:
         InputError: the first problem that the policy makes an error, its message naming them all.
     """
+    return audit_each({"": slices}, reading)[0]
+
+
+def audit_each(volumes: Mapping[str, Sequence[Slice]], reading: Reading) -> list[list[Slice]]:
+    """The same for several volumes by name, each by itself; what is found in some names them."""
+    kept = []
+    found: dict[tuple[str, str], tuple[Problem, list[str]]] = {}
+    for name, slices in volumes.items():
+        sorted_slices, problems = _looked_at(slices, reading)
+        kept.append(sorted_slices)
+        for problem in problems:
+            found.setdefault((problem.code, problem.text), (problem, []))[1].append(name)
+    told = [
+        problem if len(names) == len(volumes) else problem.of(names)
+        for problem, names in found.values()
+    ]
+    _judge(told, reading)
+    return kept
+
+
+def _looked_at(slices: Sequence[Slice], reading: Reading) -> tuple[list[Slice], list[Problem]]:
     problems: list[Problem] = []
     groups = _groups(slices)
     if not reading.rules.headers_alone:
@@ -46,6 +70,7 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     if len(groups) == 1 or len(kept) < len(slices):
         kept, more = along_normal(kept, reading.rules.slice_tolerance)
         problems.extend(more)
+    problems = [_separable(problem, slices, reading) for problem in problems]
     if kept[0].photometric == "MONOCHROME1":
         text = "the pixels are MONOCHROME1, low values to be shown white; they are not inverted"
         problems.append(Problem("W_MONOCHROME1", text, {"slices": len(kept)}))
@@ -53,8 +78,20 @@ def audit(slices: Sequence[Slice], reading: Reading) -> list[Slice]:
     if lossy:
         text = f"{lossy} of {len(kept)} slices were compressed with loss"
         problems.append(Problem("W_LOSSY", text, {"slices": lossy}))
-    _judge(problems, reading)
-    return kept
+    return kept, problems
+
+
+def _separable(problem: Problem, slices: Sequence[Slice], reading: Reading) -> Problem:
+    """With advice on how to have each of several volumes, where they are told apart."""
+    if problem.code != "E_MIXED_SERIES" or reading.rules.several_volumes != "refuse":
+        return problem
+    names = [part.name for part in volumes_among([seen_of(one) for one in slices])]
+    if len(names) < 2:
+        return problem
+    way = (
+        f"input.several_volumes: channels, cases or first takes apart its volumes: {named(names)}."
+    )
+    return replace(problem, by_hand=way)
 
 
 def _judge(problems: Sequence[Problem], reading: Reading) -> None:
@@ -76,13 +113,6 @@ def _is_error(problem: Problem, reading: Reading) -> bool:
 def _check_kind(slices: Sequence[Slice]) -> None:
     """Refuse images that are no slices of intensities, whatever the policy."""
     for one in slices:
-        if one.mosaic:
-            raise InputError(
-                "E_MOSAIC",
-                f"the image of {one.columns}×{one.rows} is a mosaic of tiles, not a slice",
-                path=one.path,
-                advice="Convert the series with dcm2niix, which takes mosaics apart.",
-            )
         if reason := no_intensity(one):
             advice = "Leave the series out, or convert it."
             raise InputError("E_PIXEL_TYPE", reason, path=one.path, advice=advice)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from gpuprep.io.dicom.header import DamagedValue, value
+from gpuprep.io.dicom.header import SIEMENS_B_VALUE, SIEMENS_OWNER, DamagedValue, value
 
 Numbers = tuple[float, ...]
 
@@ -65,6 +65,8 @@ class Frame:
         told = []
         for macro, keyword in _SETTINGS:
             found = self._find(macro, keyword, "readable")
+            if found is None and keyword == "DiffusionBValue":
+                found = siemens_b_value(self._dataset)
             if found in (None, ""):
                 continue
             if isinstance(found, str) and keyword not in _WORDS:
@@ -107,3 +109,13 @@ class Frame:
                 if (found := value(item, keyword, wanted)) is not None:
                     return found
         return value(self._dataset, keyword, wanted)
+
+
+def siemens_b_value(dataset: Dataset) -> int | None:
+    """The b-value that Siemens wrote before there was a tag for it; None where there is none."""
+    if str(dataset.get(SIEMENS_OWNER, "")).find("SIEMENS MR HEADER") < 0:
+        return None
+    element = dataset.get(SIEMENS_B_VALUE)
+    held = None if element is None else element.value
+    text = (held.decode("ascii", "replace") if isinstance(held, bytes) else str(held)).strip(" \0")
+    return int(text) if text.isdecimal() else None

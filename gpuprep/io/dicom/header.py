@@ -22,10 +22,12 @@ from gpuprep.values.errors import InputError
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
-MEMBERSHIP_TAGS = [
+SIEMENS_OWNER, SIEMENS_B_VALUE = 0x00190010, 0x0019100C
+MEMBERSHIP_TAGS: list[str | int] = [
     "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
     "SeriesNumber", "InstanceNumber", "Rows", "Columns", "ImageType", "NumberOfFrames",
-    "ImagePositionPatient",
+    "ImagePositionPatient", "ImageOrientationPatient", "EchoTime", "DiffusionBValue",
+    "TemporalPositionIdentifier", "KVP", "ConvolutionKernel", SIEMENS_OWNER, SIEMENS_B_VALUE,
 ]  # fmt: skip
 _TELLING = ("SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
 _LAST = Tag("Columns")
@@ -63,8 +65,11 @@ def _needed(path: Path) -> Dataset:
 
 
 def _membership(dataset: Dataset) -> Membership:
+    from gpuprep.io.dicom.telling import telling  # which reads tags by what is below
+
     if reason := not_an_image(dataset):
         raise InputError("E_UNREADABLE", reason)
+    frames = max(1, number(dataset, "NumberOfFrames"))
     return Membership(
         str(dataset.get("SeriesInstanceUID") or ""),
         str(dataset.get("StudyInstanceUID") or ""),
@@ -73,7 +78,8 @@ def _membership(dataset: Dataset) -> Membership:
         number(dataset, "SeriesNumber"),
         number(dataset, "InstanceNumber"),
         _kind(dataset),
-        max(1, number(dataset, "NumberOfFrames")),
+        frames,
+        *(telling(dataset) if frames == 1 else ()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -19,6 +20,12 @@ class Membership:
     kind: str = ""
     """What it is that is no slice of a volume: a localizer, a secondary capture; else empty."""
     frames: int = 1
+    settings: str = ""
+    """What tells the volumes of a series apart, a setting a line; empty of a file with many frames."""
+    orientation: str = ""
+    position: str = ""
+    mosaic: bool = False
+    """Whether the image holds the slices of a volume side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ def from_row(row: list[Any]) -> Header:
     if kind == "disk":
         return OSError(*fields)
     if kind == "slice":
+        fields[8:10] = map(sys.intern, fields[8:10])  # as few of very many files differ in
         return Membership(*fields)
     if kind == "other":
         return NoImage(*fields)

@@ -29,8 +29,10 @@ Plane = NDArray[Any]
 _LARGEST = 2**30  # a slope with which pixels of 32 bits are still exact in int64
 
 
-def read_pixels(slices: Sequence[Slice], reading: Reading) -> Voxels:
-    """The voxels of sorted slices, ``1, z, y, x``; int16 where the rescaled values allow it.
+def read_pixels(slices: Sequence[Slice], reading: Reading, volumes: int = 1) -> Voxels:
+    """The voxels of sorted slices, ``c, z, y, x``; int16 where the rescaled values allow it.
+
+    ``volumes`` lie one after the other in the slices, all of one size.
 
     Raises:
         InputError: E_UNREADABLE if a file cannot be decoded or is not as large as its header says;
@@ -46,14 +48,15 @@ def read_pixels(slices: Sequence[Slice], reading: Reading) -> Voxels:
             overfull += 0 if one.overlay else odd
             continue
         if opened[0] != one.path:
-            opened = (one.path, _decoded(one))
-        planes.append(_narrow(_own_line(opened[1][one.frame], one)))
+            opened = (one.path, _decoded(one.image))
+        planes.append(_narrow(_own_line(_tile_of(opened[1][one.frame], one), one)))
     if overfull:
         _report_overfull(overfull, slices[0], reading)
     dtype = np.result_type(*{plane.dtype for plane in planes})
     dtype = dtype if dtype in KEPT else np.dtype("f4")
-    voxels = reading.allocate((1, len(planes), slices[0].rows, slices[0].columns), dtype)
-    for target, plane in zip(voxels[0], planes, strict=True):
+    deep, rows, columns = len(planes) // volumes, slices[0].rows, slices[0].columns
+    voxels = reading.allocate((volumes, deep, rows, columns), dtype)
+    for target, plane in zip(voxels.reshape(-1, rows, columns), planes, strict=True):
         np.copyto(target, plane, casting="same_kind")
     return voxels
 
@@ -79,14 +82,21 @@ def native_bytes(one: Slice) -> bytes:
     Raises:
         InputError: E_TRUNCATED if the file ends before them.
     """
-    needed = one.rows * one.columns * one.samples * one.bits_allocated // 8
+    pixel = one.samples * one.bits_allocated // 8
+    line = (one.tile.columns if one.tile else one.columns) * pixel
+    needed = one.rows * line
     with open_regular(Path(one.path)) as file:
-        file.seek(one.header_bytes + one.frame * needed)
+        start = one.tile.top * line if one.tile else one.frame * needed
+        file.seek(one.header_bytes + start)
         held = file.read(needed)
     if len(held) != needed:
         text = f"frame {one.frame} has {len(held):,} of {needed:,} bytes"
         raise InputError("E_TRUNCATED", text, path=one.path, advice="Copy the file again.")
-    return held
+    if one.tile is None:
+        return held
+    left = one.tile.left * pixel
+    lines = np.frombuffer(held, np.uint8).reshape(one.rows, line)
+    return lines[:, left : left + one.columns * pixel].tobytes()
 
 
 def _native_pixels(one: Slice) -> tuple[Plane, int]:
@@ -139,6 +149,13 @@ def _decoded(one: Slice) -> Plane:
         text = f"decoding gave an array of shape {array.shape}, the header declares {expected}"
         raise damaged(one.path, text)
     return np.asarray(array.reshape(expected))
+
+
+def _tile_of(plane: Plane, one: Slice) -> Plane:
+    if one.tile is None:
+        return plane
+    top, left = one.tile.top, one.tile.left
+    return plane[top : top + one.rows, left : left + one.columns]
 
 
 def _own_line(plane: Plane, one: Slice) -> Plane:

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from gpuprep.io.dicom.pixels import is_native, native_bytes
 from gpuprep.io.dicom.problem import Problem
 from gpuprep.io.dicom.rounding import is_rounded, rounding_of
 from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.dicom.volumes import in_order
 from gpuprep.io.hashed import open_regular
 from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Geometry
@@ -82,15 +82,7 @@ def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
 
 
 def _in_order(places: Sequence[Sequence[Slice]]) -> bool:
-    """Whether numbers tell volumes apart: they run through each volume, or through each place, in turn."""
-    numbers = [[(one.number, one.frame) for one in place] for place in places]
-    volumes = list(zip(*numbers, strict=True))
-    return _one_after_another(volumes) or _one_after_another(sorted(numbers))
-
-
-def _one_after_another(runs: Sequence[Sequence[tuple[int, int]]]) -> bool:
-    distinct = all(len(set(run)) == len(run) for run in runs)
-    return distinct and all(max(run) < min(after) for run, after in pairwise(runs))
+    return in_order([[(one.number, one.frame) for one in place] for place in places])
 
 
 def _likeness(place: Sequence[Slice]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpuprep.values.findings import Policy
+
+_NAMED = 4  # volumes named in a message; all of them are in its values
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a series: the code and the words; ``values`` has the numbers.
+
+    ``by_hand`` is advice beside what there is for every problem of the code.
 
     The policy ``fix`` is an error where it is not ``repairable``: nothing tells which slices are right.
     """
@@ -20,6 +24,15 @@ class Problem:
     text: str
     values: dict[str, Any] = field(default_factory=dict)
     repairable: bool = True
+    by_hand: str = ""
+
+    def of(self, volumes: Sequence[str]) -> Problem:
+        """The same, found in these of several volumes."""
+        more = f" and {len(volumes) - _NAMED} more" if len(volumes) > _NAMED else ""
+        where = f"{', '.join(volumes[:_NAMED])}{more}"
+        return replace(
+            self, text=f"{where}: {self.text}", values={**self.values, "volumes": list(volumes)}
+        )
 
 
 _BY_HAND = {
@@ -47,6 +60,7 @@ def advice_on(problems: Iterable[Problem], policy_of: Callable[[str], Policy]) -
     """
     told = list(problems)
     by_hand = [_BY_HAND[one.code] for one in told if one.code in _BY_HAND]
+    by_hand += [one.by_hand for one in told if one.by_hand]
     ways = [way for policy in ("fix", "warn") if (way := _way(told, policy, policy_of))]
     return " ".join([*by_hand, *ways])
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpuprep.io.dicom.audit import audit, no_intensity
+from gpuprep.io.dicom.audit import audit_each, no_intensity
+from gpuprep.io.dicom.choice import check_alike, chosen
 from gpuprep.io.dicom.length import check_length
+from gpuprep.io.dicom.mosaic import unfolded
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
 from gpuprep.io.dicom.series import lost_slices, series_of_folder
@@ -24,45 +27,62 @@ from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
 
 
-def read_dicom(files: Sequence[str], reading: Reading) -> Scan:
+def read_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Scan:
     """One series, or one enhanced multi-frame file, as a scan.
 
     ``files`` may be absolute or relative to the folder that is read; without them it must hold one
-    series. Spacing between slices comes from their positions, never from the slice thickness.
+    series. Spacing between slices comes from their positions, never from the slice thickness. Of several
+    volumes (see ``volumes``) the one called ``volume`` is read, or what the rules say.
 
     Raises:
         InputError: the series is no volume (see ``audit``), a limit is passed, or a file is bad.
     """
-    slices, geometry, heights = _checked(files, reading)
+    found = _checked(files, reading, volume)
+    slices = found.slices
     paths = dict.fromkeys(one.path for one in slices)
     identity = tuple(file_identity(Path(path)) for path in paths)
-    voxels = read_pixels(slices, reading)
+    voxels = read_pixels(slices, reading, len(found.volumes))
     report_not_finite(voxels, reading)
     low, high = _padding(slices, voxels, reading)
     return Scan(
-        volumes_of(voxels, geometry),
+        volumes_of(voxels, found.geometry),
         tuple(reading.findings.items),
         identity,
         "dicom",
-        {**_facts(slices), "padding_value": low, "padding_limit": high},
-        heights,
+        {**_facts(found), "padding_value": low, "padding_limit": high},
+        found.heights,
     )
 
 
-def peek_dicom(files: Sequence[str], reading: Reading) -> Preview:
+def peek_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Preview:
     """What the headers of a series promise, after the full audit."""
-    slices, geometry, heights = _checked(files, reading)
+    found = _checked(files, reading, volume)
+    slices, geometry, number = found.slices, found.geometry, len(found.volumes)
     dtype = np.dtype("u1") if no_intensity(slices[0]) else likely_pixels(slices)
     paths = {one.path for one in slices}
-    decoded, items = geometry.voxels * dtype.itemsize, tuple(reading.findings.items)
+    decoded, items = number * geometry.voxels * dtype.itemsize, tuple(reading.findings.items)
     size = sum(Path(path).stat().st_size for path in paths)
-    return Preview(geometry, 1, str(dtype), decoded, size, items, heights)
+    return Preview(geometry, number, str(dtype), decoded, size, items, found.heights)
 
 
-def _checked(
-    names: Sequence[str], reading: Reading
-) -> tuple[list[Slice], Geometry, tuple[float, ...]]:
-    """Sorted slices, their grid and, where it has to be evened out, their heights; nothing is decoded."""
+@dataclass(frozen=True)
+class _Checked:
+    """The volumes that are read, each of sorted slices, by name, on one grid.
+
+    ``heights`` are those of their slices, where they have to be evened out.
+    """
+
+    volumes: dict[str, list[Slice]]
+    geometry: Geometry
+    heights: tuple[float, ...]
+
+    @property
+    def slices(self) -> list[Slice]:
+        return [one for volume in self.volumes.values() for one in volume]
+
+
+def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
+    """What is to be read, audited; nothing is decoded."""
     files, rules = _files(names, reading), reading.rules
     check_limits(reading.path, (len(files),), 1, rules)
     found = [one for file in files for one in read_slices(file, rules)]
@@ -72,13 +92,21 @@ def _checked(
         colours = no_intensity(one)  # which are counted in other ways
         if one.frame == 0 and not colours and not rules.headers_alone:
             check_length(one)
-    slices = audit(found, reading)
+    wanted = {name: unfolded(part) for name, part in chosen(found, reading, volume).items()}
+    audited = dict(zip(wanted, audit_each(wanted, reading), strict=True))
+    placed = {name: _placed(slices, reading) for name, slices in audited.items()}
+    check_alike(placed, reading)
+    geometry, heights = next(iter(placed.values()))
+    check_grid(geometry, reading, heights=heights)
+    return _Checked(audited, geometry, heights)
+
+
+def _placed(slices: Sequence[Slice], reading: Reading) -> tuple[Geometry, tuple[float, ...]]:
+    """The grid of a volume, and the heights of its slices where they are not even."""
     geometry = _grid(slices, reading)
     if reading.findings.fixes("E_TILT"):
         geometry = tilted(geometry, slices, reading)
-    heights = slice_heights(slices) if reading.findings.fixes("E_SLICE_GAP") else ()
-    check_grid(geometry, reading, heights=heights)
-    return slices, geometry, heights
+    return geometry, slice_heights(slices) if reading.findings.fixes("E_SLICE_GAP") else ()
 
 
 def _files(names: Sequence[str], reading: Reading) -> list[Path]:
@@ -140,7 +168,7 @@ def _padding(
     ranges = [_rescaled_padding(one) for one in slices]
     count = sum(
         int(np.count_nonzero((plane >= ends[0]) & (plane <= ends[1])))
-        for plane, ends in zip(voxels[0], ranges, strict=True)
+        for plane, ends in zip(voxels.reshape(-1, *voxels.shape[2:]), ranges, strict=True)
         if ends
     )
     declared = sorted({ends for ends in ranges if ends})
@@ -172,8 +200,9 @@ def _whole(value: float) -> float:
     return int(value) if value.is_integer() else value
 
 
-def _facts(slices: Sequence[Slice]) -> dict[str, Any]:
-    one = slices[0]
+def _facts(found: _Checked) -> dict[str, Any]:
+    one = found.slices[0]
+    names = {"volumes": list(found.volumes)} if any(found.volumes) else {}
     return {
         "modality": one.modality,
         "stored_dtype": f"{'int' if one.signed else 'uint'}{one.bits_allocated}",
@@ -181,5 +210,6 @@ def _facts(slices: Sequence[Slice]) -> dict[str, Any]:
         "slope": one.line[0],
         "intercept": one.line[1],
         "compression": one.syntax,
-        "lossy": any(part.lossy for part in slices),
+        "lossy": any(part.lossy for part in found.slices),
+        **names,
     }

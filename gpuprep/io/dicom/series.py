@@ -11,9 +11,19 @@ from pathlib import Path
 
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.dicom.membership import Membership, NoImage
+from gpuprep.io.dicom.volumes import Seen, volumes_among
 from gpuprep.values.errors import TRANSIENT
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesVolume:
+    """One of several volumes of a series: ``whole`` where its files hold nothing of another one."""
+
+    name: str
+    files: tuple[str, ...]
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class Series:
     files: tuple[str, ...]
     no_volume: str = ""
     """What it holds in place of a volume: a localizer, a secondary capture, a single slice; else empty."""
+    volumes: tuple[SeriesVolume, ...] = ()
+    """Those that it holds, where it was asked for and there are several."""
 
 
 def series_in(files: Iterable[Path | str]) -> list[Series]:
@@ -36,13 +48,14 @@ def series_in(files: Iterable[Path | str]) -> list[Series]:
 
 
 def sort_out(
-    files: Iterable[Path | str], headers: KnownHeaders | None = None
+    files: Iterable[Path | str], headers: KnownHeaders | None = None, *, volumes: bool = False
 ) -> tuple[list[Series], dict[str, str]]:
     """The series among files, whichever folders they lie in, and why every other file is in none.
 
-    Series are by folder, then by number.
+    Series are by folder, then by number. With ``volumes`` each tells the volumes that it holds, if several.
 
-    Only headers are read, and only those that ``headers`` does not know.
+    Only headers are read, and only those that ``headers`` does not know; but what frames of one file are of
+    is not kept there, and is read where ``volumes`` are asked for.
 
     Equal UIDs in two studies are two series (some anonymisers give all files one UID); files without a UID
     (others blank it) are one series per folder. A file that the disk does not give stays with the series
@@ -51,7 +64,7 @@ def sort_out(
     A file that is no DICOM, but is called as the slices of the one series beside it are, is taken for one
     of them, so that reading the series names it: left out, it might shorten the volume in silence.
     """
-    series, others = _grouped(map(str, files), headers)
+    series, others = _grouped(map(str, files), headers, volumes=volumes)
     homes = Counter(folder for one in series for folder in _folders(one))
     beside: dict[Path, dict[str, NoImage]] = {}
     for file, told in others.items():
@@ -60,10 +73,18 @@ def sort_out(
     for one in series:
         alone = sorted(folder for folder in _folders(one) if homes[folder] == 1)
         lost = [file for folder in alone for file in lost_slices([one], beside.get(folder, {}))]
-        whole.append(replace(one, files=(*one.files, *lost)))
+        whole.append(_with(one, lost))
         for file in lost:
             del others[file]
     return whole, {file: told.reason for file, told in others.items()}
+
+
+def _with(one: Series, lost: Sequence[str]) -> Series:
+    """A series with files that reading it, or any volume of it, shall trip over."""
+    if not lost:
+        return one
+    volumes = tuple(replace(each, files=(*each.files, *lost)) for each in one.volumes)
+    return replace(one, files=(*one.files, *lost), volumes=volumes)
 
 
 def lost_slices(series: Sequence[Series], others: Mapping[str, NoImage]) -> list[str]:
@@ -103,7 +124,7 @@ def _is_junk(name: str) -> bool:
 
 
 def _grouped(
-    paths: Iterable[str], headers: KnownHeaders | None = None
+    paths: Iterable[str], headers: KnownHeaders | None = None, *, volumes: bool = False
 ) -> tuple[list[Series], dict[str, NoImage]]:
     members: dict[tuple[str, str], list[tuple[str, Membership]]] = {}
     others: dict[str, NoImage] = {}
@@ -117,26 +138,56 @@ def _grouped(
         else:
             key = (header.study, header.series or f"folder {Path(path).parent}")
             members.setdefault(key, []).append((path, header))
-    series = [_series(rows, list(withheld)) for rows in members.values()]
+    series = [_series(rows, list(withheld), volumes=volumes) for rows in members.values()]
     used = {file for one in series for file in one.files}
     others |= {file: told for file, told in withheld.items() if file not in used}
     return sorted(series, key=lambda one: (one.folder, one.number, one.uid)), others
 
 
-def _series(rows: list[tuple[str, Membership]], withheld: list[str]) -> Series:
+def _series(
+    rows: list[tuple[str, Membership]], withheld: list[str], *, volumes: bool = False
+) -> Series:
     """One series, with what the disk withholds in its folders: without it, it might be a slice short."""
     rows.sort(key=lambda row: (row[1].number, row[0]))
     one = rows[0][1]
     folders = {Path(folder) for folder in {os.path.dirname(file) for file, _ in rows}}  # noqa: PTH120
     folder = os.path.commonpath([str(folder) for folder in folders])
     beside = [file for file in withheld if Path(file).parent in folders]
-    files = (*(file for file, _ in rows), *beside)
     told = one.series, one.modality, one.description, one.series_number
-    return Series(*told, folder, files, _no_volume([member for _, member in rows]))
+    files = tuple(file for file, _ in rows)
+    held = _volumes(rows) if volumes else ()
+    return _with(
+        Series(*told, folder, files, _no_volume([member for _, member in rows]), held), beside
+    )
+
+
+def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]:
+    """The volumes of a series; none where it holds one alone, or a header cannot be read."""
+    from gpuprep.io.dicom.telling import seen_in_frames, seen_in_header  # they load pydicom
+
+    seen: list[Seen] = []
+    files: list[str] = []
+    for file, member in rows:
+        frames = [seen_in_header(member)] if member.frames == 1 else seen_in_frames(Path(file))
+        if not frames:
+            return ()
+        seen += frames
+        files += [file] * len(frames)
+    parts = volumes_among(seen)
+    if len(parts) == 1:
+        return ()
+    held = [tuple(dict.fromkeys(files[member] for member in part.members)) for part in parts]
+    shared = sum(map(len, held)) > len(set(files))
+    whole = tuple(dict.fromkeys(files))
+    return tuple(
+        SeriesVolume(part.name, whole if shared else own, not shared)
+        for part, own in zip(parts, held, strict=True)
+    )
 
 
 def _no_volume(members: Sequence[Membership]) -> str:
     kinds = {member.kind for member in members}
     if len(kinds) == 1 and "" not in kinds:
         return kinds.pop()
-    return "single slice" if len(members) == members[0].frames == 1 else ""
+    lone = len(members) == members[0].frames == 1 and not members[0].mosaic
+    return "single slice" if lone else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
+from gpuprep.io.dicom.csa import MOSAIC_TAGS, Mosaic, mosaic_of
 from gpuprep.io.dicom.frames import Frame, Numbers
 from gpuprep.io.dicom.header import (
     MEMBERSHIP_TAGS,
@@ -40,10 +41,23 @@ _SLICE_TAGS: list[str | int] = [
     "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
     "ModalityLUTSequence", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "LossyImageCompression", "EchoTime", "DiffusionBValue", "TemporalPositionIdentifier", "KVP",
-    "ConvolutionKernel", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    _OVERLAY_BIT,
+    "LossyImageCompression", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    _OVERLAY_BIT, *MOSAIC_TAGS,
 ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Where a slice lies in a mosaic: the size of the whole, and its own first pixel.
+
+    ``number`` counts the tiles.
+    """
+
+    rows: int
+    columns: int
+    top: int
+    left: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +75,10 @@ class Slice:
         table: Whether a table takes the place of the line.
         kind: Tells apart images that make no common volume: localizer and axial, magnitude and phase …
         settings: … and so do these of the acquisition: echo time, b-value, tube voltage, kernel.
+        mosaic: What is said of an image that is a mosaic; None for any other.
         padding: Lowest and highest stored value outside the field of view; None if none is declared.
         overlay: Whether unused bits of the pixels hold an overlay.
+        tile: Where in a mosaic it lies; None for a slice that is an image by itself.
     """
 
     path: str
@@ -82,7 +98,7 @@ class Slice:
     table: bool
     kind: str
     settings: tuple[str, ...]
-    mosaic: bool
+    mosaic: Mosaic | None
     photometric: str
     samples: int
     bits_allocated: int
@@ -97,6 +113,14 @@ class Slice:
     implicit: bool
     big_endian: bool
     number: int
+    tile: Tile | None = None
+
+    @property
+    def image(self) -> Slice:
+        """The whole image that holds the slice."""
+        if self.tile is None:
+            return self
+        return replace(self, rows=self.tile.rows, columns=self.tile.columns, tile=None)
 
 
 def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
@@ -129,6 +153,8 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
         ]
         if len(slices) < frames:
             slices *= frames
+        if frames > 1:  # Siemens takes mosaics apart, and leaves the word in the image type
+            slices = [replace(one, mosaic=None) for one in slices]
         return [replace(one, frame=at, frames=frames) for at, one in enumerate(slices)]
 
 
@@ -180,7 +206,7 @@ def _slice(
         table=bool(value(dataset, "ModalityLUTSequence", "a sequence")),
         kind=frame.kind(modality),
         settings=frame.settings,
-        mosaic=frame.mosaic,
+        mosaic=mosaic_of(dataset) if frame.mosaic else None,
         photometric=str(dataset.get("PhotometricInterpretation") or ""),
         samples=whole(dataset, "SamplesPerPixel") or 1,
         bits_allocated=bits_allocated,

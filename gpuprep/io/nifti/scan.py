@@ -19,11 +19,12 @@ from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
 
 
-def read_nifti(reading: Reading) -> Scan:
+def read_nifti(reading: Reading, volume: str = "") -> Scan:
     """A ``.nii``, ``.nii.gz`` or ``.hdr``/``.img`` pair, NIfTI-1 or NIfTI-2, in either byte order.
 
     Voxels keep their stored dtype unless the header has a slope or the dtype is wider than 32 bits (see
-    ``voxels``). Volumes along the fourth or fifth axis become channels (W_4D).
+    ``voxels``). Volumes along the fourth or fifth axis become channels (W_4D); of ``volume`` alone
+    (``t0``, ``t1``) nothing but its own voxels is kept.
 
     Raises:
         InputError: E_UNREADABLE, E_TRUNCATED, E_LIMIT, E_PIXEL_TYPE, E_NOT_VOLUME, or what the policy
@@ -31,7 +32,7 @@ def read_nifti(reading: Reading) -> Scan:
     """
     of_header = _of_header(reading)
     with ByteSource(Path(of_header.path)) as source:
-        header = read_header(source)
+        header = _of_volume(read_header(source), volume, of_header)
         geometry = _checked(header, of_header)
         if header.kind == "single":
             voxels, *identities = _read_voxels(source, header, of_header)
@@ -47,15 +48,16 @@ def read_nifti(reading: Reading) -> Scan:
         tuple(reading.findings.items),
         tuple(identities),
         "analyze" if header.kind == "analyze" else f"nifti{header.version}",
-        _facts(header, source),
+        {**_facts(header, source), **({"volumes": [volume]} if volume else {})},
     )
 
 
-def peek_nifti(reading: Reading) -> Preview:
+def peek_nifti(reading: Reading, volume: str = "") -> Preview:
     """What the header promises; only the header and the file sizes are read."""
     of_header = _of_header(reading)
     with ByteSource(Path(of_header.path)) as source:
-        header = read_header(source, any_type=reading.rules.headers_alone)
+        whole = read_header(source, any_type=reading.rules.headers_alone)
+        header = _of_volume(whole, volume, of_header)
         geometry = _checked(header, of_header)
         size, voxels = source.size, source
     if reading.rules.headers_alone:
@@ -65,6 +67,24 @@ def peek_nifti(reading: Reading) -> Preview:
             size += voxels.size
     _check_held(voxels, header)
     return header.preview(geometry, size, reading)
+
+
+def _of_volume(header: NiftiHeader, volume: str, reading: Reading) -> NiftiHeader:
+    """The header as if the file held one volume of several alone; as it is where none is named.
+
+    Raises:
+        InputError: E_NOT_VOLUME if there is no such volume.
+    """
+    if not volume:
+        return header
+    number = int(volume[1:]) if volume[1:].isdecimal() else header.channels
+    if number >= header.channels:
+        text = f"the file holds no volume {volume!r}, but {header.channels} volumes"
+        raise reading.error("E_NOT_VOLUME", text, "Plan again: the file is another than it was.")
+    if reading.rules.several_volumes == "first" and header.channels > 1:
+        text = f"{header.channels} volumes in one file; the first was taken"
+        reading.report("W_4D", text, channels=1)
+    return header.only(number)
 
 
 def _of_header(reading: Reading) -> Reading:

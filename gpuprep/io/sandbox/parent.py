@@ -274,7 +274,8 @@ def _end(process: subprocess.Popen[bytes], wire: Wire, stderr: IO[bytes]) -> Non
 
 
 def _asked(source: Source) -> dict[str, Any]:
-    return {"path": source.path, "files": source.files, "name": source.name}
+    told = {"path": source.path, "files": source.files, "name": source.name}
+    return {**told, "volume": source.volume}
 
 
 def _told(row: Mapping[str, Any], source: Source) -> Told:

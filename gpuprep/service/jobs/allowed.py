@@ -11,7 +11,14 @@ from gpuprep.service.problems import Problem
 ALLOWED = (
     *("version", "image", "label", "store.dtype", "store.chunk", "store.codec", "store.keep_bits"),
     *("store.pyramid", "input.layout", "input.channels", "input.series", "input.grid_tolerance"),
-    *("input.slice_tolerance", "input.policy", "run.statistics", "run.tries"),
+    "input.several_volumes",
+    *(
+        "input.several_volumes",
+        "input.slice_tolerance",
+        "input.policy",
+        "run.statistics",
+        "run.tries",
+    ),
     "report",
 )
 """Places in a config that clients may set, with all below them, unless the settings say otherwise."""

@@ -211,6 +211,7 @@ def _rehearse(asked: dict[str, Any], reader: Sandbox | None = None) -> Rehearsal
         layout=config.input.layout,
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
+        several_volumes=config.input.several_volumes,
     )
     if not found.cases:
         raise UsageError(

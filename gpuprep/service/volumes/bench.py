@@ -123,7 +123,12 @@ class Bench:
                 advice="name the volume itself, or submit a job",
             )
         rules = self._config.input
-        found = discover(source, layout=rules.layout, series=rules.series)
+        found = discover(
+            source,
+            layout=rules.layout,
+            series=rules.series,
+            several_volumes=rules.several_volumes,
+        )
         return replace(found, cases=named(found.cases, self._config))
 
     def _clear(self, case_id: str) -> None:
