@@ -145,7 +145,7 @@ def plan_and_preprocess(
     for the fingerprint lies ready for the arrays, within --scratch.
     """
     from gpuprep.nnunet.planners import find_planner
-    from gpuprep.nnunet.scratch import emptied_on_errors
+    from gpuprep.nnunet.scratch import passes_joined
     from gpuprep.store.nnunet.b2nd import import_blosc2
 
     one_of("fpe", extractor, (EXTRACTOR,))
@@ -167,7 +167,7 @@ def plan_and_preprocess(
     asked = PlanWords(planner, gigabytes, spacing, name)
     wanted = tuple(configurations or ())
     kept = _scratches(folders, "0" if no_preprocessing else scratch)
-    with emptied_on_errors(kept):
+    with passes_joined(kept):
         counts = zip(folders, kept, strict=True)
         steps = [fingerprint_one(folder, counted, each) for folder, each in counts]
         made = [plan_one(folder, asked) for folder in folders]

@@ -76,6 +76,11 @@ class ReadRules:
             policy=dict(config.input.policy),
         )
 
+    @property
+    def of_process(self) -> tuple[object, ...]:
+        """What a process that reads is held to from its start; the rest goes with each request."""
+        return self.max_bytes, self.memory_bytes, self.in_memory_bytes is None
+
     def findings(self) -> Findings:
         """An empty collection of findings under these policies."""
         return Findings(self.policy)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gpuprep.config.model import Config
 from gpuprep.config.scratch import DecodedScratch
+from gpuprep.io.sandbox.process import process_kept
 from gpuprep.nnunet.filled import OWN_FOLDER
 from gpuprep.preprocess.decoded_cases import clear_scratch
 from gpuprep.values.errors import GpuprepError, RunStopped
@@ -39,10 +40,14 @@ def scratches(datasets: Sequence[Path], size: int | None) -> list[DecodedScratch
 
 
 @contextmanager
-def emptied_on_errors(kept: Sequence[DecodedScratch | None]) -> Iterator[None]:
-    """A block that leaves nothing in scratches if it fails, unless the same call goes on from there."""
+def passes_joined(kept: Sequence[DecodedScratch | None]) -> Iterator[None]:
+    """A block of all passes of one call, which share the process that reads.
+
+    It leaves nothing in scratches if it fails, unless the same call goes on from there.
+    """
     try:
-        yield
+        with process_kept():
+            yield
     except RunStopped:
         raise
     except GpuprepError:

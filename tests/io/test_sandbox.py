@@ -21,8 +21,9 @@ from support.runs import wait_until
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox import child as sandbox_child
-from gpuprep.io.sandbox import parent as module
+from gpuprep.io.sandbox import parent, process
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.wire import Wire
 from gpuprep.io.scan import Scan
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, InputError, InternalError, MemoryShortage, ReaderCrash
@@ -118,7 +119,7 @@ def test_headers_cost_a_new_child_only_where_the_old_one_has_grown(volume, monke
         for _ in range(5):
             own.peek(volume)
         assert own.pid == first
-        monkeypatch.setattr(module, "_GROWN", -1)
+        monkeypatch.setattr(process, "_GROWN", -1)
         own.peek(volume)
         assert own.pid == first
         own.peek_all([volume] * 5)
@@ -137,13 +138,13 @@ def test_headers_asked_for_together_tell_what_each_alone_does(volume, tmp_path, 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_dying_child_is_an_error_of_its_file_alone(sandbox, volume, number, monkeypatch):
     sandbox.peek(volume)
-    child, asked, receive = sandbox.pid, threading.Event(), module.Wire.receive
+    child, asked, receive = sandbox.pid, threading.Event(), Wire.receive
 
     def receive_later(*arguments: object) -> object:
         asked.set()
         return receive(*arguments)
 
-    monkeypatch.setattr(module.Wire, "receive", receive_later)
+    monkeypatch.setattr(Wire, "receive", receive_later)
     os.kill(child, signal.SIGSTOP)  # so that it surely dies while it has the request
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(sandbox.read, volume)
@@ -188,7 +189,7 @@ def test_an_interrupt_leaves_no_answer_for_the_next_question(volume, monkeypatch
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(module.Wire, "receive", interrupted)
+            patch.setattr(Wire, "receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 own.read(volume)
         assert own.peek(volume) == peek(volume, RULES)
@@ -212,11 +213,11 @@ def test_the_memory_of_the_child_is_capped(tmp_path):
 
 def test_errors_of_the_file_system_stay_what_they_are(volume):
     described = sandbox_child._described(OSError(5, "Input/output error", "x"), volume, 0)
-    error = module._error(described, volume)
+    error = parent._error(described, volume)
     assert isinstance(error, OSError)
     assert (error.errno, error.filename) == (5, "x")
     described = sandbox_child._described(ZeroDivisionError("oops"), volume, 0)
-    assert isinstance(module._error(described, volume), InternalError)
+    assert isinstance(parent._error(described, volume), InternalError)
 
 
 def test_a_missing_file_is_an_input_error(sandbox, tmp_path):
@@ -253,6 +254,7 @@ PARENT = """
 import signal, sys
 from gpuprep.values.case import Source
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.wire import Wire
 from gpuprep.io.scan import Scan
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 own = Sandbox()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.nnunet_arrays import IMAGES, LABELS, goldens, image, label_map
 
-from gpuprep.store.nnunet.b2nd import encode_b2nd
+from gpuprep.store.nnunet.b2nd import IMAGE_SEARCH, LABEL_SEARCH, encode_b2nd
 from gpuprep.store.nnunet.chunks import chunk_and_block
 from gpuprep.store.nnunet.turned import Turned
 from gpuprep.values.errors import StoreError
@@ -20,7 +20,7 @@ PATCH = (64, 96, 96)
 
 def encoded(array: Any, **words: Any) -> bytes:
     chunk, block = chunk_and_block(array.shape, PATCH, array.dtype.itemsize)
-    settings = {"chunk": chunk, "block": block, "level": 1} | words
+    settings = {"chunk": chunk, "block": block, "search": IMAGE_SEARCH} | words
     return b"".join(encode_b2nd(array, **settings))
 
 
@@ -34,8 +34,9 @@ def by_blosc2(array: np.ndarray, like: Any, file: Path) -> bytes:
         chunks=like.chunks,
         blocks=like.blocks,
         cparams={
-            "codec": blosc2.Codec.LZ4HC,
-            "clevel": 1,
+            "codec": blosc2.Codec.LZ4,
+            "clevel": 9,
+            "splitmode": blosc2.SplitMode.NEVER_SPLIT,
             "filters": used or [blosc2.Filter.NOFILTER],
             "nthreads": 1,
         },
@@ -87,7 +88,7 @@ def test_threads_and_order_of_the_work_do_not_show() -> None:
 def test_filters_are_chosen_as_nnunet_chooses_them(name: str, tmp_path: Path) -> None:
     array = image(name) if name in IMAGES else label_map(name)[None]
     file = tmp_path / "a.b2nd"
-    file.write_bytes(encoded(array, level=1 if name in IMAGES else 3))
+    file.write_bytes(encoded(array, search=IMAGE_SEARCH if name in IMAGES else LABEL_SEARCH))
     used = [each.name for each in blosc2.open(str(file)).schunk.cparams.filters if each.value]
     assert (used or ["NOFILTER"]) == [goldens()["filters"][name]]
 

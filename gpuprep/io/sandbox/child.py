@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +48,9 @@ def main(descriptor: int) -> None:
             request, _ = wire.receive()
         except EOFError:
             return
+        rules = ReadRules.from_json(request["rules"])
         limit_seconds(rules)
-        _serve(wire, request, replace(rules, roots=tuple(request["roots"])), memory)
+        _serve(wire, request, rules, memory)
 
 
 def limit_seconds(rules: ReadRules) -> None:

@@ -8,24 +8,14 @@ has served long enough, and is gone when its parent is. Importing this module lo
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from gpuprep.host.scratch import nameless_file
-from gpuprep.host.signals import signals_blocked
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox.environment import bare_environment
+from gpuprep.io.sandbox.process import ReadingProcess, leave, start
 from gpuprep.io.sandbox.shared_voxels import is_spilled, map_voxels
-from gpuprep.io.sandbox.wire import Wire
 from gpuprep.io.scan import Preview, Scan
 from gpuprep.values.case import Source
 from gpuprep.values.errors import (
@@ -39,9 +29,6 @@ from gpuprep.values.errors import (
 Told = Preview | CaseError | OSError
 """What headers promise, or why they cannot be used."""
 
-_START_SECONDS = 120.0
-_GROWN = 128 << 20  # bytes that a process may take more than after its first headers
-
 
 class Sandbox:
     """Reads sources as ``reader.read`` and ``reader.peek`` do, in a child process under ``rules``.
@@ -54,7 +41,7 @@ class Sandbox:
         self.rules = rules or ReadRules()
         self._recycle_after = recycle_after
         self._lock = threading.Lock()
-        self._child: _Child | None = None
+        self._child: ReadingProcess | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -68,9 +55,9 @@ class Sandbox:
         return self._child.process.pid if self._child else None
 
     def follow(self, rules: ReadRules) -> None:
-        """Read under other rules from now on; with other roots alone, the child stays."""
+        """Read under other rules from now on; the child stays if it is held to the same."""
         with self._lock:
-            if replace(rules, roots=self.rules.roots) != self.rules:
+            if rules.of_process != self.rules.of_process:
                 self._end_child()
             self.rules = rules
 
@@ -93,7 +80,8 @@ class Sandbox:
         shape = (answer["channels"], *geometry["shape"])
         in_memory = self.rules.in_memory_bytes
         if is_spilled(os.fstat(descriptors[0]).st_size, in_memory):
-            self.close()  # who could still cut the file that we are about to map
+            with self._lock:
+                self._end_child()  # who could still cut the file that we are about to map
         voxels = map_voxels(descriptors[0], shape, answer["dtype"], in_memory)
         return Scan.from_json(answer, voxels)
 
@@ -134,9 +122,11 @@ class Sandbox:
         return list(self._ask("headers", (source,))[0]["rows"])
 
     def close(self) -> None:
-        """End the child; a later read starts a new one."""
+        """Let go of the child; a later read starts a new one."""
         with self._lock:
-            self._end_child()
+            if self._child is not None:
+                leave(self._child, self.rules)
+                self._child = None
 
     def _ask(self, operation: str, sources: Sequence[Source]) -> tuple[dict[str, Any], list[int]]:
         source = sources[0]  # which errors name: only headers are asked for several at once
@@ -145,7 +135,7 @@ class Sandbox:
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
                 asked = [_asked(each) for each in sources]
-                request = {"operation": operation, "sources": asked, "roots": self.rules.roots}
+                request = {"operation": operation, "sources": asked, "rules": self.rules.to_json()}
                 child.wire.send(request, deadline=deadline)
                 reply, descriptors = child.wire.receive(deadline)
             except TimeoutError:
@@ -166,14 +156,14 @@ class Sandbox:
             raise _error(reply["error"], source)
         return reply["answer"], descriptors
 
-    def _living_child(self) -> _Child:
+    def _living_child(self) -> ReadingProcess:
         if self._child is not None and self._child.process.poll() is not None:
             self._end_child()  # it died between two requests, which is no file's fault
         if self._child is None:
-            self._child = _Child(self.rules)
+            self._child = start(self.rules)
         return self._child
 
-    def _death(self, child: _Child, source: Source) -> ReaderCrash:
+    def _death(self, child: ReadingProcess, source: Source) -> ReaderCrash:
         reason, tail = child.last_words()
         self._end_child()
         return ReaderCrash(
@@ -186,91 +176,6 @@ class Sandbox:
         if self._child is not None:
             self._child.end()
             self._child = None
-
-
-class _Child:
-    """A running child process, ready for requests."""
-
-    def __init__(self, rules: ReadRules) -> None:
-        ours, theirs = socket.socketpair()
-        self._stderr = nameless_file("gpuprep-reader-")
-        module = "gpuprep.io.sandbox.child"
-        with theirs, signals_blocked():
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
-                stdin=subprocess.PIPE,  # never written to; its end tells the child that we are gone
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                env=bare_environment(),
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-            )
-        self.wire = Wire(ours)
-        self._reads = self._peeks = self._fresh_bytes = 0
-        self.end = weakref.finalize(self, _end, self.process, self.wire, self._stderr)
-        self._greet(rules)
-
-    def _greet(self, rules: ReadRules) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        try:
-            self.wire.send(rules.to_json(), deadline=deadline)
-            self.wire.receive(deadline)
-        except (EOFError, OSError, ValueError):  # TimeoutError is an OSError
-            reason, tail = self.last_words()
-            self.end()
-            raise InternalError(
-                f"the reader process {reason} before it was ready: {tail or 'it said nothing'}",
-                advice="Run gpuprep doctor.",
-            ) from None
-
-    def is_worn(self, operation: str, number: int, most: int) -> bool:
-        """Whether it served long enough, this request for so many sources among them.
-
-        Native code reads voxels and may leave anything behind. Headers cost a new process only where the
-        old one has grown.
-        """
-        if operation == "read":
-            self._reads += number
-            return self._reads >= most
-        before = self._peeks // most
-        self._peeks += number
-        if self._peeks // most == before:
-            return False
-        self._fresh_bytes = self._fresh_bytes or self._resident_bytes()
-        return self._resident_bytes() - self._fresh_bytes > _GROWN
-
-    def _resident_bytes(self) -> int:
-        try:
-            pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
-        except (OSError, IndexError):  # it is gone, as the next request will tell
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-    def last_words(self) -> tuple[str, str]:
-        """How the process ended, and the end of what it wrote to standard error."""
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = 0
-        size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - 500))
-        tail = " ".join(self._stderr.read().decode("utf-8", "replace").split())
-        if code >= 0:
-            return "stopped talking", tail
-        name = signal.Signals(-code).name
-        hint = " (as when memory runs out)" if name == "SIGKILL" else ""
-        return f"died of {name}{hint}", tail
-
-
-def _end(process: subprocess.Popen[bytes], wire: Wire, stderr: IO[bytes]) -> None:
-    """Nothing of the child is worth waiting for: it owns no file and no memory with a name."""
-    process.kill()
-    process.wait()
-    wire.close()
-    stderr.close()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 def _asked(source: Source) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,24 @@ from gpuprep.host.ordered import ordered_map
 from gpuprep.store.nnunet.frame import frame
 from gpuprep.values.errors import UsageError
 
-IMAGE_LEVEL, LABEL_LEVEL = 1, 3
-"""Levels of LZ4HC. nnU-Net takes 5 for both; its loader reads any, at the same speed.
 
-Of the 142 files of eight data sets (1.75 GB of float32, 0.7 GB of int16; blosc2 4.14, one core)::
+class Search(NamedTuple):
+    """A codec of blosc2 by its name, and its level; blocks stay whole, whatever the codec."""
 
-    image   LZ4HC 5: 17.9 s, 625 MB   LZ4HC 1: 4.5 s, 654 MB   LZ4 5: 2.1 s, 764 MB
-    label   LZ4HC 5:  2.1 s, 8.7 MB   LZ4HC 3: 1.3 s, 9.2 MB   LZ4HC 1: 0.5 s, 17.9 MB
+    codec: str
+    level: int
 
-So all bytes are 4.8 % more than nnU-Net's. Its trial of filters took 5.8 s more, on a whole chunk. Of eight
+
+IMAGE_SEARCH, LABEL_SEARCH = Search("LZ4", 9), Search("LZ4HC", 3)
+"""nnU-Net takes LZ4HC 5 for both; its loader reads any, at the same speed.
+
+Of the 142 files of eight data sets (3.31 GB of float32 and 1.47 GB of int16 with their filling; blosc2 4.14,
+CPU seconds of one core)::
+
+    image   LZ4HC 5: 16.1 s, 789 MB   LZ4HC 1: 5.1 s, 814 MB   LZ4 9: 1.8 s, 828 MB   LZ4 5: 1.6 s, 846 MB
+    label   LZ4HC 5:  1.4 s, 8.7 MB   LZ4HC 3: 0.9 s, 9.2 MB   LZ4HC 1: 0.4 s, 18.3 MB
+
+So all bytes are 4.9 % more than nnU-Net's. Its trial of filters took 5.8 s more, on a whole chunk. Of eight
 blocks of that chunk it takes 0.4 s, and chose the same for all images and for 65 of 71 label maps.
 """
 
@@ -57,36 +66,42 @@ def import_blosc2() -> ModuleType:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """How an array is cut, and compressed at a level of LZ4HC."""
+    """How an array is cut, and compressed."""
 
     blosc2: ModuleType
     array: Voxels
     chunk: tuple[int, ...]
     block: tuple[int, ...]
-    level: int
+    search: Search
+
+    def settings(self, filter_: Any) -> dict[str, Any]:
+        """Of blosc2, for every chunk."""
+        return {
+            "codec": self.blosc2.Codec[self.search.codec],
+            "clevel": self.search.level,
+            "filters": [filter_],
+            "splitmode": self.blosc2.SplitMode.NEVER_SPLIT,
+            "nthreads": 1,  # more of them put blocks where they happen to be ready
+        }
 
     def compressed(self, blocks: NDArray[Any], filter_: Any) -> bytes:
         """Blocks, one behind the other, as a chunk."""
         packed: bytes = self.blosc2.compress2(
             blocks,
-            codec=self.blosc2.Codec.LZ4HC,
-            clevel=self.level,
-            filters=[filter_],
             typesize=blocks.itemsize,
             blocksize=math.prod(self.block) * blocks.itemsize,
-            nthreads=1,  # more of them put blocks where they happen to be ready
+            **self.settings(filter_),
         )
         return packed
 
     def empty(self, filter_: Any) -> bytes:
         """The file of an array like this without voxels."""
-        settings = {"codec": self.blosc2.Codec.LZ4HC, "clevel": self.level, "filters": [filter_]}
         array = self.blosc2.empty(
             self.array.shape,
             self.array.dtype,
             chunks=self.chunk,
             blocks=self.block,
-            cparams={**settings, "nthreads": 1},
+            cparams=self.settings(filter_),
             dparams={"nthreads": 1},
             contiguous=True,
         )
@@ -127,7 +142,12 @@ class _Cut:
 
 
 def encode_b2nd(
-    array: Voxels, *, chunk: tuple[int, ...], block: tuple[int, ...], level: int, threads: int = 1
+    array: Voxels,
+    *,
+    chunk: tuple[int, ...],
+    block: tuple[int, ...],
+    search: Search,
+    threads: int = 1,
 ) -> list[bytes]:
     """The pieces of an array's file.
 
@@ -135,7 +155,7 @@ def encode_b2nd(
         array: Its voxels.
         chunk: The edges of a chunk.
         block: The edges of a block, no longer than the chunk's.
-        level: Of LZ4HC.
+        search: How thoroughly it is compressed.
         threads: Threads that compress.
 
     Raises:
@@ -143,7 +163,7 @@ def encode_b2nd(
         StoreError: blosc2 has another format.
     """
     blosc2 = import_blosc2()
-    cut = _Cut(blosc2, array, chunk, block, level)
+    cut = _Cut(blosc2, array, chunk, block, search)
     filter_ = _smaller(cut)
     chunks = ordered_map(
         lambda corner: cut.compressed(cut.blocks_at(corner), filter_),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.files import write_file
-from gpuprep.store.nnunet.b2nd import IMAGE_LEVEL, LABEL_LEVEL, encode_b2nd
+from gpuprep.store.nnunet.b2nd import IMAGE_SEARCH, LABEL_SEARCH, encode_b2nd
 from gpuprep.store.nnunet.chunks import chunk_and_block
 from gpuprep.store.nnunet.class_locations import Draws, Key
 from gpuprep.store.nnunet.properties import case_properties, to_pickle
@@ -111,8 +111,8 @@ def case_files(
 
 def _encoded(array: Turned, rule: Rule, threads: int) -> list[bytes]:
     chunk, block = chunk_and_block(array.shape, rule.patch, array.dtype.itemsize)
-    level = IMAGE_LEVEL if array.dtype.kind == "f" else LABEL_LEVEL
-    return encode_b2nd(array, chunk=chunk, block=block, level=level, threads=threads)
+    search = IMAGE_SEARCH if array.dtype.kind == "f" else LABEL_SEARCH
+    return encode_b2nd(array, chunk=chunk, block=block, search=search, threads=threads)
 
 
 def _only(labels: Mapping[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[Any] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.store.files import FileSeal, write_file
-from gpuprep.store.nnunet.b2nd import LABEL_LEVEL, encode_b2nd
+from gpuprep.store.nnunet.b2nd import LABEL_SEARCH, encode_b2nd
 from gpuprep.store.nnunet.chunks import chunk_and_block
 from gpuprep.values.exact import exactly
 
@@ -48,6 +48,6 @@ def write_previous_stage(
     array = exactly(segmentation, dtype, f"segmentation of {path.stem}")
     chunk, block = chunk_and_block((1, *array.shape), patch, dtype.itemsize)
     pieces = encode_b2nd(
-        array, chunk=chunk[1:], block=block[1:], level=LABEL_LEVEL, threads=threads
+        array, chunk=chunk[1:], block=block[1:], search=LABEL_SEARCH, threads=threads
     )
     return write_file(path, pieces, fsync=durable)
