@@ -191,7 +191,9 @@ CODES: dict[str, Code] = {
         fixed="it is one slice, 999 times as thick as its pixels are wide, as nnU-Net has it",
     ),
     "W_MONOCHROME1": Code(
-        "low values are meant to be shown white", allowed="voxels are as stored, not inverted"
+        "low values are meant to be shown white",
+        allowed="voxels are as stored, not inverted",
+        fixed="stored values are mirrored: the lowest and the highest of the declared bits change places",
     ),
     "W_LOSSY": Code("the pixels were compressed with loss", allowed="they are taken as they are"),
     "W_PRECISION": Code(

@@ -199,7 +199,7 @@ def test_files_may_be_named_relative_to_the_folder_or_absolute(tmp_path):
             "E_PIXEL_TYPE",
             ["12 bits up to bit 15 of 12"],
         ),
-        ({"ModalityLUTSequence": [Dataset()]}, "E_PIXEL_TYPE", ["Modality LUT"]),
+        ({"ModalityLUTSequence": [Dataset()]}, "E_UNREADABLE", ["LUTDescriptor"]),
         ({"RescaleSlope": 0, "RescaleIntercept": -1024}, "E_UNREADABLE", ["slope is 0"]),
         ({"ImagePositionPatient": None}, "E_NO_GEOMETRY", ["6 of 6 slices have no position"]),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "E_NO_GEOMETRY", []),

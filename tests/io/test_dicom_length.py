@@ -160,14 +160,14 @@ def test_a_file_that_the_disk_does_not_give_costs_its_series_alone(tmp_path, mon
     """Left out, it would make the series a slice shorter, and nothing would tell."""
     folder = write_series(tmp_path / "s", [0, 1, 2])
     write_series(tmp_path / "t", [0, 1], SeriesInstanceUID="1.2.3")
-    opened = dicom_header.open_regular
+    opened = dicom_header.open_plain
 
     def failing(path: Path) -> object:
         if path.name == "98.dcm":
             raise OSError(5, "Input/output error", str(path))
         return opened(path)
 
-    monkeypatch.setattr(dicom_header, "open_regular", failing)
+    monkeypatch.setattr(dicom_header, "open_plain", failing)
     series = series_in(tmp_path.rglob("*.dcm"))
     assert [len(one.files) for one in series] == [3, 2]
     assert series_of_folder(folder) == (series[:1], {})

@@ -100,7 +100,7 @@ def test_a_file_that_may_still_change_is_not_kept(tree, tmp_path, monkeypatch):
 
 
 def test_what_the_machine_did_not_give_is_asked_for_again(tree, tmp_path, monkeypatch):
-    opened = reader.open_regular
+    opened = reader.open_plain
 
     def failing(path: Path) -> object:
         if path.name == "98.dcm":
@@ -109,9 +109,9 @@ def test_what_the_machine_did_not_give_is_asked_for_again(tree, tmp_path, monkey
             raise MemoryError
         return opened(path)
 
-    monkeypatch.setattr(reader, "open_regular", failing)
+    monkeypatch.setattr(reader, "open_plain", failing)
     looked_at(tree, tmp_path / "headers")
-    monkeypatch.setattr(reader, "open_regular", opened)
+    monkeypatch.setattr(reader, "open_plain", opened)
     found, anew = looked_at(tree, tmp_path / "headers")
     assert found == sort_out(files(tree))
     assert set(anew) == {"98.dcm", "97.dcm"}

@@ -141,7 +141,13 @@ def as_thick_as_nnunet_has_it(scan: Scan) -> None:
     assert (scan.geometry.shape[0], z) == (1, 999 * max(x, y))
 
 
+def inverted(scan: Scan) -> None:
+    starts = scan.volumes[0].array[:, 0, 0]
+    np.testing.assert_array_equal(starts, [65_535 - 100 * n for n in range(5)])
+
+
 REPAIRED = {
+    "W_MONOCHROME1": inverted,
     "W_FLAT": as_thick_as_nnunet_has_it,
     "E_SHEAR": straightened,
     "E_TILT": straightened,

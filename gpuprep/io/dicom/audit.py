@@ -13,14 +13,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from gpuprep.io.dicom.decoded import has_odd_bits, is_run_length
 from gpuprep.io.dicom.positions import along_normal, normal_of
 from gpuprep.io.dicom.problem import Problem, advice_on
 from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.dicom.table import ModalityTable
 from gpuprep.io.dicom.telling import seen_of
 from gpuprep.io.dicom.volumes import named, volumes_among
 from gpuprep.io.rules import Reading
 from gpuprep.values.errors import InputError
 
+_Meaning = tuple[tuple[float, float], ModalityTable | None]
 _TURNED = 1e-3  # largest difference of direction cosines between slices of one volume
 _SCALED = 1e-3  # relative, and of their pixel spacing
 
@@ -64,15 +67,16 @@ def _looked_at(slices: Sequence[Slice], reading: Reading) -> tuple[list[Slice], 
         problems.append(_mixed(groups))
         if reading.findings.policy("E_MIXED_SERIES") != "error":
             kept = groups[0]
-    lines = Counter(one.line for one in kept)
-    if len(lines) > 1 and not _scaled_by_slice(kept):
-        problems.insert(0, _mixed_rescale(lines))
+    meanings = Counter((one.line, one.table) for one in kept)
+    if len(meanings) > 1 and not _scaled_by_slice(kept):
+        problems.insert(0, _mixed_rescale(meanings))
     if len(groups) == 1 or len(kept) < len(slices):
         kept, more = along_normal(kept, reading.rules.slice_tolerance)
         problems.extend(more)
     problems = [_separable(problem, slices, reading) for problem in problems]
     if kept[0].photometric == "MONOCHROME1":
-        text = "the pixels are MONOCHROME1, low values to be shown white; they are not inverted"
+        done = "are" if reading.findings.policy("W_MONOCHROME1") == "fix" else "are not"
+        text = f"the pixels are MONOCHROME1, low values to be shown white; they {done} inverted"
         problems.append(Problem("W_MONOCHROME1", text, {"slices": len(kept)}))
     lossy = sum(one.lossy for one in kept)
     if lossy:
@@ -127,13 +131,10 @@ def no_intensity(one: Slice) -> str:
     fits = one.bits_stored <= one.high_bit + 1 <= one.bits_allocated
     if one.bits_allocated not in (8, 16, 32) or one.bits_stored < 1 or not fits:
         return f"pixels of {bits} are not supported"
-    if one.table:
-        return "pixels go through a table (Modality LUT) to their meaning, not along a line"
-    if one.compressed and one.photometric == "MONOCHROME1":
-        return "the pixels are compressed and MONOCHROME1, which decoders invert"
-    if one.compressed and (
-        one.high_bit + 1 != one.bits_stored or one.bits_stored < one.bits_allocated == 32
-    ):
+    if one.table is not None and one.line != (1.0, 0.0):
+        slope, intercept = one.line
+        return f"pixels have two meanings: a table (Modality LUT) and the line {slope:g}·x{intercept:+g}"
+    if one.compressed and has_odd_bits(one) and not is_run_length(one):
         return f"compressed pixels of {bits} are decoded wrongly"
     return ""
 
@@ -207,13 +208,14 @@ def _place(one: Slice, first: Slice) -> str:
 
 def _scaled_by_slice(slices: Sequence[Slice]) -> bool:
     """PET scales every slice to the full range of its pixels, by its own slope alone (PS3.3, C.8.9.4)."""
-    return all(one.modality == "PT" and one.line[1] == 0 for one in slices)
+    return all(one.modality == "PT" and one.line[1] == 0 and not one.table for one in slices)
 
 
-def _mixed_rescale(lines: Counter[tuple[float, float]]) -> Problem:
+def _mixed_rescale(lines: Counter[_Meaning]) -> Problem:
     shown = ", ".join(
-        f"{slope:g}·x{intercept:+g} ({count} slices)"
-        for (slope, intercept), count in lines.most_common(4)
+        (f"{slope:g}·x{intercept:+g}" if table is None else f"a table from {table.first} on")
+        + f" ({count} slices)"
+        for ((slope, intercept), table), count in lines.most_common(4)
     )
     text = f"slices have {len(lines)} different rescale lines: {shown}"
     return Problem("E_MIXED_RESCALE", text, {"lines": len(lines)})

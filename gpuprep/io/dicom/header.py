@@ -16,12 +16,11 @@ from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from gpuprep.io.dicom.deflated import DEFLATED, is_deflated, open_plain
 from gpuprep.io.dicom.membership import Header, Membership, NoImage, looks_like_dicom
-from gpuprep.io.hashed import open_regular
 from gpuprep.values.errors import InputError
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 SIEMENS_OWNER, SIEMENS_B_VALUE = 0x00190010, 0x0019100C
 MEMBERSHIP_TAGS: list[str | int] = [
     "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
@@ -183,13 +182,10 @@ def parsed(
     path: Path, tags: Sequence[str | int], *, last: int | None = None
 ) -> tuple[FileDataset, int]:
     """The tags of a file, and where its pixel data begins; or the tags up to ``last``, and where it ends."""
-    with open_regular(path) as file:
-        start = file.read(2048)
+    with open_plain(path) as file:  # pydicom would inflate a deflated one whole, however large
+        start = file.read(256)
         if not looks_like_dicom(start):
             raise InputError("E_UNREADABLE", "this is not a DICOM file", path=str(path))
-        if _DEFLATED in start:  # pydicom would inflate it whole, however large
-            text = "the deflated transfer syntax is not supported"
-            raise InputError("E_UNREADABLE", text, path=str(path))
         file.seek(0)
         bare = start[128:132] != b"DICM"
         if last is None:
@@ -203,6 +199,8 @@ def parsed(
                 specific_tags=[Tag(tag) for tag in tags],
                 force=bare,
             )
+        if is_deflated(file):
+            dataset.file_meta.TransferSyntaxUID = UID(DEFLATED)
         return dataset, file.tell()
 
 

@@ -11,11 +11,11 @@ import io
 import struct
 from pathlib import Path
 
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEG2000MC, JPEG2000MCLossless, RLELossless
 
+from gpuprep.io.dicom.deflated import MOST_AROUND, open_plain
 from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.hashed import open_regular
 from gpuprep.io.limits import check_capacity
 from gpuprep.values.errors import InputError
 
@@ -23,6 +23,9 @@ _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 """JPEG markers (ISO 10918-1, B.1.1.3) before precision, rows and columns; F7 is that of JPEG-LS."""
 _MOST_SEGMENTS = 100
+_PART_2 = 0x80
+"""Of the upper byte of the capabilities that a JPEG 2000 stream asks for (ISO 15444-2, A.2.1)."""
+_PART_2_SYNTAXES = frozenset({JPEG2000MC.name, JPEG2000MCLossless.name})
 
 _ITEM = 0xE000
 _END = 0xE0DD
@@ -42,7 +45,9 @@ def check_length(one: Slice) -> None:
             or a compressed frame is of another size.
     """
     needed = one.frames * one.rows * one.columns * one.samples * one.bits_allocated // 8
-    with open_regular(Path(one.path)) as file:
+    if one.deflated:
+        check_capacity(one.path, needed, Path(one.path).stat().st_size, deflated=True)
+    with open_plain(Path(one.path), needed + MOST_AROUND) as file:
         size = file.seek(0, io.SEEK_END)
         if one.compressed:
             end = _end_of_items(file, size, one)
@@ -55,7 +60,7 @@ def check_length(one: Slice) -> None:
         _check_rest(file, end + end % 2, size, one)
 
 
-def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
+def _end_of_items(file: io.IOBase, size: int, one: Slice) -> int:
     """Where the chain of compressed items ends; of each, only what it says of its size is read."""
     at, items = one.header_bytes, 0
     while True:
@@ -75,7 +80,7 @@ def _end_of_items(file: io.BufferedReader, size: int, one: Slice) -> int:
     return at
 
 
-def _head(file: io.BufferedReader, at: int, size: int, one: Slice) -> tuple[int, int, int]:
+def _head(file: io.IOBase, at: int, size: int, one: Slice) -> tuple[int, int, int]:
     file.seek(at)
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -84,7 +89,7 @@ def _head(file: io.BufferedReader, at: int, size: int, one: Slice) -> tuple[int,
     return group, element, length
 
 
-def _declared(file: io.BufferedReader, one: Slice) -> int:
+def _declared(file: io.IOBase, one: Slice) -> int:
     """The length of the pixel element, which may hold more than the pixels."""
     file.seek(one.header_bytes - 4)
     length = int.from_bytes(file.read(4), "big" if one.big_endian else "little")
@@ -93,7 +98,7 @@ def _declared(file: io.BufferedReader, one: Slice) -> int:
     return length
 
 
-def _check_excess(file: io.BufferedReader, needed: int, declared: int, one: Slice) -> None:
+def _check_excess(file: io.IOBase, needed: int, declared: int, one: Slice) -> None:
     """Pixels beyond those that the header counts mean that it counts wrongly; zeros are padding."""
     file.seek(one.header_bytes + needed)
     left = declared - needed
@@ -105,7 +110,7 @@ def _check_excess(file: io.BufferedReader, needed: int, declared: int, one: Slic
         left -= len(block)
 
 
-def _check_rest(file: io.BufferedReader, at: int, size: int, one: Slice) -> None:
+def _check_rest(file: io.IOBase, at: int, size: int, one: Slice) -> None:
     """Elements behind the pixels must end with the file; zeros that fill it up are none."""
     while at < size:
         file.seek(at)
@@ -136,7 +141,7 @@ def _damaged(code: str, one: Slice, reason: str) -> InputError:
     return InputError(code, text, path=one.path, advice="Copy or export the file again.")
 
 
-def _check_stream(file: io.BufferedReader, at: int, one: Slice) -> None:
+def _check_stream(file: io.IOBase, at: int, one: Slice) -> None:
     """Compare the size that the frame at byte ``at`` declares; pieces of one other than first are passed."""
     file.seek(at)
     start = file.read(26)
@@ -146,6 +151,11 @@ def _check_stream(file: io.BufferedReader, at: int, one: Slice) -> None:
         if found != expected:
             raise _differs(one, f"{found} planes of bytes", f"{expected}")
     elif start.startswith(_JPEG_2000) and len(start) == 26:
+        if start[6] & _PART_2 and one.syntax in _PART_2_SYNTAXES:
+            text = (
+                "its streams use extensions of part 2 of JPEG 2000, for which there is no decoder"
+            )
+            raise InputError("E_UNREADABLE", text, path=one.path, advice="Export it as JPEG 2000.")
         right, bottom, left, top = struct.unpack_from(">4I", start, 8)
         _compare(one, bottom - top, right - left)
     elif start.startswith(_JPEG):
@@ -154,7 +164,7 @@ def _check_stream(file: io.BufferedReader, at: int, one: Slice) -> None:
             _compare(one, *size)
 
 
-def _jpeg_size(file: io.BufferedReader) -> tuple[int, int] | None:
+def _jpeg_size(file: io.IOBase) -> tuple[int, int] | None:
     """Rows and columns; None if no frame header is found, or its rows come after the scan."""
     for _ in range(_MOST_SEGMENTS):
         segment = file.read(4)

@@ -1,13 +1,13 @@
-"""DICOM pixels, slice by slice in the audited order, rescaled exactly once by each slice's own line.
+"""DICOM pixels, slice by slice in the audited order, each given its meaning exactly once, by its own line.
 
-Plain pixels are read straight out of the file: no decoder has a say in what they mean. Compressed ones are
-decoded by GDCM, which applies a rescale line: one to all frames of a file. Where a frame has another, GDCM's
-is taken back (exactly, as stored pixels are integers).
+Plain pixels are read straight out of the file: no decoder has a say in what they mean. Compressed ones come
+from a decoder (see ``decoded``). Where it applied another line than the frame's, that is taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.io.dicom.header import damaged
+from gpuprep.io.dicom.decoded import Frames, decoded_frames, has_odd_bits
+from gpuprep.io.dicom.deflated import MOST_AROUND, open_plain
+from gpuprep.io.dicom.meaning import narrow, stored_again, voxels_of
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.hashed import open_regular
-from gpuprep.io.itk import itk_array, itk_image
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Voxels
-from gpuprep.io.voxels import KEPT, fitting
+from gpuprep.io.voxels import KEPT
 from gpuprep.values.errors import InputError
 
 Plane = NDArray[Any]
-
-_LARGEST = 2**30  # a slope with which pixels of 32 bits are still exact in int64
 
 
 def read_pixels(slices: Sequence[Slice], reading: Reading, volumes: int = 1) -> Voxels:
@@ -38,31 +36,61 @@ def read_pixels(slices: Sequence[Slice], reading: Reading, volumes: int = 1) -> 
         InputError: E_UNREADABLE if a file cannot be decoded or is not as large as its header says;
             E_PIXEL_TYPE if pixels use bits that the header declares unused.
     """
-    planes: list[Plane] = []
-    opened: tuple[str, Plane] = ("", np.empty(0))
-    overfull = 0
-    for one in slices:
-        if is_native(one):
-            stored, odd = _native_pixels(one)
-            planes.append(_narrow(_rescaled(stored, one)))
-            overfull += 0 if one.overlay else odd
-            continue
-        if opened[0] != one.path:
-            opened = (one.path, _decoded(one.image))
-        planes.append(_narrow(_own_line(_tile_of(opened[1][one.frame], one), one)))
-    if overfull:
-        _report_overfull(overfull, slices[0], reading)
+    return gathered(list(_planes(slices, reading)), reading, volumes)
+
+
+def gathered(planes: Sequence[Plane], reading: Reading, volumes: int = 1) -> Voxels:
+    """Planes as one array ``c, z, y, x`` of a dtype that holds all; ``volumes`` lie one after the other."""
     dtype = np.result_type(*{plane.dtype for plane in planes})
     dtype = dtype if dtype in KEPT else np.dtype("f4")
-    deep, rows, columns = len(planes) // volumes, slices[0].rows, slices[0].columns
-    voxels = reading.allocate((volumes, deep, rows, columns), dtype)
+    rows, columns = planes[0].shape
+    voxels = reading.allocate((volumes, len(planes) // volumes, rows, columns), dtype)
     for target, plane in zip(voxels.reshape(-1, rows, columns), planes, strict=True):
         np.copyto(target, plane, casting="same_kind")
     return voxels
 
 
+def _planes(slices: Sequence[Slice], reading: Reading) -> Iterator[Plane]:
+    mirrored = reading.findings.fixes("W_MONOCHROME1")
+    opened: tuple[str, Any] = ("", None)
+    overfull = 0
+    for one in slices:
+        if is_native(one):
+            if one.deflated and opened[0] != one.path:
+                opened = (one.path, open_deflated(one))
+            stored, odd = stored_pixels(native_bytes(one, opened[1] if one.deflated else None), one)
+            overfull += 0 if one.overlay else odd
+            yield voxels_of(stored, one, mirrored=mirrored)
+            continue
+        if opened[0] != one.path:
+            opened = (one.path, decoded_frames(one.image))
+        values, odd = _of_decoded(opened[1], one, mirrored=mirrored)
+        overfull += 0 if one.overlay else odd
+        yield values
+    if overfull:
+        _report_overfull(overfull, slices[0], reading)
+
+
+def _of_decoded(frames: Frames, one: Slice, *, mirrored: bool) -> tuple[Plane, int]:
+    plane, odd = _tile_of(frames.planes[one.frame], one), 0
+    if has_odd_bits(one):  # whole words, as they lie in the file
+        plane, odd = masked(plane, one)
+    if one.line == frames.line and one.table is None and not mirrored:
+        return narrow(plane), odd
+    return voxels_of(stored_again(plane, frames.line), one, mirrored=mirrored), odd
+
+
+def _tile_of(plane: Plane, one: Slice) -> Plane:
+    if one.tile is None:
+        return plane
+    top, left = one.tile.top, one.tile.left
+    return plane[top : top + one.rows, left : left + one.columns]
+
+
 def likely_pixels(slices: Sequence[Slice]) -> np.dtype[Any]:
     """The dtype that ``read_pixels`` will probably give."""
+    if (table := slices[0].table) is not None:
+        return table.meanings.dtype.newbyteorder("=")
     if any(not number.is_integer() for one in slices for number in one.line):
         return np.dtype("f4")
     one = slices[0]
@@ -76,19 +104,27 @@ def is_native(one: Slice) -> bool:
     return not one.compressed and not (one.big_endian and one.bits_allocated == 8)
 
 
-def native_bytes(one: Slice) -> bytes:
-    """The pixels of a native slice as they lie in the file.
+def open_deflated(one: Slice) -> io.IOBase:
+    """The file of a slice as ``open_plain`` has it, as much of it as its header explains."""
+    image = one.image
+    needed = image.frames * image.rows * image.columns * image.samples * image.bits_allocated // 8
+    return open_plain(Path(one.path), needed + MOST_AROUND)
+
+
+def native_bytes(one: Slice, file: io.IOBase | None = None) -> bytes:
+    """The pixels of a native slice as they lie in its file, which may be open already.
 
     Raises:
         InputError: E_TRUNCATED if the file ends before them.
     """
+    if file is None:
+        with open_deflated(one) as opened:
+            return native_bytes(one, opened)
     pixel = one.samples * one.bits_allocated // 8
     line = (one.tile.columns if one.tile else one.columns) * pixel
     needed = one.rows * line
-    with open_regular(Path(one.path)) as file:
-        start = one.tile.top * line if one.tile else one.frame * needed
-        file.seek(one.header_bytes + start)
-        held = file.read(needed)
+    file.seek(one.header_bytes + (one.tile.top * line if one.tile else one.frame * needed))
+    held: bytes = file.read(needed)
     if len(held) != needed:
         text = f"frame {one.frame} has {len(held):,} of {needed:,} bytes"
         raise InputError("E_TRUNCATED", text, path=one.path, advice="Copy the file again.")
@@ -99,16 +135,20 @@ def native_bytes(one: Slice) -> bytes:
     return lines[:, left : left + one.columns * pixel].tobytes()
 
 
-def _native_pixels(one: Slice) -> tuple[Plane, int]:
-    """Stored pixels ``y, x`` of a native slice, and how many of them use bits that are declared unused.
+def stored_pixels(held: bytes, one: Slice) -> tuple[Plane, int]:
+    """Pixels ``y, x`` of the bytes of a native slice, and how many use bits that are declared unused."""
+    order = ">" if one.big_endian else "<"
+    stored = np.dtype(f"{order}{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
+    words = np.frombuffer(held, stored).reshape(one.rows, one.columns)
+    return masked(words.astype(stored.newbyteorder("="), copy=False), one)
+
+
+def masked(words: Plane, one: Slice) -> tuple[Plane, int]:
+    """The declared bits of words, and how many words use others.
 
     A pixel is the ``bits_stored`` bits that end at ``high_bit`` (PS3.5, 8.1.1). The bits above are
     zeros, or copies of the sign.
     """
-    order = ">" if one.big_endian else "<"
-    stored = np.dtype(f"{order}{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
-    words = np.frombuffer(native_bytes(one), stored).reshape(one.rows, one.columns)
-    words = words.astype(stored.newbyteorder("="), copy=False)
     above = one.bits_allocated - 1 - one.high_bit
     below = one.high_bit + 1 - one.bits_stored
     if above == below == 0:
@@ -129,50 +169,3 @@ def _report_overfull(count: int, one: Slice, reading: Reading) -> None:
         ways={"warn": "takes the declared bits alone"},
         pixels=count,
     )
-
-
-def _rescaled(stored: Plane, one: Slice) -> Plane:
-    slope, intercept = one.line
-    if one.line == (1.0, 0.0):
-        return stored
-    whole = slope.is_integer() and intercept.is_integer()
-    if whole and max(abs(slope), abs(intercept)) < _LARGEST:
-        return np.asarray(stored.astype(np.int64) * int(slope) + int(intercept))
-    return np.asarray(stored * slope + intercept)
-
-
-def _decoded(one: Slice) -> Plane:
-    """All frames of a slice's file, ``frame, y, x``, as GDCM rescales them."""
-    array = itk_array(itk_image(Path(one.path), "GDCMImageIO"))
-    expected = (one.frames, one.rows, one.columns)
-    if array.size != np.prod(expected):
-        text = f"decoding gave an array of shape {array.shape}, the header declares {expected}"
-        raise damaged(one.path, text)
-    return np.asarray(array.reshape(expected))
-
-
-def _tile_of(plane: Plane, one: Slice) -> Plane:
-    if one.tile is None:
-        return plane
-    top, left = one.tile.top, one.tile.left
-    return plane[top : top + one.rows, left : left + one.columns]
-
-
-def _own_line(plane: Plane, one: Slice) -> Plane:
-    if one.line == one.file_line:
-        return plane
-    slope, intercept = one.file_line
-    stored = np.rint((plane.astype(np.float64) - intercept) / slope)
-    return _rescaled(stored.astype(np.int64), one)
-
-
-def _narrow(plane: Plane) -> Plane:
-    """Whole numbers that rescaling widened as int16 or int32 where they fit; others as float32."""
-    if plane.dtype.kind != "f" and plane.dtype.itemsize <= 2:
-        return plane
-    if plane.dtype.kind != "f":
-        dtype = fitting(int(plane.min()), int(plane.max()), "i2", "i4")
-        if dtype.kind != "f":
-            return plane.astype(dtype)
-    with np.errstate(over="ignore"):  # infinite voxels are reported
-        return plane if plane.dtype in KEPT else plane.astype(np.float32)

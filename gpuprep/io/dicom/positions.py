@@ -98,7 +98,7 @@ def _likeness(place: Sequence[Slice]) -> str:
 def _meaning(one: Slice) -> tuple[object, ...]:
     """What stored bytes are read by."""
     bits = (one.bits_allocated, one.bits_stored, one.high_bit, one.signed)
-    return (one.line, *bits, one.padding, one.syntax)
+    return (one.line, one.table, *bits, one.padding, one.syntax)
 
 
 def _stored(one: Slice) -> bytes | None:

@@ -40,12 +40,15 @@ _BY_HAND = {
     "E_SLICE_DUP": "Remove the extra slices.",
     "E_SLICE_GAP": "Find the missing slices, or raise input.slice_tolerance if none is missing.",
 }
+_ORDER: tuple[Policy, ...] = ("fix", "warn", "error")
 _WAYS: dict[tuple[str, Policy], str] = {
     ("E_MIXED_SERIES", "fix"): "keeps the largest",
     ("E_MIXED_RESCALE", "fix"): "rescales every slice by its own line",
     ("E_SLICE_DUP", "fix"): "drops copies",
     ("E_SLICE_GAP", "fix"): "interpolates slices at even steps",
     ("E_TILT", "fix"): "shifts the slices back",
+    ("W_MONOCHROME1", "fix"): "inverts them",
+    ("W_MONOCHROME1", "error"): "refuses them",
     ("E_SLICE_DUP", "warn"): "keeps the first of each position by instance number",
     ("E_SLICE_GAP", "warn"): "takes the mean spacing",
     ("E_TILT", "warn"): "ignores the shift",
@@ -61,7 +64,7 @@ def advice_on(problems: Iterable[Problem], policy_of: Callable[[str], Policy]) -
     told = list(problems)
     by_hand = [_BY_HAND[one.code] for one in told if one.code in _BY_HAND]
     by_hand += [one.by_hand for one in told if one.by_hand]
-    ways = [way for policy in ("fix", "warn") if (way := _way(told, policy, policy_of))]
+    ways = [way for policy in _ORDER if (way := _way(told, policy, policy_of))]
     return " ".join([*by_hand, *ways])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from gpuprep.io.dicom.audit import audit_each, no_intensity
 from gpuprep.io.dicom.choice import check_alike, chosen
 from gpuprep.io.dicom.length import check_length
+from gpuprep.io.dicom.meaning import padding_of
 from gpuprep.io.dicom.mosaic import unfolded
 from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
@@ -165,7 +166,8 @@ def _padding(
     slices: Sequence[Slice], voxels: Voxels, reading: Reading
 ) -> tuple[int, int] | tuple[None, None]:
     """The range of padding voxels after rescaling, if all slices declare one such range of integers."""
-    ranges = [_rescaled_padding(one) for one in slices]
+    mirrored = reading.findings.fixes("W_MONOCHROME1")
+    ranges = [padding_of(one, mirrored=mirrored) for one in slices]
     count = sum(
         int(np.count_nonzero((plane >= ends[0]) & (plane <= ends[1])))
         for plane, ends in zip(voxels.reshape(-1, *voxels.shape[2:]), ranges, strict=True)
@@ -189,13 +191,6 @@ def _padding(
     return int(declared[0][0]), int(declared[0][1])
 
 
-def _rescaled_padding(one: Slice) -> tuple[float, float] | None:
-    if one.padding is None:
-        return None
-    low, high = sorted(end * one.line[0] + one.line[1] for end in one.padding)
-    return low, high
-
-
 def _whole(value: float) -> float:
     return int(value) if value.is_integer() else value
 
@@ -207,6 +202,7 @@ def _facts(found: _Checked) -> dict[str, Any]:
         "modality": one.modality,
         "stored_dtype": f"{'int' if one.signed else 'uint'}{one.bits_allocated}",
         "bits_stored": one.bits_stored,
+        **({} if one.table is None else {"table": len(one.table.meanings)}),
         "slope": one.line[0],
         "intercept": one.line[1],
         "compression": one.syntax,

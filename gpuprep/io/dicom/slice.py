@@ -23,18 +23,12 @@ from gpuprep.io.dicom.header import (
     value,
     whole,
 )
+from gpuprep.io.dicom.syntaxes import Decoder, check_syntax, decoder_of, is_lossy, name_of
+from gpuprep.io.dicom.table import ModalityTable, table_of
 from gpuprep.io.limits import check_limits
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.errors import InputError
 
-_LOSSY_SYNTAXES = frozenset(
-    f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 93, 203, 112)
-)
-_DECODABLE = frozenset(
-    {"1.2.840.10008.1.2.5"}
-    | {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)}
-)
-"""Transfer syntaxes that GDCM decodes: RLE, JPEG, JPEG-LS, JPEG 2000."""
 _OVERLAY_BIT = 0x60000102  # of the first overlay; ones in unused bits of the pixels are retired
 _SLICE_TAGS: list[str | int] = [
     *MEMBERSHIP_TAGS, "ImageType", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
@@ -72,13 +66,15 @@ class Slice:
         claimed_step: The spacing between slices that the file states, or else the slice thickness.
         line: Rescale slope and intercept of this slice …
         file_line: … and those that GDCM applies to every frame of the file.
-        table: Whether a table takes the place of the line.
+        table: What takes the place of the line, in files that have one.
         kind: Tells apart images that make no common volume: localizer and axial, magnitude and phase …
         settings: … and so do these of the acquisition: echo time, b-value, tube voltage, kernel.
         mosaic: What is said of an image that is a mosaic; None for any other.
         padding: Lowest and highest stored value outside the field of view; None if none is declared.
         overlay: Whether unused bits of the pixels hold an overlay.
         tile: Where in a mosaic it lies; None for a slice that is an image by itself.
+        deflated: Whether the whole data set is; where its pixels begin is counted as if it were not.
+        decoder: Who decodes the pixels.
     """
 
     path: str
@@ -95,7 +91,7 @@ class Slice:
     claimed_step: float | None
     line: tuple[float, float]
     file_line: tuple[float, float]
-    table: bool
+    table: ModalityTable | None
     kind: str
     settings: tuple[str, ...]
     mosaic: Mosaic | None
@@ -113,6 +109,8 @@ class Slice:
     implicit: bool
     big_endian: bool
     number: int
+    deflated: bool = False
+    decoder: Decoder = "none"
     tile: Tile | None = None
 
     @property
@@ -161,14 +159,7 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
 def _syntax(path: Path, dataset: FileDataset) -> UID:
     """The transfer syntax, which must be one that can be decoded."""
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
-    if not syntax.is_transfer_syntax or (syntax.is_compressed and syntax not in _DECODABLE):
-        named = syntax.name if syntax.name == syntax else f"{syntax.name} ({syntax})"
-        raise InputError(
-            "E_UNREADABLE",
-            f"there is no decoder for pixels in the transfer syntax {named}",
-            path=str(path),
-            advice="Export the series without compression, or as JPEG 2000 or JPEG-LS.",
-        )
+    check_syntax(syntax, path)
     return syntax
 
 
@@ -203,7 +194,7 @@ def _slice(
         claimed_step=frame.claimed_step,
         line=frame.line,
         file_line=first.line,
-        table=bool(value(dataset, "ModalityLUTSequence", "a sequence")),
+        table=table_of(dataset, signed=signed, big_endian=not syntax.is_little_endian),
         kind=frame.kind(modality),
         settings=frame.settings,
         mosaic=mosaic_of(dataset) if frame.mosaic else None,
@@ -215,13 +206,14 @@ def _slice(
         signed=signed,
         padding=_padding(dataset, bits_allocated, signed=signed),
         overlay=bool(dataset.get(_OVERLAY_BIT)),
-        lossy=str(value(dataset, "LossyImageCompression") or "") == "01"
-        or syntax in _LOSSY_SYNTAXES,
-        syntax=syntax.name,
+        lossy=str(value(dataset, "LossyImageCompression") or "") == "01" or is_lossy(syntax),
+        syntax=name_of(syntax),
         compressed=syntax.is_compressed,
         implicit=syntax.is_implicit_VR,
         big_endian=not syntax.is_little_endian,
         number=number(dataset, "InstanceNumber"),
+        deflated=syntax.is_deflated,
+        decoder=decoder_of(syntax),
     )
 
 
