@@ -7,6 +7,7 @@ the number of entries; of each its name and its items, padded to four bytes.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -116,4 +117,4 @@ def _normal(texts: tuple[str, ...]) -> Numbers:
         numbers = tuple(float(text) for text in texts)
     except ValueError:
         return ()
-    return numbers if len(numbers) == 3 else ()
+    return numbers if len(numbers) == 3 and all(map(math.isfinite, numbers)) else ()

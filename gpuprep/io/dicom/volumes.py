@@ -84,7 +84,7 @@ def volumes_among(seen: Sequence[Seen]) -> list[Part]:
     groups: dict[tuple[Setting, ...], list[int]] = {}
     for place, one in enumerate(seen):
         groups.setdefault(_telling(one.settings), []).append(place)
-    ordered = sorted(groups.items(), key=lambda item: [_rank(*each) for each in item[0]])
+    ordered = sorted(groups.items(), key=lambda item: _ranks(item[0]))
     names = _names([settings for settings, _ in ordered])
     parts = []
     for name, (_, members) in zip(names, ordered, strict=True):
@@ -108,12 +108,18 @@ def _telling(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
     return tuple((keyword, found[keyword]) for keyword in _ORDER if keyword in found)
 
 
-def _rank(keyword: str, told: str) -> tuple[int, float, str]:
-    """Numbers by size, words by letters; by keyword first, where one of two volumes lacks a setting."""
+def _ranks(settings: tuple[Setting, ...]) -> list[tuple[bool, float, str]]:
+    """Sorts groups by one setting after the other; before all others those that lack it."""
+    found = dict(settings)
+    return [(keyword in found, *_rank(found.get(keyword, ""))) for keyword in _ORDER]
+
+
+def _rank(told: str) -> tuple[float, str]:
+    """Numbers by size, words by letters."""
     try:
-        return _ORDER.index(keyword), float(told), told
+        return float(told), told
     except ValueError:
-        return _ORDER.index(keyword), 0.0, told
+        return 0.0, told
 
 
 def _names(groups: Sequence[tuple[Setting, ...]]) -> list[str]:
@@ -133,7 +139,7 @@ def _names(groups: Sequence[tuple[Setting, ...]]) -> list[str]:
 def _word(keyword: str, told: str, values: set[str]) -> str:
     """What one setting adds to the name of a volume, where the series has these values of it."""
     if keyword in _TIME:
-        return f"t{sorted(values, key=lambda each: _rank(keyword, each)).index(told)}"
+        return f"t{sorted(values, key=_rank).index(told)}"
     if keyword == "ImageType":
         common = set.intersection(*(set(each.split("/")) for each in values))
         told = " ".join(word for word in told.split("/") if word not in common)
