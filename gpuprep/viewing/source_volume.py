@@ -147,7 +147,13 @@ def read_source(
     """
     policy = _policy(record, config)
     image = config.image.model_copy(update={"orientation": "keep"})
-    given = config.input.model_copy(update={"policy": policy, "roots": tuple(roots or ())})
+    several = any(len(header.get("volumes", ())) > 1 for header in record.get("headers", ()))
+    changed = (
+        {"several_volumes": "channels"} if several else {}
+    )  # else each source names its volume
+    given = config.input.model_copy(
+        update={"policy": policy, "roots": tuple(roots or ()), **changed}
+    )
     config = config.model_copy(update={"image": image, "input": given})
     rules = ReadRules.of(config)
     case = source_case(record)
