@@ -20,13 +20,23 @@ from gpuprep.values.errors import InputError
 _PARALLEL = 0.999  # least cosine between the stated normal and that of rows and columns
 
 
-def unfolded(slices: Iterable[Slice]) -> list[Slice]:
+def unfolded(slices: Iterable[Slice], *, or_whole: bool = False) -> list[Slice]:
     """The slices, each mosaic among them as those that it holds.
+
+    With ``or_whole`` a mosaic that cannot be taken apart stays one slice.
 
     Raises:
         InputError: E_MOSAIC if a header does not say how to take it apart; E_NO_GEOMETRY if it has no place.
     """
-    return [one for held in slices for one in (_tiles(held) if held.mosaic else (held,))]
+    found: list[Slice] = []
+    for held in slices:
+        try:
+            found += _tiles(held) if held.mosaic else (held,)
+        except InputError:
+            if not or_whole:
+                raise
+            found.append(held)
+    return found
 
 
 def _tiles(image: Slice) -> Iterator[Slice]:

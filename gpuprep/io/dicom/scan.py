@@ -93,7 +93,10 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
         colours = no_intensity(one)  # which are counted in other ways
         if one.frame == 0 and not colours and not rules.headers_alone:
             check_length(one)
-    wanted = {name: unfolded(part) for name, part in chosen(found, reading, volume).items()}
+    wanted = {
+        name: unfolded(part, or_whole=rules.headers_alone)
+        for name, part in chosen(found, reading, volume).items()
+    }
     audited = dict(zip(wanted, audit_each(wanted, reading), strict=True))
     placed = {name: _placed(slices, reading) for name, slices in audited.items()}
     check_alike(placed, reading)
