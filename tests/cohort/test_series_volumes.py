@@ -174,6 +174,18 @@ def test_a_file_that_is_no_slice_fails_every_volume_instead_of_shortening_one(st
             read(case.images[0], ReadRules(several_volumes="cases"))
 
 
+def test_an_enhanced_file_a_time_point_is_a_case_a_file(tmp_path: Path) -> None:
+    for number in (2, 1, 3):
+        top = {"SeriesInstanceUID": "1.2.5", "InstanceNumber": number}
+        enhanced(tmp_path / f"{9 - number}.dcm", HEIGHTS, top=top)
+    found = discover(tmp_path, several_volumes="cases").cases
+    assert [names(case) for case in found] == [["8.dcm"], ["7.dcm"], ["6.dcm"]]
+    assert [case.id[-3:] for case in found] == ["_t0", "_t1", "_t2"]
+    assert not any(case.images[0].volume for case in found)
+    for case in found:
+        assert len(read(case.images[0], ReadRules(several_volumes="cases")).volumes) == 1
+
+
 def test_one_mosaic_is_a_volume_and_no_single_slice(tmp_path: Path) -> None:
     write_mosaics(tmp_path / "s", 1)
     write_series(tmp_path / "scout", [0], SeriesInstanceUID="1.2.9")

@@ -14,6 +14,8 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from support.dicom_series import enhanced
 from support.mosaics import (
     COLUMNS,
     ORIENTATIONS,
@@ -146,6 +148,25 @@ def test_a_second_copy_of_a_mosaic_is_dropped_as_copies_of_slices_are(tmp_path):
     with pytest.raises(InputError, match=r"E_SLICE_DUP.*copies of one another"):
         load(folder)
     np.testing.assert_array_equal(load(folder, E_SLICE_DUP="fix").volumes[0].array, voxels(0))
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, DeflatedExplicitVRLittleEndian])
+def test_a_compressed_mosaic_is_taken_apart_after_it_is_decoded(tmp_path, syntax):
+    one = mosaic("oblique", RescaleSlope=2, RescaleIntercept=-3)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        one.file_meta.TransferSyntaxUID = syntax
+    else:
+        one.compress(syntax)
+    one.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    expected = voxels().astype(int) * 2 - 3
+    np.testing.assert_array_equal(load(tmp_path / "a.dcm").volumes[0].array, expected)
+
+
+def test_frames_that_were_taken_apart_before_are_what_they_are(tmp_path):
+    """Newer scanners leave the word in the image type of an enhanced file."""
+    types = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+    path = enhanced(tmp_path / "e.dcm", [0, 2, 4, 6, 8], top={"ImageType": types})
+    assert load(path).volumes[0].array[:, 0, 0].tolist() == [0, 100, 200, 300, 400]
 
 
 def test_headers_alone_promise_what_is_read(tmp_path):

@@ -188,6 +188,17 @@ def test_a_fault_is_told_of_its_own_volume(tmp_path):
     assert columns(load(folder, "cases", "TE 5")) == [[0, 100, 200, 300, 400]]
 
 
+def test_what_all_volumes_have_in_common_is_told_once(tmp_path):
+    cosines = [1, 0.001, 0, -0.0004, 1, 0]
+    folder = write_series(
+        tmp_path / "s", HEIGHTS * 3, ImageOrientationPatient=cosines,
+        PhotometricInterpretation="MONOCHROME1", **MR,
+    )  # fmt: skip
+    codes = [item.code for item in load(folder).findings]
+    assert {"W_GEOMETRY_TOLERANCE", "W_MONOCHROME1", "W_4D"} <= set(codes)
+    assert len(codes) == len(set(codes))
+
+
 def test_volumes_on_different_grids_are_no_channels(tmp_path):
     folder = write_series(
         tmp_path / "s", [*HEIGHTS, *[height + 1 for height in HEIGHTS]],

@@ -84,6 +84,13 @@ def test_the_first_is_stored_and_found_again(source, tmp_path):
     assert first_column(gpuprep.open(tmp_path / "out")["perf"].image) == [0, 100, 200, 300, 400]
 
 
+def test_a_series_of_which_the_largest_volume_was_kept_is_not_done_again(source, tmp_path):
+    """Its files are those of all volumes, which were read as far as it takes to choose."""
+    settings = {"input": {"policy": {"E_MIXED_SERIES": "fix", "E_MIXED_RESCALE": "warn"}}}
+    assert run(source, tmp_path / "out", settings).finished.done == 2
+    assert run(source, tmp_path / "out", settings).finished.skipped == 2
+
+
 @pytest.mark.parametrize("several", ["refuse", "channels", "cases", "first"])
 def test_a_plan_says_what_a_run_will_do(source, tmp_path, several):
     found = preview_cohort(source, parse_config(config(several)))

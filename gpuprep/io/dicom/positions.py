@@ -39,7 +39,7 @@ def along_normal(slices: Sequence[Slice], tolerance: float) -> tuple[list[Slice]
     """
     normal = normal_of(slices[0])
     heights = {id(one): float(np.dot(one.position, normal)) for one in slices}
-    ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.frame))
+    ordered = sorted(slices, key=lambda one: (heights[id(one)], one.number, one.part))
     places = [[ordered[0]]]
     for one in ordered[1:]:
         if heights[id(one)] - heights[id(places[-1][0])] > _EVEN_MM:
@@ -82,7 +82,7 @@ def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
 
 
 def _in_order(places: Sequence[Sequence[Slice]]) -> bool:
-    return in_order([[(one.number, one.frame) for one in place] for place in places])
+    return in_order([[(one.number, one.part) for one in place] for place in places])
 
 
 def _likeness(place: Sequence[Slice]) -> str:

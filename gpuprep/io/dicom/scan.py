@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def read_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Scan
     """
     found = _checked(files, reading, volume)
     slices = found.slices
-    paths = dict.fromkeys(one.path for one in slices)
+    paths = dict.fromkeys([*(one.path for one in slices), *found.files])
     identity = tuple(file_identity(Path(path)) for path in paths)
     voxels = read_pixels(slices, reading, len(found.volumes))
     report_not_finite(voxels, reading)
@@ -70,10 +70,12 @@ def peek_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Prev
 class _Checked:
     """The volumes that are read, each of sorted slices, by name, on one grid.
 
-    ``heights`` are those of their slices, where they have to be evened out.
+    ``heights`` are those of their slices, where they have to be evened out; ``files`` are all that were
+    looked at, those of slices that were left out among them.
     """
 
     volumes: dict[str, list[Slice]]
+    files: tuple[str, ...]
     geometry: Geometry
     heights: tuple[float, ...]
 
@@ -98,11 +100,16 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
         for name, part in chosen(found, reading, volume).items()
     }
     audited = dict(zip(wanted, audit_each(wanted, reading), strict=True))
-    placed = {name: _placed(slices, reading) for name, slices in audited.items()}
+    (first, *_), placed, told = audited, {}, reading
+    for name, slices in audited.items():
+        placed[name] = _placed(slices, told)
+        told = replace(
+            reading, findings=rules.findings()
+        )  # on one grid, the others have no more to say
     check_alike(placed, reading)
-    geometry, heights = next(iter(placed.values()))
+    geometry, heights = placed[first]
     check_grid(geometry, reading, heights=heights)
-    return _Checked(audited, geometry, heights)
+    return _Checked(audited, tuple(map(str, files)), geometry, heights)
 
 
 def _placed(slices: Sequence[Slice], reading: Reading) -> tuple[Geometry, tuple[float, ...]]:

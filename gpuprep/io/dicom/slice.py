@@ -114,6 +114,11 @@ class Slice:
     tile: Tile | None = None
 
     @property
+    def part(self) -> int:
+        """Which frame or tile of its file it is."""
+        return self.frame if self.tile is None else self.tile.number
+
+    @property
     def image(self) -> Slice:
         """The whole image that holds the slice."""
         if self.tile is None:
