@@ -29,7 +29,7 @@ MEMBERSHIP_TAGS: list[str | int] = [
     "TemporalPositionIdentifier", "KVP", "ConvolutionKernel", SIEMENS_OWNER, SIEMENS_B_VALUE,
 ]  # fmt: skip
 _TELLING = ("SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
-_LAST = Tag("Columns")
+_NEEDED, _LAST = [Tag(tag) for tag in MEMBERSHIP_TAGS], Tag("Columns")
 
 
 def read_header(path: Path) -> Header:
@@ -57,7 +57,7 @@ def _needed(path: Path) -> Dataset:
 
     What comes after is read only where one of these is missing.
     """
-    dataset, _ = parsed(path, MEMBERSHIP_TAGS, last=_LAST)
+    dataset, _ = parsed(path, _NEEDED, last=_LAST)
     if all(keyword in dataset for keyword in _TELLING):
         return dataset
     return parsed(path, MEMBERSHIP_TAGS)[0]
@@ -88,9 +88,10 @@ def _kind(dataset: Dataset) -> str:
         str(each).upper() for each in ([types] if isinstance(types, str) else types)
     }:
         return "localizer"
-    captured = str(dataset.get("SOPClassUID") or "").startswith(_SECONDARY_CAPTURE)
+    if not str(dataset.get("SOPClassUID") or "").startswith(_SECONDARY_CAPTURE):
+        return ""
     placed = dataset.get("ImagePositionPatient")
-    return "secondary capture without a position" if captured and not placed else ""
+    return "" if placed else "secondary capture without a position"
 
 
 def _is_other_object(path: Path) -> bool:
@@ -195,8 +196,8 @@ def parsed(
         else:
             dataset = read_partial(
                 file,
-                stop_when=lambda tag, *_: tag > last,
-                specific_tags=[Tag(tag) for tag in tags],
+                stop_when=lambda tag, *_: int.__gt__(tag, last),  # pydicom's own takes long
+                specific_tags=list(map(Tag, tags)),
                 force=bare,
             )
         if is_deflated(file):

@@ -6,14 +6,17 @@ import sys
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
-from gpuprep.io.dicom.frames import Frame
+from gpuprep.io.dicom.frames import Frame, Numbers
 from gpuprep.io.dicom.header import DamagedValue, value
 from gpuprep.io.dicom.membership import Membership
 from gpuprep.io.dicom.slice import Slice, read_slices
 from gpuprep.io.dicom.volumes import Seen, told_settings
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.errors import InputError
+
+_ORIENTATION, _POSITION = Tag("ImageOrientationPatient"), Tag("ImagePositionPatient")
 
 
 def telling(dataset: Dataset) -> tuple[str, str, str, bool]:
@@ -25,14 +28,29 @@ def telling(dataset: Dataset) -> tuple[str, str, str, bool]:
     try:
         modality = str(value(dataset, "Modality") or "")
         told = told_settings(frame.settings, modality, frame.kind(modality))
-        places = [
-            " ".join(map(repr, frame.numbers("", keyword, count)))
-            for keyword, count in (("ImageOrientationPatient", 6), ("ImagePositionPatient", 3))
-        ]
     except DamagedValue:
         return "", "", "", frame.mosaic
     settings = "\n".join(f"{keyword} {text}" for keyword, text in told)
-    return sys.intern(settings), sys.intern(places[0]), places[1], frame.mosaic
+    orientation, position = (_as_written(dataset, tag) for tag in (_ORIENTATION, _POSITION))
+    return sys.intern(settings), sys.intern(orientation), position, frame.mosaic
+
+
+def _as_written(dataset: Dataset, tag: BaseTag) -> str:
+    """The text of a tag with numbers, which most files are never asked for."""
+    element = dataset.get_item(tag)
+    held = None if element is None else element.value
+    if isinstance(held, bytes):
+        return held.decode("ascii", "replace").strip(" \0")
+    return "" if held is None else str(held)
+
+
+def _numbers(text: str, count: int) -> Numbers:
+    """The numbers of a text with backslashes between; none where it holds anything else."""
+    try:
+        numbers = tuple(float(each) for each in text.split("\\"))
+    except ValueError:
+        return ()
+    return numbers if len(numbers) == count else ()
 
 
 def seen_in_header(member: Membership) -> Seen:
@@ -41,9 +59,7 @@ def seen_in_header(member: Membership) -> Seen:
         (keyword, text)
         for keyword, _, text in (each.partition(" ") for each in member.settings.splitlines())
     )
-    orientation, position = (
-        tuple(map(float, each.split())) for each in (member.orientation, member.position)
-    )
+    position, orientation = _numbers(member.position, 3), _numbers(member.orientation, 6)
     return Seen(settings, position, orientation, member.number, 0, member.mosaic)
 
 
