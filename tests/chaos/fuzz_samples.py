@@ -21,6 +21,7 @@ from pydicom.uid import (
     RLELossless,
     generate_uid,
 )
+from support.mosaics import mosaic
 
 SHAPE = (6, 7, 8)
 ORIENTATION = [1, 0, 0, 0, 1, 0]
@@ -145,6 +146,7 @@ def _dicom() -> Iterator[Sample]:
     yield _dicom_sample("dicom series RLE", packed)
     yield _dicom_sample("dicom single", [_slice(planes[0], 0)])
     yield _dicom_sample("dicom enhanced", [_enhanced(planes)])
+    yield _dicom_sample("dicom mosaic", [mosaic()])
     for compressor, side in (("JPEG", 8), ("JPEG2000", 32)):
         yield _dicom_sample(f"dicom {compressor}", [_compressed(compressor, side)])
 

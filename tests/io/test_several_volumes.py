@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from support.dicom_series import enhanced, write_series
 
+from gpuprep.io.dicom.series import series_in
 from gpuprep.io.dicom.volumes import Seen, volumes_among
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
@@ -62,6 +63,10 @@ def framed(path: Path, heights: list[float], tags: list[dict[str, Any]], **optio
             {"ImageType": lambda n: ["ORIGINAL", "PRIMARY", "PM"[n % 2], "FFE"]},
             ["M", "P"],
         ),
+        (
+            {"ConvolutionKernel": lambda n: [["Hr60f", "1"], ["Br40f", "3"]][n % 2]},
+            ["Br40f, 3", "Hr60f, 1"],
+        ),
         ({"EchoTime": lambda n: [9.84, ""][n % 2]}, ["rest", "TE 9.84"]),
     ],
 )
@@ -87,6 +92,21 @@ def test_siemens_b_values_count_as_the_standard_s_do(tmp_path):
         one.add_new(0x0019100C, "IS", 800 if one.InstanceNumber > 5 else 0)
         one.save_as(path)
     assert load(folder).header["volumes"] == ["b0", "b800"]
+
+
+@pytest.mark.parametrize("held", [b"x ", b"", b"-5", b"\xff\xfe"])
+def test_a_damaged_b_value_of_a_vendor_is_none(tmp_path, held):
+    folder = write_series(tmp_path / "s", HEIGHTS, **MR)
+    for path in folder.iterdir():
+        one = pydicom.dcmread(path)
+        one.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
+        one.add_new(0x0019100C, "IS", 7777)
+        one.save_as(path)
+        raw = path.read_bytes()
+        assert raw.count(b"7777") == 1
+        path.write_bytes(raw.replace(b"7777", held.ljust(4)))
+    assert columns(load(folder)) == [[0, 100, 200, 300, 400]]
+    assert [len(series.files) for series in series_in(folder.iterdir())] == [5]
 
 
 @pytest.mark.parametrize(

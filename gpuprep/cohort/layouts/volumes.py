@@ -40,7 +40,7 @@ def _taken_apart(case: Case, several: SeveralVolumes) -> list[Case]:
 
 def _of_one(case: Case, volume: str, identifier: str) -> Case:
     image = replace(case.images[0], volume=volume)
-    attributes = {**case.attributes, "volume": volume}
+    attributes = {"volume": volume, **case.attributes}  # a manifest may call something else so
     return replace(case, id=identifier, images=(image,), attributes=attributes)
 
 

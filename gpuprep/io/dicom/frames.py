@@ -112,10 +112,15 @@ class Frame:
 
 
 def siemens_b_value(dataset: Dataset) -> int | None:
-    """The b-value that Siemens wrote before there was a tag for it; None where there is none."""
-    if str(dataset.get(SIEMENS_OWNER, "")).find("SIEMENS MR HEADER") < 0:
+    """The b-value that Siemens wrote before there was a tag for it; None where there is none to be read."""
+    try:
+        owner, element = dataset.get(SIEMENS_OWNER), dataset.get(SIEMENS_B_VALUE)
+    except (
+        Exception
+    ):  # of many kinds, by the tag's type; no more than a remark of the vendor is lost
         return None
-    element = dataset.get(SIEMENS_B_VALUE)
-    held = None if element is None else element.value
+    if owner is None or element is None or "SIEMENS MR HEADER" not in str(owner.value):
+        return None
+    held = element.value
     text = (held.decode("ascii", "replace") if isinstance(held, bytes) else str(held)).strip(" \0")
     return int(text) if text.isdecimal() else None

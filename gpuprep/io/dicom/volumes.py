@@ -143,7 +143,9 @@ def _word(keyword: str, told: str, values: set[str]) -> str:
     if keyword == "ImageType":
         common = set.intersection(*(set(each.split("/")) for each in values))
         told = " ".join(word for word in told.split("/") if word not in common)
-    return _NAMED[keyword].format(told)
+    return _NAMED[keyword].format(
+        told.strip("[]").replace("'", "")
+    )  # of a kernel with several words
 
 
 def _repeats(seen: Sequence[Seen], members: list[int]) -> list[list[int]]:
