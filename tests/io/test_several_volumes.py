@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from support.dicom_series import enhanced, write_series
 
-from gpuprep.io.dicom.series import series_in
-from gpuprep.io.dicom.volumes import Seen, volumes_among
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
@@ -27,7 +22,6 @@ from gpuprep.values.errors import InputError
 GOLDENS = np.load(Path(__file__).parents[1] / "goldens/dcm2niix.npz")
 MR = {"SOPClassUID": MRImageStorage, "Modality": "MR"}
 HEIGHTS = [0.0, 2.0, 4.0, 6.0, 8.0]
-FLAT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 def load(path: Path, several: str = "channels", volume: str = "", **policy: Any) -> Scan:
@@ -82,31 +76,6 @@ def test_volumes_are_named_by_what_differs_and_sorted_by_it(tmp_path, tags, name
     assert columns(load(folder, "first")) == columns(scan)[:1]
     for name, column in zip(names, columns(scan), strict=True):
         assert columns(load(folder, "cases", name)) == [column]
-
-
-def test_siemens_b_values_count_as_the_standard_s_do(tmp_path):
-    folder = write_series(tmp_path / "s", HEIGHTS * 2, **MR)
-    for path in folder.iterdir():
-        one = pydicom.dcmread(path)
-        one.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
-        one.add_new(0x0019100C, "IS", 800 if one.InstanceNumber > 5 else 0)
-        one.save_as(path)
-    assert load(folder).header["volumes"] == ["b0", "b800"]
-
-
-@pytest.mark.parametrize("held", [b"x ", b"", b"-5", b"\xff\xfe"])
-def test_a_damaged_b_value_of_a_vendor_is_none(tmp_path, held):
-    folder = write_series(tmp_path / "s", HEIGHTS, **MR)
-    for path in folder.iterdir():
-        one = pydicom.dcmread(path)
-        one.add_new(0x00190010, "LO", "SIEMENS MR HEADER")
-        one.add_new(0x0019100C, "IS", 7777)
-        one.save_as(path)
-        raw = path.read_bytes()
-        assert raw.count(b"7777") == 1
-        path.write_bytes(raw.replace(b"7777", held.ljust(4)))
-    assert columns(load(folder)) == [[0, 100, 200, 300, 400]]
-    assert [len(series.files) for series in series_in(folder.iterdir())] == [5]
 
 
 @pytest.mark.parametrize(
@@ -255,46 +224,3 @@ def test_a_reading_process_and_a_look_at_headers_agree(tmp_path):
         assert promised == peek(source, rules)
         assert promised.channels == len(here.volumes)
         assert promised.decoded_bytes == sum(each.array.nbytes for each in here.volumes)
-
-
-SETTINGS = st.lists(
-    st.tuples(st.sampled_from(["EchoTime", "DiffusionBValue"]), st.sampled_from(["5", "10", "800"])),
-    max_size=2, unique_by=lambda setting: setting[0],
-).map(tuple)  # fmt: skip
-
-
-@given(
-    st.lists(st.tuples(SETTINGS, st.integers(0, 3), st.integers(0, 40)), min_size=1, max_size=24),
-    st.randoms(use_true_random=False),
-)
-def test_every_slice_is_in_one_volume_whatever_the_order_of_files(rows, random):
-    seen = [Seen(settings, (0, 0, 2.0 * z), FLAT, number) for settings, z, number in rows]
-    parts = volumes_among(seen)
-    assert sorted(member for part in parts for member in part.members) == list(range(len(seen)))
-    assert len({part.name for part in parts}) == len(parts)
-    for part in parts:
-        assert len({frozenset(seen[member].settings) for member in part.members}) == 1
-    order = list(range(len(seen)))
-    random.shuffle(order)
-    again = volumes_among([seen[at] for at in order])
-    assert [part.name for part in again] == [part.name for part in parts]
-    if len(set(rows)) == len(rows):  # equal slices may change places
-        assert [sorted(order[member] for member in part.members) for part in again] == [
-            sorted(part.members) for part in parts
-        ]
-
-
-@given(st.integers(1, 5), st.integers(1, 6), st.booleans())
-def test_time_points_are_complete_and_one_after_another(times, places, through_places):
-    seen = []
-    for time in range(times):
-        for place in range(places):
-            number = place * times + time if through_places else time * places + place
-            seen.append(Seen((), (0, 0, 3.0 * place), FLAT, number))
-    parts = volumes_among(seen)
-    if places == 1:  # of one place many slices are no volumes
-        assert len(parts) == 1
-        return
-    assert len(parts) == times
-    assert all(len(part.members) == places for part in parts)
-    assert all(max(one.members) < min(two.members) for one, two in pairwise(parts))

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from gpuprep.io.dicom.header import SIEMENS_B_VALUE, SIEMENS_OWNER, DamagedValue, value
+from gpuprep.io.dicom.header import DamagedValue, value
+from gpuprep.io.dicom.vendors import siemens_b_value
 
 Numbers = tuple[float, ...]
 
@@ -109,18 +110,3 @@ class Frame:
                 if (found := value(item, keyword, wanted)) is not None:
                     return found
         return value(self._dataset, keyword, wanted)
-
-
-def siemens_b_value(dataset: Dataset) -> int | None:
-    """The b-value that Siemens wrote before there was a tag for it; None where there is none to be read."""
-    try:
-        owner, element = dataset.get(SIEMENS_OWNER), dataset.get(SIEMENS_B_VALUE)
-    except (
-        Exception
-    ):  # of many kinds, by the tag's type; no more than a remark of the vendor is lost
-        return None
-    if owner is None or element is None or "SIEMENS MR HEADER" not in str(owner.value):
-        return None
-    held = element.value
-    text = (held.decode("ascii", "replace") if isinstance(held, bytes) else str(held)).strip(" \0")
-    return int(text) if text.isdecimal() else None

@@ -26,7 +26,8 @@ MEMBERSHIP_TAGS: list[str | int] = [
     "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesDescription",
     "SeriesNumber", "InstanceNumber", "Rows", "Columns", "ImageType", "NumberOfFrames",
     "ImagePositionPatient", "ImageOrientationPatient", "EchoTime", "DiffusionBValue",
-    "TemporalPositionIdentifier", "KVP", "ConvolutionKernel", SIEMENS_OWNER, SIEMENS_B_VALUE,
+    "TemporalPositionIdentifier", "KVP", "ConvolutionKernel", "Manufacturer", SIEMENS_OWNER,
+    SIEMENS_B_VALUE,
 ]  # fmt: skip
 _TELLING = ("SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID", "Rows", "Columns")
 _NEEDED, _LAST = [Tag(tag) for tag in MEMBERSHIP_TAGS], Tag("Columns")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.dicom.membership import Membership, NoImage
-from gpuprep.io.dicom.volumes import Seen, volumes_among
+from gpuprep.io.dicom.volumes import HIDDEN, Part, Seen, volumes_among
 from gpuprep.values.errors import TRANSIENT
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -162,19 +162,15 @@ def _series(
 
 
 def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]:
-    """The volumes of a series; none where it holds one alone, or a header cannot be read."""
-    from gpuprep.io.dicom.telling import seen_in_frames, seen_in_header  # they load pydicom
+    """The volumes of a series; none where it holds one alone, or a header cannot be read.
 
-    seen: list[Seen] = []
-    files: list[str] = []
-    for file, member in rows:
-        frames = [seen_in_header(member)] if member.frames == 1 else seen_in_frames(Path(file))
-        if not frames:
-            return ()
-        seen += frames
-        files += [file] * len(frames)
-    parts = volumes_among(seen)
-    if len(parts) == 1:
+    Whole headers are read of files with many frames, and where a vendor's own b-values may tell slices at one
+    place apart.
+    """
+    crowded = len({member.position for _, member in rows}) < len(rows)
+    hidden = crowded and any(HIDDEN in member.settings for _, member in rows)
+    files, parts = _parts(rows, whole=hidden)
+    if len(parts) < 2:
         return ()
     held = [tuple(dict.fromkeys(files[member] for member in part.members)) for part in parts]
     shared = sum(map(len, held)) > len(set(files))
@@ -183,6 +179,22 @@ def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]
         SeriesVolume(part.name, whole if shared else own, not shared)
         for part, own in zip(parts, held, strict=True)
     )
+
+
+def _parts(rows: Sequence[tuple[str, Membership]], *, whole: bool) -> tuple[list[str], list[Part]]:
+    """The volumes, and of each slice the file; no volume where a header cannot be read."""
+    from gpuprep.io.dicom.telling import seen_in_header, seen_whole  # they load pydicom
+
+    seen: list[Seen] = []
+    files: list[str] = []
+    for file, member in rows:
+        quick = member.frames == 1 and not whole
+        found = [seen_in_header(member)] if quick else seen_whole(Path(file))
+        if not found:
+            return [], []
+        seen += found
+        files += [file] * len(found)
+    return files, volumes_among(seen)
 
 
 def _no_volume(members: Sequence[Membership]) -> str:

@@ -25,6 +25,7 @@ from gpuprep.io.dicom.header import (
 )
 from gpuprep.io.dicom.syntaxes import Decoder, check_syntax, decoder_of, is_lossy, name_of
 from gpuprep.io.dicom.table import ModalityTable, table_of
+from gpuprep.io.dicom.vendors import BEHIND_TAGS, b_value_behind
 from gpuprep.io.limits import check_limits
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.errors import InputError
@@ -36,7 +37,7 @@ _SLICE_TAGS: list[str | int] = [
     "ModalityLUTSequence", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "LossyImageCompression", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    _OVERLAY_BIT, *MOSAIC_TAGS,
+    _OVERLAY_BIT, *MOSAIC_TAGS, *BEHIND_TAGS,
 ]  # fmt: skip
 
 
@@ -72,6 +73,7 @@ class Slice:
         mosaic: What is said of an image that is a mosaic; None for any other.
         padding: Lowest and highest stored value outside the field of view; None if none is declared.
         overlay: Whether unused bits of the pixels hold an overlay.
+        vendor_b: The b-value that GE or Philips told in a tag of their own; None for none.
         tile: Where in a mosaic it lies; None for a slice that is an image by itself.
         deflated: Whether the whole data set is; where its pixels begin is counted as if it were not.
         decoder: Who decodes the pixels.
@@ -111,6 +113,7 @@ class Slice:
     number: int
     deflated: bool = False
     decoder: Decoder = "none"
+    vendor_b: float | None = None
     tile: Tile | None = None
 
     @property
@@ -217,6 +220,7 @@ def _slice(
         implicit=syntax.is_implicit_VR,
         big_endian=not syntax.is_little_endian,
         number=number(dataset, "InstanceNumber"),
+        vendor_b=b_value_behind(dataset) if modality == "MR" else None,
         deflated=syntax.is_deflated,
         decoder=decoder_of(syntax),
     )

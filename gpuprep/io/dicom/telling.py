@@ -12,7 +12,7 @@ from gpuprep.io.dicom.frames import Frame, Numbers
 from gpuprep.io.dicom.header import DamagedValue, value
 from gpuprep.io.dicom.membership import Membership
 from gpuprep.io.dicom.slice import Slice, read_slices
-from gpuprep.io.dicom.volumes import Seen, told_settings
+from gpuprep.io.dicom.volumes import HIDDEN, Seen, told_settings
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.errors import InputError
 
@@ -28,11 +28,18 @@ def telling(dataset: Dataset) -> tuple[str, str, str, bool]:
     try:
         modality = str(value(dataset, "Modality") or "")
         told = told_settings(frame.settings, modality, frame.kind(modality))
+        if modality == "MR" and "DiffusionBValue" not in dict(told) and _hides_b_values(dataset):
+            told += ((HIDDEN, "b-value"),)
     except DamagedValue:
         return "", "", "", frame.mosaic
     settings = "\n".join(f"{keyword} {text}" for keyword, text in told)
     orientation, position = (_as_written(dataset, tag) for tag in (_ORIENTATION, _POSITION))
     return sys.intern(settings), sys.intern(orientation), position, frame.mosaic
+
+
+def _hides_b_values(dataset: Dataset) -> bool:
+    """Whether a b-value of the vendor's may lie behind what is read of a header to find series."""
+    return str(value(dataset, "Manufacturer") or "").upper().startswith(("GE", "PHILIPS"))
 
 
 def _as_written(dataset: Dataset, tag: BaseTag) -> str:
@@ -66,12 +73,14 @@ def seen_in_header(member: Membership) -> Seen:
 def seen_of(one: Slice) -> Seen:
     """Of one slice, or of an image that is a mosaic."""
     settings = told_settings(one.settings, one.modality, one.kind)
+    if one.vendor_b is not None and "DiffusionBValue" not in dict(settings):
+        settings += (("DiffusionBValue", f"{one.vendor_b:g}"),)
     mosaic = one.mosaic is not None
     return Seen(settings, one.position, one.orientation, one.number, one.frame, mosaic)
 
 
-def seen_in_frames(path: Path) -> list[Seen]:
-    """Of every frame of a file; none where its header cannot be read, which reading it will say."""
+def seen_whole(path: Path) -> list[Seen]:
+    """By the whole header, of every frame of a file; none where it cannot be read, as reading will say."""
     try:
         return [seen_of(one) for one in read_slices(path, ReadRules())]
     except (InputError, OSError):

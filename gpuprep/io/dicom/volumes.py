@@ -31,6 +31,8 @@ _ORDER = (
     "ImageType",
 )
 """The settings that tell volumes apart, in the order by which these are sorted and named."""
+HIDDEN = "Hidden"
+"""In the place of a setting: what may be told by parts of a header that are not read to find series."""
 _TIME = frozenset({"TemporalPositionIdentifier", "TemporalPositionIndex"})
 _NAMED = {
     "StackID": "stack {}",
