@@ -47,11 +47,11 @@ def _settled(found: Found, present: Agreement | None, config: Config) -> Agreeme
 
 
 def _channels(source: Source, rules: ReadRules) -> int:
-    """A DICOM series is one channel; what another file holds, its header tells.
+    """A DICOM series is one channel, unless its volumes are to be; what another file holds, its header tells.
 
     Headers are read in this process, as no native code runs: a child for them would cost most of a small run.
     """
-    if source.files:
+    if source.files and rules.several_volumes != "channels":
         return 1
     from gpuprep.io.reader import peek
 

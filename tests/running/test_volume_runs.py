@@ -77,6 +77,18 @@ def test_cases_are_stored_each_from_its_own_files_and_found_again(source, tmp_pa
         run(source, tmp_path / "out", config("first"))
 
 
+def test_a_manifest_has_the_same_channels_with_and_without_a_name_of_its_own(source, tmp_path):
+    (source / "m.csv").write_text("case_id,image\na,bold\nb,perf\n")
+    (source / "n.csv").write_text("case_id,image_MR\na,bold\nb,perf\n")
+    for name, channels in (("m", ("t0", "t1")), ("n", ("MR t0", "MR t1"))):
+        out = tmp_path / name
+        report = run(source / f"{name}.csv", out, config("channels")).finished
+        assert (report.done, report.failed) == (2, 0)
+        cohort = gpuprep.open(out)
+        assert cohort["a"].record["channels"] == list(channels)
+        np.testing.assert_array_equal(cohort["a"].image, [voxels(0), voxels(1)])
+
+
 def test_the_first_is_stored_and_found_again(source, tmp_path):
     for done, skipped in ((2, 0), (0, 2)):
         finished = run(source, tmp_path / "out", config("first")).finished

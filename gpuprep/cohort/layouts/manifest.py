@@ -149,7 +149,7 @@ def _json_row(path: Path, where: str, fields: Any) -> _Row:
 
 def _case(fields: dict[str, Any], paths: _Paths) -> Case:
     """The case of one row; UsageError says what is wrong with it."""
-    paths.missing.clear()
+    paths.clear()
     identifier = str(fields.get("case_id") or "")
     if not identifier:
         raise UsageError("case_id is empty")
@@ -171,21 +171,30 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
             f"case_id {identifier!r} cannot name a folder; {folder_name(identifier)!r} could"
         )
     attributes.pop("case_id", None)
-    return Case(identifier, tuple(images), tuple(labels), attributes)
+    told = paths.volumes if len(images) == 1 else ()
+    channels = tuple(f"{images[0].name} {volume}".strip() for volume in told)
+    return Case(identifier, tuple(images), tuple(labels), attributes, channels)
 
 
 class _Paths:
     """Resolves cells against the manifest's folder; a folder is listed once instead of many stats.
 
-    ``missing`` tells of the paths that lead nowhere, until it is cleared.
+    ``missing`` tells of the paths that lead nowhere, ``volumes`` names those of the last series, if they are
+    to be channels; until they are cleared.
     """
 
     def __init__(self, base: Path, lister: Callable[[Path], Tree]) -> None:
         self.missing: list[str] = []
+        self.volumes: tuple[str, ...] = ()
         self.unmatched: list[Unmatched] = []
         self._base = base
         self._list = lister
         self._entries = lru_cache(maxsize=_LISTED_FOLDERS)(_entries)
+
+    def clear(self) -> None:
+        """Begin another row."""
+        self.missing.clear()
+        self.volumes = ()
 
     def images(self, cell: Any, column: str, name: str) -> list[Source]:
         """The channels of one cell: a path, or in JSON also a list of paths or an object by name.
@@ -235,6 +244,7 @@ class _Paths:
             raise UsageError(
                 f"{column} {path} holds {len(cases)} DICOM series ({told}), one is needed"
             )
+        self.volumes = cases[0].channels
         return replace(cases[0].images[0], name=name)
 
     def _resolved(self, cell: str, column: str) -> str:
