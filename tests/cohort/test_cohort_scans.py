@@ -82,15 +82,15 @@ def test_a_file_that_cannot_be_read_is_reported_or_a_slice_by_its_name(
 ) -> None:
     for copied in ("01.dcm", name):
         (tmp_path / copied).write_bytes((scans / "ge_tilt_varspacing_ct/01.dcm").read_bytes())
-    opened = dicom_header.open_regular
+    opened = dicom_header.open_plain
 
-    def refusing(path: Path) -> io.FileIO:
+    def refusing(path: Path) -> io.IOBase:
         if path.name == name:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return opened(path)
 
     # Root may read everything, so the refusal is played.
-    monkeypatch.setattr(dicom_header, "open_regular", refusing)
+    monkeypatch.setattr(dicom_header, "open_plain", refusing)
     found = discover(tmp_path)
     assert [len(case.images[0].files) for case in found.cases] == [slices]
     assert ("cannot be read" in unmatched(found, tmp_path).get(name, "")) == (slices == 1)
