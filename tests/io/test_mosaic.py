@@ -142,6 +142,23 @@ def test_a_time_series_of_mosaics_is_no_volume(tmp_path):
     ] == [("W_4D", ["t0", "t1", "t2"])]
 
 
+def test_mosaics_that_moved_are_volumes_of_their_own_and_never_one(tmp_path):
+    """By half a step: their slices would lie evenly one between the other."""
+    folder = write_mosaics(tmp_path / "s", 2)
+    moved = pydicom.dcmread(folder / "1.dcm")
+    moved.ImagePositionPatient = [-7.5, 11.25, 20 + STEP / 2]
+    moved.save_as(folder / "1.dcm")
+    with pytest.raises(InputError, match=r"E_MIXED_SERIES: the series mixes 2 kinds of slices"):
+        load(folder)
+    with pytest.raises(InputError, match=r"E_MIXED_SERIES: volumes t0 and t1 .* different grids"):
+        load(folder, "channels")
+    for number in range(2):
+        source = Source(str(folder), volume=f"t{number}")
+        scan = read(source, ReadRules(several_volumes="cases"))
+        np.testing.assert_array_equal(scan.volumes[0].array, voxels(number))
+        assert scan.geometry.origin[2] == 20 + number * STEP / 2
+
+
 def test_a_second_copy_of_a_mosaic_is_dropped_as_copies_of_slices_are(tmp_path):
     folder = write_mosaics(tmp_path / "s", 1)
     (folder / "copy.dcm").write_bytes((folder / "0.dcm").read_bytes())

@@ -179,7 +179,8 @@ def _character(one: Slice) -> tuple[object, ...]:
     """What slices of one volume have exactly in common."""
     placed = (bool(one.position), bool(one.orientation), bool(one.pixel_spacing))
     pixels = (one.rows, one.columns, one.samples, one.photometric)
-    return (*placed, *pixels, one.series, one.kind, one.settings)
+    mosaic = () if one.tile is None else one.tile.place  # two that moved are never one volume
+    return (*placed, *pixels, one.series, one.kind, one.settings, mosaic)
 
 
 def _mixed(groups: Sequence[Sequence[Slice]]) -> Problem:

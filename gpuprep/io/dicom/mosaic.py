@@ -59,7 +59,12 @@ def _tiles(image: Slice) -> Iterator[Slice]:
     step = normal * math.copysign(mosaic.step, float(normal @ mosaic.normal))
     for number in range(mosaic.slices):
         tile = Tile(
-            image.rows, image.columns, number // across * rows, number % across * columns, number
+            image.rows,
+            image.columns,
+            number // across * rows,
+            number % across * columns,
+            number,
+            image.position,
         )
         yield replace(
             image,

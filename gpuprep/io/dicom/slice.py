@@ -43,7 +43,7 @@ _SLICE_TAGS: list[str | int] = [
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Where a slice lies in a mosaic: the size of the whole, and its own first pixel.
+    """Where a slice lies in a mosaic: the size of the whole, its place, and the slice's own first pixel.
 
     ``number`` counts the tiles.
     """
@@ -53,6 +53,7 @@ class Tile:
     top: int
     left: int
     number: int
+    place: Numbers
 
 
 @dataclass(frozen=True, slots=True)

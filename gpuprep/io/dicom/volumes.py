@@ -152,12 +152,13 @@ def _word(keyword: str, told: str, values: set[str]) -> str:
 
 def _repeats(seen: Sequence[Seen], members: list[int]) -> list[list[int]]:
     """Slices of equal settings as volumes: one where places are visited once, or nothing tells them apart."""
+    if all(seen[member].whole for member in members):
+        by_number = {seen[member].number: [member] for member in members}
+        told_apart = len(by_number) == len(members)
+        return [by_number[number] for number in sorted(by_number)] if told_apart else [members]
     places = places_of(seen, members)
     each = len(places[0])
-    mosaics = all(seen[member].whole for member in members)
-    if each == 1 or (len(places) == 1 and not mosaics):
-        return [members]
-    if any(len(place) != each for place in places):
+    if each == 1 or len(places) == 1 or any(len(place) != each for place in places):
         return [members]
     numbered = [[(seen[member].number, seen[member].frame) for member in place] for place in places]
     if not in_order(numbered):
