@@ -7,10 +7,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from gpuprep.config.strict import Finite, Positive, Strict
+from gpuprep.values.windows import PRESETS, Preset
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Over = Literal["image", "foreground", "cohort"]
 """Whose statistics: the image's, its foreground's, or the foreground's of the whole cohort."""
+
+
+def _ascending(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ValueError(f"from goes from {ends[0]:g} to {ends[1]:g}: give the lower one first")
+    return ends
+
+
+Range = Annotated[tuple[Finite, Finite], AfterValidator(_ascending)]
 
 
 class Clip(Strict):
@@ -27,10 +37,29 @@ class Clip(Strict):
 
 
 class Window(Strict):
-    """Keep ``level ± width / 2``, as a CT window does."""
+    """Keep ``level ± width / 2``, as a CT window does, or the window of a tissue (``values.windows``)."""
 
-    level: Finite
-    width: Positive
+    level: Finite | None = None
+    width: Positive | None = None
+    preset: Preset | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Window:
+        given = [name for name in ("level", "width") if getattr(self, name) is not None]
+        if given and self.preset is not None:
+            raise ValueError(f"preset says what {given[0]} says: give level and width, or a preset")
+        if self.preset is None and len(given) < 2:
+            raise ValueError("give level and width, or a preset")
+        return self
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The smallest and the largest value that is kept."""
+        if self.preset is not None:
+            return PRESETS[self.preset].ends
+        assert self.level is not None
+        assert self.width is not None
+        return self.level - self.width / 2, self.level + self.width / 2
 
 
 class PercentileClip(Strict):
@@ -102,6 +131,37 @@ class Offset(Strict):
     by: Finite
 
 
+class Gamma(Strict):
+    """Raise values to a power: of their place in the range, so that its two ends stay where they are.
+
+    ``low + (high - low) * ((x - low) / (high - low)) ** value``, the range being ``from`` (by default what
+    the earlier steps can give), as MONAI's AdjustContrast has it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    value: Annotated[float, Field(ge=0.05, le=20)]
+    source: Range | None = Field(default=None, alias="from")
+
+
+class Log(Strict):
+    """``ln(1 + x - low)``, ``low`` being where the range begins: ``from``, or what earlier steps can give."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    source: Range | None = Field(default=None, alias="from")
+
+
+class Equalize(Strict):
+    """Each value becomes the share of values that are no larger, straight between the middles of bins.
+
+    The bins are equally wide between the least and the largest value, as in scikit-image's equalize_hist.
+    """
+
+    bins: Annotated[int, Field(ge=2, le=65536)] = 256
+    over: Literal["image", "foreground"] = "image"
+
+
 class IntensityStep(Strict):
     """One step of the intensity chain: exactly one of the keys."""
 
@@ -113,6 +173,9 @@ class IntensityStep(Strict):
     zero_center: ZeroCenter | None = None
     multiply: Multiply | None = None
     offset: Offset | None = None
+    gamma: Gamma | None = None
+    log: Log | None = None
+    equalize: Equalize | None = None
 
     @model_validator(mode="after")
     def _one(self) -> IntensityStep:

@@ -24,6 +24,7 @@ SOURCES = (
     "statistics",
     "profiles",
     "pointwise",
+    "curve",
     "scatter",
 )
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuprep.ops.table import Pointwise
 
 Clip = tuple[float, float]
 
@@ -46,6 +51,31 @@ class Distribution(ABC):
     @abstractmethod
     def count_below(self, value: float) -> int:
         """How many are smaller than a number."""
+
+    def parts(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64] | None]]:
+        """All values, in as many arrays as it takes, with how often each counts (None: once)."""
+        raise NotImplementedError(f"{type(self).__name__} does not hand out its values")
+
+    def moments_after(self, step: Pointwise) -> tuple[float, float]:
+        """Mean and standard deviation (ddof 0) of what a step makes of the values."""
+        mean = self._mean_after(step, 0.0, 1)
+        return mean, math.sqrt(self._mean_after(step, mean, 2))
+
+    def _mean_after(self, step: Pointwise, shift: float, power: int) -> float:
+        sums = []
+        for values, counts in self.parts():
+            found = step.evaluate(values) - shift
+            found = found if power == 1 else found * found
+            sums.append(float(np.sum(found if counts is None else found * counts)))
+        return math.fsum(sums) / self.filled()
+
+    def histogram_after(self, step: Pointwise, bins: int, ends: Clip) -> NDArray[np.int64]:
+        """What a step makes of the values, counted in equally wide bins as ``numpy.histogram`` does."""
+        found = np.zeros(bins, np.float64)
+        for values, counts in self.parts():
+            results = np.clip(step.evaluate(values), *ends)
+            found += np.histogram(results, bins, ends, weights=counts)[0]
+        return found.astype(np.int64)
 
     def shares_beyond(self, low: float, high: float) -> tuple[float, float]:
         """The share of values at or below one number, and at or above another."""

@@ -10,7 +10,7 @@ numbers, whose sums no order changes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -111,6 +111,9 @@ class FloatHistogram(Distribution):
     def points(self) -> tuple[Numbers, Counts]:
         """The mean of each bin, ascending, and how many voxels it has."""
         return self._means, self.counts
+
+    def parts(self) -> Iterator[tuple[Numbers, Counts]]:
+        yield self.points
 
     def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
         count, (low, high) = self.filled(), clip

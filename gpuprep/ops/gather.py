@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gpuprep.ops.axis import Axes, AxisWeights
 from gpuprep.ops.parallel import Threads
-from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.table import Pointwise
 
 Array = NDArray[Any]
 
@@ -24,7 +24,7 @@ def memory_order(array: Array) -> tuple[int, int, int]:
     return a, b, c
 
 
-def gather(array: Array, axes: Axes, out: Array, step: ClipAffine, pool: Threads) -> None:
+def gather(array: Array, axes: Axes, out: Array, step: Pointwise, pool: Threads) -> None:
     """Write ``step`` of the voxels that the axes pick (every axis has ``indices``)."""
     order = memory_order(array)
     source, target = array.transpose(order), out.transpose(order)

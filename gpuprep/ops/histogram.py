@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -72,6 +72,9 @@ class Histogram(Distribution):
         """The values that occur, ascending, and how often."""
         present = np.flatnonzero(self.counts)
         return (present + self.start).astype(np.float64), self.counts[present]
+
+    def parts(self) -> Iterator[tuple[NDArray[np.float64], Counts]]:
+        yield self.points
 
     def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
         count = self.filled()

@@ -28,6 +28,7 @@ from gpuprep.ops.plane import (
     mixing_rows,
 )
 from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.table import Pointwise
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -41,7 +42,7 @@ _MIXING = (0.25, 0.35, 0.8)  # ns per voxel written along slices, rows, columns
 
 
 def apply_linear(
-    array: Array, axes: Axes, out: Array, before: ClipAffine, after: ClipAffine, pool: Threads
+    array: Array, axes: Axes, out: Array, before: Pointwise, after: ClipAffine, pool: Threads
 ) -> None:
     """Write ``after(axes(before(array)))``; at least one axis mixes voxels, none more than two.
 
@@ -94,7 +95,7 @@ def _needed(source: Array, axes: Sequence[AxisWeights]) -> tuple[Array, list[Axi
 
 
 def _steps(
-    axes: Sequence[AxisWeights], source: np.dtype[Any], before: ClipAffine
+    axes: Sequence[AxisWeights], source: np.dtype[Any], before: Pointwise
 ) -> tuple[list[Step], list[Step]]:
     """What is done to a slice ahead of the slice axis and behind it."""
     ahead: list[Step] = []

@@ -19,9 +19,9 @@ from gpuprep.host.scratch import Scratch
 from gpuprep.ops.crop import find_box
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.mask import fill_holes, find_mask
-from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
+from gpuprep.ops.table import Pointwise
 from gpuprep.values.geometry import Box, Shape
 from gpuprep.values.volume import Chunked
 
@@ -64,7 +64,7 @@ class Operations(Protocol):
     def filled(self, mask: Held) -> Held:
         """A mask with its holes filled (``ops.mask.fill_holes``)."""
 
-    def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+    def masked(self, channel: Held, mask: Held, step: Pointwise) -> Held:
         """``step`` of the finite voxels inside a mask, as float32, and 0 everywhere else."""
 
     def marked(self, label: Held, mask: Held, value: int) -> Held:
@@ -119,7 +119,7 @@ class HostOperations:
     def filled(self, mask: Held) -> Held:
         return Held(fill_holes(self.fetch(mask)))
 
-    def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+    def masked(self, channel: Held, mask: Held, step: Pointwise) -> Held:
         array, flags = self.fetch(channel), self.fetch(mask)
         voxels = self.scratch.empty(channel.shape, np.float32)
         step.apply(array, out=voxels)

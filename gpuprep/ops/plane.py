@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.axis import AxisWeights, product
-from gpuprep.ops.pointwise import IDENTITY, ClipAffine
+from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.table import Pointwise
 from gpuprep.ops.windows import Columns
 
 Array = NDArray[Any]
@@ -59,7 +60,7 @@ class Chain:
         self._last(plane, out)
 
 
-def loading(source: np.dtype[Any], before: ClipAffine) -> list[Step]:
+def loading(source: np.dtype[Any], before: Pointwise) -> list[Step]:
     """From stored voxels to float32: clipped and moved as integers where that is exact."""
     whole = before.in_integers(source)
     return [_Limit(*whole), _Load(IDENTITY)] if whole else [_Load(before)]
@@ -102,7 +103,7 @@ class _Load:
 
     in_place = False
 
-    def __init__(self, before: ClipAffine) -> None:
+    def __init__(self, before: Pointwise) -> None:
         self._before = before
 
     def form(self, given: Form) -> Form:

@@ -88,11 +88,11 @@ class ClipAffine:
         if out is None:
             out = np.empty(array.shape, dtype)
         if self.identity:
-            return _cast(array, out)
+            return cast_to(array, out)
         if self.scale == 0:
-            return _cast(np.full((1,) * array.ndim, self.offset), out)
+            return cast_to(np.full((1,) * array.ndim, self.offset), out)
         if any(self._needs_float64(kind) for kind in (array.dtype, out.dtype)):
-            return _cast(self._float64(array), out)
+            return cast_to(self.evaluate(array), out)
         if out.dtype == np.float32 and out.flags.c_contiguous:
             scratch = out
         elif scratch is None:
@@ -101,7 +101,7 @@ class ClipAffine:
         if out.dtype == np.float16:
             write_half(values, out, scratch, self.bounds() if self.clips else None)
             return out
-        return _cast(values, out, scratch)
+        return cast_to(values, out, scratch)
 
     def in_integers(self, dtype: np.dtype[Any]) -> tuple[Any, Any, Any] | None:
         """Low, high and offset in an integer dtype of at most 16 bits: ``clip(x, low, high) + offset``.
@@ -125,7 +125,10 @@ class ClipAffine:
             return True
         return dtype.itemsize > (2 if dtype.kind in "iu" else 4)
 
-    def _float64(self, array: NDArray[Any]) -> NDArray[np.float64]:
+    def evaluate(self, array: NDArray[Any]) -> NDArray[np.float64]:
+        """The results for many numbers, in float64."""
+        if self.scale == 0:
+            return np.full(array.shape, self.offset)
         values = array.astype(np.float64)
         if self.clips:
             np.clip(values, self.low, self.high, out=values)
@@ -173,7 +176,7 @@ def _constant(value: float) -> ClipAffine:
     return ClipAffine(scale=0.0, offset=value)
 
 
-def _cast(
+def cast_to(
     values: NDArray[Any], out: NDArray[Any], scratch: NDArray[np.float32] | None = None
 ) -> NDArray[Any]:
     """Write values in the dtype of ``out``; integers are rounded half to even and never wrap."""

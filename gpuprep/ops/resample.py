@@ -16,7 +16,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -28,6 +28,7 @@ from gpuprep.ops.linear import apply_linear
 from gpuprep.ops.parallel import Threads, open_threads, split
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.separable import Limits, apply_axes
+from gpuprep.ops.table import Curve, Pointwise
 from gpuprep.values.grids import GridMapping
 
 Array = NDArray[Any]
@@ -44,7 +45,8 @@ class Resampling:
         antialias: smooth axes that lose resolution before they are sampled.
         separate_axis: resample each slice across this axis by itself, take the nearest along it, and
             hold results within the range of their slice after the prologue.
-        prologue, epilogue: intensity steps before and after.
+        prologue: what comes before: a clip and a line, or a curve.
+        epilogue: the intensity steps that come after.
         clip_to: limits, in units after the prologue, for what the interpolation may overshoot.
         value_range: the smallest and largest voxel where already measured; saves a pass over the input.
     """
@@ -54,7 +56,7 @@ class Resampling:
     boundary: Boundary = "nearest"
     antialias: bool = False
     separate_axis: int | None = None
-    prologue: ClipAffine = IDENTITY
+    prologue: Pointwise = IDENTITY
     epilogue: ClipAffine = IDENTITY
     clip_to: tuple[float, float] | None = None
     value_range: tuple[float, float] | None = None
@@ -156,7 +158,7 @@ def _value_range(array: Array, pool: Threads) -> tuple[float, float]:
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
-def _slice_limits(array: Array, axes: Axes, axis: int, before: ClipAffine, pool: Threads) -> Limits:
+def _slice_limits(array: Array, axes: Axes, axis: int, before: Pointwise, pool: Threads) -> Limits:
     """Per output slice along ``axis``, the range of the input slice it is taken from."""
     picks = axes[axis].indices
     assert picks is not None
@@ -168,18 +170,24 @@ def _slice_limits(array: Array, axes: Axes, axis: int, before: ClipAffine, pool:
     return low[picks].reshape(z, y, x), high[picks].reshape(z, y, x)
 
 
+@overload
 def about_origin(
     prologue: ClipAffine, after: ClipAffine, array: Array, ends: tuple[float, float]
-) -> tuple[ClipAffine, ClipAffine]:
+) -> tuple[ClipAffine, ClipAffine]: ...
+@overload
+def about_origin(
+    prologue: Pointwise, after: ClipAffine, array: Array, ends: tuple[float, float]
+) -> tuple[Pointwise, ClipAffine]: ...
+def about_origin(
+    prologue: Pointwise, after: ClipAffine, array: Array, ends: tuple[float, float]
+) -> tuple[Pointwise, ClipAffine]:
     """The steps before and after the products, for voxels within ``ends``.
 
-    Only clipping must come before; a line may as well be applied to what is interpolated. What is left
-    before is to count voxels from an origin (and in units near 1 where the range is extreme). ``array``
-    may be the eight corners alone. Raises ValueError where voxels are not all finite.
+    Only clipping and a table must come before; a line may as well be applied to what is interpolated. What
+    is left before is to count voxels from an origin (and in units near 1 where the range is extreme).
+    ``array`` may be the eight corners alone. Raises ValueError where voxels are not all finite.
     """
-    limit = clip(prologue.low, prologue.high)
-    if prologue.low <= ends[0] and ends[1] <= prologue.high:
-        limit = IDENTITY
+    limit, line = _split(prologue, ends)
     low, high = limit.bounds(*ends)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("voxels are not all finite: replace NaN and infinities before resampling")
@@ -188,12 +196,21 @@ def about_origin(
     if origin is None:
         origin = float(np.float32(low + half)) if abs(low + half) < 1e38 else low + half
     unit = 1.0 if half == 0 or 1e-30 < half < 1e30 else max(half, 1e-300)
-    line = affine(prologue.scale, prologue.offset)
     before = limit.then(affine(1 / unit, -origin / unit))
     return before, affine(unit, origin).then(line).then(after)
 
 
-def _background(array: Array, limit: ClipAffine) -> float | None:
+def _split(prologue: Pointwise, ends: tuple[float, float]) -> tuple[Pointwise, ClipAffine]:
+    """What must come before the products, for voxels within ``ends``, and the line that need not."""
+    if isinstance(prologue, Curve):
+        return prologue, IDENTITY
+    line = affine(prologue.scale, prologue.offset)
+    if prologue.low <= ends[0] and ends[1] <= prologue.high:
+        return IDENTITY, line
+    return clip(prologue.low, prologue.high), line
+
+
+def _background(array: Array, limit: Pointwise) -> float | None:
     """The value that most of the volume's corners share after clipping, if there is one."""
     z, y, x = (slice(None, None, max(1, n - 1)) for n in array.shape)
     corners = [limit(float(value)) for value in array[z, y, x].flat]

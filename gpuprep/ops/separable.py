@@ -18,6 +18,7 @@ from gpuprep.ops.axis import Axes, AxisWeights, Block, product
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.table import Pointwise
 from gpuprep.ops.windows import Columns
 
 Array = NDArray[Any]
@@ -34,7 +35,7 @@ def apply_axes(
     array: Array,
     axes: Axes,
     out: Array,
-    before: ClipAffine,
+    before: Pointwise,
     after: ClipAffine,
     pool: Threads,
     limits: Limits | None = None,
@@ -98,7 +99,7 @@ class _Plane:
     """Resamples slices within their plane: columns first, then rows, some slices at a time."""
 
     def __init__(
-        self, source: Array, rows: AxisWeights, columns: AxisWeights, before: ClipAffine
+        self, source: Array, rows: AxisWeights, columns: AxisWeights, before: Pointwise
     ) -> None:
         self._source = source
         self._before = before

@@ -9,7 +9,7 @@ of the voxels (see ``radix``), moments in float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +86,12 @@ class FloatDistribution(Distribution):
 
         with open_threads(self.threads) as pool:
             return math.fsum(pool.map(partial, range(len(voxels))))
+
+    def parts(self) -> Iterator[tuple[NDArray[np.float64], None]]:
+        voxels = Pieces(self.array, self.mask)
+        for k in range(len(voxels)):
+            values = voxels[k].astype(np.float64)
+            yield values[np.isfinite(values)] if self.nan or self.inf else values, None
 
     def count_below(self, value: float) -> int:
         if value not in self._below:

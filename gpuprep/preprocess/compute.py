@@ -20,6 +20,7 @@ from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.table import Pointwise
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.decided import Decided, alike
@@ -230,7 +231,8 @@ def apply_image(
             intensity = intensity.about_zero()
             inside = measured.channels[number], measured.foreground
             held = operations.masked(*inside, intensity.prologue)
-            prologue, ends = IDENTITY, intensity.limits
+            prologue: Pointwise = IDENTITY
+            ends = intensity.limits
         else:
             held = measured.cleaned(number)
             prologue, ends = intensity.prologue, (values.minimum, values.maximum)

@@ -1,8 +1,8 @@
 """From a config and a case's statistics to plain numbers: everything data-dependent is decided here.
 
-The intensity chain folds to one ``ClipAffine`` of the source values. The clip runs before resampling
-(so that metal or air does not ring into its neighbours), the affine after it, where it costs nothing;
-for weights that sum to one the two orders give the same result.
+The intensity chain folds to one clip, one table and one line of the source values; few chains have a table.
+Clip and table run before resampling (so that metal or air does not ring into its neighbours), the line after
+it, where it costs nothing; for weights that sum to one the two orders give the same result.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from gpuprep.config import intensity as config
 from gpuprep.ops.distribution import between
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
+from gpuprep.ops.table import Curve, Pointwise, Table, compose
+from gpuprep.preprocess import curves
 from gpuprep.values.errors import ConfigError, ValueRangeError
 
 Outside = Literal["keep", "zero"]
@@ -27,11 +29,12 @@ _EPSILON = 1e-8  # nnU-Net's floor for a standard deviation
 class Intensity:
     """The resolved intensity chain of one channel.
 
-    ``prologue`` is applied before and ``epilogue`` after resampling; ``limits`` is the range of the values
-    between them (a cubic result is clipped to it), ``output`` the range of the final values.
+    ``prologue`` (a clip, or a clip and a table) is applied before and ``epilogue``, a line, after resampling;
+    ``limits`` is the range of the values between them (a cubic result is clipped to it), ``output`` the range
+    of the final values.
     """
 
-    prologue: ClipAffine
+    prologue: Pointwise
     epilogue: ClipAffine
     limits: tuple[float, float]
     output: tuple[float, float]
@@ -39,8 +42,25 @@ class Intensity:
     """``zero``: voxels outside the foreground are 0 after the chain."""
 
     @property
+    def table(self) -> Table | None:
+        """What the values go through after the clip."""
+        return self.prologue.table if isinstance(self.prologue, Curve) else None
+
+    @property
+    def chain(self) -> Pointwise:
+        """The whole chain of a voxel inside."""
+        return self.prologue.then(self.epilogue)
+
+    @property
+    def keeps_values(self) -> bool:
+        """Whether what is not clipped stays as it is."""
+        return self.table is None and self.epilogue.identity
+
+    @property
     def keeps_whole(self) -> bool:
         """Whether whole numbers stay whole."""
+        if self.table is not None:
+            return False
         bounds = (
             bound for bound in (self.prologue.low, self.prologue.high) if math.isfinite(bound)
         )
@@ -62,14 +82,17 @@ class Intensity:
         )
 
     def to_flat(self) -> dict[str, float | None]:
-        """The whole chain as one clip, None for an end it leaves open, and one line."""
+        """The chain's clip, None for an end it leaves open, and its line; a table is not among them."""
         low, high = _finite(self.prologue.low), _finite(self.prologue.high)
         line = {"scale": self.epilogue.scale, "offset": self.epilogue.offset}
         return {"clip_low": low, "clip_high": high, **line}
 
     def to_json(self) -> dict[str, Any]:
+        """The whole chain: ``table(clip(value)) * scale + offset``; ``table`` where there is one."""
+        table = {} if self.table is None else {"table": self.table.to_json()}
         return {
             "clip": [_finite(self.prologue.low), _finite(self.prologue.high)],
+            **table,
             "scale": self.epilogue.scale,
             "offset": self.epilogue.offset,
             "limits": list(self.limits),
@@ -109,7 +132,9 @@ def resolve_intensity(
             f"the steps of image.intensity lead out of the range of numbers ({error})",
             advice="look at the numbers of the intensity steps",
         ) from None
-    prologue = clip(chain.low, chain.high)
+    prologue: Pointwise = clip(chain.low, chain.high)
+    if isinstance(chain, Curve):
+        prologue = replace(chain, scale=1.0, offset=0.0)
     epilogue = affine(chain.scale, chain.offset)
     inside = over("foreground" if outside == "zero" else "image")
     limits = prologue.bounds(inside.minimum, inside.maximum)
@@ -123,7 +148,7 @@ def fold_steps(
     steps: Sequence[config.IntensityStep],
     over: Callable[[str], Distribution],
     float32: Callable[[], tuple[float, float]] | None = None,
-) -> ClipAffine:
+) -> Pointwise:
     """All steps as one function of the source values.
 
     >>> steps = ({"clip": {"low": -1000, "high": 400}}, {"rescale": {"to": [0, 1]}})
@@ -131,22 +156,22 @@ def fold_steps(
     >>> chain.low, chain.high, chain(-300.0)
     (-1000.0, 400.0, 0.5)
     """
-    chain = ClipAffine()
+    chain: Pointwise = ClipAffine()
     for entry in steps:
         match entry.step:
             case config.ZScore(precision="float32") if float32 is not None:
                 chain = _standardized(*float32())  # it comes first
             case step:
-                chain = chain.then(_resolve_step(step, chain, over))
+                chain = compose(chain, _resolve_step(step, chain, over))
     return chain
 
 
-def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distribution]) -> ClipAffine:
+def _resolve_step(step: Any, chain: Pointwise, over: Callable[[str], Distribution]) -> Pointwise:
     match step:
         case config.Clip():
             return clip(step.low, step.high)
         case config.Window():
-            return clip(step.level - step.width / 2, step.level + step.width / 2)
+            return clip(*step.ends)
         case config.PercentileClip():
             values = over(step.over)
             return clip(percentile(values, chain, step.low), percentile(values, chain, step.high))
@@ -162,6 +187,20 @@ def _resolve_step(step: Any, chain: ClipAffine, over: Callable[[str], Distributi
             return affine(step.by, 0.0)
         case config.Offset():
             return affine(1.0, step.by)
+    return _resolve_curve(step, chain, over)
+
+
+def _resolve_curve(step: Any, chain: Pointwise, over: Callable[[str], Distribution]) -> Pointwise:
+    """A step that bends values."""
+    match step:
+        case config.Gamma():
+            ends = step.source or _range_after(chain, over("image"))
+            return curves.gamma(step.value, ends, hold=step.source is not None)
+        case config.Log():
+            ends = step.source or _range_after(chain, over("image"))
+            return curves.logarithm(ends, hold=step.source is not None)
+        case config.Equalize():
+            return curves.equalize(over(step.over), chain, step.bins)
     raise TypeError(f"no rule for the intensity step {step!r}")
 
 
@@ -177,21 +216,23 @@ def _rescale(source: tuple[float, float], to: tuple[float, float]) -> ClipAffine
     return affine(scale, to[0] - source[0] * scale)
 
 
-def _range_after(chain: ClipAffine, values: Distribution) -> tuple[float, float]:
+def _range_after(chain: Pointwise, values: Distribution) -> tuple[float, float]:
     """The range the chain can give: its own clip bounds where it has them, else the image's extremes."""
     low = chain.low if math.isfinite(chain.low) else values.minimum
     high = chain.high if math.isfinite(chain.high) else values.maximum
-    first, second = (low * chain.scale + chain.offset, high * chain.scale + chain.offset)
+    first, second = chain(low), chain(high)
     return min(first, second), max(first, second)
 
 
-def moments(values: Distribution, chain: ClipAffine) -> tuple[float, float]:
+def moments(values: Distribution, chain: Pointwise) -> tuple[float, float]:
     """Mean and population standard deviation of the values after the chain."""
+    if isinstance(chain, Curve):
+        return values.moments_after(chain)
     mean, std = values.moments((chain.low, chain.high))
     return mean * chain.scale + chain.offset, std * abs(chain.scale)
 
 
-def percentile(values: Distribution, chain: ClipAffine, q: float) -> float:
+def percentile(values: Distribution, chain: Pointwise, q: float) -> float:
     """The ``q``-th percentile of the values after the chain, exactly as ``numpy.percentile`` (linear)."""
     position = q / 100 * (values.count - 1)
     lower = math.floor(position)
@@ -199,10 +240,7 @@ def percentile(values: Distribution, chain: ClipAffine, q: float) -> float:
     ranks = [lower, upper]
     if chain.scale < 0:  # the chain turns the order round
         ranks = [values.count - 1 - rank for rank in ranks]
-    low, high = (
-        min(max(value, chain.low), chain.high) * chain.scale + chain.offset
-        for value in values.order_statistics(ranks)
-    )
+    low, high = map(chain, values.order_statistics(ranks))
     return between(low, high, position - lower)
 
 

@@ -51,7 +51,7 @@ def check_dtype(
         )
     whole = whole and intensity.keeps_whole
     largest = max(abs(low), abs(high))
-    unchanged = dtype == "float32" and keep_bits is None and intensity.epilogue.identity
+    unchanged = dtype == "float32" and keep_bits is None and intensity.keeps_values
     if unchanged or (whole and largest <= exact):
         return
     _check_vanishing(intensity, dtype, channel, keep_bits)

@@ -12,6 +12,7 @@ cohorts with liver labels show.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,9 @@ WINDOWS: dict[str, Window] = {
     )
 }
 """By name, in the order in which they are offered."""
+
+Preset = Literal[
+    "lung", "mediastinum", "abdomen", "soft tissue", "liver", "bone", "brain", "stroke"
+]
+PRESETS: dict[str, Window] = {"abdomen": WINDOWS["soft tissue"], **WINDOWS}
+"""Those that a config may name: those offered, and ``abdomen``, as most call that of soft tissue."""

@@ -32,7 +32,7 @@ def window_of_steps(steps: Sequence[IntensityStep], values: Distribution) -> Win
             case Clip() as step:
                 return step.low, step.high
             case CTWindow() as step:
-                return step.level - step.width / 2, step.level + step.width / 2
+                return step.ends
             case PercentileClip() as step:
                 return _percentile_window(values, (step.low, step.high))
     return _percentile_window(values, _VIEW)

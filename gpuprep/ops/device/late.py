@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpuprep.ops.distribution import NO_CLIP, Clip
 from gpuprep.ops.statistics import Distribution
+from gpuprep.ops.table import Pointwise
 
 Result = TypeVar("Result")
 
@@ -46,6 +50,17 @@ class LateDistribution(Distribution):
     def moments(self, clip: Clip = NO_CLIP) -> tuple[float, float]:
         return self._retried(
             lambda: self._found.moments(clip), lambda: self._on_host().moments(clip)
+        )
+
+    def moments_after(self, step: Pointwise) -> tuple[float, float]:
+        return self._retried(
+            lambda: self._found.moments_after(step), lambda: self._on_host().moments_after(step)
+        )
+
+    def histogram_after(self, step: Pointwise, bins: int, ends: Clip) -> NDArray[np.int64]:
+        return self._retried(
+            lambda: self._found.histogram_after(step, bins, ends),
+            lambda: self._on_host().histogram_after(step, bins, ends),
         )
 
     def count_below(self, value: float) -> int:

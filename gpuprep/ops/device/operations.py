@@ -32,9 +32,9 @@ from gpuprep.ops.device.statistics import DeviceDistribution, measure_device
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.device.transfer import fetch
 from gpuprep.ops.operations import Held, HostOperations, Image
-from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling
 from gpuprep.ops.statistics import Distribution
+from gpuprep.ops.table import Pointwise
 from gpuprep.values.geometry import Box, Shape
 from gpuprep.values.volume import Chunked
 
@@ -84,7 +84,7 @@ class DeviceOperations:
     def filled(self, mask: Held) -> Held:
         return self.hold(self._host.fetch(self._host.filled(mask)))
 
-    def masked(self, channel: Held, mask: Held, step: ClipAffine) -> Held:
+    def masked(self, channel: Held, mask: Held, step: Pointwise) -> Held:
         return self._made(
             [channel, mask],
             lambda: masked_device(self._engine, channel.device, mask.device, step),

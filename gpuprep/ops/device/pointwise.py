@@ -19,8 +19,10 @@ from gpuprep.ops.device.arguments import (
     strides_of,
     voxel_name,
 )
+from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.gather import memory_order
-from gpuprep.ops.pointwise import ClipAffine, clip
+from gpuprep.ops.pointwise import clip
+from gpuprep.ops.table import Curve, Pointwise
 
 _THREADS = 128
 
@@ -35,7 +37,7 @@ def find_mask_device(engine: Engine, arrays: Sequence[Any], above: float | None 
     return out
 
 
-def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> Any:
+def masked_device(engine: Engine, array: Any, mask: Any, step: Pointwise) -> Any:
     """float32: ``step`` of the finite voxels where ``mask`` (bool or uint8) is not zero, 0 elsewhere.
 
     Raises:
@@ -43,6 +45,8 @@ def masked_device(engine: Engine, array: Any, mask: Any, step: ClipAffine) -> An
         TypeError: a dtype that no kernel reads.
     """
     _check_shape(mask, array)
+    if isinstance(step, Curve):
+        return curved_device(engine, array, step, mask)
     if step.scale == 0:  # a constant, as a step that kernels take
         step = clip(step.offset, step.offset)
     voxels = as_numbers(array)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.kernels.loader import Engine
+from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.linear import linear, pick
 from gpuprep.ops.device.profiles import SliceRanges, slice_ranges_device
 from gpuprep.ops.device.sampling import Part, Sampling
@@ -15,7 +17,9 @@ from gpuprep.ops.device.separable import Limits, apply_axes
 from gpuprep.ops.device.statistics import value_range_device
 from gpuprep.ops.device.target import Target
 from gpuprep.ops.device.transfer import fetch, picked
+from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import Resampling, about_origin, check_volume
+from gpuprep.ops.table import Curve
 
 
 class Whole(NamedTuple):
@@ -30,6 +34,14 @@ class Whole(NamedTuple):
     ends: tuple[float, float]
     corners: NDArray[Any]
     slices: SliceRanges | None = None
+
+    def after(self, curve: Curve) -> Whole:
+        """The same of the volume that a curve makes of it."""
+        slices = self.slices
+        if slices is not None:
+            low, high = (curve.apply(row) for row in slices)
+            slices = np.minimum(low, high), np.maximum(low, high)
+        return Whole(curve.bounds(*self.ends), curve.apply(self.corners), slices)
 
 
 def resample_device(
@@ -61,10 +73,17 @@ def resample_device(
         ValueError: as ``resample``, a scale that float32 cannot hold, or a part of other slices.
     """
     array = check_volume(array)
+    if isinstance(how.prologue, Curve):  # one float32 volume more, from which the rest is as ever
+        curve, prologue, host = how.prologue, IDENTITY, None
+        array, ends = curved_device(engine, array, curve), how.value_range
+        how = replace(how, prologue=prologue, value_range=ends and curve.bounds(*ends))
+        whole = whole and whole.after(curve)
+    else:
+        prologue = how.prologue
     sampling = Sampling.of(array, how, part)
     target = Target.of(engine, sampling.shape, dtype, chunk)
     if sampling.reach() == 1:
-        step = how.prologue.then(how.after)
+        step = prologue.then(how.after)
         target.fill(engine, step) if step.scale == 0 else pick(
             engine, array, sampling, step, target
         )
@@ -73,7 +92,7 @@ def resample_device(
         whole = _measure(engine, array, how, host)
     if whole is None or (how.bounded_axis is not None and whole.slices is None):
         raise ValueError("a part does not know the whole's value range, corners and slice ranges")
-    _mix(engine, array, how, sampling, whole, target)
+    _mix(engine, array, how, prologue, sampling, whole, target)
     return target.array
 
 
@@ -102,10 +121,16 @@ def _ends(length: int) -> list[int]:
 
 
 def _mix(
-    engine: Engine, array: Any, how: Resampling, sampling: Sampling, whole: Whole, target: Target
+    engine: Engine,
+    array: Any,
+    how: Resampling,
+    prologue: ClipAffine,
+    sampling: Sampling,
+    whole: Whole,
+    target: Target,
 ) -> None:
     """Write outputs made of several voxels; slices across the bounded axis stay within their own range."""
-    before, after = about_origin(how.prologue, how.after, whole.corners, whole.ends)
+    before, after = about_origin(prologue, how.after, whole.corners, whole.ends)
     axis = how.bounded_axis
     if after.scale == 0:
         target.fill(engine, after)

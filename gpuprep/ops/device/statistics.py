@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from gpuprep.kernels.loader import NULL, Engine
 from gpuprep.ops.device.arguments import SOURCES, Struct, as_numbers, lengths_of, source_name
+from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.pointwise import find_mask_device
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Histogram
+from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.radix import decode_key
+from gpuprep.ops.table import Curve, Pointwise, Table
 
 _THREADS = 256
 _CHUNK = 4096  # voxels of a row that a block takes at a time, as in statistics.cu
@@ -139,6 +142,24 @@ class DeviceDistribution(Distribution):
         count = self.filled()
         mean = self.voxels.totals(clip).sum / count
         return mean, math.sqrt(self.voxels.totals(clip, mean).squares / count)
+
+    def moments_after(self, step: Pointwise) -> tuple[float, float]:
+        return self._after(step).moments()
+
+    def histogram_after(self, step: Pointwise, bins: int, ends: Clip) -> NDArray[np.int64]:
+        found, (low, high) = self._after(step), ends
+        edges = np.linspace(low, high, bins + 1)[1:-1].tolist()
+        below = [0, *(found.count_below(edge) for edge in edges), found.count]
+        return np.array(below[1:], np.int64) - np.array(below[:-1], np.int64)
+
+    def _after(self, step: Pointwise) -> DeviceDistribution:
+        """What a step makes of the voxels, in float32."""
+        if isinstance(step, ClipAffine):
+            straight = Table((0.0, 1.0), (0.0, 1.0))
+            step = Curve(straight, step.low, step.high, step.scale, step.offset)
+        mapped = curved_device(self.voxels.engine, self.voxels.array, step)
+        voxels = Voxels.of(self.voxels.engine, mapped, self.voxels.mask)
+        return DeviceDistribution(voxels, voxels.totals())
 
     def count_below(self, value: float) -> int:
         below = math.nextafter(

@@ -1,0 +1,304 @@
+"""Monotone curves as tables of knots: gamma, logarithm, equalisation, learnt standards.
+
+The form ``clip → table → line`` is closed under composition, as ``pointwise``'s ``clip → line`` is, which it
+contains: a chain of any length folds into one ``Curve``, and into a ``ClipAffine`` where nothing bends.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gpuprep.ops.pointwise import ClipAffine, cast_to, clip
+from gpuprep.ops.segments import Segments
+
+MOST_KNOTS = 1 << 17  # more than every value of 16 bits
+_LUT_BYTES = 2  # integers of so many bytes are looked up
+_FLOAT32_WHOLE = 2.0**24
+
+
+@dataclass(frozen=True)
+class Table:
+    """A function through the points ``(x, y)``, straight between them and straight on beyond the outer two.
+
+    Attributes:
+        x: at least two numbers, each larger than the one before.
+        y: as many, none smaller than the one before.
+
+    Raises ValueError where they are not that.
+    """
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y) or not 2 <= len(self.x) <= MOST_KNOTS:
+            raise ValueError(f"a table of {len(self.x)} x and {len(self.y)} y")
+        xs, ys = self.arrays
+        if not (np.isfinite(xs).all() and np.isfinite(ys).all()):
+            raise ValueError("a table's numbers must be finite")
+        if not (np.diff(xs) > 0).all():
+            raise ValueError("a table's x must ascend")
+        if not (np.diff(ys) >= 0).all():
+            raise ValueError("a table's y must not descend")
+
+    @classmethod
+    def of(cls, x: Iterable[float], y: Iterable[float]) -> Table:
+        """From points of which neighbours may have one x, in whose place the last of them counts."""
+        points = dict(zip(map(float, x), map(float, y), strict=True))
+        return cls(tuple(points), tuple(points.values()))
+
+    def __call__(self, value: float) -> float:
+        """The result for one number, which may be infinite."""
+        k = min(max(bisect_right(self.x, value) - 1, 0), len(self.x) - 2)
+        slope = self._slope(k)
+        return self.y[k] + (value - self.x[k]) * slope if slope else self.y[k]
+
+    def inverse(self, value: float) -> float:
+        """A number that gives ``value``: the largest one; an infinity where none does."""
+        k = min(max(bisect_right(self.y, value) - 1, 0), len(self.y) - 2)
+        slope = self._slope(k)
+        if slope:
+            return self.x[k] + (value - self.y[k]) / slope
+        if value == self.y[k] and k < len(self.y) - 2:
+            return self.x[k + 1]
+        return -math.inf if value < self.y[k] else math.inf
+
+    def evaluate(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The results for many numbers, in float64."""
+        xs, ys = self.arrays
+        out = np.interp(values, xs, ys)
+        for beyond, k in ((values < xs[0], 0), (values > xs[-1], len(xs) - 2)):
+            if beyond.any():
+                slope = self._slope(k)
+                out[beyond] = ys[k] + (values[beyond] - xs[k]) * slope if slope else ys[k]
+        return out
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Its points, as case records have them."""
+        return {"x": list(self.x), "y": list(self.y)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Sequence[float]]) -> Table:
+        """What ``to_json`` gave; ValueError where it is damaged."""
+        return cls(tuple(map(float, fields["x"])), tuple(map(float, fields["y"])))
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        """The x where the slope may change: all but the outer two."""
+        return self.x[1:-1]
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """``x`` and ``y`` as arrays."""
+        return np.array(self.x, np.float64), np.array(self.y, np.float64)
+
+    def _slope(self, k: int) -> float:
+        return (self.y[k + 1] - self.y[k]) / (self.x[k + 1] - self.x[k])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The function ``table(clip(x, low, high)) * scale + offset`` of one voxel, which is no constant.
+
+    Raises ValueError as ``ClipAffine`` does, and for a scale of 0.
+    """
+
+    table: Table
+    low: float = -math.inf
+    high: float = math.inf
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        ClipAffine(self.low, self.high, self.scale, self.offset)
+        if self.scale == 0:
+            raise ValueError("a curve of scale 0 is a constant")
+
+    identity = False
+
+    @property
+    def clips(self) -> bool:
+        return self.low > -math.inf or self.high < math.inf
+
+    @property
+    def before(self) -> ClipAffine:
+        """The clip alone."""
+        return clip(self.low, self.high)
+
+    @property
+    def line(self) -> ClipAffine:
+        """What comes after the table."""
+        return ClipAffine(scale=self.scale, offset=self.offset)
+
+    def __call__(self, value: float) -> float:
+        """The result for one number, in float64."""
+        return self.table(min(max(value, self.low), self.high)) * self.scale + self.offset
+
+    def bounds(self, low: float = -math.inf, high: float = math.inf) -> tuple[float, float]:
+        """The smallest and largest result for inputs in ``[low, high]``."""
+        ends = self(low), self(high)
+        return min(ends), max(ends)
+
+    def inverse(self, value: float) -> float:
+        """A number that gives ``value``, held within the clip; see ``Table.inverse``."""
+        found = self.table.inverse((value - self.offset) / self.scale)
+        return min(max(found, self.low), self.high)
+
+    def in_integers(self, dtype: np.dtype[Any]) -> None:
+        """None: a curve is not worked out in integers."""
+
+    def then(self, following: Pointwise) -> Pointwise:
+        """This followed by another, as one: ``f.then(g)(x) = g(f(x))``.
+
+        >>> root = Curve(Table((0.0, 1.0, 4.0), (0.0, 1.0, 2.0)), low=0.0, high=4.0)
+        >>> folded = root.then(clip(0.0, 1.5)).then(ClipAffine(scale=10.0))
+        >>> folded(-5.0), folded(0.5), folded(2.5), folded(9.0)
+        (0.0, 5.0, 15.0, 15.0)
+        """
+        if isinstance(following, ClipAffine) and not following.clips and following.scale:
+            scale, offset = following.scale, following.offset
+            return replace(self, scale=self.scale * scale, offset=self.offset * scale + offset)
+        return compose(self, following)
+
+    def evaluate(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """The results for many numbers, in float64."""
+        inside = np.clip(values.astype(np.float64), self.low, self.high)
+        return self.table.evaluate(inside) * self.scale + self.offset
+
+    def apply(
+        self,
+        array: NDArray[Any],
+        dtype: DTypeLike = np.float32,
+        out: NDArray[Any] | None = None,
+        scratch: NDArray[np.float32] | None = None,
+    ) -> NDArray[Any]:
+        """As ``ClipAffine.apply``, NaN staying NaN; results are within 1e-6 of their range.
+
+        Integers of at most 16 bits are looked up, so that a curve costs them little more than a line.
+        """
+        if out is None:
+            out = np.empty(array.shape, dtype)
+        if array.dtype.kind in "iub" and array.itemsize <= _LUT_BYTES:
+            table, unsigned = self.looked_up(array.dtype, out.dtype), f"u{array.itemsize}"
+            np.take(table, array.view(unsigned), out=out, mode="wrap")
+        elif self._as_float32(array.dtype) and out.dtype.kind != "i" and out.itemsize <= 4:
+            self.segments.apply(array, out)
+        else:
+            for part, target in zip(_rows(array), _rows(out), strict=True):
+                cast_to(self.evaluate(part), target)
+        return out
+
+    def looked_up(self, source: np.dtype[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The result for every value of an integer dtype of at most 16 bits, at its bits' place."""
+        if (source, dtype) not in self._tables:
+            every = np.arange(1 << (8 * source.itemsize)).astype(f"u{source.itemsize}")
+            found = np.empty(every.shape, dtype)
+            values = every.view(np.uint8 if source.kind == "b" else source)
+            self._tables[source, dtype] = cast_to(self.evaluate(values), found)
+        return self._tables[source, dtype]
+
+    def straight_parts(self) -> tuple[NDArray[np.float64], ...]:
+        """Of each segment, in float64: the knot where it begins, the result there, and the slope.
+
+        Numbers are to be held within the clip first; the outer two segments go on.
+        """
+        x, y = self.table.arrays
+        slopes = np.diff(y) / np.diff(x) * self.scale
+        return x[:-1].copy(), y[:-1] * self.scale + self.offset, slopes
+
+    @cached_property
+    def segments(self) -> Segments:
+        """The same for float32."""
+        return Segments.of(self.table.x, self.low, self.high, self.evaluate)
+
+    @cached_property
+    def _tables(self) -> dict[tuple[np.dtype[Any], np.dtype[Any]], NDArray[Any]]:
+        return {}
+
+    def _as_float32(self, dtype: np.dtype[Any]) -> bool:
+        if dtype.kind in "iu":
+            return max(abs(self.low), abs(self.high)) <= _FLOAT32_WHOLE
+        return dtype in (np.float32, np.float16)
+
+
+Pointwise = ClipAffine | Curve
+
+
+def curve(table: Table, *, hold: bool = True) -> Curve:
+    """A table as a step of a chain; with ``hold`` values beyond its ends become those of its ends."""
+    return Curve(table, table.x[0], table.x[-1]) if hold else Curve(table)
+
+
+def compose(first: Pointwise, following: Pointwise) -> Pointwise:
+    """Two steps as one: ``compose(f, g)(x) = g(f(x))``."""
+    if isinstance(first, ClipAffine) and isinstance(following, ClipAffine):
+        return first.then(following)
+    if first.scale == 0 or following.scale == 0:
+        return ClipAffine(scale=0.0, offset=following(first(0.0)))
+    low, high = _interval(first, following)
+    if low > high or math.inf in (low, -high):  # the second interval is out of the first's reach
+        inside = min(max(0.0, first.low), first.high)
+        return ClipAffine(scale=0.0, offset=following(first(inside)))
+    xs = _knots(first, following, low, high)
+    sign = math.copysign(1.0, first.scale)
+    ys = [sign * _unscaled(following, first(x)) for x in xs]
+    scale = following.scale * sign
+    return _simplest(xs, ys, ClipAffine(low, high, scale, following.offset))
+
+
+def _unscaled(step: Pointwise, value: float) -> float:
+    """What a step makes of a number before its line."""
+    value = min(max(value, step.low), step.high)
+    return step.table(value) if isinstance(step, Curve) else value
+
+
+def _interval(first: Pointwise, following: Pointwise) -> tuple[float, float]:
+    """The values that neither clips, in the units of the first."""
+    ends = [_pulled_back(first, end) for end in (following.low, following.high)]
+    low, high = ends if first.scale > 0 else ends[::-1]
+    return max(first.low, low), min(first.high, high)
+
+
+def _pulled_back(step: Pointwise, value: float) -> float:
+    if math.isinf(value):
+        return math.copysign(math.inf, value * step.scale)
+    inner = (value - step.offset) / step.scale
+    return step.table.inverse(inner) if isinstance(step, Curve) else inner
+
+
+def _knots(first: Pointwise, following: Pointwise, low: float, high: float) -> list[float]:
+    """Where the composition bends, and an end or a place beyond on either side."""
+    bends = set(first.table.bends if isinstance(first, Curve) else ())
+    if isinstance(following, Curve):
+        bends.update(_pulled_back(first, bend) for bend in following.table.bends)
+    inner = sorted(bend for bend in bends if low < bend < high and math.isfinite(bend))
+    known = [*inner, *(end for end in (low, high) if math.isfinite(end))] or [0.0]
+    step = max(max(known) - min(known), 1e-3 * max(map(abs, known)), 1.0)
+    start = low if math.isfinite(low) else min(known) - step
+    stop = high if math.isfinite(high) else max(known) + step
+    return [start, *inner, stop] if start < stop else [start]
+
+
+def _simplest(xs: Sequence[float], ys: Sequence[float], rest: ClipAffine) -> Pointwise:
+    """The curve through some points, then a line; a ``ClipAffine`` where that says it."""
+    if ys[0] == ys[-1]:
+        return ClipAffine(scale=0.0, offset=ys[0] * rest.scale + rest.offset)
+    if len(xs) == 2:
+        slope = (ys[1] - ys[0]) / (xs[1] - xs[0])
+        offset = (ys[0] - xs[0] * slope) * rest.scale + rest.offset
+        return ClipAffine(rest.low, rest.high, slope * rest.scale, offset)
+    ascending = np.maximum.accumulate(ys).tolist()  # rounding may have turned neighbours round
+    return Curve(Table(tuple(xs), tuple(ascending)), rest.low, rest.high, rest.scale, rest.offset)
+
+
+def _rows(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    """Parts of which copies are small."""
+    return [array] if array.ndim < 2 else list(array)
