@@ -10,6 +10,13 @@ from gpuprep.config.strict import Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
 
 SeveralVolumes = Literal["refuse", "channels", "cases", "first"]
+# fmt: off
+Layout = Literal[
+    "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain",
+    "abdomenatlas", "amos", "autopet", "brats", "ct-org", "hecktor", "isles22", "isles24",
+    "kits", "luna16", "picai", "totalsegmentator",
+]
+# fmt: on
 
 
 class Limits(Strict):
@@ -23,9 +30,7 @@ class Limits(Strict):
 class Input(Strict):
     """How files are found and read, and what is made of each finding."""
 
-    layout: Literal[
-        "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain"
-    ] = "auto"
+    layout: Layout = "auto"
     channels: tuple[str, ...] = ()
     """Names of the channels, in the order of the files, where the input gives none."""
     series: Literal["all", "volumes"] = "all"

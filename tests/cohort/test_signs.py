@@ -33,7 +33,7 @@ FILES = st.tuples(FOLDERS, STEMS, st.sampled_from([".nii.gz", ".mha", ".txt"])).
 class Every:
     """Signs of everything: each layout asks each name."""
 
-    labels = pairing = numbered_labels = True
+    labels = pairing = True
 
 
 def found(files: list[str], signs: Any = None) -> dict[str, Any]:
@@ -63,15 +63,15 @@ def test_what_is_told_by_a_name_has_its_sign(stems: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stem", "labels", "pairing", "numbered"),
+    ("stem", "labels", "pairing"),
     [
-        ("scan-000017", False, False, False),
-        ("patient1_ct", False, False, False),  # "t1" in the midst of a word
-        ("brain_T1", False, True, False),
-        ("liver_mask", True, True, False),
-        ("segmentation-7", True, False, True),
+        ("scan-000017", False, False),
+        ("patient1_ct", False, False),  # "t1" in the midst of a word
+        ("brain_T1", False, True),
+        ("liver_mask", True, True),
+        ("segmentation-7", True, False),
     ],
 )
-def test_plain_names_have_no_sign(stem: str, labels: bool, pairing: bool, numbered: bool) -> None:
+def test_plain_names_have_no_sign(stem: str, labels: bool, pairing: bool) -> None:
     signs = Signs(["scan-1", stem, "scan-2"])
-    assert (signs.labels, signs.pairing, signs.numbered_labels) == (labels, pairing, numbered)
+    assert (signs.labels, signs.pairing) == (labels, pairing)

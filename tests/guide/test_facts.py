@@ -95,11 +95,11 @@ def test_the_runs_page_has_every_failure_code() -> None:
     assert told == [code.value for code in FailureCode]
 
 
-def test_the_inputs_page_has_every_layout() -> None:
+def test_the_layouts_page_has_every_layout() -> None:
     known = set(
         typing.get_args(Config.model_fields["input"].annotation.model_fields["layout"].annotation)
     )
-    told = {name.strip("`") for name, _ in table("inputs", "`input.layout`")}
+    told = {name.strip("`") for name, _ in table("layouts", "`input.layout`")}
     assert told == known - {"auto"}
 
 

@@ -1,4 +1,6 @@
-"""How cohorts lie on disk: one module per layout, each with ``find(tree) -> Outcome | None``.
+"""How cohorts lie on disk: a table of data sets, and one module for each layout that no row can say.
+
+All come as ``find(tree) -> Outcome | None``.
 
 ``find`` returns None where a tree is not of its layout. ``AUTO`` is the order in which automatic
 detection asks them, the most specific first; a manifest is a file of its own and is never guessed.
@@ -7,8 +9,11 @@ detection asks them, the most specific first; a manifest is a file of its own an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from gpuprep.cohort.layouts import bids, dicom, folders, lits, msd, nnunet, pairs, plain
+from gpuprep.cohort.layouts import bids, dicom, folders, msd, nnunet, pairs, plain
+from gpuprep.cohort.layouts.by_table import find_by
+from gpuprep.cohort.layouts.public import TABLE
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 
 Find = Callable[[Tree], Outcome | None]
@@ -16,22 +21,28 @@ Find = Callable[[Tree], Outcome | None]
 AUTO: Mapping[str, Find] = {
     "nnunet": nnunet.find,
     "msd": msd.find,
+    **{row.name: partial(find_by, row, paired=True) for row in TABLE if row.in_bids},
     "bids": bids.find,
-    "lits": lits.find,
+    **{row.name: partial(find_by, row, paired=True) for row in TABLE if not row.in_bids},
     "folders": folders.find,
     "pairs": pairs.find,
     "plain": plain.find,
     "dicom": dicom.find,
 }
-NAMED: Mapping[str, Find] = {**AUTO, "plain": plain.find_every_file}
-"""What an explicitly named layout runs: naming ``plain`` says that every file is an image."""
+NAMED: Mapping[str, Find] = {
+    **AUTO,
+    **{row.name: partial(find_by, row, paired=False) for row in TABLE},
+    "plain": plain.find_every_file,
+}
+"""What an explicitly named layout runs: naming ``plain`` says that every file is an image, and naming a data
+set that its images are cases without a label too."""
 
 MANIFEST = "manifest"
 LOOKS_FOR: Mapping[str, str] = {
     "nnunet": "dataset.json with file_ending, or imagesTr/CASE_0000 with labelsTr/CASE",
     "msd": "dataset.json with a list 'training'",
     "bids": "sub-*/[ses-*/]anat/*_T1w, _T2w or _FLAIR",
-    "lits": "volume-N with segmentation-N",
+    **{row.name: row.looks_for for row in TABLE},
     "folders": "one folder per case with image and label, or with T1, T2, FLAIR",
     "pairs": "images/X with labels/X, X_image with X_label, or X with X_seg",
     "plain": "volume files (.nii .nii.gz .mha .mhd .nrrd .nhdr .hdr)",

@@ -15,7 +15,6 @@ from gpuprep.cohort.layouts.naming import LABEL_TRACES, PAIRING_WORDS, SEPARATOR
 _PAIRING = re.compile(
     rf"[\n{re.escape(SEPARATORS)}](?:{'|'.join(map(re.escape, sorted(PAIRING_WORDS)))})\n"
 )
-_NUMBERED_LABEL = re.compile(r"\n(?:test[-_])?(?:segmentation|label|mask|seg)[-_]?[0-9]+\n")
 
 
 class Signs:
@@ -35,8 +34,3 @@ class Signs:
     def pairing(self) -> bool:
         """Whether some stem may end in the word of a label or of an MR sequence, as ``role_of`` says."""
         return self._text is None or _PAIRING.search(self._text) is not None
-
-    @cached_property
-    def numbered_labels(self) -> bool:
-        """Whether some stem may be that of a label of LiTS (``segmentation-7``)."""
-        return self._text is None or _NUMBERED_LABEL.search(self._text) is not None

@@ -56,6 +56,11 @@ class Tree:
         return frozenset(self.files)
 
     @cached_property
+    def names(self) -> str:
+        """All paths in lower case, a line each, to look for a text in them at once."""
+        return "\n".join(("", *self.files, "")).lower()
+
+    @cached_property
     def volumes(self) -> tuple[str, ...]:
         """Files of a known volume format, DICOM apart; an ``.hdr`` counts only with its ``.img``."""
         return tuple(file for file in self.files if self.is_volume(file))
