@@ -188,6 +188,22 @@ def test_what_all_volumes_have_in_common_is_told_once(tmp_path):
     assert len(codes) == len(set(codes))
 
 
+@pytest.mark.parametrize(
+    ("heights", "lean", "code"), [([0, 2, 4, 8, 10], 0, "E_SLICE_GAP"), (HEIGHTS, 0.25, "E_TILT")]
+)
+def test_a_fault_that_volumes_share_is_repaired_in_all(tmp_path, heights, lean, code):
+    folder = write_series(
+        tmp_path / "s", heights * 2, EchoTime=lambda n: 5 + n // 5,
+        ImagePositionPatient=lambda n: [0, lean * heights[n % 5], heights[n % 5]], **MR,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=f"{code}: "):
+        load(folder)
+    scan, alone = load(folder, **{code: "fix"}), load(folder, "cases", "TE 6", **{code: "fix"})
+    assert (scan.geometry, scan.heights) == (alone.geometry, alone.heights)
+    assert len(scan.volumes) == 2
+    assert scan.stack is not None
+
+
 def test_volumes_on_different_grids_are_no_channels(tmp_path):
     folder = write_series(
         tmp_path / "s", [*HEIGHTS, *[height + 1 for height in HEIGHTS]],

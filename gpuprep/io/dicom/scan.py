@@ -102,7 +102,7 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
     audited = dict(zip(wanted, audit_each(wanted, reading), strict=True))
     (first, *_), placed, told = audited, {}, reading
     for name, slices in audited.items():
-        placed[name] = _placed(slices, told)
+        placed[name] = _placed(slices, reading, told)
         told = replace(
             reading, findings=rules.findings()
         )  # on one grid, the others have no more to say
@@ -112,9 +112,14 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
     return _Checked(audited, tuple(map(str, files)), geometry, heights)
 
 
-def _placed(slices: Sequence[Slice], reading: Reading) -> tuple[Geometry, tuple[float, ...]]:
-    """The grid of a volume, and the heights of its slices where they are not even."""
-    geometry = _grid(slices, reading)
+def _placed(
+    slices: Sequence[Slice], reading: Reading, told: Reading
+) -> tuple[Geometry, tuple[float, ...]]:
+    """The grid of a volume, and the heights of its slices where they are not even.
+
+    What ``reading`` found is repaired; what there is to say about the grid is ``told``.
+    """
+    geometry = _grid(slices, told)
     if reading.findings.fixes("E_TILT"):
         geometry = tilted(geometry, slices, reading)
     return geometry, slice_heights(slices) if reading.findings.fixes("E_SLICE_GAP") else ()
