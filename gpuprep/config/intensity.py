@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
@@ -162,6 +162,24 @@ class Equalize(Strict):
     over: Literal["image", "foreground"] = "image"
 
 
+class Suv(Strict):
+    """PET values as SUV, by body weight, lean mass or body surface; ``suv: lean`` is short for ``by``."""
+
+    by: Literal["bodyweight", "lean", "bsa"] = "bodyweight"
+    formula: Literal["janmahasatian", "james"] = "janmahasatian"
+    """Of lean mass: what IBSI-SUV recommends, or DICOM's LBMJAMES128."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return {"by": given} if isinstance(given, str) else given
+
+    @property
+    def kind(self) -> str:
+        """As ``io.suv`` calls it."""
+        return "lean-james" if (self.by, self.formula) == ("lean", "james") else self.by
+
+
 class IntensityStep(Strict):
     """One step of the intensity chain: exactly one of the keys."""
 
@@ -176,6 +194,7 @@ class IntensityStep(Strict):
     gamma: Gamma | None = None
     log: Log | None = None
     equalize: Equalize | None = None
+    suv: Suv | None = None
 
     @model_validator(mode="after")
     def _one(self) -> IntensityStep:
@@ -197,7 +216,20 @@ def _precise_first(steps: tuple[IntensityStep, ...]) -> tuple[IntensityStep, ...
     return steps
 
 
-Steps = Annotated[tuple[IntensityStep, ...], AfterValidator(_precise_first)]
+def _own_values(steps: tuple[IntensityStep, ...]) -> tuple[IntensityStep, ...]:
+    """A step that each case has its own numbers for goes with no statistics of the cohort's stored values."""
+    if any(isinstance(each.step, Suv) for each in steps[1:]):
+        raise ValueError("suv takes values as the scanner gave them: it comes first")
+    own = next((name for each in steps for name in each.model_fields_set if name in _OWN), None)
+    if own and any(getattr(each.step, "over", "") == "cohort" for each in steps):
+        raise ValueError(f"over: cohort counts values as stored, which {own} changes case by case")
+    return steps
+
+
+_OWN = ("suv",)
+Steps = Annotated[
+    tuple[IntensityStep, ...], AfterValidator(_precise_first), AfterValidator(_own_values)
+]
 
 
 class Channel(Strict):

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.image import Image
 from gpuprep.config.input import Input
+from gpuprep.config.intensity import Suv
 from gpuprep.config.label import Label
 from gpuprep.config.outputs import FingerprintRule, Output, OutputName, check_names
 from gpuprep.config.report import Report
@@ -163,6 +164,13 @@ class Config(Strict):
             for part in self.parts().values()
             for entry in part.image.steps
         )
+
+    @property
+    def suv_kinds(self) -> tuple[str, ...]:
+        """The kinds of SUV that any channel of any output is to have."""
+        entries = [entry for part in self.parts().values() for entry in part.image.steps]
+        kinds = [entry.step.kind for entry in entries if isinstance(entry.step, Suv)]
+        return tuple(dict.fromkeys(kinds))
 
     @model_validator(mode="after")
     def _outputs_fit(self) -> Self:

@@ -39,6 +39,7 @@ class ReadRules:
         slice_tolerance: By how many mm a slice may lie off even steps.
         several_volumes: What becomes of a file or series that holds several (``input.several_volumes``).
         policy: What to do per finding code; codes not named keep their defaults.
+        suv: The kinds of SUV (see ``suv``) whose factors are asked of PET.
         headers_alone: Only for ``peek``: describe what headers say, though voxels are colours or missing.
     """
 
@@ -53,6 +54,7 @@ class ReadRules:
     slice_tolerance: float = 0.01
     several_volumes: str = "refuse"
     policy: Mapping[str, Policy] = field(default_factory=dict)
+    suv: tuple[str, ...] = ()
     headers_alone: bool = False
 
     @classmethod
@@ -74,6 +76,7 @@ class ReadRules:
             slice_tolerance=config.input.slice_tolerance,
             several_volumes=config.input.several_volumes,
             policy=dict(config.input.policy),
+            suv=config.suv_kinds,
         )
 
     @property
@@ -90,7 +93,7 @@ class ReadRules:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ReadRules:
-        return cls(**{**fields, "roots": tuple(fields["roots"])})
+        return cls(**{**fields, "roots": tuple(fields["roots"]), "suv": tuple(fields["suv"])})
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,13 @@ class Assembled:
     headers: tuple[dict[str, Any], ...]
     decoded_bytes: int
     losses: Losses
+    uptakes: tuple[dict[str, Any], ...] = ()
+    """Of every channel: the factors of SUV by their kinds, where its file tells them."""
+
+    @property
+    def path(self) -> str:
+        """The first file that was read."""
+        return self.identity[0].path if self.identity else ""
 
 
 def assemble(
@@ -77,7 +84,7 @@ def assemble(
     meeting = partial(meet, target=target, tolerance=config.input.grid_tolerance, findings=findings)
     kind = config.image.resample.interpolation
     arrays, labels = [], {}
-    for volume, name, source in channels:
+    for volume, name, source, _ in channels:
         way = meeting(volume.geometry, what=f"channel {name}", path=source.path)
         arrays.append(align_channel(volume, target, way, name, kind, findings, path=source.path))
     for entry in entries:
@@ -103,6 +110,7 @@ def assemble(
         tuple(reading.headers),
         reading.decoded_bytes,
         losses,
+        tuple(channel.header.get("suv", {}) for channel in channels),
     )
 
 

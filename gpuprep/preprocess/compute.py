@@ -32,6 +32,7 @@ from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.rounding import round_image
 from gpuprep.preprocess.stored_range import check_dtype
 from gpuprep.preprocess.task import CaseTask, Stopwatch
+from gpuprep.preprocess.uptake import with_factors
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.grids import GridMapping, reach
@@ -188,7 +189,7 @@ def decide(
         if values.count:
             rule.check(name, values.minimum, values.maximum)
         intensity = resolve_intensity(
-            rule.steps,
+            with_factors(rule.steps, measured.uptake(number), name, measured.assembled.path),
             values,
             partial(measured.foreground_of, number, findings),
             cohort[number] if number < len(cohort) else None,

@@ -44,6 +44,7 @@ def decided_by(task: CaseTask, config: Config) -> dict[str, Any]:
         "orientation": config.image.orientation,
         "between": [resample.interpolation, resample.boundary],
         "needed": label_needed(config) if unlabelled else "",
+        "suv": config.suv_kinds,
     }
 
 
@@ -70,6 +71,7 @@ def to_words(assembled: Assembled, findings: Sequence[Finding]) -> dict[str, Any
         "headers": assembled.headers,
         "decoded_bytes": assembled.decoded_bytes,
         "kept": assembled.losses.kept,
+        "uptakes": assembled.uptakes,
         "findings": [finding.to_json() for finding in findings],
     }
 
@@ -97,6 +99,7 @@ def from_words(
         headers=tuple(words["headers"]),
         decoded_bytes=words["decoded_bytes"],
         losses=Losses(limit, words["kept"]),
+        uptakes=tuple(words["uptakes"]),
     )
     return assembled, [Finding.from_json(row) for row in words["findings"]]
 

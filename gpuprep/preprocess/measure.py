@@ -90,6 +90,11 @@ class Measured:
             return held
         return self.operations.cleaned(held, values.minimum, values.maximum)
 
+    def uptake(self, channel: int) -> dict[str, Any]:
+        """The factors of SUV that a channel's file tells, by their kinds."""
+        told = self.assembled.uptakes
+        return told[channel] if channel < len(told) else {}
+
     def is_whole(self, channel: int) -> bool:
         """Whether every finite voxel of a channel is a whole number, whatever dtype its file has."""
         source = self.assembled.channels[channel][self.box]

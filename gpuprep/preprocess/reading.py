@@ -85,6 +85,7 @@ class Channel(NamedTuple):
     volume: Volume
     name: str
     source: Source
+    header: dict[str, Any]
 
 
 def read_channels(case: Case, wanted: Sequence[str], reading: CaseReading) -> list[Channel]:
@@ -98,7 +99,8 @@ def read_channels(case: Case, wanted: Sequence[str], reading: CaseReading) -> li
         scan = reading.read(source)
         own = volume_names(source, len(scan.volumes))
         for name, volume in zip(own, scan.volumes, strict=True):
-            channels.append(Channel(reading.straight_image(volume, scan.stack), name, source))
+            straight = reading.straight_image(volume, scan.stack)
+            channels.append(Channel(straight, name, source, scan.header))
     told = [channel.name for channel in channels]
     names = channel_names(case, told, wanted, reading.findings)
     channels = [channel._replace(name=name) for channel, name in zip(channels, names, strict=True)]

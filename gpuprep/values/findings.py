@@ -67,6 +67,10 @@ CODES: dict[str, Code] = {
         "the channels of the case are not those of the cohort",
         allowed="the case is stored with its own channels",
     ),
+    "E_SUV": Code(
+        "the headers do not say what SUV takes, or contradict themselves",
+        allowed="the case goes on, and fails if a step asks for SUV of this channel",
+    ),
     "E_LABEL_MISSING": Code(
         "a label was expected and is not there", allowed="the case is stored without a label"
     ),
@@ -177,6 +181,7 @@ CODES: dict[str, Code] = {
     "W_EMPTY_FOREGROUND": Code(
         "there is nothing to crop to or to measure", allowed="the whole image is used"
     ),
+    "W_SUV": Code("something had to be assumed for SUV", allowed="it is assumed"),
     "W_PADDING": Code(
         "padding voxels outside the field of view are present", allowed="they are kept"
     ),

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from support.hostile import ALWAYS_FAIL, MAKERS
 
 import gpuprep.io
+from gpuprep.config.image import Image
 from gpuprep.config.input import Input
 from gpuprep.config.model import Config
 from gpuprep.io.reader import read
@@ -26,7 +27,8 @@ IDS = [f"{code}-{at}" for code, at in INPUTS]
 
 
 def loaded(path: Path, code: str, policy: Policy) -> Scan:
-    rules = ReadRules.of(Config(input=Input(policy={code: policy})))
+    asking = Image(intensity=({"suv": "bodyweight"},))
+    rules = ReadRules.of(Config(input=Input(policy={code: policy}), image=asking))
     return read(Source(str(path)), rules)
 
 

@@ -90,6 +90,11 @@ def two_series(folder: Path) -> Path:
     return folder / "s"
 
 
+def bare_sidecar(folder: Path) -> Path:
+    (folder / "a.json").write_text('{"TracerName": "FDG", "Units": "Bq/mL"}')
+    return nifti(folder / "a.nii")
+
+
 MAKERS: dict[str, list[Maker]] = {
     "E_TRUNCATED": [
         lambda folder: cut(nifti(folder / "a.nii"), 9),
@@ -150,6 +155,8 @@ MAKERS: dict[str, list[Maker]] = {
     ],
     "W_NAN": [lambda folder: nifti(folder / "a.nii", not_finite())],
     "W_PADDING": [series(PixelPaddingValue=3)],
+    "E_SUV": [series(Modality="PT", Units="BQML"), bare_sidecar],
+    "W_SUV": [series(Modality="PT", Units="GML")],
     "W_4D": [lambda folder: nifti(folder / "a.nii", np.zeros((5, 6, 7, 2), np.uint8))],
     "W_FEW_SLICES": [lambda folder: nifti(folder / "a.nii", np.zeros((5, 6, 2), np.uint8))],
     "W_FLAT": [

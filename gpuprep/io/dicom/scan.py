@@ -18,11 +18,14 @@ from gpuprep.io.dicom.pixels import likely_pixels, read_pixels
 from gpuprep.io.dicom.positions import normal_of, slice_heights, tilted, unit
 from gpuprep.io.dicom.series import lost_slices, series_of_folder
 from gpuprep.io.dicom.slice import Slice, read_slices
+from gpuprep.io.dicom.uptake import factor_of
 from gpuprep.io.grid import check_grid, grid_of, placement
 from gpuprep.io.hashed import file_identity
 from gpuprep.io.limits import check_inside, check_limits
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Preview, Scan, Voxels, volumes_of
+from gpuprep.io.suv import Factor, NoSuvError
+from gpuprep.io.uptake import suv_factors
 from gpuprep.io.voxels import report_not_finite
 from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
@@ -78,6 +81,7 @@ class _Checked:
     files: tuple[str, ...]
     geometry: Geometry
     heights: tuple[float, ...]
+    suv: dict[str, Any]
 
     @property
     def slices(self) -> list[Slice]:
@@ -109,7 +113,23 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
     check_alike(placed, reading)
     geometry, heights = placed[first]
     check_grid(geometry, reading, heights=heights)
-    return _Checked(audited, tuple(map(str, files)), geometry, heights)
+    slices = [one for volume in audited.values() for one in volume]
+    return _Checked(audited, tuple(map(str, files)), geometry, heights, _uptake(slices, reading))
+
+
+def _uptake(slices: Sequence[Slice], reading: Reading) -> dict[str, Any]:
+    """The factors of SUV of a PET series, where they are asked for."""
+    rules = reading.rules
+    if not rules.suv or rules.headers_alone or slices[0].modality != "PT":
+        return {}
+    pets = [one.pet for one in slices if one.pet is not None]
+
+    def find(kind: str) -> tuple[Factor, list[str]]:
+        if len(pets) < len(slices):
+            raise NoSuvError("this is enhanced PET, whose tags of SUV lie elsewhere")
+        return factor_of(pets, kind)
+
+    return suv_factors(reading, find)
 
 
 def _placed(
@@ -223,4 +243,5 @@ def _facts(found: _Checked) -> dict[str, Any]:
         "compression": one.syntax,
         "lossy": any(part.lossy for part in found.slices),
         **names,
+        **({"suv": found.suv} if found.suv else {}),
     }

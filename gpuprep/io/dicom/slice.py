@@ -6,7 +6,7 @@ shared. Both become a list of ``Slice``, so that everything after this file know
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset, FileDataset
@@ -23,6 +23,7 @@ from gpuprep.io.dicom.header import (
     value,
     whole,
 )
+from gpuprep.io.dicom.pet import PET_TAGS, Pet, pet_of
 from gpuprep.io.dicom.syntaxes import Decoder, check_syntax, decoder_of, is_lossy, name_of
 from gpuprep.io.dicom.table import ModalityTable, table_of
 from gpuprep.io.dicom.vendors import BEHIND_TAGS, b_value_behind
@@ -78,6 +79,7 @@ class Slice:
         tile: Where in a mosaic it lies; None for a slice that is an image by itself.
         deflated: Whether the whole data set is; where its pixels begin is counted as if it were not.
         decoder: Who decodes the pixels.
+        pet: What SUV takes, of a PET slice where it is asked for.
     """
 
     path: str
@@ -116,6 +118,7 @@ class Slice:
     decoder: Decoder = "none"
     vendor_b: float | None = None
     tile: Tile | None = None
+    pet: Pet | None = field(default=None, repr=False)
 
     @property
     def part(self) -> int:
@@ -138,7 +141,7 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             before anything is made for frames that are too many.
     """
     with parsing(path):
-        dataset, length = parsed(path, _SLICE_TAGS)
+        dataset, length = parsed(path, [*_SLICE_TAGS, *(PET_TAGS if rules.suv else ())])
         if reason := not_an_image(dataset):
             raise InputError("E_UNREADABLE", reason, path=str(path))
         frames = max(1, whole(dataset, "NumberOfFrames", 1))
@@ -158,6 +161,8 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             _slice(path, dataset, syntax, length, Frame(dataset, group, shared), first)
             for group in own
         ]
+        if rules.suv and slices[0].modality == "PT" and not groups:
+            slices = [replace(slices[0], pet=pet_of(dataset))]
         if len(slices) < frames:
             slices *= frames
         if frames > 1:  # Siemens takes mosaics apart, and leaves the word in the image type

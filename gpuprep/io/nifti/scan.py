@@ -11,9 +11,12 @@ from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
 from gpuprep.io.nifti.header import NiftiHeader, read_header
+from gpuprep.io.nifti.sidecar import factor_of, sidecar_of
 from gpuprep.io.placeholders import is_annex_link
 from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
+from gpuprep.io.suv import Factor, NoSuvError
+from gpuprep.io.uptake import suv_factors
 from gpuprep.io.voxels import report_not_finite
 from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
@@ -43,12 +46,17 @@ def read_nifti(reading: Reading, volume: str = "") -> Scan:
             voxels, identity = _read_voxels(source, header, of_header)
             identities.append(identity)
     report_not_finite(voxels, reading)
+    suv = _uptake(of_header)
     return Scan(
         volumes_of(voxels, geometry),
         tuple(reading.findings.items),
         tuple(identities),
         "analyze" if header.kind == "analyze" else f"nifti{header.version}",
-        {**_facts(header, source), **({"volumes": [volume]} if volume else {})},
+        {
+            **_facts(header, source),
+            **({"volumes": [volume]} if volume else {}),
+            **({"suv": suv} if suv else {}),
+        },
     )
 
 
@@ -66,6 +74,7 @@ def peek_nifti(reading: Reading, volume: str = "") -> Preview:
         with ByteSource(_image_path(source.path, reading.rules)) as voxels:
             size += voxels.size
     _check_held(voxels, header)
+    _uptake(of_header)
     return header.preview(geometry, size, reading)
 
 
@@ -130,6 +139,24 @@ def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
     geometry = nifti_geometry(header, reading)
     check_grid(geometry, reading, channels=header.channels)
     return as_one_slice(geometry, reading) if header.flat else geometry
+
+
+def _uptake(reading: Reading) -> dict[str, Any]:
+    """The factors of SUV by the file's sidecar, where they are asked for and it is one of PET."""
+    if not reading.rules.suv:
+        return {}
+    try:
+        told = sidecar_of(Path(reading.path), reading.rules)
+    except NoSuvError as error:
+        reading.report("E_SUV", f"there is no SUV: {error.text}", advice=error.advice)
+        return {}
+    if told is None:
+        return {}
+
+    def find(kind: str) -> tuple[Factor, list[str]]:
+        return factor_of(told, kind)
+
+    return suv_factors(reading, find)
 
 
 def _check_held(source: ByteSource, header: NiftiHeader) -> None:
