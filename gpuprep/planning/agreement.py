@@ -59,8 +59,22 @@ def _channels(source: Source, rules: ReadRules) -> int:
 
 
 def named(cases: Sequence[Case], config: Config) -> tuple[Case, ...]:
-    """The cases, those without names of channels under those of the config."""
+    """The cases, those without names of channels under those of the config.
+
+    What headers call the volumes of a series is no name that the input gave.
+    """
     if not config.input.channels:
         return tuple(cases)
     given = config.input.channels
-    return tuple(case if channel_names(case) else replace(case, channels=given) for case in cases)
+    return tuple(
+        case
+        if channel_names(case) and not _by_header(case, config)
+        else replace(case, channels=given)
+        for case in cases
+    )
+
+
+def _by_header(case: Case, config: Config) -> bool:
+    """Whether the channels of a case are the volumes of one DICOM series."""
+    alone = len(case.images) == 1 and bool(case.images[0].files)
+    return alone and config.input.several_volumes == "channels"

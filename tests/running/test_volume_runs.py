@@ -77,6 +77,17 @@ def test_cases_are_stored_each_from_its_own_files_and_found_again(source, tmp_pa
         run(source, tmp_path / "out", config("first"))
 
 
+def test_the_config_calls_channels_otherwise_and_counts_them(source, tmp_path):
+    asked = config("channels")
+    asked["input"]["channels"] = ["pre", "post"]
+    assert run(source, tmp_path / "out", asked).finished.done == 2
+    cohort = gpuprep.open(tmp_path / "out")
+    assert cohort["bold"].record["channels"] == ["pre", "post"]
+    np.testing.assert_array_equal(cohort["bold"].image, [voxels(0), voxels(1)])
+    asked["input"]["channels"] = ["pre", "post", "late"]
+    assert run(source, tmp_path / "other", asked).finished.failed == 2
+
+
 def test_a_manifest_has_the_same_channels_with_and_without_a_name_of_its_own(source, tmp_path):
     (source / "m.csv").write_text("case_id,image\na,bold\nb,perf\n")
     (source / "n.csv").write_text("case_id,image_MR\na,bold\nb,perf\n")
