@@ -18,6 +18,11 @@ from gpuprep.io.text.scan import peek_text_volume, read_text_volume
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How PNG and TIFF files begin."""
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+"""How files of a stack are called that may be pictures; what they are their bytes tell."""
+
 
 def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> Scan:
     """All voxels of a source, with everything that was found about it.
@@ -38,6 +43,10 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
         )
 
         return read_dicom(source.files, reading, source.volume)
+    if kind == "picture":
+        from gpuprep.io.picture import read_picture  # loads Pillow
+
+        return read_picture(source, reading)
     if kind == "nifti":
         return read_nifti(reading, source.volume)
     return read_text_volume(kind, reading)
@@ -56,18 +65,24 @@ def peek(source: Source, rules: ReadRules) -> Preview:
         from gpuprep.io.dicom.scan import peek_dicom  # loads pydicom
 
         return peek_dicom(source.files, reading, source.volume)
+    if kind == "picture":
+        from gpuprep.io.picture import peek_picture  # loads Pillow
+
+        return peek_picture(source, reading)
     if kind == "nifti":
         return peek_nifti(reading, source.volume)
     return peek_text_volume(kind, reading)
 
 
 def _sniff(source: Source, rules: ReadRules) -> str:
-    """``dicom``, ``nifti``, ``metaimage`` or ``nrrd``, by the first bytes and never by the name.
+    """``dicom``, ``nifti``, ``metaimage``, ``nrrd`` or ``picture``, by the first bytes and never by the name.
 
     Raises:
         InputError: E_UNREADABLE if it is none of them, E_UNSAFE_PATH if it lies outside the roots.
     """
     path = Path(source.path)
+    if source.files and source.files[0].lower().endswith(PICTURE_SUFFIXES):
+        return "picture"
     if source.files or path.is_dir():
         return "dicom"
     path = header_path(path)
@@ -80,6 +95,8 @@ def _sniff(source: Source, rules: ReadRules) -> str:
         return "metaimage"
     if looks_like_nrrd(start):
         return "nrrd"
+    if start.startswith(PICTURES):
+        return "picture"
     with ByteSource(path) as contents:
         start = contents.read(4)
     if looks_like_nifti(start):
@@ -94,7 +111,7 @@ def _sniff(source: Source, rules: ReadRules) -> str:
     what = f"begins with {start.hex(' ')}" if start else "is empty"
     raise InputError(
         "E_UNREADABLE",
-        f"the file {what}, which is none of NIfTI, DICOM, MetaImage and NRRD",
+        f"the file {what}, which is none of NIfTI, DICOM, MetaImage, NRRD, PNG and TIFF",
         path=str(path),
         advice="Convert it to one of these, or leave it out.",
     )

@@ -52,12 +52,22 @@ class Source:
     ``files`` is empty for a single file; for DICOM, ``path`` is the series' folder and ``files`` are its
     slices. ``name`` is the channel (``T1``) or the structure (``liver``) it holds, if known. ``volume`` names
     the one that is meant where the files hold several (``t0``, ``b1000``).
+
+    Of pictures, which know no place of their own, ``files`` are a stack; ``spacing`` is what the input tells
+    of them, in mm along x, y[, z], or ``slices`` the DICOM files they were drawn on, one each.
     """
 
     path: str
     files: tuple[str, ...] = ()
     name: str = ""
     volume: str = ""
+    spacing: tuple[float, ...] = ()
+    slices: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Source:
+        lists = {key: tuple(row.get(key, ())) for key in ("files", "spacing", "slices")}
+        return cls(row["path"], name=row["name"], volume=row.get("volume", ""), **lists)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,4 @@ class Case:
 
 
 def _sources(rows: Any) -> tuple[Source, ...]:
-    return tuple(
-        Source(row["path"], tuple(row["files"]), row["name"], row.get("volume", "")) for row in rows
-    )
+    return tuple(map(Source.from_json, rows))

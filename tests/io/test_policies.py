@@ -29,7 +29,7 @@ IDS = [f"{code}-{at}" for code, at in INPUTS]
 def loaded(path: Path, code: str, policy: Policy) -> Scan:
     asking = Image(intensity=({"suv": "bodyweight"},))
     rules = ReadRules.of(Config(input=Input(policy={code: policy}), image=asking))
-    return read(Source(str(path)), rules)
+    return read(Source(str(path), spacing=(1.0, 1.0, 2.0)), rules)
 
 
 def severities(scan: Scan, code: str) -> set[str]:
@@ -148,7 +148,12 @@ def inverted(scan: Scan) -> None:
     np.testing.assert_array_equal(starts, [65_535 - 100 * n for n in range(5)])
 
 
+def grey(scan: Scan) -> None:
+    assert scan.volumes[0].array[0].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
 REPAIRED = {
+    "E_COLOURS": grey,
     "W_MONOCHROME1": inverted,
     "W_FLAT": as_thick_as_nnunet_has_it,
     "E_SHEAR": straightened,

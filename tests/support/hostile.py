@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+from PIL import Image
 
 from support.dicom_series import dataset, enhanced, write_series
 
@@ -82,6 +83,12 @@ def not_finite() -> np.ndarray:
     return voxels
 
 
+def coloured(folder: Path) -> Path:
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    Image.fromarray(np.stack([pixels] * 3, -1)).save(folder / "a.png")
+    return folder / "a.png"
+
+
 def two_series(folder: Path) -> Path:
     write_series(folder / "s", HEIGHTS)
     for n in range(2):
@@ -136,6 +143,7 @@ MAKERS: dict[str, list[Maker]] = {
     "E_PIXEL_TYPE": [
         series(BitsStored=8, HighBit=7, PixelData=np.full(20, 0x0101, "<u2").tobytes()),
     ],
+    "E_COLOURS": [coloured],
     "E_NOT_VOLUME": [lambda folder: nifti(folder / "a.nii", np.zeros((2, 2, 2, 2, 2), np.uint8))],
     "W_SFORM_QFORM": [
         lambda folder: shifted_qform(folder / "a.nii"),

@@ -1,9 +1,10 @@
 """Manifests: a CSV, TSV, JSON or JSON Lines file that lists the cohort, case by case.
 
 Columns: ``case_id``, ``image`` (more channels as ``image_1`` or ``image_T2``), ``label`` (further label
-maps as ``label_vessels``); every other column is an attribute of the case. Relative paths start at the
-manifest. An image is a file or a folder with one DICOM series. A label is a file, or one file per structure:
-a folder of them, or paths separated by ``;``.
+maps as ``label_vessels``); every other column is an attribute of the case; ``spacing`` is also that of its
+pictures, in mm along x, y[, z]. Relative paths start at the manifest. An image is a file, or a folder with
+one DICOM series or with a stack of pictures. A label is a file, or one file per structure: a folder of them,
+or paths separated by ``;``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gpuprep.cohort.layouts.dicom import read_series
 from gpuprep.cohort.layouts.folders import structure_label
 from gpuprep.cohort.layouts.listing import list_tree
 from gpuprep.cohort.layouts.naming import check_read_as_utf8, folder_name, stem_of
+from gpuprep.cohort.layouts.pictures import stack_in, with_spacing
 from gpuprep.cohort.layouts.tables import read_rows, read_text
 from gpuprep.cohort.layouts.tree import Tree, Unmatched
 from gpuprep.values.case import Case, LabelSource, Source
@@ -173,7 +175,8 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
     attributes.pop("case_id", None)
     told = paths.volumes if len(images) == 1 else ()
     channels = tuple(f"{images[0].name} {volume}".strip() for volume in told)
-    return Case(identifier, tuple(images), tuple(labels), attributes, channels)
+    case = Case(identifier, tuple(images), tuple(labels), attributes, channels)
+    return with_spacing(case, fields.get("spacing"))
 
 
 class _Paths:
@@ -223,6 +226,8 @@ class _Paths:
         if not self._is_folder(path):
             return LabelSource((Source(path),), folder_name(name))
         tree = self._list(Path(path))
+        if stack := stack_in(tree):
+            return LabelSource((stack,), folder_name(name))
         files = [tree.path(file) for file in tree.folders.get("", ())]
         if not files:
             raise UsageError(f"{column} {path} is a folder without volume files")
@@ -235,6 +240,8 @@ class _Paths:
         if not self._is_folder(path):
             return Source(path, name=name)
         tree = self._list(Path(path))
+        if stack := stack_in(tree):
+            return replace(stack, name=name)
         cases, rest = read_series(tree)
         self.unmatched += [Unmatched(tree.path(file), reason) for file, reason in rest]
         if len(cases) != 1:

@@ -58,6 +58,20 @@ def read_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Scan
     )
 
 
+def placed_slices(
+    files: Sequence[str], reading: Reading
+) -> tuple[Geometry, tuple[float, ...], list[str]]:
+    """The grid of a series, the heights of its slices as in ``Scan``, and its files from the first slice on.
+
+    What is found about them is told where the series itself is read.
+
+    Raises:
+        InputError: as ``read_dicom``.
+    """
+    found = _checked(files, replace(reading, findings=reading.rules.findings()), "")
+    return found.geometry, found.heights, [str(one.path) for one in found.slices]
+
+
 def peek_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Preview:
     """What the headers of a series promise, after the full audit."""
     found = _checked(files, reading, volume)

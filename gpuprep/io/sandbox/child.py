@@ -81,7 +81,7 @@ def limit_memory(rules: ReadRules) -> int:
 
 def _serve(wire: Wire, request: dict[str, Any], rules: ReadRules, memory: int) -> None:
     asked = request["sources"]
-    sources = [Source(**{**row, "files": tuple(row["files"])}) for row in asked]
+    sources = [Source.from_json(row) for row in asked]
     source = sources[0]
     shared = SharedMemory(rules.in_memory_bytes, rules.scratch)
     try:

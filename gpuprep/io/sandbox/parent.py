@@ -179,8 +179,7 @@ class Sandbox:
 
 
 def _asked(source: Source) -> dict[str, Any]:
-    told = {"path": source.path, "files": source.files, "name": source.name}
-    return {**told, "volume": source.volume}
+    return {name: getattr(source, name) for name in Source.__slots__}
 
 
 def _told(row: Mapping[str, Any], source: Source) -> Told:
