@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from gpuprep.config.intensity import Channel, IntensityStep, Steps
+from gpuprep.config.intensity import BENDING, Channel, IntensityStep, Steps
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Strict
 from gpuprep.values.orientation import check_orientation
@@ -52,6 +52,11 @@ class Image(Strict):
         """The intensity steps that any channel may take."""
         others = [step for channel in self.channels.values() for step in channel.intensity or ()]
         return (*self.intensity, *others)
+
+    @property
+    def bends(self) -> bool:
+        """Whether any channel's values may go through a table."""
+        return any(isinstance(entry.step, BENDING) for entry in self.steps)
 
     @property
     def sums_float32(self) -> bool:

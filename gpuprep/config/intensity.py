@@ -180,6 +180,10 @@ class Suv(Strict):
         return "lean-james" if (self.by, self.formula) == ("lean", "james") else self.by
 
 
+BENDING = Gamma, Log, Equalize
+"""The steps that are no line between two ends."""
+
+
 class IntensityStep(Strict):
     """One step of the intensity chain: exactly one of the keys."""
 

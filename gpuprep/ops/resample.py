@@ -165,7 +165,8 @@ def _slice_limits(array: Array, axes: Axes, axis: int, before: Pointwise, pool: 
     slices = np.moveaxis(array, axis, 0)
     parts = [slices[run[0] : run[-1] + 1] for run in split(range(len(slices)), pool.count)]
     ends = pool.map(lambda part: (part.min((1, 2)), part.max((1, 2))), parts)
-    low, high = (before.apply(np.concatenate(rows)) for rows in zip(*ends, strict=True))
+    rows = [before.apply(np.concatenate(each)) for each in zip(*ends, strict=True)]
+    low, high = np.minimum(*rows), np.maximum(*rows)  # a curve may fall
     z, y, x = (-1 if other == axis else 1 for other in range(3))
     return low[picks].reshape(z, y, x), high[picks].reshape(z, y, x)
 

@@ -82,18 +82,12 @@ class Table:
         return out
 
     def to_json(self) -> dict[str, list[float]]:
-        """Its points, as case records have them."""
         return {"x": list(self.x), "y": list(self.y)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Sequence[float]]) -> Table:
         """What ``to_json`` gave; ValueError where it is damaged."""
         return cls(tuple(map(float, fields["x"])), tuple(map(float, fields["y"])))
-
-    @property
-    def bends(self) -> tuple[float, ...]:
-        """The x where the slope may change: all but the outer two."""
-        return self.x[1:-1]
 
     @cached_property
     def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -192,7 +186,7 @@ class Curve:
         elif self._as_float32(array.dtype) and out.dtype.kind != "i" and out.itemsize <= 4:
             self.segments.apply(array, out)
         else:
-            for part, target in zip(_rows(array), _rows(out), strict=True):
+            for part, target in zip(np.atleast_2d(array), np.atleast_2d(out), strict=True):
                 cast_to(self.evaluate(part), target)
         return out
 
@@ -275,15 +269,20 @@ def _pulled_back(step: Pointwise, value: float) -> float:
 
 
 def _knots(first: Pointwise, following: Pointwise, low: float, high: float) -> list[float]:
-    """Where the composition bends, and an end or a place beyond on either side."""
-    bends = set(first.table.bends if isinstance(first, Curve) else ())
+    """Where the composition bends, and on either side an end, or the nearest place beyond that is known."""
+    rows = [list(first.table.x) if isinstance(first, Curve) else []]
     if isinstance(following, Curve):
-        bends.update(_pulled_back(first, bend) for bend in following.table.bends)
+        rows.append(sorted(_pulled_back(first, x) for x in following.table.x))
+    known, bends = {x for row in rows for x in row}, {x for row in rows for x in row[1:-1]}
     inner = sorted(bend for bend in bends if low < bend < high and math.isfinite(bend))
-    known = [*inner, *(end for end in (low, high) if math.isfinite(end))] or [0.0]
-    step = max(max(known) - min(known), 1e-3 * max(map(abs, known)), 1.0)
-    start = low if math.isfinite(low) else min(known) - step
-    stop = high if math.isfinite(high) else max(known) + step
+    ends = inner or [next((end for end in (low, high) if math.isfinite(end)), 0.0)]
+    step = max(ends[-1] - ends[0], 1e-3 * abs(ends[0]), 1.0)
+    beyond = [x for x in known if low < x < high and math.isfinite(x)]
+    start, stop = low, high
+    if not math.isfinite(start):
+        start = max((x for x in beyond if x < ends[0]), default=ends[0] - step)
+    if not math.isfinite(stop):
+        stop = min((x for x in beyond if x > ends[-1]), default=ends[-1] + step)
     return [start, *inner, stop] if start < stop else [start]
 
 
@@ -297,8 +296,3 @@ def _simplest(xs: Sequence[float], ys: Sequence[float], rest: ClipAffine) -> Poi
         return ClipAffine(rest.low, rest.high, slope * rest.scale, offset)
     ascending = np.maximum.accumulate(ys).tolist()  # rounding may have turned neighbours round
     return Curve(Table(tuple(xs), tuple(ascending)), rest.low, rest.high, rest.scale, rest.offset)
-
-
-def _rows(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    """Parts of which copies are small."""
-    return [array] if array.ndim < 2 else list(array)

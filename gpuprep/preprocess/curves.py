@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.statistics import Distribution
-from gpuprep.ops.table import Pointwise, Table, curve
+from gpuprep.ops.table import Curve, Pointwise, Table, curve
 
 _WITHIN = 2.5e-7
 
@@ -32,7 +32,9 @@ def gamma(value: float, ends: tuple[float, float], *, hold: bool) -> Pointwise:
         return ClipAffine()
     number = math.ceil(math.sqrt(abs(value - 1) / (2 * value * _WITHIN)))
     even = np.linspace(0.0, 1.0, max(number, 2) + 1)
-    return _through(low + width * even ** (2 / value), low + width * even**2, hold=hold)
+    x = low + width * even ** (2 / value)
+    places = np.minimum((x - low) / width, 1.0)  # of what is left of them beside ``low``
+    return _through(x, low + width * places**value, hold=hold)
 
 
 def logarithm(ends: tuple[float, float], *, hold: bool) -> Pointwise:
@@ -46,7 +48,9 @@ def logarithm(ends: tuple[float, float], *, hold: bool) -> Pointwise:
     even = np.linspace(0.0, reach, max(number, 2) + 1)
     if not reach:
         return ClipAffine(scale=0.0, offset=0.0)
-    return _through(low + np.expm1(even), even, hold=hold)
+    x = np.minimum(low + np.expm1(even), high)
+    x[-1] = high
+    return _through(x, np.log1p(x - low), hold=hold)
 
 
 def equalize(values: Distribution, chain: Pointwise, bins: int) -> Pointwise:
@@ -63,8 +67,11 @@ def equalize(values: Distribution, chain: Pointwise, bins: int) -> Pointwise:
 
 
 def _through(x: NDArray[np.float64], y: NDArray[np.float64], *, hold: bool) -> Pointwise:
-    """The table through some points; with ``hold``, flat beyond them."""
-    table = Table.of(x.tolist(), y.tolist())
-    if table.y[0] == table.y[-1]:
-        return ClipAffine(scale=0.0, offset=table.y[0])
-    return curve(table, hold=hold)
+    """The table through some points, flat beyond them; with ``hold`` that is a clip of its own."""
+    if y[0] == y[-1]:
+        return ClipAffine(scale=0.0, offset=float(y[0]))
+    if hold:
+        return curve(Table.of(x.tolist(), y.tolist()))
+    width = x[-1] - x[0]  # no value is there, but by rounding
+    xs, ys = (x[0] - width, *x, x[-1] + width), (y[0], *y, y[-1])
+    return Curve(Table.of(xs, ys))

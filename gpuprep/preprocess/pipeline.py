@@ -161,6 +161,8 @@ def bytes_on_device(assembled: Assembled, config: Config) -> int:
         itemsizes.append(1)
         for values in assembled.label_counts.values():
             itemsizes += [bytes_with(config.label.outside, values)] * 2
+    if any(part.image.bends for part in config.parts().values()):  # what a table makes of a channel
+        itemsizes.append(4)
     return max(device_bytes(source, target, itemsizes) for target in _targets(assembled, config))
 
 

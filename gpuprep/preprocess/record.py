@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
-from gpuprep.ops.statistics import Histogram, label_counts
+from gpuprep.ops.statistics import Distribution, Histogram, label_counts
+from gpuprep.ops.table import Curve
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.preprocess.measure import Measured
@@ -118,6 +120,8 @@ def _statistics(measured: Measured, channel: int, intensity: Intensity) -> dict[
         found["foreground"] = known / values.count
     if intensity.outside == "zero":
         return found
+    if isinstance(intensity.chain, Curve):
+        return found | _after_curve(found, values, intensity.chain)
     found |= intensity.to_flat()
     if isinstance(values, Histogram):
         mean, std = values.moments((chain.low, chain.high))
@@ -127,6 +131,20 @@ def _statistics(measured: Measured, channel: int, intensity: Intensity) -> dict[
         return found
     found["after_mean"], found["after_std"] = mean * line.scale + line.offset, std * abs(line.scale)
     return found
+
+
+def _after_curve(
+    found: Mapping[str, Any], values: Distribution, chain: Curve
+) -> dict[str, float | None]:
+    """The numbers after a chain that is no line: each known one put through it."""
+    low, high = (end if math.isfinite(end) else None for end in (chain.low, chain.high))
+    told: dict[str, float | None] = {"clip_low": low, "clip_high": high}
+    known = {"min": found["min"], "max": found["max"]}
+    known |= {f"p{q}": value for q, value in found["percentiles"].items()}
+    told |= {f"after_{name}": chain(value) for name, value in known.items()}
+    if isinstance(values, Histogram):
+        told["after_mean"], told["after_std"] = values.moments_after(chain)
+    return told
 
 
 def _straightening(assembled: Assembled) -> dict[str, Any]:

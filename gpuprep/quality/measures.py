@@ -158,15 +158,21 @@ def _ends(table: Table, channel: str) -> Iterator[Measure]:
 def _after(table: Table, channel: str) -> dict[str, Array]:
     """The statistics after the intensity steps; percentiles are the source's, put through the steps."""
     lead = f"statistics.{channel}."
-    if f"{lead}scale" not in table:
-        return {}
+    found = _after_line(table, lead) if f"{lead}scale" in table else {}
+    for name in STATISTICS:
+        if f"{lead}after_{name}" in table:  # of a chain that is no line each number is told
+            told = _column(table, f"{lead}after_{name}")
+            found[name] = np.where(np.isnan(told), found.get(name, np.nan), told)
+    return {name: found[name] for name in STATISTICS if name in found}
+
+
+def _after_line(table: Table, lead: str) -> dict[str, Array]:
     low, high = (_column(table, f"{lead}clip_{end}") for end in ("low", "high"))
     scale, offset = (_column(table, f"{lead}{name}") for name in ("scale", "offset"))
     found = {}
     for name in STATISTICS:
         if name in ("mean", "std"):
-            column = f"{lead}after_{name}"
-            values = _column(table, column) if column in table else np.full(len(scale), np.nan)
+            values = np.full(len(scale), np.nan)
         elif f"{lead}{name}" in table:
             kept = np.fmin(np.fmax(_column(table, lead + name), low), high)  # NaN is no bound
             values = kept * scale + offset

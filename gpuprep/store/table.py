@@ -34,7 +34,8 @@ class CaseTable(Mapping[str, NDArray[Any]]):
     - ``statistics.<channel>.<name>`` of the source's voxels: ``mean``, ``std``, ``min``, ``max``, ``count``,
       ``p0.5`` ...; ``at_low``, ``at_high``, the share at the ends of the clip or else at the extremes;
       ``foreground``, its share; ``clip_low``, ``clip_high``, ``scale``, ``offset``, what was done with them;
-      ``after_mean``, ``after_std``, once that was done
+      ``after_mean``, ``after_std``, once that was done; where a table was part of it, there is no ``scale``
+      and ``offset``, and ``after_p0.5`` ... are told
     - ``attributes.<name>``: what the input says, None where it does not
 
     Attributes:

@@ -139,6 +139,8 @@ def _stored_channel(
         told = "every voxel holds one value, from which no value of the source follows"
         return ChannelView(name, "", None, window_of((low, high), {}), (told,))
     notes = []
+    if line.table is not None:
+        notes.append("values of the source are led back through a table, to within its rounding")
     if low is not None or high is not None:
         ends = [f"below {low:g}"] * (low is not None) + [f"above {high:g}"] * (high is not None)
         notes.append(f"values {' and '.join(ends)}{' ' * bool(unit)}{unit} are clipped to the end")

@@ -91,7 +91,7 @@ def side_view(side: Side, links: Links) -> Tree:
             {
                 "name": channel.name,
                 "unit": channel.unit,
-                "line": None if channel.line is None else asdict(channel.line),
+                "line": None if channel.line is None else channel.line.to_json(),
                 "window": list(channel.window),
                 "notes": list(channel.notes),
                 "levels": levels(number),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuprep.config.intensity import Clip, IntensityStep, PercentileClip
+from gpuprep.config.intensity import BENDING, Clip, IntensityStep, PercentileClip
 from gpuprep.config.intensity import Window as CTWindow
 from gpuprep.config.model import Config
 from gpuprep.ops.statistics import Distribution
@@ -26,7 +26,7 @@ def steps_of(config: Config, names: Sequence[str]) -> list[tuple[IntensityStep, 
 
 
 def window_of_steps(steps: Sequence[IntensityStep], values: Distribution) -> Window:
-    """What the first clipping of some steps keeps; some percentiles where there is none."""
+    """What the first clipping of some steps keeps; some percentiles without one before a table."""
     for entry in steps:
         match entry.step:
             case Clip() as step:
@@ -35,6 +35,8 @@ def window_of_steps(steps: Sequence[IntensityStep], values: Distribution) -> Win
                 return step.ends
             case PercentileClip() as step:
                 return _percentile_window(values, (step.low, step.high))
+            case step if isinstance(step, BENDING):
+                break
     return _percentile_window(values, _VIEW)
 
 

@@ -49,6 +49,9 @@ def _statistics(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _intensity(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     low, high = ("open" if end is None else _number(end) for end in step["clip"])
     yield "clip", f"{low} to {high}"
+    if "table" in step:
+        x, y = step["table"]["x"], step["table"]["y"]
+        yield "table", f"{len(x)} points, from ({_list((x[0], y[0]))}) to ({_list((x[-1], y[-1]))})"
     yield "scale", _number(step["scale"])
     yield "offset", _number(step["offset"])
     for key in ("limits", "output"):

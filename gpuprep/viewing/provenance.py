@@ -56,6 +56,8 @@ def line_text(step: Mapping[str, Any]) -> str:
     low, high = ("…" if end is None else f"{end:.6g}" for end in step["clip"])
     line = f"× {step['scale']:.6g} {'-' if step['offset'] < 0 else '+'} {abs(step['offset']):.6g}"
     clipped = "" if low == high == "…" else f"clip to {low} … {high}, then "
+    if "table" in step:
+        clipped += f"a table of {len(step['table']['x'])} points, then "
     return clipped + ("as it was" if line == "× 1 + 0" else line)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpuprep.drawing.colours import colour_text
+from gpuprep.ops.table import Table
 from gpuprep.values.geometry import Geometry
 
 Range = tuple[float, float]
@@ -17,25 +18,36 @@ OTHER_CODEC = "other"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How stored values lead back to those of the source: ``source = scale * stored + offset``."""
+    """How stored values lead back to those of the source: ``source = scale * stored + offset``.
+
+    Where the source went through a table, that is the table's result, and the table leads further back.
+    """
 
     scale: float = 1.0
     offset: float = 0.0
+    table: Table | None = None
 
     @classmethod
     def back(cls, step: Mapping[str, Any]) -> Line | None:
-        """The inverse of a channel's recorded line; None where that has none.
+        """The inverse of a channel's recorded line and table; None where the line has none.
 
         >>> Line.back({"scale": 0.5, "offset": -1.0})
-        Line(scale=2.0, offset=2.0)
+        Line(scale=2.0, offset=2.0, table=None)
         """
         scale, offset = float(step["scale"]), float(step["offset"])
         if not scale or not math.isfinite(1.0 / scale):
             return None
-        return cls(1.0 / scale, -offset / scale + 0.0)
+        table = Table.from_json(step["table"]) if "table" in step else None
+        return cls(1.0 / scale, -offset / scale + 0.0, table)
+
+    def to_json(self) -> dict[str, Any]:
+        table = {} if self.table is None else {"table": self.table.to_json()}
+        return {"scale": self.scale, "offset": self.offset, **table}
 
     def stored(self, value: float) -> float:
         """The stored value of one of the source."""
+        if self.table is not None:
+            value = self.table(value)
         return (value - self.offset) / self.scale
 
 

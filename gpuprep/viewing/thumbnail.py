@@ -35,7 +35,7 @@ def thumbnail_png(case: StoredCase, *, height: int = HEIGHT) -> bytes:
         channel = after_side(case).channels[0]
         window = channel.window
         if channel.line is not None:
-            ends = [(end - channel.line.offset) / channel.line.scale for end in window]
+            ends = [channel.line.stored(end) for end in window]
             window = min(ends), max(ends)
     centre = _centre(case, label)
     grid, move = case.geometry.reorient("LPS")

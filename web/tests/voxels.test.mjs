@@ -64,3 +64,10 @@ test("windows go through the line, also one that falls, and without one along th
   assert.deepEqual(dragged([0, 100], [30, 0], [0, 300]), [-15, 115]);
   assert.deepEqual([told(-0.0001, 2000), told(12.3456, 1), told(null)], ["0", "12.346", "–"]);
 });
+
+test("a table between source and stored values leads both ways, and straight on beyond its ends", () => {
+  const channel = { line: { scale: 2, offset: 1, table: { x: [0, 100, 300, 400], y: [0, 50, 60, 60] } }, window: [0, 300] };
+  assert.deepEqual(storedWindow([50, 200], channel, [0, 300]), [12, 27]); // (25 - 1) / 2, (55 - 1) / 2
+  assert.deepEqual([12, 27, 34.5, -13].map((value) => sourceValue(value, channel)), [50, 200, 400, -50]);
+  assert.equal(sourceValue(null, channel), null);
+});

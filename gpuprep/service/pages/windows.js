@@ -1,17 +1,33 @@
-// Windows of grey values. The page speaks of them in the units of the source; the stored values of a side follow a line.
+// Windows of grey values. The page speaks of them in the units of the source; the stored values of a side follow a line, some by way
+// of a table: a line's `table` leads from the source (x) to what the line leads to (y), straight between its points and beyond them.
 
 /** A window in source units as one of the values that a side stores. `usual` is the side's counterpart of `reference`, for values
  * that no line leads back from. */
 export function storedWindow([low, high], channel, reference) {
   const { line, window: usual } = channel;
-  if (line) return [low, high].map((value) => (value - line.offset) / line.scale); // a line that falls turns it round
+  if (line) return [low, high].map((value) => (tabled(value, line.table) - line.offset) / line.scale); // a line that falls turns it round
   const stretch = (usual[1] - usual[0]) / (reference[1] - reference[0] || 1);
   return [low, high].map((value) => usual[0] + (value - reference[0]) * stretch);
 }
 
 /** A stored value in source units; null where no line leads there. */
 export function sourceValue(value, { line }) {
-  return line && value !== null ? line.scale * value + line.offset : null;
+  return line && value !== null ? untabled(line.scale * value + line.offset, line.table) : null;
+}
+
+const tabled = (value, table) => (table ? between(value, table.x, table.y) : value);
+const untabled = (value, table) => (table ? between(value, table.y, table.x) : value);
+
+/** The number in `to` at the place of a value among the ascending numbers of `from`. */
+function between(value, from, to) {
+  let [k, after] = [0, from.length - 1];
+  while (after - k > 1) {
+    const middle = (k + after) >> 1;
+    if (value >= from[middle]) k = middle;
+    else after = middle;
+  }
+  const width = from[k + 1] - from[k];
+  return width ? to[k] + ((value - from[k]) * (to[k + 1] - to[k])) / width : to[k];
 }
 
 export const asEnds = ({ level, width }) => [level - width / 2, level + width / 2];

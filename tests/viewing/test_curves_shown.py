@@ -1,0 +1,96 @@
+"""A case whose values went through a table: recorded, replayed, led back, shown and counted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from support.cohorts import run, write_pairs
+
+import gpuprep
+from gpuprep.ops.pointwise import ClipAffine, clip
+from gpuprep.ops.table import Table, compose, curve
+from gpuprep.quality.measures import measures_of
+from gpuprep.store.stored_case import StoredCase
+from gpuprep.viewing.case_sides import after_side
+from gpuprep.viewing.numbers import resolved_numbers
+from gpuprep.viewing.provenance import line_text
+from gpuprep.viewing.thumbnail import thumbnail_png
+
+CONFIG = {
+    "image": {
+        "orientation": "keep",
+        "intensity": [
+            {"clip": {"low": -300, "high": 400}},
+            {"gamma": {"value": 0.5}},
+            {"zscore": {}},
+        ],
+    },
+    "store": {"dtype": "float32", "fsync": "never"},
+}
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> StoredCase:
+    folder = tmp_path_factory.mktemp("bent")
+    run(write_pairs(folder / "in", 1), folder / "out", CONFIG)
+    return gpuprep.open(folder / "out")["volume-0"]
+
+
+def chain_of(case: StoredCase) -> object:
+    """What the record says was done to the voxels, put together by hand."""
+    (step,) = case.record["intensity"]
+    low, high = step["clip"]
+    assert step["table"] == Table.from_json(step["table"]).to_json()
+    bent = compose(clip(low, high), curve(Table.from_json(step["table"])))
+    return compose(bent, ClipAffine(scale=step["scale"], offset=step["offset"]))
+
+
+def source_of(case: StoredCase) -> np.ndarray:
+    path = Path(case.record["input"]) if "input" in case.record else None
+    (row,) = (row for row in case.record["source"] if row["role"] == "image")
+    file = Path(row["path"])
+    file = file if file.is_absolute() else Path(path or ".") / file
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
+
+
+def test_the_record_replays_and_leads_back(case: StoredCase) -> None:
+    source, stored = source_of(case), np.asarray(case.image)
+    kept = np.clip(source, -300, 400).astype(np.float64)
+    bent = -300 + 700 * ((kept + 300) / 700) ** 0.5
+    expected = (bent - bent.mean()) / bent.std()
+    assert abs(stored - expected).max() <= 2e-5
+    assert abs(stored - chain_of(case).apply(source)).max() <= 1e-6 * np.ptp(expected)
+    line = after_side(case).channels[0].line
+    assert line is not None
+    for value in (-290.0, 0.0, 123.0, 399.0):
+        assert line.table is not None
+        back = line.table.inverse(line.stored(value) * line.scale + line.offset)
+        assert back == pytest.approx(value, abs=1e-6)
+
+
+def test_it_is_shown_in_the_units_of_the_source(case: StoredCase) -> None:
+    (channel,) = after_side(case).channels
+    assert channel.window == (-300, 400)
+    assert channel.line is not None
+    assert set(channel.line.to_json()) == {"scale", "offset", "table"}
+    assert any("table" in note for note in channel.notes)
+    assert thumbnail_png(case).startswith(b"\x89PNG")
+    (step,) = case.record["intensity"]
+    assert "a table of" in line_text(step)
+    words = {name: text for _, name, text in resolved_numbers(case.record)}
+    assert any(name.endswith("table") and "points" in text for name, text in words.items())
+
+
+def test_the_report_counts_what_became_of_it(case: StoredCase) -> None:
+    cohort = gpuprep.open(Path(str(case.path)).parents[1])
+    table = cohort.table()
+    stored = np.asarray(case.image).astype(np.float64)
+    found = {each.name: each.values[0] for each in measures_of(table, cohort.agreement)}
+    (lead,) = {name.removesuffix(".mean") for name in found if name.startswith("after.")} & {
+        name.removesuffix(".mean") for name in found if name.endswith(".mean")
+    }
+    assert found[f"{lead}.mean"] == pytest.approx(stored.mean(), abs=1e-5)
+    assert found[f"{lead}.std"] == pytest.approx(stored.std(), rel=1e-5)
+    assert found[f"{lead}.max"] == pytest.approx(stored.max(), rel=1e-5)
+    assert found[f"{lead}.p50"] == pytest.approx(np.percentile(stored, 50), rel=1e-3)
