@@ -13,7 +13,7 @@ SeveralVolumes = Literal["refuse", "channels", "cases", "first"]
 # fmt: off
 Layout = Literal[
     "auto", "msd", "nnunet", "lits", "folders", "pairs", "bids", "manifest", "dicom", "plain",
-    "abdomenatlas", "amos", "autopet", "brats", "ct-org", "hecktor", "isles22", "isles24",
+    "abdomenatlas", "amos", "autopet", "brats", "chaos", "ct-org", "hecktor", "ircadb", "isles22", "isles24",
     "kits", "luna16", "picai", "totalsegmentator",
 ]
 # fmt: on

@@ -7,28 +7,33 @@ the tree; where names leave a choice, none is taken and each is told.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from gpuprep.cohort.layouts.folders import structure_label
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
 from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
+from gpuprep.cohort.layouts.pictures import is_picture
 from gpuprep.cohort.layouts.row import Patterns, Row
+from gpuprep.cohort.layouts.slice_folders import slice_folders, source_of
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Outcome, Tree
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.case import Case, LabelSource, Source, natural_sorted
 
 _Key = tuple[tuple[str, str], ...]
-_NOT_KEY = frozenset({"above", "structure"})
+_NOT_KEY = frozenset({"above", "structure", "variant"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A file that a row knows: whose it is, and below which folder."""
+    """A file or folder of slices that a row knows: whose it is, and below which folder."""
 
     source: Source
     file: str
+    files: tuple[str, ...]
     key: _Key
     above: str
     rank: int
@@ -36,6 +41,20 @@ class _Placed:
     @property
     def folder(self) -> str:
         return split_path(self.file)[0]
+
+    @property
+    def path(self) -> str:
+        """As a row has it: of a file without its suffix."""
+        return split_suffix(self.file)[0] if self.files == (self.file,) else self.file
+
+
+class _Entry(NamedTuple):
+    """What a row's paths are compared with: a file, or a folder of slices."""
+
+    file: str
+    path: str
+    files: tuple[str, ...]
+    single: bool
 
 
 @dataclass(slots=True)
@@ -81,28 +100,33 @@ def _has_traces(row: Row, tree: Tree) -> bool:
 
 def _sorted(row: Row, tree: Tree) -> _Sorted:
     held = _Sorted()
-    for file, path in _entries(tree):
+    for entry in _entries(row, tree):
+        path = entry.path
         if found := _matched(row.image_patterns, path):
             channel, _, match = found
-            _add_image(held, channel, match, _placed(tree, file, name=channel, match=match, rank=0))
+            for placed in _placed(tree, entry, held, name=channel, match=match):
+                _add_image(held, channel, match, placed)
         elif found := _matched(row.label_patterns, path):
             label, rank, match = found
-            placed = _placed(tree, file, name="", match=match, rank=rank)
-            held.labels.setdefault((label, placed.key), []).append(placed)
+            for placed in _placed(tree, entry, held, match=match, rank=rank):
+                held.labels.setdefault((label, placed.key), []).append(placed)
         elif structure := _first(row.structure_patterns, path):
-            placed = _placed(tree, file, name=structure["structure"], match=structure, rank=0)
-            held.structures.setdefault(placed.key, []).append(placed)
+            name = structure["structure"]
+            for placed in _placed(tree, entry, held, name=name, match=structure):
+                held.structures.setdefault(placed.key, []).append(placed)
         else:
             reasons = (reason for pattern, reason in row.aside_patterns if pattern.fullmatch(path))
             if reason := next(reasons, ""):
-                held.aside[file] = reason
+                held.aside.update(dict.fromkeys(entry.files, reason))
     return held
 
 
-def _entries(tree: Tree) -> Iterator[tuple[str, str]]:
-    """Each volume file, and its path without suffix."""
+def _entries(row: Row, tree: Tree) -> Iterator[_Entry]:
+    """Each volume file by its path without suffix; and with series each folder of other files by its path."""
     for file in tree.volumes:
-        yield file, split_suffix(file)[0]
+        yield _Entry(file, split_suffix(file)[0], (file,), single=True)
+    for folder, files in slice_folders(tree) if row.series else ():
+        yield _Entry(folder, folder, files, single=False)
 
 
 def _matched(patterns: Patterns, path: str) -> tuple[str, int, re.Match[str]] | None:
@@ -117,13 +141,21 @@ def _first(patterns: tuple[re.Pattern[str], ...], path: str) -> re.Match[str] | 
     return next((match for pattern in patterns if (match := pattern.fullmatch(path))), None)
 
 
-def _placed(tree: Tree, file: str, *, name: str, match: re.Match[str], rank: int) -> _Placed:
+def _placed(
+    tree: Tree, entry: _Entry, held: _Sorted, *, match: re.Match[str], name: str = "", rank: int = 0
+) -> Iterator[_Placed]:
+    """The file, or what the folder holds if that is one image; what it holds otherwise is told."""
     key = tuple(
         (group, _plain(group, text))
         for group, text in sorted(match.groupdict().items())
         if group not in _NOT_KEY and text is not None
     )
-    return _Placed(tree.source(file, name), file, key, match["above"] or "", rank)
+    source: Source | None = tree.source(entry.file, name)
+    if not entry.single:
+        source, rest = source_of(tree, entry.file, entry.files, name)
+        held.aside.update(rest)
+    if source is not None:
+        yield _Placed(source, entry.file, entry.files, key, match["above"] or "", rank)
 
 
 def _plain(group: str, text: str) -> str:
@@ -145,9 +177,10 @@ def _add_image(held: _Sorted, channel: str, match: re.Match[str], placed: _Place
 def _case(row: Row, images: _Images, labels: tuple[LabelSource, ...]) -> Case:
     order = [name for name in row.images if name in images.channels]
     placed = [images.channels[name] for name in order]
-    first = split_suffix(placed[0].file)[0]
-    written = {group: text or "" for group, text in images.written.items()}
-    name = row.id.format(**written) if row.id else split_path(first)[1]
+    first = placed[0].path
+    written = {group: text for group, text in images.written.items() if text}
+    named = row.id.format_map(defaultdict(str, written))
+    name = named or split_path(first)[1]
     told = {}
     for attribute, rules in row.attributes.items():
         for pattern, text in rules:
@@ -171,21 +204,36 @@ def _labels(
                 reason = (
                     f"another label map of the same case; {split_path(usable[0].file)[1]} is taken"
                 )
-                outcome.reasons[label.file] = reason
+                _tell(outcome, label, reason)
             elif chosen is None:
                 reason = f"one of {len(usable)} label maps of {_told(key)}; {MANIFEST_ADVICE}"
-                outcome.reasons[label.file] = reason
+                _tell(outcome, label, reason)
         if chosen is not None:
-            yield LabelSource((chosen.source,), name, row.classes_of(name, image.file))
+            source = _on_its_slices(chosen.source, image.source)
+            yield LabelSource((source,), name, row.classes_of(name, image.file))
     structures = held.structures.get(key, [])
     if structures and not any((name, key) in held.labels for name in row.labels):
         beside = [each for each in structures if each.above == above] or structures
         if len({each.folder for each in beside}) == 1:
             sources = tuple(each.source for each in beside)
-            yield structure_label(sources, image=split_path(split_suffix(image.file)[0])[1])
+            yield structure_label(sources, image=split_path(image.path)[1])
             return
-    reason = "file of one structure beside a label map of all" if structures else ""
-    outcome.reasons.update((each.file, reason) for each in structures)
+    reason = "file of one structure beside a label map of all"
+    for each in structures:
+        _tell(outcome, each, reason)
+
+
+def _tell(outcome: Outcome, placed: _Placed, reason: str) -> None:
+    outcome.reasons.update(dict.fromkeys(placed.files, reason))
+
+
+def _on_its_slices(label: Source, image: Source) -> Source:
+    """A label that is pictures: one for each slice of a DICOM series, in the order of their names."""
+    if not (label.files and image.files):
+        return label
+    if not is_picture(label.files[0]) or is_picture(image.files[0]):
+        return label
+    return replace(label, slices=tuple(natural_sorted(image.files)))
 
 
 def _chosen(labels: list[_Placed], above: str, image: _Placed) -> _Placed | None:
@@ -210,7 +258,7 @@ def _explain_unused(held: _Sorted, outcome: Outcome) -> None:
     labels = [label for same in held.labels.values() for label in same]
     for label in (*labels, *(each for same in held.structures.values() for each in same)):
         if label.key not in keys:
-            outcome.reasons[label.file] = f"label map without an image of {_told(label.key)}"
+            _tell(outcome, label, f"label map without an image of {_told(label.key)}")
 
 
 def _own_files(row: Row, tree: Tree) -> set[str]:

@@ -2,7 +2,8 @@
 
 A path is written as a regular expression over the end of a file's path without its suffix, from the name of
 a folder or file on. Its named groups say whose file it is: images and labels with equal groups are of one
-case. A group ``structure`` names the structure that a label file holds instead.
+case. A group ``structure`` names the structure that a label file holds instead, and ``variant`` an image of
+several that share the labels of one key. Where ``series`` is set, a folder of slices is as a file is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from functools import cached_property
 
 from gpuprep.values.agreement import Classes
 
+SEGMENTATION = "segmentation"
+ANY = r"[^/]+"
 Patterns = tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]
 
 _ABOVE = r"(?:(?P<above>.+)/)?"
@@ -83,6 +86,11 @@ class Row:
     @cached_property
     def own_pattern(self) -> re.Pattern[str]:
         return re.compile(self.own, re.IGNORECASE | re.ASCII)
+
+
+def classes_by(*rules: tuple[str, Classes]) -> dict[str, tuple[tuple[str, Classes], ...]]:
+    """The classes of a row's only label map, by what to search the first image's path for."""
+    return {SEGMENTATION: rules}
 
 
 def _compiled(paths: Mapping[str, tuple[str, ...]]) -> Patterns:
