@@ -122,10 +122,7 @@ CODES: dict[str, Code] = {
         "voxels are colours or complex numbers, not one intensity, or use bits declared unused",
         allowed="bits declared unused are left out; all else fails",
     ),
-    "E_COLOURS": Code(
-        "a picture has colours, a palette or transparency, not one intensity",
-        fixed="equal colours are taken as grey, and a palette's indices as values; all else fails",
-    ),
+    "E_COLOURS": Code("a picture has colours", fixed="equal colours become grey, indices values"),
     "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
     "W_SFORM_QFORM": Code(
         "the two affines of the NIfTI header disagree, or one cannot be read",

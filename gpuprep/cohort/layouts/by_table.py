@@ -238,6 +238,8 @@ def _on_its_slices(label: Source, image: Source) -> Source:
 
 def _chosen(labels: list[_Placed], above: str, image: _Placed) -> _Placed | None:
     """The label beside the image, or below the same folder, or the only one."""
+    if len(labels) < 2:  # as nearly all
+        return labels[0] if labels else None
     for same in (
         [label for label in labels if label.folder == image.folder],
         [label for label in labels if label.above == above],
