@@ -67,6 +67,7 @@ def survey(
         follow_symlinks=rule.follow_symlinks,
         series=rule.series,
         several_volumes=rule.several_volumes,
+        structures=rule.structure_rules,
     )
     found = replace(found, cases=choose(named(found.cases, config), limit=limit))
     if not found.cases:

@@ -32,6 +32,7 @@ from gpuprep.cohort.layouts.naming import (
     split_path,
     split_suffix,
 )
+from gpuprep.cohort.layouts.structures import with_structures
 from gpuprep.cohort.layouts.tree import (
     Found,
     Outcome,
@@ -46,6 +47,7 @@ from gpuprep.io.placeholders import unfetched_link
 from gpuprep.store.files import storage_faults
 from gpuprep.values.case import Case, Source, natural_key, natural_sorted
 from gpuprep.values.errors import UsageError
+from gpuprep.values.structures import StructureRules
 
 __all__ = ["Found", "Unmatched", "choose", "discover", "select"]
 
@@ -62,6 +64,7 @@ def discover(
     follow_symlinks: bool = False,
     series: Literal["all", "volumes"] = "all",
     several_volumes: SeveralVolumes = "refuse",
+    structures: StructureRules | None = None,
     headers: Path | None = None,
     keep_headers: bool = True,
 ) -> Found:
@@ -78,6 +81,8 @@ def discover(
         several_volumes: What becomes of a DICOM series with several volumes: ``channels`` of one case, or one
             case each (``cases``), or a case of the ``first``; else it is a case that reading refuses. With
             ``cases`` so are the volumes of a NIfTI file that is a case by itself.
+        structures: Which structures of segmentations and contours are labels, and which series are masks;
+            None for all of them, as one label map for each file, and no series.
         headers: Where DICOM headers are kept for the next time, see ``KnownHeaders``; None reads them all.
         keep_headers: Whether headers that are not known there are kept; else the file stays as it is.
 
@@ -94,10 +99,12 @@ def discover(
             follow_symlinks=follow_symlinks,
             volumes_only=series == "volumes",
             several_volumes=several_volumes,
+            structures=structures,
             headers=known,
         )
         found = _discover(root, layout, lister)
         cases = of_volumes(found.cases, several_volumes)
+        cases = with_structures(cases, structures or StructureRules(), known)
         return found if tuple(cases) == found.cases else replace(found, cases=_in_order(cases))
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from gpuprep.config.strict import Positive, Strict
 from gpuprep.values.findings import CODES, RENAMED, Policy
+from gpuprep.values.structures import StructureRules
 
 SeveralVolumes = Literal["refuse", "channels", "cases", "first"]
 # fmt: off
@@ -40,6 +41,13 @@ class Input(Strict):
     """What becomes of a DICOM series with several volumes (time points, b-values, echoes): channels of one
     case, a case each, or the first alone. Other files with a fourth axis are channels, if it is not one of
     the last two."""
+    structures: dict[str, str] = Field(default_factory=dict)
+    """What structures of DICOM segmentations, RTSTRUCT and ``.seg.nrrd`` are called, by patterns of their own
+    names (``gtv*``, in any case); what fits none is left out. Empty for all, as they are called."""
+    label_layers: bool = False
+    """Make each of these structures a label map of its own, so that they may overlap."""
+    label_series: str = ""
+    """A pattern (``*mask*``) of the description or the folder of DICOM series that are labels."""
     follow_symlinks: bool = False
     """Follow links to folders, and to files outside the input folder."""
     roots: tuple[str, ...] = ()
@@ -56,6 +64,11 @@ class Input(Strict):
     lie off even steps (always by 10 %)."""
     policy: dict[str, Policy] = Field(default_factory=dict)
     """What to do per finding code: ``error``, ``warn``, ``fix`` or ``skip``."""
+
+    @property
+    def structure_rules(self) -> StructureRules:
+        """Which structures and series are labels."""
+        return StructureRules(self.structures, self.label_layers, self.label_series)
 
     @field_validator("policy")
     @classmethod

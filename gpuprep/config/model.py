@@ -124,10 +124,13 @@ class Config(Strict):
         if self.input.several_volumes == "refuse":
             del parts["input"]["several_volumes"]
         del parts["store"]["fsync"]
-        if not parts["store"]["pyramid"]:
-            del parts["store"]["pyramid"]  # cases made before there were any stay as they are
-        for place, name in ((parts, "outputs"), (parts["image"], "channels")):
-            if not place[name]:
+        for place, names in (
+            (parts, ("outputs",)),
+            (parts["image"], ("channels",)),
+            (parts["store"], ("pyramid",)),
+            (parts["input"], ("structures", "label_layers", "label_series")),
+        ):
+            for name in [name for name in names if not place[name]]:
                 del place[name]  # as of cases made before there were any
         for place in (parts["image"], *parts.get("outputs", {}).values()):
             place.get("resample", {}).get("reference", {}).pop("path", None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpuprep.io.dicom.membership import looks_like_dicom
 from gpuprep.io.hashed import open_regular
@@ -17,6 +19,9 @@ from gpuprep.io.text.nrrd import looks_like_nrrd
 from gpuprep.io.text.scan import peek_text_volume, read_text_volume
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
+
+if TYPE_CHECKING:
+    from gpuprep.io.frames_on_grid import Grid
 
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How PNG and TIFF files begin."""
@@ -37,6 +42,10 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
     """
     kind = _sniff(source, rules)
     reading = Reading(source.path, rules, rules.findings(), allocate)
+    if kind == "structures":
+        from gpuprep.io.dicom.structure_scan import read_structures  # loads pydicom
+
+        return read_structures(reading, _drawn_on(source, rules), source.volume)
     if kind == "dicom":
         from gpuprep.io.dicom.scan import (
             read_dicom,  # loads pydicom, which takes a third of a second
@@ -49,7 +58,7 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
         return read_picture(source, reading)
     if kind == "nifti":
         return read_nifti(reading, source.volume)
-    return read_text_volume(kind, reading)
+    return read_text_volume(kind, reading, source.volume, _drawn_on(source, rules))
 
 
 def peek(source: Source, rules: ReadRules) -> Preview:
@@ -61,6 +70,10 @@ def peek(source: Source, rules: ReadRules) -> Preview:
     """
     kind = _sniff(source, rules)
     reading = Reading(source.path, rules, rules.findings())
+    if kind == "structures":
+        from gpuprep.io.dicom.structure_scan import peek_structures  # loads pydicom
+
+        return peek_structures(reading, _drawn_on(source, rules), source.volume)
     if kind == "dicom":
         from gpuprep.io.dicom.scan import peek_dicom  # loads pydicom
 
@@ -71,11 +84,27 @@ def peek(source: Source, rules: ReadRules) -> Preview:
         return peek_picture(source, reading)
     if kind == "nifti":
         return peek_nifti(reading, source.volume)
-    return peek_text_volume(kind, reading)
+    return peek_text_volume(kind, reading, source.volume, _drawn_on(source, rules))
+
+
+def _drawn_on(source: Source, rules: ReadRules) -> Grid | None:
+    """The grid of the image that structures were drawn on; what is odd about it is said of the image."""
+    if source.drawn_on is None:
+        return None
+    from gpuprep.io.frames_on_grid import Grid
+
+    preview = peek(source.drawn_on, replace(rules, headers_alone=True))
+    return Grid(preview.geometry, preview.heights)
+
+
+def _dicom_kind(path: Path) -> str:
+    from gpuprep.io.dicom.structure_scan import tells_structures  # loads pydicom
+
+    return "structures" if tells_structures(str(path)) else "dicom"
 
 
 def _sniff(source: Source, rules: ReadRules) -> str:
-    """``dicom``, ``nifti``, ``metaimage``, ``nrrd`` or ``picture``, by the first bytes and never by the name.
+    """``dicom``, ``structures`` of it, ``nifti``, ``metaimage``, ``nrrd`` or ``picture``, by the first bytes.
 
     Raises:
         InputError: E_UNREADABLE if it is none of them, E_UNSAFE_PATH if it lies outside the roots.
@@ -90,7 +119,7 @@ def _sniff(source: Source, rules: ReadRules) -> str:
     with open_regular(path) as file:
         start = file.read(256)
     if looks_like_dicom(start):
-        return "dicom"
+        return _dicom_kind(path)
     if looks_like_meta(start):
         return "metaimage"
     if looks_like_nrrd(start):

@@ -79,6 +79,7 @@ def preview_cohort(
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
         several_volumes=config.input.several_volumes,
+        structures=config.input.structure_rules,
         headers=headers,
         keep_headers=keep_headers,
     )

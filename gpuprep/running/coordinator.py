@@ -98,6 +98,7 @@ def run(
         follow_symlinks=parsed.input.follow_symlinks,
         series=parsed.input.series,
         several_volumes=parsed.input.several_volumes,
+        structures=parsed.input.structure_rules,
         headers=None if is_url(output) else Path(output) / HEADERS_FILE,
     )
     if not found.cases:

@@ -51,7 +51,8 @@ class Source:
 
     ``files`` is empty for a single file; for DICOM, ``path`` is the series' folder and ``files`` are its
     slices. ``name`` is the channel (``T1``) or the structure (``liver``) it holds, if known. ``volume`` names
-    the one that is meant where the files hold several (``t0``, ``b1000``).
+    the one that is meant where the files hold several (``t0``, ``b1000``), or of a file of structures the
+    numbers of those that are meant (``1,3``). ``drawn_on`` is the image on whose grid they were drawn.
 
     Of pictures, which know no place of their own, ``files`` are a stack; ``spacing`` is what the input tells
     of them, in mm along x, y[, z], or ``slices`` the DICOM files they were drawn on, one each.
@@ -63,11 +64,22 @@ class Source:
     volume: str = ""
     spacing: tuple[float, ...] = ()
     slices: tuple[str, ...] = ()
+    drawn_on: Source | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        fields = asdict(self)
+        if self.drawn_on is None:
+            del fields["drawn_on"]  # as of nearly all
+        return fields
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Source:
         lists = {key: tuple(row.get(key, ())) for key in ("files", "spacing", "slices")}
-        return cls(row["path"], name=row["name"], volume=row.get("volume", ""), **lists)
+        drawn_on = row.get("drawn_on")
+        image = None if drawn_on is None else cls.from_json(drawn_on)
+        return cls(
+            row["path"], name=row["name"], volume=row.get("volume", ""), drawn_on=image, **lists
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,9 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
+        fields["images"] = tuple(source.to_json() for source in self.images)
         for row, label in zip(fields["labels"], self.labels, strict=True):
+            row["sources"] = tuple(source.to_json() for source in label.sources)
             row["classes"] = label.classes.to_json()  # regions in their order, not as a table
         return fields
 

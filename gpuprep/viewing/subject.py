@@ -150,7 +150,11 @@ def inspect_path(path: Path, config: Config, output: str | None = None) -> Inspe
 def _one_case(path: Path, config: Config) -> Case:
     rule = config.input
     found = discover(
-        path, layout=rule.layout, series=rule.series, several_volumes=rule.several_volumes
+        path,
+        layout=rule.layout,
+        series=rule.series,
+        several_volumes=rule.several_volumes,
+        structures=rule.structure_rules,
     )
     if len(found.cases) != 1:
         ids = [case.id for case in found.cases[:_SHOWN]]

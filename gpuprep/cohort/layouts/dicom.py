@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuprep.cohort.layouts.naming import case_id, path_id, split_path
+from gpuprep.cohort.layouts.structures import Drawn, masked, paired
 from gpuprep.cohort.layouts.tree import Outcome, Tree
+from gpuprep.io.dicom.membership import Structures
 from gpuprep.values.case import Case, Source
 
 if TYPE_CHECKING:
@@ -33,14 +35,24 @@ def add_series(outcome: Outcome, tree: Tree) -> None:
     """
     if not tree.holds_dicom:
         return
-    found, rejected = _series_of(tree)
+    everything, rejected, structures = _series_of(tree)
+    masks = [series for series in everything if _is_mask(series, tree)]
+    found = [series for series in everything if series not in masks] if masks else everything
     cases = [_case(series) for series in found]
+    drawn: list[Drawn] = []
     ids = _ids([_folder_id(tree, case.images[0].path) for case in cases], cases)
     for identifier, case, series in zip(ids, cases, found, strict=True):
         several = _of_volumes(case, series, tree)
+        places = tuple(range(len(outcome.cases), len(outcome.cases) + len(several)))
+        drawn.append(Drawn(places, series.uid, series.study, len(series.files)))
         outcome.cases += [replace(each, id=case_id(identifier, each.id)) for each in several]
         for file, reason in _left_out(several, series, tree):
             outcome.reasons.setdefault(file, reason)
+    reasons = {
+        **masked(outcome.cases, drawn, masks),
+        **paired(outcome.cases, drawn, structures, tree.structures),
+    }
+    rejected += [(tree.relative(file), reason) for file, reason in reasons.items()]
     for file, reason in rejected:
         outcome.reasons.setdefault(file, reason)
 
@@ -52,7 +64,8 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     A tree of ``volumes_only`` leaves series out that are none. Of a series with several volumes there is one
     case: of all of them as channels, of the first, or of what reading will refuse.
     """
-    found, rest = _series_of(tree)
+    found, rest, structures = _series_of(tree)
+    rest += [(tree.relative(file), told.reason) for file, told in structures.items()]
     cases = []
     for series in found:
         case = _case(series)
@@ -62,15 +75,23 @@ def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
     return cases, rest
 
 
-def _series_of(tree: Tree) -> tuple[list[Series], list[tuple[str, str]]]:
-    """The series of a tree, and the files that are in none, or in one that is left out, with the reason."""
+def _series_of(
+    tree: Tree,
+) -> tuple[list[Series], list[tuple[str, str]], dict[str, Structures]]:
+    """The series of a tree, the files that are in none, or in one that is left out, with the reason; and
+    those that tell of structures of a series."""
     from gpuprep.io.dicom.series import sort_out
 
     volumes = set(tree.volumes)
     candidates = [tree.path(file) for file in tree.files if file not in volumes]
     several = tree.several_volumes != "refuse"
     found, others = sort_out(candidates, tree.headers, volumes=several)
-    rest = [(tree.relative(file), reason) for file, reason in others.items()]
+    structures = {file: told for file, told in others.items() if isinstance(told, Structures)}
+    rest = [
+        (tree.relative(file), told.reason)
+        for file, told in others.items()
+        if file not in structures
+    ]
     kept = []
     for series in found:
         if tree.volumes_only and series.no_volume:
@@ -78,7 +99,11 @@ def _series_of(tree: Tree) -> tuple[list[Series], list[tuple[str, str]]]:
             rest += [(tree.relative(file), reason) for file in series.files]
         else:
             kept.append(series)
-    return kept, rest
+    return kept, rest, structures
+
+
+def _is_mask(series: Series, tree: Tree) -> bool:
+    return tree.structures.is_mask(series.description, tree.relative(series.folder))
 
 
 def _case(series: Series) -> Case:

@@ -11,6 +11,7 @@ from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.placeholders import is_annex_link
 from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import TRANSIENT
+from gpuprep.values.structures import StructureRules
 
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
@@ -21,6 +22,7 @@ def list_tree(
     follow_symlinks: bool = False,
     volumes_only: bool = False,
     several_volumes: SeveralVolumes = "refuse",
+    structures: StructureRules | None = None,
     headers: KnownHeaders | None = None,
 ) -> Tree:
     """List every file under ``root`` once; hidden files and the litter of desktops are ignored.
@@ -41,7 +43,7 @@ def list_tree(
         pending.extend(reversed(walk.enter(pending.pop())))
     found = walk.root, tuple(walk.files), tuple(walk.refused)
     asked = follow_symlinks, volumes_only, several_volumes
-    return Tree(*found, *asked, headers or KnownHeaders())
+    return Tree(*found, *asked, structures or StructureRules(), headers or KnownHeaders())
 
 
 class _Walk:

@@ -229,6 +229,8 @@ class _Paths:
         if stack := stack_in(tree):
             return LabelSource((stack,), folder_name(name))
         files = [tree.path(file) for file in tree.folders.get("", ())]
+        if not files and tree.holds_dicom:
+            return LabelSource((self._series_or_object(tree, path, column),), folder_name(name))
         if not files:
             raise UsageError(f"{column} {path} is a folder without volume files")
         return structure_label(_structures(files), name=folder_name(name))
@@ -253,6 +255,18 @@ class _Paths:
             )
         self.volumes = cases[0].channels
         return replace(cases[0].images[0], name=name)
+
+    def _series_or_object(self, tree: Tree, path: str, column: str) -> Source:
+        """The one series of masks in a folder, or the one file there that tells of structures."""
+        cases, rest = read_series(tree)
+        if len(cases) == 1:
+            return cases[0].images[0]
+        if not cases and len(rest) == 1:
+            return Source(tree.path(rest[0][0]))
+        raise UsageError(
+            f"{column} {path} holds {len(cases)} DICOM series and {len(rest)} other files, where one "
+            "label is needed"
+        )
 
     def _resolved(self, cell: str, column: str) -> str:
         if "\0" in cell:

@@ -22,6 +22,7 @@ from gpuprep.cohort.layouts.naming import (
 from gpuprep.cohort.layouts.signs import Signs
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.structures import StructureRules
 
 SeveralVolumes = Literal["refuse", "channels", "cases", "first"]
 
@@ -48,6 +49,8 @@ class Tree:
     """Whether DICOM series that are no volumes are left out."""
     several_volumes: SeveralVolumes = "refuse"
     """What becomes of those that hold several."""
+    structures: StructureRules = field(default_factory=StructureRules)
+    """Which structures, and which series of masks, are labels."""
     headers: KnownHeaders = field(default_factory=KnownHeaders)
     """What is known of DICOM headers without reading them."""
 

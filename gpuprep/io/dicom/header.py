@@ -20,6 +20,10 @@ from gpuprep.io.dicom.deflated import DEFLATED, is_deflated, open_plain
 from gpuprep.io.dicom.membership import Header, Membership, NoImage, looks_like_dicom
 from gpuprep.values.errors import InputError
 
+SEGMENTATION, LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
+CONTOURS = "1.2.840.10008.5.1.4.1.1.481.3"
+STRUCTURES = frozenset({SEGMENTATION, LABEL_MAP, CONTOURS})
+"""Classes of DICOM objects that tell where structures of an image are."""
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SIEMENS_OWNER, SIEMENS_B_VALUE = 0x00190010, 0x0019100C
 MEMBERSHIP_TAGS: list[str | int] = [
@@ -47,7 +51,14 @@ def read_header(path: Path) -> Header:
 def _read_header(path: Path) -> Header:
     try:
         with parsing(path):
-            return _membership(_needed(path))
+            dataset = _needed(path)
+            if str(dataset.get("SOPClassUID") or "") in STRUCTURES:
+                from gpuprep.io.dicom.structures import (
+                    structures_in,
+                )  # which reads tags as is done here
+
+                return structures_in(path)
+            return _membership(dataset)
     except InputError as error:
         lasting = not isinstance(error.__cause__, OSError | MemoryError)
         return NoImage(error.message, _is_other_object(path), lasting)

@@ -22,7 +22,7 @@ from gpuprep.io.dicom.many import read_headers
 from gpuprep.io.dicom.membership import Header, NoImage, from_row, to_row
 from gpuprep.values.version import __version__
 
-_FORM = f"gpuprep headers 2 {__version__}".encode()
+_FORM = f"gpuprep headers 3 {__version__}".encode()
 _AT_ONCE = 4096  # files whose headers are read before what they tell is kept
 # A file that changed as lately may change again without its times telling.
 _SETTLED_NS = 2_000_000_000

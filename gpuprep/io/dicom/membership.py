@@ -38,6 +38,21 @@ class NoImage:
     """Whether the file's bytes say so, and not the machine: no permission, no memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class Structures(NoImage):
+    """A DICOM object that tells where structures of an image are: a segmentation, or contours."""
+
+    study: str = ""
+    series: str = ""
+    description: str = ""
+    images: tuple[str, ...] = ()
+    """The UIDs of the series that it says it was drawn on."""
+    names: tuple[tuple[int, str], ...] = ()
+    """Of each structure the number and the name, which no two share."""
+    contours: bool = False
+    """Whether it holds contours, which are nothing without an image's grid."""
+
+
 Header = Membership | NoImage | OSError
 """What reading a header came to; an OSError where the disk did not give the file."""
 
@@ -53,6 +68,8 @@ def to_row(header: Header) -> list[Any]:
     """A header as JSON."""
     if isinstance(header, OSError):
         return ["disk", header.errno, header.strerror]
+    if isinstance(header, Structures):
+        return ["structures", *astuple(header)]
     return ["slice" if isinstance(header, Membership) else "other", *astuple(header)]
 
 
@@ -64,6 +81,11 @@ def from_row(row: list[Any]) -> Header:
     if kind == "slice":
         fields[8:10] = map(sys.intern, fields[8:10])  # as few of very many files differ in
         return Membership(*fields)
+    if kind == "structures":
+        images, names = fields[6:8]
+        named = tuple((int(number), str(name)) for number, name in names)
+        held = {"images": tuple(images), "names": named, "contours": fields[8]}
+        return Structures(*fields[:6], **held)
     if kind == "other":
         return NoImage(*fields)
     raise ValueError(f"no header of kind {kind!r}")

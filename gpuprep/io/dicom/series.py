@@ -40,6 +40,7 @@ class Series:
     """What it holds in place of a volume: a localizer, a secondary capture, a single slice; else empty."""
     volumes: tuple[SeriesVolume, ...] = ()
     """Those that it holds, where it was asked for and there are several."""
+    study: str = ""
 
 
 def series_in(files: Iterable[Path | str]) -> list[Series]:
@@ -49,7 +50,7 @@ def series_in(files: Iterable[Path | str]) -> list[Series]:
 
 def sort_out(
     files: Iterable[Path | str], headers: KnownHeaders | None = None, *, volumes: bool = False
-) -> tuple[list[Series], dict[str, str]]:
+) -> tuple[list[Series], dict[str, NoImage]]:
     """The series among files, whichever folders they lie in, and why every other file is in none.
 
     Series are by folder, then by number. With ``volumes`` each tells the volumes that it holds, if several.
@@ -76,7 +77,7 @@ def sort_out(
         whole.append(_with(one, lost))
         for file in lost:
             del others[file]
-    return whole, {file: told.reason for file, told in others.items()}
+    return whole, others
 
 
 def _with(one: Series, lost: Sequence[str]) -> Series:
@@ -156,9 +157,8 @@ def _series(
     told = one.series, one.modality, one.description, one.series_number
     files = tuple(file for file, _ in rows)
     held = _volumes(rows) if volumes else ()
-    return _with(
-        Series(*told, folder, files, _no_volume([member for _, member in rows]), held), beside
-    )
+    no_volume = _no_volume([member for _, member in rows])
+    return _with(Series(*told, folder, files, no_volume, held, one.study), beside)
 
 
 def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]:

@@ -134,7 +134,7 @@ class Sandbox:
             child = self._living_child()
             deadline = time.monotonic() + self.rules.timeout_seconds
             try:
-                asked = [_asked(each) for each in sources]
+                asked = [each.to_json() for each in sources]
                 request = {"operation": operation, "sources": asked, "rules": self.rules.to_json()}
                 child.wire.send(request, deadline=deadline)
                 reply, descriptors = child.wire.receive(deadline)
@@ -176,10 +176,6 @@ class Sandbox:
         if self._child is not None:
             self._child.end()
             self._child = None
-
-
-def _asked(source: Source) -> dict[str, Any]:
-    return {name: getattr(source, name) for name in Source.__slots__}
 
 
 def _told(row: Mapping[str, Any], source: Source) -> Told:

@@ -7,35 +7,47 @@ neither plain nor deflate (text, hex, bzip2) are left to SimpleITK.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from gpuprep.io.frames_on_grid import Grid, embedded, is_part
 from gpuprep.io.grid import as_one_slice, check_grid, grid_of
 from gpuprep.io.hashed import file_identity
 from gpuprep.io.integrity import ByteSource
 from gpuprep.io.rules import Reading
-from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
+from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, own_memory, volumes_of
 from gpuprep.io.text.header import TextHeader
 from gpuprep.io.text.metaimage import read_meta_header
 from gpuprep.io.text.nrrd import read_nrrd_header
+from gpuprep.io.text.segments import combined
 from gpuprep.io.voxels import report_not_finite, settled
 from gpuprep.values.geometry import Geometry
 
 _PARSERS = {"metaimage": read_meta_header, "nrrd": read_nrrd_header}
 
 
-def read_text_volume(kind: str, reading: Reading) -> Scan:
+def read_text_volume(
+    kind: str, reading: Reading, volume: str = "", image: Grid | None = None
+) -> Scan:
     """A ``metaimage`` or ``nrrd`` file (``kind``), attached or detached, compressed or not.
 
-    Components and volumes along a fourth axis become channels (W_4D).
+    Components and volumes along a fourth axis become channels (W_4D); but of segments that ``volume`` names
+    there is one label map, on the grid of the ``image`` if it is a part of it.
 
     Raises:
         InputError: E_UNREADABLE, E_TRUNCATED, E_LIMIT, E_PIXEL_TYPE, E_NOT_VOLUME, E_UNSAFE_PATH, or
             what the policy makes an error.
     """
     header = _PARSERS[kind](Path(reading.path))
-    geometry = _checked(header, reading)
-    voxels, identity = _read_voxels(header, kind, reading)
+    geometry = _checked(header, reading, segments=bool(volume))
+    heights: tuple[float, ...] = ()
+    stored = replace(reading, allocate=own_memory) if volume or image else reading
+    voxels, identity = _read_voxels(header, kind, stored)
+    if volume or image:
+        voxels, geometry, heights = _label(voxels, geometry, reading, volume, image)
     report_not_finite(voxels, reading)
     attached = header.voxel_path == header.path
     return Scan(
@@ -44,18 +56,55 @@ def read_text_volume(kind: str, reading: Reading) -> Scan:
         (identity,) if attached else (file_identity(header.path), identity),
         kind,
         {**header.facts, "compression": "none" if header.encoding == "raw" else header.encoding},
+        heights,
     )
 
 
-def peek_text_volume(kind: str, reading: Reading) -> Preview:
+def peek_text_volume(
+    kind: str, reading: Reading, volume: str = "", image: Grid | None = None
+) -> Preview:
     """What the header promises."""
     header = _PARSERS[kind](Path(reading.path))
-    geometry = _checked(header, reading)
+    geometry = _checked(header, reading, segments=bool(volume))
     size = sum(file.stat().st_size for file in {header.path, header.voxel_path})
-    return header.preview(geometry, size, reading)
+    told = header.preview(geometry, size, reading)
+    if not volume and image is None:
+        return told
+    grid = image if image is not None and is_part(geometry, image, reading) else Grid(geometry)
+    dtype = np.dtype(np.uint16 if volume.count(",") > 254 else np.uint8) if volume else told.dtype
+    dtype = np.dtype(dtype)
+    decoded = grid.geometry.voxels * dtype.itemsize
+    return replace(
+        told,
+        geometry=grid.geometry,
+        heights=grid.heights,
+        channels=1 if volume else told.channels,
+        dtype=str(dtype),
+        decoded_bytes=decoded,
+    )
 
 
-def _checked(header: TextHeader, reading: Reading) -> Geometry:
+def _label(
+    voxels: Voxels, geometry: Geometry, reading: Reading, volume: str, image: Grid | None
+) -> tuple[Voxels, Geometry, tuple[float, ...]]:
+    """The label map of segments, in the memory that the caller gets."""
+    own = replace(reading, allocate=own_memory)
+    if volume:
+        voxels = combined(voxels, volume, reading if image is None else own)
+    if image is None:
+        return voxels, geometry, ()
+    if len(voxels) > 1 or not is_part(geometry, image, reading):
+        return _moved(voxels, reading), geometry, ()
+    return embedded(voxels, geometry, image, reading), image.geometry, image.heights
+
+
+def _moved(voxels: Voxels, reading: Reading) -> Voxels:
+    out = reading.allocate(voxels.shape, voxels.dtype)
+    out[...] = voxels
+    return out
+
+
+def _checked(header: TextHeader, reading: Reading, *, segments: bool = False) -> Geometry:
     header.check(reading.rules)
     geometry = grid_of(header.affine, header.shape, reading)
     if not header.placed:
@@ -65,7 +114,7 @@ def _checked(header: TextHeader, reading: Reading) -> Geometry:
             advice="Repair the header: the orientation is a guess.",
             ways={"error": "refuses such files", "warn": "takes them"},
         )
-    check_grid(geometry, reading, channels=header.channels)
+    check_grid(geometry, reading, channels=1 if segments else header.channels)
     return as_one_slice(geometry, reading) if header.flat else geometry
 
 

@@ -14,6 +14,7 @@ ALLOWED = (
     "input.several_volumes",
     *(
         "input.several_volumes",
+        *("input.structures", "input.label_layers", "input.label_series"),
         "input.slice_tolerance",
         "input.policy",
         "run.statistics",

@@ -212,6 +212,7 @@ def _rehearse(asked: dict[str, Any], reader: Sandbox | None = None) -> Rehearsal
         follow_symlinks=config.input.follow_symlinks,
         series=config.input.series,
         several_volumes=config.input.several_volumes,
+        structures=config.input.structure_rules,
     )
     if not found.cases:
         raise UsageError(

@@ -128,6 +128,7 @@ class Bench:
             layout=rules.layout,
             series=rules.series,
             several_volumes=rules.several_volumes,
+            structures=rules.structure_rules,
         )
         return replace(found, cases=named(found.cases, self._config))
 
