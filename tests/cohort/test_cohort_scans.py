@@ -67,7 +67,9 @@ def test_dicom_trees(scans: Path) -> None:
     assert "ge_pad3024_ct3slice" in ids
     assert len([one for one in ids if one.startswith("ct1_6_transfer_syntaxes_")]) == 2
     reasons = unmatched(found, root)
-    assert "Segmentation" in reasons["ge_pad3024_ct3slice/liver.dcm"]
+    assert "ge_pad3024_ct3slice/liver.dcm" not in reasons
+    (label,) = found.cases[ids.index("ge_pad3024_ct3slice")].labels
+    assert dict(label.classes.names) == {1: "Liver"}
     assert "label map" in reasons["ge_pad3024_ct3slice/liver_seg.nrrd"]
 
 

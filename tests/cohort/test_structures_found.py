@@ -23,7 +23,6 @@ from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.structures import StructureRules
 
-pytestmark = pytest.mark.filterwarnings("ignore:The string:UserWarning")
 CENTRE = (-4.0, 13.0)
 
 

@@ -140,7 +140,7 @@ def test_contours_in_other_planes_are_refused(tmp_path: Path) -> None:
     sagittal = np.array([[-4, 8, height(0)], [-4, 15, height(0)], [-4, 12, height(4)]], float)
     with pytest.raises(InputError, match="crosses 4 slices") as caught:
         drawn(tmp_path, {"A": [sagittal]})
-    assert caught.value.code == "E_SHAPE_MISMATCH"
+    assert caught.value.code == "E_NOT_VOLUME"
 
 
 def test_contours_without_an_image_are_refused(tmp_path: Path) -> None:

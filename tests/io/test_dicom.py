@@ -47,7 +47,6 @@ OUTCOMES: dict[str, tuple[str, list[str]] | tuple[int, str, set[str]]] = {
     f"{SIX}/CT1_JPLL": (1, "int16", {FEW, PADDING}),
     f"{SIX}/CT1_RLE": (1, "int16", {FEW, PADDING}),
     "nasty_dicom/ge_pad3024_ct3slice": (3, "int16", {FEW, PADDING}),
-    "nasty_dicom/ge_pad3024_ct3slice/liver.dcm": ("E_UNREADABLE", ["Segmentation Storage"]),
     "nasty_dicom/lungmask_2slices": (2, "int16", {FEW}),
     "nasty_dicom/philips_enh_mixed_rescale": ("E_MIXED_RESCALE", ["1.27985", "-500", "FIELD_MAP"]),
     "nasty_dicom/philips_enh_mixed_rescale/IM_0027_fMAP.dcm": ("E_MIXED_RESCALE", ["32 slices"]),

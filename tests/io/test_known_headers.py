@@ -14,7 +14,7 @@ from support.dicom_series import dataset, write_series
 import gpuprep.io.dicom.header as reader
 from gpuprep.io.dicom import known, many
 from gpuprep.io.dicom.known import KnownHeaders
-from gpuprep.io.dicom.membership import Membership, NoImage
+from gpuprep.io.dicom.membership import Membership, NoImage, Structures
 from gpuprep.io.dicom.series import sort_out
 
 
@@ -170,7 +170,7 @@ def test_many_files_are_read_by_processes_to_the_same_effect(tree, monkeypatch):
     monkeypatch.setattr(many, "_read_here", lambda paths: [None] * len(paths))
     assert many.read_headers(files(tree), 2) == here
     kinds = {type(header) for header in here}
-    assert kinds == {Membership, NoImage}
+    assert kinds == {Membership, NoImage, Structures}
 
 
 def test_a_header_is_read_no_further_than_the_columns(tmp_path: Path) -> None:

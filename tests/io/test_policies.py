@@ -29,7 +29,9 @@ IDS = [f"{code}-{at}" for code, at in INPUTS]
 def loaded(path: Path, code: str, policy: Policy) -> Scan:
     asking = Image(intensity=({"suv": "bodyweight"},))
     rules = ReadRules.of(Config(input=Input(policy={code: policy}), image=asking))
-    return read(Source(str(path), spacing=(1.0, 1.0, 2.0)), rules)
+    image = path.parent / "ct"  # beside what was drawn on it
+    drawn_on = Source(str(image)) if image.is_dir() else None
+    return read(Source(str(path), spacing=(1.0, 1.0, 2.0), drawn_on=drawn_on), rules)
 
 
 def severities(scan: Scan, code: str) -> set[str]:

@@ -15,7 +15,6 @@ from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 
-pytestmark = pytest.mark.filterwarnings("ignore:The string:UserWarning")
 RULES = ReadRules()
 
 
@@ -174,6 +173,17 @@ def test_highdicom_is_a_foreign_oracle_of_what_its_file_holds(
     ours = read(Source(str(file)), RULES).volumes[0].array
     rows = [np.asarray(plane) for plane in theirs]
     assert any(np.array_equal(np.stack(order), ours) for order in (rows, rows[::-1]))
+
+
+def test_a_public_file_of_dcmqi_holds_what_its_maker_drew(scans: Path) -> None:
+    """Beside it lies the label map that it was made of."""
+    folder = scans / "nasty_dicom/ge_pad3024_ct3slice"
+    image = Source(str(folder), tuple(str(folder / f"0{number}.dcm") for number in (1, 2, 3)))
+    ours = read(Source(str(folder / "liver.dcm"), drawn_on=image), RULES)
+    theirs = read(Source(str(folder / "liver_seg.nrrd")), RULES)
+    assert ours.geometry.distance(theirs.geometry) < 1e-3
+    assert np.array_equal(ours.volumes[0].array != 0, theirs.volumes[0].array != 0)
+    assert int(ours.volumes[0].array.sum()) == 107_098
 
 
 def test_native_syntax_is_what_the_tests_write(tmp_path: Path, masks: np.ndarray) -> None:

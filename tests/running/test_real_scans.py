@@ -159,7 +159,8 @@ def test_every_series_of_nasty_dicom_ends_as_it_should(scans, tmp_path):
     assert report.finished.done == sum(not code for code in NASTY_DICOM.values())
     assert all(failure.advice for failure in report.failures)
     reasons = {Path(path).name: reason for path, reason in report.unmatched}
-    assert "Segmentation Storage" in reasons["liver.dcm"]
+    assert "liver.dcm" not in reasons
+    assert "label map" in reasons["liver_seg.nrrd"]
 
 
 NASTY_NIFTI = {  # the code of the failure, or the findings of a case that is done

@@ -102,6 +102,33 @@ def bare_sidecar(folder: Path) -> Path:
     return nifti(folder / "a.nii")
 
 
+def contours(*heights: float) -> Maker:
+    """Circles of two structures at these slices, with the series they were drawn on."""
+    from support.structures import ORIGIN, SPACING, circle, write_contours, write_image
+
+    def make(folder: Path) -> Path:
+        write_image(folder / "ct")
+        drawn = [circle(3, (-4, 13), ORIGIN[2] + z * SPACING[0]) for z in heights]
+        return write_contours(folder / "rt.dcm", {f"roi {z}": [one] for z, one in enumerate(drawn)})
+
+    return make
+
+
+def segmentation(kind: str, *, cut: bool = False) -> Maker:
+    """A segmentation of two slices; one of them lies beyond the image if it is ``cut``."""
+    from support.structures import SHAPE, write_image, write_segmentation
+
+    def make(folder: Path) -> Path:
+        images = write_image(folder / "ct")
+        masks = np.zeros((*SHAPE, 1), np.uint8)
+        masks[:2, 2:5, 2:5] = 1
+        if cut:
+            (folder / "ct" / "0.dcm").unlink()
+        return write_segmentation(folder / "s.dcm", images, masks, ["A"], kind)
+
+    return make
+
+
 MAKERS: dict[str, list[Maker]] = {
     "E_TRUNCATED": [
         lambda folder: cut(nifti(folder / "a.nii"), 9),
@@ -144,6 +171,10 @@ MAKERS: dict[str, list[Maker]] = {
         series(BitsStored=8, HighBit=7, PixelData=np.full(20, 0x0101, "<u2").tobytes()),
     ],
     "E_COLOURS": [coloured],
+    "E_LABEL_OVERLAP": [contours(1, 1)],
+    "W_CONTOURS": [contours(1, 2.4), contours(1, 9)],
+    "W_LABEL_FRACTIONAL": [segmentation("FRACTIONAL")],
+    "W_LABEL_LOST": [segmentation("BINARY", cut=True)],
     "E_NOT_VOLUME": [lambda folder: nifti(folder / "a.nii", np.zeros((2, 2, 2, 2, 2), np.uint8))],
     "W_SFORM_QFORM": [
         lambda folder: shifted_qform(folder / "a.nii"),

@@ -40,7 +40,7 @@ def write_image(folder: Path, series: str = SERIES, study: str = STUDY) -> list[
             InstanceNumber=z + 1,
             PixelData=pixels.tobytes(),
             PatientID="p",
-            PatientName="p",
+            PatientName="p^",
             PatientBirthDate="",
             PatientSex="",
             StudyDate="",

@@ -77,7 +77,7 @@ def drawn(
     """Write the values of structures into ``out`` ``(z, y, x)`` on the image's grid, which is 0.
 
     Raises:
-        InputError: E_SHAPE_MISMATCH if contours do not run along the slices; E_LABEL_OVERLAP; E_UNREADABLE.
+        InputError: E_NOT_VOLUME if contours do not run along the slices; E_LABEL_OVERLAP; E_UNREADABLE.
     """
     with parsing(path):
         with open_plain(path) as file:
@@ -131,7 +131,7 @@ def _by_slice(
         index = image.index(contour)
         if np.ptp(index[:, 0]) > _SLANTED:
             raise reading.error(
-                "E_SHAPE_MISMATCH",
+                "E_NOT_VOLUME",
                 f"a contour of {name} crosses {np.ptp(index[:, 0]):.3g} slices of the image: it was drawn in "
                 f"other planes than those of {image.geometry.describe()}",
                 "Give the series that it was drawn on.",
