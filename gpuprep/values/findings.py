@@ -90,10 +90,7 @@ CODES: dict[str, Code] = {
         "more of a label map than label.loss allows lies outside the grid that is stored",
         allowed="the rest is stored",
     ),
-    "E_LABEL_OVERLAP": Code(
-        "structures of one DICOM or NRRD file share voxels",
-        allowed="the later one keeps the voxel",
-    ),
+    "E_LABEL_OVERLAP": Code("structures of one file share voxels", allowed="the later keeps them"),
     "E_REFERENCE": Code("the case does not fit the grid of image.resample.reference"),
     "E_MIXED_SERIES": Code(
         "one series mixes orientations, matrix sizes or kinds of image",
@@ -152,11 +149,10 @@ CODES: dict[str, Code] = {
     "W_LABEL_EMPTY": Code("the label holds background only", allowed="it is stored"),
     "W_LABEL_OVERLAP": Code("structures overlap", allowed="the later one in order keeps the voxel"),
     "W_LABEL_FRACTIONAL": Code(
-        "a segmentation holds fractions", allowed="half of the largest one and more is inside"
+        "the file holds fractions", allowed="half of the largest and more is inside"
     ),
     "W_CONTOURS": Code(
-        "contours lie off the slices, beyond them, or leave slices out between them",
-        allowed="they are drawn on the nearest slice, those beyond are left out, and so are the slices",
+        "contours lie off slices, or leave some out", allowed="the nearest slices count"
     ),
     "W_GEOMETRY_TOLERANCE": Code(
         "grids, axes or steps between slices differ by rounding", allowed="they are taken as equal"
