@@ -19,7 +19,7 @@ from gpuprep.advice.written import Entry, text_of, tree_of
 from gpuprep.config.model import Config
 from gpuprep.nnunet.planners import Planner
 from gpuprep.values.agreement import Classes
-from gpuprep.values.findings import CODES
+from gpuprep.values.codes import CODES
 from gpuprep.values.version import __version__
 
 

@@ -27,9 +27,9 @@ from gpuprep.host.resources import available_cores
 from gpuprep.running.coordinator import run
 from gpuprep.store.reader import open_cohort
 from gpuprep.store.stored_case import StoredCase
+from gpuprep.values.codes import CODES
 from gpuprep.values.errors import UsageError
 from gpuprep.values.events import CaseFailed
-from gpuprep.values.findings import CODES
 from gpuprep.values.geometry import Geometry
 from gpuprep.values.units import human_bytes
 from gpuprep.values.volume import Volume

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator
 
 from gpuprep.config.strict import Positive, Strict
-from gpuprep.values.findings import CODES, RENAMED, Policy
+from gpuprep.values.codes import CODES, RENAMED, Policy
 from gpuprep.values.structures import StructureRules
 
 SeveralVolumes = Literal["refuse", "channels", "cases", "first"]

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpuprep.io.scan import Allocate, own_memory
+from gpuprep.values.codes import Policy
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import Findings, Policy
+from gpuprep.values.findings import Findings
 
 if TYPE_CHECKING:  # the reading process, which takes its rules as JSON, starts without pydantic
     from gpuprep.config.model import Config

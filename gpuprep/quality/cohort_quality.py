@@ -18,7 +18,7 @@ from gpuprep.quality.measures import Measure, Table, measures_of
 from gpuprep.quality.outliers import Outlier, in_order, unlike
 from gpuprep.quality.selection import Range, choose, find_measure
 from gpuprep.values.agreement import Agreement
-from gpuprep.values.findings import CODES
+from gpuprep.values.codes import CODES
 
 _MOST_OUTLIERS = 200  # told in one answer
 Chosen = NDArray[np.bool_]

@@ -9,8 +9,8 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.io.scan import Preview
 from gpuprep.values.case import Case, Source
+from gpuprep.values.codes import CODES, Policy
 from gpuprep.values.errors import CaseError, InputError
-from gpuprep.values.findings import CODES, Policy
 
 _AS_IT_IS: dict[str, Policy] = {"E_SHEAR": "fix", "E_TILT": "fix", "E_SLICE_GAP": "fix"}
 """Under these the geometry is the file's: sheared, and with the heights of its slices."""

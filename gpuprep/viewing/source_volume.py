@@ -16,8 +16,9 @@ from gpuprep.io.scan import Preview
 from gpuprep.preprocess.assemble import Assembled, assemble
 from gpuprep.values.agreement import Agreement
 from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.codes import CODES, Policy
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import CODES, Findings, Policy
+from gpuprep.values.findings import Findings
 
 Row = Mapping[str, Any]
 

@@ -36,8 +36,8 @@ from chaos.inotify import Watch
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.case import Source
+from gpuprep.values.codes import CODES
 from gpuprep.values.errors import CaseError, InputError, InternalError, ReaderCrash
-from gpuprep.values.findings import CODES
 
 DEADLINE_SECONDS = 10.0
 _SLACK_SECONDS = 30.0  # to start another child, on a busy machine

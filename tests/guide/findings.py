@@ -6,7 +6,7 @@
 from pathlib import Path
 
 import gpuprep
-from gpuprep.values.findings import CODES, Code
+from gpuprep.values.codes import CODES, Code
 
 PAGE = Path(gpuprep.__file__).parent / "guide" / "findings.md"
 HEADER = "| code | meaning | `warn`, `skip` | `fix` |\n| --- | --- | --- | --- |\n"

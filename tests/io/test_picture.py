@@ -21,8 +21,8 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.io.scan import Voxels
 from gpuprep.values.case import Source
+from gpuprep.values.codes import Policy
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import Policy
 
 RULES = ReadRules()
 

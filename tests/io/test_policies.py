@@ -19,8 +19,9 @@ from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
 from gpuprep.values.case import Source
+from gpuprep.values.codes import CODES, Policy
 from gpuprep.values.errors import InputError
-from gpuprep.values.findings import CODES, Findings, Policy, default_policy
+from gpuprep.values.findings import Findings, default_policy
 
 INPUTS = [(code, at) for code, makers in MAKERS.items() for at in range(len(makers))]
 IDS = [f"{code}-{at}" for code, at in INPUTS]

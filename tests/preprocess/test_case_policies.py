@@ -10,8 +10,9 @@ from support.in_memory import Files, computed, config_of
 
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.codes import CODES
 from gpuprep.values.errors import ConfigError, InputError
-from gpuprep.values.findings import CODES, Finding, default_policy
+from gpuprep.values.findings import Finding, default_policy
 from gpuprep.values.geometry import Geometry
 
 SHAPE = (6, 7, 8)

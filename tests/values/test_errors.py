@@ -5,8 +5,9 @@ import pickle
 import pytest
 
 from gpuprep.values import errors
+from gpuprep.values.codes import CODES
 from gpuprep.values.failure import FailureCode
-from gpuprep.values.findings import CODES, Finding, Findings, default_policy
+from gpuprep.values.findings import Finding, Findings, default_policy
 
 
 def tree(cls):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gpuprep.values.findings import Policy
+from gpuprep.values.codes import Policy
 
 _NAMED = 4  # volumes named in a message; all of them are in its values
 
