@@ -134,6 +134,17 @@ def test_the_kernels_table_names_every_family_and_adds_up(script: Any) -> None:
 
 
 @pytest.mark.slow
+def test_curves_cost_rows_agree_with_their_oracles(script: Any, tmp_path: Path) -> None:
+    curves = script("curves")
+    image = script("phantom").ct(TINY)
+    whole = list(curves.whole_cases(image, tmp_path, 1))
+    assert {row["path"] for row in whole} == set(curves.CONFIGS)
+    alone = list(curves.alone(image.astype(np.float32) + 0.25, 1))
+    assert {row["path"] for row in alone} >= {"gpuprep", "numpy.interp"}
+    assert all(row["difference"] <= 1e-6 for row in alone)
+
+
+@pytest.mark.slow
 def test_patch_stores_give_the_voxels_back(tmp_path: Path, script: Any) -> None:
     """Each store whose library is here saves a volume and reads its patches; the process compares them."""
     patches = script("patches")

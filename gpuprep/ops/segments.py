@@ -7,7 +7,7 @@ the knots are, and is worked out from the nearest knot below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +75,10 @@ class Segments:
 
     def apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the results for numbers that float32 holds; NaN stays NaN. Any strides."""
-        if array.ndim > 1 and array.size > _PIECE:
-            step = max(1, _PIECE * len(array) // array.size)
-            for k in range(0, len(array), step):
-                part, target = (each[k : k + step] for each in (array, out))
-                self.apply(*((part[0], target[0]) if step == 1 else (part, target)))
-            return
-        if not array.size:
-            return
+        for part, target in pieces(array, out, _PIECE):
+            self._apply(part, target)
+
+    def _apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
         values = array.astype(np.float32)
         np.clip(values, *self.ends, out=values)
         places = self.find(values)
@@ -107,6 +103,23 @@ class Segments:
         for _ in range(self.hops):
             places += values >= self.following.take(places, mode="wrap")
         return places
+
+
+def pieces(
+    array: NDArray[Any], out: NDArray[Any], size: int
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Views of parts of two arrays of one shape, of about so many numbers each, or single rows."""
+    if array.ndim < 2 or array.size <= size:
+        if array.size:
+            yield array, out
+        return
+    step = size * len(array) // array.size
+    if not step:
+        for part, target in zip(array, out, strict=True):
+            yield from pieces(part, target, size)
+        return
+    for k in range(0, len(array), step):
+        yield array[k : k + step], out[k : k + step]
 
 
 def _buckets(x: Floats) -> tuple[NDArray[np.intp], int, int, int]:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.ops.pointwise import ClipAffine, cast_to, clip
-from gpuprep.ops.segments import Segments
+from gpuprep.ops.segments import Segments, pieces
 
 MOST_KNOTS = 1 << 17  # more than every value of 16 bits
+_PIECE = 1 << 16  # numbers whose places stay in a core's own cache
 _LUT_BYTES = 2  # integers of so many bytes are looked up
 _FLOAT32_WHOLE = 2.0**24
 
@@ -182,7 +183,8 @@ class Curve:
             out = np.empty(array.shape, dtype)
         if array.dtype.kind in "iub" and array.itemsize <= _LUT_BYTES:
             table, unsigned = self.looked_up(array.dtype, out.dtype), f"u{array.itemsize}"
-            np.take(table, array.view(unsigned), out=out, mode="wrap")
+            for part, target in pieces(array.view(unsigned), out, _PIECE):
+                np.take(table, part, out=target, mode="wrap")
         elif self._as_float32(array.dtype) and out.dtype.kind != "i" and out.itemsize <= 4:
             self.segments.apply(array, out)
         else:

@@ -138,6 +138,16 @@ MUTANTS = {
     "background in the mask is marked": Mutant(
         "pointwise", "v == 0 && !mask[offset_of(mask_strides, z, y, x)]", "v == 0"
     ),
+    "a knot behind a bucket's begin is passed over": Mutant(
+        "curve", "hop < curve.hops &&", "hop + 1 < curve.hops &&"
+    ),
+    "a bucket before the first": Mutant("curve", "bucket < 0 ? 0 : ", ""),
+    "the last segments are not told apart": Mutant(
+        "curve", "after - first > 1", "after - first > 2"
+    ),
+    "a knot belongs to the segment before": Mutant("curve", "v >= x[middle]", "v > x[middle + 1]"),
+    "infinities meet a curve's ends": Mutant("curve", "is_finite(v) && (!mask", "v == v && (!mask"),
+    "a curve forgets the mask": Mutant("curve", "mask[offset_of(mask_strides, z, y, x)]", "true"),
     "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
     "a vote that not all lanes reach": Mutant(
         "statistics",

@@ -11,6 +11,7 @@ import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import arguments
+from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import find_mask_device, masked_device
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
@@ -18,6 +19,7 @@ from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling
+from gpuprep.ops.table import Curve, Table
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 from kernels.mutants import narrowed
@@ -31,6 +33,10 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     if source == "statistics":
         measure_device(engine, volume)
         measure_device(engine, volume.astype(np.float32)).percentiles([50])
+    elif source == "curve":
+        bent = Curve(Table((-5.0, 3.0, 9.0), (0.0, 2.0, 3.0)))
+        for kind in (np.int16, np.float32, np.float64):
+            curved_device(engine, volume.astype(kind), bent, labels)
     elif source == "profiles":
         narrow = volume[:, :, :100]  # neighbouring blocks share columns
         for axis in range(3):

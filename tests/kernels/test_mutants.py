@@ -11,6 +11,7 @@ import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import SOURCES, Engine
 from gpuprep.ops.crop import find_box
+from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.pointwise import (
     cleaned_device,
@@ -29,6 +30,7 @@ from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import ORDERS, KernelFailure, missing
 from kernels.kernel_engines import cpu_engine
 from kernels.mutants import MUTANTS, narrowed
+from kernels.test_curves import made, off
 from kernels.test_scatter import assert_scattered, check_conversion
 
 pytestmark = [
@@ -170,6 +172,22 @@ def check_pointwise(engine: Engine) -> None:
     assert cleaned.ravel().tolist() == [5, 6, 7, 2]
 
 
+def check_curves(engine: Engine) -> None:
+    for knots in ("few", "many"):
+        step = made(knots)
+        near = np.nextafter(np.float32(step.table.x), np.float32(np.inf))
+        floats = np.concatenate([np.float32(step.table.x), near, np.float32([-500, 500])])
+        for kind in ("i2", "f4", "f8"):
+            array = np.resize(floats, (3, 5, 130)).astype(kind)
+            given = engine.xp.asarray(array)
+            assert off(curved_device(engine, given, step), step.apply(array), step) <= 2e-6
+            mask = (array > 0).astype(np.uint8)
+            masked = curved_device(engine, given, step, engine.xp.asarray(mask))
+            assert off(masked, step.apply(array) * mask, step) <= 2e-6
+    broken = engine.xp.asarray(np.float32([[[np.nan, np.inf, -np.inf, 2]]]))
+    assert np.isnan(curved_device(engine, broken, step)).ravel().tolist() == [1, 1, 1, 0]
+
+
 def check_banded(engine: Engine) -> None:
     check_resample(engine, volume(), MAPPING)
     check_resample(engine, volume(), WITHIN_PLANES)
@@ -195,6 +213,7 @@ CHECKS: dict[str, Callable[[Engine], None]] = {
     "statistics": check_statistics,
     "profiles": check_profiles,
     "pointwise": check_pointwise,
+    "curve": check_curves,
     "scatter": check_scatter,
 }
 
