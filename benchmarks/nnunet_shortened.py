@@ -21,6 +21,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 FEATURES = int(os.environ.get("SHORTENED_FEATURES", "2"))
 BATCHES = int(os.environ.get("SHORTENED_BATCHES", "2"))
+VALIDATES = os.environ.get("SHORTENED_VALIDATES", "1") == "1"
 
 
 def halve_patch(plans: dict[str, Any], name: str) -> None:
@@ -81,6 +82,10 @@ class Shortened(nnUNetTrainer):
         done = super().train_step(batch)
         self.losses.append(float(done["loss"]))
         return done
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:  # noqa: FBT001, FBT002
+        if VALIDATES:
+            super().perform_actual_validation(save_probabilities)
 
     def on_train_end(self) -> None:
         super().on_train_end()

@@ -5,7 +5,10 @@
 Every data set goes through nnU-Net's own ``plan_and_preprocess`` and, with the same plans, through
 ``gpuprep nnunet preprocess``. ``nnUNetv2_train`` then runs on both with the same seed, on the second with
 ``nnUNet_raw`` pointing nowhere. Losses of the batches are compared; those of 3d_fullres, and of 708 both
-stages of the cascade. Exit code 1 where they differ by more than 1e-5, or a validation lacks a case.
+stages of the cascade. The second stage sees what the first one predicted, where a training of few batches
+makes another class of voxels that are nearly even; so its losses are compared a second time with the
+predictions of nnU-Net's first stage on either side. Exit code 1 where losses of equal predictions differ by
+more than 1e-5, or a validation lacks a case.
 
 The interpreter needs nnunetv2 2.8.1, torch and gpuprep (``pip install -e ".[nnunet]"``).
 """
@@ -21,6 +24,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import blosc2
 
 from timing import machine, versions
 
@@ -71,20 +76,38 @@ def prepare(name: str, work: Path, raw: Path) -> None:
     call([*gpuprep, "-d", number, "-c", "3d_fullres", "3d_lowres"], ours, str(raw))
 
 
-def train(name: str, stage: str, fold: str, tree: Path, batches: int, raw: str) -> list[float]:
+def train(
+    name: str, stage: str, fold: str, tree: Path, batches: int, raw: str, *, validates: bool = True
+) -> list[float]:
     """The losses of a shortened epoch, followed by its validation."""
     words = [name, stage, fold, "-device", "cpu"]
     results = tree / "results" / name / f"Shortened__nnUNetPlans__{stage}" / f"fold_{fold}"
     settings = {
         "nnUNet_n_proc_DA": "0",
         "SHORTENED_BATCHES": str(batches),
+        "SHORTENED_VALIDATES": str(int(validates)),
     }  # in one process, seeded
     call([TRAIN, *words], tree, raw, **settings)
+    losses: list[float] = json.loads((results / "losses.json").read_text())
+    if not validates:
+        return losses
     validated = json.loads((results / "validation" / "summary.json").read_text())
     if not validated["metric_per_case"]:
         raise SystemExit(f"{name} {stage}: no case was validated")
-    losses: list[float] = json.loads((results / "losses.json").read_text())
     return losses
+
+
+def crossed(name: str, first: str, ours: Path, theirs: Path, work: Path) -> tuple[Path, float]:
+    """A tree of our arrays with nnU-Net's first stage, and the share of voxels that ours predicted otherwise."""
+    place = Path("results", name, f"Shortened__nnUNetPlans__{first}", "predicted_next_stage")
+    tree, differ, voxels = work / "crossed", 0, 0
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(theirs / place, tree / place)
+    (tree / "preprocessed").symlink_to(ours / "preprocessed")
+    for file in (theirs / place).rglob("*.b2nd"):
+        pair = [blosc2.open(str(root / file.relative_to(theirs)))[:] for root in (ours, theirs)]
+        differ, voxels = differ + int((pair[0] != pair[1]).sum()), voxels + pair[0].size
+    return tree, differ / voxels
 
 
 def rows(name: str, work: Path, raw: Path, batches: int) -> Iterator[dict[str, Any]]:
@@ -93,14 +116,20 @@ def rows(name: str, work: Path, raw: Path, batches: int) -> Iterator[dict[str, A
     ours, theirs = work / "ours", work / "theirs"
     folds = ours / "preprocessed" / name / "splits_final.json"
     fold = "0" if folds.is_file() else "all"
+    first = ""
     for stage in STAGES.get(int(name[7:10]), ("3d_fullres",)):
         found = {
             "gpuprep": train(name, stage, fold, ours, batches, NOWHERE),
             "nnU-Net": train(name, stage, fold, theirs, batches, str(raw)),
         }
+        row = {"dataset": name, "stage": stage, "fold": fold, **found}
+        if first:
+            tree, share = crossed(name, first, ours, theirs, work)
+            found["gpuprep"] = train(name, stage, fold, tree, batches, NOWHERE, validates=False)
+            row |= {"other_predictions": share, "gpuprep_same_predictions": found["gpuprep"]}
         pairs = zip(*found.values(), strict=True)
-        differences = [abs(one - other) for one, other in pairs]
-        yield {"dataset": name, "stage": stage, "fold": fold, **found, "differences": differences}
+        yield {**row, "differences": [abs(one - other) for one, other in pairs]}
+        first = stage
 
 
 def main() -> None:
