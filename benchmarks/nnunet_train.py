@@ -98,7 +98,7 @@ def train(
 
 
 def crossed(name: str, first: str, ours: Path, theirs: Path, work: Path) -> tuple[Path, float]:
-    """A tree of our arrays with nnU-Net's first stage, and the share of voxels that ours predicted otherwise."""
+    """Our arrays with nnU-Net's first stage as a tree; the share of voxels that ours predicted otherwise."""
     place = Path("results", name, f"Shortened__nnUNetPlans__{first}", "predicted_next_stage")
     tree, differ, voxels = work / "crossed", 0, 0
     shutil.rmtree(tree, ignore_errors=True)
