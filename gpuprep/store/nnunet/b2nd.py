@@ -189,12 +189,21 @@ def _in_blocks(voxels: NDArray[Any], chunk: Sequence[int], block: Sequence[int])
     """A chunk as its blocks in C order, each contiguous, filled up with zeros."""
     counts = [-(-edge // inner) for edge, inner in zip(chunk, block, strict=True)]
     whole = tuple(count * inner for count, inner in zip(counts, block, strict=True))
-    if voxels.shape != whole:
-        filled = np.zeros(whole, voxels.dtype)
-        filled[tuple(map(slice, voxels.shape))] = voxels
-        voxels = filled
-    axes = range(len(block))
-    split = voxels.reshape([n for pair in zip(counts, block, strict=True) for n in pair])
-    return np.ascontiguousarray(
-        split.transpose(*(2 * axis for axis in axes), *(2 * axis + 1 for axis in axes))
-    )
+    blocks = (np.empty if voxels.shape == whole else np.zeros)((*counts, *block), voxels.dtype)
+    axes = len(counts)
+    paired = blocks.transpose([each for axis in range(axes) for each in (axis, axes + axis)])
+    ends = zip(voxels.shape, block, strict=True)
+    for parts in itertools.product(*(_whole_and_rest(end, inner) for end, inner in ends)):
+        source = voxels[tuple(part for part, _, _ in parts)]
+        places = tuple(place for _, *pair in parts for place in pair)
+        target = paired[places]
+        target[...] = source.reshape(target.shape)
+    return blocks
+
+
+def _whole_and_rest(end: int, inner: int) -> list[tuple[slice, slice, slice]]:
+    """The voxels of an axis that fill blocks, and the others: where they are, which blocks, where in them."""
+    filled = end // inner
+    whole = slice(0, filled * inner), slice(0, filled), slice(None)
+    rest = slice(filled * inner, end), slice(filled, filled + 1), slice(0, end - filled * inner)
+    return [part for part in (whole, rest) if part[0].start < part[0].stop]
