@@ -32,12 +32,8 @@ def of(structures: dict[str, str], **more: object) -> Config:
 
 def test_overlap_fails_its_case_alone_by_names_and_voxels(tmp_path: Path) -> None:
     tree(tmp_path / "in")
-    report = run(
-        tmp_path / "in",
-        tmp_path / "out",
-        config=of({"*e*n": "spleen", "*": "rest"}),
-        scheduler="serial",
-    )
+    wanted = of({"*e*n": "spleen", "*": "rest"})
+    report = run(tmp_path / "in", tmp_path / "out", config=wanted, scheduler="serial")
     (failure,) = (each for each in report.failures if each.case_id == "a_ct")
     assert failure.code == "E_LABEL_OVERLAP"
     assert "share 2 voxels" in failure.message
