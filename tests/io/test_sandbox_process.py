@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ import pytest
 
 from gpuprep.io.room import ROOM
 from gpuprep.io.rules import ReadRules
-from gpuprep.io.sandbox import parent as module
+from gpuprep.io.sandbox import process
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.io.sandbox.process import process_kept
 from gpuprep.io.sandbox.shared_voxels import SharedMemory, map_voxels
 from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError, InternalError, ReaderCrash
 
 pytestmark = pytest.mark.timeout(120)
+
+RULES = ReadRules()
 
 
 def test_the_child_survives_a_ctrl_c_at_the_terminal(sandbox, volume):
@@ -70,7 +74,7 @@ def test_importing_it_loads_no_image_library():
 
 def test_a_child_that_cannot_start_says_why(volume, monkeypatch):
     monkeypatch.setattr(
-        module, "bare_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
+        process, "bare_environment", lambda: {"PATH": os.defpath, "PYTHONHOME": "/nowhere"}
     )
     with (
         Sandbox() as own,
@@ -113,7 +117,7 @@ def test_closing_waits_for_the_read_that_runs(sandbox, volume):
     assert sandbox.pid is None
 
 
-def test_other_roots_hold_at_once_and_need_no_other_child(volume, tmp_path):
+def test_other_rules_hold_at_once_and_need_another_child_only_for_its_memory(volume, tmp_path):
     inside, elsewhere = str(Path(volume.path).parent), tmp_path / "elsewhere"
     elsewhere.mkdir()
     with Sandbox(ReadRules(roots=(inside,))) as own:
@@ -129,6 +133,9 @@ def test_other_roots_hold_at_once_and_need_no_other_child(volume, tmp_path):
         own.follow(ReadRules(roots=(inside,), max_voxels=7))
         with pytest.raises(InputError, match="E_LIMIT"):
             own.read(volume)
+        assert own.pid == pid
+        own.follow(ReadRules(roots=(inside,), memory_bytes=300_000_000))
+        own.read(volume)
         assert own.pid != pid
 
 
@@ -141,3 +148,49 @@ def test_a_child_is_there_before_it_is_needed(volume):
         assert own.pid is None
         own.get_ready()
         assert own.pid not in (None, ready)
+
+
+def read_once(volume: Source, rules: ReadRules = RULES) -> int:
+    """The process that read."""
+    with Sandbox(rules) as sandbox:
+        assert sandbox.read(volume).format == "nifti1"
+        assert sandbox.pid is not None
+        return sandbox.pid
+
+
+def lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_a_sound_process_goes_on_until_the_block_ends(volume: Source, tmp_path: Path) -> None:
+    with process_kept():
+        first = read_once(volume)
+        inside = replace(RULES, roots=(str(tmp_path),), policy={"W_FLAT": "fix"})
+        assert read_once(volume) == read_once(volume, inside) == first
+        assert lives(first)
+    assert not lives(first)
+    assert not lives(read_once(volume))
+
+
+def test_other_rules_get_a_process_of_their_own(volume: Source) -> None:
+    with process_kept():
+        first = read_once(volume)
+        second = read_once(volume, ReadRules(memory_bytes=300_000_000))
+        assert second != first
+        assert not lives(first)
+    assert not lives(second)
+
+
+def test_a_process_that_died_meanwhile_is_replaced(volume: Source) -> None:
+    with process_kept():
+        first = read_once(volume)
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        assert read_once(volume) != first
+
+
+def test_two_at_one_time_have_two_processes(volume: Source) -> None:
+    with process_kept(), Sandbox(RULES) as one, Sandbox(RULES) as other:
+        one.read(volume)
+        other.read(volume)
+        assert one.pid != other.pid
