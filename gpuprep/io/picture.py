@@ -29,6 +29,7 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _FORMATS = ("PNG", "TIFF")
 _DTYPES = {"1": "u1", "L": "u1", "I;16": "u2", "I;16B": "u2", "I;16L": "u2", "I": "i4", "F": "f4"}
 _DEFLATED = frozenset({"tiff_adobe_deflate", "tiff_deflate"})
@@ -68,6 +69,8 @@ def read_picture(source: Source, reading: Reading) -> Scan:
     pages, placing = _checked(source, reading)
     geometry, dtype = placing.geometry, np.dtype(_DTYPES.get(pages[0].mode, "u1"))
     voxels = reading.allocate((1, *geometry.shape), dtype)
+    for one in pages:
+        _check_sums(one.path)
     for place, one in zip(placing.begins, pages, strict=True):
         for offset, plane in enumerate(_planes(one, reading)):
             voxels[0, place + offset] = plane
@@ -181,6 +184,23 @@ def _planes(pages: _Pages, reading: Reading) -> Iterator[np.ndarray[Any, Any]]:
                 )
                 raise InputError("E_NOT_VOLUME", text, path=str(pages.path))
             yield _grey(np.asarray(picture), pages, reading)
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a PNG with a chunk whose CRC-32 is another, or without its last chunk; Pillow looks at few."""
+    with open_regular(path) as file:
+        if file.read(len(_PNG)) != _PNG:
+            return
+        kind = b""
+        while kind != b"IEND":
+            head = file.read(8)
+            size, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
+            body, told = file.read(size), file.read(4)
+            if len(told) < 4:
+                raise _fault(path, ValueError("it is truncated"))
+            if zlib.crc32(kind + body) != int.from_bytes(told, "big"):
+                text = f"the checksum of its chunk {kind.decode('ascii', 'replace')} does not fit"
+                raise _fault(path, ValueError(text))
 
 
 def _grey(pixels: np.ndarray[Any, Any], pages: _Pages, reading: Reading) -> np.ndarray[Any, Any]:

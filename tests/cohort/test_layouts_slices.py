@@ -82,6 +82,16 @@ def test_chaos_places_each_picture_on_its_slice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cohort["CT_1"].labels["segmentation"], liver)
 
 
+def test_chaos_takes_the_numbers_that_names_are_given(tmp_path: Path) -> None:
+    names = {"liver": 1, "right kidney": 2, "left kidney": 3, "spleen": 4}
+    config = parse_config({"store": STORE, "label": {"names": names}})
+    report = run(chaos(tmp_path / "in"), tmp_path / "out", config=config, scheduler="serial")
+    assert report.exit_code == 0, report.failures
+    cohort = gpuprep.open(tmp_path / "out")
+    np.testing.assert_array_equal(cohort["MR_5_T2SPIR"].labels["segmentation"], MASKS)
+    np.testing.assert_array_equal(cohort["CT_1"].labels["segmentation"], MASKS == 1)
+
+
 def test_chaos_with_a_picture_too_few_fails_that_case(tmp_path: Path) -> None:
     root = chaos(tmp_path / "in")
     (root / "Train_Sets/MR/5/T2SPIR/Ground/IMG-0002-001.png").unlink()

@@ -187,6 +187,18 @@ def test_pages_that_differ_are_no_volume(tmp_path: Path) -> None:
     assert refused(Source(str(path), spacing=(1.0, 1.0, 2.0))).code == "E_NOT_VOLUME"
 
 
+def test_a_png_of_which_a_byte_was_changed_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels("u1")).save(path, compress_level=0)
+    whole = path.read_bytes()
+    for at in range(8, len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert refused(Source(str(path), spacing=(1.0, 2.0))).code in (
+            "E_UNREADABLE",
+            "E_TRUNCATED",
+        )
+
+
 @given(cut=st.integers(1, 600), hit=st.integers(8, 600), value=st.integers(0, 255))
 def test_torn_files_give_an_error_of_ours_or_their_pixels(
     tmp_path_factory: pytest.TempPathFactory, cut: int, hit: int, value: int
