@@ -14,6 +14,7 @@ from gpuprep.config.model import Config
 from gpuprep.ledger.output import load_output_config
 from gpuprep.ledger.statistics import CaseStatistics, statistics_key
 from gpuprep.nnunet.mixture import CountedChannel
+from gpuprep.ops.landmarks import Landmarks
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, STATISTICS_FILE, case_path
 from gpuprep.store.reader import open_cohort
 from gpuprep.store.record import read_record
@@ -113,8 +114,8 @@ def _counted(
     """A channel of a case as it was counted for a fingerprint, or for the cohort's statistics; if it was."""
     if "fingerprint" in record:
         yield CountedChannel.of_row(record["fingerprint"]["channels"][channel], folder)
-    elif kept is not None:
-        yield of_histogram(kept.channels[channel])
+    elif kept is not None and not isinstance(counted := kept.channels[channel], Landmarks):
+        yield of_histogram(counted)
 
 
 def _kept(path: Path, made: Config, channels: tuple[str, ...]) -> dict[str, CaseStatistics]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.nnunet.mixture import CountedChannel, mixture_statistics
-from gpuprep.ops.mergeable import Mergeable
+from gpuprep.ops.mergeable import Counted
 from gpuprep.ops.value_counts import ValueCounts, count_values
 
 _MANY = 4096  # values of a case that are worth a file
@@ -57,7 +57,7 @@ def counted(voxels: NDArray[Any]) -> CountedChannel:
     return CountedChannel(found.count, ends, *found.moments(), found)
 
 
-def of_histogram(histogram: Mergeable) -> CountedChannel:
+def of_histogram(histogram: Counted) -> CountedChannel:
     """The same of a histogram that was kept; as exact as that is."""
     values, counts = histogram.points
     held = ValueCounts(values.astype(np.float32), np.cumsum(counts))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from gpuprep.config.strict import Finite, Positive, Strict
+from gpuprep.config.standards import HistogramMatch, Nyul, Suv
+from gpuprep.config.strict import Finite, Percent, Positive, Strict
 from gpuprep.values.windows import PRESETS, Preset
 
-Percent = Annotated[float, Field(ge=0, le=100)]
 Over = Literal["image", "foreground", "cohort"]
 """Whose statistics: the image's, its foreground's, or the foreground's of the whole cohort."""
 
@@ -162,28 +162,6 @@ class Equalize(Strict):
     over: Literal["image", "foreground"] = "image"
 
 
-class Suv(Strict):
-    """PET values as SUV, by body weight, lean mass or body surface; ``suv: lean`` is short for ``by``."""
-
-    by: Literal["bodyweight", "lean", "bsa"] = "bodyweight"
-    formula: Literal["janmahasatian", "james"] = "janmahasatian"
-    """Of lean mass: what IBSI-SUV recommends, or DICOM's LBMJAMES128."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return {"by": given} if isinstance(given, str) else given
-
-    @property
-    def kind(self) -> str:
-        """As ``io.suv`` calls it."""
-        return "lean-james" if (self.by, self.formula) == ("lean", "james") else self.by
-
-
-BENDING = Gamma, Log, Equalize
-"""The steps that are no line between two ends."""
-
-
 class IntensityStep(Strict):
     """One step of the intensity chain: exactly one of the keys."""
 
@@ -199,6 +177,8 @@ class IntensityStep(Strict):
     log: Log | None = None
     equalize: Equalize | None = None
     suv: Suv | None = None
+    nyul: Nyul | None = None
+    histogram_match: HistogramMatch | None = None
 
     @model_validator(mode="after")
     def _one(self) -> IntensityStep:
@@ -225,12 +205,14 @@ def _own_values(steps: tuple[IntensityStep, ...]) -> tuple[IntensityStep, ...]:
     if any(isinstance(each.step, Suv) for each in steps[1:]):
         raise ValueError("suv takes values as the scanner gave them: it comes first")
     own = next((name for each in steps for name in each.model_fields_set if name in _OWN), None)
+    if sum(isinstance(each.step, Nyul) for each in steps) > 1:
+        raise ValueError("a chain has one nyul")
     if own and any(getattr(each.step, "over", "") == "cohort" for each in steps):
         raise ValueError(f"over: cohort counts values as stored, which {own} changes case by case")
     return steps
 
 
-_OWN = ("suv",)
+_OWN = ("suv", "nyul", "histogram_match")
 Steps = Annotated[
     tuple[IntensityStep, ...], AfterValidator(_precise_first), AfterValidator(_own_values)
 ]

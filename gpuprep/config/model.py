@@ -15,12 +15,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from gpuprep.config.cluster import ClusterSpec
 from gpuprep.config.image import Image
 from gpuprep.config.input import Input
-from gpuprep.config.intensity import Suv
 from gpuprep.config.label import Label
 from gpuprep.config.outputs import FingerprintRule, Output, OutputName, check_names
 from gpuprep.config.report import Report
 from gpuprep.config.resample import Resample
 from gpuprep.config.scratch import DecodedScratch
+from gpuprep.config.standards import Suv
 from gpuprep.config.store import Store
 from gpuprep.config.strict import Positive, Strict
 
@@ -134,6 +134,7 @@ class Config(Strict):
                 del place[name]  # as of cases made before there were any
         for place in (parts["image"], *parts.get("outputs", {}).values()):
             place.get("resample", {}).get("reference", {}).pop("path", None)
+        _forget_files(parts)
         if "outputs" in parts:
             parts["outputs"] = list(parts["outputs"].items())  # the first is what readers get
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
@@ -162,8 +163,11 @@ class Config(Strict):
     def needs_cohort(self) -> bool:
         """Whether a pass over the whole cohort must come first."""
         return any(
-            getattr(entry.step, "over", "") == "cohort"
-            and getattr(entry.step, "mean", None) is None
+            (
+                getattr(entry.step, "over", "") == "cohort"
+                and getattr(entry.step, "mean", None) is None
+            )
+            or getattr(entry.step, "learns", False)
             for part in self.parts().values()
             for entry in part.image.steps
         )
@@ -198,3 +202,16 @@ class Config(Strict):
             except ValidationError as error:  # of keys of store that do not go with the others
                 raise ValueError(f"output {name}: {error.errors()[0]['ctx']['error']}") from None
         return self
+
+
+def _forget_files(tree: Any) -> None:
+    """Take out where standards and references lie: what they say counts, which stands beside it."""
+    if isinstance(tree, dict):
+        for step, path, told in (
+            ("nyul", "landmarks", "standard"),
+            ("histogram_match", "reference", "values"),
+        ):
+            if isinstance(given := tree.get(step), dict) and given.get(told):
+                given.pop(path, None)
+    for each in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        _forget_files(each)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 
+from gpuprep.ops.landmarks import Landmarks
 from gpuprep.ops.mergeable import Mergeable, merge
 from gpuprep.values.errors import UsageError
 
 
 class CohortHistograms:
-    """The cohort's histogram per channel, summed up case by case: as large after 10⁶ cases as after one."""
+    """The cohort's histogram per channel, and its landmarks, summed up case by case.
+
+    They are as large after 10⁶ cases as after one.
+    """
 
     def __init__(self) -> None:
         self.cases = 0
@@ -23,7 +27,8 @@ class CohortHistograms:
     def add(self, case_id: str, channels: tuple[Mergeable, ...]) -> None:
         """Take in a case."""
         self.cases += 1
-        self._counts.setdefault(len(channels), case_id)
+        number = sum(not isinstance(each, Landmarks) for each in channels)
+        self._counts.setdefault(number, case_id)
         if len(self._counts) > 1:
             return
         merged = (merge(a, b) for a, b in zip(self._sums, channels, strict=True))

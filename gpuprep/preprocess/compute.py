@@ -19,7 +19,7 @@ from gpuprep.ops.mergeable import Mergeable
 from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
-from gpuprep.ops.statistics import Histogram
+from gpuprep.ops.statistics import Distribution, Histogram
 from gpuprep.ops.table import Pointwise
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.channels import channel_rules
@@ -30,6 +30,7 @@ from gpuprep.preprocess.measure import Measured, measure
 from gpuprep.preprocess.outside import take_outside
 from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.rounding import round_image
+from gpuprep.preprocess.standards import with_standards
 from gpuprep.preprocess.stored_range import check_dtype
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.preprocess.uptake import with_factors
@@ -188,11 +189,15 @@ def decide(
         name = measured.assembled.channel_names[number]
         if values.count:
             rule.check(name, values.minimum, values.maximum)
+        steps = with_standards(rule.steps, name, cohort)
+        steps = with_factors(steps, measured.uptake(number), name, measured.assembled.path)
+        counted = cohort[number] if number < len(cohort) else None
         intensity = resolve_intensity(
-            with_factors(rule.steps, measured.uptake(number), name, measured.assembled.path),
+            steps,
             values,
             partial(measured.foreground_of, number, findings),
-            cohort[number] if number < len(cohort) else None,
+            counted if isinstance(counted, Distribution) else None,
+            channel=name,
             outside=rule.outside,
             float32=None if values.nan or values.inf else partial(measured.float32_moments, number),
         )

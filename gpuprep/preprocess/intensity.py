@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gpuprep.config import intensity as config
+from gpuprep.config.standards import HistogramMatch, Nyul
 from gpuprep.ops.distribution import between
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 from gpuprep.ops.table import Curve, Pointwise, Table, compose
-from gpuprep.preprocess import curves
+from gpuprep.preprocess import curves, standards
 from gpuprep.values.errors import ConfigError, ValueRangeError
 
 Outside = Literal["keep", "zero"]
@@ -109,12 +110,13 @@ def resolve_intensity(
     *,
     outside: Outside = "keep",
     float32: Callable[[], tuple[float, float]] | None = None,
+    channel: str = "",
 ) -> Intensity:
     """Decide every number of an intensity chain from the statistics of one channel.
 
     ``foreground`` is called only when a step, or ``outside``, asks for it. An empty foreground falls back
     to the image. ``float32`` gives mean and deviation of the image as NumPy sums them, for a step that asks
-    for it; where it is None they are exact.
+    for it; where it is None they are exact. ``channel`` is the name that standards go by.
     """
 
     def over(name: str) -> Distribution:
@@ -126,7 +128,7 @@ def resolve_intensity(
         return values if values.count else image
 
     try:
-        chain = fold_steps(steps, over, float32)
+        chain = fold_steps(steps, over, float32, channel)
     except (ValueError, OverflowError, ZeroDivisionError) as error:
         raise ValueRangeError(
             f"the steps of image.intensity lead out of the range of numbers ({error})",
@@ -148,6 +150,7 @@ def fold_steps(
     steps: Sequence[config.IntensityStep],
     over: Callable[[str], Distribution],
     float32: Callable[[], tuple[float, float]] | None = None,
+    channel: str = "",
 ) -> Pointwise:
     """All steps as one function of the source values.
 
@@ -161,6 +164,9 @@ def fold_steps(
         match entry.step:
             case config.ZScore(precision="float32") if float32 is not None:
                 chain = _standardized(*float32())  # it comes first
+            case Nyul() as step:
+                found = percentiles_after(over(step.over), chain, step.percentiles)
+                chain = compose(chain, standards.nyul(found, _standard(step, channel)))
             case step:
                 chain = compose(chain, _resolve_step(step, chain, over))
     return chain
@@ -201,6 +207,8 @@ def _resolve_curve(step: Any, chain: Pointwise, over: Callable[[str], Distributi
             return curves.logarithm(ends, hold=step.source is not None)
         case config.Equalize():
             return curves.equalize(over(step.over), chain, step.bins)
+        case HistogramMatch():
+            return standards.match(over(step.over), chain, step)
     raise TypeError(f"no rule for the intensity step {step!r}")
 
 
@@ -242,6 +250,26 @@ def percentile(values: Distribution, chain: Pointwise, q: float) -> float:
         ranks = [values.count - 1 - rank for rank in ranks]
     low, high = map(chain, values.order_statistics(ranks))
     return between(low, high, position - lower)
+
+
+def percentiles_after(
+    values: Distribution, chain: Pointwise, qs: Sequence[float]
+) -> tuple[float, ...]:
+    """Percentiles of the values after the chain, ascending."""
+    return tuple(percentile(values, chain, q) for q in qs)
+
+
+def _standard(step: Nyul, channel: str) -> tuple[float, ...]:
+    """The scale of a channel: under its name, or the only one there is."""
+    known = step.standard or {}
+    if channel in known:
+        return known[channel]
+    if len(known) == 1:
+        return next(iter(known.values()))
+    raise ConfigError(
+        f"nyul has a standard for {', '.join(known) or 'no channel'}, and not for {channel}",
+        advice="give landmarks of a cohort with these channels",
+    )
 
 
 def _finite(value: float) -> float | None:

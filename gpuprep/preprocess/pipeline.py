@@ -26,6 +26,7 @@ from gpuprep.preprocess.compute import compute
 from gpuprep.preprocess.decoded_cases import let_go, read_case
 from gpuprep.preprocess.fingerprint import count_case
 from gpuprep.preprocess.grid import map_grid
+from gpuprep.preprocess.learning import learn_standards
 from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.outside import bytes_with
 from gpuprep.preprocess.projection import check_memory, footprint
@@ -106,8 +107,8 @@ def run_case(
 def measure_case(
     task: CaseTask, config: Config, reader: Reader
 ) -> tuple[tuple[Mergeable, ...], str]:
-    """The foreground histogram of every channel, one case's share of the cohort's statistics, and the sum
-    of the files it was taken from.
+    """The foreground histogram of every channel and the landmarks that are asked for, one case's share of the
+    cohort's statistics; and the sum of the files it was taken from.
 
     Raises:
         InputError: the case cannot be read, or its channels are not the cohort's.
@@ -118,8 +119,9 @@ def measure_case(
     measured = measure(task, assembled, config, host, findings, Stopwatch())
     _check_channels(task, assembled)
     numbers = range(len(measured.channels))
-    values = (to_mergeable(measured.foreground_of(number, findings)) for number in numbers)
-    return tuple(values), sum_of_files(map(asdict, assembled.identity))
+    values = [to_mergeable(measured.foreground_of(number, findings)) for number in numbers]
+    learnt = learn_standards(measured, config, findings)
+    return (*values, *learnt), sum_of_files(map(asdict, assembled.identity))
 
 
 def _check_channels(task: CaseTask, assembled: Assembled) -> None:

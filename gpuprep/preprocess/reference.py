@@ -9,13 +9,16 @@ from gpuprep.config.model import Config
 from gpuprep.config.resample import Resample
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.preprocess.borrowed import with_borrowed
 from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, ConfigError
 from gpuprep.values.geometry import Geometry
 
 
 def with_reference(config: Config) -> Config:
-    """The config with the grids of its references written out; the same one where there is nothing to read.
+    """The config with all written out that it refers to: grids of references, and what steps take from files.
+
+    The same one where there is nothing to read.
 
     Raises:
         ConfigError: a reference cannot be read, or has no usable grid.
@@ -31,7 +34,7 @@ def with_reference(config: Config) -> Config:
         for key in place.split("."):
             node = node[key]
         node["resample"]["reference"]["grid"] = grid.to_json()
-    return Config.model_validate(tree) if tree else config
+    return with_borrowed(Config.model_validate(tree) if tree else config)
 
 
 def _of_outputs(config: Config) -> list[tuple[str, Resample | None]]:

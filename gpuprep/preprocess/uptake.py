@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuprep.config.intensity import IntensityStep, Suv
+from gpuprep.config.intensity import IntensityStep
+from gpuprep.config.standards import Suv
 from gpuprep.values.errors import InputError
 
 

@@ -14,6 +14,7 @@ from gpuprep.ledger.current import Recognition, Stored, holding_of, stored_case
 from gpuprep.ledger.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
 from gpuprep.ledger.hold import Hold
 from gpuprep.ledger.index import Listed, ListedCases, list_case
+from gpuprep.ledger.landmarks import save_landmarks
 from gpuprep.ledger.output import is_published
 from gpuprep.ledger.report import Tally
 from gpuprep.ledger.sources import compare
@@ -82,6 +83,8 @@ class Passes:
             with storage_faults(root):
                 save_fingerprint(root, measured)
             failpoint("after_statistics", str(root))
+        with storage_faults(root):
+            save_landmarks(root, measured.channels)
         return cohort_digest(base.digest, measured.channels)
 
     def _recognises(self, base: CaseTask, case: Case, files: str) -> bool:

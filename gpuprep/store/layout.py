@@ -42,6 +42,7 @@ from gpuprep.values.errors import StoreError, UsageError
 
 CONFIG_FILE = "gpuprep.json"
 AGREEMENT_FILE = "agreement.json"
+LANDMARKS_FILE = "landmarks.json"
 STATISTICS_FILE = "statistics.jsonl"
 MANIFEST_FILE = "manifest.jsonl"
 INDEX_FILE = "index.npz"
@@ -71,6 +72,7 @@ OUTPUT_ENTRIES = frozenset(
             CONFIG_FILE,
             AGREEMENT_FILE,
             FINGERPRINT_FILE,
+            LANDMARKS_FILE,
             STATISTICS_FILE,
             MANIFEST_FILE,
             INDEX_FILE,

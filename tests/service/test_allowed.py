@@ -13,6 +13,7 @@ from gpuprep.service.problems import Problem
 OPERATORS = {
     *("input.follow_symlinks", "input.roots", "input.limits", "store.fsync", "run.sealed_list"),
     *("cuda", "cluster", "image.resample.reference"),
+    *("image.intensity.nyul.landmarks", "image.intensity.histogram_match.reference"),
     *("run.backoff", "run.crashes", "run.storm", "run.drain", "run.deadline", "run.stuck"),
     *("run.silence", "run.scratch", "outputs", "fingerprint", "store.nnunet"),
 }
@@ -66,6 +67,9 @@ def test_no_empty_form_of_it_is_let_through(place: str, value: object) -> None:
         {"input": {"roots": ["/"]}},
         {"input": {"layout": "msd", "roots": ["/"]}},
         {"image": {"resample": {"reference": "/etc/passwd"}}},
+        {"image": {"intensity": [{"clip": {}}, {"nyul": {"landmarks": "/etc/passwd"}}]}},
+        {"image": {"channels": {"MR": {"intensity": [{"nyul": {"landmarks": ""}}]}}}},
+        {"image": {"intensity": [{"histogram_match": {"reference": "/etc/passwd"}}]}},
         {"image": {"resample": {"reference": {"path": "/etc/passwd"}}}},
         {"image": {"resample": {"reference": {"grid": {}}}}},
         {"image": {"resample.reference": "/etc/passwd"}},
@@ -115,6 +119,10 @@ def test_of_an_operator_s_config_clients_see_what_they_could_set() -> None:
         "run": {"tries": 2},
     }
     assert shown({}) == {}
+    match = {"over": "image", "reference": "/srv/x"}
+    steps = [{"clip": {"low": 0, "high": 1}}, {"histogram_match": match}]
+    kept = [steps[0], {"histogram_match": {"over": "image"}}]
+    assert shown({"image": {"intensity": steps}}) == {"image": {"intensity": kept}}
 
 
 def test_outputs_that_an_operator_allows_lead_to_no_file() -> None:

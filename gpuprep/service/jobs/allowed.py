@@ -35,6 +35,13 @@ def check_allowed(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -
     Raises:
         Problem: 422, with the place.
     """
+    if _reads_files(tree):
+        raise Problem(
+            422,
+            "nyul: landmarks and histogram_match: reference, which are files, are the operator's to set",
+            code="E_NOT_ALLOWED",
+            advice="write the numbers out (standard; values and shares), or name a profile that has it",
+        )
     for place in _places(tree):
         if _is_never(place) or not (_is_under(place, allowed) or _leads_to(place, allowed)):
             raise Problem(
@@ -58,10 +65,37 @@ def shown(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -> dict[s
                 inner = kept(value, f"{place}.")
                 found |= {key: inner} if inner else {}
             elif _is_under(place, allowed):
-                found[key] = value
+                found[key] = _without_files(value)
         return found
 
     return kept(tree, "")
+
+
+_FILES = (("nyul", "landmarks"), ("histogram_match", "reference"))
+"""Steps, and their keys that name a file."""
+
+
+def _without_files(tree: Any) -> Any:
+    """The same without the names of files that steps read."""
+    if isinstance(tree, Mapping):
+        named = {step: key for step, key in _FILES if isinstance(tree.get(step), Mapping)}
+        return {
+            name: {k: v for k, v in value.items() if k != named[name]}
+            if name in named
+            else _without_files(value)
+            for name, value in tree.items()
+        }
+    return list(map(_without_files, tree)) if isinstance(tree, list | tuple) else tree
+
+
+def _reads_files(tree: Any) -> bool:
+    """Whether a step takes its numbers from a file."""
+    if isinstance(tree, Mapping):
+        return any(
+            (step in tree and isinstance(tree[step], Mapping) and key in tree[step])
+            for step, key in _FILES
+        ) or any(map(_reads_files, tree.values()))
+    return isinstance(tree, list | tuple) and any(map(_reads_files, tree))
 
 
 def _places(tree: Mapping[str, Any], above: str = "") -> Iterator[str]:
