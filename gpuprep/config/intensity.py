@@ -162,6 +162,10 @@ class Equalize(Strict):
     over: Literal["image", "foreground"] = "image"
 
 
+BENDING = Gamma, Log, Equalize, Nyul, HistogramMatch
+"""The steps that are no line between two ends."""
+
+
 class IntensityStep(Strict):
     """One step of the intensity chain: exactly one of the keys."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuprep.config.intensity import BENDING, Clip, IntensityStep, PercentileClip
+from gpuprep.config.intensity import BENDING, Clip, IntensityStep, PercentileClip, Suv
 from gpuprep.config.intensity import Window as CTWindow
 from gpuprep.config.model import Config
 from gpuprep.ops.statistics import Distribution
@@ -35,7 +35,7 @@ def window_of_steps(steps: Sequence[IntensityStep], values: Distribution) -> Win
                 return step.ends
             case PercentileClip() as step:
                 return _percentile_window(values, (step.low, step.high))
-            case step if isinstance(step, BENDING):
+            case step if isinstance(step, (*BENDING, Suv)):
                 break
     return _percentile_window(values, _VIEW)
 
