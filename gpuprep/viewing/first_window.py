@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuprep.config.intensity import BENDING, Clip, IntensityStep, PercentileClip, Suv
+from gpuprep.config.intensity import BENDING, Clip, IntensityStep, PercentileClip
 from gpuprep.config.intensity import Window as CTWindow
 from gpuprep.config.model import Config
+from gpuprep.config.standards import Suv
 from gpuprep.ops.statistics import Distribution
 from gpuprep.preprocess.channels import channel_rules
 from gpuprep.values.errors import InputError
