@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from gpuprep.config import intensity as config
 from gpuprep.config.standards import HistogramMatch, Nyul
-from gpuprep.ops.distribution import between
+from gpuprep.ops.distribution import between, ranks_around
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
 from gpuprep.ops.table import Curve, Pointwise, Table, compose
@@ -256,6 +256,9 @@ def percentiles_after(
     values: Distribution, chain: Pointwise, qs: Sequence[float]
 ) -> tuple[float, ...]:
     """Percentiles of the values after the chain, ascending."""
+    last = values.filled() - 1
+    places = ranks_around((q / 100 * last for q in qs), last)
+    values.order_statistics(sorted({*places, *(last - place for place in places)}))  # at one go
     return tuple(percentile(values, chain, q) for q in qs)
 
 

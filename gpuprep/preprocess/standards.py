@@ -12,13 +12,16 @@ import numpy as np
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.standards import HistogramMatch, Nyul
 from gpuprep.ops.distribution import Distribution
+from gpuprep.ops.float_histogram import FloatHistogram
 from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.landmarks import Landmarks
-from gpuprep.ops.mergeable import Mergeable
+from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.pointwise import ClipAffine
+from gpuprep.ops.statistics import FloatDistribution
 from gpuprep.ops.table import Pointwise, Table, curve
 from gpuprep.values.errors import ConfigError
 
+_FEW_POINTS = 128  # of voxels that lie on a device
 MOST_POINTS = 1024
 """Of a cumulative histogram; more values than that are taken at so many even ranks."""
 
@@ -50,7 +53,9 @@ def match(values: Distribution, chain: Pointwise, step: HistogramMatch) -> Point
 def cumulative(values: Distribution) -> tuple[list[float], list[float]]:
     """Values, ascending, and the share of all that is no larger; at most ``MOST_POINTS`` of them."""
     count = values.filled()
-    if isinstance(values, Histogram):
+    if isinstance(values, FloatDistribution):
+        values = to_mergeable(values)  # many ranks of fractions would be sought one by one
+    if isinstance(values, Histogram | FloatHistogram):
         points, counts = values.points
         shares = np.cumsum(counts) / count
         if len(points) > MOST_POINTS:
@@ -58,7 +63,7 @@ def cumulative(values: Distribution) -> tuple[list[float], list[float]]:
             chosen = np.unique(np.minimum(wanted, len(points) - 1))
             points, shares = points[chosen], shares[chosen]
         return points.tolist(), shares.tolist()
-    ranks = np.unique(np.linspace(0, count - 1, min(MOST_POINTS, count)).astype(np.int64))
+    ranks = np.unique(np.linspace(0, count - 1, min(_FEW_POINTS, count)).astype(np.int64))
     ordered = np.array(values.order_statistics(ranks.tolist()))
     last = np.flatnonzero(np.diff(ordered, append=math.inf))  # of those that are the same
     return ordered[last].tolist(), ((ranks[last] + 1) / count).tolist()
