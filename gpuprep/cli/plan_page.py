@@ -56,8 +56,9 @@ def _print(preview: CohortPreview) -> None:
         out.print("[yellow]no case[/]")
     for line in listed(unmatched):
         out.print(line)
+    by = ", voxels by SimpleITK" if preview.reader == "itk" else ""
     out.print(
-        f"layout {preview.layout}: {preview.cases_to_do} cases to do, "
+        f"layout {preview.layout}{by}: {preview.cases_to_do} cases to do, "
         f"{preview.cases_refused} refused, {len(preview.unmatched)} files of no case; "
         f"{human_bytes(preview.bytes_in)} in, up to {human_bytes(preview.bytes_out)} out uncompressed"
     )

@@ -48,6 +48,9 @@ class Input(Strict):
     """Make each of these structures a label map of its own, so that they may overlap."""
     label_series: str = ""
     """A pattern (``*mask*``) of the description or the folder of DICOM series that are labels."""
+    reader: Literal["checked", "itk"] = "checked"
+    """Who reads voxels: gpuprep's own readers, or SimpleITK after the same checks of length, sums and
+    geometry."""
     follow_symlinks: bool = False
     """Follow links to folders, and to files outside the input folder."""
     roots: tuple[str, ...] = ()

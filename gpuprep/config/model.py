@@ -119,10 +119,9 @@ class Config(Strict):
             del parts["input"][name]
         for name in ("names", "regions", "ignore"):  # the agreement of the cohort has them
             parts["label"].pop(name, None)
-        if self.input.slice_tolerance == Input().slice_tolerance:
-            del parts["input"]["slice_tolerance"]  # as of cases made before there was any
-        if self.input.several_volumes == "refuse":
-            del parts["input"]["several_volumes"]
+        for name in ("slice_tolerance", "several_volumes", "reader"):
+            if getattr(self.input, name) == getattr(Input(), name):
+                del parts["input"][name]  # as of cases made before there was any
         del parts["store"]["fsync"]
         for place, names in (
             (parts, ("outputs",)),

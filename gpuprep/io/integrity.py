@@ -8,6 +8,7 @@ the file cannot possibly hold.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
@@ -104,6 +105,21 @@ class ByteSource:
         while left > 0 and (got := self._into(step[: min(left, STEP)])):
             left -= got
 
+    def pieces(self, count: int, step: int) -> Iterator[memoryview]:
+        """The next ``count`` bytes, piece by piece, each a whole number of ``step`` bytes long.
+
+        Raises:
+            InputError: as ``fill``.
+        """
+        start, left = self.position, count
+        buffer = memoryview(bytearray(min(count, STEP // step * step)))
+        while left > 0:
+            wanted = buffer[: min(left, len(buffer))]
+            if (got := self._into(wanted)) < len(wanted):
+                raise self._too_short(start, start + count - left + got, count)
+            yield wanted
+            left -= got
+
     def fill(self, voxels: Voxels) -> None:
         """Read straight into a C-contiguous array; nothing is copied.
 
@@ -117,10 +133,11 @@ class ByteSource:
         view = memoryview(voxels.reshape(-1).view(np.uint8).data)
         start = self.position
         if (got := self._into(view)) < len(view):
-            text = f"the contents end after {start + got:,} bytes"
-            raise self._damaged(
-                "E_TRUNCATED", f"{text}, but the header declares {start + len(view):,}"
-            )
+            raise self._too_short(start, start + got, len(view))
+
+    def _too_short(self, start: int, end: int, count: int) -> InputError:
+        text = f"the contents end after {end:,} bytes, but the header declares {start + count:,}"
+        return self._damaged("E_TRUNCATED", text)
 
     def _inflated_at_once(self, voxels: Voxels) -> bool:
         """Whether the stream ends with these voxels and was inflated as a whole; else nothing was read."""

@@ -19,6 +19,8 @@ from gpuprep.values.volume import Volume
 widen_address_space(ITK_BYTES)
 import SimpleITK as sitk  # noqa: E402  (whoever uses it, comes by here)
 
+ITK_VERSION = f"SimpleITK {sitk.__version__}"
+
 _FINITE, _NOT_FINITE = np.uint8(1), np.uint8(2)  # 0 is outside
 _INTERPOLATORS = {
     "nearest": sitk.sitkNearestNeighbor,
@@ -52,6 +54,17 @@ def itk_image(path: Path, image_io: str) -> sitk.Image:
             path=str(path),
             advice="Copy or download the file again, or write it anew.",
         ) from error
+
+
+def itk_affine(image: sitk.Image) -> tuple[NDArray[np.float64], int]:
+    """The 4×4 of an image, LPS mm, and how many of its axes are of space: two or three."""
+    count = image.GetDimension()
+    axes = min(3, count)
+    affine = np.eye(4)
+    direction = np.reshape(image.GetDirection(), (count, count))[:axes, :axes]
+    affine[:axes, :axes] = direction * np.array(image.GetSpacing()[:axes])
+    affine[:axes, 3] = image.GetOrigin()[:axes]
+    return affine, axes
 
 
 def itk_array(image: sitk.Image) -> NDArray[Any]:

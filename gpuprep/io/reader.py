@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuprep.io.by_itk import cannot, instead
 from gpuprep.io.dicom.membership import looks_like_dicom
 from gpuprep.io.hashed import open_regular
 from gpuprep.io.integrity import GZIP_MAGIC, ByteSource
@@ -42,10 +43,22 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
     """
     kind = _sniff(source, rules)
     reading = Reading(source.path, rules, rules.findings(), allocate)
+    if rules.reader != "itk" or kind == "structures":
+        return _read(kind, source, reading)
+    try:
+        scan = _read(kind, source, reading)
+    except InputError as error:
+        return _read(kind, source, instead(error, reading))
+    from gpuprep.io.itk import ITK_VERSION  # is loaded by now
+
+    return replace(scan, header={**scan.header, "reader": ITK_VERSION})
+
+
+def _read(kind: str, source: Source, reading: Reading) -> Scan:
     if kind == "structures":
         from gpuprep.io.dicom.structure_scan import read_structures  # loads pydicom
 
-        return read_structures(reading, _drawn_on(source, rules), source.volume)
+        return read_structures(reading, _drawn_on(source, reading.rules), source.volume)
     if kind == "dicom":
         from gpuprep.io.dicom.scan import (
             read_dicom,  # loads pydicom, which takes a third of a second
@@ -53,12 +66,13 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
 
         return read_dicom(source.files, reading, source.volume)
     if kind == "picture":
+        _refuse_pictures(reading)
         from gpuprep.io.picture import read_picture  # loads Pillow
 
         return read_picture(source, reading)
     if kind == "nifti":
         return read_nifti(reading, source.volume)
-    return read_text_volume(kind, reading, source.volume, _drawn_on(source, rules))
+    return read_text_volume(kind, reading, source.volume, _drawn_on(source, reading.rules))
 
 
 def peek(source: Source, rules: ReadRules) -> Preview:
@@ -70,21 +84,37 @@ def peek(source: Source, rules: ReadRules) -> Preview:
     """
     kind = _sniff(source, rules)
     reading = Reading(source.path, rules, rules.findings())
+    if rules.reader != "itk":
+        return _peek(kind, source, reading)
+    try:
+        return _peek(kind, source, reading)
+    except InputError as error:
+        return _peek(kind, source, instead(error, reading))
+
+
+def _peek(kind: str, source: Source, reading: Reading) -> Preview:
     if kind == "structures":
         from gpuprep.io.dicom.structure_scan import peek_structures  # loads pydicom
 
-        return peek_structures(reading, _drawn_on(source, rules), source.volume)
+        return peek_structures(reading, _drawn_on(source, reading.rules), source.volume)
     if kind == "dicom":
         from gpuprep.io.dicom.scan import peek_dicom  # loads pydicom
 
         return peek_dicom(source.files, reading, source.volume)
     if kind == "picture":
+        _refuse_pictures(reading)
         from gpuprep.io.picture import peek_picture  # loads Pillow
 
         return peek_picture(source, reading)
     if kind == "nifti":
         return peek_nifti(reading, source.volume)
-    return peek_text_volume(kind, reading, source.volume, _drawn_on(source, rules))
+    return peek_text_volume(kind, reading, source.volume, _drawn_on(source, reading.rules))
+
+
+def _refuse_pictures(reading: Reading) -> None:
+    if reading.rules.reader == "itk" and not reading.rules.headers_alone:
+        text = "pictures, whose place a manifest tells, are read by gpuprep alone"
+        raise cannot(reading.path, text)
 
 
 def _drawn_on(source: Source, rules: ReadRules) -> Grid | None:

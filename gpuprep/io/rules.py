@@ -38,6 +38,7 @@ class ReadRules:
         roots: Folders that files must lie in, links followed; none for anywhere.
         grid_tolerance: By how many mm at any corner two placements of one file may differ.
         slice_tolerance: By how many mm a slice may lie off even steps.
+        reader: ``checked``, or ``itk`` for SimpleITK's voxels (see ``by_itk``).
         several_volumes: What becomes of a file or series that holds several (``input.several_volumes``).
         policy: What to do per finding code; codes not named keep their defaults.
         suv: The kinds of SUV (see ``suv``) whose factors are asked of PET.
@@ -53,6 +54,7 @@ class ReadRules:
     roots: tuple[str, ...] = ()
     grid_tolerance: float = 0.01
     slice_tolerance: float = 0.01
+    reader: str = "checked"
     several_volumes: str = "refuse"
     policy: Mapping[str, Policy] = field(default_factory=dict)
     suv: tuple[str, ...] = ()
@@ -75,6 +77,7 @@ class ReadRules:
             roots=tuple(folder for folder in (root, *config.input.roots) if folder),
             grid_tolerance=config.input.grid_tolerance,
             slice_tolerance=config.input.slice_tolerance,
+            reader=config.input.reader,
             several_volumes=config.input.several_volumes,
             policy=dict(config.input.policy),
             suv=config.suv_kinds,

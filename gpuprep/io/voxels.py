@@ -30,6 +30,7 @@ class StoredVoxels:
         offset: Where the voxels begin, in bytes.
         line: Slope and intercept: voxels are ``stored * slope + intercept``.
         flat: The file has two axes; the volume is one slice.
+        first: Which of several volumes comes first, where not all are read.
     """
 
     shape: Shape
@@ -39,6 +40,7 @@ class StoredVoxels:
     offset: int
     line: tuple[float, float] = (1.0, 0.0)
     flat: bool = False
+    first: int = 0
 
     @property
     def channels(self) -> int:
@@ -57,7 +59,8 @@ class StoredVoxels:
         """One of the volumes alone, where they lie one after the other."""
         assert self.channel_axis == 0
         size = self.stored_bytes // self.layout[0]
-        return replace(self, layout=(1, *self.layout[1:]), offset=self.offset + number * size)
+        offset = self.offset + number * size
+        return replace(self, layout=(1, *self.layout[1:]), offset=offset, first=self.first + number)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -33,10 +33,13 @@ class CohortPreview:
     cases_refused: int
     bytes_in: int
     bytes_out: int
+    reader: str = "checked"
+    """Who would read voxels (``input.reader``)."""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "layout": self.layout,
+            "reader": self.reader,
             "cases": [asdict(row) for row in self.projections],
             "refused": [row.to_json() for row in self.refused],
             "unmatched": [asdict(row) for row in self.unmatched],
@@ -88,7 +91,7 @@ def preview_cohort(
     agreement = settle(found, present, config)
     rules = ReadRules.of(config, root=found.root)
     rehearsed = rehearse_all(cases, config, agreement, rules, on_case=lambda: on_case(len(cases)))
-    return _summed(found, rehearsed, most)
+    return replace(_summed(found, rehearsed, most), reader=config.input.reader)
 
 
 def _summed(found: Found, rehearsed: Iterable[Rehearsed], most: int | None) -> CohortPreview:
@@ -107,5 +110,12 @@ def _summed(found: Found, rehearsed: Iterable[Rehearsed], most: int | None) -> C
         if most is None or len(projections) < most:
             projections.append(row)
     return CohortPreview(
-        found.layout, tuple(projections), tuple(refused), found.unmatched, **numbers
+        found.layout,
+        tuple(projections),
+        tuple(refused),
+        found.unmatched,
+        cases_to_do=numbers["cases_to_do"],
+        cases_refused=numbers["cases_refused"],
+        bytes_in=numbers["bytes_in"],
+        bytes_out=numbers["bytes_out"],
     )

@@ -113,6 +113,10 @@ CODES: dict[str, Code] = {
         allowed="bits declared unused are left out; all else fails",
     ),
     "E_COLOURS": Code("a picture has colours", fixed="equal colours become grey, indices values"),
+    "E_ITK": Code(
+        "input.reader is itk, and SimpleITK cannot read the file, or reads it otherwise than it says",
+        fixed="the checked reader reads it",
+    ),
     "E_NOT_VOLUME": Code("the image has no third dimension, or too many dimensions"),
     "W_SFORM_QFORM": Code(
         "the two affines of the NIfTI header disagree, or one cannot be read",

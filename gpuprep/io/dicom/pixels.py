@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gpuprep.io.dicom.decoded import Frames, decoded_frames, has_odd_bits
 from gpuprep.io.dicom.deflated import MOST_AROUND, open_plain
+from gpuprep.io.dicom.itk_pixels import itk_planes
 from gpuprep.io.dicom.meaning import narrow, stored_again, voxels_of
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.rules import Reading
@@ -52,6 +53,7 @@ def gathered(planes: Sequence[Plane], reading: Reading, volumes: int = 1) -> Vox
 
 def _planes(slices: Sequence[Slice], reading: Reading) -> Iterator[Plane]:
     mirrored = reading.findings.fixes("W_MONOCHROME1")
+    seen = itk_planes(slices) if reading.rules.reader == "itk" else None
     opened: tuple[str, Any] = ("", None)
     overfull = 0
     for one in slices:
@@ -60,7 +62,10 @@ def _planes(slices: Sequence[Slice], reading: Reading) -> Iterator[Plane]:
                 opened = (one.path, open_deflated(one))
             stored, odd = stored_pixels(native_bytes(one, opened[1] if one.deflated else None), one)
             overfull += 0 if one.overlay else odd
-            yield voxels_of(stored, one, mirrored=mirrored)
+            yield next(seen) if seen else voxels_of(stored, one, mirrored=mirrored)
+            continue
+        if seen:
+            yield next(seen)
             continue
         if opened[0] != one.path:
             opened = (one.path, decoded_frames(one.image))

@@ -11,6 +11,7 @@ import numpy as np
 
 from gpuprep.io.dicom.audit import audit_each, no_intensity
 from gpuprep.io.dicom.choice import check_alike, chosen
+from gpuprep.io.dicom.itk_pixels import check_readable
 from gpuprep.io.dicom.length import check_length
 from gpuprep.io.dicom.meaning import padding_of
 from gpuprep.io.dicom.mosaic import unfolded
@@ -128,6 +129,8 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
     geometry, heights = placed[first]
     check_grid(geometry, reading, heights=heights)
     slices = [one for volume in audited.values() for one in volume]
+    if rules.reader == "itk" and not rules.headers_alone:
+        check_readable(slices)
     return _Checked(audited, tuple(map(str, files)), geometry, heights, _uptake(slices, reading))
 
 

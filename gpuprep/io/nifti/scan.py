@@ -11,6 +11,7 @@ from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
 from gpuprep.io.nifti.header import NiftiHeader, read_header
+from gpuprep.io.nifti.itk_voxels import check_readable, itk_voxels
 from gpuprep.io.nifti.sidecar import factor_of, sidecar_of
 from gpuprep.io.placeholders import is_annex_link
 from gpuprep.io.rules import Reading, ReadRules
@@ -38,12 +39,12 @@ def read_nifti(reading: Reading, volume: str = "") -> Scan:
         header = _of_volume(read_header(source), volume, of_header)
         geometry = _checked(header, of_header)
         if header.kind == "single":
-            voxels, *identities = _read_voxels(source, header, of_header)
+            voxels, *identities = _read_voxels(source, header, geometry, of_header)
         else:
             identities = [source.finish(reading.rules)]
     if header.kind != "single":
         with ByteSource(_image_path(source.path, reading.rules)) as source:
-            voxels, identity = _read_voxels(source, header, of_header)
+            voxels, identity = _read_voxels(source, header, geometry, of_header)
             identities.append(identity)
     report_not_finite(voxels, reading)
     suv = _uptake(of_header)
@@ -135,6 +136,8 @@ def _existing(partner: Path, stem: str, suffix: str) -> Path:
 def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
     """Limits first, so that a hostile header costs nothing; then geometry."""
     if not reading.rules.headers_alone:
+        if reading.rules.reader == "itk":
+            check_readable(header, reading.path)
         check_limits(reading.path, header.layout, header.stored.itemsize, reading.rules)
     geometry = nifti_geometry(header, reading)
     check_grid(geometry, reading, channels=header.channels)
@@ -165,10 +168,12 @@ def _check_held(source: ByteSource, header: NiftiHeader) -> None:
 
 
 def _read_voxels(
-    source: ByteSource, header: NiftiHeader, reading: Reading
+    source: ByteSource, header: NiftiHeader, geometry: Geometry, reading: Reading
 ) -> tuple[Voxels, FileIdentity]:
     _check_held(source, header)
     source.skip(header.offset - source.position)
+    if reading.rules.reader == "itk":
+        return itk_voxels(source, header, geometry, reading)
     return header.read(source, reading)
 
 

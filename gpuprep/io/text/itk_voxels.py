@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpuprep.io.itk import itk_array, itk_image
+from gpuprep.io.itk import itk_affine, itk_array, itk_image
 from gpuprep.io.scan import Voxels
 from gpuprep.io.text.header import TextHeader, unreadable
 from gpuprep.values.geometry import Geometry
@@ -38,13 +38,8 @@ def itk_voxels(header: TextHeader, kind: str) -> Voxels:
 
 def _check_agreement(image: sitk.Image, header: TextHeader) -> None:
     """Two independent parsers of one header must place the voxels alike."""
-    axes = min(3, image.GetDimension())
     own = Geometry.from_affine(header.affine, header.shape)
-    direction = np.reshape(image.GetDirection(), (image.GetDimension(),) * 2)[:axes, :axes]
-    affine = np.eye(4)
-    affine[:axes, :axes] = direction * np.array(image.GetSpacing()[:axes])
-    affine[:axes, 3] = image.GetOrigin()[:axes]
-    other = Geometry.from_affine(affine, header.shape)
+    other = Geometry.from_affine(itk_affine(image)[0], header.shape)
     extent = float(np.linalg.norm(own.corners()[0] - own.corners()[-1])) + 1.0
     if own.distance(other) > _AGREE * extent:
         text = f"our reading of the header ({own.describe()}) and ITK's ({other.describe()}) differ"

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from gpuprep.io.by_itk import checked_bytes, native_reading
 from gpuprep.io.frames_on_grid import Grid, embedded, is_part
 from gpuprep.io.grid import as_one_slice, check_grid, grid_of
 from gpuprep.io.hashed import file_identity
@@ -126,4 +127,10 @@ def _read_voxels(header: TextHeader, kind: str, reading: Reading) -> tuple[Voxel
         return settled(itk_voxels(header, kind), reading), identity
     encoding: Literal["deflate", "raw"] = "deflate" if header.encoding == "deflate" else "raw"
     with ByteSource(header.voxel_path, start=header.offset, encoding=encoding) as source:
-        return header.read(source, reading)
+        if reading.rules.reader != "itk":
+            return header.read(source, reading)
+        identity, _ = checked_bytes(source, header, reading.rules)
+    from gpuprep.io.text.itk_voxels import itk_voxels
+
+    with native_reading(reading.path):
+        return settled(itk_voxels(header, kind), reading), identity

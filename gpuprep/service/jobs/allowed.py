@@ -11,7 +11,7 @@ from gpuprep.service.problems import Problem
 ALLOWED = (
     *("version", "image", "label", "store.dtype", "store.chunk", "store.codec", "store.keep_bits"),
     *("store.pyramid", "input.layout", "input.channels", "input.series", "input.grid_tolerance"),
-    "input.several_volumes",
+    "input.reader",
     *(
         "input.several_volumes",
         *("input.structures", "input.label_layers", "input.label_series"),
