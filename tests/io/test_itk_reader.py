@@ -83,7 +83,7 @@ def test_both_readers_give_equal_voxels_on_every_accepted_file_of_the_test_data(
             assert seen.identity == checked.identity
             assert [f.code for f in seen.findings] == [f.code for f in checked.findings]
     assert outcomes["equal"] >= 180, outcomes
-    assert {"it reads no NIfTI-2", "it dies of files of five "} <= set(outcomes)
+    assert {"it reads no NIfTI-2", "it dies of files of five"} <= set(outcomes)
 
 
 def nifti(path: Path, array: np.ndarray, line: tuple[float, float] | None = None) -> Path:
