@@ -29,7 +29,8 @@ IDS = [f"{code}-{at}" for code, at in INPUTS]
 
 def loaded(path: Path, code: str, policy: Policy) -> Scan:
     asking = Image(intensity=({"suv": "bodyweight"},))
-    rules = ReadRules.of(Config(input=Input(policy={code: policy}), image=asking))
+    reader = "itk" if code == "E_ITK" else "checked"
+    rules = ReadRules.of(Config(input=Input(policy={code: policy}, reader=reader), image=asking))
     image = path.parent / "ct"  # beside what was drawn on it
     drawn_on = Source(str(image)) if image.is_dir() else None
     return read(Source(str(path), spacing=(1.0, 1.0, 2.0), drawn_on=drawn_on), rules)
@@ -155,7 +156,13 @@ def grey(scan: Scan) -> None:
     assert scan.volumes[0].array[0].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+def read_by_the_checked_reader(scan: Scan) -> None:
+    assert "reader" not in scan.header
+    assert np.isnan(scan.volumes[0].array).any()
+
+
 REPAIRED = {
+    "E_ITK": read_by_the_checked_reader,
     "E_COLOURS": grey,
     "W_MONOCHROME1": inverted,
     "W_FLAT": as_thick_as_nnunet_has_it,

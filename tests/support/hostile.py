@@ -175,6 +175,7 @@ MAKERS: dict[str, list[Maker]] = {
     "W_CONTOURS": [contours(1, 2.4), contours(1, 9)],
     "W_LABEL_FRACTIONAL": [segmentation("FRACTIONAL")],
     "W_LABEL_LOST": [segmentation("BINARY", cut=True)],
+    "E_ITK": [lambda folder: nifti(folder / "a.nii", not_finite())],
     "E_NOT_VOLUME": [lambda folder: nifti(folder / "a.nii", np.zeros((2, 2, 2, 2, 2), np.uint8))],
     "W_SFORM_QFORM": [
         lambda folder: shifted_qform(folder / "a.nii"),
