@@ -150,7 +150,10 @@ def _override(tree: dict[str, Any], text: str) -> None:
     try:
         for key in parents:
             node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
-        parsed = yaml.load(value, _StrictLoader)
+        text_alone = value.startswith(
+            "*"
+        )  # a pattern for names, which YAML would take for an alias
+        parsed = value if text_alone else yaml.load(value, _StrictLoader)
         node[int(last) if isinstance(node, list) else last] = parsed
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError, yaml.YAMLError):
         raise ConfigError(f"override {text!r} does not fit the config at {keys!r}") from None

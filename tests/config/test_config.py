@@ -241,3 +241,8 @@ def test_a_cohort_is_measured_where_an_output_or_a_channel_asks(
     image = {"intensity": [{"zscore": {"over": "cohort"}}]}
     assert parse_config({"image": image, "outputs": outputs}).needs_cohort == needed
     assert parse_config({"image": image}).needs_cohort
+
+
+def test_an_override_may_be_a_pattern_for_names() -> None:
+    config = load_config(None, ["input.label_series=*mask*"])
+    assert config.input.label_series == "*mask*"
