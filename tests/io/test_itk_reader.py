@@ -57,7 +57,9 @@ def tried(source: Source, rules: ReadRules) -> Scan | InputError:
         return error
 
 
-@pytest.mark.parametrize("policy", ["error", "warn", "fix"])
+@pytest.mark.parametrize(
+    "policy", ["error", *(pytest.param(each, marks=pytest.mark.slow) for each in ("warn", "fix"))]
+)
 def test_both_readers_give_equal_voxels_on_every_accepted_file_of_the_test_data(scans, policy):
     taken = {code: policy for code, row in CODES.items() if row.takes(policy) and code[0] == "E"}
     taken.pop("E_ITK", None)
