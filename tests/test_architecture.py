@@ -175,7 +175,9 @@ def test_tests_wait_for_something_and_never_just_sleep() -> None:
     assert sleepers <= {"support/runs.py"}
 
 
-@pytest.mark.parametrize("statement", ["import gpuprep", "import gpuprep.cli.app"])
+@pytest.mark.parametrize(
+    "statement", ["import gpuprep", "import gpuprep.cli.app", "import gpuprep.cohort.discover"]
+)
 def test_import_is_light(statement: str) -> None:
     heavy = {"cupy", "SimpleITK", "dask", "distributed", "torch", "nibabel", "pydicom", "zarr"}
     script = f"{statement}\nimport sys; print(' '.join(sys.modules))"

@@ -18,7 +18,7 @@ from gpuprep.io.scan import Allocate, Preview, Scan, own_memory
 from gpuprep.io.text.metaimage import looks_like_meta
 from gpuprep.io.text.nrrd import looks_like_nrrd
 from gpuprep.io.text.scan import peek_text_volume, read_text_volume
-from gpuprep.values.case import Source
+from gpuprep.values.case import PICTURE_SUFFIXES, Source
 from gpuprep.values.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How PNG and TIFF files begin."""
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
-"""How files of a stack are called that may be pictures; what they are their bytes tell."""
 
 
 def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> Scan:

@@ -11,6 +11,9 @@ from gpuprep.values.agreement import Classes
 
 NaturalKey = tuple[tuple[str | int, ...], str]
 
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff")
+"""How files of a stack are called that may be pictures; what they are their bytes tell."""
+
 _DIGITS = re.compile(r"([0-9]+)")
 _ALL_ZERO = str.maketrans("123456789", "0" * 9)
 

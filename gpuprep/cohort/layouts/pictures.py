@@ -10,8 +10,7 @@ from typing import Any
 
 from gpuprep.cohort.layouts.naming import split_suffix
 from gpuprep.cohort.layouts.tree import Tree
-from gpuprep.io.reader import PICTURE_SUFFIXES
-from gpuprep.values.case import Case, Source
+from gpuprep.values.case import PICTURE_SUFFIXES, Case, Source
 from gpuprep.values.errors import UsageError
 
 _BETWEEN = re.compile(r"[\s,;x×]+")
