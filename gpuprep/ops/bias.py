@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from gpuprep.values.geometry import Shape
 
 Lattice = NDArray[np.float64]
+_BLOCK = 1 << 15
+"""Logarithms in hand at one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,14 @@ def find_bias(
     places = [
         np.arange(0, length, step) for length, step in zip(volume.shape, rule.shrink, strict=True)
     ]
-    seen = np.ix_(*places)
-    inside = (mask[seen] != 0) & (volume[seen] > 0) & (volume[seen] < np.inf)
-    logs = np.log(volume[seen][inside].astype(np.float64))
-    if not logs.size or logs.min() == logs.max():
+    seen = tuple(slice(None, None, step) for step in rule.shrink)
+    inside = mask[seen] != 0
+    inside &= volume[seen] > 0
+    inside &= volume[seen] < np.inf
+    flat = volume[seen][inside].astype(np.float64)  # logarithms less the field that is found so far
+    np.log(flat, out=flat)
+    if not flat.size or flat.min() == flat.max():
         raise ValueError("no two positive values inside the mask")
-    field = np.zeros(logs.size)
     lattice: Lattice = np.zeros((4, 4, 4))
     done = []
     for level, most in enumerate(rule.iterations):
@@ -97,12 +101,12 @@ def find_bias(
         count, change = 0, math.inf
         while count < most and change > rule.threshold:
             go_on()
-            flat = logs - field
-            added = fit.lattice_of(flat - _sharpened(flat, rule))
+            added = fit.lattice_of(_blur(flat, rule))
             step = fit.at(added)
-            lattice, field = lattice + added, field + step
+            lattice = lattice + added
+            flat -= step
             np.exp(step, out=step)
-            change = float(step.std(ddof=1) / step.mean())
+            change = float(step.std(ddof=1, dtype=np.float64) / step.mean(dtype=np.float64))
             count += 1
         done.append(count)
     return BiasField(lattice, volume.shape, tuple(done))
@@ -127,14 +131,14 @@ class _Fit:
         self._fine = [w.astype(np.float32) for w in self._weights]
         self._values = np.zeros(inside.shape, np.float32)
 
-    def lattice_of(self, values: NDArray[np.float64]) -> Lattice:
+    def lattice_of(self, values: NDArray[np.float32]) -> Lattice:
         self._values[self._inside] = values
         above = _along(self._values, self._shares)
         return np.divide(above, self._below, out=np.zeros_like(self._below), where=self._below > 0)
 
-    def at(self, lattice: Lattice) -> NDArray[np.float64]:
-        inside: NDArray[Any] = _along(lattice.astype(np.float32), self._fine)[self._inside]
-        return inside.astype(np.float64)
+    def at(self, lattice: Lattice) -> NDArray[np.float32]:
+        field: NDArray[np.float32] = _along(lattice.astype(np.float32), self._fine)
+        return field[self._inside]
 
 
 def _along(volume: NDArray[Any], matrices: list[NDArray[Any]]) -> NDArray[Any]:
@@ -175,23 +179,43 @@ def _refined(lattice: Lattice) -> Lattice:
     return _along(lattice, matrices)
 
 
-def _sharpened(logs: NDArray[np.float64], rule: BiasRule) -> NDArray[np.float64]:
-    """What each logarithm is expected to be once the blur of its histogram is taken out."""
+def _blur(logs: NDArray[np.float64], rule: BiasRule) -> NDArray[np.float32]:
+    """Each logarithm less what it is expected to be once the blur of its histogram is taken out.
+
+    Done by blocks, so that what lies between is no further copy of the volume.
+    """
     low, high = float(logs.min()), float(logs.max())
     slope = (high - low) / (rule.bins - 1)
-    place = (logs - low) * (1 / slope)
-    lower = np.minimum(place.astype(np.intp), rule.bins - 2)
-    share = place - lower
-    counted = np.bincount(lower, minlength=rule.bins)[: rule.bins].astype(np.float64)
-    upper = np.bincount(lower, share, minlength=rule.bins)[: rule.bins]
+    starts = range(0, logs.size, _BLOCK)
+    counted, upper = np.zeros((2, rule.bins))
+    for start in starts:
+        lower, share = _places(logs[start : start + _BLOCK], low, slope, rule.bins)
+        counted += np.bincount(lower, minlength=rule.bins)
+        upper += np.bincount(lower, share, minlength=rule.bins)
     counted -= upper
     counted[1:] += upper[:-1]
     expected = _expected(counted, low, slope, rule)
     steps = np.append(np.diff(expected), 0.0)
-    found: NDArray[np.float64] = steps[lower]
-    found *= share
-    found += expected[lower]
+    found = np.empty(logs.size, np.float32)
+    for start in starts:
+        block = logs[start : start + _BLOCK]
+        lower, share = _places(block, low, slope, rule.bins)
+        share *= steps.take(lower)
+        share += expected.take(lower)
+        np.subtract(block, share, out=found[start : start + _BLOCK], casting="same_kind")
     return found
+
+
+def _places(
+    logs: NDArray[np.float64], low: float, slope: float, bins: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The bin below each logarithm, and its share of the way to the next."""
+    place = logs - low
+    place *= 1 / slope
+    lower = place.astype(np.intp)
+    np.minimum(lower, bins - 2, out=lower)
+    place -= lower
+    return lower, place
 
 
 def _expected(
