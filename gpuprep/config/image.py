@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from gpuprep.config.filters import Filters
 from gpuprep.config.intensity import BENDING, Channel, IntensityStep, Steps
 from gpuprep.config.resample import Resample
 from gpuprep.config.strict import Finite, Strict
@@ -37,11 +38,13 @@ class Crop(Strict):
 
 
 class Image(Strict):
-    """What happens to the images, in this order: orient, crop, intensity, resample."""
+    """What happens to the images, in this order: orient, crop, filter, intensity, resample."""
 
     orientation: str = "LPS"
     crop: Crop = Crop()
     foreground: Foreground = Foreground()
+    filters: Filters = ()
+    """In the order given, on the cropped voxels; what is measured and stored is filtered."""
     intensity: Steps = ()
     channels: dict[str, Channel] = Field(default_factory=dict)
     """What is otherwise with some channels, by their names, or their numbers from 0 as text."""
@@ -57,6 +60,11 @@ class Image(Strict):
     def bends(self) -> bool:
         """Whether any channel's values may go through a table."""
         return any(isinstance(entry.step, BENDING) for entry in self.steps)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether any channel is filtered."""
+        return bool(self.filters) or any(each.filters for each in self.channels.values())
 
     @property
     def sums_float32(self) -> bool:

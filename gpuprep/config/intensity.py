@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from gpuprep.config.filters import Filters
 from gpuprep.config.standards import HistogramMatch, Nyul, Suv
 from gpuprep.config.strict import Finite, Percent, Positive, Strict
 from gpuprep.values.windows import PRESETS, Preset
@@ -225,6 +226,8 @@ Steps = Annotated[
 class Channel(Strict):
     """What happens to the values of one channel in place of what ``image`` says."""
 
+    filters: Filters | None = None
+    """In place of ``image.filters``; none with an empty list."""
     intensity: Steps | None = None
     outside: Literal["keep", "zero"] | None = None
     """As in ``image.foreground``."""

@@ -125,7 +125,7 @@ class Config(Strict):
         del parts["store"]["fsync"]
         for place, names in (
             (parts, ("outputs",)),
-            (parts["image"], ("channels",)),
+            (parts["image"], ("channels", "filters")),
             (parts["store"], ("pyramid",)),
             (parts["input"], ("structures", "label_layers", "label_series")),
         ):
@@ -185,6 +185,7 @@ class Config(Strict):
                 "fingerprint stores no arrays, so it goes with no outputs; take one out"
             )
         idle = {
+            "image.filters": self.image.filters,
             "image.intensity": self.image.intensity,
             "image.channels": self.image.channels,
             "image.resample": self.image.resample != Resample(),
@@ -195,7 +196,11 @@ class Config(Strict):
         if self.fingerprint is not None and any(idle.values()):
             key = next(key for key, given in idle.items() if given)
             raise ValueError(f"fingerprint counts voxels as they are, without {key}; take one out")
-        for name in self.outputs:
+        for name, output in self.outputs.items():
+            if any(each.filters is not None for each in (output.channels or {}).values()):
+                raise ValueError(
+                    f"output {name}: filters come before outputs part; give them in image.channels"
+                )
             try:
                 self.output(name)
             except ValidationError as error:  # of keys of store that do not go with the others

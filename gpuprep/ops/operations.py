@@ -85,6 +85,9 @@ class Operations(Protocol):
     def resample_labels(self, label: Held, how: Resampling) -> Array:
         """A label map on another grid, in host memory and its own dtype."""
 
+    def blank(self, shape: Shape, dtype: DTypeLike) -> Array:
+        """Host memory for what is made of a channel before it is held; it stays for the whole case."""
+
     def wait(self) -> None:
         """Until every result asked for is there."""
 
@@ -162,6 +165,9 @@ class HostOperations:
         array = self.fetch(label)
         out = self.scratch.empty(how.mapping.shape, array.dtype)
         return resample_labels(array, how, threads=self.threads, out=out)
+
+    def blank(self, shape: Shape, dtype: DTypeLike) -> Array:
+        return self.scratch.empty(shape, dtype)
 
     def wait(self) -> None:
         """NumPy is never behind."""

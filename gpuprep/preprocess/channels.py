@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gpuprep.config.filters import Filters
 from gpuprep.config.image import Image
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.model import Config
@@ -20,6 +21,7 @@ class ChannelRule:
     steps: tuple[IntensityStep, ...]
     outside: Outside
     within: tuple[float, float] | None = None
+    filters: Filters = ()
 
     def check(self, name: str, lowest: float, highest: float) -> None:
         """Raises ValueRangeError where the values of a channel are others than they are meant to be."""
@@ -42,11 +44,13 @@ def channel_rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]
         told = {place: image.channels[key] for key, place in places(image.channels, names).items()}
     except ConfigError as error:
         raise InputError("E_CHANNELS", error.message, advice=error.advice) from None
-    usual = ChannelRule(image.intensity, image.foreground.outside)
+    usual = ChannelRule(image.intensity, image.foreground.outside, None, image.filters)
     rules = [usual] * len(names)
     for place, channel in told.items():
         steps = usual.steps if channel.intensity is None else channel.intensity
-        rules[place] = ChannelRule(steps, channel.outside or usual.outside, channel.within)
+        filters = usual.filters if channel.filters is None else channel.filters
+        outside = channel.outside or usual.outside
+        rules[place] = ChannelRule(steps, outside, channel.within, filters)
     return tuple(rules)
 
 

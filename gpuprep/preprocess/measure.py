@@ -15,6 +15,8 @@ from gpuprep.ops import crop as crops
 from gpuprep.ops.operations import Held, Operations
 from gpuprep.ops.statistics import Distribution, Histogram, are_whole
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.channels import channel_rules
+from gpuprep.preprocess.filtering import filter_voxels
 from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.errors import InputError
@@ -39,6 +41,8 @@ class Measured:
     distributions: tuple[Distribution, ...]
     operations: Operations
     config: Config = field(repr=False)
+    unfiltered: tuple[Held, ...] = ()
+    """The channels as the file has them, where any is filtered: what foreground is found on."""
     _foregrounds: dict[int, Distribution] = field(default_factory=dict, repr=False)
     """The foreground of each channel that was measured."""
     _found: dict[str, Held] = field(default_factory=dict, repr=False)
@@ -70,8 +74,13 @@ class Measured:
         if rule.where == "label" and self.labels:
             return self.operations.mask(list(self.labels.values()), above=0)
         if rule.where == "body":
-            return self.operations.mask(self.channels[:1], rule.threshold)
-        return self.operations.mask(self.channels)
+            return self.operations.mask((self.unfiltered or self.channels)[:1], rule.threshold)
+        return self.operations.mask(self.unfiltered or self.channels)
+
+    def _source(self, channel: int) -> NDArray[Any]:
+        """The voxels that are measured, in host memory."""
+        held = self.channels[channel].host if self.unfiltered else None
+        return self.assembled.channels[channel][self.box] if held is None else held
 
     def marked_labels(self) -> dict[str, Held]:
         """The label maps, background outside the foreground being ``label.outside``, if that is set."""
@@ -97,13 +106,16 @@ class Measured:
 
     def is_whole(self, channel: int) -> bool:
         """Whether every finite voxel of a channel is a whole number, whatever dtype its file has."""
-        source = self.assembled.channels[channel][self.box]
+        source = self._source(channel)
         return source.dtype.kind != "f" or are_whole(source)
 
     def float32_moments(self, channel: int) -> tuple[float, float]:
         """Mean and deviation of a channel as nnU-Net takes them: NumPy's sums in float32."""
         if channel not in self._float32:
-            values = self.assembled.channels[channel].astype(np.float32, order="C")[self.box]
+            values = self._source(channel)
+            if not self.unfiltered:
+                values = self.assembled.channels[channel].astype(np.float32, order="C")[self.box]
+            values = values.astype(np.float32, copy=False)
             mean = values.mean(keepdims=True)
             self._float32[channel] = float(mean.item()), float(values.std(mean=mean))
         return self._float32[channel]
@@ -130,7 +142,13 @@ class Measured:
         """The same from the counts of the whole channel, where its values alone say what is foreground."""
         rule, values = self.config.image.foreground, self.distributions[channel]
         by_label = "label" in rule.where and self.labels
-        if by_label or rule.fill_holes or channel or not isinstance(values, Histogram):
+        if (
+            self.unfiltered
+            or by_label
+            or rule.fill_holes
+            or channel
+            or not isinstance(values, Histogram)
+        ):
             return None
         if rule.where == "body":
             return values.above(rule.threshold)
@@ -150,10 +168,17 @@ def measure(
         labels = {
             name: operations.hold(label) for name, label in _with_room(task, assembled, config)
         }
-        channels = [operations.hold(channel) for channel in assembled.channels]
+        filtered = config.image.filtered
+        hold = Held if filtered else operations.hold  # unfiltered voxels are not for the device
+        channels = [hold(channel) for channel in assembled.channels]
         maps = list(labels.values())
         box = crop_box(assembled.geometry, channels, maps, operations, config, findings)
         channels = [channel.crop(box) for channel in channels]
+        unfiltered = tuple(channels) if filtered else ()
+    if filtered:
+        with watch("filter"):
+            channels = _filtered(assembled, box, channels, config, operations, task.threads)
+    with watch("measure"):
         distributions = []
         for number, name in enumerate(assembled.channel_names[: len(channels)]):
             values = operations.measure(channels[number])
@@ -166,8 +191,34 @@ def measure(
                 )
     cropped = {name: label.crop(box) for name, label in labels.items()}
     return Measured(
-        assembled, box, tuple(channels), cropped, tuple(distributions), operations, config
+        assembled,
+        box,
+        tuple(channels),
+        cropped,
+        tuple(distributions),
+        operations,
+        config,
+        unfiltered,
     )
+
+
+def _filtered(
+    assembled: Assembled,
+    box: Box,
+    channels: Sequence[Held],
+    config: Config,
+    operations: Operations,
+    threads: int,
+) -> list[Held]:
+    """The channels after their filters, where the engine works; filters are the host's."""
+    spacing = assembled.geometry.crop(box).spacing_zyx
+    rules = channel_rules(config.image, assembled.channel_names)
+    held = []
+    for rule, channel in zip(rules, channels, strict=False):
+        assert channel.host is not None
+        array = filter_voxels(channel.host, rule.filters, spacing, operations.blank, threads)
+        held.append(operations.hold(array))
+    return held
 
 
 def _with_room(

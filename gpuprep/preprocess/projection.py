@@ -24,6 +24,10 @@ _WINDOW_TAPS = 64
 _THREAD_BYTES = 32 << 20
 _FLOAT32_BYTES = 8
 """Bytes per input voxel of a mean and a deviation in float32."""
+_FILTERED_BYTES = 8
+"""Bytes per input voxel and channel of what filters give: two results in a row, of at most float32."""
+_FILTERING_BYTES = 6
+"""Bytes per input voxel that filtering holds beside them."""
 _MASK_BYTES = 4
 """Bytes per input voxel of a foreground mask, and of finding it."""
 
@@ -186,8 +190,11 @@ def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Conf
         working += source.voxels * _MASK_BYTES
     if config.image.sums_float32:
         working += source.voxels * _FLOAT32_BYTES
+    if config.image.filtered:  # what filters give stays, and one result is made of another
+        copies += source.voxels * _FILTERED_BYTES * channels
+        working += source.voxels * _FILTERING_BYTES
     if config.image.zeroes:
-        copies = source.voxels * np.dtype(np.float32).itemsize
+        copies += source.voxels * np.dtype(np.float32).itemsize
     return Footprint(decoded_bytes, copies + stored_bytes(target, channels, config), working)
 
 

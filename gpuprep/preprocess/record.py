@@ -15,6 +15,8 @@ from gpuprep.config.model import Config
 from gpuprep.ops.statistics import Distribution, Histogram, label_counts
 from gpuprep.ops.table import Curve
 from gpuprep.preprocess.assemble import Assembled
+from gpuprep.preprocess.channels import channel_rules
+from gpuprep.preprocess.filtering import describe_filters
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.preprocess.measure import Measured
 from gpuprep.preprocess.task import CaseTask
@@ -58,6 +60,7 @@ def describe(
             "offset": list(mapping.offset),
             "separate_axis": separate,
         },
+        **_filters(measured),
         "intensity": [intensity.to_json() for intensity in intensities],
         "statistics": [
             _statistics(measured, number, intensity) for number, intensity in enumerate(intensities)
@@ -155,6 +158,14 @@ def _straightening(assembled: Assembled) -> dict[str, Any]:
         "heights": list(assembled.heights),
         "straight": assembled.straight_geometry.to_json(),
     }
+
+
+def _filters(measured: Measured) -> dict[str, Any]:
+    """The filters of each channel, in their order; nothing where no channel has any."""
+    if not measured.unfiltered:
+        return {}
+    rules = channel_rules(measured.config.image, measured.assembled.channel_names)
+    return {"filters": [describe_filters(rule.filters) for rule in rules]}
 
 
 def _reference(config: Config) -> dict[str, Any]:

@@ -166,6 +166,9 @@ class DeviceOperations:
             return out
         return self._host.resample_labels(label, how)
 
+    def blank(self, shape: Shape, dtype: DTypeLike) -> Array:
+        return self._host.blank(shape, dtype)
+
     def wait(self) -> None:
         self._link.wait()
 

@@ -1,0 +1,105 @@
+"""``image.filters``: the voxels of a channel filtered after the crop, before they are measured.
+
+A further filter is a model in ``config/filters.py``, a function on an array and its spacing, and a case of
+``_filtered`` here; ``_RESULT`` says which keep the dtype they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gpuprep.config import filters as config
+from gpuprep.ops.axis import axis_weights
+from gpuprep.ops.median import median
+from gpuprep.ops.parallel import open_threads
+from gpuprep.ops.pointwise import IDENTITY
+from gpuprep.ops.separable import apply_axes
+from gpuprep.values.geometry import Shape
+
+Array = NDArray[Any]
+Empty = Callable[[Shape, DTypeLike], Array]
+"""Gives memory for an array of a shape and a dtype."""
+
+KEEPS_DTYPE = (config.Median,)
+"""Filters whose result has the dtype of what they are given; that of all others is float32."""
+
+
+def filter_voxels(
+    array: Array,
+    filters: Sequence[config.Filter],
+    spacing: tuple[float, float, float],
+    empty: Empty,
+    threads: int,
+) -> Array:
+    """A new array: the filters one after another, in the order of the config.
+
+    NaN and ±Inf count as the smallest finite value (+Inf as the largest) while neighbours are computed, and
+    are what they were in the result, so that no statistic counts them.
+
+    Args:
+        array: A channel, 3-D, of any strides.
+        spacing: Of its axes z, y, x, in mm.
+        empty: Where the results lie.
+        threads: Results do not depend on them.
+    """
+    beyond = None
+    if array.dtype.kind == "f":
+        finite = np.isfinite(array)
+        if not finite.all():
+            if not finite.any():
+                return array
+            beyond = ~finite, array[~finite]
+            low, high = array[finite].min(), array[finite].max()
+            array = np.nan_to_num(array, nan=low, posinf=high, neginf=low)
+    for entry in filters:
+        array = _filtered(array, entry.step, spacing, empty, threads)
+    if beyond is not None:
+        array[beyond[0]] = beyond[1]
+    return array
+
+
+def _filtered(
+    array: Array,
+    step: Any,
+    spacing: tuple[float, float, float],
+    empty: Empty,
+    threads: int,
+) -> Array:
+    match step:
+        case config.Gaussian():
+            out = empty(array.shape, np.float32)
+            widths = [mm / each for mm, each in zip(step.widths[::-1], spacing, strict=True)]
+            return gaussian(array, widths, out, threads)
+        case config.Median():
+            out = empty(array.shape, array.dtype)
+            return median(array, step.size, threads=threads, out=out)
+    raise TypeError(f"no rule for the filter {step!r}")
+
+
+def gaussian(array: Array, sigmas: Sequence[float], out: Array, threads: int = 1) -> Array:
+    """Smoothing by ``scipy.ndimage.gaussian_filter``'s rule of mode 'nearest', in float32.
+
+    The three axes are banded matrices, as those of a resampling are.
+
+    Args:
+        sigmas: Standard deviations along z, y, x, in voxels.
+    """
+    z, y, x = (
+        axis_weights(length, length, 1.0, 0.0, sigma=sigma)
+        for length, sigma in zip(array.shape, sigmas, strict=True)
+    )
+    if z.identity and y.identity and x.identity:
+        np.copyto(out, array)
+        return out
+    with open_threads(threads) as pool:
+        apply_axes(array, (z, y, x), out, IDENTITY, IDENTITY, pool)
+    return out
+
+
+def describe_filters(filters: Sequence[config.Filter]) -> list[dict[str, Any]]:
+    """The filters of a channel as the record has them."""
+    return [entry.model_dump(mode="json", exclude_none=True) for entry in filters]
