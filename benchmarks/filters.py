@@ -1,4 +1,4 @@
-"""CLAHE, N4 and curvature diffusion on one core, beside scikit-image and ITK at full resolution.
+"""Filters on one core: medians beside SciPy, CLAHE beside scikit-image, N4 beside ITK at full resolution.
 
     python benchmarks/filters.py --out filters.json
 
@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+from scipy import ndimage
 from skimage.exposure import equalize_adapthist
 
 from gpuprep.ops.bias import BiasRule, find_bias
 from gpuprep.ops.clahe import clahe
+from gpuprep.ops.median import median
 from gpuprep.preprocess.diffusion import curvature_diffusion
 from phantom import ct
 from timing import fastest, machine, with_one_blas_thread
@@ -43,9 +45,17 @@ def n4_of_itk(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     )
 
 
+def medians(volume: np.ndarray, size: int) -> dict[str, Any]:
+    return {
+        "gpuprep": lambda: median(volume, size),
+        "theirs": lambda: ndimage.median_filter(volume, size, mode="nearest"),
+    }
+
+
 def row(found: dict[str, Any], inside: np.ndarray | slice = slice(None)) -> dict[str, Any]:
     """Seconds of both, their ratio and the largest difference, as a share of the range of theirs."""
     (ours, our_time), (theirs, their_time) = found["gpuprep"], found["theirs"]
+    ours, theirs = (each.astype(np.float64, copy=False) for each in (ours, theirs))
     apart = np.abs(ours - theirs)[inside].max() / np.ptp(theirs[inside])
     return {
         "shape": list(ours.shape),
@@ -72,6 +82,8 @@ def main() -> None:
         "theirs": lambda: equalize_adapthist(share, (z, y, x)),
     }
     rows = {"clahe": row(fastest(paths, given.rounds))}
+    for size in (3, 5):
+        rows[f"median of {size}"] = row(fastest(medians(volume, size), given.rounds))
     image, mask = mr(given.edge)
     rule = BiasRule()
     paths = {

@@ -64,7 +64,13 @@ class Image(Strict):
     @property
     def filtered(self) -> bool:
         """Whether any channel is filtered."""
-        return bool(self.filters) or any(each.filters for each in self.channels.values())
+        return bool(self.every_filter)
+
+    @property
+    def every_filter(self) -> Filters:
+        """The filters that any channel has."""
+        others = [entry for each in self.channels.values() for entry in each.filters or ()]
+        return (*self.filters, *others)
 
     @property
     def sums_float32(self) -> bool:

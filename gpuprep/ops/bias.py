@@ -4,7 +4,9 @@ The algorithm is that of ITK's N4BiasFieldCorrectionImageFilter: the histogram o
 by Wiener deconvolution, and a B-spline is fitted to what separates each voxel from its sharpened value, again
 and again, on lattices twice as fine from level to level. On a grid of voxels the weights of such a fit are
 products of weights along the axes, so that it is three small matrix products where ITK adds up 64 terms a
-voxel. Nothing has to be shrunken for speed, and the result is ITK's at full resolution.
+voxel. Nothing has to be shrunken for speed, and the result is ITK's at full resolution after as many
+iterations. Their number may differ: ITK sums the change of the field voxel by voxel in float32, where the mean
+soon stands still; here it is float64.
 
 N. J. Tustison et al., "N4ITK: improved N3 bias correction", IEEE TMI 29 (2010), 1310-1320; the fit is that of
 S. Lee, G. Wolberg, S. Y. Shin, "Scattered data interpolation with multilevel B-splines", IEEE TVCG 3 (1997),
@@ -14,7 +16,7 @@ S. Lee, G. Wolberg, S. Y. Shin, "Scattered data interpolation with multilevel B-
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +94,7 @@ def find_bias(
     np.log(flat, out=flat)
     if not flat.size or flat.min() == flat.max():
         raise ValueError("no two positive values inside the mask")
+    residual, step = np.empty((2, flat.size), np.float32)
     lattice: Lattice = np.zeros((4, 4, 4))
     done = []
     for level, most in enumerate(rule.iterations):
@@ -101,12 +104,12 @@ def find_bias(
         count, change = 0, math.inf
         while count < most and change > rule.threshold:
             go_on()
-            added = fit.lattice_of(_blur(flat, rule))
-            step = fit.at(added)
+            added = fit.lattice_of(_blur(flat, rule, residual))
+            fit.at(added, step)
             lattice = lattice + added
             flat -= step
             np.exp(step, out=step)
-            change = float(step.std(ddof=1, dtype=np.float64) / step.mean(dtype=np.float64))
+            change = _deviation(step)
             count += 1
         done.append(count)
     return BiasField(lattice, volume.shape, tuple(done))
@@ -127,27 +130,38 @@ class _Fit:
             w**3 / s.sum(axis=1, keepdims=True) for w, s in zip(self._weights, squares, strict=True)
         ]
         self._shares = [np.ascontiguousarray(w.T.astype(np.float32)) for w in shares]
-        self._below = _along(inside.astype(np.float64), [w.T for w in squares])
+        self._below = _along(inside, [w.T for w in squares])
         self._fine = [w.astype(np.float32) for w in self._weights]
-        self._values = np.zeros(inside.shape, np.float32)
+        counts = np.count_nonzero(inside, axis=(1, 2))
+        self._starts = np.append(0, np.cumsum(counts))
 
     def lattice_of(self, values: NDArray[np.float32]) -> Lattice:
-        self._values[self._inside] = values
-        above = _along(self._values, self._shares)
+        above = _along(self._planes(values), self._shares)
         return np.divide(above, self._below, out=np.zeros_like(self._below), where=self._below > 0)
 
-    def at(self, lattice: Lattice) -> NDArray[np.float32]:
-        field: NDArray[np.float32] = _along(lattice.astype(np.float32), self._fine)
-        return field[self._inside]
+    def at(self, lattice: Lattice, out: NDArray[np.float32]) -> None:
+        first, second, third = self._fine
+        turned = second @ (lattice.astype(np.float32) @ third.T)
+        turned = turned.reshape(turned.shape[0], -1)
+        for k, inside in enumerate(self._inside):
+            np.compress(
+                inside.ravel(), first[k] @ turned, out=out[self._starts[k] : self._starts[k + 1]]
+            )
+
+    def _planes(self, values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """The values where they belong in each plane, with 0 outside."""
+        for k, inside in enumerate(self._inside):
+            plane = np.zeros(inside.shape, np.float32)
+            plane[inside] = values[self._starts[k] : self._starts[k + 1]]
+            yield plane
 
 
-def _along(volume: NDArray[Any], matrices: list[NDArray[Any]]) -> NDArray[Any]:
-    """A matrix product along each axis, each of which may change its length."""
+def _along(planes: Iterable[NDArray[Any]], matrices: list[NDArray[Any]]) -> NDArray[Any]:
+    """A matrix product along each axis of a volume, each of which may change its length; in their dtype."""
     first, second, third = matrices
-    length = volume.shape[0]
-    turned = volume @ third.T
-    turned = second @ turned
-    return (first @ turned.reshape(length, -1)).reshape(-1, *turned.shape[1:])
+    each = [second @ (plane.astype(third.dtype, copy=False) @ third.T) for plane in planes]
+    turned = np.stack(each)
+    return (first @ turned.reshape(len(each), -1)).reshape(-1, *turned.shape[1:])
 
 
 def _weights(at: NDArray[Any], length: int, spans: int) -> NDArray[np.float64]:
@@ -179,7 +193,9 @@ def _refined(lattice: Lattice) -> Lattice:
     return _along(lattice, matrices)
 
 
-def _blur(logs: NDArray[np.float64], rule: BiasRule) -> NDArray[np.float32]:
+def _blur(
+    logs: NDArray[np.float64], rule: BiasRule, out: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Each logarithm less what it is expected to be once the blur of its histogram is taken out.
 
     Done by blocks, so that what lies between is no further copy of the volume.
@@ -196,14 +212,21 @@ def _blur(logs: NDArray[np.float64], rule: BiasRule) -> NDArray[np.float32]:
     counted[1:] += upper[:-1]
     expected = _expected(counted, low, slope, rule)
     steps = np.append(np.diff(expected), 0.0)
-    found = np.empty(logs.size, np.float32)
     for start in starts:
         block = logs[start : start + _BLOCK]
         lower, share = _places(block, low, slope, rule.bins)
         share *= steps.take(lower)
         share += expected.take(lower)
-        np.subtract(block, share, out=found[start : start + _BLOCK], casting="same_kind")
-    return found
+        np.subtract(block, share, out=out[start : start + _BLOCK], casting="same_kind")
+    return out
+
+
+def _deviation(values: NDArray[np.float32]) -> float:
+    """The deviation over the mean."""
+    blocks = [values[start : start + _BLOCK] for start in range(0, values.size, _BLOCK)]
+    mean = sum(float(block.sum(dtype=np.float64)) for block in blocks) / values.size
+    square = sum(float(np.square(block - mean, dtype=np.float64).sum()) for block in blocks)
+    return math.sqrt(square / max(values.size - 1, 1)) / mean
 
 
 def _places(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.values.errors import Overdue
+from gpuprep.values.errors import CaseError
 
 
 def longest_step(spacing_zyx: tuple[float, float, float]) -> float:
@@ -38,7 +38,7 @@ def curvature_diffusion(
         threads: ITK's; they do not change the result.
 
     Raises:
-        Overdue: it took longer.
+        CaseError: it took longer.
     """
     import SimpleITK as sitk  # heavy
 
@@ -65,9 +65,9 @@ def curvature_diffusion(
         if not late:
             raise
     if late:
-        raise Overdue(
+        raise CaseError(
             f"curvature_diffusion took longer than {seconds:g} s and was stopped",
-            advice="Ask for fewer iterations, or give it more seconds.",
+            advice="ask for fewer iterations, or give it more seconds",
         )
     found: NDArray[np.float32] = sitk.GetArrayFromImage(smooth)
     return found

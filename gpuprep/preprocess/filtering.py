@@ -18,6 +18,8 @@ from gpuprep.ops.median import median
 from gpuprep.ops.parallel import open_threads
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.separable import apply_axes
+from gpuprep.preprocess.contrast import Foreground, corrected, equalized
+from gpuprep.preprocess.diffusion import curvature_diffusion
 from gpuprep.values.geometry import Shape
 
 Array = NDArray[Any]
@@ -27,6 +29,15 @@ Empty = Callable[[Shape, DTypeLike], Array]
 KEEPS_DTYPE = (config.Median,)
 """Filters whose result has the dtype of what they are given; that of all others is float32."""
 
+_WORKING_BYTES: dict[Any, int] = {config.N4: 26, config.CurvatureDiffusion: 8}
+_LEAST_WORKING_BYTES = 6
+
+
+def working_bytes(filters: Sequence[config.Filter]) -> int:
+    """Bytes per input voxel that filtering holds at most, beside what a filter is given and gives."""
+    each = (_WORKING_BYTES.get(type(entry.step), _LEAST_WORKING_BYTES) for entry in filters)
+    return max(each, default=0)
+
 
 def filter_voxels(
     array: Array,
@@ -34,8 +45,9 @@ def filter_voxels(
     spacing: tuple[float, float, float],
     empty: Empty,
     threads: int,
-) -> Array:
-    """A new array: the filters one after another, in the order of the config.
+    foreground: Foreground | None = None,
+) -> tuple[Array, list[dict[str, Any]]]:
+    """A new array, the filters one after another in the config's order, and what the record tells of them.
 
     NaN and ±Inf count as the smallest finite value (+Inf as the largest) while neighbours are computed, and
     are what they were in the result, so that no statistic counts them.
@@ -45,21 +57,24 @@ def filter_voxels(
         spacing: Of its axes z, y, x, in mm.
         empty: Where the results lie.
         threads: Results do not depend on them.
+        foreground: Gives the mask that n4 looks within; everything where it is left out.
     """
     beyond = None
     if array.dtype.kind == "f":
         finite = np.isfinite(array)
+        if not finite.any():
+            return array, [_told(entry) for entry in filters]
         if not finite.all():
-            if not finite.any():
-                return array
             beyond = ~finite, array[~finite]
             low, high = array[finite].min(), array[finite].max()
             array = np.nan_to_num(array, nan=low, posinf=high, neginf=low)
+    told = []
     for entry in filters:
-        array = _filtered(array, entry.step, spacing, empty, threads)
+        array, found = _filtered(array, entry.step, spacing, empty, threads, foreground)
+        told.append(_told(entry, found))
     if beyond is not None:
         array[beyond[0]] = beyond[1]
-    return array
+    return array, told
 
 
 def _filtered(
@@ -68,15 +83,36 @@ def _filtered(
     spacing: tuple[float, float, float],
     empty: Empty,
     threads: int,
-) -> Array:
+    foreground: Foreground | None,
+) -> tuple[Array, dict[str, Any]]:
+    """What a filter gives, and what it found of the volume."""
     match step:
         case config.Gaussian():
             out = empty(array.shape, np.float32)
             widths = [mm / each for mm, each in zip(step.widths[::-1], spacing, strict=True)]
-            return gaussian(array, widths, out, threads)
+            return gaussian(array, widths, out, threads), {}
         case config.Median():
             out = empty(array.shape, array.dtype)
-            return median(array, step.size, threads=threads, out=out)
+            return median(array, step.size, threads=threads, out=out), {}
+        case config.N4():
+            array, field = corrected(array, step, foreground)
+            return array, {
+                "lattice": list(field.lattice.shape),
+                "iterations": list(field.iterations),
+            }
+        case config.CurvatureDiffusion():
+            smooth = curvature_diffusion(
+                array,
+                spacing,
+                iterations=step.iterations,
+                conductance=step.conductance,
+                time_step=step.time_step,
+                seconds=step.seconds,
+                threads=threads,
+            )
+            return smooth, {}
+        case config.Clahe():
+            return equalized(array, step, spacing, threads), {}
     raise TypeError(f"no rule for the filter {step!r}")
 
 
@@ -100,6 +136,10 @@ def gaussian(array: Array, sigmas: Sequence[float], out: Array, threads: int = 1
     return out
 
 
-def describe_filters(filters: Sequence[config.Filter]) -> list[dict[str, Any]]:
-    """The filters of a channel as the record has them."""
-    return [entry.model_dump(mode="json", exclude_none=True) for entry in filters]
+def _told(entry: config.Filter, found: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A filter as the record has it."""
+    told: dict[str, Any] = entry.model_dump(mode="json", exclude_none=True, by_alias=True)
+    if found:
+        (name,) = told
+        told[name]["found"] = found
+    return told

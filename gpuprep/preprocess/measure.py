@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
 from gpuprep.ops import crop as crops
-from gpuprep.ops.operations import Held, Operations
+from gpuprep.ops.operations import Held, HostOperations, Operations
 from gpuprep.ops.statistics import Distribution, Histogram, are_whole
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.channels import channel_rules
@@ -43,6 +43,8 @@ class Measured:
     config: Config = field(repr=False)
     unfiltered: tuple[Held, ...] = ()
     """The channels as the file has them, where any is filtered: what foreground is found on."""
+    filters: tuple[list[dict[str, Any]], ...] = ()
+    """Of each channel, where any is filtered, as the record tells them."""
     _foregrounds: dict[int, Distribution] = field(default_factory=dict, repr=False)
     """The foreground of each channel that was measured."""
     _found: dict[str, Held] = field(default_factory=dict, repr=False)
@@ -175,9 +177,12 @@ def measure(
         box = crop_box(assembled.geometry, channels, maps, operations, config, findings)
         channels = [channel.crop(box) for channel in channels]
         unfiltered = tuple(channels) if filtered else ()
+        told: list[list[dict[str, Any]]] = []
     if filtered:
         with watch("filter"):
-            channels = _filtered(assembled, box, channels, config, operations, task.threads)
+            channels, told = _filtered(
+                assembled, box, channels, labels, config, operations, task.threads
+            )
     with watch("measure"):
         distributions = []
         for number, name in enumerate(assembled.channel_names[: len(channels)]):
@@ -199,6 +204,7 @@ def measure(
         operations,
         config,
         unfiltered,
+        tuple(told),
     )
 
 
@@ -206,19 +212,31 @@ def _filtered(
     assembled: Assembled,
     box: Box,
     channels: Sequence[Held],
+    labels: dict[str, Held],
     config: Config,
     operations: Operations,
     threads: int,
-) -> list[Held]:
-    """The channels after their filters, where the engine works; filters are the host's."""
+) -> tuple[list[Held], list[list[dict[str, Any]]]]:
+    """The channels after their filters, where the engine works, and what is told; filters are the host's."""
     spacing = assembled.geometry.crop(box).spacing_zyx
     rules = channel_rules(config.image, assembled.channel_names)
-    held = []
+    maps = {name: Held(assembled.labels[name][box]) for name in labels}
+    host = HostOperations(threads)
+    before = Measured(assembled, box, tuple(channels), maps, (), host, config)
+    held, told = [], []
     for rule, channel in zip(rules, channels, strict=False):
         assert channel.host is not None
-        array = filter_voxels(channel.host, rule.filters, spacing, operations.blank, threads)
+        array, entries = filter_voxels(
+            channel.host,
+            rule.filters,
+            spacing,
+            operations.blank,
+            threads,
+            lambda: host.fetch(before.foreground),
+        )
         held.append(operations.hold(array))
-    return held
+        told.append(entries)
+    return held, told
 
 
 def _with_room(

@@ -11,6 +11,7 @@ import numpy as np
 from gpuprep.config.model import Config
 from gpuprep.io.rules import SOURCE_PARTS, source_in_memory
 from gpuprep.io.scan import Preview
+from gpuprep.preprocess.filtering import working_bytes
 from gpuprep.preprocess.grid import map_grid, orient
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import MemoryShortage
@@ -26,8 +27,6 @@ _FLOAT32_BYTES = 8
 """Bytes per input voxel of a mean and a deviation in float32."""
 _FILTERED_BYTES = 8
 """Bytes per input voxel and channel of what filters give: two results in a row, of at most float32."""
-_FILTERING_BYTES = 6
-"""Bytes per input voxel that filtering holds beside them."""
 _MASK_BYTES = 4
 """Bytes per input voxel of a foreground mask, and of finding it."""
 
@@ -192,7 +191,7 @@ def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Conf
         working += source.voxels * _FLOAT32_BYTES
     if config.image.filtered:  # what filters give stays, and one result is made of another
         copies += source.voxels * _FILTERED_BYTES * channels
-        working += source.voxels * _FILTERING_BYTES
+        working += source.voxels * working_bytes(config.image.every_filter)
     if config.image.zeroes:
         copies += source.voxels * np.dtype(np.float32).itemsize
     return Footprint(decoded_bytes, copies + stored_bytes(target, channels, config), working)

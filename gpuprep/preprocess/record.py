@@ -15,8 +15,6 @@ from gpuprep.config.model import Config
 from gpuprep.ops.statistics import Distribution, Histogram, label_counts
 from gpuprep.ops.table import Curve
 from gpuprep.preprocess.assemble import Assembled
-from gpuprep.preprocess.channels import channel_rules
-from gpuprep.preprocess.filtering import describe_filters
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.preprocess.measure import Measured
 from gpuprep.preprocess.task import CaseTask
@@ -164,8 +162,7 @@ def _filters(measured: Measured) -> dict[str, Any]:
     """The filters of each channel, in their order; nothing where no channel has any."""
     if not measured.unfiltered:
         return {}
-    rules = channel_rules(measured.config.image, measured.assembled.channel_names)
-    return {"filters": [describe_filters(rule.filters) for rule in rules]}
+    return {"filters": list(measured.filters)}
 
 
 def _reference(config: Config) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuprep.values.units import human_bytes
@@ -29,6 +29,7 @@ def provenance_rows(
         ("config", record["digest"][:12]),
         *([("output", record["output"])] if "output" in record else ()),
         ("crop", crop_text(record["geometry"])),
+        *(("filters", filters_text(each)) for each in record.get("filters", ())),
         *(("intensity", line_text(step)) for step in record["intensity"]),
         ("stored", f"{human_bytes(stored_bytes)}, {ratio:.2f} times smaller than raw"),
         ("time", f"{seconds} ({_engine(record['engine'])}, {record['written']})"),
@@ -49,6 +50,17 @@ def crop_text(geometry: Mapping[str, Any]) -> str:
     if all(part == [0, n] for part, n in zip(box, geometry["oriented"]["shape"], strict=True)):
         return "none"
     return " ".join(f"{start}:{stop}" for start, stop in box) + " (z y x of the oriented source)"
+
+
+def filters_text(filters: Sequence[Mapping[str, Any]]) -> str:
+    """One channel's filters in words, with what they found."""
+    told = []
+    for entry in filters:
+        for name, rule in entry.items():
+            given = facts({key: value for key, value in rule.items() if key != "found"})
+            found = f"; found {facts(rule['found'])}" if "found" in rule else ""
+            told.append(f"{name} ({given}{found})")
+    return ", then ".join(told) or "none"
 
 
 def line_text(step: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from gpuprep.preprocess.diffusion import curvature_diffusion, longest_step
-from gpuprep.values.errors import Overdue
+from gpuprep.values.errors import CaseError
 
 
 def noisy() -> np.ndarray:
@@ -40,5 +40,5 @@ def test_the_step_is_stable_on_fine_grids() -> None:
 
 
 def test_it_ends_after_its_seconds() -> None:
-    with pytest.raises(Overdue, match="longer than 0 s"):
+    with pytest.raises(CaseError, match="longer than 0 s"):
         curvature_diffusion(noisy(), (1.0, 1.0, 1.0), iterations=50, seconds=0.0)
