@@ -5,8 +5,8 @@ by Wiener deconvolution, and a B-spline is fitted to what separates each voxel f
 and again, on lattices twice as fine from level to level. On a grid of voxels the weights of such a fit are
 products of weights along the axes, so that it is three small matrix products where ITK adds up 64 terms a
 voxel. Nothing has to be shrunken for speed, and the result is ITK's at full resolution after as many
-iterations. Their number may differ: ITK sums the change of the field voxel by voxel in float32, where the mean
-soon stands still; here it is float64.
+iterations. Their number may differ: ITK sums the change of the field voxel by voxel in float32, where its
+mean soon stands still; here it is float64.
 
 N. J. Tustison et al., "N4ITK: improved N3 bias correction", IEEE TMI 29 (2010), 1310-1320; the fit is that of
 S. Lee, G. Wolberg, S. Y. Shin, "Scattered data interpolation with multilevel B-splines", IEEE TVCG 3 (1997),
