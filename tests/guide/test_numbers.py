@@ -289,18 +289,6 @@ def test_every_file_of_results_is_told_with_its_commit() -> None:
         assert result(name)["machine"]["commit"].startswith(commit), name
 
 
-def test_what_filters_cost() -> None:
-    rows = result("filters")["rows"]
-    told = table("filters", "filter", "voxels")
-    assert {cells[0] for cells in told} == rows.keys() - {"curvature_diffusion"}
-    for name, shape, ours, theirs, ratio, _ in told:
-        row = rows[name]
-        assert shape == "×".join(map(str, row["shape"]))
-        assert ours == f"{row['cpu']:.2f} s"
-        assert theirs.endswith(f" {row['their_cpu']:.1f} s")
-        assert ratio == f"{row['ratio']:.1f}"
-
-
 def test_no_table_of_numbers_goes_unchecked() -> None:
     heads = {rows[0][0] for rows in tables("measured")}
     assert heads == {
