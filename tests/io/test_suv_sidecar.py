@@ -111,3 +111,11 @@ def test_a_sidecar_that_is_no_object_is_refused(tmp_path, text):
 def test_a_sidecar_of_another_modality_tells_nothing(tmp_path, told):
     scan = read(with_sidecar(tmp_path, json.dumps(told)), ReadRules(suv=("lean",)))
     assert "suv" not in scan.header
+
+
+def test_a_file_without_an_extension_has_a_sidecar_of_its_name(tmp_path: Path) -> None:
+    path = Path(with_sidecar(tmp_path, json.dumps(TOLD)).path)
+    bare = path.rename(tmp_path / "bare")
+    assert "suv" not in read(Source(str(bare)), ReadRules(suv=("bodyweight",))).header
+    (tmp_path / "bare.json").write_text(json.dumps(TOLD))
+    assert read(Source(str(bare)), ReadRules(suv=("bodyweight",))).header["suv"]

@@ -59,8 +59,8 @@ def sidecar_of(path: Path, rules: ReadRules) -> dict[str, Any] | None:
     Raises:
         NoSuvError: it is no JSON object.
     """
-    stem = path.name.removesuffix(".gz")
-    beside = path.with_name(stem[: stem.rindex(".")] + ".json")
+    name = path.name.removesuffix(".gz")
+    beside = path.with_name((name.rpartition(".")[0] or name) + ".json")
     if not beside.is_file():
         return None
     check_inside(beside, rules)
