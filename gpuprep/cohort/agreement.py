@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gpuprep.values.agreement import Agreement, Classes
+from gpuprep.values.agreement import Agreement, Classes, unnamed
 from gpuprep.values.case import Case, natural_key
 from gpuprep.values.errors import UsageError
 
@@ -43,7 +43,7 @@ def agree(
         tuple[str, bool, int], Classes
     ] = {}  # most cases share what one description declares
     for case in cases:
-        told[channel_names(case)] += 1
+        told[_names_or_numbers(case)] += 1
         for label in case.labels:
             same = label.name, label.structures, id(label.classes)
             if same in seen:
@@ -65,6 +65,14 @@ def channel_names(case: Case) -> tuple[str, ...]:
     """The names that the input gives the channels of a case; empty where it gives none."""
     names = tuple(source.name for source in case.images)
     return case.channels or (names if all(names) else ())
+
+
+def _names_or_numbers(case: Case) -> tuple[str, ...]:
+    """As ``channel_names``; of files of which some have a name, the others are called by their number."""
+    names = [source.name for source in case.images]
+    if case.channels or all(names) or not any(names):
+        return channel_names(case)
+    return tuple(name or number for name, number in zip(names, unnamed(len(names)), strict=True))
 
 
 def _usual(told: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:

@@ -113,3 +113,10 @@ def test_the_usual_channels_are_the_cohorts_and_the_outputs_go_before_them() -> 
     assert agree(cases, Agreement(("FLAIR",))).channels == ("FLAIR",)
     assert agree([Case("a", (Source("a.nii"),))]).channels == ()
     assert agree([Case("a", (Source("a.nii"),), channels=("T1", "T2"))]).channels == ("T1", "T2")
+
+
+def test_files_of_which_some_have_a_name_are_named_in_part() -> None:
+    """As a manifest with the columns ``image`` and ``image_T2`` has them."""
+    files = (Source("1.nii"), Source("2.nii", name="T2"))
+    assert agree([Case("a", files), Case("b", files)]).channels == ("channel_0", "T2")
+    assert agree([Case("c", (Source("1.nii"), Source("2.nii")))]).channels == ()

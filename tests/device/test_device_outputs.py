@@ -87,20 +87,20 @@ def test_a_device_that_fails_after_the_first_output_costs_only_time(
     tmp_path, monkeypatch, fails_at
 ):
     """What it wrote so far is taken away: NumPy makes every output anew."""
-    own, written = writing._write_output, []
+    own, written = writing.CaseWriter._write_output, []
 
-    def failing(output, task, assembled, folder):
+    def failing(writer, output, folder):
         if len(written) == fails_at:
             written.append("failure")
             raise DeviceFailure("CUDA refused a step")
         written.append(output.name)
-        return own(output, task, assembled, folder)
+        return own(writer, output, folder)
 
-    monkeypatch.setattr(writing, "_write_output", failing)
+    monkeypatch.setattr(writing.CaseWriter, "_write_output", failing)
     made = make(tmp_path / "device", link_over(NumpyDriver()))
     order = ["fine", "bone", "coarse"]  # those on one grid follow one another
     assert written == [*order[:fails_at], "failure", *order]
-    monkeypatch.setattr(writing, "_write_output", own)
+    monkeypatch.setattr(writing.CaseWriter, "_write_output", own)
     check_equal(made, make(tmp_path / "host", None))
     engine = made["fine"].record["engine"]
     assert (engine["backend"], engine["fallbacks"]) == ("numpy", ["CUDA refused a step"])

@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    MPEG2MPML,
     MPEG4HP41,
-    HTJ2KLossless,
     ImplicitVRLittleEndian,
     RLELossless,
     SegmentationStorage,
@@ -74,7 +74,7 @@ def test_fewer_pieces_than_frames_are_refused(tmp_path):
     refused(path, "E_TRUNCATED", "1 compressed pieces for 7 frames")
 
 
-@pytest.mark.parametrize("syntax", [HTJ2KLossless, MPEG4HP41])
+@pytest.mark.parametrize("syntax", [MPEG2MPML, MPEG4HP41])
 def test_a_syntax_without_a_decoder_is_named(tmp_path, syntax):
     one = dataset(PixelData=encapsulate([bytes(100)]))
     one["PixelData"].is_undefined_length = True
