@@ -189,3 +189,20 @@ def test_a_public_file_of_dcmqi_holds_what_its_maker_drew(scans: Path) -> None:
 def test_native_syntax_is_what_the_tests_write(tmp_path: Path, masks: np.ndarray) -> None:
     file = write_segmentation(tmp_path / "s.dcm", write_image(tmp_path / "ct"), masks, ["A", "B"])
     assert dcmread(file).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [("NumberOfFrames", 2**31 - 1), ("NumberOfFrames", 1), ("Rows", 0)]
+)
+def test_a_header_that_contradicts_its_frames_is_refused(
+    tmp_path: Path, masks: np.ndarray, tag: str, value: int
+) -> None:
+    images = write_image(tmp_path / "ct")
+    file = write_segmentation(tmp_path / "s.dcm", images, masks, ["Liver", "Spleen"], "BINARY")
+    dataset = dcmread(file)
+    setattr(dataset, tag, value)
+    dataset.save_as(file)
+    source = Source(str(file), drawn_on=image_of(tmp_path / "ct"))
+    for look in (read, peek):
+        with pytest.raises(InputError, match=r"E_UNREADABLE.* frames of .* and places \d+"):
+            look(source, RULES)

@@ -62,7 +62,8 @@ def paired(
             own = of_dicom(path, told, rules, name, case.images[0])
             labels += own
             if not own:
-                reasons[path] = "none of its structures is in input.structures"
+                told_of = "none of its structures is in input.structures"
+                reasons[path] = told_of if told.names else "it declares no structures"
         cases[place] = replace(case, labels=tuple(_apart([*case.labels, *labels])))
     return reasons
 

@@ -55,6 +55,12 @@ def segmentation(path: Path, reading: Reading, image: Grid | None, *, pixels: bo
             dataset = pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
         rows, columns = int(dataset.Rows), int(dataset.Columns)
         groups = dataset.PerFrameFunctionalGroupsSequence
+        frames = int(dataset.get("NumberOfFrames") or 0)
+        if min(rows, columns) < 1 or frames != len(groups):
+            text = (
+                f"it declares {frames} frames of {columns}×{rows} pixels, and places {len(groups)}"
+            )
+            raise damaged(path, text)
         check_limits(path, (1, len(groups), rows, columns), 1, reading.rules)
         kind = str(dataset.get("SegmentationType") or "BINARY").upper()
         if str(dataset.SOPClassUID) == LABEL_MAP:
