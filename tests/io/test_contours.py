@@ -126,6 +126,14 @@ def test_contours_off_slices_beyond_them_and_missing_are_told(tmp_path: Path) ->
     assert "0.75 mm off" in finding.message
 
 
+def test_contours_beside_the_image_and_those_that_enclose_nothing_are_told(tmp_path: Path) -> None:
+    across, outside = (ORIGIN[0], ORIGIN[1]), (ORIGIN[0] - 900, ORIGIN[1])
+    pair = [(*CENTRE, height(1)), (CENTRE[0] + 1, CENTRE[1], height(1))]
+    rois = {"A": [circle(2, middle, height(2)) for middle in (CENTRE, across, outside)] + [pair]}
+    (finding,) = drawn(tmp_path, rois).findings
+    assert (finding.values["beyond"], finding.values["open"]) == (2, 1)
+
+
 def test_structures_that_overlap_are_named_and_counted(tmp_path: Path) -> None:
     rois = {"Body": [circle(5, CENTRE, height(1))], "GTV": [circle(2.05, CENTRE, height(1))]}
     shared = int((distances() < 2.05).sum())

@@ -35,6 +35,8 @@ _CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 _ON_SLICE = 0.01  # slices that a contour may be off one without a word
 _ONE_PLANE = 0.1  # slices that contours of one plane may be apart
 _SLANTED = 0.5  # slices that one contour may cross
+_LEAST_POINTS = 3  # of a contour that encloses something
+_EDGE = 0.51  # voxels beyond the centre of the outermost one that belong to it, and a bit
 
 
 def inside(contours: list[Points], rows: int, columns: int) -> NDArray[np.bool_]:
@@ -125,7 +127,7 @@ def _by_slice(
     contours: list[Points], name: str, image: Grid, told: _Told, reading: Reading
 ) -> dict[int, list[Points]]:
     """Contours by the slice they are nearest to, each ``y, x``; of several planes there the nearest one."""
-    depth = image.geometry.shape[0]
+    depth, *plane = image.geometry.shape
     planes: dict[int, list[tuple[float, Points]]] = defaultdict(list)
     for contour in contours:
         index = image.index(contour)
@@ -138,8 +140,13 @@ def _by_slice(
             )
         height = float(index[:, 0].mean())
         z = math.floor(height + 0.5)
-        if not 0 <= z < depth:
+        if len(contour) < _LEAST_POINTS:
+            told.open += 1
+            continue
+        is_within = (index[:, 1:] >= -_EDGE) & (index[:, 1:] <= np.array(plane) - 1 + _EDGE)
+        if not 0 <= z < depth or not is_within.all():
             told.beyond += 1
+        if not 0 <= z < depth:
             continue
         planes[z].append((height - z, index[:, 1:]))
     kept = {}
@@ -157,7 +164,7 @@ def _report(told: _Told, image: Grid, reading: Reading) -> None:
     gaps = ", ".join(f"{name} {count}" for name, count in list(told.skipped.items())[:5])
     said = [
         (told.off, f"{told.off} contours lie up to {told.farthest * step:.3g} mm off their slices"),
-        (told.beyond, f"{told.beyond} lie beyond the image"),
+        (told.beyond, f"{told.beyond} lie beyond the image, at least in part"),
         (
             told.crowded,
             f"{told.crowded} lie on a slice that another plane of contours is nearer to",
