@@ -77,4 +77,5 @@ async def serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup, commands would outlive their link
     asyncio.run(serve(Path(sys.argv[1])))
