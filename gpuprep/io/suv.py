@@ -91,7 +91,7 @@ def _given(number: float | None, name: str, unit: str, most: float) -> float:
     if number is None or not number > 0:
         raise NoSuvError(f"the patient's {name} is not given")
     if number > most:
-        raise NoSuvError(f"the patient's {name} of {number:g} cannot be {unit}")
+        raise NoSuvError(f"the patient's {name} is too large to be in {unit}")
     return number
 
 

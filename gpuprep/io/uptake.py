@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ def suv_factors(
     told: list[str] = []
     try:
         for kind in reading.rules.suv:
-            factor, notes = find(kind)
+            factor, notes = _within_numbers(find, kind)
             found[kind] = factor.to_json()
             told += notes
     except NoSuvError as error:
@@ -35,3 +36,20 @@ def suv_factors(
             "W_SUV", f"for SUV, {note}", advice="Compare the SUV of a liver or a phantom."
         )
     return found
+
+
+def _within_numbers(
+    find: Callable[[str], tuple[Factor, list[str]]], kind: str
+) -> tuple[Factor, list[str]]:
+    """A factor that voxels can be multiplied by; headers may hold any number.
+
+    Raises:
+        NoSuvError: there is none.
+    """
+    try:
+        factor, notes = find(kind)
+    except (ArithmeticError, ValueError):  # of times and of logarithms, too
+        factor, notes = Factor(math.nan, ""), []
+    if not 0 < factor.factor < math.inf:
+        raise NoSuvError("times, dose, half-life and body give no factor above 0 that is a number")
+    return factor, notes

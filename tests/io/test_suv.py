@@ -13,7 +13,10 @@ from pydicom.dataset import Dataset
 
 from gpuprep.io.dicom.pet import Pet, pet_of
 from gpuprep.io.dicom.uptake import factor_of
+from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.suv import NoSuvError, Person, amount, average_time, decayed
+from gpuprep.io.uptake import suv_factors
+from gpuprep.values.errors import InputError
 
 F18 = 6586.2
 # Headers of scanners and their factors: github.com/cornerstonejs/calculate-suv (MIT), test/metadata and
@@ -199,7 +202,7 @@ def test_counts_of_philips_become_activity_by_its_second_factor():
     [
         ({"PatientWeight": ""}, "the patient's weight is not given"),
         ({"PatientWeight": 0}, "the patient's weight is not given"),
-        ({"PatientWeight": 80_000}, "weight of 80000 cannot be kg"),
+        ({"PatientWeight": 80_000}, "weight is too large to be in kg"),
         ({"RadionuclideTotalDose": ""}, "the injected dose is not given"),
         ({"RadionuclideHalfLife": ""}, "the half-life of the radionuclide is not given"),
         ({"RadiopharmaceuticalStartDateTime": ""}, "the time of injection is not given"),
@@ -246,3 +249,28 @@ def test_what_is_read_is_plain_values():
     read = pet_of(header())
     assert isinstance(read, Pet)
     assert read.series == datetime(2025, 1, 1, 10) + timedelta(minutes=100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (
+            "bodyweight",
+            {"FrameReferenceTime": 1e300, "ActualFrameDuration": 1000, "SeriesTime": "12"},
+        ),
+        ("lean", {"PatientSize": 1e-200}),
+        ("lean-james", {"PatientSize": 1e-200}),
+        ("bodyweight", {"RadionuclideTotalDose": 1e308, "PatientWeight": 1e-300}),
+    ],
+)
+def test_numbers_that_nothing_can_have_are_a_finding(kind, changes):
+    reading = Reading("a", ReadRules(suv=(kind,)), ReadRules().findings())
+    with pytest.raises(InputError) as refused:
+        suv_factors(reading, lambda kind: factor_of([pet_of(header(**changes))], kind))
+    assert refused.value.code == "E_SUV"
+
+
+def test_messages_keep_no_size_of_the_patient():
+    with pytest.raises(NoSuvError) as refused:
+        amount("lean", Person(80, 175, "M"))
+    assert "175" not in refused.value.text

@@ -119,3 +119,19 @@ def test_a_file_without_an_extension_has_a_sidecar_of_its_name(tmp_path: Path) -
     assert "suv" not in read(Source(str(bare)), ReadRules(suv=("bodyweight",))).header
     (tmp_path / "bare.json").write_text(json.dumps(TOLD))
     assert read(Source(str(bare)), ReadRules(suv=("bodyweight",))).header["suv"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        json.dumps(TOLD).replace('"InjectionStart": 0', f'"InjectionStart": 1{"0" * 400}'),
+        json.dumps(TOLD | {"ImageDecayCorrected": False, "RadionuclideHalfLife": 1e-320}),
+    ],
+)
+def test_sidecars_of_nonsense_are_findings(tmp_path: Path, text: str):
+    nifti(tmp_path / "a.nii", np.ones((4, 5, 6), np.float32))
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError) as refused:
+        peek(Source(str(tmp_path / "a.nii")), ReadRules(suv=("bodyweight",)))
+    assert refused.value.code == "E_SUV"

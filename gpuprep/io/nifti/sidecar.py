@@ -68,7 +68,7 @@ def sidecar_of(path: Path, rules: ReadRules) -> dict[str, Any] | None:
         raise NoSuvError(f"{beside.name} is too large for a sidecar")
     try:
         found = json.loads(beside.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NoSuvError(f"{beside.name} is no JSON") from None
     if not isinstance(found, dict):
         raise NoSuvError(f"{beside.name} holds no JSON object")
@@ -154,9 +154,13 @@ def _first(told: Mapping[str, Any], *keys: str) -> float | None:
 
 def _number(told: Mapping[str, Any], key: str) -> float | None:
     found = told.get(key)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+    if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return float(found)
+    try:
+        number = float(found)
+    except OverflowError:  # a whole number may be of any size
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _list(told: Mapping[str, Any], key: str) -> list[float]:
