@@ -242,3 +242,14 @@ def test_no_bytes_break_the_reader_of_csa_headers(noise, newer, at):
     for damaged in (noise, held[:at], held[:at] + noise[:8] + held[at + 8 :]):
         found = read_csa(damaged, ["SliceNormalVector"])
         assert set(found) <= {"SliceNormalVector"}
+
+
+def test_more_slices_than_an_axis_may_have_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    told = {"NumberOfImagesInMosaic": ["90000"], "SliceNormalVector": ["0", "0", "1"]}
+    one = mosaic(entries=told, count_tag=False)
+    one.Rows = one.Columns = 300
+    one.PixelData = bytes(2 * 300 * 300)
+    one.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(InputError, match="90,000 slices") as refused:
+        peek(Source(str(tmp_path / "a.dcm")), ReadRules())
+    assert refused.value.code == "E_LIMIT"

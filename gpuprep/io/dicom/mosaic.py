@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from gpuprep.io.dicom.slice import Slice, Tile
+from gpuprep.io.limits import MAX_AXIS
 from gpuprep.values.errors import InputError
 
 _PARALLEL = 0.999  # least cosine between the stated normal and that of rows and columns
@@ -26,7 +27,8 @@ def unfolded(slices: Iterable[Slice], *, or_whole: bool = False) -> list[Slice]:
     With ``or_whole`` a mosaic that cannot be taken apart stays one slice.
 
     Raises:
-        InputError: E_MOSAIC if a header does not say how to take it apart; E_NO_GEOMETRY if it has no place.
+        InputError: E_MOSAIC if a header does not say how to take it apart; E_NO_GEOMETRY if it has no place;
+            E_LIMIT if it tells of more slices than an axis may have.
     """
     found: list[Slice] = []
     for held in slices:
@@ -42,6 +44,9 @@ def unfolded(slices: Iterable[Slice], *, or_whole: bool = False) -> list[Slice]:
 def _tiles(image: Slice) -> Iterator[Slice]:
     mosaic = image.mosaic
     assert mosaic is not None
+    if mosaic.slices > MAX_AXIS:
+        text = f"it tells of {mosaic.slices:,} slices, more than the allowed {MAX_AXIS:,}"
+        raise InputError("E_LIMIT", text, path=image.path, advice="Look at the file.")
     across = math.ceil(math.sqrt(mosaic.slices))
     _check(image, across)
     rows, columns = image.rows // across, image.columns // across
