@@ -16,6 +16,7 @@ from gpuprep.values.geometry import Geometry
 
 Triples = NDArray[np.float64]
 
+_FAR = 1 << 31  # voxels from the first one; no axis is as long
 _UNIT = 1e-3  # voxels that a step may be off one whole voxel of the image
 
 
@@ -86,6 +87,8 @@ class Placed:
         across = next(a for a in range(3) if not self.down[a] and not self.right[a])
         if not 0 <= start[across] < shape[across]:
             own = [slice(0, 0), slice(0, 0)]
+            place = [slice(0, 0)] * 3
+            place[across] = 0
         turned = next(a for a in range(3) if self.down[a]) > next(
             a for a in range(3) if self.right[a]
         )
@@ -139,6 +142,7 @@ def _on(planes: Planes, grid: Grid, tolerance: float) -> Placed | None:
     starts = np.rint(index)
     if (np.abs(index - starts) * np.array(grid.geometry.spacing_zyx)).max(initial=0.0) > tolerance:
         return None
+    starts = np.clip(starts, -_FAR, _FAR)
     return Placed(grid, starts.astype(np.intp), steps[0], steps[1])
 
 

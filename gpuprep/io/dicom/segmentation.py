@@ -26,6 +26,7 @@ from gpuprep.io.scan import Voxels
 from gpuprep.values.errors import InputError
 
 _DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+_BITS = (1, 8, 16, 32)
 _SAME = 1e-4  # what orientations and spacings of frames may differ by
 
 
@@ -67,8 +68,21 @@ def segmentation(path: Path, reading: Reading, image: Grid | None, *, pixels: bo
             kind = "LABELMAP"
         shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         numbers = tuple(0 if kind == "LABELMAP" else _segment(each, shared) for each in groups)
+        _check_sound(path, dataset, numbers)
         planes = _planes(dataset, [Frame(dataset, each, shared) for each in groups], reading)
     return Segmentation(dataset, placed(planes, image, reading), numbers, kind)
+
+
+def _check_sound(path: Path, dataset: Dataset, numbers: tuple[int, ...]) -> None:
+    """Refuse pixels that would be taken for others, and frames of segments that nothing describes."""
+    bits = int(dataset.get("BitsAllocated") or 0)
+    if bits not in _BITS:
+        raise damaged(path, f"its pixels have {bits} bits each, where 1, 8, 16 or 32 are read")
+    if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        raise damaged(path, "segmentations in big-endian order are not read")
+    described = {int(each.SegmentNumber) for each in dataset.get("SegmentSequence") or ()}
+    if strange := sorted({number for number in numbers if number} - described):
+        raise damaged(path, f"a frame is of segment {strange[0]}, which the file does not describe")
 
 
 def labelled_frames(
@@ -81,7 +95,7 @@ def labelled_frames(
     """
     frames = _Pixels(found, Path(reading.path))
     if found.kind == "LABELMAP":
-        _paint_numbers(found, frames, choice, out)
+        _paint_numbers(found, frames, choice, reading, out)
         return
     if found.kind == "FRACTIONAL":
         text = f"the segmentation holds fractions up to {frames.largest}; half of that and more is inside"
@@ -100,7 +114,10 @@ def labelled_frames(
     report_lost(lost, reading)
 
 
-def _paint_numbers(found: Segmentation, frames: _Pixels, choice: Choice, out: Voxels) -> None:
+def _paint_numbers(
+    found: Segmentation, frames: _Pixels, choice: Choice, reading: Reading, out: Voxels
+) -> None:
+    largest = np.iinfo(out.dtype).max
     moved = {number: value for value, numbers in choice for number in numbers}
     whole = all(value in numbers and len(numbers) == 1 for value, numbers in choice)
     for frame in range(len(found.segments)):
@@ -109,6 +126,9 @@ def _paint_numbers(found: Segmentation, frames: _Pixels, choice: Choice, out: Vo
             value = moved.get(
                 number, number if whole else 0
             )  # one that nothing describes is told later
+            if value > largest:
+                text = f"a voxel has the number {value}, which the file does not describe"
+                raise damaged(reading.path, text)
             if value:
                 place, mask = found.placed.lay(frame, pixels == number)
                 out[place][mask] = value
@@ -121,7 +141,7 @@ class _Pixels:
         self._path, self._dataset = path, found.dataset
         frames, self._rows, self._columns = found.shape
         self._size = self._rows * self._columns
-        self._bits = int(found.dataset.get("BitsAllocated") or 1)
+        self._bits = int(found.dataset.get("BitsAllocated") or 0)
         self.largest = int(found.dataset.get("MaximumFractionalValue") or 255)
         self._fractional = found.kind == "FRACTIONAL"
         syntax = found.dataset.file_meta.TransferSyntaxUID
