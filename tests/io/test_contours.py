@@ -1,12 +1,15 @@
 """RTSTRUCT against analytic shapes, and the rule that the pages state."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 from support.structures import ORIGIN, SHAPE, SPACING, circle, write_contours, write_image
 
 from gpuprep.io.dicom.contours import inside
@@ -156,3 +159,30 @@ def test_contours_without_an_image_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no grid of their own") as caught:
         read(Source(str(file)), ReadRules())
     assert caught.value.code == "E_NO_GEOMETRY"
+
+
+def test_contours_of_no_structure_or_of_two_and_points_nowhere_are_refused(tmp_path: Path) -> None:
+    write_image(tmp_path / "ct")
+    ring = circle(3.0, CENTRE, height(2))
+
+    def refused(change: Callable[[Dataset], None]) -> str:
+        file = write_contours(tmp_path / "rt.dcm", {"A": [ring], "B": []})
+        one = dcmread(file)
+        change(one)
+        one.save_as(file)
+        with pytest.raises(InputError) as told:
+            read(Source(str(file), drawn_on=Source(str(tmp_path / "ct"))), ReadRules())
+        assert told.value.code == "E_UNREADABLE"
+        return told.value.message
+
+    listed = "StructureSetROISequence"
+    assert "ROI 77" in refused(
+        lambda one: setattr(one.ROIContourSequence[0], "ReferencedROINumber", 77)
+    )
+    assert "two ROIs" in refused(
+        lambda one: setattr(one[listed][1], "ROINumber", one[listed][0].ROINumber)
+    )
+    far = [-1.7e308, 6, 45, 1.7e308, 8, 45, -1e308, 12, 45]
+    assert "no points" in refused(
+        lambda one: setattr(one.ROIContourSequence[0].ContourSequence[0], "ContourData", far)
+    )

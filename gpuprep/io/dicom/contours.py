@@ -34,6 +34,7 @@ _DATA = Tag("ContourData")
 _CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 _ON_SLICE = 0.01  # slices that a contour may be off one without a word
 _ONE_PLANE = 0.1  # slices that contours of one plane may be apart
+_FARTHEST = 1e7  # mm from the origin; farther is no point of a patient
 _SLANTED = 0.5  # slices that one contour may cross
 _LEAST_POINTS = 3  # of a contour that encloses something
 _EDGE = 0.51  # voxels beyond the centre of the outermost one that belong to it, and a bit
@@ -88,6 +89,7 @@ def drawn(
         found: dict[int, list[Dataset]] = defaultdict(list)
         for each in dataset.get("ROIContourSequence") or ():
             found[int(each.ReferencedROINumber)] += each.get("ContourSequence") or ()
+    _check_numbers(path, listed, {number for number, contours in found.items() if contours})
     told, shared = _Told(), Counter[tuple[int, int]]()
     for value, places in choice:
         covered: set[int] = set()
@@ -105,6 +107,14 @@ def drawn(
     _report(told, image, reading)
 
 
+def _check_numbers(path: Path, listed: list[int], drawn_for: set[int]) -> None:
+    """Refuse contours that are of no structure, or of two."""
+    if strange := sorted(drawn_for - set(listed)):
+        raise damaged(path, f"contours are of ROI {strange[0]}, which the file does not name")
+    if twice := [number for number, count in Counter(listed).items() if count > 1]:
+        raise damaged(path, f"two ROIs have the number {twice[0]}")
+
+
 def _closed(contour: Dataset, told: _Told) -> bool:
     closed = str(contour.get("ContourGeometricType") or "").upper() in _CLOSED
     told.open += not closed
@@ -118,7 +128,8 @@ def _points(contour: Dataset, path: Path) -> Points:
         numbers = np.array(held.value.strip(b" \0").split(b"\\"), np.bytes_).astype(np.float64)
     else:
         numbers = np.array(contour.get("ContourData") or [], np.float64)
-    if numbers.size % 3 or numbers.size == 0 or not np.isfinite(numbers).all():
+    sound = numbers.size and not numbers.size % 3 and np.isfinite(numbers).all()
+    if not sound or np.abs(numbers).max() > _FARTHEST:
         raise damaged(path, f"a contour has {numbers.size} numbers, which are no points")
     return numbers.reshape(-1, 3)
 
