@@ -139,6 +139,7 @@ def test_workers_that_come_and_go_are_counted(scheduler, spec, terms, monkeypatc
             found.close()
 
 
+@pytest.mark.slow  # by itself: a worker that an earlier test sent away may leave with its cases
 def test_a_run_on_an_existing_scheduler_by_its_file(spec, cohort_folder, tmp_path):
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": spec.address}))
