@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from gpuprep.config.strict import Finite, Positive, Strict
+from gpuprep.config.strict import Finite, OneOf, Positive, Strict
 
 Width = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
@@ -82,7 +82,7 @@ class Clahe(Strict):
         return self
 
 
-class Filter(Strict):
+class Filter(OneOf):
     """One filter: exactly one of the keys."""
 
     gaussian: Gaussian | None = None
@@ -90,19 +90,6 @@ class Filter(Strict):
     n4: N4 | None = None
     curvature_diffusion: CurvatureDiffusion | None = None
     clahe: Clahe | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Filter:
-        if len(self.model_fields_set) != 1 or self.step is None:
-            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
-        return self
-
-    @property
-    def step(self) -> Strict | None:
-        """The one filter that is set."""
-        (name,) = self.model_fields_set
-        step: Strict | None = getattr(self, name)
-        return step
 
 
 Filters = tuple[Filter, ...]

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from gpuprep.config.filters import Filters
 from gpuprep.config.standards import HistogramMatch, Nyul, Suv
-from gpuprep.config.strict import Finite, Percent, Positive, Strict
+from gpuprep.config.strict import Finite, OneOf, Percent, Positive, Strict
 from gpuprep.values.windows import PRESETS, Preset
 
 Over = Literal["image", "foreground", "cohort"]
@@ -167,7 +167,7 @@ BENDING = Gamma, Log, Equalize, Nyul, HistogramMatch
 """The steps that are no line between two ends."""
 
 
-class IntensityStep(Strict):
+class IntensityStep(OneOf):
     """One step of the intensity chain: exactly one of the keys."""
 
     clip: Clip | None = None
@@ -184,19 +184,6 @@ class IntensityStep(Strict):
     suv: Suv | None = None
     nyul: Nyul | None = None
     histogram_match: HistogramMatch | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> IntensityStep:
-        if len(self.model_fields_set) != 1 or self.step is None:
-            raise ValueError(f"give exactly one of {', '.join(type(self).model_fields)}")
-        return self
-
-    @property
-    def step(self) -> Strict | None:
-        """The one step that is set."""
-        (name,) = self.model_fields_set
-        step: Strict | None = getattr(self, name)
-        return step
 
 
 def _precise_first(steps: tuple[IntensityStep, ...]) -> tuple[IntensityStep, ...]:
