@@ -114,10 +114,10 @@ class Measured:
     def float32_moments(self, channel: int) -> tuple[float, float]:
         """Mean and deviation of a channel as nnU-Net takes them: NumPy's sums in float32."""
         if channel not in self._float32:
-            values = self._source(channel)
-            if not self.unfiltered:
+            if self.unfiltered:
+                values = self._source(channel).astype(np.float32, copy=False)
+            else:  # the crop of a whole, whose order in memory decides nnU-Net's sums
                 values = self.assembled.channels[channel].astype(np.float32, order="C")[self.box]
-            values = values.astype(np.float32, copy=False)
             mean = values.mean(keepdims=True)
             self._float32[channel] = float(mean.item()), float(values.std(mean=mean))
         return self._float32[channel]

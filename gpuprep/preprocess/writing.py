@@ -30,6 +30,7 @@ class CaseWriter:
     Attributes:
         files: The seals of what is written, by path.
         records: What the case's record will say of each output, by the output's name.
+        draws: Voxels drawn for nnU-Net, which outputs of one label map share.
     """
 
     task: CaseTask
