@@ -92,6 +92,8 @@ class DaskExecutor:
 
     @property
     def waiting(self) -> str:
+        if self._roster.are_paused:
+            return "workers: Dask has paused all of them, whose memory is nearly full"
         return "" if self._roster.admitted else self._cluster.waiting
 
     def submit(self, *tasks: CaseTask) -> None:
@@ -218,8 +220,9 @@ class DaskExecutor:
         held, self._held = self._held, []
         for batch in held:
             self.submit(*batch)
-        if self.inflight and self._roster.empty_seconds > self._cluster.patience:
-            self.lost = f"there has been no worker for {self._roster.empty_seconds:.0f} s"
+        if self.inflight and self._roster.idle_seconds > self._cluster.patience:
+            short = "no worker with memory to spare" if self._roster.are_paused else "no worker"
+            self.lost = f"there has been {short} for {self._roster.idle_seconds:.0f} s"
 
     def state(self) -> dict[str, Any]:
         running = self._running.values()

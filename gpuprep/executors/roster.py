@@ -62,9 +62,18 @@ class Roster:
             raise
 
     @property
-    def empty_seconds(self) -> float:
-        """How long there has been no worker."""
-        return 0.0 if self.admitted else time.monotonic() - self._last_seen
+    def idle_seconds(self) -> float:
+        """How long there has been no worker that works."""
+        idle = not self.admitted or self.are_paused
+        return time.monotonic() - self._last_seen if idle else 0.0
+
+    @property
+    def are_paused(self) -> bool:
+        """Whether Dask has paused every worker, since their memory is nearly full, and none has a case."""
+        workers = [self._present[address] for address in self.admitted]
+        return bool(workers) and all(
+            each["status"] == "paused" and not each["metrics"].get("executing") for each in workers
+        )
 
     def has_replaced(self, lost: LostWorker) -> bool:
         """Whether a worker has joined since that bears its name, or is of its host where it had no name."""
@@ -109,7 +118,7 @@ class Roster:
         newcomers = present.keys() - self.admitted.keys() - self._refused.keys()
         fit = self.admitted.keys() | self._fit(sorted(newcomers), present)
         self.admitted = {each: present[each]["nthreads"] for each in present if each in fit}
-        if self.admitted:
+        if self.admitted and not self.are_paused:
             self._last_seen = time.monotonic()
         return True
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from distributed.core import Status
 from support.clusters import loopback_cluster, make_keys
 from support.runs import wait_until
 
@@ -24,7 +25,7 @@ from gpuprep.executors.clusters.daemons import serve_scheduler, serve_workers
 from gpuprep.executors.clusters.existing import ExistingScheduler
 from gpuprep.executors.roster import Roster
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import CaseStarted, Notice, RunStarted
+from gpuprep.values.events import CaseStarted, Notice, RunStarted, Waiting
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,6 @@ def test_workers_that_come_and_go_are_counted(scheduler, spec, terms, monkeypatc
             found.close()
 
 
-@pytest.mark.slow  # by itself: a worker that an earlier test sent away may leave with its cases
 def test_a_run_on_an_existing_scheduler_by_its_file(spec, cohort_folder, tmp_path):
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"address": spec.address}))
@@ -190,6 +190,32 @@ def test_a_run_without_any_worker_stops_and_says_so(scheduler, spec, cohort_fold
     assert report.exit_code == 3
     assert "there has been no worker for" in report.finished.stopped
     assert report.finished.remaining == 4
+
+
+def test_a_run_whose_workers_are_all_paused_says_so_and_stops(
+    scheduler, spec, cohort_folder, tmp_path
+):
+    """As Dask pauses a worker whose memory is nearly full."""
+    workers, told = list(scheduler.workers.values()), []
+    for worker in workers:
+        scheduler.sync(_set_status, worker, Status.paused)
+    try:
+        config = gpuprep.Config(cluster=spec.model_copy(update={"patience": 0.5}))
+        report = gpuprep.run(
+            cohort_folder, tmp_path / "out", config=config, listeners=[told.append]
+        )
+    finally:
+        for worker in workers:
+            scheduler.sync(_set_status, worker, Status.running)
+    waited = [event.what for event in told if isinstance(event, Waiting)]
+    assert waited[0] == "workers: Dask has paused all of them, whose memory is nearly full"
+    assert report.exit_code == 3
+    assert "there has been no worker with memory to spare for" in report.finished.stopped
+    assert report.finished.remaining == 4
+
+
+async def _set_status(worker, status: Status) -> None:
+    worker.status = status
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"address": "tcp://10.1.1.1:8786"}'])

@@ -1,7 +1,10 @@
 """Keys, and a Dask cluster on loopback that somebody else keeps."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 from distributed import LocalCluster
 
 from gpuprep.config.cluster import Tls
@@ -14,17 +17,25 @@ def make_keys(folder: Path) -> Tls:
     return Tls(ca=str(ca), cert=str(cert), key=str(key))
 
 
-def loopback_cluster(tls: Tls, workers: int) -> LocalCluster:
-    """A scheduler behind TLS, with so many workers of two threads in this process."""
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=2,
-        processes=False,
-        host="127.0.0.1",
-        protocol="tls://",
-        security=tls_security(tls),
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        memory_limit="1GiB",
-        silence_logs=50,
-    )
+@contextmanager
+def loopback_cluster(tls: Tls, workers: int) -> Iterator[LocalCluster]:
+    """A scheduler behind TLS, with so many workers of two threads in this process.
+
+    Their limit is there to be told: the process they live in has run many tests, and Dask would pause them.
+    """
+    with (
+        dask.config.set({"distributed.worker.memory.pause": False}),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=2,
+            processes=False,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=tls_security(tls),
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            memory_limit="1GiB",
+            silence_logs=50,
+        ) as cluster,
+    ):
+        yield cluster
