@@ -54,7 +54,7 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
 
 def _read(kind: str, source: Source, reading: Reading) -> Scan:
     if kind == "structures":
-        from gpuprep.io.dicom.structure_scan import read_structures  # loads pydicom
+        from gpuprep.io.dicom.drawn.scan import read_structures  # loads pydicom
 
         return read_structures(reading, _drawn_on(source, reading.rules), source.volume)
     if kind == "dicom":
@@ -92,7 +92,7 @@ def peek(source: Source, rules: ReadRules) -> Preview:
 
 def _peek(kind: str, source: Source, reading: Reading) -> Preview:
     if kind == "structures":
-        from gpuprep.io.dicom.structure_scan import peek_structures  # loads pydicom
+        from gpuprep.io.dicom.drawn.scan import peek_structures  # loads pydicom
 
         return peek_structures(reading, _drawn_on(source, reading.rules), source.volume)
     if kind == "dicom":
@@ -126,7 +126,7 @@ def _drawn_on(source: Source, rules: ReadRules) -> Grid | None:
 
 
 def _dicom_kind(path: Path) -> str:
-    from gpuprep.io.dicom.structure_scan import tells_structures  # loads pydicom
+    from gpuprep.io.dicom.drawn.scan import tells_structures  # loads pydicom
 
     return "structures" if tells_structures(str(path)) else "dicom"
 

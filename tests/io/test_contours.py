@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support.structures import ORIGIN, SHAPE, SPACING, circle, write_contours, write_image
 
-from gpuprep.io.dicom.contours import inside
+from gpuprep.io.dicom.drawn.contours import inside
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.case import Source

@@ -53,7 +53,7 @@ def _read_header(path: Path) -> Header:
         with parsing(path):
             dataset = _needed(path)
             if str(dataset.get("SOPClassUID") or "") in STRUCTURES:
-                from gpuprep.io.dicom.structures import (
+                from gpuprep.io.dicom.drawn.structures import (
                     structures_in,
                 )  # which reads tags as is done here
 

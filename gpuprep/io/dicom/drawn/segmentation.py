@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
 from gpuprep.io.dicom.deflated import open_plain
+from gpuprep.io.dicom.drawn.structures import Choice
 from gpuprep.io.dicom.frames import Frame
 from gpuprep.io.dicom.header import LABEL_MAP, damaged, parsing
-from gpuprep.io.dicom.structures import Choice
 from gpuprep.io.frames_on_grid import Grid, Placed, Planes, placed, report_lost
 from gpuprep.io.limits import check_limits
 from gpuprep.io.painting import paint, report_overlap

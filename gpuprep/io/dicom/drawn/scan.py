@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gpuprep.io.dicom.contours import drawn
-from gpuprep.io.dicom.segmentation import labelled_frames, segmentation
-from gpuprep.io.dicom.structures import chosen, class_of, names_of, structures_in
+from gpuprep.io.dicom.drawn.contours import drawn
+from gpuprep.io.dicom.drawn.segmentation import labelled_frames, segmentation
+from gpuprep.io.dicom.drawn.structures import chosen, class_of, names_of, structures_in
 from gpuprep.io.frames_on_grid import Grid
 from gpuprep.io.hashed import file_identity
 from gpuprep.io.limits import check_inside, check_limits

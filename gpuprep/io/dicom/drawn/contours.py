@@ -21,8 +21,8 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from gpuprep.io.dicom.deflated import open_plain
+from gpuprep.io.dicom.drawn.structures import Choice
 from gpuprep.io.dicom.header import damaged, parsing
-from gpuprep.io.dicom.structures import Choice
 from gpuprep.io.frames_on_grid import Grid
 from gpuprep.io.painting import paint, report_overlap
 from gpuprep.io.rules import Reading
