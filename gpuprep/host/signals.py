@@ -18,6 +18,7 @@ from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EXIT_CODE = 130
+_AT_ONCE = 1e-6  # seconds; 0 would be no alarm
 
 
 @contextmanager
@@ -52,7 +53,8 @@ class Interrupts:
     """Counts requests to stop while the block runs; in other threads than the main one it never does.
 
     ``requested`` is true after the first; after the second, or once the drain has lasted its time,
-    KeyboardInterrupt is raised, once and nowhere inside ``held``.
+    KeyboardInterrupt is raised, once and nowhere inside ``held``. The alarm clock of the process is its own
+    until the first request, and again after the block.
     """
 
     def __init__(self, drain_seconds: float) -> None:
@@ -61,19 +63,22 @@ class Interrupts:
         self._count = 0
         self._held = False
         self._before: dict[signal.Signals, Any] = {}
+        self._alarm_seconds = 0.0  # of the process's own alarm, at the first request; 0 is none
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._note)
-            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end_drain)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._before:
+        if signal.SIGALRM in self._before:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, action in self._before.items():
             signal.signal(number, action)
+        if self._alarm_seconds:
+            left = self._since + self._alarm_seconds - time.monotonic()
+            signal.setitimer(signal.ITIMER_REAL, max(left, _AT_ONCE))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -88,7 +93,8 @@ class Interrupts:
         self._count += 1
         if self._count == 1:
             self._since = time.monotonic()
-            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds)
+            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end_drain)
+            self._alarm_seconds, _ = signal.setitimer(signal.ITIMER_REAL, self._drain_seconds)
         elif self._count == 2:
             self._stop()
         else:
