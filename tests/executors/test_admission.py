@@ -180,7 +180,10 @@ def test_a_run_goes_with_workers_that_leave_and_join(
     assert report.finished.done == 4
 
 
-def test_a_run_without_any_worker_stops_and_says_so(scheduler, spec, cohort_folder, tmp_path):
+def test_a_run_without_any_worker_stops_and_says_so(
+    scheduler, spec, cohort_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(roster, "_EVERY_SECONDS", 0.1)
     scheduler.scale(0)
     try:
         config = gpuprep.Config(cluster=spec.model_copy(update={"patience": 0.5}))
@@ -193,9 +196,10 @@ def test_a_run_without_any_worker_stops_and_says_so(scheduler, spec, cohort_fold
 
 
 def test_a_run_whose_workers_are_all_paused_says_so_and_stops(
-    scheduler, spec, cohort_folder, tmp_path
+    scheduler, spec, cohort_folder, tmp_path, monkeypatch
 ):
     """As Dask pauses a worker whose memory is nearly full."""
+    monkeypatch.setattr(roster, "_EVERY_SECONDS", 0.1)
     workers, told = list(scheduler.workers.values()), []
     for worker in workers:
         scheduler.sync(_set_status, worker, Status.paused)
