@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.io.grid import as_one_slice, check_grid
+from gpuprep.io.hashed import file_identity
 from gpuprep.io.integrity import ByteSource
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
@@ -47,11 +48,11 @@ def read_nifti(reading: Reading, volume: str = "") -> Scan:
             voxels, identity = _read_voxels(source, header, geometry, of_header)
             identities.append(identity)
     report_not_finite(voxels, reading)
-    suv = _uptake(of_header)
+    suv, told_by = _uptake(of_header)
     return Scan(
         volumes_of(voxels, geometry),
         tuple(reading.findings.items),
-        tuple(identities),
+        (*identities, *map(file_identity, told_by)),
         "analyze" if header.kind == "analyze" else f"nifti{header.version}",
         {
             **_facts(header, source),
@@ -144,22 +145,23 @@ def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
     return as_one_slice(geometry, reading) if header.flat else geometry
 
 
-def _uptake(reading: Reading) -> dict[str, Any]:
-    """The factors of SUV by the file's sidecar, where they are asked for and it is one of PET."""
+def _uptake(reading: Reading) -> tuple[dict[str, Any], list[Path]]:
+    """The factors of SUV, where asked for, by a sidecar of PET; and the file that told them."""
     if not reading.rules.suv:
-        return {}
+        return {}, []
     try:
-        told = sidecar_of(Path(reading.path), reading.rules)
+        sidecar = sidecar_of(Path(reading.path), reading.rules)
     except NoSuvError as error:
         reading.report("E_SUV", f"there is no SUV: {error.text}", advice=error.advice)
-        return {}
-    if told is None:
-        return {}
+        return {}, []
+    if sidecar is None:
+        return {}, []
+    path, told = sidecar
 
     def find(kind: str) -> tuple[Factor, list[str]]:
         return factor_of(told, kind)
 
-    return suv_factors(reading, find)
+    return suv_factors(reading, find), [path]
 
 
 def _check_held(source: ByteSource, header: NiftiHeader) -> None:

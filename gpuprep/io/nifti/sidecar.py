@@ -53,8 +53,8 @@ _READY = {"g/ml": "bodyweight", "gml": "bodyweight", "suv": "bodyweight", "suvbw
 _TELLING = ("InjectedRadioactivity", "TracerRadionuclide", "TracerName")
 
 
-def sidecar_of(path: Path, rules: ReadRules) -> dict[str, Any] | None:
-    """What the JSON file beside an image says; None where there is none, or it is not of PET.
+def sidecar_of(path: Path, rules: ReadRules) -> tuple[Path, dict[str, Any]] | None:
+    """The JSON file beside an image, and what it says; None where there is none, or it is not of PET.
 
     Raises:
         NoSuvError: it is no JSON object.
@@ -73,7 +73,7 @@ def sidecar_of(path: Path, rules: ReadRules) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise NoSuvError(f"{beside.name} holds no JSON object")
     is_pet = found.get("Modality", "PT") == "PT" and any(key in found for key in _TELLING)
-    return found if is_pet else None
+    return (beside, found) if is_pet else None
 
 
 def factor_of(told: Mapping[str, Any], kind: str) -> tuple[Factor, list[str]]:
