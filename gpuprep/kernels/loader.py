@@ -25,6 +25,7 @@ SOURCES = (
     "profiles",
     "pointwise",
     "curve",
+    "median",
     "scatter",
 )
 

@@ -148,6 +148,31 @@ MUTANTS = {
     "a knot belongs to the segment before": Mutant("curve", "v >= x[middle]", "v > x[middle + 1]"),
     "infinities meet a curve's ends": Mutant("curve", "is_finite(v) && (!mask", "v == v && (!mask"),
     "a curve forgets the mask": Mutant("curve", "mask[offset_of(mask_strides, z, y, x)]", "true"),
+    "no barrier after a tile of medians is loaded": Mutant(
+        "median", "__syncthreads();\n            if (y + row", "if (y + row"
+    ),
+    "no barrier before a tile of medians is loaded again": Mutant(
+        "median", "__syncthreads();  // the tile before", "// the tile before"
+    ),
+    "medians of rows beyond the part": Mutant("median", "y + row >= outputs.rows || ", ""),
+    "medians of columns beyond the part": Mutant("median", " || x + column >= outputs.columns", ""),
+    "medians of a slice beyond the part": Mutant("median", "if (z + 1 < outputs.slices)", ""),
+    "medians of the whole for those of a part": Mutant("median", "begin.rows + y", "y"),
+    "an edge goes on with the voxel before it": Mutant("median", ": length - 1;", ": length - 2;"),
+    "voxels before the first": Mutant("median", "return index < 0 ? 0 : ", "return "),
+    "negative numbers in the order of their size": Mutant(
+        "median", "order == FLOATING && negative ? ~bits : ", ""
+    ),
+    "numbers without a sign are taken for those with one": Mutant(
+        "median", "order == UNSIGNED ? bits : ", ""
+    ),
+    "ranks of three slices off by one": Mutant(
+        "median", "three + 12, second", "three + 11, second"
+    ),
+    "a bound of the median is left out": Mutant(
+        "median", "i < SQUARE; i++) found", "i + 1 < SQUARE; i++) found"
+    ),
+    "the largest of two odd runs is lost": Mutant("median", "EVEN == ODD + 2", "EVEN == ODD + 3"),
     "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
     "a vote that not all lanes reach": Mutant(
         "statistics",
@@ -191,4 +216,5 @@ def narrowed(text: str) -> str:
     text = re.sub(r"(#define EACH_LABEL\(MAKE\)) \\\n.*", r"\1 MAKE(uint8) MAKE(int16)", text)
     text = re.sub(r"^COPY\(.*", "COPY(uint16) COPY(uint32)", text, flags=re.M)
     text = re.sub(r"^HISTOGRAM\(.*", "HISTOGRAM(int16)", text, flags=re.M)
+    text = re.sub(r"^MEDIANS_OF\(.*", "MEDIANS_OF(uint16, 8, 4)", text, flags=re.M)
     return re.sub(r"^DIGITS\(.*", "DIGITS(float32)", text, flags=re.M)

@@ -7,12 +7,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import gpuprep.ops.device.median as median_launch
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import arguments
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.median import median_device
 from gpuprep.ops.device.pointwise import find_mask_device, masked_device
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
@@ -26,6 +28,12 @@ from kernels.mutants import narrowed
 from kernels.test_scatter import assert_scattered
 
 
+def launch_medians(engine: Engine, volume: np.ndarray) -> None:
+    median_launch.MOST_GRID = 1  # one block goes over all rows and slices
+    for size in (3, 5):
+        median_device(engine, volume, size)
+
+
 def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
     """Launch every kernel of a source at least once, over several blocks, tiles and chunks."""
     mapping = GridMapping((3, 2, 90), (0.6, 1.3, 1.5))
@@ -37,6 +45,8 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
         bent = Curve(Table((-5.0, 3.0, 9.0), (0.0, 2.0, 3.0)))
         for kind in (np.int16, np.float32, np.float64):
             curved_device(engine, volume.astype(kind), bent, labels)
+    elif source == "median":
+        launch_medians(engine, np.resize(volume, (5, 9, 40)))
     elif source == "profiles":
         narrow = volume[:, :, :100]  # neighbouring blocks share columns
         for axis in range(3):

@@ -18,7 +18,16 @@ _USUAL = (80, 90)
 # Registers per thread: 64 let 1,024 threads share a multiprocessor. The vote holds eight labels and eight
 # float64 weights; passes hold 32 sums, the one over planes 64. With two lines a thread instead of four the
 # passes fit 64, and cubic's predicted share of the bound falls from 40 to 32 % (benchmarks/kernel_budget.py).
-BUDGET = {"vote": 96, "columns_pass": 80, "last_pass": 80, "plane_pass": 168}
+# A median of 5³ voxels holds 76 of them in registers, those of 64 bits in two each.
+BUDGET = {
+    "vote": 96,
+    "columns_pass": 80,
+    "last_pass": 80,
+    "plane_pass": 168,
+    "median_3_uint64": 80,
+    "median_5_uint64": 255,
+    "median_5": 128,
+}
 BUDGET_OF_OTHERS = 64
 
 

@@ -7,12 +7,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+import gpuprep.ops.device.median as median_launch
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import SOURCES, Engine
 from gpuprep.ops.crop import find_box
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.labels import resample_labels_device
+from gpuprep.ops.device.median import median_device
 from gpuprep.ops.device.pointwise import (
     cleaned_device,
     find_mask_device,
@@ -23,6 +25,7 @@ from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device, value_range_device
 from gpuprep.ops.labels import resample_labels
+from gpuprep.ops.median import median
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import measure
@@ -188,6 +191,20 @@ def check_curves(engine: Engine) -> None:
     assert np.isnan(curved_device(engine, broken, step)).ravel().tolist() == [1, 1, 1, 0]
 
 
+def check_medians(engine: Engine) -> None:
+    random = np.random.default_rng(4)
+    for kind in ("i2", "u2", "f2"):
+        array = random.normal(0, 30, (7, 10, 40)).astype(np.int16).astype(kind)
+        given = engine.xp.asarray(array)
+        part = slice(1, 6), slice(2, 9), slice(1, 39)
+        for size in (3, 5):
+            expected = median(array, size)
+            assert (median_device(engine, given, size) == expected).all()
+            assert (median_device(engine, given, size, part=part) == expected[part]).all()
+            with patch.object(median_launch, "MOST_GRID", 1):
+                assert (median_device(engine, given, size) == expected).all()
+
+
 def check_banded(engine: Engine) -> None:
     check_resample(engine, volume(), MAPPING)
     check_resample(engine, volume(), WITHIN_PLANES)
@@ -214,6 +231,7 @@ CHECKS: dict[str, Callable[[Engine], None]] = {
     "profiles": check_profiles,
     "pointwise": check_pointwise,
     "curve": check_curves,
+    "median": check_medians,
     "scatter": check_scatter,
 }
 

@@ -76,6 +76,18 @@ RACES = {
         "if (k + 32 * i >= begin)",
         "if (true)",
     ),
+    "medians before the tile is loaded": (
+        "block",
+        "median",
+        "__syncthreads();\n            if (y + row",
+        "if (y + row",
+    ),
+    "a tile of medians loaded over one in use": (
+        "block",
+        "median",
+        "__syncthreads();  // the tile before",
+        "// the tile before",
+    ),
     "no barrier after the tile is loaded": (
         "block",
         "resample",
