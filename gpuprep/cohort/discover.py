@@ -192,7 +192,7 @@ def _leftover_reason(tree: Tree, file: str) -> str:
     if tree.is_volume(file) and looks_like_label(stem):
         return "label map (by its name or folder) without an image; pair them in a manifest"
     if tree.is_volume(file):
-        return "image that is in no case of this layout; list it in a manifest"
+        return "image that is in no case of this layout; give its folder by itself, or list it in a manifest"
     if looks_like_dicom(split_path(file)[1]) and has_dicom_magic(tree.path(file)):
         return "DICOM file among volume files; give its folder by itself, or list it in a manifest"
     return "not an image file"

@@ -25,7 +25,7 @@ TREES: dict[str, tuple[list[str], str]] = {
         [f"images/10000/10000_1000000_{one}" for one in ("t2w", "adc", "hbv")],
         "picai_labels/csPCa_lesion_delineations/human_expert/resampled/10000_1000000",
     ),
-    "ct-org": (["volume-0"], "labels-0"),
+    "ct-org": (["OrganSegmentations/volume-0"], "OrganSegmentations/labels-0"),
     "amos": (["imagesTr/amos_0001"], "labelsTr/amos_0001"),
     "brats": (
         [f"BraTS-GLI-00000-000/BraTS-GLI-00000-000-{one}" for one in ("t1n", "t1c", "t2w", "t2f")],

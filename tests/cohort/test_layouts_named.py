@@ -35,7 +35,7 @@ def test_lits_flat_and_in_batches(tmp_path: Path) -> None:
 
 def test_lits_labels_twice_are_not_guessed(tmp_path: Path) -> None:
     plant(tmp_path, "a/volume-1.nii", "b/segmentation-1.nii", "c/segmentation-1.nii")
-    plant(tmp_path, "a/volume-2.nii", "a/segmentation-2.nii")
+    plant(tmp_path, "d/volume-2.nii", "d/segmentation-2.nii")
     found = discover(tmp_path)
     assert labels(found, tmp_path)["volume-1"] == {}
     assert "one of 2 label maps" in unmatched(found, tmp_path)["b/segmentation-1.nii"]

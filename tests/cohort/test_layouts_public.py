@@ -68,7 +68,7 @@ def test_abdomen_atlas(tmp_path: Path, parted: bool) -> None:
     assert second.labels[0].classes.names == {1: "aorta", 2: "liver"}
     told = unmatched(found, tmp_path)
     assert told[f"{mask}BDMAP_00005196/combined_labels.nii.gz"] == (
-        "label map without an image of bdmap_00005196"
+        "label map without an image of BDMAP_00005196"
     )
     assert len(told) == 3
 
@@ -96,7 +96,7 @@ def test_hecktor_22(tmp_path: Path) -> None:
     assert found.cases[0].attributes == {"split": "test", "center": "CHB"}
     assert found.cases[1].labels[0].classes.names == {1: "GTVp", 2: "GTVn"}
     assert unmatched(found, tmp_path)["labelsTr/CHUS-099.nii.gz"] == (
-        "label map without an image of chus-099"
+        "label map without an image of CHUS-099"
     )
 
 

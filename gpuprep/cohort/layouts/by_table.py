@@ -1,229 +1,137 @@
 """The cases of a tree by one row of the table of data sets.
 
-Channels of a case lie below one folder. A label is the one beside the image, or the only one of its key in
-the tree; where names leave a choice, none is taken and each is told.
+Channels of a case lie below one folder. A label is the one beside the image, or the one of its key below
+the same folder, or in another folder where that holds labels alone and the image's images alone: what lies
+beside images of its own is theirs. Where names leave a choice, none is taken and each is told.
 """
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from gpuprep.cohort.layouts.folders import structure_label
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE
-from gpuprep.cohort.layouts.naming import case_id, split_path, split_suffix
+from gpuprep.cohort.layouts.naming import case_id, split_path
 from gpuprep.cohort.layouts.pictures import is_picture
-from gpuprep.cohort.layouts.row import Patterns, Row
-from gpuprep.cohort.layouts.slice_folders import slice_folders, source_of
+from gpuprep.cohort.layouts.row import Row
+from gpuprep.cohort.layouts.sorted_files import Placed, SortedFiles, has_traces, sort_by
 from gpuprep.cohort.layouts.tables import attributes_by
 from gpuprep.cohort.layouts.tree import Outcome, Tree
 from gpuprep.values.case import Case, LabelSource, Source, natural_sorted
 
-_Key = tuple[tuple[str, str], ...]
-_NOT_KEY = frozenset({"above", "structure", "variant"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A file or folder of slices that a row knows: whose it is, and below which folder."""
-
-    source: Source
-    file: str
-    files: tuple[str, ...]
-    key: _Key
-    above: str
-    rank: int
-
-    @property
-    def folder(self) -> str:
-        return split_path(self.file)[0]
-
-    @property
-    def path(self) -> str:
-        """As a row has it: of a file without its suffix."""
-        return split_suffix(self.file)[0] if self.files == (self.file,) else self.file
-
-
-class _Entry(NamedTuple):
-    """What a row's paths are compared with: a file, or a folder of slices."""
-
-    file: str
-    path: str
-    files: tuple[str, ...]
-    single: bool
-
-
-@dataclass(slots=True)
-class _Images:
-    """The channels of one case so far, and what the groups of their paths are as written."""
-
-    written: Mapping[str, str]
-    channels: dict[str, _Placed] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """The files of a tree as a row sorts them."""
-
-    images: dict[tuple[str, _Key, int], _Images] = field(default_factory=dict)
-    labels: dict[tuple[str, _Key], list[_Placed]] = field(default_factory=dict)
-    structures: dict[_Key, list[_Placed]] = field(default_factory=dict)
-    aside: dict[str, str] = field(default_factory=dict)
-
 
 def find_by(row: Row, tree: Tree, *, paired: bool) -> Outcome | None:
-    """The cases of a row's data set; with ``paired`` only where some case has a label or several channels."""
-    if not _has_traces(row, tree):
+    """The cases of a row's data set.
+
+    With ``paired`` only where the tree shows its traces, and some case has a label or several channels.
+    """
+    if paired and not has_traces(row, tree):
         return None
-    held = _sorted(row, tree)
+    held = sort_by(row, tree)
     if not held.images:
         return None
     outcome = Outcome(reasons=dict(held.aside), own=_own_files(row, tree))
-    for (above, key, _), images in held.images.items():
-        first = next(iter(images.channels.values()))
-        labels = tuple(_labels(row, held, outcome, key, above, first))
+    folders = _Folders(held)
+    for channels in held.images.values():
+        images = [channels[name] for name in row.images if name in channels]
+        labels = tuple(_labels(row, held, folders, outcome, images[0]))
         outcome.cases.append(_case(row, images, labels))
-    if paired and not any(case.labels or len(case.images) > 1 for case in outcome.cases):
+    if paired and not (row.alone or any(map(_is_paired, outcome.cases))):
         return None
     _explain_unused(held, outcome)
     _add_table(row, tree, outcome)
     return outcome
 
 
-def _has_traces(row: Row, tree: Tree) -> bool:
-    return all(re.search(trace, tree.names) for trace in row.traces)
+def _is_paired(case: Case) -> bool:
+    return bool(case.labels) or len(case.images) > 1
 
 
-def _sorted(row: Row, tree: Tree) -> _Sorted:
-    held = _Sorted()
-    for entry in _entries(row, tree):
-        path = entry.path
-        if found := _matched(row.image_patterns, path):
-            channel, _, match = found
-            for placed in _placed(tree, entry, held, name=channel, match=match):
-                _add_image(held, channel, match, placed)
-        elif found := _matched(row.label_patterns, path):
-            label, rank, match = found
-            for placed in _placed(tree, entry, held, match=match, rank=rank):
-                held.labels.setdefault((label, placed.key), []).append(placed)
-        elif structure := _first(row.structure_patterns, path):
-            name = structure["structure"]
-            for placed in _placed(tree, entry, held, name=name, match=structure):
-                held.structures.setdefault(placed.key, []).append(placed)
-        else:
-            reasons = (reason for pattern, reason in row.aside_patterns if pattern.fullmatch(path))
-            if reason := next(reasons, ""):
-                held.aside.update(dict.fromkeys(entry.files, reason))
-    return held
+class _Folders:
+    """Below which folders images lie, and below which labels."""
+
+    def __init__(self, held: SortedFiles) -> None:
+        self._imaged = {above for above, _, _ in held.images}
+        self._labelled = {label.above for label in held.every_label()}
+
+    def in_reach(self, labels: Sequence[Placed], image: Placed) -> list[Placed]:
+        """Those of the labels that may be the image's by where they lie."""
+        if image.above in self._labelled:
+            return [label for label in labels if label.above == image.above]
+        return [label for label in labels if label.above not in self._imaged]
 
 
-def _entries(row: Row, tree: Tree) -> Iterator[_Entry]:
-    """Each volume file by its path without suffix; and with series each folder of other files by its path."""
-    for file in tree.volumes:
-        yield _Entry(file, split_suffix(file)[0], (file,), single=True)
-    for folder, files in slice_folders(tree) if row.series else ():
-        yield _Entry(folder, folder, files, single=False)
-
-
-def _matched(patterns: Patterns, path: str) -> tuple[str, int, re.Match[str]] | None:
-    for name, each in patterns:
-        for rank, pattern in enumerate(each):
-            if match := pattern.fullmatch(path):
-                return name, rank, match
-    return None
-
-
-def _first(patterns: tuple[re.Pattern[str], ...], path: str) -> re.Match[str] | None:
-    return next((match for pattern in patterns if (match := pattern.fullmatch(path))), None)
-
-
-def _placed(
-    tree: Tree, entry: _Entry, held: _Sorted, *, match: re.Match[str], name: str = "", rank: int = 0
-) -> Iterator[_Placed]:
-    """The file, or what the folder holds if that is one image; what it holds otherwise is told."""
-    key = tuple(
-        (group, _plain(group, text))
-        for group, text in sorted(match.groupdict().items())
-        if group not in _NOT_KEY and text is not None
-    )
-    source: Source | None = tree.source(entry.file, name)
-    if not entry.single:
-        source, rest = source_of(tree, entry.file, entry.files, name)
-        held.aside.update(rest)
-    if source is not None:
-        yield _Placed(source, entry.file, entry.files, key, match["above"] or "", rank)
-
-
-def _plain(group: str, text: str) -> str:
-    """A group as it is compared: numbers by their value, all else in one case."""
-    return str(int(text)) if group == "number" else text.lower()
-
-
-def _add_image(held: _Sorted, channel: str, match: re.Match[str], placed: _Placed) -> None:
-    """Another channel of a case, or the first of one more where it has that already."""
-    for copy in range(len(held.images) + 1):
-        images = held.images.setdefault(
-            (placed.above, placed.key, copy), _Images(match.groupdict())
-        )
-        if channel not in images.channels:
-            images.channels[channel] = placed
-            return
-
-
-def _case(row: Row, images: _Images, labels: tuple[LabelSource, ...]) -> Case:
-    order = [name for name in row.images if name in images.channels]
-    placed = [images.channels[name] for name in order]
-    first = placed[0].path
-    written = {group: text for group, text in images.written.items() if text}
-    named = row.id.format_map(defaultdict(str, written))
-    name = named or split_path(first)[1]
+def _case(row: Row, images: Sequence[Placed], labels: tuple[LabelSource, ...]) -> Case:
+    first = images[0]
     told = {}
     for attribute, rules in row.attributes.items():
         for pattern, text in rules:
-            if match := re.search(pattern, first):
+            if match := re.search(pattern, first.path):
                 told[attribute] = match.expand(text)
                 break
-    return Case(case_id(*name.split("/")), tuple(each.source for each in placed), labels, told)
+    name = case_id(*first.called.split("/"))
+    return Case(name, tuple(each.source for each in images), labels, told)
 
 
 def _labels(
-    row: Row, held: _Sorted, outcome: Outcome, key: _Key, above: str, image: _Placed
+    row: Row, held: SortedFiles, folders: _Folders, outcome: Outcome, image: Placed
 ) -> Iterator[LabelSource]:
     """The label maps of a case, and a reason for each file that is not taken."""
     for name in row.labels:
-        same = held.labels.get((name, key), [])
-        best = min((label.rank for label in same), default=0)
-        usable = [label for label in same if label.rank == best]
-        chosen = _chosen(usable, above, image)
-        for label in same:
-            if label.rank != best:
-                reason = (
-                    f"another label map of the same case; {split_path(usable[0].file)[1]} is taken"
-                )
-                _tell(outcome, label, reason)
-            elif chosen is None:
-                reason = f"one of {len(usable)} label maps of {_told(key)}; {MANIFEST_ADVICE}"
-                _tell(outcome, label, reason)
+        same = held.labels.get((name, image.key), [])
+        near = folders.in_reach(same, image)
+        best = min((label.rank for label in near), default=0)
+        chosen = _chosen([label for label in near if label.rank == best], image)
+        _explain(outcome, same, near, chosen, best)
         if chosen is not None:
             source = _on_its_slices(chosen.source, image.source)
-            yield LabelSource((source,), name, row.classes_of(name, image.file))
-    structures = held.structures.get(key, [])
-    if structures and not any((name, key) in held.labels for name in row.labels):
-        beside = [each for each in structures if each.above == above] or structures
-        if len({each.folder for each in beside}) == 1:
-            sources = tuple(each.source for each in beside)
-            yield structure_label(sources, image=split_path(image.path)[1])
-            return
-    reason = "file of one structure beside a label map of all"
+            yield LabelSource((source,), name, row.classes_of(name, image.path))
+    structures = held.structures.get(image.key, [])
+    near = folders.in_reach(structures, image)
+    mapped = any((name, image.key) in held.labels for name in row.labels)
+    if near and not mapped and len({each.folder for each in near}) == 1:
+        sources = tuple(each.source for each in near)
+        yield structure_label(sources, image=split_path(image.path)[1])
+        structures = [each for each in structures if each not in near]
     for each in structures:
-        _tell(outcome, each, reason)
+        _tell(outcome, each, _why_no_structure(each, near, mapped=mapped))
 
 
-def _tell(outcome: Outcome, placed: _Placed, reason: str) -> None:
+def _explain(
+    outcome: Outcome,
+    same: Sequence[Placed],
+    near: Sequence[Placed],
+    chosen: Placed | None,
+    best: int,
+) -> None:
+    """Say why labels of a case's key are not taken."""
+    usable = [label for label in near if label.rank == best]
+    for label in same:
+        if label is chosen:
+            continue
+        if label not in near:
+            reason = (
+                f"label map of {label.called} in another folder than its image; {MANIFEST_ADVICE}"
+            )
+        elif label.rank != best:
+            taken = split_path(usable[0].source.path)[1]
+            reason = f"another label map of the same case; {taken} is taken"
+        else:
+            reason = f"one of {len(usable)} label maps of {label.called}; {MANIFEST_ADVICE}"
+        _tell(outcome, label, reason)
+
+
+def _why_no_structure(each: Placed, near: Sequence[Placed], *, mapped: bool) -> str:
+    if mapped:
+        return "file of one structure beside a label map of all"
+    place = "in several folders" if each in near else "in another folder than its image"
+    return f"structure of {each.called} {place}; {MANIFEST_ADVICE}"
+
+
+def _tell(outcome: Outcome, placed: Placed, reason: str) -> None:
     outcome.reasons.update(dict.fromkeys(placed.files, reason))
 
 
@@ -236,31 +144,20 @@ def _on_its_slices(label: Source, image: Source) -> Source:
     return replace(label, slices=tuple(natural_sorted(image.files)))
 
 
-def _chosen(labels: list[_Placed], above: str, image: _Placed) -> _Placed | None:
-    """The label beside the image, or below the same folder, or the only one."""
+def _chosen(labels: Sequence[Placed], image: Placed) -> Placed | None:
+    """The label beside the image, or the only one."""
     if len(labels) < 2:  # as nearly all
         return labels[0] if labels else None
-    for same in (
-        [label for label in labels if label.folder == image.folder],
-        [label for label in labels if label.above == above],
-        labels,
-    ):
-        if same:
-            return same[0] if len(same) == 1 else None
-    return None
+    beside = [label for label in labels if label.folder == image.folder]
+    return beside[0] if len(beside) == 1 else None
 
 
-def _told(key: _Key) -> str:
-    return " ".join(text for _, text in key)
-
-
-def _explain_unused(held: _Sorted, outcome: Outcome) -> None:
+def _explain_unused(held: SortedFiles, outcome: Outcome) -> None:
     """Say of each label that no case asked for which image it lacks."""
     keys = {key for _, key, _ in held.images}
-    labels = [label for same in held.labels.values() for label in same]
-    for label in (*labels, *(each for same in held.structures.values() for each in same)):
+    for label in held.every_label():
         if label.key not in keys:
-            _tell(outcome, label, f"label map without an image of {_told(label.key)}")
+            _tell(outcome, label, f"label map without an image of {label.called}")
 
 
 def _own_files(row: Row, tree: Tree) -> set[str]:
@@ -268,13 +165,17 @@ def _own_files(row: Row, tree: Tree) -> set[str]:
 
 
 def _add_table(row: Row, tree: Tree, outcome: Outcome) -> None:
-    """Take each case's row of the data set's own table along, where there is one."""
+    """Take each case's row of the data set's own table along, where one lies above its image."""
     name, column = row.table
-    if not name or name not in tree.known:
-        return
-    outcome.own.add(name)
-    rows = attributes_by(Path(tree.path(name)), column)
-    outcome.cases = [
-        replace(case, attributes={**case.attributes, **rows.get(case.id, {})})
-        for case in outcome.cases
-    ]
+    for file in tree.files if name else ():
+        if split_path(file)[1] != name:
+            continue
+        start = tree.path(file).removesuffix(name)
+        rows = attributes_by(Path(tree.path(file)), column)
+        outcome.own.add(file)
+        outcome.cases = [
+            replace(case, attributes={**case.attributes, **rows.get(case.id, {})})
+            if case.images[0].path.startswith(start)
+            else case
+            for case in outcome.cases
+        ]

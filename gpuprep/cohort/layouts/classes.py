@@ -53,8 +53,12 @@ AMOS = _numbered(
     *("bladder", "prostate/uterus"),
 )
 
-# synapse.org/Synapse:syn53708249 (BraTS 2024); 2023 calls the first two NCR and ED
+# synapse.org/Synapse:syn53708249 (BraTS 2024), nnU-Net's Dataset226; 2023 calls the first two NCR and ED.
+# Metastases have the resection cavity since 2025.
 BRATS_POST_TREATMENT = _numbered("NETC", "SNFH", "ET", "RC")
-BRATS_PEDIATRIC = _numbered("ET", "NET", "CC", "ED")
 BRATS = _numbered("NETC", "SNFH", "ET")
+# Children in 2023 (huggingface.co/datasets/MedOtter/brats2023-ped-dataset, arXiv 2305.17033) and since 2024
+# (arXiv 2404.15009, github.com/BrainLesion/petu)
+BRATS_PEDIATRIC_2023 = _numbered("NC", "ED", "ET")
+BRATS_PEDIATRIC = _numbered("ET", "NET", "CC", "ED")
 BRATS_GTV = _numbered("GTV")

@@ -1,7 +1,7 @@
 """The table of public data sets: how each lies on disk once its archives are unpacked.
 
-A row names the trees that its data set is published as; a comment cites where that is seen. Rows of CT and
-PET stand here, those of MR and stroke in ``public_mr.py``.
+A row names the trees that its data set is published as, and where that is seen. Rows of CT and PET stand
+here, those of MR and stroke in ``public_mr.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from gpuprep.cohort.layouts import classes
 from gpuprep.cohort.layouts.public_mr import AMOS, BRATS, CHAOS, ISLES_22, ISLES_24, PICAI
 from gpuprep.cohort.layouts.row import ANY, SEGMENTATION, Row, classes_by
 
-# github.com/neheller/kits23 (dataset/), kits21 (data/, aggregates of several annotators), kits19 (data/)
+# kits23 (dataset/), kits21 (data/, aggregates of several annotators), kits19 (data/)
 _KITS_CASE = r"(?P<case>case_[0-9]{5})"
 _KITS = Row(
     "kits",
@@ -31,10 +31,15 @@ _KITS = Row(
     aside=(
         (rf"{_KITS_CASE}/(?:instances|segmentations)/.*", "one annotator's mask of one instance"),
     ),
-    own=r"kits(?:19|21|23)?\.json|segmentation_samples.*\.json",
+    own=r"kits(?:19|21|23)?\.json|clinical_data\.json|segmentation_samples.*\.json|[0-9]{10}_\w+\.json",
+    sources=(
+        "github.com/neheller/kits19",
+        "github.com/neheller/kits21",
+        "github.com/neheller/kits23",
+    ),
 )
 
-# huggingface.co/datasets/AbdomenAtlas (1.0 and 1.1 Mini: BDMAP_…/; 3.0 Mini: image_only/ and mask_only/)
+# 1.0 and 1.1 Mini: BDMAP_…/; 3.0 Mini: image_only/ and mask_only/
 _BDMAP = r"(?P<case>BDMAP_[A-Z]?[0-9]+)"
 _ABDOMEN_ATLAS = Row(
     "abdomenatlas",
@@ -45,12 +50,18 @@ _ABDOMEN_ATLAS = Row(
     (rf"(?:mask_only/)?{_BDMAP}/segmentations/(?P<structure>{ANY})",),
     id="{case}",
     classes=classes_by(("", classes.ABDOMEN_ATLAS)),
+    own=r"AbdomenAtlas.*\.csv",
+    sources=(
+        "huggingface.co/datasets/AbdomenAtlas/_AbdomenAtlas1.1Mini",
+        "huggingface.co/datasets/AbdomenAtlas/AbdomenAtlas3.0Mini",
+        "github.com/MIC-DKFZ/nnUNet (Dataset023, Dataset224)",
+    ),
 )
 
-# hecktor.grand-challenge.org: 2022 imagesTr/ and labelsTr/, 2025 a folder per patient; github.com/voreille/
-# hecktor for 2020 (…_ct_gtvt) and 2021 (…_gtvt)
-_PATIENT = r"(?P<case>(?:CH[A-Z]{2}|CHB|MDA|USZ|HMR|HGJ)-?[0-9]+)"
-_OWN_FOLDER = r"(?:[A-Z]{3,4}-?[0-9]+/)?"
+# 2022 imagesTr/ and labelsTr/ (there written CHUM_001 and CHUM-001), 2026 a folder per patient, 2025 a folder
+# per task above it; 2020 …_ct_gtvt and 2021 …_gtvt. Tasks repeat patients, whose masks only the first has.
+_PATIENT = r"(?P<name>(?P<center>CH[A-Z]{2}|CHB|MDA|USZ|HMR|HGJ)[-_]?(?P<number>[0-9]+))"
+_OWN_FOLDER = r"(?:(?P<task>Task[ _]?[0-9])/)?(?:[A-Z]{3,4}[-_]?[0-9]+/)?"
 _HECKTOR = Row(
     "hecktor",
     "imagesTr/CHUM-001__CT and __PT with labelsTr/CHUM-001 (HECKTOR)",
@@ -69,12 +80,25 @@ _HECKTOR = Row(
             rf"{_OWN_FOLDER}{_PATIENT}",
         ),
     },
-    id="{case}",
+    id="{task}/{name}",
     classes=classes_by(("", classes.HECKTOR)),
     attributes={
         "split": ((r"imagesTs/", "test"), (r"imagesTr/", "train")),
-        "center": ((r"([A-Z]{3,4})-?[0-9]+_+CT", r"\1"),),
+        "center": ((r"([A-Z]{3,4})[-_]?[0-9]+_+(?:CT|ct)$", r"\1"),),
     },
+    aside=(
+        (
+            rf"(?:images(?:Tr|Ts)/)?{_OWN_FOLDER}{_PATIENT}__(?:CTPlanning|RTDOSE|dosimetry_CT|radiotherapy_.*)",
+            "of the radiotherapy, on a grid of its own",
+        ),
+    ),
+    own=r"hecktor.*\.(?:csv|xlsx)",
+    sources=(
+        "hecktor.grand-challenge.org/Data",
+        "hecktor25.grand-challenge.org/dataset",
+        "hecktor26.grand-challenge.org/dataset",
+        "github.com/voreille/hecktor",
+    ),
 )
 
 # TCIA FDG-PET-CT-Lesions as NIfTI (autoPET I, II); autoPET III and IV are nnU-Net folders.
@@ -92,6 +116,11 @@ _AUTOPET = Row(
         (rf"{_STUDY}/CT", "CT on its own grid; CTres is the one on the PET's"),
         (rf"{_STUDY}/PET", "PET in counts; SUV is taken"),
     ),
+    own=r"Clinical Metadata.*\.csv",
+    sources=(
+        "autopet-ii.grand-challenge.org/dataset",
+        "github.com/MIC-DKFZ/nnUNet (Dataset221)",
+    ),
 )
 
 # luna16.grand-challenge.org/Data: subset0 … subset9 and a folder of lung masks, all named by series UID
@@ -105,20 +134,25 @@ _LUNA16 = Row(
     id="{case}",
     attributes={"subset": ((r"subset([0-9])/", r"\1"),)},
     own=r"(?:annotations(?:_excluded)?|candidates(?:_V2)?|additional_annotations|sampleSubmission)\.csv",
+    sources=("luna16.grand-challenge.org/Data", "github.com/YichenGong/lung-cancer-detector"),
 )
 
-# cancerimagingarchive.net/collection/ct-org: OrganSegmentations/
+# OrganSegmentations/ in the download. Others call their files so: only there do values mean these organs.
 _CT_ORG = Row(
     "ct-org",
     "volume-0 with labels-0 (CT-ORG)",
-    (r"/?volume-[0-9]+\.", r"labels-[0-9]+\."),
+    (r"/volume-[0-9]+\.", r"/labels-[0-9]+\."),
     {"CT": (r"volume-(?P<number>[0-9]+)",)},
     {SEGMENTATION: (r"labels-(?P<number>[0-9]+)",)},
     id="volume-{number}",
-    classes=classes_by(("", classes.CT_ORG)),
+    classes=classes_by((r"(?i)OrganSegmentations/|CT[-_ ]?ORG", classes.CT_ORG)),
+    sources=(
+        "cancerimagingarchive.net/collection/ct-org",
+        "huggingface.co/datasets/MedOtter/ct-org",
+    ),
 )
 
-# zenodo.org/records/10047292 (TotalSegmentator v2), 14710732 (MRI): s0000/ct or mri, meta.csv
+# v1 and v2 of CT, and MRI: s0000/ct or mri, meta.csv
 _SUBJECT_TS = r"(?P<case>s[0-9]{4})"
 _TOTALSEGMENTATOR = Row(
     "totalsegmentator",
@@ -128,9 +162,14 @@ _TOTALSEGMENTATOR = Row(
     structures=(rf"{_SUBJECT_TS}/segmentations/(?P<structure>{ANY})",),
     id="{case}",
     table=("meta.csv", "image_id"),
+    sources=(
+        "zenodo.org/records/10047292",
+        "zenodo.org/records/11367005",
+        "github.com/MIC-DKFZ/nnUNet (Dataset227)",
+    ),
 )
 
-# ircad.fr/research/data-sets/liver-segmentation-3d-ircadb-01: a DICOM series of each structure
+# A DICOM series of each structure. Archives inside the archive unpack to PATIENT_DICOM, or to that in itself.
 _IRCADB_CASE = r"3Dircadb1\.(?P<number>[0-9]+)"
 _IRCADB = Row(
     "ircadb",
@@ -141,17 +180,27 @@ _IRCADB = Row(
     id="3Dircadb1.{number}",
     aside=((r"3Dircadb1\.[0-9]+/LABELLED_DICOM.*", "all masks in one; MASKS_DICOM is taken"),),
     series=True,
+    alone=True,
+    sources=(
+        "ircad.fr/research/data-sets/liver-segmentation-3d-ircadb-01",
+        "github.com/mjirik/bodynavigation",
+    ),
 )
 
-# LiTS (codalab 17094: volume-7 with segmentation-7, in batches) and BTCV (synapse syn3193805: img0001 with
-# label0001). Many others number their files so: what values mean is not declared.
+# LiTS (volume-7 with segmentation-7, in batches) and BTCV (img0001 with label0001). Many others number their
+# files so: what values mean is not declared.
 _LITS_SET = r"(?P<set>test[-_])?"
 _LITS = Row(
     "lits",
     "volume-N with segmentation-N",
     (r"[/\n](?:test[-_])?(?:segmentation|label|mask|seg)[-_]?[0-9]+\.",),
-    {"": (rf"{_LITS_SET}(?:volume|image|img)[-_]?(?P<number>[0-9]+)",)},
+    {"": (rf"(?P<name>{_LITS_SET}(?:volume|image|img)[-_]?(?P<number>[0-9]+))",)},
     {SEGMENTATION: (rf"{_LITS_SET}(?:segmentation|label|mask|seg)[-_]?(?P<number>[0-9]+)",)},
+    id="{name}",
+    sources=(
+        "competitions.codalab.org/competitions/17094",
+        "synapse.org/Synapse:syn3193805",
+    ),
 )
 
 TABLE = (

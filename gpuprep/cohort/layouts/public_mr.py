@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuprep.cohort.layouts import classes
 from gpuprep.cohort.layouts.row import ANY, SEGMENTATION, Row, classes_by
 
-# zenodo.org/records/7960856: dwi/, anat/ and derivatives/ with BIDS names; the masks lie on the DWI's grid.
+# dwi/, anat/ and derivatives/ with BIDS names; the masks lie on the DWI's grid.
 _SUBJECT = r"(?P<case>sub-stroke(?:case)?[0-9]+)"
 ISLES_22 = Row(
     "isles22",
@@ -21,9 +21,10 @@ ISLES_22 = Row(
     classes=classes_by(("", classes.LESION)),
     own=r"dataset_description\.json|participants\.(?:tsv|json)|README.*|sub-.*\.json",
     in_bids=True,
+    sources=("zenodo.org/records/7960856", "github.com/rajpurkarlab/ReX-MLE"),
 )
 
-# zenodo.org/records/17652035: what derivatives/ holds lies on the grid of the non-contrast CT.
+# What derivatives/ holds lies on the grid of the non-contrast CT.
 _ON_NCCT = rf"derivatives/{_SUBJECT}/ses-0*1/(?:perfusion-maps/)?(?P=case)_{ANY}_space-ncct_"
 ISLES_24 = Row(
     "isles24",
@@ -53,9 +54,10 @@ ISLES_24 = Row(
     ),
     own=r"dataset_description\.json|participants\.(?:tsv|json)|README.*|sub-.*\.(?:json|csv)",
     in_bids=True,
+    sources=("zenodo.org/records/17652035", "github.com/The-Obstacle-Is-The-Way/bids-hub"),
 )
 
-# zenodo.org/records/6624726 (images) and github.com/DIAGNijmegen/picai_labels (annotations)
+# Images of five archives, and a clone of the annotations, whose earlier state had glands directly in AI/.
 _EXAM = r"(?P<patient>[0-9]{5})_(?P<case>[0-9]{7})"
 _LESIONS = "csPCa_lesion_delineations"
 PICAI = Row(
@@ -74,6 +76,7 @@ PICAI = Row(
         "gland": (
             rf"anatomical_delineations/whole_gland/AI/Bosma22b/{_EXAM}",
             rf"anatomical_delineations/whole_gland/AI/Guerbet23/{_EXAM}",
+            rf"anatomical_delineations/whole_gland/AI/{_EXAM}",
         ),
     },
     id="{patient}_{case}",
@@ -86,16 +89,18 @@ PICAI = Row(
         (r"anatomical_delineations/.*", "another delineation of the anatomy"),
     ),
     own=r"marksheet\.csv",
+    sources=("zenodo.org/records/6624726", "github.com/DIAGNijmegen/picai_labels"),
 )
 
-# synapse.org/Synapse:syn51156910 (2023), syn53708249 (2024); masks of men-rt are gross tumour volumes
-_BRATS_CASE = r"(?P<case>BraTS-[A-Za-z]+-[0-9]{5}-[0-9]{3})"
-_BRATS_FOLDER = r"(?:BraTS-[^/]+/)?"
+# Masks of men-rt are gross tumour volumes. GoAT has no time point. Children were numbered as adults in 2023,
+# and otherwise since: which it is their names do not say, only folders do.
+_BRATS_CASE = r"(?P<case>BraTS-[A-Za-z]+-[0-9]{5}(?:-[0-9]{3})?)"
+_BRATS_FOLDER = r"(?:BraTS-[A-Za-z]+-(?:RT-)?[0-9-]+/)?"
 _MEN_RT = r"(?P<case>BraTS-MEN-RT-[0-9]{4}-[0-9])"
 BRATS = Row(
     "brats",
     "BraTS-GLI-00000-000/…-t1n, -t1c, -t2w, -t2f with -seg (BraTS 2023 and later)",
-    (r"brats-[a-z]+-(?:rt-)?[0-9]+-[0-9]+[-_]t1c\.",),
+    (r"brats-[a-z]+-(?:rt-)?[0-9]+(?:-[0-9]+)?[-_]t1c\.",),
     {
         "T1": (rf"{_BRATS_FOLDER}{_BRATS_CASE}-t1n",),
         "T1c": (rf"{_BRATS_FOLDER}{_BRATS_CASE}-t1c", rf"{_BRATS_FOLDER}{_MEN_RT}_t1c"),
@@ -106,14 +111,22 @@ BRATS = Row(
     id="{case}",
     classes=classes_by(
         (r"BraTS-MEN-RT-", classes.BRATS_GTV),
-        (r"BraTS-GLI-", classes.BRATS_POST_TREATMENT),
-        (r"BraTS-(?:MEN|MET|SSA)-", classes.BRATS),
-        (r"BraTS-PED-", classes.BRATS_PEDIATRIC),
+        (r"BraTS-(?:GLI|MET)-", classes.BRATS_POST_TREATMENT),
+        (r"BraTS-(?:MEN|SSA|GoAT)-", classes.BRATS),
+        (r"(?i)BraTS[^/]*23[^/]*/.*BraTS-PED-", classes.BRATS_PEDIATRIC_2023),
+        (r"(?i)(?:BraTS[^/]*2[4-9]|BraTS-PEDs-v1)[^/]*/.*BraTS-PED-", classes.BRATS_PEDIATRIC),
     ),
-    attributes={"task": ((r"BraTS-([A-Za-z]+(?:-RT)?)-[0-9]", r"\1"),)},
+    attributes={"task": ((r"BraTS-([A-Za-z]+(?:-RT)?)-[0-9]+[^/]*$", r"\1"),)},
+    sources=(
+        "synapse.org/Synapse:syn51156910",
+        "synapse.org/Synapse:syn53708249",
+        "github.com/MIC-DKFZ/nnUNet (Dataset226)",
+        "huggingface.co/datasets/MedOtter/brats2023-ped-dataset",
+        "cancerimagingarchive.net/collection/brats-peds",
+    ),
 )
 
-# zenodo.org/records/7262581 without its dataset.json; images above 500 are MR
+# Without its dataset.json, which makes it an MSD data set; images above 500 are MR.
 _AMOS_CASE = r"(?P<case>amos_[0-9]{4})"
 AMOS = Row(
     "amos",
@@ -128,10 +141,11 @@ AMOS = Row(
         "modality": ((r"amos_0(?:[0-4][0-9]{2}|500)$", "CT"), (r"amos_", "MR")),
     },
     own=r"labeled_data_meta.*\.csv",
+    sources=("zenodo.org/records/7262581", "github.com/MIC-DKFZ/nnUNet (Dataset218, Dataset219)"),
 )
 
-# zenodo.org/records/3431873: DICOM images, and a PNG for each slice that is called in the slices' order. All
-# images have one channel: T1 in and out of phase share a label (as in nnU-Net's Dataset047).
+# DICOM images, and a PNG for each slice that is called in the slices' order. All images have one channel: T1
+# in and out of phase share a label (as in nnU-Net's Dataset047).
 _CHAOS_SET = r"(?P<modality>CT|MR)/(?P<case>[0-9]+)"
 CHAOS = Row(
     "chaos",
@@ -153,4 +167,10 @@ CHAOS = Row(
         "split": ((r"Train_Sets/", "train"), (r"Test_Sets/", "test")),
     },
     series=True,
+    alone=True,
+    sources=(
+        "chaos.grand-challenge.org/Data",
+        "zenodo.org/records/3431873",
+        "github.com/MIC-DKFZ/nnUNet (Dataset047)",
+    ),
 )

@@ -2,8 +2,9 @@
 
 A path is written as a regular expression over the end of a file's path without its suffix, from the name of
 a folder or file on. Its named groups say whose file it is: images and labels with equal groups are of one
-case. A group ``structure`` names the structure that a label file holds instead, and ``variant`` an image of
-several that share the labels of one key. Where ``series`` is set, a folder of slices is as a file is.
+case. A group ``structure`` names the structure that a label file holds instead, ``variant`` an image of
+several that share the labels of one key, and ``name`` what a case is called: these are not compared, and a
+``number`` is by its value. Where ``series`` is set, a folder of slices is as a file is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ SEGMENTATION = "segmentation"
 ANY = r"[^/]+"
 Patterns = tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]
 
-_ABOVE = r"(?:(?P<above>.+)/)?"
+_ABOVE = r"(?:(?P<above>.+?)/)??"  # as little as can be: a row's optional folders are its own
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Row:
         table: A table of cases, and its column with their ids; other columns are attributes.
         in_bids: Its names are BIDS names too, which say less than the row.
         series: Images or labels are DICOM series or stacks of pictures, by the paths of their folders.
+        alone: Images are known as the data set's without a label too.
+        sources: Where on the web the tree, its channels and its classes are seen.
     """
 
     name: str
@@ -60,6 +63,8 @@ class Row:
     table: tuple[str, str] = ("", "")
     in_bids: bool = False
     series: bool = False
+    alone: bool = False
+    sources: tuple[str, ...] = ()
 
     def classes_of(self, label: str, image: str) -> Classes:
         """What the values of a label map mean, of the case with that first image."""

@@ -60,8 +60,8 @@ class Tree:
 
     @cached_property
     def names(self) -> str:
-        """All paths in lower case, a line each, to look for a text in them at once."""
-        return "\n".join(("", *self.files, "")).lower()
+        """All paths from the root's name on in lower case, a line each, to look into all at once."""
+        return f"\n{self.root.name}/".join(("", *self.files)).lower() + "\n"
 
     @cached_property
     def volumes(self) -> tuple[str, ...]:
