@@ -133,8 +133,11 @@ def test_diffusion_of_a_scanner_is_told_apart_by_its_private_b_values(tmp_path):
 
 def test_a_time_series_of_mosaics_is_no_volume(tmp_path):
     folder = write_mosaics(tmp_path / "s", 3)
-    with pytest.raises(InputError, match=r"E_MIXED_SERIES: 3 slices at each of 7 positions"):
+    with pytest.raises(
+        InputError, match=r"E_MIXED_SERIES: 3 slices at each of 7 positions"
+    ) as refused:
         load(folder)
+    assert "takes apart its volumes: t0, t1, t2." in refused.value.advice
     scan = load(folder, "first")
     np.testing.assert_array_equal(scan.volumes[0].array, voxels(0))
     assert [

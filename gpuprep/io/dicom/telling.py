@@ -76,7 +76,7 @@ def seen_of(one: Slice) -> Seen:
     if one.vendor_b is not None and "DiffusionBValue" not in dict(settings):
         settings += (("DiffusionBValue", f"{one.vendor_b:g}"),)
     mosaic = one.mosaic is not None
-    return Seen(settings, one.position, one.orientation, one.number, one.frame, mosaic)
+    return Seen(settings, one.position, one.orientation, one.number, one.part, mosaic)
 
 
 def seen_whole(path: Path) -> list[Seen]:

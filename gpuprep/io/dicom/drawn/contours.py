@@ -3,13 +3,15 @@
 A voxel is inside a structure where its centre is inside its contours by the even-odd rule: on its row, an
 odd number of edges lies at smaller x. All contours of a structure in one plane count together, so that a
 contour within another one is a hole, and the channel of a keyhole is nothing. A centre upon an edge is inside
-where the edge bounds from the left or from above, so that regions that share an edge share no voxel.
+where the edge bounds from the left or from above, so that regions that share an edge share no voxel. Of a
+structure that was traced along a mask (see ``traced``) the voxels that its contours run through are inside.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from pydicom.tag import Tag
 
 from gpuprep.io.dicom.deflated import open_plain
 from gpuprep.io.dicom.drawn.structures import Choice
+from gpuprep.io.dicom.drawn.traced import is_traced, mark_edges
 from gpuprep.io.dicom.header import damaged, parsing
 from gpuprep.io.frames_on_grid import Grid
 from gpuprep.io.painting import paint, report_overlap
@@ -71,6 +74,7 @@ class _Told:
     beyond: int = 0
     crowded: int = 0
     open: int = 0
+    traced: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
 
 
@@ -98,13 +102,33 @@ def drawn(
                 contours = [
                     _points(each, path) for each in found[listed[place - 1]] if _closed(each, told)
                 ]
-            for z, group in _by_slice(contours, names[value], image, told, reading).items():
-                paint(out[z], inside(group, *out.shape[1:]), value, shared)
+            groups = _by_slice(contours, names[value], image, told, reading)
+            for z, mask in _masks(groups, (out.shape[1], out.shape[2]), told):
+                paint(out[z], mask, value, shared)
                 covered.add(z)
         if covered and (gap := max(covered) - min(covered) + 1 - len(covered)):
             told.skipped[names[value]] = gap
     report_overlap(shared, names, reading)
     _report(told, image, reading)
+
+
+def _masks(
+    groups: dict[int, list[Points]], plane: tuple[int, int], told: _Told
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """The voxels of one structure in each of its slices."""
+    traced = is_traced([each for group in groups.values() for each in group], *plane)
+    for z, group in groups.items():
+        closed = [each for each in group if len(each) >= _LEAST_POINTS]
+        if traced:
+            told.traced += len(group)
+        else:
+            told.open += len(group) - len(closed)
+        if not (traced or closed):
+            continue
+        mask = inside(closed, *plane) if closed else np.zeros(plane, np.bool_)
+        if traced:
+            mark_edges(mask, group)
+        yield z, mask
 
 
 def _check_numbers(path: Path, listed: list[int], drawn_for: set[int]) -> None:
@@ -151,9 +175,6 @@ def _by_slice(
             )
         height = float(index[:, 0].mean())
         z = math.floor(height + 0.5)
-        if len(contour) < _LEAST_POINTS:
-            told.open += 1
-            continue
         is_within = (index[:, 1:] >= -_EDGE) & (index[:, 1:] <= np.array(plane) - 1 + _EDGE)
         if not 0 <= z < depth or not is_within.all():
             told.beyond += 1
@@ -181,6 +202,7 @@ def _report(told: _Told, image: Grid, reading: Reading) -> None:
             f"{told.crowded} lie on a slice that another plane of contours is nearer to",
         ),
         (told.open, f"{told.open} are points or open lines, which enclose nothing"),
+        (told.traced, f"{told.traced} run from voxel centre to voxel centre, which are inside"),
         (len(told.skipped), f"slices without contours lie between others ({gaps})"),
     ]
     texts = [text for count, text in said if count]
@@ -192,5 +214,6 @@ def _report(told: _Told, image: Grid, reading: Reading) -> None:
             beyond=told.beyond,
             crowded=told.crowded,
             open=told.open,
+            traced=told.traced,
             skipped=dict(told.skipped),
         )
