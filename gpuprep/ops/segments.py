@@ -23,6 +23,7 @@ _SMALLEST = 2.0**-32  # of the whole range: what is nearer to the first knot is 
 _BITS = range(4, 13)  # of a float's fraction that buckets tell apart
 _FRACTION = 23  # bits of a float32's
 _MOST_HOPS = 8
+_STEEPEST = float(np.finfo(np.float32).max)  # between neighbours that only float64 tells apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +63,21 @@ class Segments:
         knots = np.unique(np.array([*inside, *finite], np.float64))
         if len(knots) == 1:  # beyond its outermost bend a curve is straight
             knots = knots[0] + np.array([-1.0, 0.0] if low < knots[0] == high else [0.0, 1.0])
-        slopes = np.diff(evaluate(knots)) / np.diff(knots)
+        slopes = np.clip(np.diff(evaluate(knots)) / np.diff(knots), -_STEEPEST, _STEEPEST)
         begins = _rounded_up(knots[:-1])
+        ends = _rounded_down(low), _rounded_up(np.float64(high))
+        if (
+            -np.inf < float(ends[0]) < low
+        ):  # what is held has the end's own result, however steep it is there
+            begins, slopes = np.append(ends[0], begins), np.append(0.0, slopes)
+        if high < float(ends[1]) < np.inf:
+            begins, slopes = np.append(begins, ends[1]), np.append(slopes, 0.0)
         last = np.append(
             begins[1:] != begins[:-1], True
         )  # of segments without a float32 nothing is left
         begins, slopes = begins[last], slopes[last]
         y = evaluate(begins.astype(np.float64)).astype(np.float32)
         following = np.append(begins[1:], np.float32(np.inf))
-        ends = np.float32(low), np.float32(high)
         return cls(ends, begins, y, slopes.astype(np.float32), following, *_buckets(begins))
 
     def apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
@@ -140,7 +147,12 @@ def _buckets(x: Floats) -> tuple[NDArray[np.intp], int, int, int]:
     return starts.astype(np.intp), base, shift, hops
 
 
-def _rounded_up(numbers: NDArray[np.float64]) -> Floats:
+def _rounded_down(number: float) -> np.float32:
+    """The largest float32 that is not above a number."""
+    return np.float32(-_rounded_up(np.float64(-number)))
+
+
+def _rounded_up(numbers: Any) -> Any:
     """The smallest float32 that are not below some numbers."""
     near = numbers.astype(np.float32)
     return np.where(near < numbers, np.nextafter(near, np.float32(np.inf)), near)

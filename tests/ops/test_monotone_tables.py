@@ -110,6 +110,28 @@ def test_every_float32_finds_its_segment(spacing: str, count: int) -> None:
         assert (step.apply(many) == step.apply(values)).all()
 
 
+@pytest.mark.parametrize("turned", [1.0, -1.0])
+@pytest.mark.parametrize("ends", [(0.1, 1000.1), (-1000.3, -0.7), (7.0, 7.3)])
+def test_what_is_held_at_an_end_has_the_ends_own_result(ends: tuple[float, float], turned: float):
+    """However steep the curve is there: float32 has neither end."""
+    low, high = ends
+    near = (high - low) * 1e-3
+    step = Curve(Table((low, low + near, high - near, high), (0.0, 0.4, 0.6, 1.0)), *ends, turned)
+    given_ = np.array([-3e38, low, low + near, high - near, high, 3e38], np.float32)
+    found = step.apply(given_)
+    assert (found[[0, -1]] == [step(low), step(high)]).all()
+    assert abs(found - step.evaluate(given_)).max() <= 2e-7
+
+
+def test_a_piece_too_steep_for_float32_gives_no_nan() -> None:
+    step = curve(Table((0.0, 1e-200, 1e-40, 1.0), (0.0, 0.1, 0.2, 1.0)))
+    found = step.apply(np.array([-1, 0, 1e-45, 1e-40, 1e-30, 1], np.float32))
+    np.testing.assert_allclose(found[[0, 1, 4, 5]], [0, 0, 0.2, 1], atol=1e-6)
+    assert 0 <= found[2] <= found[3] <= 0.2
+    wide = Curve(Table((-1e300, 0.0, 1e300), (0.0, 0.5, 2.0)), -1e300, 1e300)
+    assert (wide.apply(np.array([-3e38, 3e38], np.float32)) == 0.5).all()
+
+
 def test_nan_stays_nan_and_infinities_meet_the_ends() -> None:
     step = curve(Table((0.0, 1.0, 4.0), (0.0, 1.0, 2.0)))
     found = step.apply(np.array([np.nan, -np.inf, np.inf, 2.5], np.float32))

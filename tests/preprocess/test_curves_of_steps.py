@@ -37,6 +37,16 @@ def test_gamma_is_the_power_of_the_place_in_the_range(value: float, kind: str) -
     assert abs(found - expected).max() <= 5e-7 * (high - low)
 
 
+@pytest.mark.parametrize("high", [1e-3, 1.0, 900.0])
+@pytest.mark.parametrize("value", [0.05, 0.08, 0.15])
+def test_a_low_gamma_leaves_the_zeros_of_float32_alone(value: float, high: float) -> None:
+    array = np.linspace(0, high, 999, dtype=np.float32).reshape(3, 9, 37)
+    array[0, 0, 1:4] = 1e-45, 1e-41, 1e-30
+    found = resolve([{"gamma": {"value": value}}], array).chain.apply(array)
+    assert found[0, 0, 0] == 0
+    assert abs(found - high * (array.astype(float) / high) ** value).max() <= 1e-4 * high
+
+
 @pytest.mark.parametrize("high", [1e-3, 1.0, 4095.0, 1e9])
 def test_the_logarithm_of_one_more_than_the_height_above_the_least(high: float) -> None:
     array = np.linspace(-3, high, 4000).reshape(10, 20, 20)
