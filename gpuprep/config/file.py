@@ -25,8 +25,8 @@ def load_config(path: Path | str | None, overrides: Iterable[str] = ()) -> Confi
     >>> load_config(None, ["image.resample.spacing=[1, 1, 2]"]).image.resample.spacing
     (1.0, 1.0, 2.0)
 
-    The path of a reference volume is relative to the file that names it; in an override, to the working
-    folder.
+    The path of a reference volume, or of landmarks, is relative to the file that names it; in an override,
+    to the working folder.
 
     Raises:
         ConfigError: the file cannot be read, or a key or value in it is wrong.
@@ -128,7 +128,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def anchor(tree: dict[str, Any], folder: Path) -> None:
-    """Make the paths of reference volumes, which are relative to a folder, absolute."""
+    """Make the paths of reference volumes and landmarks, which are relative to a folder, absolute."""
     outputs = tree.get("outputs")
     places = [tree.get("image"), *(outputs.values() if isinstance(outputs, dict) else ())]
     for place in places:
@@ -138,6 +138,18 @@ def anchor(tree: dict[str, Any], folder: Path) -> None:
             node, key = node[key], "path"
         if isinstance(node, dict) and isinstance(node.get(key), str) and node[key]:
             node[key] = str(folder.absolute() / node[key])
+        _anchor_steps(place, folder)
+
+
+def _anchor_steps(tree: Any, folder: Path) -> None:
+    """The same of what intensity steps read, wherever they stand."""
+    if isinstance(tree, dict):
+        for step, key in (("nyul", "landmarks"), ("histogram_match", "reference")):
+            node = tree.get(step)
+            if isinstance(node, dict) and isinstance(node.get(key), str) and node[key]:
+                node[key] = str(folder.absolute() / node[key])
+    for each in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        _anchor_steps(each, folder)
 
 
 def _override(tree: dict[str, Any], text: str) -> None:

@@ -133,7 +133,7 @@ class Config(Strict):
                 del place[name]  # as of cases made before there were any
         for place in (parts["image"], *parts.get("outputs", {}).values()):
             place.get("resample", {}).get("reference", {}).pop("path", None)
-        _forget_files(parts)
+        _forget_idle(parts)
         if "outputs" in parts:
             parts["outputs"] = list(parts["outputs"].items())  # the first is what readers get
         text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
@@ -208,8 +208,8 @@ class Config(Strict):
         return self
 
 
-def _forget_files(tree: Any) -> None:
-    """Take out where standards and references lie: what they say counts, which stands beside it."""
+def _forget_idle(tree: Any) -> None:
+    """Take out where standards and references lie, since what they say counts, and limits of time."""
     if isinstance(tree, dict):
         for step, path, told in (
             ("nyul", "landmarks", "standard"),
@@ -217,5 +217,8 @@ def _forget_files(tree: Any) -> None:
         ):
             if isinstance(given := tree.get(step), dict) and given.get(told):
                 given.pop(path, None)
+        for step in ("n4", "curvature_diffusion"):
+            if isinstance(given := tree.get(step), dict):
+                given.pop("seconds", None)
     for each in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        _forget_files(each)
+        _forget_idle(each)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from operator import ge, gt
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from gpuprep.config.strict import Finite, Percent, Strict
+
+Numbers = Annotated[tuple[Finite, ...], Field(max_length=1 << 16)]
 
 
 class Suv(Strict):
@@ -31,7 +33,19 @@ class Suv(Strict):
 class Nyul(Strict):
     """Straight lines from a case's own percentiles to a standard scale, the mean of the cohort's."""
 
-    percentiles: tuple[Percent, ...] = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 99)
+    percentiles: Annotated[tuple[Percent, ...], Field(max_length=1000)] = (
+        1,
+        10,
+        20,
+        30,
+        40,
+        50,
+        60,
+        70,
+        80,
+        90,
+        99,
+    )
     to: tuple[Finite, Finite] = (0.0, 100.0)
     """Where a case's first and last percentile come to lie while the scale is learnt."""
     over: Literal["image", "foreground"] = "foreground"
@@ -69,9 +83,9 @@ class HistogramMatch(Strict):
     """A volume file, or a folder with one DICOM series."""
     over: Literal["image", "foreground"] = "image"
     """Whose histogram, of the case and of the reference; there the foreground is what is not 0."""
-    values: tuple[Finite, ...] = ()
+    values: Numbers = ()
     """The reference's values written out, ascending, …"""
-    shares: tuple[Finite, ...] = ()
+    shares: Numbers = ()
     """… and the share of voxels that are no larger."""
 
     @model_validator(mode="after")
@@ -80,4 +94,9 @@ class HistogramMatch(Strict):
             raise ValueError("give a reference")
         if len(self.values) != len(self.shares):
             raise ValueError("give as many shares as values")
+        for name, row in (("values", self.values), ("shares", self.shares)):
+            if any(map(ge, row, row[1:])):
+                raise ValueError(f"{name} must ascend")
+        if self.shares and not 0 < self.shares[0] <= self.shares[-1] <= 1:
+            raise ValueError("shares lie above 0, and end at 1")
         return self

@@ -154,5 +154,6 @@ def _rounded_down(number: float) -> np.float32:
 
 def _rounded_up(numbers: Any) -> Any:
     """The smallest float32 that are not below some numbers."""
-    near = numbers.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond float32's reach there are its infinities
+        near = numbers.astype(np.float32)
     return np.where(near < numbers, np.nextafter(near, np.float32(np.inf)), near)

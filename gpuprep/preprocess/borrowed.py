@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from gpuprep.config.file import explained, parse_config
 from gpuprep.config.model import Config
+from gpuprep.config.standards import Nyul
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ops.statistics import measure
@@ -17,6 +21,8 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, ConfigError
 
 Node = dict[str, Any]
+
+_MOST_BYTES = 8 << 20  # of landmarks: those of a thousand channels
 
 
 def with_borrowed(config: Config) -> Config:
@@ -36,7 +42,7 @@ def with_borrowed(config: Config) -> Config:
             path = Path(node["reference"]).absolute()
             node["values"], node["shares"] = _histogram(path, node["over"], config)
             changed = True
-    return Config.model_validate(tree) if changed else config
+    return parse_config(tree, "what steps take from files") if changed else config
 
 
 def _steps(tree: Any) -> Iterator[tuple[str, Node]]:
@@ -57,11 +63,15 @@ def _landmarks(path: Path) -> tuple[list[float], dict[str, list[float]]]:
     advice = "give the folder of a cohort whose steps learnt nyul, or its landmarks.json"
     file = path / LANDMARKS_FILE if path.is_dir() else path
     try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise ValueError("it is too large")
         rows = json.loads(file.read_bytes())["nyul"]
         found = [(str(row["channel"]), row["percentiles"], row["standard"]) for row in rows]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        text = f"nyul: landmarks {path} cannot be used ({type(error).__name__})"
-        raise ConfigError(text, advice=advice) from error
+        for name, percentiles, standard in found:
+            Nyul.model_validate({"percentiles": percentiles, "standard": {name: standard}})
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        text = f"nyul: landmarks {path} cannot be used: {_reason(error)}"
+        raise ConfigError(text, advice=advice) from None
     percentiles, scales = found[0][1] if found else [], {name: scale for name, _, scale in found}
     if not found or any(
         each != percentiles or scales[name] != scale for name, each, scale in found
@@ -69,6 +79,17 @@ def _landmarks(path: Path) -> tuple[list[float], dict[str, list[float]]]:
         text = f"nyul: landmarks {path} holds {len(found)} scales, not one for each channel"
         raise ConfigError(text, advice=advice)
     return percentiles, scales
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            return explained(error, Nyul).strip()
+        case OSError():
+            return str(error.strerror)
+        case KeyError() | TypeError():
+            return "it holds no landmarks"
+    return str(error)
 
 
 def _histogram(path: Path, over: str, config: Config) -> tuple[list[float], list[float]]:

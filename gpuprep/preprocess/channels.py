@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuprep.config.filters import Filters
 from gpuprep.config.image import Image
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.model import Config
 from gpuprep.preprocess.intensity import Outside
+from gpuprep.preprocess.standards import with_own_standards
 from gpuprep.values.errors import ConfigError, InputError, ValueRangeError
 
 
@@ -22,6 +23,8 @@ class ChannelRule:
     outside: Outside
     within: tuple[float, float] | None = None
     filters: Filters = ()
+    key: str = ""
+    """What the channel's standards go by: its name, or its number where others are called so, too."""
 
     def check(self, name: str, lowest: float, highest: float) -> None:
         """Raises ValueRangeError where the values of a channel are others than they are meant to be."""
@@ -38,12 +41,17 @@ def channel_rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]
     """The rules of the channels of a case, in their order.
 
     Raises:
-        InputError: E_CHANNELS, where ``image.channels`` names one that the case does not have.
+        InputError: E_CHANNELS, where ``image.channels`` names one that the case does not have, or a standard
+            is of others.
     """
     try:
-        told = {place: image.channels[key] for key, place in places(image.channels, names).items()}
+        return _rules(image, names)
     except ConfigError as error:
         raise InputError("E_CHANNELS", error.message, advice=error.advice) from None
+
+
+def _rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]:
+    told = {place: image.channels[key] for key, place in places(image.channels, names).items()}
     usual = ChannelRule(image.intensity, image.foreground.outside, None, image.filters)
     rules = [usual] * len(names)
     for place, channel in told.items():
@@ -51,18 +59,21 @@ def channel_rules(image: Image, names: Sequence[str]) -> tuple[ChannelRule, ...]
         filters = usual.filters if channel.filters is None else channel.filters
         outside = channel.outside or usual.outside
         rules[place] = ChannelRule(steps, outside, channel.within, filters)
+    for place, name in enumerate(names):
+        key = name if names.count(name) == 1 else str(place)
+        steps = with_own_standards(rules[place].steps, key, alone=len(names) == 1)
+        rules[place] = replace(rules[place], steps=steps, key=key)
     return tuple(rules)
 
 
 def check_channels(config: Config, names: Sequence[str]) -> None:
-    """Refuse a config that names channels which a cohort of these does not have.
+    """Refuse a config that names channels which a cohort of these does not have, or has standards of others.
 
     Raises:
         ConfigError: with the names it does have.
     """
-    images = [config.image, *(config.output(name).image for name in config.outputs)]
-    for image in images:
-        places(image.channels, names)
+    for part in (config, *config.parts().values()):
+        _rules(part.image, names)
 
 
 def places(keys: Iterable[str], names: Sequence[str]) -> dict[str, int]:

@@ -189,7 +189,7 @@ def decide(
         name = measured.assembled.channel_names[number]
         if values.count:
             rule.check(name, values.minimum, values.maximum)
-        steps = with_standards(rule.steps, name, cohort)
+        steps = with_standards(rule.steps, rule.key, cohort)
         steps = with_factors(steps, measured.uptake(number), name, measured.assembled.path)
         counted = cohort[number] if number < len(cohort) else None
         intensity = resolve_intensity(
@@ -197,7 +197,7 @@ def decide(
             values,
             partial(measured.foreground_of, number, findings),
             counted if isinstance(counted, Distribution) else None,
-            channel=name,
+            channel=rule.key,
             outside=rule.outside,
             float32=None if values.nan or values.inf else partial(measured.float32_moments, number),
         )

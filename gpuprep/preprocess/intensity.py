@@ -166,7 +166,7 @@ def fold_steps(
                 chain = _standardized(*float32())  # it comes first
             case Nyul() as step:
                 found = percentiles_after(over(step.over), chain, step.percentiles)
-                chain = compose(chain, standards.nyul(found, _standard(step, channel)))
+                chain = compose(chain, standards.nyul(found, standards.standard_of(step, channel)))
             case step:
                 chain = compose(chain, _resolve_step(step, chain, over))
     return chain
@@ -260,19 +260,6 @@ def percentiles_after(
     places = ranks_around((q / 100 * last for q in qs), last)
     values.order_statistics(sorted({*places, *(last - place for place in places)}))  # at one go
     return tuple(percentile(values, chain, q) for q in qs)
-
-
-def _standard(step: Nyul, channel: str) -> tuple[float, ...]:
-    """The scale of a channel: under its name, or the only one there is."""
-    known = step.standard or {}
-    if channel in known:
-        return known[channel]
-    if len(known) == 1:
-        return next(iter(known.values()))
-    raise ConfigError(
-        f"nyul has a standard for {', '.join(known) or 'no channel'}, and not for {channel}",
-        advice="give landmarks of a cohort with these channels",
-    )
 
 
 def _finite(value: float) -> float | None:

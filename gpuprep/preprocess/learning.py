@@ -25,9 +25,8 @@ def learn_standards(
     for part in config.parts().values():
         names = measured.assembled.channel_names
         for number, rule in enumerate(channel_rules(part.image, names)):
-            for each in learn(
-                names[number], rule.steps, _before(measured, number, rule.steps, findings)
-            ):
+            before = _before(measured, number, rule.steps, findings)
+            for each in learn(rule.key, rule.steps, before):
                 found.setdefault(each.key, each)
     return tuple(found.values())
 

@@ -47,7 +47,7 @@ def match(values: Distribution, chain: Pointwise, step: HistogramMatch) -> Point
         before = np.concatenate(([0.0], shares[:-1]))
         results = np.interp(1 - before, step.shares, step.values)
     table = _table(places[order].tolist(), results[order].tolist())
-    return curve(table, hold=True) if table else ClipAffine(scale=0.0, offset=float(results[-1]))
+    return curve(table, hold=True) if table else ClipAffine(scale=0.0, offset=float(results.max()))
 
 
 def cumulative(values: Distribution) -> tuple[list[float], list[float]]:
@@ -67,6 +67,43 @@ def cumulative(values: Distribution) -> tuple[list[float], list[float]]:
     ordered = np.array(values.order_statistics(ranks.tolist()))
     last = np.flatnonzero(np.diff(ordered, append=math.inf))  # of those that are the same
     return ordered[last].tolist(), ((ranks[last] + 1) / count).tolist()
+
+
+def standard_of(step: Nyul, channel: str, *, alone: bool = True) -> tuple[float, ...]:
+    """The scale of a channel: under its name; for a channel that is ``alone``, the only one there is.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    known = step.standard or {}
+    if channel in known:
+        return known[channel]
+    if alone and len(known) == 1:
+        return next(iter(known.values()))
+    raise ConfigError(
+        f"nyul has a standard for {', '.join(known) or 'no channel'}, and not for {channel}",
+        advice="give landmarks of a cohort with these channels, or nyul to some of them (image.channels)",
+    )
+
+
+def with_own_standards(
+    steps: Sequence[IntensityStep], channel: str, *, alone: bool
+) -> tuple[IntensityStep, ...]:
+    """The steps of a channel, of standards that are written out its own alone.
+
+    Raises:
+        ConfigError: there is none for it.
+    """
+    return tuple(
+        _with_standard(entry.step, channel, standard_of(entry.step, channel, alone=alone))
+        if isinstance(entry.step, Nyul) and entry.step.standard is not None
+        else entry
+        for entry in steps
+    )
+
+
+def _with_standard(step: Nyul, channel: str, scale: Sequence[float]) -> IntensityStep:
+    return IntensityStep(nyul=step.model_copy(update={"standard": {channel: tuple(scale)}}))
 
 
 def landmark_key(channel: str, steps: Sequence[IntensityStep]) -> str:
@@ -120,8 +157,7 @@ def with_standards(
                 f"nyul learns the scale of channel {channel} over the cohort, and no case told it",
                 advice="have cases with more than one value, or give nyul: landmarks",
             )
-        learnt = {"standard": {channel: list(known.standard)}}
-        settled[place] = IntensityStep(nyul=step.model_copy(update=learnt))
+        settled[place] = _with_standard(step, channel, known.standard)
     return tuple(settled)
 
 

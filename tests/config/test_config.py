@@ -101,6 +101,37 @@ def test_digest_ignores_what_does_not_change_bytes() -> None:
     assert other.digest != plain.digest
 
 
+@pytest.mark.parametrize("name", ["n4", "curvature_diffusion"])
+def test_how_long_a_filter_may_take_is_not_in_the_digest(name: str) -> None:
+    filters = [{name: {"iterations": [7] if name == "n4" else 7, **more}} for more in LIMITS]
+    whole, slow = (parse_config({"image": {"filters": [each]}}).digest for each in filters)
+    parts = [parse_config({"image": {"channels": {"a": {"filters": [each]}}}}) for each in filters]
+    assert whole == slow
+    assert parts[0].digest == parts[1].digest
+    assert parse_config({"image": {"filters": [{name: {}}]}}).digest != whole
+
+
+LIMITS = {}, {"seconds": 5}
+
+
+def test_what_steps_read_lies_beside_the_config_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "mr.yaml"
+    file.write_text(
+        "image:\n  intensity: [{nyul: {landmarks: first}}]\n"
+        "  channels: {b: {intensity: [{histogram_match: {reference: /r.nii}}]}}\n"
+        "outputs: {a: {intensity: [{histogram_match: {reference: ../r.nii}}]}}\n"
+    )
+    config = load_config(file, ["outputs.b.intensity=[{nyul: {landmarks: here}}]"])
+    first = config.image.intensity[0].step.landmarks
+    second = config.image.channels["b"].intensity[0].step.reference
+    third, fourth = (config.outputs[name].intensity[0].step for name in "ab")
+    assert (first, second) == (str(tmp_path / "first"), "/r.nii")
+    assert (third.reference, fourth.landmarks) == (
+        str(tmp_path / "../r.nii"),
+        str(Path("here").absolute()),
+    )
+
+
 numbers = st.floats(-1e4, 1e4, allow_nan=False)
 steps = st.one_of(
     st.tuples(numbers, numbers)

@@ -110,6 +110,16 @@ def test_a_chain_that_turns_values_round_is_matched_all_the_same():
         assert made(value) == pytest.approx(plain(-value), abs=1e-6 * reference.max())
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_image_of_one_value_gets_the_largest_of_the_reference(sign: int) -> None:
+    """All voxels are no larger than it, whichever way its chain turns values."""
+    image = np.array([[[3, 5, 8]]], np.int16)
+    steps = [{"clip": {"low": 10, "high": 20}}, {"multiply": {"by": sign}}]
+    steps.append({"histogram_match": {"values": [0, 1, 7], "shares": [0.2, 0.5, 1]}})
+    chain = [IntensityStep.model_validate(each) for each in steps]
+    assert fold_steps(chain, lambda _: measure(image))(5) == 7
+
+
 percentile_lists = st.lists(
     st.lists(st.floats(-1e4, 1e4, width=32), min_size=4, max_size=4).map(sorted),
     min_size=1,
@@ -185,6 +195,9 @@ def test_learning_sees_values_after_the_steps_before():
         ([{"nyul": {}}, {"zscore": {"over": "cohort"}}], "which nyul changes case by case"),
         ([{"histogram_match": {}}], "give a reference"),
         ([{"clip": {"low": 0, "high": 1}}, {"suv": "lean"}], "it comes first"),
+        ([{"histogram_match": {"values": [2, 1], "shares": [0.5, 1]}}], "values must ascend"),
+        ([{"histogram_match": {"values": [1, 2], "shares": [1, 0.5]}}], "shares must ascend"),
+        ([{"histogram_match": {"values": [1, 2], "shares": [0.5, 50]}}], "end at 1"),
         ([{"suv": "lean"}, {"zscore": {"over": "cohort"}}], "which suv changes case by case"),
     ],
 )
@@ -214,10 +227,33 @@ def test_what_a_file_says_counts_and_not_where_it_lies(tmp_path):
     assert config_of({"nyul": {}}).needs_cohort
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"nyul": []}', '{"nyul": [{"channel": "0"}]}'])
-def test_a_file_without_landmarks_is_refused(tmp_path, text):
+def landmark_file(percentiles: object, standard: object) -> str:
+    return json.dumps(
+        {"nyul": [{"channel": "0", "percentiles": percentiles, "standard": standard}]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expecting value"),
+        ("{}", "holds no landmarks"),
+        ("[1, 2]", "holds no landmarks"),
+        ('{"nyul": []}', "0 scales"),
+        ('{"nyul": [{"channel": "0"}]}', "holds no landmarks"),
+        (landmark_file([1, 99], [0, float("nan")]), "finite number"),
+        (landmark_file([1, 99], [5, 0]), "standard of 0 must ascend"),
+        (landmark_file([99, 1], [0, 5]), "percentiles must ascend"),
+        (landmark_file("19", "05"), "percentiles: "),
+        (landmark_file([1, 99], {"a": 1}), "standard.0: "),
+        (landmark_file(np.linspace(0, 100, 2000).tolist(), list(range(2000))), "at most 1000"),
+        ("[" * 100_000, "recursion"),
+        (" " * (9 << 20), "too large"),
+    ],
+)
+def test_a_file_without_usable_landmarks_is_refused(tmp_path, text, words):
     (tmp_path / "landmarks.json").write_text(text)
-    with pytest.raises(ConfigError, match="landmarks"):
+    with pytest.raises(ConfigError, match=f"landmarks .* cannot be used: .*{words}|{words}, not"):
         with_reference(config_of({"nyul": {"landmarks": str(tmp_path)}}))
 
 

@@ -24,7 +24,7 @@ def scan(file: Path, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     array = (rng.gamma(3, 40, (12, 13, 14)) * (1 + seed) + 50 * seed).astype(np.int16)
     array[:3] = 0
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(array.T, np.diag([-1, -1, 2, 1.0])), file)
     return array
 
@@ -107,11 +107,38 @@ def test_a_reference_gives_its_histogram(tmp_path):
     )
 
 
-def test_a_standard_for_other_channels_is_refused_case_by_case(tmp_path):
+def test_a_standard_for_other_channels_stops_the_run_before_it_begins(tmp_path):
     scan(tmp_path / "in" / "1.nii.gz", 1)
     both = {"MR": [0, 1, 2, 3, 4], "CT": [0, 1, 2, 3, 4]}
     step = {"nyul": {**STEP["nyul"], "standard": both}}
-    assert run(tmp_path / "in", tmp_path / "out", step).finished.failed == 1
+    with pytest.raises(UsageError, match="standard for MR, CT, and not for channel_0"):
+        run(tmp_path / "in", tmp_path / "out", step)
+
+
+def two_channels(folder: Path, first: str, second: str) -> Path:
+    """A manifest of one case with two channels."""
+    for number, seed in ((0, 1), (1, 6)):
+        scan(folder / f"a_{number}.nii.gz", seed)
+    row = {"case_id": "a", "image": "a_0.nii.gz", "image_1": "a_1.nii.gz"}
+    manifest = folder / "cohort.json"
+    manifest.write_text(json.dumps({"channel_names": [first, second], "cases": [row]}))
+    return manifest
+
+
+def test_the_scale_of_one_channel_is_not_that_of_another(tmp_path):
+    source = two_channels(tmp_path / "in", "T1", "T2")
+    step = {"nyul": {**STEP["nyul"], "standard": {"T1": [0, 1, 2, 3, 4]}}}
+    with pytest.raises(UsageError, match="standard for T1, and not for T2"):
+        run(source, tmp_path / "out", step)
+    alone = {"channels": {"T1": {"intensity": [step]}}, "intensity": [{"multiply": {"by": 1}}]}
+    assert run(source, tmp_path / "other", image=alone).exit_code == 0
+
+
+def test_channels_of_one_name_learn_a_scale_each(tmp_path):
+    run(two_channels(tmp_path / "in", "MRI", "MRI"), tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "landmarks.json").read_text())["nyul"]
+    assert [row["channel"] for row in rows] == ["0", "1"]
+    assert rows[0]["standard"] != rows[1]["standard"]
 
 
 def test_a_file_that_is_none_stops_the_run_before_it_begins(tmp_path):
