@@ -31,7 +31,7 @@ from gpuprep.preprocess.outside import take_outside
 from gpuprep.preprocess.record import describe, voxel_counts
 from gpuprep.preprocess.rounding import round_image
 from gpuprep.preprocess.standards import with_standards
-from gpuprep.preprocess.stored_range import check_dtype
+from gpuprep.preprocess.stored_range import check_dtype, report_constant
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.preprocess.uptake import with_factors
 from gpuprep.values.findings import Findings
@@ -201,6 +201,7 @@ def decide(
             outside=rule.outside,
             float32=None if values.nan or values.inf else partial(measured.float32_moments, number),
         )
+        report_constant(intensity, values.minimum, values.maximum, findings, name)
         whole = isinstance(values, Histogram) or (
             intensity.keeps_whole and measured.is_whole(number)
         )

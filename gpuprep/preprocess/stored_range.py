@@ -22,6 +22,19 @@ _SMALLEST = {"float16": 2.0**-14, "float32": 2.0**-126, "int16": 0.5}
 _FEWEST = 3  # numbers of the dtype that fractions must be able to become
 
 
+def report_constant(
+    intensity: Intensity, low: float, high: float, findings: Findings, channel: str
+) -> None:
+    """Note where a channel, whose values go from ``low`` to ``high``, ends as one value alone."""
+    ends = intensity.chain.bounds(low, high)
+    if low < high and ends[0] == ends[1]:
+        findings.report(
+            "W_CONSTANT",
+            f"{channel} goes from {low:g} to {high:g}, and all of it becomes {ends[0]:g}",
+            advice="look at the ranges and percentiles of image.intensity, and at the file's unit",
+        )
+
+
 def check_dtype(
     intensity: Intensity,
     dtype: str,

@@ -182,6 +182,10 @@ CODES: dict[str, Code] = {
     "W_EMPTY_FOREGROUND": Code(
         "there is nothing to crop to or to measure", allowed="the whole image is used"
     ),
+    "W_CONSTANT": Code(
+        "a channel has values that differ, and its intensity steps make one of them all",
+        allowed="it is stored",
+    ),
     "W_SUV": Code("something had to be assumed for SUV", allowed="it is assumed"),
     "W_PADDING": Code(
         "padding voxels outside the field of view are present", allowed="they are kept"

@@ -95,6 +95,7 @@ def agreed(names: dict[int, str]) -> Agreement:
 
 
 OVER = {"E_SHAPE_MISMATCH": "fix"}
+IN_FLOAT32 = {"store": {"dtype": "float32"}}
 SITUATIONS: dict[str, Callable[[], Situation]] = {
     "E_SHAPE_MISMATCH": lambda: labelled(some(), moved(2.0)),
     "E_AFFINE_LOST": lambda: labelled(
@@ -124,6 +125,9 @@ SITUATIONS: dict[str, Callable[[], Situation]] = {
     "W_GEOMETRY_TOLERANCE": lambda: labelled(some(), moved(0.005)),
     "W_EMPTY_FOREGROUND": lambda: alone(
         image=IMAGE - IMAGE, tree={"image": {"crop": {"to": "nonzero"}}}
+    ),
+    "W_CONSTANT": lambda: alone(
+        tree={"image": {"intensity": [{"clip": {"low": 9e4, "high": 1e5}}]}, **IN_FLOAT32}
     ),
     "W_PRECISION": lambda: alone(image=IMAGE * np.int16(90), tree={"store": {"dtype": "float16"}}),
     "E_REFERENCE": lambda: alone(

@@ -9,7 +9,7 @@ from support.in_memory import Files, computed, config_of
 from gpuprep.config.file import parse_config
 from gpuprep.ops.statistics import are_whole, measure
 from gpuprep.preprocess.intensity import Intensity, resolve_intensity
-from gpuprep.preprocess.stored_range import check_dtype, numbers_between
+from gpuprep.preprocess.stored_range import check_dtype, numbers_between, report_constant
 from gpuprep.values.case import Case
 from gpuprep.values.errors import ValueRangeError
 from gpuprep.values.findings import Findings
@@ -27,6 +27,24 @@ def told(steps: list[dict], dtype: str, *values: float, whole: bool = False) -> 
     findings = Findings()
     check_dtype(resolve(steps, *values), dtype, findings, "ct", whole=whole)
     return [item.code for item in findings.items]
+
+
+@pytest.mark.parametrize(
+    ("step", "values", "found"),
+    [
+        ({"clip": {"low": 40, "high": 50}}, (-3, 9), 1),
+        ({"multiply": {"by": 0}}, (-3, 9), 1),
+        ({"nyul": {"percentiles": [10, 90], "standard": {"a": [0, 1]}}}, (0,) * 99 + (9,), 1),
+        ({"nyul": {"percentiles": [10, 90], "standard": {"a": [3, 3]}}}, (0, 4, 9), 1),
+        ({"nyul": {"percentiles": [10, 90], "standard": {"a": [0, 1]}}}, (0, 4, 9), 0),
+        ({"multiply": {"by": 0}}, (3, 3), 0),
+        ({"equalize": {}}, (3, 3), 0),
+    ],
+)
+def test_a_channel_that_its_steps_make_one_value_is_told(step, values, found):
+    findings = Findings()
+    report_constant(resolve([step], *values), min(values), max(values), findings, "ct")
+    assert [item.code for item in findings.items] == ["W_CONSTANT"] * found
 
 
 def test_values_beyond_the_dtype_are_refused_and_rounding_is_noted():
