@@ -16,6 +16,8 @@ from gpuprep.values.geometry import Geometry
 
 Triples = NDArray[np.float64]
 
+FARTHEST = 1e7
+"""mm from the origin; farther is no point of a patient."""
 _FAR = 1 << 31  # voxels from the first one; no axis is as long
 _UNIT = 1e-3  # voxels that a step may be off one whole voxel of the image
 
@@ -109,7 +111,8 @@ def placed(planes: Planes, image: Grid | None, reading: Reading) -> Placed:
     Their own grid has a slice wherever even steps lead, with or without a frame.
 
     Raises:
-        InputError: E_SLICE_GAP or E_NOT_VOLUME if frames do not lie one above the other at even steps.
+        InputError: E_SLICE_GAP, E_NOT_VOLUME or E_NO_GEOMETRY if frames do not lie one above the other at
+            even steps.
     """
     if image is not None:
         found = _on(planes, image, reading.rules.grid_tolerance)
@@ -125,8 +128,11 @@ def placed(planes: Planes, image: Grid | None, reading: Reading) -> Placed:
 
 
 def _on(planes: Planes, grid: Grid, tolerance: float) -> Placed | None:
-    """Frames on a grid; None where some pixel lies between voxels."""
-    index = grid.index(planes.positions)
+    """Frames on a grid; None where some pixel lies between voxels, or farther than numbers go."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        index = grid.index(planes.positions)
+    if not np.isfinite(index).all():
+        return None
     base = planes.positions[:1]
     steps = []
     for step in (planes.down, planes.right):
@@ -149,6 +155,11 @@ def _on(planes: Planes, grid: Grid, tolerance: float) -> Placed | None:
 def _own(planes: Planes, reading: Reading) -> Geometry:
     normal = np.cross(planes.right, planes.down)
     normal = normal / np.linalg.norm(normal)
+    if np.abs(planes.positions).max() > FARTHEST:
+        raise reading.error(
+            "E_NO_GEOMETRY",
+            "a frame of the segmentation lies where no patient can, and on no image",
+        )
     heights = planes.positions @ normal
     levels = np.unique(np.round(heights, 3))
     gaps = np.diff(levels)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from chaos.fuzz_elements import edit_element, edit_picture
 from chaos.fuzz_headers import bomb, edit_line, edit_tag, escape
 from chaos.fuzz_mutations import (
     Mutant,
@@ -30,12 +31,12 @@ from chaos.fuzz_mutations import (
     trailer,
     truncate,
 )
+from chaos.fuzz_rarer import make_rarer_samples
 from chaos.fuzz_samples import Sample, make_samples
 from chaos.inotify import Watch
 
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
-from gpuprep.values.case import Source
 from gpuprep.values.codes import CODES
 from gpuprep.values.errors import CaseError, InputError, InternalError, ReaderCrash
 
@@ -46,7 +47,7 @@ _SLACK_SECONDS = 30.0  # to start another child, on a busy machine
 def mutations(outside: Path) -> tuple[Mutation, ...]:
     """All ways to damage a sample, as often as they are to be tried; few samples have lines or tags."""
     return (
-        *(flip, overwrite, truncate) * 2, *(edit_line, edit_tag) * 4,
+        *(flip, overwrite, truncate) * 2, *(edit_line, edit_tag, edit_element) * 4, edit_picture,
         extend, cut_out, bomb, trailer, lost_file, escape(outside),
     )  # fmt: skip
 
@@ -77,16 +78,21 @@ class Campaign:
         )
 
 
-def fuzz(count: int, seed: int, folder: Path) -> Campaign:
-    """Read ``count`` mutants in one sandbox; the same seed gives the same mutants."""
+def fuzz(count: int, seed: int, folder: Path, only: str = "") -> Campaign:
+    """Read ``count`` mutants in one sandbox; the same seed gives the same mutants.
+
+    With ``only`` they are of samples with this in their name.
+    """
     inside, outside = folder / "in", folder / "outside"
     inside.mkdir()
     outside.mkdir()
-    samples = make_samples()
+    samples = [*make_samples(), *make_rarer_samples()]
+    if only:
+        samples = [sample for sample in samples if only in sample.name]
     for sample in samples:
         _write(sample.files, outside)
     os.mkfifo(outside / "pipe")
-    rules = ReadRules(timeout_seconds=DEADLINE_SECONDS, roots=(str(inside),))
+    rules = ReadRules(timeout_seconds=DEADLINE_SECONDS, roots=(str(inside),), suv=("bodyweight",))
     campaign, ways = Campaign(), mutations(outside)
     with Sandbox(rules) as sandbox, Watch(outside) as watch:
         originals = {sample.name: _original(sample, inside, sandbox) for sample in samples}
@@ -105,7 +111,7 @@ def fuzz(count: int, seed: int, folder: Path) -> Campaign:
 
 def _original(sample: Sample, folder: Path, sandbox: Sandbox) -> np.ndarray:
     _write(sample.files, folder)
-    return sandbox.read(Source(str(folder / sample.source))).volumes[0].array
+    return sandbox.read(sample.source_in(folder)).volumes[0].array
 
 
 def _judge(
@@ -143,7 +149,7 @@ def _judge(
 
 
 def _check_voxels(mutant: Mutant, folder: Path, sandbox: Sandbox, original: np.ndarray) -> str:
-    array = sandbox.read(Source(str(folder / mutant.sample.source))).volumes[0].array
+    array = sandbox.read(mutant.sample.source_in(folder)).volumes[0].array
     if mutant.must_refuse:
         return f"gave voxels of shape {array.shape}"
     if mutant.must_equal and not np.array_equal(array, original):
@@ -156,6 +162,7 @@ def _write(files: dict[str, bytes], folder: Path) -> None:
         shutil.rmtree(folder)
         folder.mkdir()
     for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
 
 
@@ -163,10 +170,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mutants", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="samples with this in their name")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as name:
-        campaign = fuzz(arguments.mutants, arguments.seed, Path(name))
+        campaign = fuzz(arguments.mutants, arguments.seed, Path(name), arguments.only)
     print(campaign.describe())
     raise SystemExit(bool(campaign.faults))
 

@@ -63,7 +63,7 @@ def edit_tag(sample: Sample, rng: random.Random) -> Mutant | None:
     """Another value for a DICOM tag that matters, as large or as odd as its type allows."""
     if not sample.is_dicom:
         return None
-    name, tag = rng.choice(list(sample.files)), rng.choice(_TAGS)
+    name, tag = sample.any_file(rng), rng.choice(_TAGS)
     dataset = pydicom.dcmread(io.BytesIO(sample.files[name]))
     values = [
         None,
@@ -106,10 +106,12 @@ def edit_tag(sample: Sample, rng: random.Random) -> Mutant | None:
     return Mutant("tag", f"{name}: {tag} = {value!r}", sample.with_file(name, written.getvalue()))
 
 
-def bomb(sample: Sample, rng: random.Random) -> Mutant:
-    """Dimensions of gigabytes in whatever header there is."""
+def bomb(sample: Sample, rng: random.Random) -> Mutant | None:
+    """Dimensions of gigabytes in whatever header there is; contours have none."""
     name = sample.source or rng.choice(list(sample.files))
     content = sample.files[name]
+    if sample.is_picture or (sample.is_dicom and not sample.voxels_at):
+        return None
     if sample.is_nifti:
         content = _nifti_bomb(content, rng)
     elif sample.is_dicom:
@@ -143,7 +145,9 @@ def _dicom_bomb(content: bytes, rng: random.Random) -> bytes:
 def escape(outside: Path) -> Mutation:
     """A header, a link or a link in the place of voxels that leads to a file outside the input folder."""
 
-    def mutate(sample: Sample, rng: random.Random) -> Mutant:
+    def mutate(sample: Sample, rng: random.Random) -> Mutant | None:
+        if not sample.voxels_at:
+            return None
         voxels = rng.choice(list(sample.voxels_at))
         header = sample.source
         if header in sample.voxels_at or sample.is_dicom or sample.is_nifti or rng.random() < 0.3:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chaos.fuzz_samples import Sample
 
-_INTEGERS = (
+INTEGERS = (
     0,
     1,
     2,
@@ -53,7 +53,7 @@ Mutation = Callable[[Sample, random.Random], "Mutant | None"]
 
 
 def flip(sample: Sample, rng: random.Random) -> Mutant:
-    name = rng.choice(list(sample.files))
+    name = sample.any_file(rng)
     content = bytearray(sample.files[name])
     places = [rng.randrange(len(content)) for _ in range(rng.choice((1, 1, 2, 8)))]
     for at in places:
@@ -66,12 +66,12 @@ def flip(sample: Sample, rng: random.Random) -> Mutant:
 
 def overwrite(sample: Sample, rng: random.Random) -> Mutant:
     """A hostile integer, in either byte order, mostly in the header."""
-    name = rng.choice(list(sample.files))
+    name = sample.any_file(rng)
     content = bytearray(sample.files[name])
     width = rng.choice((1, 2, 4, 8))
     end = min(len(content), rng.choice((400, 1200, len(content))))
     at = rng.randrange(max(1, end - width))
-    number = rng.choice(_INTEGERS) % (1 << 8 * width)
+    number = rng.choice(INTEGERS) % (1 << 8 * width)
     content[at : at + width] = number.to_bytes(width, rng.choice(("little", "big")))
     sealed = sample.is_sealed(name, at)
     told = f"{name} at {at}: {number} in {width} bytes"
@@ -79,7 +79,7 @@ def overwrite(sample: Sample, rng: random.Random) -> Mutant:
 
 
 def truncate(sample: Sample, rng: random.Random) -> Mutant:
-    name = rng.choice(list(sample.files))
+    name = sample.any_file(rng)
     length = len(sample.files[name])
     keep = rng.choice((0, length - 1, rng.randrange(length), rng.randrange(length)))
     told = f"{name} to {keep} of {length} bytes"
@@ -89,7 +89,7 @@ def truncate(sample: Sample, rng: random.Random) -> Mutant:
 
 
 def extend(sample: Sample, rng: random.Random) -> Mutant:
-    name = rng.choice(list(sample.files))
+    name = sample.any_file(rng)
     more = rng.choice((b"\0", bytes(1000), rng.randbytes(100), sample.files[name]))
     told = f"{name} by {len(more)} bytes"
     return Mutant(
@@ -102,7 +102,7 @@ def extend(sample: Sample, rng: random.Random) -> Mutant:
 
 def cut_out(sample: Sample, rng: random.Random) -> Mutant:
     """Bytes lost in the middle; the rest moves up."""
-    name = rng.choice(list(sample.files))
+    name = sample.any_file(rng)
     content = sample.files[name]
     at = rng.randrange(len(content))
     lost = min(rng.choice((1, 2, 4, 16, 100)), len(content) - at)
@@ -113,9 +113,9 @@ def cut_out(sample: Sample, rng: random.Random) -> Mutant:
 
 def trailer(sample: Sample, rng: random.Random) -> Mutant | None:
     """The checksum or the length at the end of a deflate stream."""
-    name = next(iter(sample.voxels_at))
     if not sample.sealed:
         return None
+    name = next(iter(sample.voxels_at))
     content = bytearray(sample.files[name])
     at = len(content) - 1 - rng.randrange(4 if content[sample.voxels_at[name]] == 0x78 else 8)
     content[at] = (content[at] + rng.randrange(1, 256)) % 256
@@ -126,6 +126,6 @@ def trailer(sample: Sample, rng: random.Random) -> Mutant | None:
 
 def lost_file(sample: Sample, rng: random.Random) -> Mutant:
     """One of the files is gone, or all but one of a series."""
-    name = rng.choice(list(sample.files))
+    name = sample.any_file(rng)
     files = {other: content for other, content in sample.files.items() if other != name}
     return Mutant("lost", name, replace(sample, files=files), must_refuse=not sample.is_dicom)

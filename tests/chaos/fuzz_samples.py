@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from pydicom.uid import (
 )
 from support.mosaics import mosaic
 
+from gpuprep.values.case import Source
+
 SHAPE = (6, 7, 8)
 ORIENTATION = [1, 0, 0, 0, 1, 0]
 
@@ -36,6 +39,8 @@ class Sample:
         source: Which of them the reader is pointed at; empty for the folder.
         voxels_at: Per file with voxels, where they begin.
         sealed: A checksum covers everything from there on.
+        drawn_on: The folder of the image that a label was drawn on.
+        volume, spacing: As in ``Source``.
     """
 
     name: str
@@ -43,10 +48,26 @@ class Sample:
     source: str
     voxels_at: dict[str, int]
     sealed: bool
+    drawn_on: str = ""
+    volume: str = ""
+    spacing: tuple[float, ...] = ()
+
+    def source_in(self, folder: Path) -> Source:
+        """What is read where its files lie in a folder."""
+        image = Source(str(folder / self.drawn_on)) if self.drawn_on else None
+        return Source(
+            str(folder / self.source), volume=self.volume, spacing=self.spacing, drawn_on=image
+        )
 
     def with_file(self, name: str, content: bytes) -> Sample:
         """The sample with other contents of one file."""
         return replace(self, files={**self.files, name: content})
+
+    def any_file(self, rng: random.Random) -> str:
+        """The name of a file; of a label and its image mostly that of the label."""
+        if self.drawn_on and rng.random() < 0.8:
+            return self.source
+        return rng.choice(list(self.files))
 
     def is_voxel(self, name: str, at: int) -> bool:
         """Whether a byte of a file is one of its voxels', or behind them."""
@@ -61,6 +82,10 @@ class Sample:
         return self.name.startswith("dicom")
 
     @property
+    def is_picture(self) -> bool:
+        return self.name.startswith("picture")
+
+    @property
     def is_nifti(self) -> bool:
         return self.name.startswith("nifti")
 
@@ -70,50 +95,53 @@ def make_samples() -> list[Sample]:
     return [*_nifti(), *_text(), *_through_itk(), *_dicom()]
 
 
-def _voxels(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+def voxel_planes(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """The voxels of most samples, int16."""
     return np.random.default_rng(7).integers(-1000, 1000, shape, np.int16)
 
 
-def _written(write: Callable[[Path], None]) -> dict[str, bytes]:
+def written(write: Callable[[Path], object]) -> dict[str, bytes]:
+    """What is written into a folder: the contents of each file by its name there."""
     with tempfile.TemporaryDirectory() as name:
         write(Path(name))
-        return {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
+        files = sorted(path for path in Path(name).rglob("*") if path.is_file())
+        return {str(path.relative_to(name)): path.read_bytes() for path in files}
 
 
 def _nifti() -> Iterator[Sample]:
-    voxels, affine = _voxels().T, np.diag([-1.0, -2.0, 3.0, 1.0])
+    voxels, affine = voxel_planes().T, np.diag([-1.0, -2.0, 3.0, 1.0])
     for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
         image, version = kind(voxels, affine), 1 if kind is nibabel.Nifti1Image else 2
         start = 352 if version == 1 else 544
         for suffix, sealed in ((".nii", False), (".nii.gz", True)):
             name = "v" + suffix
-            files = _written(lambda folder, i=image, n=name: nibabel.save(i, folder / n))
+            files = written(lambda folder, i=image, n=name: nibabel.save(i, folder / n))
             yield Sample(
                 f"nifti{version}{suffix}", files, name, {name: 0 if sealed else start}, sealed
             )
     scaled = nibabel.Nifti1Image(voxels, affine)
     scaled.header.set_slope_inter(0.5, 3)
-    files = _written(lambda folder: nibabel.save(scaled, folder / "v.nii.gz"))
+    files = written(lambda folder: nibabel.save(scaled, folder / "v.nii.gz"))
     yield Sample("nifti1 scaled .nii.gz", files, "v.nii.gz", {"v.nii.gz": 0}, True)
     for name, image in (
         ("big-endian", nibabel.Nifti1Image(voxels, affine, nibabel.Nifti1Header(endianness=">"))),
         ("4-D", nibabel.Nifti1Image(np.stack([voxels, voxels + 1], -1), affine)),
     ):
-        files = _written(lambda folder, i=image: nibabel.save(i, folder / "v.nii"))
+        files = written(lambda folder, i=image: nibabel.save(i, folder / "v.nii"))
         yield Sample(f"nifti1 {name}", files, "v.nii", {"v.nii": 352}, False)
     pair = nibabel.Nifti1Pair(voxels, affine)
-    files = _written(lambda folder: nibabel.save(pair, folder / "v.hdr"))
+    files = written(lambda folder: nibabel.save(pair, folder / "v.hdr"))
     yield Sample("nifti1 .hdr+.img", files, "v.hdr", {"v.img": 0}, False)
 
 
 def _text() -> Iterator[Sample]:
-    image = sitk.GetImageFromArray(_voxels())
+    image = sitk.GetImageFromArray(voxel_planes())
     image.SetSpacing((1, 2, 3))
     for name, sealed in (
         ("v.mha", False), ("v.mha", True), ("v.mhd", False), ("v.mhd", True),
         ("v.nrrd", False), ("v.nrrd", True), ("v.nhdr", False), ("v.nhdr", True),
     ):  # fmt: skip
-        files = _written(
+        files = written(
             lambda folder, n=name, s=sealed: sitk.WriteImage(image, folder / n, useCompression=s)
         )
         beside = [other for other in files if other != name]
@@ -127,7 +155,7 @@ def _through_itk() -> Iterator[Sample]:
         b"NRRD0004\ntype: short\ndimension: 3\nsizes: 8 7 6\nendian: little\nspace: LPS\n"
         b"space directions: (1,0,0) (0,2,0) (0,0,3)\nencoding: hex\n\n"
     )
-    files = {"v.nrrd": header + _voxels().tobytes().hex().encode()}
+    files = {"v.nrrd": header + voxel_planes().tobytes().hex().encode()}
     yield Sample(".nrrd hex", files, "v.nrrd", {"v.nrrd": len(header)}, False)
 
 
@@ -138,35 +166,39 @@ def _end_of_header(content: bytes) -> int:
 
 
 def _dicom() -> Iterator[Sample]:
-    planes = _voxels()
-    yield _dicom_sample("dicom series", [_slice(plane, z) for z, plane in enumerate(planes)])
-    packed = [_slice(plane, z) for z, plane in enumerate(_voxels((6, 32, 32)))]
+    planes = voxel_planes()
+    yield dicom_sample("dicom series", [_slice(plane, z) for z, plane in enumerate(planes)])
+    packed = [_slice(plane, z) for z, plane in enumerate(voxel_planes((6, 32, 32)))]
     for one in packed:  # GDCM cannot decode smaller ones
         one.compress(RLELossless)
-    yield _dicom_sample("dicom series RLE", packed)
-    yield _dicom_sample("dicom single", [_slice(planes[0], 0)])
-    yield _dicom_sample("dicom enhanced", [_enhanced(planes)])
-    yield _dicom_sample("dicom mosaic", [mosaic()])
+    yield dicom_sample("dicom series RLE", packed)
+    yield dicom_sample("dicom single", [_slice(planes[0], 0)])
+    yield dicom_sample("dicom enhanced", [_enhanced(planes)])
+    yield dicom_sample("dicom mosaic", [mosaic()])
     for compressor, side in (("JPEG", 8), ("JPEG2000", 32)):
-        yield _dicom_sample(f"dicom {compressor}", [_compressed(compressor, side)])
+        yield dicom_sample(f"dicom {compressor}", [_compressed(compressor, side)])
 
 
-def _dicom_sample(name: str, datasets: list[Dataset]) -> Sample:
+def dicom_sample(name: str, datasets: list[Dataset]) -> Sample:
+    """Files of one series, a data set each."""
+
     def write(folder: Path) -> None:
         for number, one in enumerate(datasets):
             one.save_as(folder / f"{number}.dcm", enforce_file_format=True)
 
-    files = _written(write)
-    return Sample(name, files, "", {file: _pixel_start(files[file]) for file in files}, False)
+    files = written(write)
+    return Sample(name, files, "", {file: pixel_start(files[file]) for file in files}, False)
 
 
-def _pixel_start(content: bytes) -> int:
-    return content.rindex(b"\xe0\x7f\x10\x00") + 12
+def pixel_start(content: bytes) -> int:
+    """Where the pixels begin; the end of a deflated file, in which nobody can tell."""
+    found = content.rfind(b"\xe0\x7f\x10\x00")
+    return len(content) if found < 0 else found + 12
 
 
 def _compressed(compressor: str, side: int) -> Dataset:
     """A slice of ``side`` × ``side`` pixels that GDCM compressed without loss."""
-    plane = _voxels((side, side)).astype(np.uint16) & 1023
+    plane = voxel_planes((side, side)).astype(np.uint16) & 1023
     one = _slice(plane, 0)
     one.PixelRepresentation = 0
 
@@ -178,7 +210,7 @@ def _compressed(compressor: str, side: int) -> Dataset:
         writer.SetCompressor(compressor)
         writer.Execute(sitk.GetImageFromArray(plane))
 
-    foreign = pydicom.dcmread(io.BytesIO(_written(write)["0.dcm"]))
+    foreign = pydicom.dcmread(io.BytesIO(written(write)["0.dcm"]))
     one.file_meta.TransferSyntaxUID = foreign.file_meta.TransferSyntaxUID
     one.PixelData = foreign.PixelData
     one["PixelData"].is_undefined_length = True

@@ -19,6 +19,7 @@ from gpuprep.cohort.discover import discover
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
+from gpuprep.io.text.segments import segments_in
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.structures import StructureRules
@@ -204,3 +205,26 @@ def test_a_segmentation_that_was_cropped_lies_on_its_image(volumes: Path) -> Non
         == read(Source(str(volumes / "a.nrrd")), ReadRules()).geometry
     )
     assert read(Source(str(file)), ReadRules()).geometry.shape == part.shape[1:]
+
+
+def test_segments_of_one_value_are_no_classes_of_which_one_is_lost(volumes: Path) -> None:
+    array = masks().max(-1)[None]
+    write_seg_nrrd(volumes / "a.seg.nrrd", array, [named("Liver", 0, 1), named("Spleen", 0, 1)])
+    (case,) = discover(volumes).cases
+    with pytest.raises(InputError, match=f"Liver and Spleen share {array.sum()} voxels"):
+        read(case.labels[0].sources[0], ReadRules())
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "0", "\N{SUPERSCRIPT TWO}", "-1", "1.5", ""])
+def test_a_value_that_is_none_takes_the_names_and_nothing_else(volumes: Path, value: str) -> None:
+    array = masks().max(-1)[None]
+    odd = {"Name": "Liver", "Layer": "0", "LabelValue": value}
+    file = write_seg_nrrd(volumes / "a.seg.nrrd", array, [odd])
+    (case,) = discover(volumes).cases
+    assert not case.labels[0].classes.names
+    assert np.array_equal(read(case.labels[0].sources[0], ReadRules()).volumes[0].array, array[0])
+    with pytest.raises(
+        InputError, match=r"E_UNREADABLE.*segment 0 has the layer '0' and the value"
+    ) as told:
+        segments_in(file)
+    assert len(str(told.value)) < 400

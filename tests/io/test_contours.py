@@ -12,6 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support.structures import ORIGIN, SHAPE, SPACING, circle, write_contours, write_image
 
+from gpuprep.io.dicom.drawn import contours
 from gpuprep.io.dicom.drawn.contours import inside
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
@@ -186,3 +187,26 @@ def test_contours_of_no_structure_or_of_two_and_points_nowhere_are_refused(tmp_p
     assert "no points" in refused(
         lambda one: setattr(one.ROIContourSequence[0].ContourSequence[0], "ContourData", far)
     )
+    for keyword in ("ROIContourSequence", listed):
+        assert keyword in refused(lambda one, lost=keyword: delattr(one, lost))
+
+
+def test_a_contour_that_comes_twice_counts_once(tmp_path: Path) -> None:
+    """By the even-odd rule alone it would be a hole as large as itself."""
+    ring = circle(3.05, CENTRE, height(2))
+    once = drawn(tmp_path, {"A": [ring]}).volumes[0].array
+    scan = drawn(tmp_path, {"A": [ring, ring, circle(1.5, CENTRE, height(2))]})
+    (finding,) = scan.findings
+    assert "1 are another one once more" in finding.message
+    assert finding.values["repeated"] == 1
+    holed = drawn(tmp_path, {"A": [ring, circle(1.5, CENTRE, height(2))]}).volumes[0].array
+    assert np.array_equal(scan.volumes[0].array, holed)
+    assert 0 < holed.sum() < once.sum()
+
+
+def test_contours_of_very_many_corners_are_drawn_part_by_part(monkeypatch) -> None:
+    corners = np.random.default_rng(0).uniform(-3, 40, (500, 2))
+    whole = inside([corners, corners[:90] / 2], 30, 35)
+    monkeypatch.setattr(contours, "_CROSSINGS", 64)
+    assert np.array_equal(inside([corners, corners[:90] / 2], 30, 35), whole)
+    assert whole.any()

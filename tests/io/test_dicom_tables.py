@@ -209,3 +209,15 @@ def test_a_table_of_inverted_pixels_is_mirrored_after_it(tmp_path):
     )
     array = load(folder, **INVERTED).volumes[0].array
     np.testing.assert_array_equal(array[0].ravel(), 65_535 - WORDS[:20].astype(int))
+
+
+def test_a_range_of_padding_is_no_larger_than_the_table_it_is_looked_up_in(tmp_path):
+    """All numbers of 32 bits would be 32 GiB of them."""
+    table = lut(WORDS.tobytes(), first=3)
+    tags = {"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31, "ModalityLUTSequence": table}
+    one = dataset(PixelData=np.arange(20, dtype="<u4").tobytes(), **tags)
+    one.add_new("PixelPaddingValue", "UL", 10)
+    one.add_new("PixelPaddingRangeLimit", "UL", 2**32 - 1)
+    one.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    scan = load(tmp_path / "a.dcm")
+    assert (scan.header["padding_value"], scan.header["padding_limit"]) == (WORDS[7], WORDS[49])

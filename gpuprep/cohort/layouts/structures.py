@@ -171,7 +171,8 @@ def _of_nrrd(label: LabelSource, image: Source, rules: StructureRules) -> list[L
     }
     if rules.layers:
         return [_layer(source, as_volume([group]), name) for name, group in groups.items()]
-    if {one.layer for one in segments} == {0} and not rules.names:
+    distinct = len({one.value for one in segments}) == len(segments)
+    if distinct and {one.layer for one in segments} == {0} and not rules.names:
         classes = Classes({group[0].value: name for name, group in groups.items()})
         return [LabelSource((source,), label.name, classes)]
     volume = as_volume(list(groups.values()))

@@ -17,6 +17,7 @@ from gpuprep.io.by_itk import cannot, native_reading
 from gpuprep.io.dicom.decoded import has_odd_bits
 from gpuprep.io.dicom.meaning import narrow
 from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.dicom.streams import first_stream, has_doubtful_sign, is_of_more_bits
 from gpuprep.io.itk import itk_affine, itk_array, itk_image
 
 Plane = NDArray[Any]
@@ -47,6 +48,9 @@ def _reason(one: Slice) -> str:
     if has_odd_bits(one):
         bits = f"{one.bits_stored} bits up to bit {one.high_bit} of {one.bits_allocated}"
         return f"it reads pixels of {bits} wrongly"
+    stream = first_stream(one) if one.frame == 0 else None
+    if stream and (is_of_more_bits(stream, one) or has_doubtful_sign(stream, one)):
+        return f"it compares the {stream.bits} bits of compressed pixels with no {one.bits_stored} declared"
     return ""
 
 

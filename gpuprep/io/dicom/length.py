@@ -16,19 +16,17 @@ from pydicom.uid import JPEG2000MC, JPEG2000MCLossless, RLELossless
 from gpuprep.io.dicom.deflated import MOST_AROUND, open_plain
 from gpuprep.io.dicom.header import damaged
 from gpuprep.io.dicom.slice import Slice
+from gpuprep.io.dicom.streams import JPEG_2000, stream_at
 from gpuprep.io.limits import check_capacity
 from gpuprep.values.errors import InputError
 
-_JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
-"""JPEG markers (ISO 10918-1, B.1.1.3) before precision, rows and columns; F7 is that of JPEG-LS."""
-_MOST_SEGMENTS = 100
-_PART_2 = 0x80
+_PART_2 = b"\x80"
 """Of the upper byte of the capabilities that a JPEG 2000 stream asks for (ISO 15444-2, A.2.1)."""
 _PART_2_SYNTAXES = frozenset({JPEG2000MC.name, JPEG2000MCLossless.name})
 
 _ITEM = 0xE000
 _END = 0xE0DD
+_FLOATS = frozenset({(0x7FE0, 0x0008), (0x7FE0, 0x0009)})
 _HEAD = struct.Struct("<HHI")
 _BLOCK = 1 << 20
 _UNDEFINED = 0xFFFFFFFF
@@ -53,6 +51,7 @@ def check_length(one: Slice) -> None:
             end = _end_of_items(file, size, one)
             check_capacity(one.path, needed, size, deflated=True)
         else:
+            _check_element(file, one)
             check_capacity(one.path, needed, max(0, size - one.header_bytes))
             declared = _declared(file, one)
             _check_excess(file, needed + needed % 2, declared, one)
@@ -87,6 +86,15 @@ def _head(file: io.IOBase, at: int, size: int, one: Slice) -> tuple[int, int, in
         raise _damaged("E_TRUNCATED", one, f"the chain of items has no end in all {size:,} bytes")
     group, element, length = _HEAD.unpack(head)
     return group, element, length
+
+
+def _check_element(file: io.IOBase, one: Slice) -> None:
+    """Refuse pixels in the elements of those that are floats: they would be taken for whole numbers."""
+    file.seek(one.header_bytes - (8 if one.implicit else 12))
+    group, element = struct.unpack(">HH" if one.big_endian else "<HH", file.read(4).ljust(4, b"\0"))
+    if (group, element) in _FLOATS:
+        text = f"pixels are floats of {one.bits_allocated} bits, as only parametric maps have them"
+        raise InputError("E_PIXEL_TYPE", text, path=one.path, advice="Convert the series.")
 
 
 def _declared(file: io.IOBase, one: Slice) -> int:
@@ -144,38 +152,23 @@ def _damaged(code: str, one: Slice, reason: str) -> InputError:
 def _check_stream(file: io.IOBase, at: int, one: Slice) -> None:
     """Compare the size that the frame at byte ``at`` declares; pieces of one other than first are passed."""
     file.seek(at)
-    start = file.read(26)
+    start = file.read(7)
     if one.syntax == RLELossless.name:
         expected = one.samples * one.bits_allocated // 8
         found = int.from_bytes(start[:4], "little")
         if found != expected:
             raise _differs(one, f"{found} planes of bytes", f"{expected}")
-    elif start.startswith(_JPEG_2000) and len(start) == 26:
-        if start[6] & _PART_2 and one.syntax in _PART_2_SYNTAXES:
-            text = (
-                "its streams use extensions of part 2 of JPEG 2000, for which there is no decoder"
-            )
-            raise InputError("E_UNREADABLE", text, path=one.path, advice="Export it as JPEG 2000.")
-        right, bottom, left, top = struct.unpack_from(">4I", start, 8)
-        _compare(one, bottom - top, right - left)
-    elif start.startswith(_JPEG):
-        file.seek(at + len(_JPEG))
-        if size := _jpeg_size(file):
-            _compare(one, *size)
-
-
-def _jpeg_size(file: io.IOBase) -> tuple[int, int] | None:
-    """Rows and columns; None if no frame header is found, or its rows come after the scan."""
-    for _ in range(_MOST_SEGMENTS):
-        segment = file.read(4)
-        if len(segment) < 4 or segment[0] != 0xFF or segment[1] == 0xFF:
-            return None
-        if segment[1] in _FRAME_HEADERS:
-            size = file.read(5)
-            rows, columns = struct.unpack(">HH", size[1:].ljust(4, b"\0"))
-            return (rows, columns) if rows and columns else None
-        file.seek(int.from_bytes(segment[2:], "big") - 2, io.SEEK_CUR)
-    return None
+        return
+    if start.startswith(JPEG_2000) and start[6:7] >= _PART_2 and one.syntax in _PART_2_SYNTAXES:
+        text = "its streams use extensions of part 2 of JPEG 2000, for which there is no decoder"
+        raise InputError("E_UNREADABLE", text, path=one.path, advice="Export it as JPEG 2000.")
+    stream = stream_at(file, at)
+    if stream is None:
+        return
+    if stream.rows and stream.columns:
+        _compare(one, stream.rows, stream.columns)
+    if stream.bits > one.bits_allocated:
+        raise _differs(one, f"pixels of {stream.bits} bits", f"{one.bits_allocated}")
 
 
 def _compare(one: Slice, rows: int, columns: int) -> None:

@@ -46,7 +46,10 @@ def padding_of(one: Slice, *, mirrored: bool = False) -> tuple[float, float] | N
     if one.table is None:
         ends = voxels_of(np.array([low, high], np.int64), one, mirrored=mirrored)
     else:
-        ends = voxels_of(np.arange(low, high + 1), one, mirrored=mirrored)
+        table = one.table  # beyond its ends, meanings are those of the ends
+        first, last = table.first, table.first + len(table.meanings) - 1
+        held = np.arange(min(max(low, first), last), min(max(high, first), last) + 1)
+        ends = voxels_of(held, one, mirrored=mirrored)
     return float(ends.min()), float(ends.max())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.io.dicom.decoded import Frames, decoded_frames, has_odd_bits
+from gpuprep.io.dicom.decoded import Frames, decoded_frames
 from gpuprep.io.dicom.deflated import MOST_AROUND, open_plain
 from gpuprep.io.dicom.itk_pixels import itk_planes
 from gpuprep.io.dicom.meaning import narrow, stored_again, voxels_of
@@ -78,8 +78,10 @@ def _planes(slices: Sequence[Slice], reading: Reading) -> Iterator[Plane]:
 
 def _of_decoded(frames: Frames, one: Slice, *, mirrored: bool) -> tuple[Plane, int]:
     plane, odd = _tile_of(frames.planes[one.frame], one), 0
-    if has_odd_bits(one):  # whole words, as they lie in the file
-        plane, odd = masked(plane, one)
+    if frames.whole:
+        stored = stored_again(plane, frames.line)
+        kept, odd = masked(stored.astype(_word(one)), one)
+        return voxels_of(kept, one, mirrored=mirrored), odd
     if one.line == frames.line and one.table is None and not mirrored:
         return narrow(plane), odd
     return voxels_of(stored_again(plane, frames.line), one, mirrored=mirrored), odd
@@ -142,10 +144,13 @@ def native_bytes(one: Slice, file: io.IOBase | None = None) -> bytes:
 
 def stored_pixels(held: bytes, one: Slice) -> tuple[Plane, int]:
     """Pixels ``y, x`` of the bytes of a native slice, and how many use bits that are declared unused."""
-    order = ">" if one.big_endian else "<"
-    stored = np.dtype(f"{order}{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
+    stored = _word(one, ">" if one.big_endian else "<")
     words = np.frombuffer(held, stored).reshape(one.rows, one.columns)
     return masked(words.astype(stored.newbyteorder("="), copy=False), one)
+
+
+def _word(one: Slice, order: str = "=") -> np.dtype[Any]:
+    return np.dtype(f"{order}{'i' if one.signed else 'u'}{one.bits_allocated // 8}")
 
 
 def masked(words: Plane, one: Slice) -> tuple[Plane, int]:

@@ -17,6 +17,7 @@ from gpuprep.io.text.header import read_start, unreadable
 from gpuprep.io.text.nrrd import looks_like_nrrd
 
 _FIELD = re.compile(rb"^Segment(\d{1,6})_(Name|Layer|LabelValue):=([^\r\n]*)", re.MULTILINE)
+_WHOLE = re.compile(r"[0-9]{1,10}")
 
 
 class Segment(NamedTuple):
@@ -33,7 +34,7 @@ def segments_in(path: Path) -> tuple[Segment, ...]:
     Files of Slicer before 4.11 tell no layers and values: each segment is a layer of ones.
 
     Raises:
-        InputError: E_UNREADABLE for a layer or value that is no number.
+        InputError: E_UNREADABLE for a layer or value that is no number, or the value 0 of the background.
     """
     start = read_start(path)
     if not looks_like_nrrd(start):
@@ -45,10 +46,9 @@ def segments_in(path: Path) -> tuple[Segment, ...]:
     found = []
     for number, fields in sorted(told.items()):
         layer, label = fields.get("Layer", str(number)), fields.get("LabelValue", "1")
-        if not (layer.isdecimal() and label.isdecimal()):
-            raise unreadable(
-                path, f"segment {number} has the layer {layer!r} and the value {label!r}"
-            )
+        if not (_WHOLE.fullmatch(layer) and _WHOLE.fullmatch(label) and int(label)):
+            told_of = f"segment {number} has the layer {layer[:60]!r} and the value {label[:60]!r}"
+            raise unreadable(path, told_of)
         found.append(Segment(fields.get("Name") or f"segment {number}", int(layer), int(label)))
     return tuple(found)
 
@@ -65,7 +65,9 @@ def combined(voxels: Voxels, volume: str, reading: Reading) -> Voxels:
         InputError: E_LABEL_OVERLAP, unless its policy lets later ones win; E_UNREADABLE if there is no such
             layer.
     """
-    names = {(one.layer, one.value): one.name for one in segments_in(Path(reading.path))}
+    names: dict[tuple[int, int], list[str]] = {}
+    for one in segments_in(Path(reading.path)):
+        names.setdefault((one.layer, one.value), []).append(one.name)
     groups = [
         [tuple(map(int, one.split(":"))) for one in group.split("+")] for group in volume.split(",")
     ]
@@ -77,7 +79,8 @@ def combined(voxels: Voxels, volume: str, reading: Reading) -> Voxels:
     told = {}
     for value, group in enumerate(groups, start=1):
         told[value] = " + ".join(
-            names.get((layer, label), f"{layer}:{label}") for layer, label in group
+            held.pop(0) if (held := names.get((layer, label))) else f"{layer}:{label}"
+            for layer, label in group
         )
         for layer, label in group:
             if layer >= len(voxels):

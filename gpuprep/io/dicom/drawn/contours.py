@@ -26,7 +26,7 @@ from gpuprep.io.dicom.deflated import open_plain
 from gpuprep.io.dicom.drawn.structures import Choice
 from gpuprep.io.dicom.drawn.traced import is_traced, mark_edges
 from gpuprep.io.dicom.header import damaged, parsing
-from gpuprep.io.frames_on_grid import Grid
+from gpuprep.io.frames_on_grid import FARTHEST, Grid
 from gpuprep.io.painting import paint, report_overlap
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Voxels
@@ -37,9 +37,9 @@ _DATA = Tag("ContourData")
 _CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 _ON_SLICE = 0.01  # slices that a contour may be off one without a word
 _ONE_PLANE = 0.1  # slices that contours of one plane may be apart
-_FARTHEST = 1e7  # mm from the origin; farther is no point of a patient
 _SLANTED = 0.5  # slices that one contour may cross
 _LEAST_POINTS = 3  # of a contour that encloses something
+_CROSSINGS = 1 << 20  # of edges and rows that are looked at together
 _EDGE = 0.51  # voxels beyond the centre of the outermost one that belong to it, and a bit
 
 
@@ -51,6 +51,16 @@ def inside(contours: list[Points], rows: int, columns: int) -> NDArray[np.bool_]
     """
     starts = np.concatenate(contours)
     ends = np.concatenate([np.roll(each, -1, axis=0) for each in contours])
+    turns = np.zeros((rows, columns + 1), np.uint8)
+    step = max(1, _CROSSINGS // rows)
+    for at in range(0, len(starts), step):
+        _turn(turns, starts[at : at + step], ends[at : at + step])
+    return np.bitwise_xor.accumulate(turns, axis=1)[:, :columns].view(np.bool_)
+
+
+def _turn(turns: NDArray[np.uint8], starts: Points, ends: Points) -> None:
+    """Note in ``turns``, ``(rows, columns + 1)``, where edges cross rows."""
+    rows, columns = turns.shape[0], turns.shape[1] - 1
     first = np.clip(np.ceil(np.minimum(starts[:, 0], ends[:, 0])), 0, rows).astype(np.intp)
     last = np.clip(np.ceil(np.maximum(starts[:, 0], ends[:, 0])), 0, rows).astype(np.intp)
     counts = last - first
@@ -60,9 +70,7 @@ def inside(contours: list[Points], rows: int, columns: int) -> NDArray[np.bool_]
     low = y0 <= y1  # either way along an edge gives one number, so that shared edges cancel
     ya, xa, yb, xb = (np.where(low, *pair) for pair in ((y0, y1), (x0, x1), (y1, y0), (x1, x0)))
     x = np.clip(np.ceil(xa + (y - ya) * ((xb - xa) / (yb - ya))), 0, columns).astype(np.intp)
-    turns = np.zeros((rows, columns + 1), np.uint8)
     np.bitwise_xor.at(turns, (y, x), 1)
-    return np.bitwise_xor.accumulate(turns, axis=1)[:, :columns].view(np.bool_)
 
 
 @dataclass(slots=True)
@@ -73,6 +81,7 @@ class _Told:
     farthest: float = 0.0
     beyond: int = 0
     crowded: int = 0
+    repeated: int = 0
     open: int = 0
     traced: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
@@ -89,6 +98,9 @@ def drawn(
     with parsing(path):
         with open_plain(path) as file:
             dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True)
+        for keyword in ("StructureSetROISequence", "ROIContourSequence"):
+            if keyword not in dataset:  # an empty one holds nothing; a cut file has none
+                raise damaged(path, f"it breaks off before its {keyword}, or has none")
         listed = [int(each.ROINumber) for each in dataset.get("StructureSetROISequence") or ()]
         found: dict[int, list[Dataset]] = defaultdict(list)
         for each in dataset.get("ROIContourSequence") or ():
@@ -153,7 +165,7 @@ def _points(contour: Dataset, path: Path) -> Points:
     else:
         numbers = np.array(contour.get("ContourData") or [], np.float64)
     sound = numbers.size and not numbers.size % 3 and np.isfinite(numbers).all()
-    if not sound or np.abs(numbers).max() > _FARTHEST:
+    if not sound or np.abs(numbers).max() > FARTHEST:
         raise damaged(path, f"a contour has {numbers.size} numbers, which are no points")
     return numbers.reshape(-1, 3)
 
@@ -184,8 +196,10 @@ def _by_slice(
     kept = {}
     for z, group in sorted(planes.items()):
         nearest = min((off for off, _ in group), key=abs)
-        kept[z] = [points for off, points in group if abs(off - nearest) <= _ONE_PLANE]
-        told.crowded += len(group) - len(kept[z])
+        near = [points for off, points in group if abs(off - nearest) <= _ONE_PLANE]
+        kept[z] = list({points.tobytes(): points for points in near}.values())
+        told.crowded += len(group) - len(near)
+        told.repeated += len(near) - len(kept[z])
         told.off += sum(abs(off) > _ON_SLICE for off, _ in group)
         told.farthest = max(told.farthest, *(abs(off) for off, _ in group))
     return kept
@@ -201,6 +215,7 @@ def _report(told: _Told, image: Grid, reading: Reading) -> None:
             told.crowded,
             f"{told.crowded} lie on a slice that another plane of contours is nearer to",
         ),
+        (told.repeated, f"{told.repeated} are another one once more, and were left out"),
         (told.open, f"{told.open} are points or open lines, which enclose nothing"),
         (told.traced, f"{told.traced} run from voxel centre to voxel centre, which are inside"),
         (len(told.skipped), f"slices without contours lie between others ({gaps})"),
@@ -213,6 +228,7 @@ def _report(told: _Told, image: Grid, reading: Reading) -> None:
             off=told.off,
             beyond=told.beyond,
             crowded=told.crowded,
+            repeated=told.repeated,
             open=told.open,
             traced=told.traced,
             skipped=dict(told.skipped),

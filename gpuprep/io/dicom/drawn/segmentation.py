@@ -27,6 +27,7 @@ from gpuprep.values.errors import InputError
 
 _DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _BITS = (1, 8, 16, 32)
+_KINDS = ("BINARY", "FRACTIONAL", "LABELMAP")
 _SAME = 1e-4  # what orientations and spacings of frames may differ by
 
 
@@ -68,16 +69,22 @@ def segmentation(path: Path, reading: Reading, image: Grid | None, *, pixels: bo
             kind = "LABELMAP"
         shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         numbers = tuple(0 if kind == "LABELMAP" else _segment(each, shared) for each in groups)
-        _check_sound(path, dataset, numbers)
+        _check_sound(path, dataset, kind, numbers)
         planes = _planes(dataset, [Frame(dataset, each, shared) for each in groups], reading)
     return Segmentation(dataset, placed(planes, image, reading), numbers, kind)
 
 
-def _check_sound(path: Path, dataset: Dataset, numbers: tuple[int, ...]) -> None:
+def _check_sound(path: Path, dataset: Dataset, kind: str, numbers: tuple[int, ...]) -> None:
     """Refuse pixels that would be taken for others, and frames of segments that nothing describes."""
-    bits = int(dataset.get("BitsAllocated") or 0)
+    bits, samples = int(dataset.get("BitsAllocated") or 0), int(dataset.get("SamplesPerPixel") or 1)
+    if kind not in _KINDS:
+        raise damaged(path, f"its type is {kind[:60]}, none of {', '.join(_KINDS)}")
     if bits not in _BITS:
         raise damaged(path, f"its pixels have {bits} bits each, where 1, 8, 16 or 32 are read")
+    if bits == 1 and kind == "FRACTIONAL":
+        raise damaged(path, "its type is FRACTIONAL, and its pixels have 1 bit each")
+    if samples != 1:
+        raise damaged(path, f"its pixels have {samples} numbers each, where 1 is read")
     if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
         raise damaged(path, "segmentations in big-endian order are not read")
     described = {int(each.SegmentNumber) for each in dataset.get("SegmentSequence") or ()}
@@ -141,8 +148,12 @@ class _Pixels:
         self._path, self._dataset = path, found.dataset
         frames, self._rows, self._columns = found.shape
         self._size = self._rows * self._columns
-        self._bits = int(found.dataset.get("BitsAllocated") or 0)
-        self.largest = int(found.dataset.get("MaximumFractionalValue") or 255)
+        with parsing(path):
+            self._bits = int(found.dataset.get("BitsAllocated") or 0)
+            self.largest = int(found.dataset.get("MaximumFractionalValue") or 255)
+            held = found.dataset.get("PixelData") or b""
+        if not isinstance(held, bytes):
+            raise damaged(path, "its pixels are no row of bytes")
         self._fractional = found.kind == "FRACTIONAL"
         syntax = found.dataset.file_meta.TransferSyntaxUID
         self._decoded: NDArray[Any] | None = None
@@ -154,7 +165,7 @@ class _Pixels:
             self._decoded = self._decompressed(frames)
             return
         else:
-            raw = found.dataset.get("PixelData") or b""
+            raw = held
             self._starts = [frame * self._size * self._bits for frame in range(frames)]
         self._bytes = np.frombuffer(raw, np.uint8)
         end = self._starts[-1] + self._size * self._bits if frames else 0
@@ -189,7 +200,9 @@ class _Pixels:
         """Frames that were deflated one by one, each beginning at a byte."""
         step = -(-self._size * self._bits // 8)
         found = []
-        for piece in generate_frames(self._dataset.PixelData, number_of_frames=frames):
+        with parsing(self._path):
+            pieces = list(generate_frames(self._dataset.PixelData, number_of_frames=frames))
+        for piece in pieces:
             try:
                 frame = zlib.decompressobj(-15).decompress(piece, step + 1)
             except zlib.error as error:
@@ -209,6 +222,8 @@ class _Pixels:
                     path=str(self._path),
                     advice="Export it without compression.",
                 ) from error
+        if array.dtype.kind == "i":  # numbers of segments have no sign, whatever the header says
+            array = array.view(array.dtype.str.replace("i", "u"))
         return array.reshape(frames, self._rows, self._columns)
 
 
