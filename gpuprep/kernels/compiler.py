@@ -17,7 +17,12 @@ from typing import Any
 OPTIONS = ("--std=c++17", "--fmad=false")
 """For NVRTC: no product and sum are joined unless the source says so (``fmaf``)."""
 
-_HEADERS = {"resample": ("voxel.cuh", "window.cuh"), "plane": ("voxel.cuh", "window.cuh")}
+_HEADERS = {
+    "resample": ("voxel.cuh", "window.cuh"),
+    "plane": ("voxel.cuh", "window.cuh"),
+    "statistics": ("voxel.cuh", "tally.cuh"),
+    "clahe": ("voxel.cuh", "tally.cuh"),
+}
 _HEADERS_OF_OTHERS = ("voxel.cuh",)
 _FOLDER = Path(__file__).parent
 _SUM_BYTES = hashlib.sha256().digest_size

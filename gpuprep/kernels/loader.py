@@ -26,6 +26,7 @@ SOURCES = (
     "pointwise",
     "curve",
     "median",
+    "clahe",
     "scatter",
 )
 

@@ -39,6 +39,22 @@ __device__ __forceinline__ void cleaned(const S *__restrict__ in, const Strides 
     { cleaned<S>(in, strides, lengths, nan, above, below, out, out_strides); }
 CLEANED(float32) CLEANED(float64)
 
+// restored_S_T: T out = in where that is not finite; the other voxels of out stay.
+template <class S, class T>
+__device__ __forceinline__ void restored(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,
+                                         T *__restrict__ out, const Strides &out_strides) {
+    each_place(lengths, [=](int64 z, int64 y, int64 x) {
+        const S v = in[offset_of(strides, z, y, x)];
+        if (!is_finite(v)) out[offset_of(out_strides, z, y, x)] = (T)v;
+    });
+}
+
+#define RESTORED(S, T) \
+    extern "C" __global__ void __launch_bounds__(128, 8) restored_##S##_##T( \
+        const S *__restrict__ in, Strides strides, Lengths lengths, T *__restrict__ out, Strides out_strides) \
+    { restored<S, T>(in, strides, lengths, out, out_strides); }
+RESTORED(float32, float32) RESTORED(float64, float32) RESTORED(float64, float64)
+
 // marked_S: uint8 out = 1 where the voxel counts under the rule, or (`join`) where out was 1 before; else 0.
 template <class S>
 __device__ __forceinline__ void marked(const S *__restrict__ in, const Strides &strides, const Lengths &lengths,

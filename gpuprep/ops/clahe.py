@@ -10,6 +10,7 @@ K. Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from gpuprep.ops.parallel import open_threads, split
 from gpuprep.values.geometry import Shape
 
 _LEVELS = 1 << 14
+HIGHEST = _LEVELS - 1
+"""Where curves end."""
+_STEPS = 65535
 _CORNERS = 4  # numbers of a bilinear patch
 
 
@@ -31,6 +35,7 @@ def clahe(
     clip_limit: float = 0.01,
     bins: int = 256,
     threads: int = 1,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """A volume with its contrast equalized tile by tile, from 0 to 1.
 
@@ -41,15 +46,16 @@ def clahe(
         clip_limit: the largest share of a tile's voxels that a bin may keep; 0 for no limit.
         bins: of the histograms, at most 256.
         threads: do not change the result.
+        out: where the result goes; of the volume's shape.
 
     Raises:
         ValueError: a tile with no voxel, ends that are not ascending, bins beyond 2 to 256.
     """
-    if min(tile) < 1 or not ends[0] < ends[1] or not 2 <= bins <= 256:
-        raise ValueError(f"tile {tile}, ends {ends} and bins {bins} give no histograms")
+    check_histograms(tile, ends, bins)
     found = _binned(volume, ends, bins)
     maps = _tile_maps(found, tile, clip_limit, bins)
-    out = np.empty(volume.shape, np.float32)
+    if out is None:
+        out = np.empty(volume.shape, np.float32)
     planes = _Planes(found, maps, tile, out)
     with open_threads(threads) as pool:
         reached = pool.map(planes.fill, split(range(volume.shape[0]), threads))
@@ -60,46 +66,67 @@ def clahe(
     return out
 
 
+def check_histograms(tile: Shape, ends: tuple[float, float], bins: int) -> None:
+    """Raises ValueError where there is a tile with no voxel, no range, or no number of bins."""
+    if min(tile) < 1 or not ends[0] < ends[1] or not 2 <= bins <= 256:
+        raise ValueError(f"tile {tile}, ends {ends} and bins {bins} give no histograms")
+
+
 def _binned(volume: NDArray[Any], ends: tuple[float, float], bins: int) -> NDArray[np.uint8]:
     """The bin of every voxel, by its level among 16384."""
     if volume.dtype.kind in "iub" and volume.dtype.itemsize <= 2:
-        kind = np.uint16 if volume.dtype.kind == "i" else volume.dtype
-        limits = np.iinfo(volume.dtype) if volume.dtype.kind != "b" else np.iinfo(np.uint8)
-        every = np.arange(limits.min, limits.max + 1)
-        curve = np.empty(every.size, np.uint8)
-        curve[every] = _bin_of(
-            every, ends, bins
-        )  # negative values count from the end, as their bits do
-        unsigned = volume.view(f"u{volume.dtype.itemsize}") if kind is np.uint16 else volume
+        curve = bins_by_bits(volume.dtype, ends, bins)
+        unsigned = volume.view(f"u{volume.dtype.itemsize}")
         return np.stack([curve.take(plane) for plane in unsigned])
+    curve = bins_by_level(bins)
     found = np.empty(volume.shape, np.uint8)
     for target, plane in zip(found, volume, strict=True):
-        target[...] = _bin_of(plane, ends, bins)
+        curve.take(_level(plane, ends), out=target, mode="clip")
     return found
 
 
-def _bin_of(values: NDArray[Any], ends: tuple[float, float], bins: int) -> NDArray[np.uint8]:
+def bins_by_bits(dtype: np.dtype[Any], ends: tuple[float, float], bins: int) -> NDArray[np.uint8]:
+    """The bin of every value of a whole dtype of at most 16 bits, at the place that its bits name."""
+    limits = np.iinfo(dtype) if dtype.kind != "b" else np.iinfo(np.uint8)
+    every = np.arange(limits.min, limits.max + 1)
+    curve = np.empty(every.size, np.uint8)
+    curve[every] = bins_by_level(bins)[_level(every, ends)]  # negative values count from the end
+    return curve
+
+
+def bins_by_level(bins: int) -> NDArray[np.uint8]:
+    """The bin of each of the 65536 levels of ``_level``."""
+    share = np.rint(np.arange(_STEPS + 1.0) / _STEPS * (_LEVELS - 1.0)).astype(np.int64)
+    return (share // (1 + _LEVELS // bins)).astype(np.uint8)
+
+
+def _level(values: NDArray[Any], ends: tuple[float, float]) -> NDArray[np.intp]:
+    """How far values lie between the ends, in 65535 steps: scikit-image goes by way of 16 bits."""
     share = np.nan_to_num(values.astype(np.float64), nan=ends[0], posinf=ends[1], neginf=ends[0])
     share -= ends[0]
     share /= ends[1] - ends[0]
     np.clip(share, 0.0, 1.0, out=share)
-    share *= 65535.0
-    np.rint(share, out=share)  # scikit-image goes by way of 16 bits
-    share /= 65535.0
-    share *= _LEVELS - 1.0
-    np.rint(share, out=share)
-    share //= 1 + _LEVELS // bins
-    found: NDArray[np.uint8] = share.astype(np.uint8)
-    return found
+    share *= _STEPS
+    return np.rint(share, out=share).astype(np.intp)
+
+
+def tile_counts(shape: Sequence[int], tile: Shape) -> list[int]:
+    """How many tiles lie along each axis; the last may reach beyond."""
+    return [-(-length // step) for length, step in zip(shape, tile, strict=True)]
+
+
+def tile_limits(tile: Shape, clip_limit: float) -> tuple[int, int]:
+    """The voxels of a tile, and how many of them one bin may keep."""
+    voxels = math.prod(tile)
+    return voxels, max(int(clip_limit * voxels), 1) if clip_limit > 0 else voxels
 
 
 def _tile_maps(
     found: NDArray[np.uint8], tile: Shape, clip_limit: float, bins: int
 ) -> NDArray[np.float32]:
     """The curve of every tile, ``tiles z, y, x, bins``; the tiles at the border are there twice."""
-    voxels = int(np.prod(tile))
-    most = max(int(clip_limit * voxels), 1) if clip_limit > 0 else voxels
-    counts = [-(-length // step) for length, step in zip(found.shape, tile, strict=True)]
+    voxels, most = tile_limits(tile, clip_limit)
+    counts = tile_counts(found.shape, tile)
     maps = np.empty((*counts, bins), np.float32)
     reach = [
         _mirrored(np.arange(count * step), length)
@@ -113,8 +140,8 @@ def _tile_maps(
         inside = all(each[0] + each.size - 1 == each[-1] for each in part)
         index = tuple(slice(e[0], e[-1] + 1) for e in part) if inside else np.ix_(*part)
         counted = np.bincount(found[index].reshape(-1), minlength=bins)
-        summed = np.cumsum(_limited(counted, most)) * ((_LEVELS - 1) / voxels)
-        maps[place] = np.floor(np.minimum(summed, _LEVELS - 1))
+        summed = np.cumsum(_limited(counted, most)) * (HIGHEST / voxels)
+        maps[place] = np.floor(np.minimum(summed, HIGHEST))
     return np.pad(maps, [(1, 1)] * 3 + [(0, 0)], mode="edge")
 
 
@@ -162,7 +189,7 @@ class _Planes:
         self._found, self._maps, self._out = found, maps, out
         self._across, self._bins = maps.shape[2] - 1, maps.shape[3]
         (self._z, self._wz), (y, wy), (x, wx) = (
-            _places(length, step) for length, step in zip(found.shape, tile, strict=True)
+            places(length, step) for length, step in zip(found.shape, tile, strict=True)
         )
         self._wy, self._wx = wy[:, np.newaxis], wx
         self._first = (y[:, np.newaxis] * self._across + x) * self._bins
@@ -200,7 +227,7 @@ class _Planes:
         return np.stack(numbers, axis=-1).view(np.complex128).reshape(-1)
 
 
-def _places(length: int, step: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def places(length: int, step: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """The cell between centres that each voxel lies in, and how far it is from the cell's first centre."""
     shifted = np.arange(length) + step // 2
     return shifted // step, ((shifted % step) / step).astype(np.float32)

@@ -7,7 +7,7 @@ lie is the engine's affair.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.crop import find_box
+from gpuprep.ops.filters import Filter
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.mask import fill_holes, find_mask
 from gpuprep.ops.resample import Resampling, resample
@@ -27,6 +28,7 @@ from gpuprep.values.volume import Chunked
 
 Array = NDArray[Any]
 Image = Array | Chunked
+MakeArray = Callable[[], Array]
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +78,17 @@ class Operations(Protocol):
     def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
         """The exact distribution of the voxels (where the mask is set); refers to ``channel``."""
 
+    def filtered(
+        self, channel: Held, steps: Sequence[Filter], others: Sequence[str], on_host: MakeArray
+    ) -> Held:
+        """A channel of the host through its filters, which see all of it.
+
+        ``on_host`` does them in host memory: always where ``others`` names filters that no device does.
+        """
+
+    def fetch(self, held: Held) -> Array:
+        """The voxels in host memory."""
+
     def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
         """Host memory for an image of several channels; with ``chunk`` it may come cut into such chunks."""
 
@@ -103,7 +116,6 @@ class HostOperations:
         self.scratch = scratch or Scratch()
 
     def fetch(self, held: Held) -> Array:
-        """The array on the host."""
         if held.host is None:
             raise ValueError("an array on a device is not for NumPy")
         return held.host
@@ -149,6 +161,11 @@ class HostOperations:
     def measure(self, channel: Held, mask: Held | None = None) -> Distribution:
         flags = None if mask is None else self.fetch(mask)
         return measure(self.fetch(channel), flags, threads=self.threads)
+
+    def filtered(
+        self, channel: Held, steps: Sequence[Filter], others: Sequence[str], on_host: MakeArray
+    ) -> Held:
+        return Held(on_host())
 
     def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
         return self.scratch.empty((channels, *shape), dtype)

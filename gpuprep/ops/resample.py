@@ -29,6 +29,7 @@ from gpuprep.ops.parallel import Threads, open_threads, split
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.separable import Limits, apply_axes
 from gpuprep.ops.table import Curve, Pointwise
+from gpuprep.values.geometry import Triple
 from gpuprep.values.grids import GridMapping
 
 Array = NDArray[Any]
@@ -49,6 +50,8 @@ class Resampling:
         epilogue: the intensity steps that come after.
         clip_to: limits, in units after the prologue, for what the interpolation may overshoot.
         value_range: the smallest and largest voxel where already measured; saves a pass over the input.
+        sigmas: standard deviations along ``z, y, x``, in voxels, of a Gaussian that ends at four of them and
+            comes before all sampling; none along axes that are nearest.
     """
 
     mapping: GridMapping
@@ -60,6 +63,7 @@ class Resampling:
     epilogue: ClipAffine = IDENTITY
     clip_to: tuple[float, float] | None = None
     value_range: tuple[float, float] | None = None
+    sigmas: Triple = (0.0, 0.0, 0.0)
 
     @property
     def interpolations(self) -> list[Interpolation]:
@@ -83,12 +87,15 @@ class Resampling:
     def axes(self, shape: Sequence[int]) -> Axes:
         """The weights of the three axes over an input of the given shape."""
         grid = self.mapping
-        rows = zip(shape, grid.shape, grid.scale, grid.offset, self.interpolations, strict=True)
+        sigmas = (
+            math.hypot(antialias_sigma(scale) * self.antialias, own)
+            for scale, own in zip(grid.scale, self.sigmas, strict=True)
+        )
+        kinds = self.interpolations, sigmas
+        rows = zip(shape, grid.shape, grid.scale, grid.offset, *kinds, strict=True)
         z, y, x = (
-            axis_weights(
-                n, m, scale, offset, kind, self.boundary, antialias_sigma(scale) * self.antialias
-            )
-            for n, m, scale, offset, kind in rows
+            axis_weights(n, m, scale, offset, kind, self.boundary, sigma)
+            for n, m, scale, offset, kind, sigma in rows
         )
         return z, y, x
 

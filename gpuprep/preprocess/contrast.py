@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gpuprep.config import filters as config
 from gpuprep.ops.bias import BiasField, BiasRule, find_bias
-from gpuprep.ops.clahe import clahe
+from gpuprep.ops.filters import Equalizing
 from gpuprep.values.errors import CaseError
+from gpuprep.values.geometry import Shape
 
 Foreground = Callable[[], NDArray[Any]]
 """Gives the mask of a case when it is asked for."""
@@ -48,19 +49,14 @@ def corrected(
     return np.divide(array, factor, out=factor, casting="same_kind"), field
 
 
-def equalized(
-    array: NDArray[Any], rule: config.Clahe, spacing: tuple[float, float, float], threads: int
-) -> NDArray[np.float32]:
-    """A volume after CLAHE; zeros where all its values are equal."""
-    ends = rule.source or (float(array.min()), float(array.max()))
-    if ends[0] == ends[1]:
-        return np.zeros(array.shape, np.float32)
+def equalizing(rule: config.Clahe, shape: Shape, spacing: tuple[float, float, float]) -> Equalizing:
+    """CLAHE on a grid: tiles in voxels. ``spacing`` is of the axes z, y, x, in mm."""
     if rule.tile is None:
-        z, y, x = (max(length // 8, 1) for length in array.shape)
+        z, y, x = (max(length // 8, 1) for length in shape)
     else:
         edges = rule.tile if isinstance(rule.tile, tuple) else (rule.tile,) * 3
         z, y, x = (
             min(max(round(mm / step), 1), length)
-            for mm, step, length in zip(edges[::-1], spacing, array.shape, strict=True)
+            for mm, step, length in zip(edges[::-1], spacing, shape, strict=True)
         )
-    return clahe(array, (z, y, x), ends, clip_limit=rule.clip, bins=rule.bins, threads=threads)
+    return Equalizing((z, y, x), rule.clip, rule.bins, rule.source)

@@ -16,7 +16,7 @@ from gpuprep.ops.operations import Held, HostOperations, Operations
 from gpuprep.ops.statistics import Distribution, Histogram, are_whole
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.channels import channel_rules
-from gpuprep.preprocess.filtering import filter_voxels
+from gpuprep.preprocess.filtering import filter_channel
 from gpuprep.preprocess.outside import with_room
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.values.errors import InputError
@@ -81,8 +81,9 @@ class Measured:
 
     def _source(self, channel: int) -> NDArray[Any]:
         """The voxels that are measured, in host memory."""
-        held = self.channels[channel].host if self.unfiltered else None
-        return self.assembled.channels[channel][self.box] if held is None else held
+        if self.unfiltered:
+            return self.operations.fetch(self.channels[channel])
+        return self.assembled.channels[channel][self.box]
 
     def marked_labels(self) -> dict[str, Held]:
         """The label maps, background outside the foreground being ``label.outside``, if that is set."""
@@ -217,26 +218,23 @@ def _filtered(
     operations: Operations,
     threads: int,
 ) -> tuple[list[Held], list[list[dict[str, Any]]]]:
-    """The channels after their filters, where the engine works, and what is told; filters are the host's."""
-    spacing = assembled.geometry.crop(box).spacing_zyx
-    rules = channel_rules(config.image, assembled.channel_names)
+    """The channels after their filters, where the engine works, and what is told."""
     maps = {name: Held(assembled.labels[name][box]) for name in labels}
     host = HostOperations(threads)
     before = Measured(assembled, box, tuple(channels), maps, (), host, config)
-    held, told = [], []
-    for rule, channel in zip(rules, channels, strict=False):
-        assert channel.host is not None
-        array, entries = filter_voxels(
-            channel.host,
+    rules = channel_rules(config.image, assembled.channel_names)
+    done = [
+        filter_channel(
+            channel,
             rule.filters,
-            spacing,
-            operations.blank,
+            before.geometry,
+            operations,
             threads,
             lambda: host.fetch(before.foreground),
         )
-        held.append(operations.hold(array))
-        told.append(entries)
-    return held, told
+        for rule, channel in zip(rules, channels, strict=False)
+    ]
+    return [held for held, _ in done], [entries for _, entries in done]
 
 
 def _with_room(

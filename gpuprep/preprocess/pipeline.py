@@ -24,6 +24,7 @@ from gpuprep.ops.operations import HostOperations
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.compute import compute
 from gpuprep.preprocess.decoded_cases import let_go, read_case
+from gpuprep.preprocess.filtering import of_filters
 from gpuprep.preprocess.fingerprint import count_case
 from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.learning import learn_standards
@@ -156,16 +157,22 @@ def is_worth_it(assembled: Assembled, config: Config) -> bool:
 
 
 def bytes_on_device(assembled: Assembled, config: Config) -> int:
-    """Device memory to ask for: all channels and labels, and the work on one of them for one output."""
-    arrays = [*assembled.channels, *assembled.labels.values()]
-    itemsizes, source = [array.itemsize for array in arrays], assembled.geometry.shape
+    """Device memory to ask for: all channels and labels, and the work on one of them for one output.
+
+    Filters come before, when the channels after the one at work are not yet there.
+    """
+    filters, source = of_filters(assembled, config.image), assembled.geometry.shape
+    labels = [array.itemsize for array in assembled.labels.values()]
+    itemsizes = [*filters.itemsizes, *labels]
+    filtering = math.prod(source) * sum(itemsizes) + filters.work
     if config.label.outside is not None:  # the foreground's mask, and the maps with a mark
         itemsizes.append(1)
         for values in assembled.label_counts.values():
             itemsizes += [bytes_with(config.label.outside, values)] * 2
     if any(part.image.bends for part in config.parts().values()):  # what a table makes of a channel
         itemsizes.append(4)
-    return max(device_bytes(source, target, itemsizes) for target in _targets(assembled, config))
+    targets = _targets(assembled, config)
+    return max(filtering, *(device_bytes(source, target, itemsizes) for target in targets))
 
 
 def _targets(assembled: Assembled, config: Config) -> list[Shape]:

@@ -66,6 +66,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "channel_0": {"intensity": [{"zscore": {"over": "foreground"}}], "outside": "zero"}
         },
     },
+    "filtered": {
+        "filters": [{"median": {}}, {"clahe": {"tile": 9}}, {"gaussian": {"sigma": 1.1}}],
+        "crop": {"to": "label", "margin": 2},
+        "foreground": {"where": "body", "threshold": -300, "outside": "zero"},
+    },
     "constant": {
         "foreground": {"outside": "zero"},
         "intensity": [{"multiply": {"by": 0}}, {"offset": {"by": 3}}],

@@ -173,6 +173,50 @@ MUTANTS = {
         "median", "i < SQUARE; i++) found", "i + 1 < SQUARE; i++) found"
     ),
     "the largest of two odd runs is lost": Mutant("median", "EVEN == ODD + 2", "EVEN == ODD + 3"),
+    "finite voxels are restored, too": Mutant("pointwise", "if (!is_finite(v)) out", "out"),
+    "columns beyond a volume of bins": Mutant(
+        "clahe", "if (x >= lengths.columns) return;\n    for", "for"
+    ),
+    "what is no number is white": Mutant("clahe", "is_nan(v) ? 0.0", "is_nan(v) ? 1.0"),
+    "levels cut off": Mutant("clahe", "(int)rint(share * 65535.0)", "(int)(share * 65535.0)"),
+    "the mirror lies behind the last voxel": Mutant(
+        "clahe", "2 * length - 2 - folded", "2 * length - 1 - folded"
+    ),
+    "a tile counts voxels of the next": Mutant("clahe", "if (i < voxels)", "if (true)"),
+    "planes of a tile taken for its rows": Mutant("clahe", "row % tiles.rows", "row"),
+    "tiles beyond the grid are forgotten": Mutant("clahe", "tile += gridDim.y", "tile += every"),
+    "tiles of a slice behind one another": Mutant(
+        "clahe", "j / tiles.across_rows * tiles.slices", "j / tiles.across_rows"
+    ),
+    "a full bin takes its part": Mutant("clahe", "filled[k] < most && behind", "behind"),
+    "bins that are not there take a part": Mutant(
+        "clahe",
+        "min(own[32 * k + lane], (uint64)most) : most",
+        "min(own[32 * k + lane], (uint64)most) : 0",
+    ),
+    "what is left is not spread": Mutant("clahe", "max(1, room / left)", "1"),
+    "what is left is spread from the first bin": Mutant(
+        "clahe", "32 * k + lane - first;", "32 * k + lane;"
+    ),
+    "what is left is given once": Mutant("clahe", "left > 0 && left < before;)", "left > before;)"),
+    "sums of a curve begin anew": Mutant("clahe", "before += __shfl_sync(ALL_LANES, sum, 31);", ""),
+    "a curve beyond its end": Mutant(
+        "clahe", "(before + sum) * factor, 16383.0", "(before + sum) * factor, 16384.0"
+    ),
+    "curves are not cut to levels": Mutant("clahe", "(float)floor(min", "(float)(min"),
+    "the first tile has none before it": Mutant("clahe", "max(place - 1, 0)", "max(place, 0)"),
+    "the last tile has one behind it": Mutant("clahe", "min(place, tiles - 1)", "place"),
+    "slices before and behind exchanged": Mutant(
+        "clahe", "own[before * number] * (1.f - wz)", "own[before * number] * wz"
+    ),
+    "rows and columns of a patch exchanged": Mutant(
+        "clahe", "* wx + (below - corner)", "* wx + (right - corner)"
+    ),
+    "a patch without its twist": Mutant("clahe", "(far - right - below + corner) * wx + ", ""),
+    "results are not stretched": Mutant("clahe", "(voxels[i] - low) * scale", "voxels[i] * scale"),
+    "results beyond the grid are not stretched": Mutant(
+        "clahe", "i += (int64)gridDim.x * blockDim.x", "i += count"
+    ),
     "negative infinity becomes positive": Mutant("pointwise", "v > (S)0 ? above : below", "above"),
     "a vote that not all lanes reach": Mutant(
         "statistics",

@@ -7,15 +7,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import gpuprep.ops.device.clahe as clahe_launch
 import gpuprep.ops.device.median as median_launch
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device import arguments
+from gpuprep.ops.device.clahe import clahe_device
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.median import median_device
-from gpuprep.ops.device.pointwise import find_mask_device, masked_device
+from gpuprep.ops.device.pointwise import find_mask_device, masked_device, restore_device
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
@@ -28,10 +30,15 @@ from kernels.mutants import narrowed
 from kernels.test_scatter import assert_scattered
 
 
-def launch_medians(engine: Engine, volume: np.ndarray) -> None:
+def launch_filters(engine: Engine, source: str, volume: np.ndarray) -> None:
+    if source == "clahe":
+        clahe_launch._SHARE = 256  # several blocks count a tile
+        clahe_device(engine, volume, (2, 3, 100), (0.0, 6.0), bins=7)
+        clahe_device(engine, volume.astype(np.float32), (1, 3, 30), (0.0, 6.0))
+        return
     median_launch.MOST_GRID = 1  # one block goes over all rows and slices
     for size in (3, 5):
-        median_device(engine, volume, size)
+        median_device(engine, np.resize(volume, (5, 9, 40)), size)
 
 
 def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
@@ -45,8 +52,8 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
         bent = Curve(Table((-5.0, 3.0, 9.0), (0.0, 2.0, 3.0)))
         for kind in (np.int16, np.float32, np.float64):
             curved_device(engine, volume.astype(kind), bent, labels)
-    elif source == "median":
-        launch_medians(engine, np.resize(volume, (5, 9, 40)))
+    elif source in ("median", "clahe"):
+        launch_filters(engine, source, volume)
     elif source == "profiles":
         narrow = volume[:, :, :100]  # neighbouring blocks share columns
         for axis in range(3):
@@ -56,6 +63,7 @@ def launch_all(engine: Engine, source: str, volume: np.ndarray) -> None:
         find_box_device(engine, [narrow], 3)
     elif source == "pointwise":
         masked_device(engine, volume, find_mask_device(engine, [labels, labels], 0), IDENTITY)
+        restore_device(engine, volume.astype(np.float64), np.empty(volume.shape, np.float32))
     elif source == "labels":
         resample_labels_device(engine, labels, Resampling(mapping))
     elif source == "scatter":

@@ -7,11 +7,14 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+import gpuprep.ops.device.clahe as launches
 import gpuprep.ops.device.median as median_launch
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import SOURCES, Engine
+from gpuprep.ops.clahe import clahe
 from gpuprep.ops.crop import find_box
+from gpuprep.ops.device.clahe import clahe_device
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.median import median_device
@@ -20,6 +23,7 @@ from gpuprep.ops.device.pointwise import (
     find_mask_device,
     marked_device,
     masked_device,
+    restore_device,
 )
 from gpuprep.ops.device.profiles import find_box_device, slice_ranges_device
 from gpuprep.ops.device.resample import resample_device
@@ -173,6 +177,10 @@ def check_pointwise(engine: Engine) -> None:
     assert kept.ravel().tolist() == [0, 0, 0, 2]
     cleaned = cleaned_device(engine, broken, 5, 6, 7)
     assert cleaned.ravel().tolist() == [5, 6, 7, 2]
+    restore_device(engine, broken, cleaned[:, :, ::-1])
+    restored = cleaned[0, 0, ::-1]
+    assert np.isnan(restored[0])
+    assert restored[1:].tolist() == [np.inf, -np.inf, 5]
 
 
 def check_curves(engine: Engine) -> None:
@@ -205,6 +213,24 @@ def check_medians(engine: Engine) -> None:
                 assert (median_device(engine, given, size) == expected).all()
 
 
+def check_clahe(engine: Engine) -> None:
+    array = volume((9, 14, 150))
+    array[array > 1480] = 0  # much in one bin
+    ends = float(array.min()) + 9, float(array.max()) - 9
+    shares = {"_SHARE": 300, "MOST_GRID": 3, "_MOST_BLOCKS": 2}
+    with patch.multiple(launches, **shares):
+        for tile, limit, bins in (((4, 5, 37), 0.01, 256), ((2, 3, 40), 0.05, 17)):
+            for kind in ("i2", "f4"):
+                given = array.astype(kind)
+                wanted = clahe(given, tile, ends, clip_limit=limit, bins=bins)
+                device = engine.xp.asarray(given)
+                found = clahe_device(engine, device, tile, ends, clip_limit=limit, bins=bins)
+                assert (engine.to_host(found) == wanted).all()
+    broken = np.float32([[[np.nan, np.inf, -np.inf, 0.3, 5]]])
+    found = clahe_device(engine, engine.xp.asarray(broken), (1, 2, 3), (0.1, 2.0))
+    assert (engine.to_host(found) == clahe(broken, (1, 2, 3), (0.1, 2.0))).all()
+
+
 def check_banded(engine: Engine) -> None:
     check_resample(engine, volume(), MAPPING)
     check_resample(engine, volume(), WITHIN_PLANES)
@@ -232,6 +258,7 @@ CHECKS: dict[str, Callable[[Engine], None]] = {
     "pointwise": check_pointwise,
     "curve": check_curves,
     "median": check_medians,
+    "clahe": check_clahe,
     "scatter": check_scatter,
 }
 

@@ -34,6 +34,24 @@ RACES = {
         "bins[i] = 0;\n    __syncthreads();",
         "bins[i] = 0;",
     ),
+    "counters of a tile are not atomic": (
+        "block",
+        "clahe",
+        "atomicAdd(&bins[bin], together ? 32u : 1u)",
+        "bins[bin] = bins[bin] + (together ? 32u : 1u)",
+    ),
+    "blocks of a tile do not add up": (
+        "blocks",
+        "clahe",
+        "atomicAdd(&totals[i], (uint64)bins[i])",
+        "totals[i] += bins[i]",
+    ),
+    "blocks of a tile all count everything, and one stretches twice": (
+        "blocks",
+        "clahe",
+        "i += (int64)gridDim.x * blockDim.x)\n        voxels",
+        "i += blockDim.x)\n        voxels",
+    ),
     "rows counted before they are zero": (
         "block",
         "profiles",

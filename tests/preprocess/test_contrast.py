@@ -8,12 +8,13 @@ import pytest
 import SimpleITK as sitk
 from support.in_memory import config_of
 
-from gpuprep.config.filters import N4, Clahe
+from gpuprep.config.filters import N4, Clahe, Filter
 from gpuprep.config.model import Config
 from gpuprep.ops.bias import BiasRule, find_bias
 from gpuprep.ops.clahe import clahe
-from gpuprep.preprocess.contrast import corrected, equalized
+from gpuprep.preprocess.contrast import corrected
 from gpuprep.preprocess.diffusion import curvature_diffusion
+from gpuprep.preprocess.filtering import filter_voxels
 from gpuprep.preprocess.projection import footprint
 from gpuprep.running.coordinator import run
 from gpuprep.store.reader import open_cohort
@@ -31,6 +32,10 @@ def volume() -> np.ndarray:
     voxels = np.rint(tissue * np.exp(0.3 * x) + noise)
     voxels[:, :2] = 0
     return voxels.astype(np.int16)
+
+
+def equalized(array: np.ndarray, rule: Clahe) -> np.ndarray:
+    return filter_voxels(array, [Filter(clahe=rule)], SPACING, np.empty, 1)[0]
 
 
 def test_n4_looks_within_the_foreground_and_divides_all() -> None:
@@ -53,11 +58,11 @@ def test_n4_fails_the_case_that_takes_too_long_or_has_nothing_positive() -> None
 def test_tiles_are_in_mm_along_x_y_z() -> None:
     array = volume()
     ends = float(array.min()), float(array.max())
-    found = equalized(array, Clahe(tile=(4.0, 5.0, 8.0)), SPACING, 1)
+    found = equalized(array, Clahe(tile=(4.0, 5.0, 8.0)))
     np.testing.assert_array_equal(found, clahe(array, (4, 5, 8), ends))
-    eighths = equalized(array, Clahe(), SPACING, 1)
+    eighths = equalized(array, Clahe())
     np.testing.assert_array_equal(eighths, clahe(array, (2, 2, 3), ends))
-    assert not equalized(np.full((4, 4, 4), 7), Clahe(), SPACING, 1).any()
+    assert not equalized(np.full((4, 4, 4), 7), Clahe()).any()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_a_case_is_stored_filtered_and_its_filters_recorded(tmp_path: Path) -> N
     mask = (volume() != 0).astype(np.uint8)
     expected, field = corrected(volume(), N4(iterations=(5, 5)), lambda: mask)
     expected = curvature_diffusion(expected, SPACING, iterations=2)
-    expected = equalized(expected, Clahe(tile=8.0), SPACING, 1)
+    expected = equalized(expected, Clahe(tile=8.0))
     np.testing.assert_allclose(case.image[:], expected, atol=2e-5)
     (told,) = case.record["filters"]
     assert [next(iter(entry)) for entry in told] == ["n4", "curvature_diffusion", "clahe"]

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.device.link import Link
 from gpuprep.ops.device.arguments import SOURCES
+from gpuprep.ops.device.filters import filter_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.late import LateDistribution
 from gpuprep.ops.device.pointwise import (
@@ -31,7 +32,8 @@ from gpuprep.ops.device.slabs import resample_in_slabs, resample_labels_in_slabs
 from gpuprep.ops.device.statistics import DeviceDistribution, measure_device
 from gpuprep.ops.device.target import chunked
 from gpuprep.ops.device.transfer import fetch
-from gpuprep.ops.operations import Held, HostOperations, Image
+from gpuprep.ops.filters import Filter
+from gpuprep.ops.operations import Held, HostOperations, Image, MakeArray
 from gpuprep.ops.resample import Resampling
 from gpuprep.ops.statistics import Distribution
 from gpuprep.ops.table import Pointwise
@@ -77,7 +79,7 @@ class DeviceOperations:
         on_device = [held.device for held in arrays]
         return self._made(
             arrays,
-            lambda: find_mask_device(self._engine, on_device, above),
+            lambda: find_mask_device(self._engine, on_device, above).view(np.bool_),
             lambda: self._host.mask(arrays, above),
         )
 
@@ -123,6 +125,31 @@ class DeviceOperations:
             return done[0]
         self._fall_back("the device has no room for a step")
         return instead()
+
+    def filtered(
+        self, channel: Held, steps: Sequence[Filter], others: Sequence[str], on_host: MakeArray
+    ) -> Held:
+        if others:
+            names = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'}"
+            self._fall_back(f"{names} for the host, and so are all filters of the channel")
+            return self.hold(on_host())
+        given = self.hold(self._host.fetch(channel))
+        if not steps:
+            return given
+        return self._made(
+            [given],
+            lambda: filter_device(self._engine, given.device, steps),
+            lambda: self._without(given, on_host),
+        )
+
+    def _without(self, given: Held, on_host: MakeArray) -> Held:
+        """What the host makes, when what was given has left the device."""
+        given.device = None
+        self._link.release()
+        return Held(on_host())
+
+    def fetch(self, held: Held) -> Array:
+        return self._host.fetch(held)
 
     def empty(self, channels: int, shape: Shape, dtype: DTypeLike, chunk: int) -> Image:
         plain = (channels, *shape)
@@ -238,9 +265,7 @@ class _HostWithFetch(HostOperations):
 
     def fetch(self, held: Held) -> Array:
         if held.host is None:
-            array = fetch(self._link.engine, held.device)
-            # what is only on the device was made there, and of bytes these are masks
-            held.host = array.view(np.bool_) if array.dtype == np.uint8 else array
+            held.host = fetch(self._link.engine, held.device)
         return held.host
 
     def fits(self, shape: tuple[int, ...], dtype: DTypeLike) -> bool:

@@ -84,6 +84,12 @@ def cleaned_device(engine: Engine, array: Any, nan: float, posinf: float, neginf
     return _each(engine, name, array, order, numbers, empty_like(engine, array, array.dtype))
 
 
+def restore_device(engine: Engine, array: Any, out: Any) -> None:
+    """Write what is not finite of a floating array over the same voxels of a float32 one, or of its dtype."""
+    order = memory_order(array)
+    _each(engine, f"restored_{array.dtype.name}_{out.dtype.name}", array, order, (), out)
+
+
 def _check_shape(mask: Any, array: Any) -> None:
     if mask.shape != array.shape:
         raise ValueError(f"mask of shape {mask.shape} for an array of shape {array.shape}")
