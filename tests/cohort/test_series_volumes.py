@@ -5,48 +5,26 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
-from unittest import mock
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.uid import MRImageStorage
 from support.dicom_series import enhanced, write_series
 from support.mosaics import write_mosaics
+from support.studies import HEIGHTS, write_study
 from support.trees import unmatched
 
 from gpuprep.cohort.discover import discover, select
 from gpuprep.config.file import parse_config
-from gpuprep.io.dicom import known
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.values.case import Case
 from gpuprep.values.errors import InputError, UsageError
 
-MR = {"SOPClassUID": MRImageStorage, "Modality": "MR"}
-HEIGHTS = [0.0, 2.0, 4.0, 6.0, 8.0]
-
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """Two echoes, three time points as mosaics, two b-values in one file, a plain volume."""
-    root = tmp_path / "study"
-    (root / "dwi").mkdir(parents=True)
-    write_series(
-        root / "echo", HEIGHTS * 2, EchoTime=lambda n: [9.84, 4.92][n // 5],
-        SeriesInstanceUID="1.2.1", **MR,
-    )  # fmt: skip
-    write_mosaics(root / "bold", 3, SeriesInstanceUID="1.2.2")
-    write_series(root / "plain", HEIGHTS, SeriesInstanceUID="1.2.4", **MR)
-    path = enhanced(root / "dwi" / "all.dcm", HEIGHTS * 2, top={"SeriesInstanceUID": "1.2.3"})
-    one = pydicom.dcmread(path)
-    for number, frame in enumerate(one.PerFrameFunctionalGroupsSequence):
-        frame.MRDiffusionSequence = [Dataset()]
-        frame.MRDiffusionSequence[0].DiffusionBValue = 1000.0 * (number > 4)
-    one.save_as(path)
-    return root
+    return write_study(tmp_path / "study")
 
 
 def names(case: Case) -> list[str]:
@@ -124,23 +102,6 @@ def test_the_order_of_files_decides_nothing(study: Path, tmp_path: Path, several
             np.testing.assert_array_equal(here.array, there.array)
 
 
-def test_a_second_look_opens_files_of_many_frames_alone(study: Path, tmp_path: Path) -> None:
-    import gpuprep.io.dicom.header as header
-    import gpuprep.io.dicom.telling as telling
-
-    cache = tmp_path / "headers"
-    with mock.patch.object(known, "_SETTLED_NS", -1):
-        first = discover(study, several_volumes="cases", headers=cache)
-        with (
-            mock.patch.object(header, "read_header", wraps=header.read_header) as opened,
-            mock.patch.object(telling, "read_slices", wraps=telling.read_slices) as frames,
-        ):
-            second = discover(study, several_volumes="cases", headers=cache)
-    assert second.cases == first.cases
-    assert opened.call_count == 0
-    assert [call.args[0].name for call in frames.call_args_list] == ["all.dcm"]
-
-
 def test_a_file_names_the_volumes_of_its_series(study: Path) -> None:
     found = discover(study / "echo/92.dcm", several_volumes="cases")
     assert [case.id for case in found.cases] == ["echo_TE_4.92", "echo_TE_9.84"]
@@ -148,21 +109,6 @@ def test_a_file_names_the_volumes_of_its_series(study: Path) -> None:
     assert (alone.id, names(alone)[0]) == ("echo", "90.dcm")
     with pytest.raises(UsageError, match="of another volume of its series"):
         discover(study / "echo/97.dcm", several_volumes="first")
-
-
-def test_a_row_of_a_manifest_is_one_case(study: Path) -> None:
-    (study / "m.csv").write_text("case_id,image\na,echo\n")
-    every = {
-        several: discover(study / "m.csv", several_volumes=several)
-        for several in ("refuse", "channels", "cases", "first")
-    }
-    assert {len(found.cases) for found in every.values()} == {1}
-    assert [len(found.cases[0].files) for found in every.values()] == [10, 10, 10, 5]
-    rules = ReadRules(several_volumes="channels")
-    assert len(read(every["channels"].cases[0].images[0], rules).volumes) == 2
-    with pytest.raises(InputError, match="E_MIXED_SERIES"):
-        read(every["cases"].cases[0].images[0], ReadRules(several_volumes="cases"))
-    assert len(every["first"].unmatched) == 5
 
 
 def test_a_file_that_is_no_slice_fails_every_volume_instead_of_shortening_one(study: Path) -> None:

@@ -95,7 +95,7 @@ def _labels(
     if near and not mapped and len({each.folder for each in near}) == 1:
         sources = tuple(each.source for each in near)
         yield structure_label(sources, image=split_path(image.path)[1])
-        structures = [each for each in structures if each not in near]
+        structures = [each for each in structures if each.above != near[0].above]
     for each in structures:
         _tell(outcome, each, _why_no_structure(each, near, mapped=mapped))
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpuprep.cohort.layouts.naming import case_id, path_id, split_path
 from gpuprep.cohort.layouts.structures import Drawn, masked, paired
@@ -57,22 +57,34 @@ def add_series(outcome: Outcome, tree: Tree) -> None:
         outcome.reasons.setdefault(file, reason)
 
 
-def read_series(tree: Tree) -> tuple[list[Case], list[tuple[str, str]]]:
-    """The DICOM series of a tree as cases without ids, and the files that are in none, with the reason.
+class OneSeries(NamedTuple):
+    """A DICOM series as a case without an id, and the cases of its volumes, if it is to be taken apart.
+
+    The ids of these are the names of the volumes.
+    """
+
+    case: Case
+    volumes: tuple[Case, ...] = ()
+
+
+def read_series(tree: Tree) -> tuple[list[OneSeries], list[tuple[str, str]]]:
+    """The DICOM series of a tree, and the files that are in none, with the reason.
 
     Reads the header of every file that is no volume file, once, and of none that ``tree.headers`` knows.
-    A tree of ``volumes_only`` leaves series out that are none. Of a series with several volumes there is one
-    case: of all of them as channels, of the first, or of what reading will refuse.
+    A tree of ``volumes_only`` leaves series out that are none. The case of a series with several volumes is
+    of all of them as channels, of the first, or of what reading will refuse.
     """
     found, rest, structures = _series_of(tree)
     rest += [(tree.relative(file), told.reason) for file, told in structures.items()]
-    cases = []
+    listed = []
     for series in found:
         case = _case(series)
         first, *others = _of_volumes(case, series, tree)
         rest += _left_out([first], series, tree) if not others else []
-        cases.append(case if others else replace(first, id=""))
-    return cases, rest
+        listed.append(
+            OneSeries(case, (first, *others)) if others else OneSeries(replace(first, id=""))
+        )
+    return listed, rest
 
 
 def _series_of(

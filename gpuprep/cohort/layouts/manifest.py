@@ -2,38 +2,32 @@
 
 Columns: ``case_id``, ``image`` (more channels as ``image_1`` or ``image_T2``), ``label`` (further label
 maps as ``label_vessels``); every other column is an attribute of the case; ``spacing`` is also that of its
-pictures, in mm along x, y[, z]. Relative paths start at the manifest. An image is a file, or a folder with
-one DICOM series or with a stack of pictures. A label is a file, or one file per structure: a folder of them,
-or paths separated by ``;``.
+pictures, in mm along x, y[, z]. What a cell may name, ``cells.py`` says.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gpuprep.cohort.layouts.cells import Cells
 from gpuprep.cohort.layouts.dataset_json import read_json
-from gpuprep.cohort.layouts.dicom import read_series
-from gpuprep.cohort.layouts.folders import structure_label
 from gpuprep.cohort.layouts.listing import list_tree
-from gpuprep.cohort.layouts.naming import check_read_as_utf8, folder_name, stem_of
-from gpuprep.cohort.layouts.pictures import stack_in, with_spacing
+from gpuprep.cohort.layouts.naming import case_id, folder_name
+from gpuprep.cohort.layouts.pictures import with_spacing
 from gpuprep.cohort.layouts.tables import read_rows, read_text
 from gpuprep.cohort.layouts.tree import Tree, Unmatched
-from gpuprep.values.case import Case, LabelSource, Source
-from gpuprep.values.errors import TRANSIENT, UsageError
+from gpuprep.values.case import Case
+from gpuprep.values.errors import UsageError
 
 SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl"})
 _FILE_COLUMN = re.compile(r"(?P<kind>image|label)(?:_(?P<name>.+))?")
 _MOST_ERRORS = 10
-_LISTED_FOLDERS = 4096
 
 _Row = tuple[str, dict[str, Any]]  # where it stands, and its fields
 
@@ -51,19 +45,20 @@ def read_manifest(
         UsageError: up to ten faults at once, each with its line: an id that is empty or used twice, an
             unknown, empty or misspelt column, a cell too many; or every case lacks a file.
     """
-    paths = _Paths(path.parent, lister)
+    cells = Cells(path.parent, lister)
     cases: list[Case] = []
     lines: dict[str, str] = {}
     faults: list[str] = []
     lacking: list[str] = []
     for where, fields in _rows(path):
         try:
-            case = _case(fields, paths)
-            if case.id in lines:
-                raise UsageError(f"case_id {case.id!r} is already used at {lines[case.id]}")
-            lines[case.id] = where
-            cases.append(case)
-            lacking += [f"{path.name}, {where}: {fault}" for fault in paths.missing[:1]]
+            found = _taken_apart(_case(fields, cells), cells)
+            for case in found:
+                if case.id in lines:
+                    raise UsageError(f"case_id {case.id!r} is already used at {lines[case.id]}")
+                lines[case.id] = where
+            cases += found
+            lacking += [f"{path.name}, {where}: {fault}" for fault in cells.missing[:1]]
         except UsageError as error:
             faults.append(f"{path.name}, {where}: {error}")
             if len(faults) == _MOST_ERRORS:
@@ -77,7 +72,7 @@ def read_manifest(
             "\n".join(lacking[:_MOST_ERRORS]),
             advice=f"every case lacks a file; relative paths start at {path.parent}",
         )
-    return cases, tuple(paths.unmatched)
+    return cases, tuple(cells.unmatched)
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -149,9 +144,9 @@ def _json_row(path: Path, where: str, fields: Any) -> _Row:
     return where, fields
 
 
-def _case(fields: dict[str, Any], paths: _Paths) -> Case:
+def _case(fields: dict[str, Any], cells: Cells) -> Case:
     """The case of one row; UsageError says what is wrong with it."""
-    paths.clear()
+    cells.clear()
     identifier = str(fields.get("case_id") or "")
     if not identifier:
         raise UsageError("case_id is empty")
@@ -163,9 +158,9 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
             attributes[key] = "" if content is None else str(content)
         elif column["kind"] == "image":
             name = column["name"] or ""
-            images += paths.images(content, key, "" if name.isdecimal() else name)
+            images += cells.images(content, key, "" if name.isdecimal() else name)
         elif content:
-            labels.append(paths.label(content, key, column["name"] or "segmentation"))
+            labels.append(cells.label(content, key, column["name"] or "segmentation"))
     if not images:
         raise UsageError("there is no image")
     if folder_name(identifier) != identifier:
@@ -173,126 +168,25 @@ def _case(fields: dict[str, Any], paths: _Paths) -> Case:
             f"case_id {identifier!r} cannot name a folder; {folder_name(identifier)!r} could"
         )
     attributes.pop("case_id", None)
-    told = paths.volumes if len(images) == 1 else ()
+    told = cells.channels if len(images) == 1 else ()
     channels = tuple(f"{images[0].name} {volume}".strip() for volume in told)
     case = Case(identifier, tuple(images), tuple(labels), attributes, channels)
     return with_spacing(case, fields.get("spacing"))
 
 
-class _Paths:
-    """Resolves cells against the manifest's folder; a folder is listed once instead of many stats.
+def _taken_apart(case: Case, cells: Cells) -> list[Case]:
+    """The cases of a row: one, or one for each volume of the series that is its only image.
 
-    ``missing`` tells of the paths that lead nowhere, ``volumes`` names those of the last series, if they are
-    to be channels; until they are cleared.
+    A label is one for all volumes, which stay one case then.
     """
-
-    def __init__(self, base: Path, lister: Callable[[Path], Tree]) -> None:
-        self.missing: list[str] = []
-        self.volumes: tuple[str, ...] = ()
-        self.unmatched: list[Unmatched] = []
-        self._base = base
-        self._list = lister
-        self._entries = lru_cache(maxsize=_LISTED_FOLDERS)(_entries)
-
-    def clear(self) -> None:
-        """Begin another row."""
-        self.missing.clear()
-        self.volumes = ()
-
-    def images(self, cell: Any, column: str, name: str) -> list[Source]:
-        """The channels of one cell: a path, or in JSON also a list of paths or an object by name.
-
-        Raises:
-            UsageError: the cell is empty, or a path leads to a folder that is not one DICOM series.
-        """
-        if isinstance(cell, dict):
-            return [self._image(path, column, str(key)) for key, path in cell.items()]
-        if isinstance(cell, list):
-            return [self._image(path, column, name) for path in cell]
-        return [self._image(cell, column, name)]
-
-    def label(self, cell: Any, column: str, name: str) -> LabelSource:
-        """The label map of one cell: a file, a folder of structures, or several paths.
-
-        Raises:
-            UsageError: a folder holds no volume file.
-        """
-        paths = cell if isinstance(cell, list) else str(cell).split(";")
-        paths = [str(path).strip() for path in paths if str(path).strip()]
-        if len(paths) != 1:
-            found = [self._resolved(path, column) for path in paths]
-            return structure_label(_structures(found), name=folder_name(name))
-        path = self._resolved(paths[0], column)
-        if not self._is_folder(path):
-            return LabelSource((Source(path),), folder_name(name))
-        tree = self._list(Path(path))
-        if stack := stack_in(tree):
-            return LabelSource((stack,), folder_name(name))
-        files = [tree.path(file) for file in tree.folders.get("", ())]
-        if not files and tree.holds_dicom:
-            return LabelSource((self._series_or_object(tree, path, column),), folder_name(name))
-        if not files:
-            raise UsageError(f"{column} {path} is a folder without volume files")
-        return structure_label(_structures(files), name=folder_name(name))
-
-    def _image(self, cell: Any, column: str, name: str) -> Source:
-        if not isinstance(cell, str) or not cell:
-            raise UsageError(f"{column} is empty" if not cell else f"{column} is no path: {cell!r}")
-        path = self._resolved(cell, column)
-        if not self._is_folder(path):
-            return Source(path, name=name)
-        tree = self._list(Path(path))
-        if stack := stack_in(tree):
-            return replace(stack, name=name)
-        cases, rest = read_series(tree)
-        self.unmatched += [Unmatched(tree.path(file), reason) for file, reason in rest]
-        if len(cases) != 1:
-            told = (
-                "; ".join(case.attributes.get("description", "?") for case in cases[:4]) or "none"
-            )
-            raise UsageError(
-                f"{column} {path} holds {len(cases)} DICOM series ({told}), one is needed"
-            )
-        self.volumes = cases[0].channels
-        return replace(cases[0].images[0], name=name)
-
-    def _series_or_object(self, tree: Tree, path: str, column: str) -> Source:
-        """The one series of masks in a folder, or the one file there that tells of structures."""
-        cases, rest = read_series(tree)
-        if len(cases) == 1:
-            return cases[0].images[0]
-        if not cases and len(rest) == 1:
-            return Source(tree.path(rest[0][0]))
-        raise UsageError(
-            f"{column} {path} holds {len(cases)} DICOM series and {len(rest)} other files, where one "
-            "label is needed"
+    if len(case.images) > 1 or case.labels or not cells.volumes:
+        return [case]
+    return [
+        replace(
+            case,
+            id=folder_name(f"{case.id}_{case_id(each.id)}"),
+            images=(replace(each.images[0], name=case.images[0].name),),
+            attributes={"volume": each.attributes["volume"], **case.attributes},
         )
-
-    def _resolved(self, cell: str, column: str) -> str:
-        if "\0" in cell:
-            raise UsageError(f"{column} is no path: {cell!r}")
-        path = os.path.normpath(self._base / cell)
-        check_read_as_utf8(path)
-        folder, name = os.path.split(path)
-        if name not in self._entries(folder):
-            self.missing.append(f"{column} {path} does not exist")
-        return path
-
-    def _is_folder(self, path: str) -> bool:
-        folder, name = os.path.split(path)
-        return self._entries(folder).get(name, False)
-
-
-def _entries(folder: str) -> dict[str, bool]:
-    """The names in a folder, and whether each is a folder; none where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name: entry.is_dir() for entry in entries}
-    except OSError as error:
-        if error.errno in TRANSIENT:
-            raise
-        return {}
-
-
-def _structures(files: list[str]) -> tuple[Source, ...]:
-    return tuple(Source(file, name=stem_of(file)) for file in files)
+        for each in cells.volumes
+    ]

@@ -31,8 +31,8 @@ def source_of(
     if files and all(map(is_picture, files)):
         return Source(tree.path(folder), tuple(map(tree.path, files)), name), {}
     below = replace(tree, files=files, volumes_only=False, several_volumes="refuse")
-    cases, rest = read_series(below)
-    if len(cases) == 1:
-        return replace(cases[0].images[0], name=name), dict(rest)
-    told = f"folder that holds {len(cases)} DICOM series where one is looked for"
+    series, rest = read_series(below)
+    if len(series) == 1:
+        return replace(series[0].case.images[0], name=name), dict(rest)
+    told = f"folder that holds {len(series)} DICOM series where one is looked for"
     return None, dict.fromkeys(files, told)

@@ -1,7 +1,8 @@
 """Headers that were read before, kept in a file: a second look at a tree opens none of its slices.
 
 A line per folder: a checksum, the folder, and for each file of it size, times and inode with what its
-header told. A line that is torn, or a file that is another one by any of these numbers, is read anew. Lines
+header told. Such a line also per series whose volumes only whole headers tell apart, with every frame of
+each file. A line that is torn, or a file that is another one by any of these numbers, is read anew. Lines
 are added while a tree is read, so that what breaks off goes on where it was; the last one of a folder counts.
 """
 
@@ -12,7 +13,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from gpuprep.host.atomic import replaced
 from gpuprep.io.dicom.many import read_headers
 from gpuprep.io.dicom.membership import Header, NoImage, from_row, to_row
+from gpuprep.io.dicom.volumes import Seen
 from gpuprep.values.version import __version__
 
 _FORM = f"gpuprep headers 3 {__version__}".encode()
@@ -68,12 +70,39 @@ class KnownHeaders:
         found: dict[str, Header] = {}
         block: dict[str, _Folder] = {}
         for name, files in folders.items():
-            block[name] = _Folder(files, self._known(name))
+            block[name] = _Folder(files, self._known(name), keeps=self._keeps)
             if sum(len(folder.unknown) for folder in block.values()) >= _AT_ONCE:
                 self._finish(block, found)
                 block = {}
         self._finish(block, found)
         return ((path, found.pop(path)) for path in wanted)
+
+    def frames(
+        self, series: str, paths: Sequence[str], look: Callable[[Path], list[Seen]]
+    ) -> list[list[Seen]]:
+        """What every frame of each file of a series tells; ``look`` finds in whole headers what is not known.
+
+        Nothing is kept of a file that tells nothing.
+        """
+        if self._file is None or not paths:
+            return [look(Path(path)) for path in paths]
+        name = f"{os.path.dirname(paths[0])}\0{series}"  # noqa: PTH120  no folder is called so
+        known, rows, found = self._known(name), {}, []
+        for path in paths:
+            stamp, row = stamp_of(path), known.get(path)
+            frames: list[Seen] = []
+            if row is not None and stamp is not None and row[:4] == list(stamp):
+                with suppress(ValueError, TypeError):
+                    frames = [_seen(each) for each in row[4]]
+                    rows[path] = row
+            if not frames and (frames := look(Path(path))) and _is_settled(path, stamp):
+                rows[path] = [*(stamp or ()), [_seen_row(each) for each in frames]]
+            found.append(frames)
+        self._seen.add(name)
+        if self._keeps and rows != known:
+            with suppress(OSError):
+                self._keep(name, rows)
+        return found
 
     def _finish(self, block: Mapping[str, _Folder], found: dict[str, Header]) -> None:
         """Read what is not known of some folders, and keep it."""
@@ -155,13 +184,14 @@ class KnownHeaders:
 class _Folder:
     """The files of one folder: which are known, and what the others tell once they are read."""
 
-    def __init__(self, files: list[str], known: _Rows) -> None:
+    def __init__(self, files: list[str], known: _Rows, *, keeps: bool) -> None:
         self.known = known
         self.rows: _Rows = {}
         self.headers: dict[str, Header] = {}
         self.unknown: dict[str, Stamp | None] = {}
         for path in files:
-            name, stamp = os.path.basename(path), stamp_of(path)  # noqa: PTH119
+            name = os.path.basename(path)  # noqa: PTH119
+            stamp = stamp_of(path) if keeps or known else None
             row = known.get(name)
             if row is not None and stamp is not None and row[:4] == list(stamp):
                 with suppress(ValueError, TypeError):
@@ -172,14 +202,20 @@ class _Folder:
 
     def take_in(self, told: Mapping[str, Header]) -> None:
         """Note what headers told; what may change unseen is not kept."""
-        now = time.time_ns()
         for path, stamp in self.unknown.items():
             header = self.headers[path] = told[path]
             lasting = header.lasting if isinstance(header, NoImage) else True
             if isinstance(header, OSError) or not lasting or stamp is None:
                 continue
-            if stamp_of(path) == stamp and now - max(stamp[1], stamp[2]) > _SETTLED_NS:
+            if _is_settled(path, stamp):
                 self.rows[os.path.basename(path)] = [*stamp, *to_row(header)]  # noqa: PTH119
+
+
+def _is_settled(path: str, stamp: Stamp | None) -> bool:
+    """Whether a file is as it was when it was looked at, and was not changed just now."""
+    if stamp is None or stamp_of(path) != stamp:
+        return False
+    return time.time_ns() - max(stamp[1], stamp[2]) > _SETTLED_NS
 
 
 def stamp_of(path: str) -> Stamp | None:
@@ -213,3 +249,16 @@ def _split(line: bytes) -> tuple[str, bytes]:
     if checksum != b"%08x" % zlib.crc32(folder + b"\t" + rows):
         raise ValueError("torn")
     return str(json.loads(folder)), rows
+
+
+def _seen_row(one: Seen) -> list[Any]:
+    """What one frame tells, as JSON."""
+    told = [list(setting) for setting in one.settings]
+    return [told, list(one.position), list(one.orientation), one.number, one.frame, one.whole]
+
+
+def _seen(row: list[Any]) -> Seen:
+    """The inverse of ``_seen_row``; raises ValueError or TypeError for anything else."""
+    settings, position, orientation, *rest = row
+    told = tuple((str(keyword), str(text)) for keyword, text in settings)
+    return Seen(told, tuple(map(float, position)), tuple(map(float, orientation)), *rest)

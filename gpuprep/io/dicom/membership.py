@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -57,6 +57,13 @@ Header = Membership | NoImage | OSError
 """What reading a header came to; an OSError where the disk did not give the file."""
 
 
+_ROWS = {
+    told: (kind, tuple(each.name for each in fields(told)))
+    for told, kind in ((Membership, "slice"), (Structures, "structures"), (NoImage, "other"))
+}
+"""Of each kind of header what a row of it is called, and what it holds in order."""
+
+
 def looks_like_dicom(start: bytes) -> bool:
     """True for a file with the DICOM preamble, or for a bare data set that begins as they do."""
     if start[128:132] == b"DICM":
@@ -68,24 +75,23 @@ def to_row(header: Header) -> list[Any]:
     """A header as JSON."""
     if isinstance(header, OSError):
         return ["disk", header.errno, header.strerror]
-    if isinstance(header, Structures):
-        return ["structures", *astuple(header)]
-    return ["slice" if isinstance(header, Membership) else "other", *astuple(header)]
+    kind, names = _ROWS[type(header)]
+    return [kind, *[getattr(header, name) for name in names]]
 
 
 def from_row(row: list[Any]) -> Header:
     """The inverse of ``to_row``; raises ValueError or TypeError for anything else."""
-    kind, *fields = row
+    kind, *held = row
     if kind == "disk":
-        return OSError(*fields)
+        return OSError(*held)
     if kind == "slice":
-        fields[8:10] = map(sys.intern, fields[8:10])  # as few of very many files differ in
-        return Membership(*fields)
+        held[8:10] = map(sys.intern, held[8:10])  # as few of very many files differ in
+        return Membership(*held)
     if kind == "structures":
-        images, names = fields[6:8]
+        images, names = held[6:8]
         named = tuple((int(number), str(name)) for number, name in names)
-        held = {"images": tuple(images), "names": named, "contours": fields[8]}
-        return Structures(*fields[:6], **held)
+        drawn = {"images": tuple(images), "names": named, "contours": held[8]}
+        return Structures(*held[:6], **drawn)
     if kind == "other":
-        return NoImage(*fields)
+        return NoImage(*held)
     raise ValueError(f"no header of kind {kind!r}")

@@ -55,8 +55,8 @@ def sort_out(
 
     Series are by folder, then by number. With ``volumes`` each tells the volumes that it holds, if several.
 
-    Only headers are read, and only those that ``headers`` does not know; but what frames of one file are of
-    is not kept there, and is read where ``volumes`` are asked for.
+    Only headers are read, and only those that ``headers`` does not know; whole ones of files with many frames
+    where ``volumes`` are asked for.
 
     Equal UIDs in two studies are two series (some anonymisers give all files one UID); files without a UID
     (others blank it) are one series per folder. A file that the disk does not give stays with the series
@@ -130,7 +130,8 @@ def _grouped(
     members: dict[tuple[str, str], list[tuple[str, Membership]]] = {}
     others: dict[str, NoImage] = {}
     withheld: dict[str, NoImage] = {}
-    for path, header in (headers or KnownHeaders()).read(paths):
+    headers = headers or KnownHeaders()
+    for path, header in headers.read(paths):
         if isinstance(header, OSError):
             told = NoImage(f"the file cannot be read: {header.strerror}")
             (withheld if header.errno in TRANSIENT else others)[path] = told
@@ -139,16 +140,20 @@ def _grouped(
         else:
             key = (header.study, header.series or f"folder {Path(path).parent}")
             members.setdefault(key, []).append((path, header))
-    series = [_series(rows, list(withheld), volumes=volumes) for rows in members.values()]
+    known = headers if volumes else None
+    series = [_series(rows, list(withheld), known) for rows in members.values()]
     used = {file for one in series for file in one.files}
     others |= {file: told for file, told in withheld.items() if file not in used}
     return sorted(series, key=lambda one: (one.folder, one.number, one.uid)), others
 
 
 def _series(
-    rows: list[tuple[str, Membership]], withheld: list[str], *, volumes: bool = False
+    rows: list[tuple[str, Membership]], withheld: list[str], known: KnownHeaders | None
 ) -> Series:
-    """One series, with what the disk withholds in its folders: without it, it might be a slice short."""
+    """One series, with what the disk withholds in its folders: without it, it might be a slice short.
+
+    Its volumes are told where ``known`` is given.
+    """
     rows.sort(key=lambda row: (row[1].number, row[0]))
     one = rows[0][1]
     folders = {Path(folder) for folder in {os.path.dirname(file) for file, _ in rows}}  # noqa: PTH120
@@ -156,12 +161,14 @@ def _series(
     beside = [file for file in withheld if Path(file).parent in folders]
     told = one.series, one.modality, one.description, one.series_number
     files = tuple(file for file, _ in rows)
-    held = _volumes(rows) if volumes else ()
+    held = () if known is None else _volumes(rows, known)
     no_volume = _no_volume([member for _, member in rows])
     return _with(Series(*told, folder, files, no_volume, held, one.study), beside)
 
 
-def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]:
+def _volumes(
+    rows: Sequence[tuple[str, Membership]], known: KnownHeaders
+) -> tuple[SeriesVolume, ...]:
     """The volumes of a series; none where it holds one alone, or a header cannot be read.
 
     Whole headers are read of files with many frames, and where a vendor's own b-values may tell slices at one
@@ -169,7 +176,7 @@ def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]
     """
     crowded = len({member.position for _, member in rows}) < len(rows)
     hidden = crowded and any(HIDDEN in member.settings for _, member in rows)
-    files, parts = _parts(rows, whole=hidden)
+    files, parts = _parts(rows, known, whole=hidden)
     if len(parts) < 2:
         return ()
     held = [tuple(dict.fromkeys(files[member] for member in part.members)) for part in parts]
@@ -181,15 +188,18 @@ def _volumes(rows: Sequence[tuple[str, Membership]]) -> tuple[SeriesVolume, ...]
     )
 
 
-def _parts(rows: Sequence[tuple[str, Membership]], *, whole: bool) -> tuple[list[str], list[Part]]:
+def _parts(
+    rows: Sequence[tuple[str, Membership]], known: KnownHeaders, *, whole: bool
+) -> tuple[list[str], list[Part]]:
     """The volumes, and of each slice the file; no volume where a header cannot be read."""
     from gpuprep.io.dicom.telling import seen_in_header, seen_whole  # they load pydicom
 
+    asked = [file for file, member in rows if member.frames > 1 or whole]
+    told = dict(zip(asked, known.frames(rows[0][1].series, asked, seen_whole), strict=True))
     seen: list[Seen] = []
     files: list[str] = []
     for file, member in rows:
-        quick = member.frames == 1 and not whole
-        found = [seen_in_header(member)] if quick else seen_whole(Path(file))
+        found = told[file] if file in told else [seen_in_header(member)]
         if not found:
             return [], []
         seen += found
