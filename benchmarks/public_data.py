@@ -26,6 +26,7 @@ TOOLS = (
     "numpy<2",
     "pydicom<3",  # as dcmrtstruct2nii and pydicom-seg need it
     "pydicom-seg==0.4.1",
+    "pysuv==0.1.0",
     "rt-utils==1.2.7",
 )
 
@@ -62,6 +63,12 @@ ARCHIVES = {
         "heudiconv-1.5.1-py3-none-any.whl",
         "a8926a8b10afa9cf04c4aaddf9e3c1b846536483f9fd138ac34abb9080ec89d7",
         "heudiconv==1.5.1",
+    ),
+    "pysuv": Archive(  # MIT; a slice of QIBA's phantom, and slices of scanners from the Imaging Data Commons
+        "pysuv-0.1.0.tar.gz",
+        "b5e396880835e939cf19561825f0bc4e9a2f205820b94daedc2b95881b77f055",
+        "pysuv==0.1.0",
+        words=("--no-binary", ":all:"),
     ),
     "dcmstack": Archive(  # MIT: echoes, and the NIfTI files that dcmstack's tests compare with
         "dcmstack_0.9.orig.tar.gz",

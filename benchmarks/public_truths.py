@@ -1,4 +1,4 @@
-"""DICOM as gpuprep reads it against public truths: volumes, contours and segmentations, voxel by voxel.
+"""DICOM as gpuprep reads it against public truths: volumes, SUV, contours and segmentations.
 
     python benchmarks/public_truths.py --work FOLDER --json benchmarks/results/public_truths.json
 
@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from gpuprep.values.case import Source
 from public_contours import Plan, filled, surface_distances, write_plan
 from public_data import MissingDataError, tools, unpacked
 from public_rows import Placed, Row, labels_row, mask_row, meta, nifti, volumes_row
+from public_uptake import phantom, slices
 from timing import machine, versions, with_one_blas_thread
 
 MAKERS = Path(__file__).with_name("public_makers.py")
@@ -207,6 +209,11 @@ def found(work: Path) -> Iterator[Row]:
     programs = tools(work)
     yield from volumes(work, programs)
     with reported(), tempfile.TemporaryDirectory() as scratch:
+        slices_of = unpacked("pysuv", work) / "pysuv-0.1.0/tests/data"
+        yield phantom(slices_of)
+        by_pysuv = partial(call, programs / "python", MAKERS, "pysuv")
+        yield slices(slices_of, by_pysuv, Path(scratch))
+    with reported(), tempfile.TemporaryDirectory() as scratch:
         data = unpacked("dicompyler-core", work)
         example = data / "dicompyler-core-0.5.6/tests/testdata/example_data"
         plan = write_plan(example, Path(scratch) / "plan")
@@ -226,6 +233,9 @@ def main() -> None:
     print(f"{'data':36} {'truth':18} {'differ':>8} {'of':>11} {'mm':>9} {'surface':>8}")
     for row in found(options.work.resolve()):
         rows.append(row)
+        if "voxels" not in row:
+            print(", ".join(f"{name} {value}" for name, value in row.items()))
+            continue
         of = row.get("inside", row["voxels"])
         surface = row.get("surface_voxels", "")
         what = f"{row['data']:36} {row['truth']:18} {row['differ']:8,} {of:11,}"

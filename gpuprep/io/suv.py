@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from typing import Any
 
 _HEAVIEST, _TALLEST = 700.0, 3.0  # kg and m; beyond are other units
-_MOST_HALF_LIVES = 10.0  # of which a scan is not made
+MOST_HALF_LIVES = 10.0
+"""After so many no scan is made."""
+LONGEST_BEFORE = 600.0
+"""Seconds by which a dynamic scan may begin before the injection."""
 _LEAST_DOSE = 1e4  # Bq; below, megabecquerels were meant (IBSI-SUV)
 _MEGA = 1e6
 
@@ -116,11 +119,11 @@ def decayed(dose: float, half_life: float | None, seconds: float) -> float:
     """
     if half_life is None or not half_life > 0:
         raise NoSuvError("the half-life of the radionuclide is not given")
-    if seconds < 0:
+    if seconds < -LONGEST_BEFORE:
         raise NoSuvError(
             f"the injection is {-seconds:.0f} s after the time that the values are corrected to"
         )
-    if seconds > _MOST_HALF_LIVES * half_life:
+    if seconds > MOST_HALF_LIVES * half_life:
         raise NoSuvError(
             f"the injection is {seconds / half_life:.0f} half-lives before the scan",
             "Were the dates changed when the files were made anonymous?",

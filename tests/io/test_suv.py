@@ -162,6 +162,41 @@ def test_an_injection_before_midnight_is_of_the_day_before():
     assert notes == ["the injection has no date, and was taken as on the day before the scan"]
 
 
+@pytest.mark.parametrize("day", ["20240301", "20241231", "20250102", "20250628"])
+def test_a_scan_start_of_another_day_gives_its_clock(day):
+    """As public collections have it, whose anonymisers moved the dates of private tags otherwise."""
+    one = header(SeriesTime="120000", AcquisitionTime="114300")
+    one.add_new((0x0009, 0x0010), "LO", "GEMS_PETD_01")
+    one.add_new((0x0009, 0x100D), "DT", f"{day}114000.00")
+    found, (note,) = factor_of([pet_of(one)], "bodyweight")
+    assert found.factor == pytest.approx(80_000 / 200e6)
+    assert note.startswith("the scanner's own scan start is ")
+
+
+@pytest.mark.parametrize("day", ["20240301", "20241231", "20250102", "20250628"])
+def test_an_injection_of_another_day_gives_its_clock(day):
+    """A half-life of 6000 s: nothing is left after a day, so it was on the day of the scan."""
+    found, (note,) = factor_of(
+        [pet_of(header(RadiopharmaceuticalStartDateTime=f"{day}100000"))], "bodyweight"
+    )
+    assert found.factor == pytest.approx(80_000 / 200e6)
+    assert note.startswith("the date of the injection is ")
+
+
+@pytest.mark.parametrize("day", ["20240301", "20250102"])
+def test_an_injection_of_another_day_is_refused_where_much_is_left_after_one(day):
+    one = header(RadiopharmaceuticalStartDateTime=f"{day}100000", RadionuclideHalfLife=45_000)
+    with pytest.raises(NoSuvError, match=r"half-lives before|after the time"):
+        factor(one)
+
+
+def test_an_injection_soon_after_the_start_of_a_dynamic_scan_decays_backwards():
+    one = header(RadiopharmaceuticalStartDateTime="20250101114041")
+    found, (note,) = factor_of([pet_of(one)], "bodyweight")
+    assert found.factor == pytest.approx(80_000 / (400e6 * 2 ** (41 / 6000)))
+    assert note == "the injection is 41 s after the scan's start, as in a dynamic one"
+
+
 def test_offsets_from_utc_count_where_both_clocks_have_one():
     one = header(
         TimezoneOffsetFromUTC="+0200", RadiopharmaceuticalStartDateTime="20250101090000+0100"
@@ -207,10 +242,14 @@ def test_counts_of_philips_become_activity_by_its_second_factor():
         ({"RadionuclideHalfLife": ""}, "the half-life of the radionuclide is not given"),
         ({"RadiopharmaceuticalStartDateTime": ""}, "the time of injection is not given"),
         ({"RadiopharmaceuticalStartDateTime": "20250101120000"}, "1200 s after the time"),
-        ({"RadiopharmaceuticalStartDateTime": "20240101100000"}, "half-lives before the scan"),
+        (
+            {"RadiopharmaceuticalStartDateTime": "20240101100000", "RadionuclideHalfLife": 40_000},
+            "half-lives before the scan",
+        ),
         ({"DecayCorrection": ""}, "DecayCorrection is missing"),
         ({"CorrectedImage": ["DECY"]}, "not corrected for ATTN"),
         ({"CorrectedImage": "ATTN"}, "not corrected for DECY"),
+        ({"CorrectedImage": ["DECY", "RADL"], "Units": "GML"}, "not corrected for ATTN"),
         ({"Units": ""}, "no Units"),
         ({"Units": "CNTS"}, "values are counts"),
         ({"Units": "GML", "SUVType": "LBM"}, "of SUVType LBM"),

@@ -13,6 +13,8 @@ What Decay Correction corrects values to:
   activity (QIBA; without the mean for GE, IBSI-SUV); else the first acquisition.
 - NONE: nothing; values are of the mean activity of their frame (IBSI-SUV). Frames of several times would take
   a factor each, and are refused.
+
+Of dates that contradict each other the clocks are taken where these leave one answer (see ``days``).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 
+from gpuprep.io.dicom.days import on_the_day_of, seconds_between
 from gpuprep.io.dicom.pet import Pet
 from gpuprep.io.suv import (
     Factor,
@@ -90,6 +93,8 @@ def _common(slices: Sequence[Pet]) -> Pet:
 
 def _of_ready(one: Pet, source: str, kind: str, scale: float, text: str) -> Factor:
     """Values that are SUV of one kind already, or are so by a factor."""
+    if one.corrected and "ATTN" not in one.corrected:
+        raise NoSuvError(f"values are not corrected for ATTN, but for {', '.join(one.corrected)}")
     if source == kind:
         return Factor(scale, text)
     factor = scale * amount(kind, one.person) / amount(source, one.person)
@@ -126,7 +131,7 @@ def _elapsed(slices: Sequence[Pet], notes: list[str]) -> tuple[float, str]:
         raise NoSuvError("the half-life of the radionuclide is not given")
     moment, name = _start(slices, notes) if one.decay == "START" else _within_frame(slices)
     if one.injected is not None:
-        return (moment - one.injected).total_seconds(), name
+        return seconds_between(one.injected, moment, one.half_life, notes), name
     if one.injected_clock is None:
         raise NoSuvError("the time of injection is not given")
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -140,9 +145,9 @@ def _elapsed(slices: Sequence[Pet], notes: list[str]) -> tuple[float, str]:
 def _start(slices: Sequence[Pet], notes: list[str]) -> tuple[datetime, str]:
     """The time that START means."""
     own = {each.scan_start for each in slices}
-    if len(own) == 1 and (found := own.pop()) is not None:
-        return found, _OWN_TIME
     acquired = [each.acquired for each in slices if each.acquired is not None]
+    if len(own) == 1 and (found := own.pop()) is not None:
+        return on_the_day_of(min(acquired, default=None), found, notes), _OWN_TIME
     series = {each.series for each in slices}
     moment = series.pop() if len(series) == 1 else None
     counted = _counted_back(slices)
