@@ -9,7 +9,7 @@ from math import exp, log
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom.dataset import Dataset
+from support.pet_headers import factor, header
 
 from gpuprep.io.dicom.pet import Pet, pet_of
 from gpuprep.io.dicom.uptake import factor_of
@@ -41,28 +41,6 @@ PUBLISHED = {
     "a clock time alone": ("BQML", 102, "135431.843000", "141555.687000", 1372857.9232493, 180000, 412e6,
                            F18, "125000.000000", None, None, 0.0003721089202818729),
 }  # fmt: skip
-
-
-def header(**changes: object) -> Dataset:
-    tracer = Dataset()
-    tracer.RadionuclideTotalDose = 400e6
-    tracer.RadionuclideHalfLife = 6000.0
-    tracer.RadiopharmaceuticalStartDateTime = "20250101100000"
-    fields = {
-        "Modality": "PT", "Units": "BQML", "DecayCorrection": "START", "Manufacturer": "Other",
-        "CorrectedImage": ["DECY", "ATTN", "SCAT"], "PatientWeight": 80, "PatientSize": 1.75,
-        "PatientSex": "M", "SeriesDate": "20250101", "SeriesTime": "114000", "AcquisitionDate": "20250101",
-        "AcquisitionTime": "114000", "RadiopharmaceuticalInformationSequence": [tracer],
-    }  # fmt: skip
-    found = Dataset()
-    for name, value in (fields | changes).items():
-        place = tracer if name.startswith("Radio") and "Sequence" not in name else found
-        setattr(place, name, value)
-    return found
-
-
-def factor(*headers: Dataset, kind: str = "bodyweight") -> float:
-    return factor_of([pet_of(each) for each in headers], kind)[0].factor
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -160,41 +138,6 @@ def test_an_injection_before_midnight_is_of_the_day_before():
     found, notes = factor_of([pet_of(one)], "bodyweight")
     assert found.factor == pytest.approx(80_000 / 200e6)
     assert notes == ["the injection has no date, and was taken as on the day before the scan"]
-
-
-@pytest.mark.parametrize("day", ["20240301", "20241231", "20250102", "20250628"])
-def test_a_scan_start_of_another_day_gives_its_clock(day):
-    """As public collections have it, whose anonymisers moved the dates of private tags otherwise."""
-    one = header(SeriesTime="120000", AcquisitionTime="114300")
-    one.add_new((0x0009, 0x0010), "LO", "GEMS_PETD_01")
-    one.add_new((0x0009, 0x100D), "DT", f"{day}114000.00")
-    found, (note,) = factor_of([pet_of(one)], "bodyweight")
-    assert found.factor == pytest.approx(80_000 / 200e6)
-    assert note.startswith("the scanner's own scan start is ")
-
-
-@pytest.mark.parametrize("day", ["20240301", "20241231", "20250102", "20250628"])
-def test_an_injection_of_another_day_gives_its_clock(day):
-    """A half-life of 6000 s: nothing is left after a day, so it was on the day of the scan."""
-    found, (note,) = factor_of(
-        [pet_of(header(RadiopharmaceuticalStartDateTime=f"{day}100000"))], "bodyweight"
-    )
-    assert found.factor == pytest.approx(80_000 / 200e6)
-    assert note.startswith("the date of the injection is ")
-
-
-@pytest.mark.parametrize("day", ["20240301", "20250102"])
-def test_an_injection_of_another_day_is_refused_where_much_is_left_after_one(day):
-    one = header(RadiopharmaceuticalStartDateTime=f"{day}100000", RadionuclideHalfLife=45_000)
-    with pytest.raises(NoSuvError, match=r"half-lives before|after the time"):
-        factor(one)
-
-
-def test_an_injection_soon_after_the_start_of_a_dynamic_scan_decays_backwards():
-    one = header(RadiopharmaceuticalStartDateTime="20250101114041")
-    found, (note,) = factor_of([pet_of(one)], "bodyweight")
-    assert found.factor == pytest.approx(80_000 / (400e6 * 2 ** (41 / 6000)))
-    assert note == "the injection is 41 s after the scan's start, as in a dynamic one"
 
 
 def test_offsets_from_utc_count_where_both_clocks_have_one():
