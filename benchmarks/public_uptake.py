@@ -1,8 +1,8 @@
 """SUV of public PET: QIBA's phantom with its published values, and slices of scanners beside pysuv.
 
 QIBA's digital reference object has SUV 4.11 in its hottest voxel, -0.11 in its coldest and 1.00 in its body;
-its user guide of 2013 accepts 0.005 to either side. The slices are of scanners of three makers, one of a series
-each, so that only their headers are asked.
+its user guide of 2013 accepts 0.005 to either side. The slices are of scanners of three makers, one of a
+series each, so that only their headers are asked.
 """
 
 from __future__ import annotations
