@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,15 @@ class Planes:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The grid of an image; ``heights`` are those of its slices in steps, where they are uneven."""
+    """The grid of an image; ``heights`` are those of its slices in steps, where they are uneven.
+
+    ``of_slices`` is where its slices lie, if the policy of a tilt or of a gap has the image's grid ignore
+    that: what was drawn on a slice stays on it.
+    """
 
     geometry: Geometry
     heights: tuple[float, ...] = ()
+    of_slices: Grid | None = None
 
     def index(self, points: Triples) -> Triples:
         """Fractional indices ``z, y, x`` of LPS points ``(n, 3)``; slices count, wherever they lie."""
@@ -115,9 +120,10 @@ def placed(planes: Planes, image: Grid | None, reading: Reading) -> Placed:
             even steps.
     """
     if image is not None:
-        found = _on(planes, image, reading.rules.grid_tolerance)
-        if found is not None:
-            return found
+        for grid in filter(None, (image.of_slices, image)):
+            found = _on(planes, grid, reading.rules.grid_tolerance)
+            if found is not None:
+                return replace(found, grid=image)
     own = Grid(_own(planes, reading))
     found = _on(planes, own, max(reading.rules.grid_tolerance, 0.1 * own.geometry.spacing[2]))
     if found is None:

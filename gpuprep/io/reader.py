@@ -19,11 +19,14 @@ from gpuprep.io.text.metaimage import looks_like_meta
 from gpuprep.io.text.nrrd import looks_like_nrrd
 from gpuprep.io.text.scan import peek_text_volume, read_text_volume
 from gpuprep.values.case import PICTURE_SUFFIXES, Source
+from gpuprep.values.codes import Policy
 from gpuprep.values.errors import InputError
 
 if TYPE_CHECKING:
     from gpuprep.io.frames_on_grid import Grid
 
+_PLACES = ("E_TILT", "E_SLICE_GAP")
+"""What policies may have a grid ignore of where its slices lie."""
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How PNG and TIFF files begin."""
 
@@ -121,8 +124,17 @@ def _drawn_on(source: Source, rules: ReadRules) -> Grid | None:
         return None
     from gpuprep.io.frames_on_grid import Grid
 
-    preview = peek(source.drawn_on, replace(rules, headers_alone=True))
-    return Grid(preview.geometry, preview.heights)
+    rules = replace(rules, headers_alone=True)
+    preview = peek(source.drawn_on, rules)
+    ignored = {code for code in _PLACES if rules.findings().policy(code) in ("warn", "skip")}
+    if not ignored:
+        return Grid(preview.geometry, preview.heights)
+    policy: dict[str, Policy] = {**rules.policy, **dict.fromkeys(ignored, "fix")}
+    try:
+        true = peek(source.drawn_on, replace(rules, policy=policy))
+    except InputError:  # no line or no steps along which they lie
+        return Grid(preview.geometry, preview.heights)
+    return Grid(preview.geometry, preview.heights, Grid(true.geometry, true.heights))
 
 
 def _dicom_kind(path: Path) -> str:

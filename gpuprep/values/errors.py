@@ -39,6 +39,9 @@ TRANSIENT = frozenset(
 )
 """Numbers of the system's errors that may pass by themselves."""
 
+MOST_TEXT = 4000
+"""Letters of a message about a file: headers, which messages quote, may be of megabytes."""
+
 Retry = Literal["never", "transient", "memory", "crash", "infrastructure"]
 
 
@@ -70,6 +73,11 @@ def _rebuild(cls: type[GpuprepError], state: dict[str, object]) -> GpuprepError:
     error.__dict__.update(state)
     error.args = (state.get("message", ""),)
     return error
+
+
+def quoted(message: str) -> str:
+    """A message about a file, cut where it quotes too much of it."""
+    return message if len(message) <= MOST_TEXT else message[:MOST_TEXT] + " …"
 
 
 class UsageError(GpuprepError):
@@ -106,7 +114,7 @@ class InputError(CaseError):
     kind = "input"
 
     def __init__(self, code: str, message: str, *, path: str = "", advice: str = "") -> None:
-        super().__init__(message, advice=advice)
+        super().__init__(quoted(message), advice=advice)
         self.code = code
         self.path = path
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gpuprep.values.codes import CODES, Policy
-from gpuprep.values.errors import InputError
+from gpuprep.values.errors import InputError, quoted
 from gpuprep.values.notebook import facts_html, table_html
 
 
@@ -95,5 +95,5 @@ class Findings:
         if policy == "error":
             raise InputError(code, message, path=str(path), advice=advice)
         if policy != "skip":
-            self.items.append(Finding(code, message, str(path), advice, policy, values))
+            self.items.append(Finding(code, quoted(message), str(path), advice, policy, values))
         return policy

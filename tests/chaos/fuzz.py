@@ -38,7 +38,7 @@ from chaos.inotify import Watch
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.values.codes import CODES
-from gpuprep.values.errors import CaseError, InputError, InternalError, ReaderCrash
+from gpuprep.values.errors import MOST_TEXT, CaseError, InputError, InternalError, ReaderCrash
 
 DEADLINE_SECONDS = 10.0
 _SLACK_SECONDS = 30.0  # to start another child, on a busy machine
@@ -133,6 +133,7 @@ def _judge(
         outcome, told = "BUG", f"{error}\n{error.details}"
     except InputError as error:
         outcome, told = error.code, "" if error.code in CODES else f"unknown code {error.code}"
+        told = told or ("quotes too much" if len(str(error)) > 2 * MOST_TEXT else "")
     except ReaderCrash as error:
         outcome, told = "CRASH", ""
         campaign.crashes.append(f"{mutant}: {error}")

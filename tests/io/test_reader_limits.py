@@ -101,3 +101,12 @@ def _limit(pid: int | None, name: str) -> int:
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     line = next(line for line in lines if line.startswith(name))
     return int(line[len(name) :].split()[0])
+
+
+def test_what_a_message_quotes_of_a_header_is_cut(tmp_path):
+    lines = ("ObjectType = Image", "NDims = 3", "DimSize = 1 1 1", f"ElementType = {'A' * 500_000}")
+    path = tmp_path / "v.mha"
+    path.write_text("\n".join((*lines, "ElementDataFile = LOCAL", "")))
+    with Sandbox() as sandbox, pytest.raises(InputError, match="AAAA") as told:
+        sandbox.read(Source(str(path)))
+    assert len(str(told.value)) < 5000

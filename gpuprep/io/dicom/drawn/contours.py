@@ -55,7 +55,13 @@ def inside(contours: list[Points], rows: int, columns: int) -> NDArray[np.bool_]
     step = max(1, _CROSSINGS // rows)
     for at in range(0, len(starts), step):
         _turn(turns, starts[at : at + step], ends[at : at + step])
-    return np.bitwise_xor.accumulate(turns, axis=1)[:, :columns].view(np.bool_)
+    limits = np.array((rows, columns))
+    top, left = np.clip(np.floor(starts.min(axis=0)), 0, limits).astype(int)
+    bottom, right = np.clip(np.ceil(starts.max(axis=0)) + 1, 0, limits).astype(int)
+    mask = np.zeros((rows, columns), np.bool_)
+    part = np.bitwise_xor.accumulate(turns[top:bottom, left:right], axis=1)
+    mask[top:bottom, left:right] = part.view(np.bool_)
+    return mask
 
 
 def _turn(turns: NDArray[np.uint8], starts: Points, ends: Points) -> None:
@@ -177,7 +183,7 @@ def _by_slice(
     depth, *plane = image.geometry.shape
     planes: dict[int, list[tuple[float, Points]]] = defaultdict(list)
     for contour in contours:
-        index = image.index(contour)
+        index = (image.of_slices or image).index(contour)
         if np.ptp(index[:, 0]) > _SLANTED:
             raise reading.error(
                 "E_NOT_VOLUME",
