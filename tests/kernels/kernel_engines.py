@@ -16,20 +16,21 @@ from kernels.cuda_on_cpu.guarded import GuardedArrays
 def cpu_engine(order: Order = "forward", changed: dict[str, str] | None = None) -> Engine:
     """Kernels on the CPU, guarded at the end of arrays, at their begin in reverse order.
 
-    ``changed`` replaces the text of some sources.
+    ``changed`` replaces the text of some sources; they are compiled quickly, since each is run once.
     """
     texts = changed or {}
 
     def load(name: str) -> Any:
-        return _module(texts.get(name) or read_source(name), order)
+        flags = ("-O1",) if name in texts else ()
+        return _module(texts.get(name) or read_source(name), order, flags)
 
     arrays = GuardedArrays("begin" if order == "reverse" else "end")
     return Engine(arrays, load, np.array)
 
 
 @cache
-def _module(text: str, order: Order) -> CpuModule:
-    return CpuModule(text, order=order, seed=7)
+def _module(text: str, order: Order, flags: tuple[str, ...]) -> CpuModule:
+    return CpuModule(text, order=order, seed=7, flags=flags)
 
 
 @pytest.fixture(
