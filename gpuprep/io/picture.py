@@ -6,22 +6,19 @@ slices it was drawn on (``Source.slices``).
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from gpuprep.io.grid import as_one_slice, check_grid, grid_of, placement
-from gpuprep.io.hashed import file_identity, open_regular
+from gpuprep.io.hashed import file_identity
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
+from gpuprep.io.picture_file import check_sums, opened_picture
+from gpuprep.io.picture_samples import Samples, resolution_mm, samples_of
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Preview, Scan, volumes_of
 from gpuprep.io.voxels import report_not_finite
@@ -29,13 +26,9 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_FORMATS = ("PNG", "TIFF")
-_DTYPES = {"1": "u1", "L": "u1", "I;16": "u2", "I;16B": "u2", "I;16L": "u2", "I": "i4", "F": "f4"}
 _DEFLATED = frozenset({"tiff_adobe_deflate", "tiff_deflate"})
 _LOSSY = frozenset({"jpeg", "old_jpeg", "webp"})
 _PACKED = 8  # pixels of one bit in a byte, where one has a byte in memory
-_TORN = ("truncated", "not enough", "unexpected end", "broken data stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +48,13 @@ class _Pages:
     number: int
     rows: int
     columns: int
-    mode: str
+    samples: Samples
     compression: str
+    resolution: tuple[float, float] | None
+
+    @property
+    def kind(self) -> tuple[int, int, Samples]:
+        return self.rows, self.columns, self.samples
 
 
 def read_picture(source: Source, reading: Reading) -> Scan:
@@ -67,16 +65,18 @@ def read_picture(source: Source, reading: Reading) -> Scan:
             E_TRUNCATED, E_NOT_VOLUME if pages differ, E_UNREADABLE.
     """
     pages, placing = _checked(source, reading)
-    geometry, dtype = placing.geometry, np.dtype(_DTYPES.get(pages[0].mode, "u1"))
+    geometry, samples = placing.geometry, pages[0].samples
+    dtype = np.dtype(samples.dtype)
     voxels = reading.allocate((1, *geometry.shape), dtype)
     for one in pages:
-        _check_sums(one.path)
+        check_sums(one.path)
     for place, one in zip(placing.begins, pages, strict=True):
         for offset, plane in enumerate(_planes(one, reading)):
             voxels[0, place + offset] = plane
     report_not_finite(voxels, reading)
     identity = tuple(file_identity(one.path) for one in pages)
-    facts = {"stored_dtype": str(dtype), "compression": pages[0].compression, "mode": pages[0].mode}
+    facts = {"stored_dtype": str(dtype), "bits": samples.bits, "mode": samples.mode}
+    facts |= {"compression": pages[0].compression}
     items = tuple(reading.findings.items)
     return Scan(volumes_of(voxels, geometry), items, identity, "picture", facts, placing.heights)
 
@@ -84,7 +84,7 @@ def read_picture(source: Source, reading: Reading) -> Scan:
 def peek_picture(source: Source, reading: Reading) -> Preview:
     """What the header of each picture promises; no pixel is decoded."""
     pages, placing = _checked(source, reading)
-    dtype = np.dtype(_DTYPES.get(pages[0].mode, "u1"))
+    dtype = np.dtype(pages[0].samples.dtype)
     size = sum(one.path.stat().st_size for one in pages)
     geometry, items = placing.geometry, tuple(reading.findings.items)
     decoded = geometry.voxels * dtype.itemsize
@@ -98,47 +98,67 @@ def _checked(source: Source, reading: Reading) -> tuple[list[_Pages], _Placing]:
     pages = [_opened(file, reading) for file in files]
     first = pages[0]
     for one in pages:
-        if (one.rows, one.columns, one.mode) != (first.rows, first.columns, first.mode):
-            text = f"{first.columns}×{first.rows} {first.mode}, then {one.columns}×{one.rows} {one.mode}"
+        if one.kind != first.kind:
+            text = f"{_told(first)}, then {_told(one)}"
             raise InputError(
                 "E_NOT_VOLUME", f"pictures of one stack differ: {text}", path=str(one.path)
             )
     number = sum(one.number for one in pages)
-    itemsize = np.dtype(_DTYPES.get(first.mode, "u1")).itemsize
+    itemsize = np.dtype(first.samples.dtype).itemsize
     check_limits(reading.path, (1, number, first.rows, first.columns), itemsize, reading.rules)
     _report_kind(first, reading)
     if source.slices:
         return pages, _on_slices(source, pages, reading)
     shape = (number, first.rows, first.columns)
-    geometry = _spaced(source.spacing, shape, reading)
+    geometry = _spaced(source.spacing, shape, first.resolution, reading)
     return pages, _Placing(
         geometry, list(accumulate((one.number for one in pages[:-1]), initial=0))
     )
 
 
+def _told(pages: _Pages) -> str:
+    samples = pages.samples
+    shown = ", zero being white" if samples.white_is_zero else ""
+    return f"{pages.columns}×{pages.rows} {samples.mode} of {samples.bits} bits{shown}"
+
+
 def _report_kind(first: _Pages, reading: Reading) -> None:
-    if first.mode not in _DTYPES:
-        kind = (
-            "a palette" if first.mode in ("P", "PA") else f"colours or transparency ({first.mode})"
-        )
+    mode = first.samples.mode
+    if not first.samples.is_grey:
+        kind = "a palette" if mode in ("P", "PA") else f"colours or transparency ({mode})"
         reading.report(
             "E_COLOURS",
             f"the picture has {kind}, not one intensity",
             advice="Save it as grey, with one number per pixel.",
             ways={"fix": "takes equal colours as grey, and a palette's indices as values"},
         )
+    if first.samples.white_is_zero:
+        done = "are" if reading.findings.fixes("W_MONOCHROME1") else "are not"
+        reading.report(
+            "W_MONOCHROME1",
+            f"zero is white in the picture, and values {done} inverted",
+            ways={"fix": "inverts them"},
+        )
     if first.compression in _LOSSY:
         reading.report("W_LOSSY", f"the picture is compressed with loss ({first.compression})")
 
 
-def _spaced(spacing: Sequence[float], shape: tuple[int, int, int], reading: Reading) -> Geometry:
+def _spaced(
+    spacing: Sequence[float],
+    shape: tuple[int, int, int],
+    resolution: tuple[float, float] | None,
+    reading: Reading,
+) -> Geometry:
     """The grid at the origin along L, P and S."""
     flat = shape[0] == 1 and len(spacing) < 3
     if len(spacing) < (2 if shape[0] == 1 else 3):
         known = "×".join(f"{step:g}" for step in spacing) or "no spacing"
+        dense = "×".join(f"{step:.4g}" for step in resolution or ())
+        printed = f" (its resolution for printing, {dense} mm, is not taken for one)" * bool(dense)
         reading.report(
             "E_NO_GEOMETRY",
-            f"pictures have no spacing of their own, and {shape[0]} slices have {known} in the input",
+            f"pictures have no spacing of their own, and {shape[0]} slices have {known} in the "
+            f"input{printed}",
             advice="Give it in mm as 'x y z' in the column spacing of a manifest ('x y' for one slice).",
             ways={"warn": "takes 1 mm"},
         )
@@ -175,44 +195,30 @@ def _on_slices(source: Source, pages: list[_Pages], reading: Reading) -> _Placin
 
 
 def _planes(pages: _Pages, reading: Reading) -> Iterator[np.ndarray[Any, Any]]:
-    with _picture(pages.path) as picture:
+    mirrored = pages.samples.white_is_zero and reading.findings.fixes("W_MONOCHROME1")
+    with opened_picture(pages.path) as picture:
         for number in range(pages.number):
             picture.seek(number)
-            if _kind(picture) != (pages.rows, pages.columns, pages.mode):
+            if (picture.height, picture.width, samples_of(picture)) != pages.kind:
                 text = (
                     f"page {number + 1} of {pages.number} is of another size or kind than the first"
                 )
                 raise InputError("E_NOT_VOLUME", text, path=str(pages.path))
-            yield _grey(np.asarray(picture), pages, reading)
+            values = pages.samples.stored(_grey(np.asarray(picture), pages))
+            yield pages.samples.as_shown(values) if mirrored else values
 
 
-def _check_sums(path: Path) -> None:
-    """Refuse a PNG with a chunk whose CRC-32 is another, or without its last chunk; Pillow looks at few."""
-    with open_regular(path) as file:
-        if file.read(len(_PNG)) != _PNG:
-            return
-        kind = b""
-        while kind != b"IEND":
-            head = file.read(8)
-            size, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
-            body, told = file.read(size), file.read(4)
-            if len(told) < 4:
-                raise _fault(path, ValueError("it is truncated"))
-            if zlib.crc32(kind + body) != int.from_bytes(told, "big"):
-                text = f"the checksum of its chunk {kind.decode('ascii', 'replace')} does not fit"
-                raise _fault(path, ValueError(text))
-
-
-def _grey(pixels: np.ndarray[Any, Any], pages: _Pages, reading: Reading) -> np.ndarray[Any, Any]:
+def _grey(pixels: np.ndarray[Any, Any], pages: _Pages) -> np.ndarray[Any, Any]:
     """One number per pixel; of colours where they are equal and nothing is transparent."""
     if pixels.ndim == 2:
         return pixels
-    has_alpha = pages.mode in ("LA", "RGBA")
+    mode = pages.samples.mode
+    has_alpha = mode in ("LA", "RGBA")
     colours, alpha = (pixels[..., :-1], pixels[..., -1]) if has_alpha else (pixels, None)
     opaque = alpha is None or bool((alpha == np.iinfo(alpha.dtype).max).all())
-    plain = pages.mode in ("LA", "RGB", "RGBA", "RGBX")
+    plain = mode in ("LA", "RGB", "RGBA", "RGBX")
     if not (opaque and plain) or (colours != colours[..., :1]).any():
-        text = f"the picture has colours that differ, of 16 bits, or transparency ({pages.mode})"
+        text = f"the picture has colours that differ, of 16 bits, or transparency ({mode})"
         raise InputError(
             "E_COLOURS",
             text,
@@ -222,57 +228,18 @@ def _grey(pixels: np.ndarray[Any, Any], pages: _Pages, reading: Reading) -> np.n
     return np.asarray(colours[..., 0])
 
 
-def _kind(picture: Image.Image) -> tuple[int, int, str]:
-    """Rows, columns and mode; ``;16`` tells colours of 16 bits, of which Pillow keeps 8."""
-    deep = picture.mode not in _DTYPES and "16" in str(getattr(picture, "tile", ""))
-    return picture.height, picture.width, picture.mode + (";16" if deep else "")
-
-
 def _opened(path: Path, reading: Reading) -> _Pages:
     """What the header says; length and limits are checked before a pixel is decoded."""
     check_inside(path, reading.rules)
-    with _picture(path) as picture:
+    with opened_picture(path) as picture:
         number = int(getattr(picture, "n_frames", 1))
         compression = str(picture.info.get("compression", "deflate"))
-        pages = _Pages(path, number, *_kind(picture), compression)
-    itemsize = np.dtype(_DTYPES.get(pages.mode, "u1")).itemsize
+        size, resolution = (picture.height, picture.width), resolution_mm(picture)
+        pages = _Pages(path, number, *size, samples_of(picture), compression, resolution)
+    itemsize = np.dtype(pages.samples.dtype).itemsize
     check_limits(path, (1, number, pages.rows, pages.columns), itemsize, reading.rules)
-    needed, size = number * pages.rows * pages.columns * itemsize, path.stat().st_size
+    needed, held = number * pages.rows * pages.columns * itemsize, path.stat().st_size
     if compression in ("deflate", "raw", *_DEFLATED):
         packed = needed // _PACKED if itemsize == 1 else needed
-        check_capacity(path, packed, size, deflated=compression != "raw")
+        check_capacity(path, packed, held, deflated=compression != "raw")
     return pages
-
-
-@contextmanager
-def _picture(path: Path) -> Iterator[Image.Image]:
-    """A picture by Pillow: PNG or TIFF alone, its faults as ours, and our own limits in place of its."""
-    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with open_regular(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd tags
-            with Image.open(file, formats=_FORMATS) as picture:
-                yield picture
-    except InputError:
-        raise
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise _fault(path, error) from error
-    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OverflowError) as error:
-        raise _fault(path, error) from error
-    except (struct.error, zlib.error, IndexError, AttributeError) as error:
-        raise _fault(path, error) from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = most
-
-
-def _fault(path: Path, error: Exception) -> InputError:
-    told = str(error) or type(error).__name__
-    torn = any(word in told.lower() for word in _TORN)
-    code, advice = (
-        ("E_TRUNCATED", "Copy or download the file again.")
-        if torn
-        else ("E_UNREADABLE", "Save the picture again as PNG or TIFF of one number per pixel.")
-    )
-    return InputError(code, f"the picture cannot be decoded: {told}", path=str(path), advice=advice)

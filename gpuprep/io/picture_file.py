@@ -1,0 +1,72 @@
+"""PNG and TIFF files as Pillow opens them: these two alone, within our own limits, its faults as ours."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from gpuprep.io.hashed import open_regular
+from gpuprep.values.errors import InputError
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_FORMATS = ("PNG", "TIFF")
+_TORN = ("truncated", "not enough", "unexpected end", "broken data stream")
+
+
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture by Pillow: PNG or TIFF alone, its faults as ours, and our own limits in place of its."""
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd tags
+            with Image.open(file, formats=_FORMATS) as picture:
+                yield picture
+    except InputError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _fault(path, error) from error
+    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OverflowError) as error:
+        raise _fault(path, error) from error
+    except (struct.error, zlib.error, IndexError, AttributeError) as error:
+        raise _fault(path, error) from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = most
+
+
+def _fault(path: Path, error: Exception) -> InputError:
+    told = str(error) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):  # whose text names an object of Python
+        told = "its kind of pixels or compression is not known"
+    torn = any(word in told.lower() for word in _TORN)
+    code, advice = (
+        ("E_TRUNCATED", "Copy or download the file again.")
+        if torn
+        else ("E_UNREADABLE", "Save the picture again as PNG or TIFF of one number per pixel.")
+    )
+    return InputError(code, f"the picture cannot be decoded: {told}", path=str(path), advice=advice)
+
+
+def check_sums(path: Path) -> None:
+    """Refuse a PNG with a chunk whose CRC-32 is another, or without its last chunk; Pillow looks at few."""
+    with open_regular(path) as file:
+        if file.read(len(_PNG)) != _PNG:
+            return
+        kind = b""
+        while kind != b"IEND":
+            head = file.read(8)
+            size, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
+            body, told = file.read(size), file.read(4)
+            if len(told) < 4:
+                raise _fault(path, ValueError("it is truncated"))
+            if zlib.crc32(kind + body) != int.from_bytes(told, "big"):
+                text = f"the checksum of its chunk {kind.decode('ascii', 'replace')} does not fit"
+                raise _fault(path, ValueError(text))
