@@ -137,3 +137,57 @@ def test_ircadb_is_stored_as_its_masks_are(tmp_path: Path) -> None:
     assert report.exit_code == 0, report.failures
     case = gpuprep.open(tmp_path / "out")["3Dircadb1.1"]
     np.testing.assert_array_equal(case.labels["segmentation"], np.where(MASKS < 3, MASKS, 0))
+
+
+@pytest.mark.parametrize("part", ["Train_Sets", "Train_Sets/MR", "Train_Sets/MR/5"])
+def test_a_part_of_chaos_is_chaos(tmp_path: Path, part: str) -> None:
+    found = discover(chaos(tmp_path) / part)
+    if part.endswith("5"):  # whose name says no more than a number
+        assert found.layout == "dicom"
+        return
+    assert found.layout == "chaos"
+    told = {case.id: (len(case.labels), case.attributes["modality"]) for case in found.cases}
+    assert told["MR_5_T2SPIR"] == (1, "MR")
+    assert found.unmatched == ()
+
+
+def test_chaos_without_labels_keeps_its_phases_apart(tmp_path: Path) -> None:
+    test = tmp_path / "CHAOS_Test_Sets/Test_Sets"
+    for phase in ("InPhase", "OutPhase"):
+        series(test / "MR/7/T1DUAL/DICOM_anon" / phase, Modality="MR", SeriesInstanceUID="1.2.7")
+    (test / "MR/7/T1DUAL/Ground").mkdir()
+    found = discover(tmp_path)
+    assert found.layout == "chaos"
+    assert [case.id for case in found.cases] == ["MR_7_T1DUAL_InPhase", "MR_7_T1DUAL_OutPhase"]
+    assert [len(case.files) for case in found.cases] == [3, 3]
+    assert {case.attributes["split"] for case in found.cases} == {"test"}
+
+
+def test_ircadb_as_its_archives_unpack(tmp_path: Path) -> None:
+    inner = tmp_path / "3Dircadb1" / "3Dircadb1.1" / "3Dircadb1.1"
+    series(inner / "PATIENT_DICOM" / "PATIENT_DICOM", SeriesInstanceUID="1.3.1")
+    for number, name in enumerate(("liver", "portalvein")):
+        series(inner / "MASKS_DICOM/MASKS_DICOM" / name, SeriesInstanceUID=f"1.5.{number}")
+    (inner / "MESHES_VTK").mkdir()
+    (inner / "MESHES_VTK/liver.vtk").touch()
+    found = discover(tmp_path)
+    assert found.layout == "ircadb"
+    (case,) = found.cases
+    assert (case.id, case.labels[0].classes.names) == (
+        "3Dircadb1.1",
+        {1: "liver", 2: "portalvein"},
+    )
+    assert list(unmatched(found, tmp_path).values()) == ["not an image file"]
+
+
+def test_a_folder_of_two_series_is_no_image_and_told(tmp_path: Path) -> None:
+    root = ircadb(tmp_path / "in")
+    extra = root / "3Dircadb1.1/PATIENT_DICOM"
+    for file in list((root / "3Dircadb1.2/PATIENT_DICOM").iterdir()):
+        file.rename(extra / f"other_{file.name}")
+    found = discover(root)
+    assert [case.id for case in found.cases] == ["3Dircadb1.10"]
+    told = {reason for file, reason in unmatched(found, root).items() if "PATIENT" in file}
+    assert told == {
+        "folder that holds 2 DICOM series where one is looked for; list the case in a manifest"
+    }

@@ -34,5 +34,8 @@ def source_of(
     series, rest = read_series(below)
     if len(series) == 1:
         return replace(series[0].case.images[0], name=name), dict(rest)
-    told = f"folder that holds {len(series)} DICOM series where one is looked for"
+    told = (
+        f"folder that holds {len(series)} DICOM series where one is looked for; list the case in a "
+        "manifest"
+    )
     return None, dict.fromkeys(files, told)
