@@ -70,7 +70,9 @@ def test_uptake() -> None:
     assert told in flat("pet")
     assert f"{slices['neither']} have none by either" in flat("pet")
     assert f"{slices['ours_alone']} are SUV already" in flat("pet")
-    assert f"{slices['differ']} differ: one scan that began 41 s before the injection" in flat("pet")
+    assert f"{slices['differ']} differ: one scan that began 41 s before the injection" in flat(
+        "pet"
+    )
     assert slices["theirs_alone"] == 0
     late = [name for name, ratio in slices["ours_to_theirs"].items() if ratio < 0.99]
     assert len(late) == 3

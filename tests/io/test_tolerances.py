@@ -117,13 +117,19 @@ def series(folder: Path, heights: list[float]) -> Path:
 
 @settings(max_examples=40, deadline=None)
 @given(  # from 0.31 mm on: of four slices, one missing then shows whatever rounding does, 2/3 · 0.3 = 0.2
-    st.integers(31, 500), st.integers(0, 99), st.integers(3, 30), st.data()
+    st.integers(31, 500),
+    st.integers(0, 99),
+    st.integers(3, 30),
+    st.sampled_from([0.0, -0.0563]),
+    st.data(),
 )
 def test_positions_rounded_to_one_decimal_are_even_and_a_missing_slice_is_not(
-    tmp_path_factory, hundredths, start, count, data
+    tmp_path_factory, hundredths, start, count, from_there, data
 ):
+    """From wherever they are counted: only their steps need be tenths."""
     spacing = hundredths / 100 + 1 / 300
-    heights = [float(f"{start / 100 + spacing * n:.1f}") for n in range(count + 2)]
+    printed = [float(f"{start / 100 + spacing * n:.1f}") for n in range(count + 2)]
+    heights = [round(height + from_there, 4) for height in printed]
     folder = tmp_path_factory.mktemp("s")
     preview = seen(series(folder / "whole", heights))
     assert preview.geometry.spacing[2] == pytest.approx((heights[-1] - heights[0]) / (count + 1))
@@ -156,6 +162,24 @@ def test_oblique_rounded_positions_are_no_tilt(tmp_path):
     preview = seen(folder)
     assert {item.code for item in preview.findings} == {"W_GEOMETRY_TOLERANCE", "W_OBLIQUE"}
     assert preview.geometry.spacing[2] == pytest.approx(0.9, abs=0.02)
+
+
+def test_tenths_from_a_position_with_six_digits_are_rounded_too(tmp_path):
+    """A public oblique MR of GE: dcm2niix takes its first gap for all, and is 1.3 mm off at the end."""
+    tenths = [(0, 0), (-10, 70), (-19, 139), (-29, 208), (-38, 278), (-48, 347), (-57, 417)]
+    places = [
+        [-110.5, float(f"{y / 10 - 78.3063:.6g}"), float(f"{z / 10 - 72.7575:.6g}")]
+        for y, z in tenths
+    ]
+    folder = write_series(
+        tmp_path / "s",
+        [0.0] * len(places),
+        ImagePositionPatient=lambda n: places[n],
+        ImageOrientationPatient=[1, 0, 0, 0, 0.990960, 0.134158],
+    )
+    preview = seen(folder)
+    assert {item.code for item in preview.findings} == {"W_GEOMETRY_TOLERANCE", "W_OBLIQUE"}
+    assert preview.geometry.spacing[2] == pytest.approx(np.hypot(5.7, 41.7) / 6, abs=1e-3)
 
 
 def test_the_tolerance_of_the_config_decides_about_gaps(tmp_path):

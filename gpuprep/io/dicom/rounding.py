@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 _PER_MM = 10
 _HALF = 0.5 / _PER_MM
-_EXACT = 1e-6  # tenths: what is left of a printed decimal in float64
+_EXACT = 1e-6  # mm: what is left of printed decimals in float64
+_WHOLE = 1e-3  # tenths: what printing six digits leaves of whole ones
 _FINE = 4  # a gap of fewer roundings could as well be a missing slice
 _STEPS = 100
 
@@ -21,10 +22,11 @@ _STEPS = 100
 def rounding_of(positions: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple[float, float]:
     """By how many mm rounding may have moved a slice along its normal, and across it; 0 where it did not.
 
-    A coordinate counts as rounded where it changes from slice to slice in whole tenths of a millimetre.
+    A coordinate counts as rounded where it changes from slice to slice in whole tenths of a millimetre, be it
+    from a position that has more decimals.
     """
-    tenths = positions * _PER_MM
-    whole = np.abs(tenths - np.rint(tenths)).max(axis=0) <= _EXACT
+    tenths = (positions - positions[0]) * _PER_MM
+    whole = np.abs(tenths - np.rint(tenths)).max(axis=0) <= _WHOLE
     moved = np.where(whole & (np.ptp(positions, axis=0) > 0), _HALF, 0.0)
     return float(np.abs(normal) @ moved), float(np.linalg.norm(moved))
 
