@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,8 +168,7 @@ def _sniff(source: Source, rules: ReadRules) -> str:
         return "nrrd"
     if start.startswith(PICTURES):
         return "picture"
-    with ByteSource(path) as contents:
-        start = contents.read(4)
+    start = _first_bytes(path, start)
     if looks_like_nifti(start):
         return "nifti"
     if start[:2] == GZIP_MAGIC:
@@ -184,3 +185,15 @@ def _sniff(source: Source, rules: ReadRules) -> str:
         path=str(path),
         advice="Convert it to one of these, or leave it out.",
     )
+
+
+def _first_bytes(path: Path, start: bytes) -> bytes:
+    """The first four bytes of a file that begins so, decompressed; it is opened again only if it must be."""
+    if start[:2] != GZIP_MAGIC:
+        return start[:4]
+    with suppress(zlib.error):  # which reading it will say more of
+        found = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(start, 4)
+        if len(found) == 4:
+            return found
+    with ByteSource(path) as contents:
+        return contents.read(4)
