@@ -127,13 +127,7 @@ def resolve_intensity(
         values = foreground() if name == "foreground" else image
         return values if values.count else image
 
-    try:
-        chain = fold_steps(steps, over, float32, channel)
-    except (ValueError, OverflowError, ZeroDivisionError) as error:
-        raise ValueRangeError(
-            f"the steps of image.intensity lead out of the range of numbers ({error})",
-            advice="look at the numbers of the intensity steps",
-        ) from None
+    chain = fold_steps(steps, over, float32, channel)
     prologue: Pointwise = clip(chain.low, chain.high)
     if isinstance(chain, Curve):
         prologue = replace(chain, scale=1.0, offset=0.0)
@@ -158,7 +152,30 @@ def fold_steps(
     >>> chain = fold_steps([config.IntensityStep(**step) for step in steps], over=lambda whose: None)
     >>> chain.low, chain.high, chain(-300.0)
     (-1000.0, 400.0, 0.5)
+
+    Raises:
+        ValueRangeError: they lead out of the range of numbers.
     """
+    try:
+        return _folded(steps, over, float32, channel)
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise out_of_range(str(error)) from None
+
+
+def out_of_range(reason: str) -> ValueRangeError:
+    """The error of steps that lead out of the range of numbers."""
+    return ValueRangeError(
+        f"the steps of image.intensity lead out of the range of numbers ({reason})",
+        advice="look at the numbers of the intensity steps",
+    )
+
+
+def _folded(
+    steps: Sequence[config.IntensityStep],
+    over: Callable[[str], Distribution],
+    float32: Callable[[], tuple[float, float]] | None,
+    channel: str,
+) -> Pointwise:
     chain: Pointwise = ClipAffine()
     for entry in steps:
         match entry.step:

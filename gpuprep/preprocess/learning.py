@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from gpuprep.config.intensity import IntensityStep
@@ -10,7 +11,7 @@ from gpuprep.config.standards import Nyul
 from gpuprep.ops.landmarks import Landmarks
 from gpuprep.ops.statistics import Distribution
 from gpuprep.preprocess.channels import channel_rules
-from gpuprep.preprocess.intensity import fold_steps, percentiles_after
+from gpuprep.preprocess.intensity import fold_steps, out_of_range, percentiles_after
 from gpuprep.preprocess.measure import Measured
 from gpuprep.preprocess.standards import learn
 from gpuprep.preprocess.uptake import with_factors
@@ -48,6 +49,9 @@ def _before(
         path = measured.assembled.path
         earlier = with_factors(steps[:place], measured.uptake(number), name, path)
         chain = fold_steps(earlier, over, channel=name)
-        return percentiles_after(over(step.over), chain, step.percentiles)
+        found = percentiles_after(over(step.over), chain, step.percentiles)
+        if not all(map(math.isfinite, found)):
+            raise out_of_range(f"a percentile of {name} is {max(found, key=abs)}")
+        return found
 
     return percentiles

@@ -57,6 +57,8 @@ class Passes:
         if frozen and present.channels and case_digest_of(root) == digest:
             text = f"the statistics are those of {present.cases} cases, as they were stored"
             self.tell(Notice(f"{text} (run.statistics: keep); this input has {len(cohort)}"))
+            with storage_faults(root):
+                save_landmarks(root, present.channels)
             return digest
         wanted = {case.id for case in self.cases}
 

@@ -141,6 +141,24 @@ def test_channels_of_one_name_learn_a_scale_each(tmp_path):
     assert rows[0]["standard"] != rows[1]["standard"]
 
 
+@pytest.mark.parametrize("by", [(1e200, 1e200), (1e307,)])
+def test_numbers_beyond_all_range_are_the_configs_fault(tmp_path, by):
+    scan(tmp_path / "in" / "1.nii.gz", 1)
+    steps = [*({"multiply": {"by": number}} for number in by), STEP]
+    (failure,) = run(tmp_path / "in", tmp_path / "out", *steps).failures
+    assert failure.code == "RANGE"
+    assert "lead out of the range of numbers" in failure.message
+
+
+def test_a_lost_file_of_landmarks_is_written_anew_by_kept_statistics_too(tmp_path):
+    scan(tmp_path / "in" / "1.nii.gz", 1)
+    run(tmp_path / "in", tmp_path / "out")
+    text = (tmp_path / "out" / "landmarks.json").read_text()
+    (tmp_path / "out" / "landmarks.json").unlink()
+    run(tmp_path / "in", tmp_path / "out", run={"statistics": "keep"})
+    assert (tmp_path / "out" / "landmarks.json").read_text() == text
+
+
 def test_a_file_that_is_none_stops_the_run_before_it_begins(tmp_path):
     scan(tmp_path / "in" / "1.nii.gz", 1)
     with pytest.raises(UsageError, match=r"landmarks .*none\.json cannot be used"):
