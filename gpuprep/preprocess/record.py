@@ -159,10 +159,27 @@ def _straightening(assembled: Assembled) -> dict[str, Any]:
 
 
 def _filters(measured: Measured) -> dict[str, Any]:
-    """The filters of each channel, in their order; nothing where no channel has any."""
+    """The filters of each channel, in their order; nothing where no channel has any.
+
+    ``unfiltered`` is the range of the source, in place of that of ``statistics``, of channels that CLAHE gave
+    another unit; None of all others.
+    """
     if not measured.unfiltered:
         return {}
-    return {"filters": list(measured.filters)}
+    ranges = [
+        _finite_range(held.host) if any("clahe" in entry for entry in told) else None
+        for held, told in zip(measured.unfiltered, measured.filters, strict=True)
+    ]
+    found = {"unfiltered": ranges} if any(ranges) else {}
+    return {"filters": list(measured.filters), **found}
+
+
+def _finite_range(array: NDArray[Any] | None) -> list[float] | None:
+    """The smallest and the largest finite voxel; None where there is none."""
+    if array is None:
+        return None
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    return [float(finite.min()), float(finite.max())] if finite.size else None
 
 
 def _reference(config: Config) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def before_side(case: StoredCase) -> Side:
             may_be_hu=may_be_hu(record, number, statistics),
         )
         for number, (name, statistics) in enumerate(
-            zip(_channel_names(case), record["statistics"], strict=False)
+            zip(_channel_names(case), _statistics(record), strict=False)
         )
     )
     labels = tuple(LabelView(name, _value_names(case, name), None) for name in case.labels)
@@ -74,8 +74,16 @@ def after_side(case: StoredCase, *, outside_zeroed: bool = False) -> Side:
     record = case.record
     channels = tuple(
         replace(
-            _stored_channel(name, unit_of(record, number), step, statistics, outside_zeroed),
-            may_be_hu=may_be_hu(record, number, statistics),
+            _stored_channel(
+                name,
+                unit_of(record, number),
+                step,
+                statistics,
+                outside_zeroed,
+                _filters(record, number),
+            ),
+            may_be_hu=may_be_hu(record, number, statistics)
+            and "clahe" not in _filters(record, number),
         )
         for number, (name, step, statistics) in enumerate(
             zip(_channel_names(case), record["intensity"], record["statistics"], strict=False)
@@ -112,6 +120,21 @@ def stored_levels(case: StoredCase) -> int:
         levels += 1
 
 
+def _filters(record: Mapping[str, Any], channel: int) -> tuple[str, ...]:
+    """The names of the filters of a channel, in their order."""
+    rows = record.get("filters", ())
+    return tuple(str(name) for entry in rows[channel] for name in entry) if rows else ()
+
+
+def _statistics(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is known of the source's values: of channels that CLAHE gave another unit, their range alone."""
+    told: list[Mapping[str, Any]] = list(record["statistics"])
+    for number, ends in enumerate(record.get("unfiltered", ())):
+        if ends is not None:
+            told[number] = {"min": ends[0], "max": ends[1]}
+    return told
+
+
 def _channel_names(case: StoredCase) -> tuple[str, ...]:
     if case.image is None:
         return ()
@@ -130,7 +153,11 @@ def _stored_channel(
     step: Mapping[str, Any],
     statistics: Mapping[str, Any],
     zeroed: bool,  # noqa: FBT001  (said by name above)
+    filters: tuple[str, ...],
 ) -> ChannelView:
+    if "clahe" in filters:
+        told = "clahe gave the voxels another unit, from which no value of the source follows"
+        return ChannelView(name, "", None, window_of(step["output"], {}), (told,))
     line = Line.back(step)
     zeroed = step.get("outside", "zero" if zeroed else "keep") == "zero"
     low, high = step["clip"]
@@ -139,6 +166,8 @@ def _stored_channel(
         told = "every voxel holds one value, from which no value of the source follows"
         return ChannelView(name, "", None, window_of((low, high), {}), (told,))
     notes = []
+    if filters:
+        notes.append(f"values are those of the source after its filters: {', '.join(filters)}")
     if line.table is not None:
         notes.append("values of the source are led back through a table, to within its rounding")
     if low is not None or high is not None:

@@ -12,7 +12,7 @@ from gpuprep.ops.pointwise import ClipAffine, clip
 from gpuprep.ops.table import Table, compose, curve
 from gpuprep.quality.measures import measures_of
 from gpuprep.store.stored_case import StoredCase
-from gpuprep.viewing.case_sides import after_side
+from gpuprep.viewing.case_sides import after_side, before_side
 from gpuprep.viewing.numbers import resolved_numbers
 from gpuprep.viewing.provenance import line_text
 from gpuprep.viewing.thumbnail import thumbnail_png
@@ -94,3 +94,27 @@ def test_the_report_counts_what_became_of_it(case: StoredCase) -> None:
     assert found[f"{lead}.std"] == pytest.approx(stored.std(), rel=1e-5)
     assert found[f"{lead}.max"] == pytest.approx(stored.max(), rel=1e-5)
     assert found[f"{lead}.p50"] == pytest.approx(np.percentile(stored, 50), rel=1e-3)
+
+
+def filtered(folder: Path, filters: list[dict]) -> StoredCase:
+    config = {**CONFIG, "image": {"orientation": "keep", "filters": filters}}
+    run(write_pairs(folder / "in", 1), folder / "out", config)
+    return gpuprep.open(folder / "out")["volume-0"]
+
+
+def test_a_source_is_shown_in_its_own_range_where_clahe_gave_it_another(tmp_path: Path) -> None:
+    case = filtered(tmp_path, [{"median": {}}, {"clahe": {"clip": 0.02}}])
+    source = source_of(case)
+    (before,), (after,) = before_side(case).channels, after_side(case).channels
+    assert before.window == (source.min(), source.max())
+    assert (after.line, after.unit, after.window) == (None, "", (0.0, 1.0))
+    assert any("clahe" in note for note in after.notes)
+    assert thumbnail_png(case).startswith(b"\x89PNG")
+
+
+def test_filtered_values_are_said_to_be_that(tmp_path: Path) -> None:
+    case = filtered(tmp_path, [{"gaussian": {"sigma": 2.0}}])
+    (after,) = after_side(case).channels
+    assert any("after its filters: gaussian" in note for note in after.notes)
+    assert after.line is not None
+    assert "unfiltered" not in case.record
