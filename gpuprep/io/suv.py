@@ -10,9 +10,11 @@ corrected to. The amounts of body:
   9270 w / (6680 + 216 b) kg for men and 9270 w / (8780 + 244 b) kg for women, b being the body mass index.
 - ``lean-james``: James, Research on Obesity 1976, DICOM's LBMJAMES128: 1.10 w − 128 (w/h)² kg for men and
   1.07 w − 148 (w/h)² kg for women, with h in cm. Some code has 120 in place of 128.
+- ``ideal``: Sugawara et al., Radiology 1999;213:521, DICOM's IBW, of values that are SUV by it already:
+  48 + 1.06 (h − 152) kg for men and 45.5 + 0.91 (h − 152) kg for women, with h in cm.
 - ``bsa``: DuBois & DuBois, Arch Intern Med 1916;17:863: 0.007184 w^0.425 h^0.725 m², taken in cm².
 
-For a person whose sex is given as O both means of lean mass are averaged (IBSI-SUV).
+For a person whose sex is given as O the mean of both masses is taken (IBSI-SUV).
 """
 
 from __future__ import annotations
@@ -83,6 +85,8 @@ def amount(kind: str, person: Person) -> float:
 
 
 def _lean(kind: str, weight: float, height: float, *, male: bool) -> float:
+    if kind == "ideal":
+        return (48 + 1.06 * (height * 100 - 152)) if male else (45.5 + 0.91 * (height * 100 - 152))
     if kind == "lean-james":
         a, b = (1.10, 128) if male else (1.07, 148)
         return a * weight - b * (weight / (height * 100)) ** 2

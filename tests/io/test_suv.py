@@ -161,6 +161,7 @@ def test_a_dose_of_megabecquerels_is_told():
         ("GML", "LBMJANMA", "lean", 1.0),
         ("CM2ML", "", "bodyweight", 80_000 / (0.007184 * 80**0.425 * 175**0.725 * 1e4)),
         ("GML", "LBMJAMES128", "bodyweight", 80 / (1.1 * 80 - 128 * (80 / 175) ** 2)),
+        ("GML", "IBW", "bodyweight", 80 / (48 + 1.06 * 23)),
     ],
 )
 def test_values_that_are_suv_already_go_from_one_amount_to_another(units, suv_type, kind, expected):

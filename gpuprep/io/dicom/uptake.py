@@ -44,7 +44,13 @@ _NAMES = {
     "philips_suv": "Philips' SUV factor", "philips_activity": "Philips' activity factor",
     "tracers": "RadiopharmaceuticalInformationSequence", "person": "the patient's weight, size or sex",
 }  # fmt: skip
-_READY = {"": "bodyweight", "BW": "bodyweight", "LBMJANMA": "lean", "LBMJAMES128": "lean-james"}
+_READY = {
+    "": "bodyweight",
+    "BW": "bodyweight",
+    "LBMJANMA": "lean",
+    "LBMJAMES128": "lean-james",
+    "IBW": "ideal",
+}
 _SAME_TIME = timedelta(seconds=1)  # clocks of one scan are written in full seconds, or not
 _FAR_OFF = timedelta(seconds=60)
 _OWN_TIME = "the scanner's own scan start"
@@ -162,6 +168,7 @@ def _start(slices: Sequence[Pet], notes: list[str]) -> tuple[datetime, str]:
         return counted, "the start counted back from a frame's reference time"
     if not acquired:
         raise NoSuvError("neither series nor slices have a date and time")
+    notes.append("the first acquisition was taken as the scan's start, as no frame tells that")
     return min(acquired), "the first acquisition"
 
 
