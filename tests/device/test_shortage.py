@@ -16,7 +16,10 @@ pytestmark = [
 ]
 
 QUICK: list[Job] = [("cubic", ("i2",)), ("nonzero", ("f4",))]
-SLOW: list[Job] = [("foreground", ("f4",))]  # percentiles of float32: 195 kernels
+SLOW: list[Job] = [
+    ("foreground", ("f4",)),
+    ("filtered", ("i2",)),
+]  # percentiles of float32: 195 kernels
 JOBS = QUICK + SLOW * NIGHTLY
 ALLOCATIONS = ("cudaMalloc", "cudaHostAlloc")
 MOST = 200  # calls of a case; beyond, the sweep would not be one

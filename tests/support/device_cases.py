@@ -30,6 +30,7 @@ JOBS: tuple[Job, ...] = (
     ("turned", ("f4", "u1")),
     ("smooth", ("i2",)),
     ("kept grid", ("f4",)),
+    ("filtered", ("i2", "u1")),
     *([("foreground", ("f4", "u1"))] * NIGHTLY),  # percentiles of float32 are 195 kernels
 )
 
