@@ -36,7 +36,7 @@ def found():
 
 def test_every_operation_agrees_and_every_kernel_is_timed(found):
     assert [each.operation for each in found if not each.agrees] == []
-    assert len({each.operation for each in found}) == len(found) == 9
+    assert len({each.operation for each in found}) == len(found) == 13
     kernels = {kernel.kernel for each in found for kernel in each.kernels}
     assert kernels >= {"linear_int16_float16", "vote_uint8", "histogram_int16", "moments_float32"}
     assert any(name.startswith("last_pass") for name in kernels)
@@ -116,7 +116,7 @@ def test_the_doctor_tries_a_gpu(tmp_path, monkeypatch):
     assert report["ok"]
     assert report["card"]["name"] == "Imaginary"
     assert report["card"]["capability"] == "9.0"
-    assert len(report["trials"]) == 9
+    assert len(report["trials"]) == 13
     assert report["bytes_per_second"].keys() == {"device_copy", "to_device", "from_device"}
     assert "nvidia.nvcomp" in report["decode"]["missing"]
     printed = runner.invoke(app, ["doctor", "--gpu", "--json"])

@@ -18,10 +18,12 @@ from gpuprep.device.clock import Clock
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.axis import Interpolation
 from gpuprep.ops.crop import find_box
+from gpuprep.ops.device.filters import filter_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.profiles import find_box_device
 from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
+from gpuprep.ops.filters import Equalizing, Filter, Ranking, Smoothing, filtered, result_dtype
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.pointwise import clip
 from gpuprep.ops.resample import Resampling, resample
@@ -162,6 +164,15 @@ def _works(engine: Engine, shape: Shape, threads: int) -> Iterator[_Work]:
     floats = image.astype(np.float32)
     yield _measuring(engine, floats, engine.xp.asarray(floats), None, None, threads)
     yield _boxing(engine, image, held)
+    z, y, x = (max(1, length // 8) for length in shape)
+    steps: tuple[Filter, ...] = (
+        Smoothing((1.0, 1.2, 1.2)),
+        Ranking(3),
+        Ranking(5),
+        Equalizing((z, y, x), 0.01, 256),
+    )
+    for name, step in zip(("gaussian", "median of 3", "median of 5", "clahe"), steps, strict=True):
+        yield _filtering(engine, name, image, held, step, threads)
 
 
 def _resampling(engine: Engine, image: Array, held: Any, how: Resampling, threads: int) -> _Work:
@@ -188,7 +199,7 @@ def _voting(engine: Engine, labels: Array, held: Any, how: Resampling, threads: 
         lambda: resample_labels(labels, how, threads=threads),
         labels.nbytes + math.prod(how.mapping.shape),
         own,
-        lambda made, wanted: float(np.mean(made != wanted)),
+        _unequal,
     )
 
 
@@ -219,7 +230,25 @@ def _boxing(engine: Engine, image: Array, held: Any) -> _Work:
         lambda: _corners(find_box([image], _SKIN)),
         image.nbytes,
         own,
-        lambda made, wanted: float(np.mean(made != wanted)),
+        _unequal,
+    )
+
+
+def _filtering(
+    engine: Engine, name: str, image: Array, held: Any, step: Filter, threads: int
+) -> _Work:
+    result = result_dtype(step, image.dtype)
+
+    def own() -> Any:
+        return filter_device(engine, held, [step])
+
+    return _Work(
+        name,
+        lambda: engine.to_host(own()),
+        lambda: filtered(image, step, np.empty(image.shape, result), threads),
+        image.nbytes + image.size * result.itemsize,
+        own,
+        _of_the_range if isinstance(step, Smoothing) else _unequal,
     )
 
 
@@ -248,6 +277,10 @@ def _corners(box: Box | None) -> Array:
 
 def _of_the_range(made: Array, wanted: Array) -> float:
     return float(np.abs(made.astype(np.float64) - wanted).max() / (np.ptp(wanted) or 1.0))
+
+
+def _unequal(made: Array, wanted: Array) -> float:
+    return float(np.mean(made != wanted))
 
 
 def _relative(made: Array, wanted: Array) -> float:
