@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import warnings
 import zlib
@@ -31,7 +32,7 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
     except InputError:
         raise
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, errno.EINVAL):  # which is of a place no file can have
             raise
         raise _fault(path, error) from error
     except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OverflowError) as error:
@@ -60,11 +61,11 @@ def check_sums(path: Path) -> None:
     with open_regular(path) as file:
         if file.read(len(_PNG)) != _PNG:
             return
-        kind = b""
+        kind, longest = b"", path.stat().st_size
         while kind != b"IEND":
             head = file.read(8)
             size, kind = struct.unpack(">I4s", head) if len(head) == 8 else (0, b"")
-            body, told = file.read(size), file.read(4)
+            body, told = file.read(min(size, longest)), file.read(4)
             if len(told) < 4:
                 raise _fault(path, ValueError("it is truncated"))
             if zlib.crc32(kind + body) != int.from_bytes(told, "big"):

@@ -213,3 +213,23 @@ def test_torn_files_give_an_error_of_ours_or_their_pixels(
             with suppress(InputError):  # anything else fails the test
                 scan = read(Source(str(path), spacing=(1.0, 2.0)), RULES)
                 assert scan.volumes[0].array.ndim == 3
+
+
+def test_a_place_that_no_file_can_have_is_the_file_s_fault_and_not_the_disk_s(
+    tmp_path: Path,
+) -> None:
+    """The first directory of a BigTIFF some exabytes on: seeking there is EINVAL."""
+    path = tmp_path / "far.tif"
+    path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 2**63 - 2) + bytes(64))
+    assert refused(Source(str(path), spacing=(1, 1))).code == "E_UNREADABLE"
+
+
+def test_a_chunk_of_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.png"
+    Image.fromarray(pixels("u1")).save(whole)
+    start = whole.read_bytes()[:-12]
+    path = tmp_path / "long.png"
+    path.write_bytes(start + struct.pack(">I4s", 2**31 - 1, b"abCd") + bytes(100))
+    with Sandbox(ReadRules(max_bytes=1 << 20)) as sandbox, pytest.raises(InputError) as told:
+        sandbox.read(Source(str(path), spacing=(1, 1)))
+    assert told.value.code == "E_TRUNCATED"
