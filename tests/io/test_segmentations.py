@@ -6,7 +6,7 @@ import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 from support.structures import ORIGIN, SHAPE, SPACING, write_image, write_segmentation
 
 from gpuprep.io.reader import peek, read
@@ -189,3 +189,23 @@ def test_a_public_file_of_dcmqi_holds_what_its_maker_drew(scans: Path) -> None:
 def test_native_syntax_is_what_the_tests_write(tmp_path: Path, masks: np.ndarray) -> None:
     file = write_segmentation(tmp_path / "s.dcm", write_image(tmp_path / "ct"), masks, ["A", "B"])
     assert dcmread(file).file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+def test_a_deflated_one_may_be_as_large_as_its_header_explains(
+    tmp_path: Path, masks: np.ndarray
+) -> None:
+    """71 MB of pixels, more than all else of a deflated file may take."""
+    images = write_image(tmp_path / "ct")
+    file = write_segmentation(tmp_path / "s.dcm", images, numbered(masks), ["A", "B"], "LABELMAP")
+    one = dcmread(file)
+    frames = int(one.NumberOfFrames)
+    one.Rows = one.Columns = 4200
+    pixels = np.zeros((frames, 4200, 4200), np.uint8)
+    pixels[-1, -1, -5:] = 2
+    one.PixelData = pixels.tobytes()
+    one.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    one.save_as(file)
+    assert file.stat().st_size < 1 << 20
+    array = read(Source(str(file)), RULES).volumes[0].array
+    assert array[:, -1, -6:].max(axis=0).tolist() == [0, 2, 2, 2, 2, 2]
+    assert np.count_nonzero(array) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
-from gpuprep.io.dicom.deflated import open_plain
+from gpuprep.io.dicom.deflated import MOST_AROUND, is_deflated, open_plain
 from gpuprep.io.dicom.drawn.structures import Choice
 from gpuprep.io.dicom.frames import Frame
 from gpuprep.io.dicom.header import LABEL_MAP, damaged, parsing
@@ -53,8 +54,7 @@ def segmentation(path: Path, reading: Reading, image: Grid | None, *, pixels: bo
         InputError: E_UNREADABLE, E_NO_GEOMETRY, or as ``frames_on_grid.placed``.
     """
     with parsing(path):
-        with open_plain(path) as file:
-            dataset = pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
+        dataset = _held(path, reading, pixels=pixels)
         rows, columns = int(dataset.Rows), int(dataset.Columns)
         groups = dataset.PerFrameFunctionalGroupsSequence
         frames = int(dataset.get("NumberOfFrames") or 0)
@@ -72,6 +72,19 @@ def segmentation(path: Path, reading: Reading, image: Grid | None, *, pixels: bo
         _check_sound(path, dataset, kind, numbers)
         planes = _planes(dataset, [Frame(dataset, each, shared) for each in groups], reading)
     return Segmentation(dataset, placed(planes, image, reading), numbers, kind)
+
+
+def _held(path: Path, reading: Reading, *, pixels: bool) -> Dataset:
+    """The data set of a file; a deflated one may give as many pixels as its header explains."""
+    with open_plain(path) as file:
+        if not (pixels and is_deflated(file)):
+            return pydicom.dcmread(file, force=True, stop_before_pixels=not pixels)
+        head = pydicom.dcmread(file, force=True, stop_before_pixels=True)
+    shape = (int(head.get("NumberOfFrames") or 0), int(head.Rows), int(head.Columns))
+    check_limits(path, (1, *shape), 1, reading.rules)
+    needed = math.prod(shape) * int(head.get("BitsAllocated") or 0) // 8
+    with open_plain(path, needed + MOST_AROUND) as file:
+        return pydicom.dcmread(file, force=True)
 
 
 def _check_sound(path: Path, dataset: Dataset, kind: str, numbers: tuple[int, ...]) -> None:
