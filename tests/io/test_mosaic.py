@@ -225,6 +225,14 @@ def test_a_mosaic_that_its_header_does_not_take_apart_is_refused(tmp_path, chang
         peek(Source(str(tmp_path / "a.dcm")), ReadRules())
 
 
+def test_two_numbers_of_slices_are_one_too_many(tmp_path):
+    """The tag that was read first would take 7 tiles for the corners of 4."""
+    told = {"NumberOfImagesInMosaic": ["4"], "SliceNormalVector": ["0", "0", "1"]}
+    mosaic(entries=told).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    with pytest.raises(InputError, match=r"E_UNREADABLE.*it is 4, and \(0019,100A\) says 7"):
+        load(tmp_path / "a.dcm")
+
+
 @pytest.mark.parametrize("file", ["csa2_b0.bin", "csa2_b1000.bin", "csa_str_valid.bin"])
 def test_csa_headers_are_read_as_nibabel_reads_them(file):
     held = (PUBLIC / file).read_bytes()

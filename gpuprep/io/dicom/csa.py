@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from gpuprep.io.dicom.frames import Frame, Numbers
+from gpuprep.io.dicom.header import DamagedValue
 
 _COUNT_OWNER, _COUNT = 0x00190010, 0x0019100A
 _BLOCKS = range(0x10, 0x14)  # in which the header may lie
@@ -27,6 +28,7 @@ MOSAIC_TAGS: list[str | int] = [
 _TAG = struct.Struct("<64si4s3i")  # name, multiplicity, VR, its code, items, 77 or 205
 _ITEM = struct.Struct("<4i")
 _MOST = 4096  # entries, and items of one
+_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,18 @@ class Mosaic:
 
 
 def mosaic_of(dataset: Dataset) -> Mosaic:
-    """What a header says of the mosaic in its file."""
+    """What a header says of the mosaic in its file.
+
+    Raises:
+        DamagedValue: it tells of two numbers of slices.
+    """
     held = _csa_bytes(dataset)
     told = read_csa(held, ("NumberOfImagesInMosaic", "SliceNormalVector")) if held else {}
-    slices = _whole(dataset) or _count(told.get("NumberOfImagesInMosaic", ()))
+    plain, listed = _whole(dataset), _count(told.get("NumberOfImagesInMosaic", ()))
+    if plain and listed and plain != listed:
+        wanted = f"one number of slices (it is {listed}, and (0019,100A) says {plain})"
+        raise DamagedValue("NumberOfImagesInMosaic", wanted)
+    slices = plain or listed
     step = Frame(dataset).numbers("", "SpacingBetweenSlices", 1) or (0.0,)
     return Mosaic(slices, _normal(told.get("SliceNormalVector", ())), abs(step[0]))
 
@@ -109,7 +119,7 @@ def _whole(dataset: Dataset) -> int:
 
 
 def _count(texts: tuple[str, ...]) -> int:
-    return int(texts[0]) if texts and texts[0].isdecimal() else 0
+    return int(texts[0]) if texts and texts[0].isdecimal() and len(texts[0]) < _DIGITS else 0
 
 
 def _normal(texts: tuple[str, ...]) -> Numbers:
