@@ -40,6 +40,25 @@ _SLICE_TAGS: list[str | int] = [
     "LossyImageCompression", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     _OVERLAY_BIT, *MOSAIC_TAGS, *BEHIND_TAGS,
 ]  # fmt: skip
+_IMAGE = "1.2.840.10008.5.1.4.1.1."
+_GROUPED = frozenset(
+    f"{_IMAGE}{end}"
+    for end in (
+        "2.1",
+        "2.2",
+        "4.1",
+        "4.4",
+        "13.1.1",
+        "13.1.2",
+        "13.1.3",
+        "13.1.4",
+        "13.1.5",
+        "128.1",
+        "130",
+    )
+)
+"""Classes in which GDCM looks for the line of all frames in the functional groups, not at the top alone:
+enhanced CT, MR and PET, also converted ones, 3-D angiography, craniofacial images and tomosynthesis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +175,8 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             iter(value(dataset, "SharedFunctionalGroupsSequence", "a sequence") or [Dataset()])
         )
         own = groups or [Dataset()]
-        first = Frame(dataset, shared, own[0])  # as GDCM looks for the line of all frames
+        grouped = str(dataset.get("SOPClassUID") or "") in _GROUPED
+        first = Frame(dataset, *((shared, own[0]) if grouped else ()))
         slices = [
             _slice(path, dataset, syntax, length, Frame(dataset, group, shared), first)
             for group in own
