@@ -94,7 +94,7 @@ def beside(header: Path, name: str) -> Path:
     if unfetched := unfetched_link(header.parent / name):
         raise unfetched
     if not _is_file(target):
-        text = f"the voxel file {name!r} that the header names is missing"
+        text = f"a voxel file is missing, which the header names {name!r}"
         raise InputError("E_UNREADABLE", text, path=str(header))
     return header.parent / name
 
