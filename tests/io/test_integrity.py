@@ -172,7 +172,7 @@ def test_a_detached_file_inside_the_folder_is_found(tmp_path):
     with pytest.raises(InputError, match=r"E_UNREADABLE.*missing"):
         beside(tmp_path / "x.mhd", "gone.raw")
     with pytest.raises(InputError, match=r"E_UNREADABLE.*missing"):
-        beside(tmp_path / "x.mhd", "x" * 5000)
+        beside(tmp_path / "x.mhd", "x" * 300)  # more than a name may have
 
 
 def test_a_linked_header_finds_its_voxels_beside_the_real_one(tmp_path):

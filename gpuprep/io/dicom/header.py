@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pydicom.config
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_partial
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from gpuprep.io.dicom.deflated import DEFLATED, is_deflated, open_plain
@@ -145,10 +146,19 @@ def value(dataset: Dataset, keyword: str, wanted: str = "readable") -> Any:
     Raises:
         DamagedValue: pydicom cannot make sense of its bytes.
     """
+    tag = _tag(keyword)
+    if tag not in dataset:
+        return None
     try:
-        return dataset.get(keyword)
+        return dataset[tag].value
     except Exception as error:  # of many kinds, by the tag's type
         raise DamagedValue(keyword, wanted) from error
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    """The tag of a keyword; looked up once, where pydicom does so for every value."""
+    return Tag(keyword)
 
 
 def whole(dataset: Dataset, keyword: str, default: int = 0) -> int:
