@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from gpuprep.cohort.layouts import AUTO, LOOKS_FOR, MANIFEST, NAMED
+from gpuprep.cohort.layouts import LOOKS_FOR, MANIFEST, NAMED, ORDER
 from gpuprep.cohort.layouts.dataset_json import FILE_NAME, Description, read_json
 from gpuprep.cohort.layouts.dicom import find as find_dicom
 from gpuprep.cohort.layouts.listing import list_tree
@@ -120,12 +120,12 @@ def _discover(root: Path, layout: str, lister: _Lister) -> Found:
     if layout == MANIFEST:
         raise UsageError(f"{root} is a folder; give the manifest itself: {LOOKS_FOR[MANIFEST]}")
     tree = lister(root)
-    asked = AUTO if layout == "auto" else {layout: NAMED[layout]}
-    for name, find in asked.items():
+    asked = ORDER if layout == "auto" else ((layout, NAMED[layout]),)
+    for name, find in asked:
         outcome = find(tree)
         if outcome is not None:
             return _account(name, tree, outcome)
-    raise UsageError(_nothing_fits(tree, asked), advice="list the cases in a manifest")
+    raise UsageError(_nothing_fits(tree, dict(asked)), advice="list the cases in a manifest")
 
 
 def _discover_file(file: Path, layout: str, lister: _Lister) -> Found:

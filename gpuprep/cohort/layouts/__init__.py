@@ -2,13 +2,13 @@
 
 All come as ``find(tree) -> Outcome | None``.
 
-``find`` returns None where a tree is not of its layout. ``AUTO`` is the order in which automatic
-detection asks them, the most specific first; a manifest is a file of its own and is never guessed.
+``find`` returns None where a tree is not of its layout. ``ORDER`` is that in which automatic detection asks
+them, the most specific first; a manifest is a file of its own and is never guessed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from gpuprep.cohort.layouts import bids, dicom, folders, msd, nnunet, pairs, plain
@@ -18,19 +18,40 @@ from gpuprep.cohort.layouts.tree import Outcome, Tree
 
 Find = Callable[[Tree], Outcome | None]
 
-AUTO: Mapping[str, Find] = {
+
+def _near_or_far(near: Find, far: Find, tree: Tree) -> Outcome | None:
+    found = near(tree)
+    return far(tree) if found is None else found
+
+
+_KNOWN: Mapping[str, Find] = {
     "nnunet": nnunet.find,
     "msd": msd.find,
     **{row.name: partial(find_by, row, paired=True) for row in TABLE if row.in_bids},
     "bids": bids.find,
     **{row.name: partial(find_by, row, paired=True) for row in TABLE if not row.in_bids},
+}
+_BY_NAMES_ALONE: Mapping[str, Find] = {
     "folders": folders.find,
     "pairs": pairs.find,
     "plain": plain.find,
     "dicom": dicom.find,
 }
+_DEEP: Mapping[str, Find] = {
+    "nnunet": partial(nnunet.find, deep=True),
+    "msd": partial(msd.find, deep=True),
+}
+AUTO: Mapping[str, Find] = {**_KNOWN, **_BY_NAMES_ALONE}
+ORDER: Sequence[tuple[str, Find]] = (*_KNOWN.items(), *_DEEP.items(), *_BY_NAMES_ALONE.items())
+"""What automatic detection asks in turn: what names alone tell comes after a description far below."""
+
 NAMED: Mapping[str, Find] = {
     **AUTO,
+    **{
+        name: partial(_near_or_far, find, _DEEP[name])
+        for name, find in _KNOWN.items()
+        if name in _DEEP
+    },
     **{row.name: partial(find_by, row, paired=False) for row in TABLE},
     "plain": plain.find_every_file,
 }

@@ -103,16 +103,15 @@ def _apart(names: dict[int, str]) -> dict[int, str]:
     return {value: f"{name}_{value}" if used[name] > 1 else name for value, name in names.items()}
 
 
-def describe(tree: Tree) -> Description | None:
+def describe(tree: Tree, *, deep: bool = False) -> Description | None:
     """The ``dataset.json`` at the root, or the one in a folder directly below it.
+
+    With ``deep`` the one farther below, as archives unpack, if its images lie beside it.
 
     Raises:
         UsageError: several folders have one, or it is not a JSON object.
     """
-    found = [FILE_NAME] if FILE_NAME in tree.known else []
-    if not found:
-        below = sorted({file.partition("/")[0] for file in tree.files if "/" in file})
-        found = [path for name in below if (path := join(name, FILE_NAME)) in tree.known]
+    found = _far_below(tree) if deep else _at_hand(tree)
     if not found:
         return None
     if len(found) > 1:
@@ -124,6 +123,22 @@ def describe(tree: Tree) -> Description | None:
     if not isinstance(fields, dict):
         raise UsageError(f"{path} holds a JSON {type(fields).__name__}, not an object")
     return Description(found[0], fields)
+
+
+def _at_hand(tree: Tree) -> list[str]:
+    if FILE_NAME in tree.known:
+        return [FILE_NAME]
+    below = sorted({file.partition("/")[0] for file in tree.files if "/" in file})
+    return [path for name in below if (path := join(name, FILE_NAME)) in tree.known]
+
+
+def _far_below(tree: Tree) -> list[str]:
+    folders = (split_path(file) for file in tree.files if file.endswith(f"/{FILE_NAME}"))
+    return [
+        join(folder, name)
+        for folder, name in folders
+        if name == FILE_NAME and "/" in folder and join(folder, "imagesTr") in tree.folders
+    ]
 
 
 def read_json(path: Path) -> Any:

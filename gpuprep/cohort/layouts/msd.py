@@ -17,9 +17,12 @@ from gpuprep.values.errors import UsageError
 LISTS = {"training": "train", "validation": "validation", "test": "test"}
 
 
-def find(tree: Tree) -> Outcome | None:
-    """The cases of a tree whose ``dataset.json`` has a list ``training``."""
-    description = describe(tree)
+def find(tree: Tree, *, deep: bool = False) -> Outcome | None:
+    """The cases of a tree whose ``dataset.json`` has a list ``training``.
+
+    With ``deep`` it lies farther below the root than in a folder there.
+    """
+    description = describe(tree, deep=deep)
     if description is None or not isinstance(description.fields.get("training"), list):
         return None
     return find_described(tree, description)

@@ -23,10 +23,13 @@ _VARIABLE = re.compile(r"\$(?:(?P<bare>\w+)|\{(?P<braced>\w+)\})")
 _Channels = dict[int, str]  # channel number → file
 
 
-def find(tree: Tree) -> Outcome | None:
-    """The cases of an nnU-Net raw dataset; one with a missing channel or label gets a reason."""
-    description = describe(tree)
-    if description is None and _holds_numbered_pairs(tree):
+def find(tree: Tree, *, deep: bool = False) -> Outcome | None:
+    """The cases of an nnU-Net raw dataset; one with a missing channel or label gets a reason.
+
+    With ``deep`` it lies farther below the root than in a folder there.
+    """
+    description = describe(tree, deep=deep)
+    if description is None and not deep and _holds_numbered_pairs(tree):
         description = Description("", {})
     if description is None or not _is_nnunet(tree, description):
         return None
