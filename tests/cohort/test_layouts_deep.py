@@ -51,3 +51,38 @@ def test_a_model_far_below_is_no_data_set(tmp_path: Path) -> None:
     for file in KITS:
         (tmp_path / file).unlink()
     assert discover(tmp_path).layout == "pairs"
+
+
+def channels_of(root: Path) -> dict[str, tuple[list[str], int]]:
+    found = discover(root)
+    assert found.layout == "pairs"
+    assert found.unmatched == ()
+    told = {case.id: [Path(file.path).name for file in case.images] for case in found.cases}
+    return {case.id: (told[case.id], len(case.labels)) for case in found.cases}
+
+
+def test_channels_below_the_root_are_of_one_case_without_a_description(tmp_path: Path) -> None:
+    plant(tmp_path / "x", *AUTOPET_3, "imagesTs/b_0001.nii.gz", "imagesTs/b_0000.nii.gz")
+    assert channels_of(tmp_path) == {
+        "x_b": (["b_0000.nii.gz", "b_0001.nii.gz"], 0),
+        "x_psma_0a_2018-01-01": (
+            ["psma_0a_2018-01-01_0000.nii.gz", "psma_0a_2018-01-01_0001.nii.gz"],
+            1,
+        ),
+    }
+
+
+def test_numbers_that_are_cases_stay_cases(tmp_path: Path) -> None:
+    plant(tmp_path, *(f"{one}/scan_000{k}.nii.gz" for one in ("images", "labels") for k in (0, 1)))
+    plant(tmp_path, "labels/scan.nii.gz", "images/scan.nii.gz")
+    assert channels_of(tmp_path) == {
+        name: ([f"{name}.nii.gz"], 1) for name in ("scan", "scan_0000", "scan_0001")
+    }
+
+
+def test_one_channel_keeps_its_number_in_the_id(tmp_path: Path) -> None:
+    plant(tmp_path / "x", "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTs/b_0000.nii.gz")
+    assert channels_of(tmp_path) == {
+        "x_a_0000": (["a_0000.nii.gz"], 1),
+        "x_b_0000": (["b_0000.nii.gz"], 0),
+    }

@@ -1,12 +1,13 @@
 """Images and labels that share a name: ``x_image`` + ``x_label``, ``x`` + ``x_seg``, or two folders.
 
-MR sequences with one prefix (``x_t1``, ``x_t1ce``, ``x_t2``, ``x_flair``) are the channels of one case.
+MR sequences with one prefix (``x_t1``, ``x_t1ce``, ``x_t2``, ``x_flair``) are the channels of one case, and so
+are ``images/x_0000``, ``x_0001`` … with a label ``x``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from gpuprep.cohort.layouts.dicom import add_series
 from gpuprep.cohort.layouts.group_cases import MANIFEST_ADVICE, add_group
@@ -23,7 +24,7 @@ _LABELS = re.compile(
     r"(?:labels?|masks?|segs?|segmentations?|gt|annotations?|ground_?truths?)_?(?P<set>tr|ts|va|)",
     re.IGNORECASE,
 )
-_CHANNEL = re.compile(r"(?P<case>.+)_0000")
+_CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>[0-9]{4})")
 _Place = tuple[str, str]  # parent folder and set
 
 
@@ -65,9 +66,18 @@ def _beside(tree: Tree) -> Outcome | None:
     if not labels:
         return None
     outcome = Outcome()
-    for place, folders in _places(tree, _IMAGES).items():
+    images = _places(tree, _IMAGES)
+    channels = any(
+        len(each) > 1
+        for place, folders in images.items()
+        for folder in folders
+        for each in _numbered(tree, folder, labels.get(place, {})).values()
+    )
+    for place, folders in images.items():
         for folder in folders:
-            _add_cases(outcome, tree, folder, place, labels.get(place, {}))
+            own = labels.get(place, {})
+            numbered = _numbered(tree, folder, own, everywhere=channels)
+            _add_cases(outcome, tree, folder, place, own, numbered)
     if not any(case.labels for case in outcome.cases):
         return None
     unused = f"label map without an image of its name in the folder beside; {MANIFEST_ADVICE}"
@@ -95,16 +105,57 @@ def _by_name(tree: Tree, folder: str) -> dict[str, str]:
 
 
 def _add_cases(
-    outcome: Outcome, tree: Tree, folder: str, place: _Place, labels: dict[str, str]
+    outcome: Outcome,
+    tree: Tree,
+    folder: str,
+    place: _Place,
+    labels: Mapping[str, str],
+    numbered: Mapping[str, Mapping[int, str]],
 ) -> None:
     parent, subset = place
     attributes = {"split": _SETS[subset]} if subset else {}
-    stems = {split_suffix(name)[0] for name in tree.folders[folder]}
-    for name in tree.folders[folder]:
-        stem = split_suffix(name)[0]
-        channel = _CHANNEL.fullmatch(stem)
-        shorter = channel["case"] if channel and channel["case"] not in stems else stem
-        label = labels.get(stem) or labels.get(shorter)
+    files = dict(_by_stem(tree, folder))
+    for stem, file in _by_stem(tree, folder):
+        channels = numbered.get(_base(stem), {})
+        if stem in channels.values():
+            if stem != next(iter(channels.values())):
+                continue
+            name = _base(stem) if len(channels) > 1 else stem
+            images = tuple(tree.source(files[each]) for each in channels.values())
+            label = labels.get(_base(stem))
+        else:
+            name, images, label = stem, (tree.source(file),), labels.get(stem)
         sources = (tree.label(label),) if label else ()
-        image = tree.source(join(folder, name))
-        outcome.cases.append(Case(path_id(parent, stem), (image,), sources, dict(attributes)))
+        outcome.cases.append(Case(path_id(parent, name), images, sources, dict(attributes)))
+
+
+def _by_stem(tree: Tree, folder: str) -> Iterator[tuple[str, str]]:
+    for name in tree.folders[folder]:
+        yield split_suffix(name)[0], join(folder, name)
+
+
+def _base(stem: str) -> str:
+    """What of a stem comes before a channel's number; empty where it has none."""
+    match = _CHANNEL.fullmatch(stem)
+    return match["case"] if match else ""
+
+
+def _numbered(
+    tree: Tree, folder: str, labels: Mapping[str, str], *, everywhere: bool = False
+) -> dict[str, dict[int, str]]:
+    """nnU-Net's channels: of each label ``a`` the stems ``a_0000``, ``a_0001`` … by their numbers.
+
+    With ``everywhere`` also where there is no label ``a``. None where an image is called as the label is, or
+    a stem with a number has a label of its own.
+    """
+    stems = dict(_by_stem(tree, folder))
+    found: dict[str, dict[int, str]] = {}
+    for stem in stems:
+        match = _CHANNEL.fullmatch(stem)
+        if match and (everywhere or match["case"] in labels) and match["case"] not in stems:
+            found.setdefault(match["case"], {})[int(match["channel"])] = stem
+    return {
+        base: dict(sorted(channels.items()))
+        for base, channels in found.items()
+        if 0 in channels and not any(stem in labels for stem in channels.values())
+    }
