@@ -1,7 +1,7 @@
 """Images and labels that share a name: ``x_image`` + ``x_label``, ``x`` + ``x_seg``, or two folders.
 
-MR sequences with one prefix (``x_t1``, ``x_t1ce``, ``x_t2``, ``x_flair``) are the channels of one case, and so
-are ``images/x_0000``, ``x_0001`` … with a label ``x``.
+MR sequences with one prefix (``x_t1``, ``x_t1ce``, ``x_t2``, ``x_flair``) are the channels of one case, and
+so are ``images/x_0000``, ``x_0001`` … with a label ``x``.
 """
 
 from __future__ import annotations
