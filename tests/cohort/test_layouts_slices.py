@@ -78,7 +78,7 @@ def test_chaos_places_each_picture_on_its_slice(tmp_path: Path) -> None:
     for case in ("MR_5_T1DUAL_InPhase", "MR_5_T1DUAL_OutPhase", "MR_5_T2SPIR"):
         np.testing.assert_array_equal(cohort[case].labels["segmentation"], MASKS * 63)
         np.testing.assert_array_equal(np.asarray(cohort[case].image)[:, 0, 0], [0, 100, 200])
-    liver = (MASKS == 1) * 63  # of CT 255, which the cohort's most cases call 63
+    liver = (MASKS == 1) * 63  # of CT 1, which the cohort's most cases call 63
     np.testing.assert_array_equal(cohort["CT_1"].labels["segmentation"], liver)
 
 
@@ -191,3 +191,18 @@ def test_a_folder_of_two_series_is_no_image_and_told(tmp_path: Path) -> None:
     assert told == {
         "folder that holds 2 DICOM series where one is looked for; list the case in a manifest"
     }
+
+
+@pytest.mark.parametrize("drawn", ["u1", "bool"])
+def test_the_liver_of_ct_is_where_a_mask_is_not_0(tmp_path: Path, drawn: str) -> None:
+    """Copies hold 255 in 8 bits, or 1 in one."""
+    folder = tmp_path / "in/CT/1"
+    series(folder / "DICOM_anon", Modality="CT", SeriesInstanceUID="1.2.1")
+    masks = (MASKS == 1) if drawn == "bool" else (MASKS == 1).astype("u1") * 255
+    pictures(folder / "Ground", masks, "liver_GT_")
+    config = parse_config({"store": STORE})
+    report = run(tmp_path / "in", tmp_path / "out", config=config, scheduler="serial")
+    assert report.exit_code == 0, report.failures
+    cohort = gpuprep.open(tmp_path / "out")
+    assert cohort.agreement.labels["segmentation"].names == {1: "liver"}
+    np.testing.assert_array_equal(cohort["CT_1"].labels["segmentation"], MASKS == 1)

@@ -93,7 +93,7 @@ def _labels(
     near = folders.in_reach(structures, image)
     mapped = any((name, image.key) in held.labels for name in row.labels)
     if near and not mapped and len({each.folder for each in near}) == 1:
-        sources = tuple(each.source for each in near)
+        sources = tuple(_on_its_slices(each.source, image.source) for each in near)
         yield structure_label(sources, image=split_path(image.path)[1])
         structures = [each for each in structures if each.above != near[0].above]
     for each in structures:

@@ -42,9 +42,8 @@ OCCLUSION = _numbered("occlusion")
 # CT-ORG (cancerimagingarchive.net/collection/ct-org, README of the data)
 CT_ORG = _numbered("liver", "bladder", "lungs", "kidneys", "bone", "brain")
 
-# chaos.grand-challenge.org/Data: of MR the values of four organs, of CT a mask of the liver
+# chaos.grand-challenge.org/Data, of MR; nnU-Net's Dataset047
 CHAOS_MR = Classes({63: "liver", 126: "right kidney", 189: "left kidney", 252: "spleen"})
-CHAOS_CT = Classes({255: "liver"})
 
 # amos22.grand-challenge.org, zenodo.org/records/7262581
 AMOS = _numbered(

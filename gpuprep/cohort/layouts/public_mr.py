@@ -158,9 +158,11 @@ CHAOS = Row(
             rf"{_CHAOS_SET}/(?P<sequence>T2SPIR)/DICOM_anon",
         )
     },
-    {SEGMENTATION: (rf"{_CHAOS_SET}/Ground", rf"{_CHAOS_SET}/(?P<sequence>T1DUAL|T2SPIR)/Ground")},
+    {SEGMENTATION: (rf"{_CHAOS_SET}/(?P<sequence>T1DUAL|T2SPIR)/Ground",)},
+    (rf"{_CHAOS_SET}/Ground",),
+    structure="liver",  # of CT
     id="{modality}/{case}/{sequence}/{variant}",
-    classes=classes_by((r"MR/[0-9]+/", classes.CHAOS_MR), (r"CT/[0-9]+/", classes.CHAOS_CT)),
+    classes=classes_by(("", classes.CHAOS_MR)),
     attributes={
         "modality": ((r"(CT|MR)/[0-9]+/", r"\1"),),
         "subject": ((r"(?:CT|MR)/([0-9]+)/", r"\1"),),

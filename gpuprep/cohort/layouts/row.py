@@ -34,6 +34,7 @@ class Row:
         images: The paths of each channel by its name, in the order of the channels; the first sets the grid.
         labels: The paths of each label map by its name. Of several the first that is there is taken.
         structures: The paths of files of one structure each; taken where the label map has no file.
+        structure: The name of those whose path tells none: where a file is not 0, whatever it is.
         id: The case's id of the groups of its paths, with ``{case}`` for a group; empty for the name of the
             first image's file.
         classes: What label values mean, by the label map's name; where a data set has parts that number them
@@ -55,6 +56,7 @@ class Row:
     images: Mapping[str, tuple[str, ...]]
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     structures: tuple[str, ...] = ()
+    structure: str = ""
     id: str = ""
     classes: Mapping[str, tuple[tuple[str, Classes], ...]] = field(default_factory=dict)
     attributes: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)

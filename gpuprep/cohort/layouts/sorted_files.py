@@ -93,7 +93,7 @@ def sort_by(row: Row, tree: Tree) -> SortedFiles:
             for placed in _placed(row, tree, entry, held, match=match, rank=rank):
                 held.labels.setdefault((label, placed.key), []).append(placed)
         elif structure := _first(row.structure_patterns, path):
-            name = structure["structure"]
+            name = structure.groupdict().get("structure") or row.structure
             for placed in _placed(row, tree, entry, held, name=name, match=structure):
                 held.structures.setdefault(placed.key, []).append(placed)
         else:
