@@ -160,3 +160,26 @@ def test_values_of_another_kind_are_refused_as_damage(
     source = Source(str(changed(made, change)), drawn_on=image_of(tmp_path / "ct"))
     with pytest.raises(InputError, match=r"E_UNREADABLE.*(no row of bytes|header is damaged)"):
         read(source, RULES)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_frames_that_no_file_of_its_size_can_hold_take_no_memory(
+    tmp_path: Path, masks: np.ndarray, packed: bool
+) -> None:
+    """Labels of 3.6 GB, which would be made before a pixel of them is looked for."""
+    images = write_image(tmp_path / "ct")
+    made = write_segmentation(tmp_path / "s.dcm", images, numbered(masks), ["A", "B"], "LABELMAP")
+
+    def claim(one: Dataset) -> None:
+        if packed:
+            one.compress(RLELossless)
+        one.Rows = one.Columns = 30_000
+
+    def never(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        raise AssertionError(f"{shape} {dtype} were asked for")
+
+    source = Source(str(changed(made, claim)))
+    with pytest.raises(InputError, match=r"E_TRUNCATED.*declares 3,600,000,000 bytes"):
+        read(source, RULES, never)
+    with pytest.raises(InputError, match="E_TRUNCATED"):
+        peek(source, RULES)

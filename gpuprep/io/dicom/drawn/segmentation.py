@@ -14,13 +14,14 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
+from pydicom.uid import UID
 
 from gpuprep.io.dicom.deflated import MOST_AROUND, is_deflated, open_plain
 from gpuprep.io.dicom.drawn.structures import Choice
 from gpuprep.io.dicom.frames import Frame
 from gpuprep.io.dicom.header import LABEL_MAP, damaged, parsing
 from gpuprep.io.frames_on_grid import Grid, Placed, Planes, placed, report_lost
-from gpuprep.io.limits import check_limits
+from gpuprep.io.limits import check_capacity, check_limits
 from gpuprep.io.painting import paint, report_overlap
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Voxels
@@ -70,6 +71,10 @@ def segmentation(path: Path, reading: Reading, image: Grid | None, *, pixels: bo
         shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
         numbers = tuple(0 if kind == "LABELMAP" else _segment(each, shared) for each in groups)
         _check_sound(path, dataset, kind, numbers)
+        needed = frames * rows * columns * int(dataset.BitsAllocated) // 8
+        syntax = str(dataset.file_meta.TransferSyntaxUID)
+        packed = syntax == _DEFLATED_FRAMES or UID(syntax).is_compressed or _is_deflated(path)
+        check_capacity(path, needed, path.stat().st_size, deflated=packed)
         planes = _planes(dataset, [Frame(dataset, each, shared) for each in groups], reading)
     return Segmentation(dataset, placed(planes, image, reading), numbers, kind)
 
@@ -85,6 +90,11 @@ def _held(path: Path, reading: Reading, *, pixels: bool) -> Dataset:
     needed = math.prod(shape) * int(head.get("BitsAllocated") or 0) // 8
     with open_plain(path, needed + MOST_AROUND) as file:
         return pydicom.dcmread(file, force=True)
+
+
+def _is_deflated(path: Path) -> bool:
+    with open_plain(path) as file:
+        return is_deflated(file)
 
 
 def _check_sound(path: Path, dataset: Dataset, kind: str, numbers: tuple[int, ...]) -> None:
