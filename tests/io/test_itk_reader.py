@@ -241,3 +241,16 @@ def test_the_reader_is_in_the_digest_only_where_it_is_asked_for():
     asked = Config(input=Input(reader="itk"))
     assert asked.digest != Config().digest == Config(input=Input(reader="checked")).digest
     assert ReadRules.of(asked).reader == "itk"
+
+
+@pytest.mark.parametrize("line", [(1e-17, 0), (1e-17, 5), (1, 1e-20), (-1e-30, 0)])
+def test_a_slope_that_itk_takes_for_none_is_not_left_to_it(tmp_path, line):
+    image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+    image.header.set_slope_inter(*line)
+    path = tmp_path / "v.nii"
+    nibabel.save(image, path)
+    checked = read(Source(str(path)), ReadRules()).volumes[0].array
+    with pytest.raises(InputError, match=r"E_ITK.*as small as these for none"):
+        read(Source(str(path)), ReadRules(reader="itk"))
+    other = read(Source(str(path)), ReadRules(reader="itk", policy={"E_ITK": "fix"}))
+    np.testing.assert_array_equal(other.volumes[0].array, checked)

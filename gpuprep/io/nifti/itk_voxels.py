@@ -16,6 +16,7 @@ from gpuprep.values.geometry import Geometry
 
 _VECTORS = (1006, 1007)  # intent codes: displacements and vectors
 _EXACT_IN_FLOAT32 = 2**24
+_NONE = float(np.finfo(np.float64).eps)
 
 
 def check_readable(header: NiftiHeader, path: str) -> None:
@@ -32,6 +33,9 @@ def check_readable(header: NiftiHeader, path: str) -> None:
         raise cannot(path, "it dies of files of five dimensions that have a slope")
     if fifth and int(header.fields["intent_code"]) in _VECTORS:
         raise cannot(path, "it turns vectors from RAS to LPS")
+    slope, intercept = map(abs, header.line)
+    if scaled and (slope <= _NONE or (slope == 1 and intercept <= _NONE)):
+        raise cannot(path, "it takes slopes and intercepts as small as these for none")
     if scaled and kind in "iu" and header.native.itemsize > 2:
         raise cannot(
             path, f"it rounds {header.native} voxels to float32 before it applies the slope"
