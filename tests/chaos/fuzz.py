@@ -14,7 +14,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from chaos.inotify import Watch
 
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
+from gpuprep.values.case import Source
 from gpuprep.values.codes import CODES
 from gpuprep.values.errors import MOST_TEXT, CaseError, InputError, InternalError, ReaderCrash
 
@@ -150,12 +151,33 @@ def _judge(
 
 
 def _check_voxels(mutant: Mutant, folder: Path, sandbox: Sandbox, original: np.ndarray) -> str:
-    array = sandbox.read(mutant.sample.source_in(folder)).volumes[0].array
+    source = mutant.sample.source_in(folder)
+    scan = sandbox.read(source)
+    array = scan.volumes[0].array
     if mutant.must_refuse:
         return f"gave voxels of shape {array.shape}"
     if mutant.must_equal and not np.array_equal(array, original):
         return f"gave other voxels than the original, of shape {array.shape}"
+    if sandbox.peek(source).geometry != scan.geometry:
+        return "its headers promise another grid"
+    other = _by_itk(source, sandbox)
+    if other is not None and not np.array_equal(other, array, equal_nan=array.dtype.kind == "f"):
+        return f"ITK gave other voxels, {other.dtype} in place of {array.dtype}"
     return ""
+
+
+def _by_itk(source: Source, sandbox: Sandbox) -> np.ndarray | None:
+    """What the other reader gives; None where it refuses."""
+    rules = sandbox.rules
+    sandbox.follow(replace(rules, reader="itk"))
+    try:
+        return sandbox.read(source).volumes[0].array
+    except InternalError:
+        raise
+    except CaseError:
+        return None
+    finally:
+        sandbox.follow(rules)
 
 
 def _write(files: dict[str, bytes], folder: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gpuprep.io.by_itk import cannot, native_reading
 from gpuprep.io.dicom.decoded import has_odd_bits
-from gpuprep.io.dicom.meaning import narrow
+from gpuprep.io.dicom.meaning import gives_whole_numbers, narrow
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.dicom.streams import first_stream, has_doubtful_sign, is_of_more_bits
 from gpuprep.io.itk import itk_affine, itk_array, itk_image
@@ -103,5 +103,4 @@ def _settled(plane: Plane, one: Slice) -> Plane:
     """ITK's numbers in the dtype that the checked reader gives them."""
     if one.line == (1.0, 0.0):
         return narrow(plane)
-    whole = all(number.is_integer() for number in one.line)
-    return narrow(np.rint(plane).astype(np.int64) if whole else plane)
+    return narrow(np.rint(plane).astype(np.int64) if gives_whole_numbers(one.line) else plane)

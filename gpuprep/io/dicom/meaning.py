@@ -60,14 +60,19 @@ def _mirrored(values: Plane, low: int, high: int) -> Plane:
     return turned.astype(values.dtype) if fits else turned
 
 
+def gives_whole_numbers(line: tuple[float, float]) -> bool:
+    """Whether a line gives whole numbers that are exact in int64; of larger ones float32 is taken."""
+    return all(number.is_integer() and abs(number) < _LARGEST for number in line)
+
+
 def _rescaled(stored: Plane, line: tuple[float, float]) -> Plane:
     slope, intercept = line
     if line == (1.0, 0.0):
         return stored
-    whole = slope.is_integer() and intercept.is_integer()
-    if whole and max(abs(slope), abs(intercept)) < _LARGEST:
+    if gives_whole_numbers(line):
         return np.asarray(stored.astype(np.int64) * int(slope) + int(intercept))
-    return np.asarray(stored * slope + intercept)
+    with np.errstate(over="ignore"):  # infinite voxels are reported
+        return np.asarray(stored * slope + intercept)
 
 
 def narrow(plane: Plane) -> Plane:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from gpuprep.io.by_itk import checked_bytes, native_reading
+from gpuprep.io.by_itk import cannot, checked_bytes, native_reading
 from gpuprep.io.frames_on_grid import Grid, embedded, is_part
 from gpuprep.io.grid import as_one_slice, check_grid, grid_of
 from gpuprep.io.hashed import file_identity
@@ -43,7 +43,7 @@ def read_text_volume(
             what the policy makes an error.
     """
     header = _PARSERS[kind](Path(reading.path))
-    geometry = _checked(header, reading, segments=bool(volume))
+    geometry = _checked(header, kind, reading, segments=bool(volume))
     heights: tuple[float, ...] = ()
     stored = replace(reading, allocate=own_memory) if volume or image else reading
     voxels, identity = _read_voxels(header, kind, stored)
@@ -66,7 +66,7 @@ def peek_text_volume(
 ) -> Preview:
     """What the header promises."""
     header = _PARSERS[kind](Path(reading.path))
-    geometry = _checked(header, reading, segments=bool(volume))
+    geometry = _checked(header, kind, reading, segments=bool(volume))
     size = sum(file.stat().st_size for file in {header.path, header.voxel_path})
     told = header.preview(geometry, size, reading)
     if not volume and image is None:
@@ -105,8 +105,12 @@ def _moved(voxels: Voxels, reading: Reading) -> Voxels:
     return out
 
 
-def _checked(header: TextHeader, reading: Reading, *, segments: bool = False) -> Geometry:
+def _checked(
+    header: TextHeader, kind: str, reading: Reading, *, segments: bool = False
+) -> Geometry:
     header.check(reading.rules)
+    if reading.rules.reader == "itk" and not reading.rules.headers_alone:
+        _check_readable(header, kind)
     geometry = grid_of(header.affine, header.shape, reading)
     if not header.placed:
         reading.report(
@@ -117,6 +121,21 @@ def _checked(header: TextHeader, reading: Reading, *, segments: bool = False) ->
         )
     check_grid(geometry, reading, channels=1 if segments else header.channels)
     return as_one_slice(geometry, reading) if header.flat else geometry
+
+
+def _check_readable(header: TextHeader, kind: str) -> None:
+    """Refuse by the header what ITK reads otherwise.
+
+    Raises:
+        InputError: E_ITK.
+    """
+    if kind != "metaimage" or header.encoding != "deflate":
+        return
+    held, told = header.voxel_path.stat().st_size - header.offset, header.compressed
+    if told != held and (told is not None or header.voxel_path == header.path):
+        size = "no" if told is None else f"another ({told:,})"
+        text = f"it inflates its {held:,} bytes wrongly where the header tells {size} CompressedDataSize"
+        raise cannot(header.path, text)
 
 
 def _read_voxels(header: TextHeader, kind: str, reading: Reading) -> tuple[Voxels, FileIdentity]:
