@@ -73,8 +73,8 @@ def discover(
     Args:
         root: A folder; or one file: a volume, a DICOM file (its series is the case), a
             ``dataset.json``, or a manifest (.csv, .tsv, .json, .jsonl).
-        layout: ``nnunet``, ``msd``, ``bids``, ``lits``, ``folders``, ``pairs``, ``plain``, ``dicom``
-            or ``manifest``. ``auto`` takes the first of these, in this order, that fits the folder.
+        layout: One that ``gpuprep guide layouts`` lists. ``auto`` takes the first of them, in their order
+            there, that fits the folder.
         follow_symlinks: Follow links to folders, and to files outside the root; refused otherwise. The
             paths in a manifest are followed wherever they lead.
         series: ``volumes`` leaves out DICOM series that are none: localizers, dose pages, single slices.

@@ -22,11 +22,10 @@ Key = tuple[tuple[str, str], ...]
 _NOT_KEY = frozenset({"above", "structure", "variant", "name"})
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A file or folder of slices that a row knows: whose it is, and below which folder.
 
-    ``path`` is what the row was compared with, ``called`` the id of its case.
+    ``path`` is what the row was compared with, ``written`` the groups that it told.
     """
 
     source: Source
@@ -35,11 +34,19 @@ class Placed:
     key: Key
     above: str
     rank: int
-    called: str
+    row: Row
+    written: Mapping[str, str]
 
     @property
     def folder(self) -> str:
         return split_path(self.path)[0]
+
+    @property
+    def called(self) -> str:
+        """The parts of its case's id as they are written, by ``/``."""
+        told = self.row.id.format_map(defaultdict(str, self.written))
+        parts = "/".join(filter(None, told.split("/")))
+        return parts or " ".join(text for _, text in self.key)
 
 
 class _Entry(NamedTuple):
@@ -121,7 +128,10 @@ def _matched(patterns: Patterns, path: str) -> tuple[str, int, re.Match[str]] | 
 
 
 def _first(patterns: tuple[re.Pattern[str], ...], path: str) -> re.Match[str] | None:
-    return next((match for pattern in patterns if (match := pattern.fullmatch(path))), None)
+    for pattern in patterns:
+        if match := pattern.fullmatch(path):
+            return match
+    return None
 
 
 def _placed(
@@ -144,15 +154,8 @@ def _placed(
         source, rest = source_of(tree, entry.file, entry.files, name)
         held.aside.update(rest)
     if source is not None:
-        called = _called(row, groups) or " ".join(text for _, text in key)
         above = groups.get("above", "")
-        yield Placed(source, entry.path, entry.files, key, above, rank, called)
-
-
-def _called(row: Row, groups: Mapping[str, str]) -> str:
-    """The parts of a case's id as they are written, by ``/``; empty where the groups have none."""
-    told = row.id.format_map(defaultdict(str, groups))
-    return "/".join(filter(None, told.split("/")))
+        yield Placed(source, entry.path, entry.files, key, above, rank, row, groups)
 
 
 def _plain(group: str, text: str) -> str:
