@@ -225,6 +225,18 @@ def test_structures_in_two_folders_are_told(tmp_path: Path) -> None:
     }
 
 
+def test_a_structure_that_stands_twice_is_told_with_the_others(tmp_path: Path) -> None:
+    plant(tmp_path, "s0000/ct.nii.gz", "s0001/ct.nii.gz", "s0001/segmentations/liver.nii.gz")
+    plant(tmp_path / "s0000/segmentations", "liver.nii", "liver.nii.gz", "spleen.nii.gz")
+    found = discover(tmp_path)
+    assert [len(case.labels) for case in found.cases] == [0, 1]
+    told = unmatched(found, tmp_path)
+    assert len(told) == 3
+    assert set(told.values()) == {
+        "structure of s0000 beside files of one structure twice; pair image and label in a manifest"
+    }
+
+
 def test_one_of_two_data_sets_is_taken_and_the_other_told(tmp_path: Path) -> None:
     plant(tmp_path / "kits", *TREES["kits"])
     plant(tmp_path / "amos", *TREES["amos"])

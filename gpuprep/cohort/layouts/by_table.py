@@ -8,6 +8,7 @@ beside images of its own is theirs. Where names leave a choice, none is taken an
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,9 @@ def _labels(
     structures = held.structures.get(image.key, [])
     near = folders.in_reach(structures, image)
     mapped = any((name, image.key) in held.labels for name in row.labels)
-    if near and not mapped and len({each.folder for each in near}) == 1:
+    named = Counter(each.source.name.casefold() for each in near)
+    alone = len({each.folder for each in near}) == 1 and max(named.values()) == 1
+    if alone and not mapped:
         sources = tuple(_on_its_slices(each.source, image.source) for each in near)
         yield structure_label(sources, image=split_path(image.path)[1])
         structures = [each for each in structures if each.above != near[0].above]
@@ -127,7 +130,12 @@ def _explain(
 def _why_no_structure(each: Placed, near: Sequence[Placed], *, mapped: bool) -> str:
     if mapped:
         return "file of one structure beside a label map of all"
-    place = "in several folders" if each in near else "in another folder than its image"
+    if each not in near:
+        place = "in another folder than its image"
+    elif len({one.folder for one in near}) > 1:
+        place = "in several folders"
+    else:
+        place = "beside files of one structure twice"
     return f"structure of {each.called} {place}; {MANIFEST_ADVICE}"
 
 
