@@ -11,9 +11,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     MPEG2MPML,
     MPEG4HP41,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
     SegmentationStorage,
@@ -194,3 +197,26 @@ def test_a_compressed_slice_of_air_is_no_bomb(tmp_path):
     one.compress(RLELossless)
     one.save_as(tmp_path / "x.dcm", enforce_file_format=True)
     assert not read(Source(str(tmp_path / "x.dcm")), RULES).volumes[0].array.any()
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_pixels_begin_where_they_do_whatever_syntax_the_file_names(tmp_path, implicit, syntax):
+    """Four bytes beside it, zeros at the end of a picture hide that it moved by two pixels."""
+    pixels = PLANE.copy()
+    pixels[-1, -4:] = 0
+    one = dataset(Rows=32, Columns=32, PixelData=pixels.tobytes())
+    one["PixelData"].VR = "OW"
+    meta, whole = DicomBytesIO(), DicomBytesIO()
+    whole.is_implicit_VR, whole.is_little_endian = implicit, True
+    write_dataset(whole, pydicom.Dataset(one))
+    start = b""
+    if syntax is not None:
+        one.file_meta.TransferSyntaxUID = syntax
+        write_file_meta_info(meta, one.file_meta)
+        start = bytes(128) + b"DICM" + meta.getvalue()
+    path = tmp_path / "a.dcm"
+    path.write_bytes(start + whole.getvalue())
+    for reader in ("checked", "itk"):
+        rules = ReadRules(reader=reader, policy={"E_ITK": "fix"})
+        np.testing.assert_array_equal(read(Source(str(path)), rules).volumes[0].array[0], pixels)

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
 from gpuprep.io.dicom.csa import MOSAIC_TAGS, Mosaic, mosaic_of
+from gpuprep.io.dicom.deflated import open_plain
 from gpuprep.io.dicom.frames import Frame, Numbers
 from gpuprep.io.dicom.header import (
     MEMBERSHIP_TAGS,
@@ -40,6 +41,7 @@ _SLICE_TAGS: list[str | int] = [
     "LossyImageCompression", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     _OVERLAY_BIT, *MOSAIC_TAGS, *BEHIND_TAGS,
 ]  # fmt: skip
+_PIXEL_VRS = (b"OB", b"OW", b"UN", b"OF", b"OD")
 _IMAGE = "1.2.840.10008.5.1.4.1.1."
 _GROUPED = frozenset(
     f"{_IMAGE}{end}"
@@ -171,6 +173,7 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             text = f"{len(groups)} frame descriptions for {frames} frames"
             raise InputError("E_UNREADABLE", text, path=str(path))
         syntax = _syntax(path, dataset)
+        implicit = _is_implicit(path, length, syntax)
         shared = next(
             iter(value(dataset, "SharedFunctionalGroupsSequence", "a sequence") or [Dataset()])
         )
@@ -178,7 +181,7 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
         grouped = str(dataset.get("SOPClassUID") or "") in _GROUPED
         first = Frame(dataset, *((shared, own[0]) if grouped else ()))
         slices = [
-            _slice(path, dataset, syntax, length, Frame(dataset, group, shared), first)
+            _slice(path, dataset, (syntax, implicit), length, Frame(dataset, group, shared), first)
             for group in own
         ]
         if rules.suv and slices[0].modality == "PT" and not groups:
@@ -197,14 +200,26 @@ def _syntax(path: Path, dataset: FileDataset) -> UID:
     return syntax
 
 
+def _is_implicit(path: Path, pixels: int, syntax: UID) -> bool:
+    """Whether the pixels' element has no VR, by its own bytes: some files are not in the syntax they name.
+
+    A length is even, so that it is no VR of pixels.
+    """
+    with open_plain(path) as file:
+        file.seek(pixels)
+        head = file.read(6)
+    return bool(syntax.is_implicit_VR) if len(head) < 6 else head[4:] not in _PIXEL_VRS
+
+
 def _slice(
     path: Path,
     dataset: FileDataset,
-    syntax: UID,
+    written: tuple[UID, bool],
     header_bytes: int,
     frame: Frame,
     first: Frame,
 ) -> Slice:
+    syntax, implicit = written
     modality = str(value(dataset, "Modality") or "")
     bits_allocated = whole(dataset, "BitsAllocated") or 16
     bits_stored = whole(dataset, "BitsStored") or bits_allocated
@@ -217,7 +232,7 @@ def _slice(
         path=str(path),
         frame=0,
         frames=1,
-        header_bytes=header_bytes + (8 if syntax.is_implicit_VR else 12),
+        header_bytes=header_bytes + (8 if implicit else 12),
         series=str(dataset.get("SeriesInstanceUID") or ""),
         modality=modality,
         rows=whole(dataset, "Rows"),
@@ -243,7 +258,7 @@ def _slice(
         lossy=str(value(dataset, "LossyImageCompression") or "") == "01" or is_lossy(syntax),
         syntax=name_of(syntax),
         compressed=syntax.is_compressed,
-        implicit=syntax.is_implicit_VR,
+        implicit=implicit,
         big_endian=not syntax.is_little_endian,
         number=number(dataset, "InstanceNumber"),
         vendor_b=b_value_behind(dataset) if modality == "MR" else None,

@@ -28,6 +28,8 @@ _DTYPES = {
 }  # fmt: skip
 _SPACING = ("ElementSpacing", "ElementSize")
 _ORIGIN = ("Offset", "Origin", "Position")
+_TRUE, _FALSE = ("T", "t", "1"), ("F", "f", "0")
+"""The first letters by which MetaIO tells the two apart."""
 _BYTE_ORDER = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
 _AT_END = -1  # a HeaderSize: the voxels are the last bytes of their file
@@ -89,6 +91,9 @@ def _fields(path: Path, text: bytes) -> dict[str, str]:
         if not equals or ":" in name or name in fields:
             raise unreadable(path, f"the header line {line.strip()[:60]!r} is ambiguous")
         fields[name] = value.strip()
+    for key in ("BinaryData", "CompressedData", *_BYTE_ORDER):
+        if fields.get(key, "True")[:1] not in _TRUE + _FALSE:
+            raise unreadable(path, f"{key} is {fields[key][:60]!r}, neither True nor False")
     return fields
 
 
@@ -97,8 +102,8 @@ def _stored(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     if name not in _DTYPES:
         text = f"the ElementType {name!r} is not one number per voxel"
         raise InputError("E_PIXEL_TYPE", text, path=str(path))
-    order = _first(fields, _BYTE_ORDER, "False").lower()
-    return np.dtype(_DTYPES[name]).newbyteorder(">" if order == "true" else "<")
+    big_endian = _first(fields, _BYTE_ORDER, "False")[0] in _TRUE
+    return np.dtype(_DTYPES[name]).newbyteorder(">" if big_endian else "<")
 
 
 def _affine(path: Path, fields: dict[str, str], axes: int) -> Affine:
@@ -117,9 +122,9 @@ def _first(fields: dict[str, str], keys: tuple[str, ...], default: str) -> str:
 
 
 def _encoding(fields: dict[str, str]) -> str:
-    if fields.get("BinaryData", "True").lower() != "true":
+    if fields.get("BinaryData", "True")[0] not in _TRUE:
         return "text"
-    return "deflate" if fields.get("CompressedData", "False").lower() == "true" else "raw"
+    return "deflate" if fields.get("CompressedData", "False")[0] in _TRUE else "raw"
 
 
 def _compressed(path: Path, fields: dict[str, str]) -> int | None:
