@@ -101,3 +101,15 @@ def test_a_flag_that_is_neither_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"OrderMSB = False", b"OrderMSB = little"))
     with pytest.raises(InputError, match=r"E_UNREADABLE.*'little', neither True nor False"):
         load(path, ReadRules())
+
+
+def test_voxels_of_no_offset_are_not_left_to_itk(tmp_path):
+    """It takes the four bytes of extensions behind the header for voxels."""
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "v.nii")
+    content = bytearray((tmp_path / "v.nii").read_bytes())
+    content[108:112] = bytes(4)
+    (tmp_path / "v.nii").write_bytes(content)
+    np.testing.assert_array_equal(load(tmp_path / "v.nii", ReadRules()).volumes[0].array, array.T)
+    with pytest.raises(InputError, match=r"E_ITK.*no vox_offset"):
+        load(tmp_path / "v.nii")

@@ -33,6 +33,8 @@ def check_readable(header: NiftiHeader, path: str) -> None:
         raise cannot(path, "it dies of files of five dimensions that have a slope")
     if fifth and int(header.fields["intent_code"]) in _VECTORS:
         raise cannot(path, "it turns vectors from RAS to LPS")
+    if header.offset and not float(header.fields["vox_offset"]):
+        raise cannot(path, "it takes voxels from byte 348 on where the header tells no vox_offset")
     slope, intercept = map(abs, header.line)
     if scaled and (slope <= _NONE or (slope == 1 and intercept <= _NONE)):
         raise cannot(path, "it takes slopes and intercepts as small as these for none")
