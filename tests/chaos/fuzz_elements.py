@@ -35,11 +35,11 @@ def edit_element(sample: Sample, rng: random.Random) -> Mutant | None:
     parent, element = rng.choice(list(_elements(dataset)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        told = _changed(parent, element, rng)
         written = io.BytesIO()
         try:
+            told = _changed(parent, element, rng)
             dataset.save_as(written, enforce_file_format=False)
-        except Exception:  # a value that no writer can write
+        except Exception:  # a value that pydicom cannot hold or write
             return None
     return Mutant("element", f"{name}: {told}", sample.with_file(name, written.getvalue()))
 
