@@ -160,8 +160,8 @@ class Config(Strict):
 
     @property
     def needs_cohort(self) -> bool:
-        """Whether a pass over the whole cohort must come first."""
-        return any(
+        """Whether a pass over the whole cohort must come first; labels alone have no use for one."""
+        return not self.label.only and any(
             (
                 getattr(entry.step, "over", "") == "cohort"
                 and getattr(entry.step, "mean", None) is None

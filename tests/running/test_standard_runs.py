@@ -141,6 +141,21 @@ def test_channels_of_one_name_learn_a_scale_each(tmp_path):
     assert rows[0]["standard"] != rows[1]["standard"]
 
 
+@pytest.mark.parametrize("step", [STEP, {"zscore": {"over": "cohort"}}])
+def test_labels_alone_take_no_statistics_of_a_cohort(tmp_path, step):
+    scan(tmp_path / "in" / "a.nii.gz", 1)
+    label = np.zeros((14, 13, 12), np.uint8)
+    label[3:6, 3:6, 3:6] = 1
+    file = tmp_path / "in" / "mask.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(label, np.diag([-1, -1, 2, 1.0])), file)
+    rows = [{"case_id": "a", "image": "a.nii.gz", "label": "mask.nii.gz"}]
+    manifest = tmp_path / "in" / "rows.json"
+    manifest.write_text(json.dumps(rows))
+    report = run(manifest, tmp_path / "out", step, label={"only": True})
+    assert report.finished.done == 1
+    assert not report.failures
+
+
 @pytest.mark.parametrize("by", [(1e200, 1e200), (1e307,)])
 def test_numbers_beyond_all_range_are_the_configs_fault(tmp_path, by):
     scan(tmp_path / "in" / "1.nii.gz", 1)

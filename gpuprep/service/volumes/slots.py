@@ -46,8 +46,11 @@ def check_profile(name: str, config: Config) -> None:
     """Raises ConfigError for a config that no single volume can be prepared by."""
     problem = ""
     if config.needs_cohort:
-        problem = "takes statistics over a cohort (over: cohort), which one volume has not"
-        advice = "write the cohort's mean and std into it, or use over: image or over: foreground"
+        problem = "takes statistics over a cohort (over: cohort, nyul), which one volume has not"
+        advice = (
+            "write the cohort's mean and std into it, or landmarks of nyul, "
+            "or use over: image or over: foreground"
+        )
     elif any(part.store.nnunet for part in config.parts().values()):
         problem = "stores nnU-Net's files (store.nnunet), which no answer is made of"
         advice = "leave store.nnunet out"
