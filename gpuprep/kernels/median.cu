@@ -116,8 +116,8 @@ template <int SIZE, class K> struct Shared {
     }
 };
 
-// median_SIZE_U: out[outputs], whose voxel (0, 0, 0) is voxel `begin` of in; both of any strides, axes in the
-// order of in's memory. U is the unsigned type of the voxels' size, and `order` what their bits mean.
+// median_three_U, median_five_U: out[outputs], whose voxel (0, 0, 0) is voxel `begin` of in; both of any strides,
+// axes in the order of in's memory. U is the unsigned type of the voxels' size, and `order` what their bits mean.
 //   grid  (ceil(columns / 32), ceil(rows / 4), ceil(slices / 2)), the last two at most 65,535 (larger ones
 //         loop); block 128: a thread per row and column of two slices
 template <int SIZE, class U, class K>
@@ -147,8 +147,8 @@ __device__ __forceinline__ void median(
         }
 }
 
-#define MEDIAN(SIZE, U, BLOCKS) \
-    extern "C" __global__ void __launch_bounds__(128, BLOCKS) median_##SIZE##_##U( \
+#define MEDIAN(NAME, SIZE, U, BLOCKS) \
+    extern "C" __global__ void __launch_bounds__(128, BLOCKS) median_##NAME##_##U( \
         const U *__restrict__ in, Strides strides, Lengths lengths, Lengths begin, int32 order, \
         U *__restrict__ out, Strides out_strides, Lengths outputs) \
     { \
@@ -156,5 +156,5 @@ __device__ __forceinline__ void median(
         __shared__ K tile[(SIZE + 1) * Shared<SIZE, K>::SLICE]; \
         median<SIZE>(in, strides, lengths, begin, order, out, out_strides, outputs, tile); \
     }
-#define MEDIANS_OF(U, OF_3, OF_5) MEDIAN(3, U, OF_3) MEDIAN(5, U, OF_5)
+#define MEDIANS_OF(U, OF_3, OF_5) MEDIAN(three, 3, U, OF_3) MEDIAN(five, 5, U, OF_5)
 MEDIANS_OF(uint8, 8, 4) MEDIANS_OF(uint16, 8, 4) MEDIANS_OF(uint32, 8, 4) MEDIANS_OF(uint64, 6, 2)

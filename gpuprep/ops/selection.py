@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Room = dict[tuple["Program", int], Array]
+Room = dict[tuple["Program", int], list[Array]]
 """The buffers of programs by their turns, for inputs of one shape and dtype."""
 
 
@@ -76,7 +76,7 @@ class Program:
         where = {id(node): node.place for node in given}
         free: list[int] = []
         self.buffers = 0
-        self._steps: list[tuple[bool, int, int, int]] = []
+        self._steps: list[tuple[np.ufunc, int, int, int]] = []
         for step, node in enumerate(order):
             first, second = (where[id(part)] for part in node.parts)
             for part in dict.fromkeys(node.parts):
@@ -87,7 +87,8 @@ class Program:
             else:
                 place, self.buffers = inputs + self.buffers, self.buffers + 1
             where[id(node)] = place
-            self._steps.append((node.larger, first, second, place))
+            least_or_most = np.maximum if node.larger else np.minimum
+            self._steps.append((least_or_most, first, second, place))
         self._results = [where[id(node)] for node in results]
 
     @property
@@ -99,10 +100,10 @@ class Program:
         """The results, for inputs of one shape and dtype; in ``room`` until this turn runs again."""
         key = self, turn
         if key not in room:
-            room[key] = np.empty((self.buffers, *inputs[0].shape), inputs[0].dtype)
+            room[key] = list(np.empty((self.buffers, *inputs[0].shape), inputs[0].dtype))
         places = [*inputs, *room[key]]
-        for larger, first, second, place in self._steps:
-            (np.maximum if larger else np.minimum)(places[first], places[second], out=places[place])
+        for least_or_most, first, second, place in self._steps:
+            least_or_most(places[first], places[second], out=places[place])
         return [places[place] for place in self._results]
 
 

@@ -100,12 +100,6 @@ RACES = {
         "__syncthreads();\n            if (y + row",
         "if (y + row",
     ),
-    "a tile of medians loaded over one in use": (
-        "block",
-        "median",
-        "__syncthreads();  // the tile before",
-        "// the tile before",
-    ),
     "no barrier after the tile is loaded": (
         "block",
         "resample",

@@ -13,6 +13,7 @@ from gpuprep.values.geometry import Box
 
 _ROWS, _COLUMNS = 4, 32  # of a block, as in median.cu
 _SLICES = 2  # of a thread
+_NAMES = {3: "three", 5: "five"}
 _ORDERS = {"u": 0, "i": 1, "f": 2}
 
 
@@ -33,7 +34,7 @@ def median_device(
     Raises:
         TypeError: a dtype that no kernel reads.
     """
-    if size not in (3, 5):
+    if size not in _NAMES:
         raise ValueError(f"a median goes over 3 or 5 voxels, not {size}")
     if array.dtype.kind not in "biuf" or not array.dtype.isnative or array.itemsize > 8:
         raise TypeError(f"kernels order native numbers of 8 bytes at most, not {array.dtype}")
@@ -61,5 +62,5 @@ def median_device(
         strides_of(out, order),
         lengths_of((slices, rows, columns)),
     )
-    engine.launch("median", f"median_{size}_{bits.name}", grid, _ROWS * _COLUMNS, arguments)
+    engine.launch("median", f"median_{_NAMES[size]}_{bits.name}", grid, _ROWS * _COLUMNS, arguments)
     return out
