@@ -150,7 +150,7 @@ def test_labels_alone_take_no_statistics_of_a_cohort(tmp_path, step):
     nibabel.save(nibabel.Nifti1Image(label, np.diag([-1, -1, 2, 1.0])), file)
     rows = [{"case_id": "a", "image": "a.nii.gz", "label": "mask.nii.gz"}]
     manifest = tmp_path / "in" / "rows.json"
-    manifest.write_text(json.dumps(rows))
+    manifest.write_text(json.dumps({"channel_names": ["MRI"], "cases": rows}))
     report = run(manifest, tmp_path / "out", step, label={"only": True})
     assert report.finished.done == 1
     assert not report.failures
