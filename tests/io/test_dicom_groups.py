@@ -7,21 +7,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    EnhancedPETImageStorage,
-    EnhancedXAImageStorage,
-    JPEG2000Lossless,
-    LegacyConvertedEnhancedCTImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    MRImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    OphthalmicTomographyImageStorage,
-    XRay3DAngiographicImageStorage,
-    XRay3DCraniofacialImageStorage,
-)
 from support.dicom_series import enhanced
 
 from gpuprep.io.reader import read
@@ -29,17 +16,17 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.values.case import Source
 
 CLASSES = (
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    EnhancedPETImageStorage,
-    EnhancedXAImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    LegacyConvertedEnhancedMRImageStorage,
-    MRImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    OphthalmicTomographyImageStorage,
-    XRay3DAngiographicImageStorage,
-    XRay3DCraniofacialImageStorage,
+    uid.EnhancedCTImageStorage,
+    uid.EnhancedMRImageStorage,
+    uid.EnhancedPETImageStorage,
+    uid.EnhancedXAImageStorage,
+    uid.LegacyConvertedEnhancedCTImageStorage,
+    uid.LegacyConvertedEnhancedMRImageStorage,
+    uid.MRImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    uid.OphthalmicTomographyImageStorage,
+    uid.XRay3DAngiographicImageStorage,
+    uid.XRay3DCraniofacialImageStorage,
 )
 PIXELS = np.random.default_rng(0).integers(0, 4096, (3, 32, 32), np.uint16)
 FIRST, SECOND = (2.0, 5.0), (3.0, 7.0)
@@ -63,12 +50,12 @@ def write(path: Path, sop_class: str, own: list[Line], shared: Line, top: Line) 
             group.PixelValueTransformationSequence = transformation(line)
     if top:
         one.RescaleSlope, one.RescaleIntercept = top
-    one.compress(JPEG2000Lossless)
+    one.compress(uid.JPEG2000Lossless)
     one.save_as(path)
     return path
 
 
-@pytest.mark.parametrize("sop_class", CLASSES, ids=lambda uid: uid.name)
+@pytest.mark.parametrize("sop_class", CLASSES, ids=lambda each: each.name)
 @pytest.mark.parametrize(
     ("own", "shared", "top"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from support.dicom_series import dataset
+from support.scans import assert_equal_scans
 
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
@@ -22,14 +23,6 @@ ITK = ReadRules(reader="itk")
 
 def load(path: Path, rules: ReadRules = ITK) -> Scan:
     return read(Source(str(path)), rules)
-
-
-def assert_equal(one: Scan, other: Scan) -> None:
-    assert one.geometry == other.geometry
-    assert one.heights == other.heights
-    for first, second in zip(one.volumes, other.volumes, strict=True):
-        assert first.array.dtype == second.array.dtype
-        np.testing.assert_array_equal(first.array, second.array)
 
 
 @pytest.mark.parametrize("line", [(1e-17, 0), (1e-17, 5), (1, 1e-20), (-1e-30, 0)])
@@ -73,7 +66,7 @@ def test_a_metaimage_that_itk_would_inflate_in_part_is_not_left_to_it(tmp_path, 
 def test_slopes_beyond_all_whole_numbers_give_both_readers_one_voxel(tmp_path, slope):
     one = dataset(RescaleSlope=slope, RescaleIntercept=-1024)
     one.save_as(tmp_path / "a.dcm", enforce_file_format=True)
-    assert_equal(load(tmp_path / "a.dcm"), load(tmp_path / "a.dcm", ReadRules()))
+    assert_equal_scans(load(tmp_path / "a.dcm"), load(tmp_path / "a.dcm", ReadRules()))
 
 
 @pytest.mark.parametrize("word", ["T", "t", "1", "TRUE", "true", "F", "f", "0", "FALSE"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from support.dicom_series import dataset, enhanced, write_series
+from support.scans import assert_equal_scans
 
 from gpuprep.config.input import Input
 from gpuprep.config.model import Config
@@ -31,14 +32,6 @@ VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr")
 
 def load(path: Path, rules: ReadRules = ITK) -> Scan:
     return read(Source(str(path)), rules)
-
-
-def assert_equal(one: Scan, other: Scan) -> None:
-    assert one.geometry == other.geometry
-    assert one.heights == other.heights
-    for first, second in zip(one.volumes, other.volumes, strict=True):
-        assert first.array.dtype == second.array.dtype
-        np.testing.assert_array_equal(first.array, second.array)
 
 
 def sources(folder: Path) -> Iterator[Source]:
@@ -77,10 +70,10 @@ def test_both_readers_give_equal_voxels_on_every_accepted_file_of_the_test_data(
             repaired = read(source, ReadRules(reader="itk", policy={**taken, "E_ITK": "fix"}))
             assert repaired.findings[0].severity == "fix"
             assert "reader" not in repaired.header
-            assert_equal(repaired, checked)
+            assert_equal_scans(repaired, checked)
         else:
             outcomes["equal"] += 1
-            assert_equal(seen, checked)
+            assert_equal_scans(seen, checked)
             assert seen.header["reader"].startswith("SimpleITK 2.")
             assert seen.identity == checked.identity
             assert [f.code for f in seen.findings] == [f.code for f in checked.findings]
@@ -113,16 +106,16 @@ def test_rescaled_voxels_have_the_values_and_the_dtype_of_the_checked_reader(
         with pytest.raises(InputError, match=r"E_ITK.*to float32 before it applies the slope"):
             peek(Source(str(path)), ITK)
         return
-    assert_equal(load(path), load(path, ReadRules()))
+    assert_equal_scans(load(path), load(path, ReadRules()))
 
 
 def test_volumes_of_a_row_are_channels_and_one_may_be_named(tmp_path):
     array = np.arange(4 * 5 * 6 * 3, dtype=np.int16).reshape(4, 5, 6, 3)
     path = nifti(tmp_path / "a.nii.gz", array)
-    assert_equal(load(path), load(path, ReadRules()))
+    assert_equal_scans(load(path), load(path, ReadRules()))
     source = Source(str(path), volume="t2")
     one = read(source, ITK)
-    assert_equal(one, read(source, ReadRules()))
+    assert_equal_scans(one, read(source, ReadRules()))
     np.testing.assert_array_equal(one.volumes[0].array, array[..., 2].T)
 
 
@@ -132,7 +125,7 @@ def test_text_formats_are_equal_and_their_sums_are_compared(tmp_path, name, pack
     image = sitk.GetImageFromArray(np.random.default_rng(0).integers(-9, 9, (6, 7, 8), np.int16))
     image.SetSpacing((1, 2, 3))
     sitk.WriteImage(image, tmp_path / name, useCompression=packed)
-    assert_equal(load(tmp_path / name), load(tmp_path / name, ReadRules()))
+    assert_equal_scans(load(tmp_path / name), load(tmp_path / name, ReadRules()))
     voxels = max(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
     voxels.write_bytes(voxels.read_bytes()[:-6])
     with pytest.raises(InputError, match=r"E_TRUNCATED|E_UNREADABLE"):
@@ -191,7 +184,7 @@ def test_slices_are_equal_whatever_their_line(tmp_path, line, signed, bits):
         HighBit=bits - 1, RescaleSlope=line[0], RescaleIntercept=line[1],
         PixelData=pixels.astype("<i2" if signed else "<u2").tobytes(),
     )  # fmt: skip
-    assert_equal(load(folder), load(folder, ReadRules()))
+    assert_equal_scans(load(folder), load(folder, ReadRules()))
 
 
 REFUSED = {
@@ -209,7 +202,7 @@ def test_what_itk_reads_otherwise_is_refused_by_its_header(tmp_path, reason):
         with pytest.raises(InputError, match=f"E_ITK.*{reason}"):
             ask(Source(str(tmp_path / "a.dcm")), ITK)
     checked = load(tmp_path / "a.dcm", ReadRules())
-    assert_equal(load(tmp_path / "a.dcm", TAKEN_BY_THE_CHECKED_READER), checked)
+    assert_equal_scans(load(tmp_path / "a.dcm", TAKEN_BY_THE_CHECKED_READER), checked)
 
 
 def test_frames_with_lines_of_their_own_are_refused(tmp_path):
@@ -226,7 +219,7 @@ def test_undeclared_bits_are_told_all_the_same(tmp_path):
     with pytest.raises(InputError, match=r"E_PIXEL_TYPE"):
         load(folder)
     warn = {"E_PIXEL_TYPE": "warn"}
-    assert_equal(
+    assert_equal_scans(
         load(folder, ReadRules(reader="itk", policy=warn)), load(folder, ReadRules(policy=warn))
     )
 
@@ -234,7 +227,7 @@ def test_undeclared_bits_are_told_all_the_same(tmp_path):
 def test_the_sandbox_reads_so_too(tmp_path):
     path = nifti(tmp_path / "a.nii.gz", np.arange(120, dtype=np.int16).reshape(4, 5, 6))
     with Sandbox(ITK) as sandbox:
-        assert_equal(sandbox.read(Source(str(path))), load(path, ReadRules()))
+        assert_equal_scans(sandbox.read(Source(str(path))), load(path, ReadRules()))
 
 
 def test_the_reader_is_in_the_digest_only_where_it_is_asked_for():

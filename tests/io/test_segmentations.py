@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
-from support.structures import ORIGIN, SHAPE, SPACING, write_image, write_segmentation
+from support.structures import (
+    ORIGIN,
+    SHAPE,
+    SPACING,
+    image_of,
+    numbered,
+    two_masks,
+    write_image,
+    write_segmentation,
+)
 
 from gpuprep.io.reader import peek, read
 from gpuprep.io.rules import ReadRules
@@ -20,19 +29,7 @@ RULES = ReadRules()
 
 @pytest.fixture
 def masks() -> np.ndarray:
-    found = np.zeros((*SHAPE, 2), np.uint8)
-    found[1:3, 3:9, 4:12, 0] = 1
-    found[2, 5, 6, 0] = 0
-    found[3:5, 8:15, 10:20, 1] = 1
-    return found
-
-
-def image_of(folder: Path) -> Source:
-    return Source(str(folder), tuple(str(file) for file in sorted(folder.iterdir())))
-
-
-def numbered(masks: np.ndarray) -> np.ndarray:
-    return (masks * np.arange(1, masks.shape[-1] + 1, dtype=np.uint8)).max(-1)
+    return two_masks()
 
 
 @pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])

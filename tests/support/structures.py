@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from gpuprep.values.case import Source
 from support.dicom_series import dataset
 
 SHAPE = (6, 20, 24)  # z, y, x
@@ -136,3 +137,20 @@ def circle(radius: float, centre: tuple[float, float], height: float, points: in
     angles = np.linspace(0, 2 * np.pi, points, endpoint=False)
     x, y = centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles)
     return np.stack([x, y, np.full(points, height)], axis=1)
+
+
+def two_masks() -> np.ndarray:
+    """Of two structures, ``z, y, x, structure``; the first has a hole of one voxel."""
+    found = np.zeros((*SHAPE, 2), np.uint8)
+    found[1:3, 3:9, 4:12, 0] = 1
+    found[2, 5, 6, 0] = 0
+    found[3:5, 8:15, 10:20, 1] = 1
+    return found
+
+
+def image_of(folder: Path) -> Source:
+    return Source(str(folder), tuple(str(file) for file in sorted(folder.iterdir())))
+
+
+def numbered(masks: np.ndarray) -> np.ndarray:
+    return (masks * np.arange(1, masks.shape[-1] + 1, dtype=np.uint8)).max(-1)
