@@ -64,8 +64,7 @@ class Roster:
     @property
     def idle_seconds(self) -> float:
         """How long there has been no worker that works."""
-        idle = not self.admitted or self.are_paused
-        return time.monotonic() - self._last_seen if idle else 0.0
+        return 0.0 if self._is_at_work else time.monotonic() - self._last_seen
 
     @property
     def are_paused(self) -> bool:
@@ -74,6 +73,10 @@ class Roster:
         return bool(workers) and all(
             each["status"] == "paused" and not each["metrics"].get("executing") for each in workers
         )
+
+    @property
+    def _is_at_work(self) -> bool:
+        return bool(self.admitted) and not self.are_paused
 
     def has_replaced(self, lost: LostWorker) -> bool:
         """Whether a worker has joined since that bears its name, or is of its host where it had no name."""
@@ -118,7 +121,7 @@ class Roster:
         newcomers = present.keys() - self.admitted.keys() - self._refused.keys()
         fit = self.admitted.keys() | self._fit(sorted(newcomers), present)
         self.admitted = {each: present[each]["nthreads"] for each in present if each in fit}
-        if self.admitted and not self.are_paused:
+        if self._is_at_work:
             self._last_seen = time.monotonic()
         return True
 
