@@ -200,9 +200,12 @@ def test_a_run_whose_workers_are_all_paused_says_so_and_stops(
 ):
     """As Dask pauses a worker whose memory is nearly full."""
     monkeypatch.setattr(roster, "_EVERY_SECONDS", 0.1)
-    workers, told = list(scheduler.workers.values()), []
+    known, told = scheduler.scheduler.workers, []
+    wait_until(lambda: len(known) == 2, "both workers are back")
+    workers = [worker for worker in scheduler.workers.values() if worker.address in known]
     for worker in workers:
         scheduler.sync(_set_status, worker, Status.paused)
+    wait_until(lambda: {each.status for each in known.values()} == {Status.paused}, "it is known")
     try:
         config = gpuprep.Config(cluster=spec.model_copy(update={"patience": 0.5}))
         report = gpuprep.run(
