@@ -1,7 +1,8 @@
 """Compressed pixels, decoded by GDCM or by pydicom's decoders: both are told what not to interpret.
 
-GDCM applies a rescale line, one to all frames of a file, and inverts MONOCHROME1: it is given a copy that
-says MONOCHROME2. Where streams have more bits than the header declares, the copy declares them, and what lies
+GDCM applies a rescale line, one to all frames of a file, inverts MONOCHROME1, takes every piece for a frame
+and trips over tags of 64 bits: it is given a copy that has the pixels alone, says MONOCHROME2 and has one
+piece a frame. Where streams have more bits than the header declares, the copy declares them, and what lies
 above those of the header is looked for. Of run lengths it decodes neither small frames nor unusual bits;
 pydicom's decoder, which is plain Python, does.
 """
@@ -9,18 +10,21 @@ pydicom's decoder, which is plain Python, does.
 from __future__ import annotations
 
 import os
-import struct
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.uid import UID, RLELossless
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, MultiFrameGrayscaleWordSecondaryCaptureImageStorage, RLELossless
 
 from gpuprep.io.dicom.header import damaged, parsing
 from gpuprep.io.dicom.meaning import stored_again
+from gpuprep.io.dicom.pieces import is_simple, joined_frames
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.dicom.streams import Stream, first_stream, has_doubtful_sign, is_of_more_bits
 from gpuprep.io.hashed import open_regular
@@ -31,9 +35,10 @@ Plane = NDArray[Any]
 
 _PIXEL_TAGS: list[str | int] = [
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
+    "BitsStored", "HighBit", "PixelRepresentation",
 ]  # fmt: skip
-_INVERTED, _PLAIN = b"MONOCHROME1", b"MONOCHROME2"
+_SECONDARY_CAPTURE = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+_NO_LINE = (1.0, 0.0)
 
 
 class Frames(NamedTuple):
@@ -65,13 +70,16 @@ def decoded_frames(one: Slice) -> Frames:
 def _planes(one: Slice, bits: int) -> tuple[Plane, tuple[float, float]]:
     """As many bits of each pixel as are asked for, and the line that was applied to them."""
     if one.decoder == "pydicom" or has_odd_bits(one):
-        return _by_pydicom(one), (1.0, 0.0)
+        return _by_pydicom(one), _NO_LINE
+    if one.photometric != "MONOCHROME1" and bits == one.bits_stored and is_simple(one):
+        with suppress(InputError):
+            return _shaped(itk_array(itk_image(Path(one.path), "GDCMImageIO")), one), one.file_line
     try:
-        return _by_gdcm(one, bits), one.file_line
+        return _by_gdcm(one, bits), _NO_LINE
     except InputError:
         if not is_run_length(one):
             raise
-        return _by_pydicom(one), (1.0, 0.0)
+        return _by_pydicom(one), _NO_LINE
 
 
 def is_run_length(one: Slice) -> bool:
@@ -93,16 +101,17 @@ def _check_sign(stored: Plane, stream: Stream, one: Slice) -> None:
 
 
 def _by_gdcm(one: Slice, bits: int) -> Plane:
-    if one.photometric != "MONOCHROME1" and bits == one.bits_stored:
-        return _shaped(itk_array(itk_image(Path(one.path), "GDCMImageIO")), one)
-    with open_regular(Path(one.path)) as file:
-        header, pixels = file.read(one.header_bytes), file.read()
-    if bits != one.bits_stored:
-        header = _with_number(_with_number(header, 0x0101, bits, one), 0x0102, bits - 1, one)
-    copy = os.memfd_create("gpuprep-dicom", os.MFD_CLOEXEC)
+    """Stored pixels, of a copy that has one piece a frame and no tags but those of the pixels."""
+    with parsing(Path(one.path)):
+        bare = _bare(one)
+        bare.SOPClassUID = bare.file_meta.MediaStorageSOPClassUID = _SECONDARY_CAPTURE
+        bare.SOPInstanceUID = bare.file_meta.MediaStorageSOPInstanceUID = UID("2.25.1")
+        bare.PhotometricInterpretation = "MONOCHROME2"
+        bare.BitsStored, bare.HighBit = bits, bits - 1
+        copy = os.memfd_create("gpuprep-dicom", os.MFD_CLOEXEC)
     try:
         with open(copy, "wb", closefd=False) as file:
-            file.write(header.replace(_INVERTED, _PLAIN) + pixels)
+            bare.save_as(file, enforce_file_format=True)
         return _shaped(itk_array(itk_image(Path(f"/proc/self/fd/{copy}"), "GDCMImageIO")), one)
     except InputError as error:
         raise InputError(error.code, error.message, path=one.path, advice=error.advice) from error
@@ -110,28 +119,29 @@ def _by_gdcm(one: Slice, bits: int) -> Plane:
         os.close(copy)
 
 
-def _with_number(header: bytes, element: int, number: int, one: Slice) -> bytes:
-    """A header with another number in an element of the group of pixels; all compressed ones are explicit."""
-    head = struct.pack("<HH2sH", 0x0028, element, b"US", 2)
-    parts = header.split(head)
-    if len(parts) < 2:
-        raise damaged(one.path, "the tags of its bits are not of the kind that they must be")
-    number_bytes = number.to_bytes(2, "little")
-    return head.join([parts[0], *(number_bytes + part[2:] for part in parts[1:])])
-
-
 def _by_pydicom(one: Slice) -> Plane:
     """Stored pixels, as they are."""
     from pydicom.pixels import get_decoder  # takes a while
 
-    path = Path(one.path)
-    with parsing(path), warnings.catch_warnings():
+    with parsing(Path(one.path)), warnings.catch_warnings():
         warnings.simplefilter("error")  # whatever a decoder leaves out or makes up
-        with open_regular(path) as file:
-            dataset = pydicom.dcmread(file, specific_tags=_PIXEL_TAGS)
-        decoder = get_decoder(UID(str(dataset.file_meta.TransferSyntaxUID)))
-        array, _ = decoder.as_array(dataset, raw=True, correct_unused_bits=False)
+        bare = _bare(one)
+        decoder = get_decoder(bare.file_meta.TransferSyntaxUID)
+        array, _ = decoder.as_array(bare, raw=True, correct_unused_bits=False)
     return _shaped(array, one)
+
+
+def _bare(one: Slice) -> Dataset:
+    """The pixels of a file and their tags, with one piece a frame and no table of offsets."""
+    with open_regular(Path(one.path)) as file:
+        read = pydicom.dcmread(file, specific_tags=_PIXEL_TAGS, stop_before_pixels=True)
+    bare = Dataset(read)
+    bare.file_meta = FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = UID(str(read.file_meta.TransferSyntaxUID))
+    bare.PixelData = encapsulate(joined_frames(one), has_bot=False)
+    bare["PixelData"].VR = "OB"
+    bare["PixelData"].is_undefined_length = True
+    return bare
 
 
 def _shaped(array: Plane, one: Slice) -> Plane:

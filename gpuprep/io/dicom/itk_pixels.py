@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gpuprep.io.by_itk import cannot, native_reading
 from gpuprep.io.dicom.decoded import has_odd_bits
 from gpuprep.io.dicom.meaning import gives_whole_numbers, narrow
+from gpuprep.io.dicom.pieces import is_simple
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.dicom.streams import first_stream, has_doubtful_sign, is_of_more_bits
 from gpuprep.io.itk import itk_affine, itk_array, itk_image
@@ -45,6 +46,8 @@ def _reason(one: Slice) -> str:
         return f"it has no decoder for {one.syntax}"
     if one.line != one.file_line:
         return "it applies one rescale line to all frames of a file, and this one has several"
+    if one.compressed and one.frame == 0 and not is_simple(one):
+        return "it takes every piece of compressed pixels for a frame, and reads no extended table of offsets"
     if has_odd_bits(one):
         bits = f"{one.bits_stored} bits up to bit {one.high_bit} of {one.bits_allocated}"
         return f"it reads pixels of {bits} wrongly"

@@ -15,6 +15,7 @@ from pydicom.uid import JPEG2000MC, JPEG2000MCLossless, RLELossless
 
 from gpuprep.io.dicom.deflated import MOST_AROUND, open_plain
 from gpuprep.io.dicom.header import damaged
+from gpuprep.io.dicom.pieces import chain_of, damaged_pixels, frames_in
 from gpuprep.io.dicom.slice import Slice
 from gpuprep.io.dicom.streams import JPEG_2000, stream_at
 from gpuprep.io.limits import check_capacity
@@ -24,10 +25,7 @@ _PART_2 = b"\x80"
 """Of the upper byte of the capabilities that a JPEG 2000 stream asks for (ISO 15444-2, A.2.1)."""
 _PART_2_SYNTAXES = frozenset({JPEG2000MC.name, JPEG2000MCLossless.name})
 
-_ITEM = 0xE000
-_END = 0xE0DD
 _FLOATS = frozenset({(0x7FE0, 0x0008), (0x7FE0, 0x0009)})
-_HEAD = struct.Struct("<HHI")
 _BLOCK = 1 << 20
 _UNDEFINED = 0xFFFFFFFF
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
@@ -48,7 +46,11 @@ def check_length(one: Slice) -> None:
     with open_plain(Path(one.path), needed + MOST_AROUND) as file:
         size = file.seek(0, io.SEEK_END)
         if one.compressed:
-            end = _end_of_items(file, size, one)
+            chain = chain_of(file, size, one)
+            for first, *_ in frames_in(file, chain, one):
+                if first.length:
+                    _check_stream(file, first.at, one)
+            end = chain.end
             check_capacity(one.path, needed, size, deflated=True)
         else:
             _check_element(file, one)
@@ -57,35 +59,6 @@ def check_length(one: Slice) -> None:
             _check_excess(file, needed + needed % 2, declared, one)
             end = one.header_bytes + max(needed, declared)
         _check_rest(file, end + end % 2, size, one)
-
-
-def _end_of_items(file: io.IOBase, size: int, one: Slice) -> int:
-    """Where the chain of compressed items ends; of each, only what it says of its size is read."""
-    at, items = one.header_bytes, 0
-    while True:
-        group, element, length = _head(file, at, size, one)
-        at += _HEAD.size
-        if (group, element) == (0xFFFE, _END):
-            break
-        if (group, element) != (0xFFFE, _ITEM):
-            raise _damaged("E_UNREADABLE", one, f"there is no item at byte {at:,}")
-        if items and length:  # the first item is a table of offsets
-            _check_stream(file, at, one)
-        at += length
-        items += 1
-    if items <= one.frames:
-        pieces = f"{max(0, items - 1)} compressed pieces for {one.frames} frames"
-        raise _damaged("E_TRUNCATED", one, pieces)
-    return at
-
-
-def _head(file: io.IOBase, at: int, size: int, one: Slice) -> tuple[int, int, int]:
-    file.seek(at)
-    head = file.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        raise _damaged("E_TRUNCATED", one, f"the chain of items has no end in all {size:,} bytes")
-    group, element, length = _HEAD.unpack(head)
-    return group, element, length
 
 
 def _check_element(file: io.IOBase, one: Slice) -> None:
@@ -102,7 +75,7 @@ def _declared(file: io.IOBase, one: Slice) -> int:
     file.seek(one.header_bytes - 4)
     length = int.from_bytes(file.read(4), "big" if one.big_endian else "little")
     if length == _UNDEFINED:
-        raise _damaged("E_UNREADABLE", one, "they lie in items, as only compressed pixels do")
+        raise damaged_pixels("E_UNREADABLE", one, "they lie in items, as only compressed pixels do")
     return length
 
 
@@ -114,7 +87,7 @@ def _check_excess(file: io.IOBase, needed: int, declared: int, one: Slice) -> No
         if block.strip(b"\0"):
             size = f"{one.frames}×{one.rows}×{one.columns} pixels of {one.bits_allocated} bits"
             text = f"{declared:,} bytes hold more than the {needed:,} of {size}"
-            raise _damaged("E_UNREADABLE", one, text)
+            raise damaged_pixels("E_UNREADABLE", one, text)
         left -= len(block)
 
 
@@ -131,7 +104,7 @@ def _check_rest(file: io.IOBase, at: int, size: int, one: Slice) -> None:
         at += width + length
         if at > size:
             text = f"an element behind the pixels ends at byte {at:,}, but the file at {size:,}"
-            raise _damaged("E_UNREADABLE", one, text)
+            raise damaged_pixels("E_UNREADABLE", one, text)
 
 
 def _element(head: bytes, one: Slice) -> tuple[int, int]:
@@ -144,13 +117,8 @@ def _element(head: bytes, one: Slice) -> tuple[int, int]:
     return int(struct.unpack_from(f"{order}H", head.ljust(8, b"\0"), 6)[0]), 8
 
 
-def _damaged(code: str, one: Slice, reason: str) -> InputError:
-    text = f"the pixels ({one.syntax}) are damaged: {reason}"
-    return InputError(code, text, path=one.path, advice="Copy or export the file again.")
-
-
 def _check_stream(file: io.IOBase, at: int, one: Slice) -> None:
-    """Compare the size that the frame at byte ``at`` declares; pieces of one other than first are passed."""
+    """Compare the size that the frame at byte ``at`` declares."""
     file.seek(at)
     start = file.read(7)
     if one.syntax == RLELossless.name:

@@ -39,7 +39,7 @@ _SLICE_TAGS: list[str | int] = [
     "ModalityLUTSequence", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit",
     "LossyImageCompression", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    _OVERLAY_BIT, *MOSAIC_TAGS, *BEHIND_TAGS,
+    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", _OVERLAY_BIT, *MOSAIC_TAGS, *BEHIND_TAGS,
 ]  # fmt: skip
 _PIXEL_VRS = (b"OB", b"OW", b"UN", b"OF", b"OD")
 _IMAGE = "1.2.840.10008.5.1.4.1.1."
@@ -100,6 +100,7 @@ class Slice:
         tile: Where in a mosaic it lies; None for a slice that is an image by itself.
         deflated: Whether the whole data set is; where its pixels begin is counted as if it were not.
         decoder: Who decodes the pixels.
+        offsets: The extended table of where compressed frames begin, and how long they are, as stored.
         pet: What SUV takes, of a PET slice where it is asked for.
     """
 
@@ -137,6 +138,7 @@ class Slice:
     number: int
     deflated: bool = False
     decoder: Decoder = "none"
+    offsets: tuple[bytes, bytes] | None = field(default=None, repr=False)
     vendor_b: float | None = None
     tile: Tile | None = None
     pet: Pet | None = field(default=None, repr=False)
@@ -264,7 +266,17 @@ def _slice(
         vendor_b=b_value_behind(dataset) if modality == "MR" else None,
         deflated=syntax.is_deflated,
         decoder=decoder_of(syntax),
+        offsets=_offsets(dataset) if syntax.is_compressed else None,
     )
+
+
+def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
+    found = [
+        value(dataset, keyword, "bytes") or b""
+        for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+    ]
+    starts, lengths = (each if isinstance(each, bytes) else b"" for each in found)
+    return (starts, lengths) if starts or lengths else None
 
 
 def _padding(dataset: Dataset, bits: int, *, signed: bool) -> tuple[int, int] | None:
