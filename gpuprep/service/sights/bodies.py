@@ -30,11 +30,21 @@ class LevelView(_Answer):
     zarr: ZarrLevel | None
 
 
+class TableView(_Answer):
+    """Points with straight lines between them, which go on beyond the outer two; both rows ascend."""
+
+    x: list[float]
+    """Values of the source."""
+    y: list[float]
+    """What they became."""
+
+
 class LineView(_Answer):
-    """``source = scale * stored + offset``."""
+    """``source = scale * stored + offset``; with a table that is its ``y``, whose ``x`` is the source."""
 
     scale: float
     offset: float
+    table: TableView | None = None
 
 
 class ChannelBody(_Answer):
