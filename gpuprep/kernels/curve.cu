@@ -1,4 +1,4 @@
-// Monotone curves of straight segments, voxel by voxel (ops/table.py): float32 out = curve(in), from 3-D arrays
+// Monotone curves of straight segments, voxel by voxel (ops/curve.py): float32 out = curve(in), from 3-D arrays
 // of one shape and any strides, axes in the order of the first's memory. With a mask (uint8, or null), voxels
 // that are not finite or where it is 0 become 0; without one, what is not finite becomes NaN.
 //

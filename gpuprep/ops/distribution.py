@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuprep.ops.table import Pointwise
+from gpuprep.ops.curve import Pointwise
 
 Clip = tuple[float, float]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.axis import Axes, AxisWeights
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.parallel import Threads
-from gpuprep.ops.table import Pointwise
 
 Array = NDArray[Any]
 

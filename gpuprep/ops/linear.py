@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.axis import Axes, AxisWeights, product
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.plane import (
@@ -28,7 +29,6 @@ from gpuprep.ops.plane import (
     mixing_rows,
 )
 from gpuprep.ops.pointwise import ClipAffine
-from gpuprep.ops.table import Pointwise
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]

@@ -17,12 +17,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.crop import find_box
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.filters import Filter
 from gpuprep.ops.labels import resample_labels
 from gpuprep.ops.mask import fill_holes, find_mask
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import Distribution, measure
-from gpuprep.ops.table import Pointwise
 from gpuprep.values.geometry import Box, Shape
 from gpuprep.values.volume import Chunked
 

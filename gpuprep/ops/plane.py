@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.axis import AxisWeights, product
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.pointwise import IDENTITY
-from gpuprep.ops.table import Pointwise
 from gpuprep.ops.windows import Columns
 
 Array = NDArray[Any]

@@ -23,12 +23,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.ops.axis import Axes, Interpolation, antialias_sigma, axis_weights, snapped
 from gpuprep.ops.band import Boundary
+from gpuprep.ops.curve import Curve, Pointwise
 from gpuprep.ops.gather import gather, memory_order
 from gpuprep.ops.linear import apply_linear
 from gpuprep.ops.parallel import Threads, open_threads, split
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.separable import Limits, apply_axes
-from gpuprep.ops.table import Curve, Pointwise
 from gpuprep.values.geometry import Triple
 from gpuprep.values.grids import GridMapping
 

@@ -23,7 +23,7 @@ _SMALLEST = 2.0**-32  # of the whole range: what is nearer to the first knot is 
 _BITS = range(4, 13)  # of a float's fraction that buckets tell apart
 _FRACTION = 23  # bits of a float32's
 _MOST_HOPS = 8
-_STEEPEST = float(np.finfo(np.float32).max)  # between neighbours that only float64 tells apart
+STEEPEST = float(np.finfo(np.float32).max)  # between neighbours that only float64 tells apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +63,9 @@ class Segments:
         knots = np.unique(np.array([*inside, *finite], np.float64))
         if len(knots) == 1:  # beyond its outermost bend a curve is straight
             knots = knots[0] + np.array([-1.0, 0.0] if low < knots[0] == high else [0.0, 1.0])
-        slopes = np.clip(np.diff(evaluate(knots)) / np.diff(knots), -_STEEPEST, _STEEPEST)
-        begins = _rounded_up(knots[:-1])
-        ends = _rounded_down(low), _rounded_up(np.float64(high))
+        slopes = np.clip(np.diff(evaluate(knots)) / np.diff(knots), -STEEPEST, STEEPEST)
+        begins = rounded_up(knots[:-1])
+        ends = rounded_down(low), rounded_up(high)
         if (
             -np.inf < float(ends[0]) < low
         ):  # what is held has the end's own result, however steep it is there
@@ -86,8 +86,7 @@ class Segments:
             self._apply(part, target)
 
     def _apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
-        values = array.astype(np.float32)
-        np.clip(values, *self.ends, out=values)
+        values = np.clip(array.astype(np.float32, copy=False), *self.ends)
         places = self.find(values)
         taken = self.x.take(places, mode="wrap")
         np.subtract(values, taken, out=values)
@@ -147,13 +146,14 @@ def _buckets(x: Floats) -> tuple[NDArray[np.intp], int, int, int]:
     return starts.astype(np.intp), base, shift, hops
 
 
-def _rounded_down(number: float) -> np.float32:
-    """The largest float32 that is not above a number."""
-    return np.float32(-_rounded_up(np.float64(-number)))
+def rounded_down(numbers: Any) -> Any:
+    """The largest float32 that are not above some numbers."""
+    return -rounded_up(-numbers)
 
 
-def _rounded_up(numbers: Any) -> Any:
+def rounded_up(numbers: Any) -> Any:
     """The smallest float32 that are not below some numbers."""
+    numbers = np.asarray(numbers, np.float64)
     with np.errstate(over="ignore"):  # beyond float32's reach there are its infinities
         near = numbers.astype(np.float32)
     return np.where(near < numbers, np.nextafter(near, np.float32(np.inf)), near)

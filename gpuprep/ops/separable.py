@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.ops.axis import Axes, AxisWeights, Block, product
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.parallel import Threads, split
 from gpuprep.ops.pointwise import ClipAffine
-from gpuprep.ops.table import Pointwise
 from gpuprep.ops.windows import Columns
 
 Array = NDArray[Any]

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.label_maps import labelled
 from gpuprep.ops.mergeable import Mergeable
 from gpuprep.ops.operations import Image, Operations
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling, fill_beyond
 from gpuprep.ops.statistics import Distribution, Histogram
-from gpuprep.ops.table import Pointwise
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.decided import Decided, alike

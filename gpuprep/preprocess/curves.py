@@ -11,9 +11,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.curve import Curve, Pointwise, curve
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.statistics import Distribution
-from gpuprep.ops.table import Curve, Pointwise, Table, curve
+from gpuprep.ops.table import Table
 
 _WITHIN = 2.5e-7
 

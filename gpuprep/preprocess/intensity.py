@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from gpuprep.config import intensity as config
 from gpuprep.config.standards import HistogramMatch, Nyul
+from gpuprep.ops.curve import Curve, Pointwise, compose
 from gpuprep.ops.distribution import between, ranks_around
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine, affine, clip
 from gpuprep.ops.statistics import Distribution
-from gpuprep.ops.table import Curve, Pointwise, Table, compose
+from gpuprep.ops.table import Table
 from gpuprep.preprocess import curves, standards
 from gpuprep.values.errors import ConfigError, ValueRangeError
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.config.model import Config
+from gpuprep.ops.curve import Curve
 from gpuprep.ops.statistics import Distribution, Histogram, label_counts
-from gpuprep.ops.table import Curve
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.intensity import Intensity
 from gpuprep.preprocess.measure import Measured

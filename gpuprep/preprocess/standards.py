@@ -11,6 +11,7 @@ import numpy as np
 
 from gpuprep.config.intensity import IntensityStep
 from gpuprep.config.standards import HistogramMatch, Nyul
+from gpuprep.ops.curve import Pointwise, curve
 from gpuprep.ops.distribution import Distribution
 from gpuprep.ops.float_histogram import FloatHistogram
 from gpuprep.ops.histogram import Histogram
@@ -18,7 +19,7 @@ from gpuprep.ops.landmarks import Landmarks
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.statistics import FloatDistribution
-from gpuprep.ops.table import Pointwise, Table, curve
+from gpuprep.ops.table import Table
 from gpuprep.values.errors import ConfigError
 
 _FEW_POINTS = 128  # of voxels that lie on a device

@@ -12,6 +12,7 @@ import gpuprep.ops.device.median as median_launch
 import gpuprep.ops.device.scatter as scatter
 from gpuprep.kernels.compiler import read_source
 from gpuprep.kernels.loader import Engine
+from gpuprep.ops.curve import Curve
 from gpuprep.ops.device import arguments
 from gpuprep.ops.device.clahe import clahe_device
 from gpuprep.ops.device.curve import curved_device
@@ -23,7 +24,7 @@ from gpuprep.ops.device.resample import resample_device
 from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.pointwise import IDENTITY
 from gpuprep.ops.resample import Resampling
-from gpuprep.ops.table import Curve, Table
+from gpuprep.ops.table import Table
 from gpuprep.values.grids import GridMapping
 from kernels.cuda_on_cpu.cpu_module import CpuModule
 from kernels.mutants import narrowed

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gpuprep.kernels.loader import Engine
+from gpuprep.ops.curve import Curve
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.pointwise import masked_device
 from gpuprep.ops.device.resample import resample_device
@@ -11,7 +12,7 @@ from gpuprep.ops.device.statistics import measure_device
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.resample import Resampling, resample
 from gpuprep.ops.statistics import measure
-from gpuprep.ops.table import Curve, Table
+from gpuprep.ops.table import Table
 from gpuprep.values.geometry import Reorientation
 from gpuprep.values.grids import GridMapping
 from kernels.test_resample import KINDS, voxels

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuprep.ops.curve import Curve, Pointwise, compose, curve
 from gpuprep.ops.pointwise import ClipAffine, affine, clip
 from gpuprep.ops.resample import Resampling, resample
-from gpuprep.ops.table import Curve, Pointwise, Table, compose, curve
+from gpuprep.ops.table import Table
+from gpuprep.preprocess.curves import gamma, logarithm
 from gpuprep.values.grids import GridMapping
 
 numbers = st.floats(-100, 100).map(lambda value: round(value, 3))
@@ -119,8 +121,34 @@ def test_what_is_held_at_an_end_has_the_ends_own_result(ends: tuple[float, float
     step = Curve(Table((low, low + near, high - near, high), (0.0, 0.4, 0.6, 1.0)), *ends, turned)
     given_ = np.array([-3e38, low, low + near, high - near, high, 3e38], np.float32)
     found = step.apply(given_)
-    assert (found[[0, -1]] == [step(low), step(high)]).all()
-    assert abs(found - step.evaluate(given_)).max() <= 2e-7
+    assert found[0] == step(low)
+    assert abs(found[-1] - step(high)) <= 6e-8
+    assert abs(found - step.evaluate(given_)).max() <= 8e-7
+
+
+@pytest.mark.parametrize("low", [0.0, 0.1, -1000.0, -1000.3, 1e4 / 3, 1e-9])
+@pytest.mark.parametrize("bend", ["gamma 0.3", "gamma 0.7", "gamma 2.2", "logarithm", "even"])
+def test_smooth_and_even_curves_have_a_line_in_each_bucket(bend: str, low: float) -> None:
+    """Checked beside each edge and each knot, beyond the ends, and where nothing is special."""
+    ends = low, low + 1400.7
+    if bend == "even":
+        y = np.cumsum(np.random.default_rng(4).random(256) ** 20)
+        step = curve(Table.of(np.linspace(*ends, 256), y))
+    else:
+        power = bend.removeprefix("gamma ")
+        step = logarithm(ends, hold=True) if power == bend else gamma(float(power), ends, hold=True)
+    assert isinstance(step, Curve)
+    found = step.buckets
+    assert found is not None
+    near = np.concatenate([found.x, np.float32(step.table.x), np.linspace(*ends, 9_999)])
+    near = np.concatenate([near, np.float32([-3e38, 3e38, -np.inf, np.inf])]).astype(np.float32)
+    values = np.concatenate([np.nextafter(near, np.float32(end)) for end in (-np.inf, np.inf)])
+    lowest, highest = step.bounds()
+    most = 8e-7 * (highest - lowest) + np.spacing(np.float32(highest))
+    for each in (near, values):
+        assert abs(step.apply(each) - step.evaluate(each)).max() <= most
+    assert step.apply(np.float32([-np.inf]))[0] == np.float32(step(-math.inf))
+    assert np.isnan(step.apply(np.float32([np.nan, 0.0]))[0])
 
 
 def test_a_piece_too_steep_for_float32_gives_no_nan() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import gpuprep
 from gpuprep.config.file import parse_config
+from gpuprep.ops.curve import Curve
 from gpuprep.ops.float_histogram import count_floats
 from gpuprep.ops.statistics import measure
-from gpuprep.ops.table import Curve
 from gpuprep.preprocess.intensity import Intensity, percentile, resolve_intensity
 from gpuprep.values.errors import ConfigError
 from gpuprep.values.windows import PRESETS

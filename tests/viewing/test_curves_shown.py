@@ -8,8 +8,9 @@ import SimpleITK as sitk
 from support.cohorts import run, write_pairs
 
 import gpuprep
+from gpuprep.ops.curve import compose, curve
 from gpuprep.ops.pointwise import ClipAffine, clip
-from gpuprep.ops.table import Table, compose, curve
+from gpuprep.ops.table import Table
 from gpuprep.quality.measures import measures_of
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.viewing.case_sides import after_side, before_side

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gpuprep.kernels.loader import NULL, Engine
+from gpuprep.ops.curve import Curve
 from gpuprep.ops.device.arguments import as_numbers, lengths_of, point_grid, source_name, strides_of
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.segments import Segments
-from gpuprep.ops.table import Curve
 
 _THREADS = 128
 _FIELDS = ("low", "high", "first"), ("base", "shift", "buckets", "hops")

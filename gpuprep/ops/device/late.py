@@ -8,9 +8,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.distribution import NO_CLIP, Clip
 from gpuprep.ops.statistics import Distribution
-from gpuprep.ops.table import Pointwise
 
 Result = TypeVar("Result")
 

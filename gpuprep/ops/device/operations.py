@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.device.link import Link
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.device.arguments import SOURCES
 from gpuprep.ops.device.filters import filter_device
 from gpuprep.ops.device.labels import resample_labels_device
@@ -36,7 +37,6 @@ from gpuprep.ops.filters import Filter
 from gpuprep.ops.operations import Held, HostOperations, Image, MakeArray
 from gpuprep.ops.resample import Resampling
 from gpuprep.ops.statistics import Distribution
-from gpuprep.ops.table import Pointwise
 from gpuprep.values.geometry import Box, Shape
 from gpuprep.values.volume import Chunked
 

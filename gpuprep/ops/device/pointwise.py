@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpuprep.kernels.loader import Engine
+from gpuprep.ops.curve import Curve, Pointwise
 from gpuprep.ops.device.arguments import (
     as_numbers,
     lengths_of,
@@ -22,7 +23,6 @@ from gpuprep.ops.device.arguments import (
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.pointwise import clip
-from gpuprep.ops.table import Curve, Pointwise
 
 _THREADS = 128
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gpuprep.kernels.loader import Engine
+from gpuprep.ops.curve import Curve
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.linear import linear, pick
 from gpuprep.ops.device.profiles import SliceRanges, slice_ranges_device
@@ -19,7 +20,6 @@ from gpuprep.ops.device.target import Target
 from gpuprep.ops.device.transfer import fetch, picked
 from gpuprep.ops.pointwise import IDENTITY, ClipAffine
 from gpuprep.ops.resample import Resampling, about_origin, check_volume
-from gpuprep.ops.table import Curve
 
 
 class Whole(NamedTuple):

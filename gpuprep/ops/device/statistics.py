@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.kernels.loader import NULL, Engine
+from gpuprep.ops.curve import Curve, Pointwise
 from gpuprep.ops.device.arguments import SOURCES, Struct, as_numbers, lengths_of, source_name
 from gpuprep.ops.device.curve import curved_device
 from gpuprep.ops.device.pointwise import find_mask_device
@@ -18,7 +19,7 @@ from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Histogram
 from gpuprep.ops.pointwise import ClipAffine
 from gpuprep.ops.radix import decode_key
-from gpuprep.ops.table import Curve, Pointwise, Table
+from gpuprep.ops.table import Table
 
 _THREADS = 256
 _CHUNK = 4096  # voxels of a row that a block takes at a time, as in statistics.cu
