@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gpuprep.io.by_itk import cannot, instead
 from gpuprep.io.dicom.membership import looks_like_dicom
@@ -45,37 +47,17 @@ def read(source: Source, rules: ReadRules, allocate: Allocate = own_memory) -> S
         OSError: the file system failed, not the file.
     """
     kind = _sniff(source, rules)
+    ways_of = _FORMATS[kind]
     reading = Reading(source.path, rules, rules.findings(), allocate)
     if rules.reader != "itk" or kind == "structures":
-        return _read(kind, source, reading)
+        return ways_of(source, reading).read()
     try:
-        scan = _read(kind, source, reading)
+        scan = ways_of(source, reading).read()
     except InputError as error:
-        return _read(kind, source, instead(error, reading))
+        return ways_of(source, instead(error, reading)).read()
     from gpuprep.io.itk import ITK_VERSION  # is loaded by now
 
     return replace(scan, header={**scan.header, "reader": ITK_VERSION})
-
-
-def _read(kind: str, source: Source, reading: Reading) -> Scan:
-    if kind == "structures":
-        from gpuprep.io.dicom.drawn.scan import read_structures  # loads pydicom
-
-        return read_structures(reading, _drawn_on(source, reading.rules), source.volume)
-    if kind == "dicom":
-        from gpuprep.io.dicom.scan import (
-            read_dicom,  # loads pydicom, which takes a third of a second
-        )
-
-        return read_dicom(source.files, reading, source.volume)
-    if kind == "picture":
-        _refuse_pictures(reading)
-        from gpuprep.io.picture import read_picture  # loads Pillow
-
-        return read_picture(source, reading)
-    if kind == "nifti":
-        return read_nifti(reading, source.volume)
-    return read_text_volume(kind, reading, source.volume, _drawn_on(source, reading.rules))
 
 
 def peek(source: Source, rules: ReadRules) -> Preview:
@@ -85,39 +67,69 @@ def peek(source: Source, rules: ReadRules) -> Preview:
         InputError: what headers and file sizes can tell of the errors of ``read``.
         OSError: the file system failed, not the file.
     """
-    kind = _sniff(source, rules)
+    ways_of = _FORMATS[_sniff(source, rules)]
     reading = Reading(source.path, rules, rules.findings())
     if rules.reader != "itk":
-        return _peek(kind, source, reading)
+        return ways_of(source, reading).peek()
     try:
-        return _peek(kind, source, reading)
+        return ways_of(source, reading).peek()
     except InputError as error:
-        return _peek(kind, source, instead(error, reading))
+        return ways_of(source, instead(error, reading)).peek()
 
 
-def _peek(kind: str, source: Source, reading: Reading) -> Preview:
-    if kind == "structures":
-        from gpuprep.io.dicom.drawn.scan import peek_structures  # loads pydicom
+class _Ways(NamedTuple):
+    """What is done with one source."""
 
-        return peek_structures(reading, _drawn_on(source, reading.rules), source.volume)
-    if kind == "dicom":
-        from gpuprep.io.dicom.scan import peek_dicom  # loads pydicom
-
-        return peek_dicom(source.files, reading, source.volume)
-    if kind == "picture":
-        _refuse_pictures(reading)
-        from gpuprep.io.picture import peek_picture  # loads Pillow
-
-        return peek_picture(source, reading)
-    if kind == "nifti":
-        return peek_nifti(reading, source.volume)
-    return peek_text_volume(kind, reading, source.volume, _drawn_on(source, reading.rules))
+    read: Callable[[], Scan]
+    peek: Callable[[], Preview]
 
 
-def _refuse_pictures(reading: Reading) -> None:
+def _both(read_it: Callable[..., Scan], peek_at_it: Callable[..., Preview], *told: object) -> _Ways:
+    return _Ways(partial(read_it, *told), partial(peek_at_it, *told))
+
+
+def _of_structures(source: Source, reading: Reading) -> _Ways:
+    from gpuprep.io.dicom.drawn.scan import peek_structures, read_structures  # loads pydicom
+
+    image = _drawn_on(source, reading.rules)
+    return _both(read_structures, peek_structures, reading, image, source.volume)
+
+
+def _of_dicom(source: Source, reading: Reading) -> _Ways:
+    from gpuprep.io.dicom.scan import (
+        peek_dicom,
+        read_dicom,
+    )  # loads pydicom, which takes a third of a second
+
+    return _both(read_dicom, peek_dicom, source, reading)
+
+
+def _of_pictures(source: Source, reading: Reading) -> _Ways:
     if reading.rules.reader == "itk" and not reading.rules.headers_alone:
         text = "pictures, whose place a manifest tells, are read by gpuprep alone"
         raise cannot(reading.path, text)
+    from gpuprep.io.picture import peek_picture, read_picture  # loads Pillow
+
+    return _both(read_picture, peek_picture, source, reading)
+
+
+def _of_nifti(source: Source, reading: Reading) -> _Ways:
+    return _both(read_nifti, peek_nifti, reading, source.volume)
+
+
+def _of_text(kind: str, source: Source, reading: Reading) -> _Ways:
+    image = _drawn_on(source, reading.rules)
+    return _both(read_text_volume, peek_text_volume, kind, reading, source.volume, image)
+
+
+_FORMATS: dict[str, Callable[[Source, Reading], _Ways]] = {
+    "structures": _of_structures,
+    "dicom": _of_dicom,
+    "picture": _of_pictures,
+    "nifti": _of_nifti,
+    "metaimage": partial(_of_text, "metaimage"),
+    "nrrd": partial(_of_text, "nrrd"),
+}
 
 
 def _drawn_on(source: Source, rules: ReadRules) -> Grid | None:
@@ -146,7 +158,7 @@ def _dicom_kind(path: Path) -> str:
 
 
 def _sniff(source: Source, rules: ReadRules) -> str:
-    """``dicom``, ``structures`` of it, ``nifti``, ``metaimage``, ``nrrd`` or ``picture``, by the first bytes.
+    """Which of the formats a source is, by its first bytes.
 
     Raises:
         InputError: E_UNREADABLE if it is none of them, E_UNSAFE_PATH if it lies outside the roots.

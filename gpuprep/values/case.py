@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpuprep.values.agreement import Classes
 
@@ -48,6 +48,13 @@ def natural_sorted(names: Iterable[str]) -> list[str]:
     return [plain[place] for place in sorted(range(len(plain)), key=keys.__getitem__)]
 
 
+class Sister(NamedTuple):
+    """The longest volume of the same series that lies where another one does: its name, and its slices."""
+
+    name: str
+    slices: int
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One readable thing on disk: a file, or the slices of one DICOM series.
@@ -56,6 +63,7 @@ class Source:
     slices. ``name`` is the channel (``T1``) or the structure (``liver``) it holds, if known. ``volume`` names
     the one that is meant where the files hold several (``t0``, ``b1000``), or of a file of structures the
     numbers of those that are meant (``1,3``). ``drawn_on`` is the image on whose grid they were drawn.
+    ``sister`` is told of a volume that has fewer slices than another one of its series.
 
     Of pictures, which know no place of their own, ``files`` are a stack; ``spacing`` is what the input tells
     of them, in mm along x, y[, z], or ``slices`` the DICOM files they were drawn on, one each.
@@ -68,21 +76,25 @@ class Source:
     spacing: tuple[float, ...] = ()
     slices: tuple[str, ...] = ()
     drawn_on: Source | None = None
+    sister: Sister | None = None
 
     def to_json(self) -> dict[str, Any]:
         fields = asdict(self)
-        if self.drawn_on is None:
-            del fields["drawn_on"]  # as of nearly all
+        for rare in ("drawn_on", "sister"):
+            if fields[rare] is None:
+                del fields[rare]
         return fields
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Source:
-        lists = {key: tuple(row.get(key, ())) for key in ("files", "spacing", "slices")}
-        drawn_on = row.get("drawn_on")
-        image = None if drawn_on is None else cls.from_json(drawn_on)
-        return cls(
-            row["path"], name=row["name"], volume=row.get("volume", ""), drawn_on=image, **lists
-        )
+        fields: dict[str, Any] = {
+            key: tuple(row.get(key, ())) for key in ("files", "spacing", "slices")
+        }
+        if row.get("drawn_on"):
+            fields["drawn_on"] = cls.from_json(row["drawn_on"])
+        if row.get("sister"):
+            fields["sister"] = Sister(*row["sister"])
+        return cls(row["path"], name=row["name"], volume=row.get("volume", ""), **fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,10 @@ CODES: dict[str, Code] = {
         allowed="each becomes a channel, or input.several_volumes takes the first",
     ),
     "W_FEW_SLICES": Code("the volume has very few slices", allowed="it is stored"),
+    "W_SHORT_VOLUME": Code(
+        "a volume of a series has fewer slices than another one at the same places",
+        allowed="it is stored as short as it is",
+    ),
     "W_FLAT": Code(
         "the image has two axes, and nothing tells how thick it is",
         allowed="it is one slice of 1 mm, or of what an affine says",

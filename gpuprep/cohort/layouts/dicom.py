@@ -142,7 +142,12 @@ def _of_volumes(case: Case, series: Series, tree: Tree) -> list[Case]:
             case,
             id="" if tree.several_volumes == "first" else volume.name,
             images=(
-                Source(series.folder, volume.files, volume="" if volume.whole else volume.name),
+                Source(
+                    series.folder,
+                    volume.files,
+                    volume="" if volume.whole else volume.name,
+                    sister=volume.sister,
+                ),
             ),
             attributes={**case.attributes, "volume": volume.name},
         )

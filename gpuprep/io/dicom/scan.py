@@ -28,21 +28,23 @@ from gpuprep.io.scan import Preview, Scan, Voxels, volumes_of
 from gpuprep.io.suv import Factor, NoSuvError
 from gpuprep.io.uptake import suv_factors
 from gpuprep.io.voxels import report_not_finite
+from gpuprep.values.case import Source
 from gpuprep.values.errors import InputError
 from gpuprep.values.geometry import Geometry
 
 
-def read_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Scan:
+def read_dicom(source: Source, reading: Reading) -> Scan:
     """One series, or one enhanced multi-frame file, as a scan.
 
-    ``files`` may be absolute or relative to the folder that is read; without them it must hold one
+    Its files may be absolute or relative to the folder that is read; without them it must hold one
     series. Spacing between slices comes from their positions, never from the slice thickness. Of several
-    volumes (see ``volumes``) the one called ``volume`` is read, or what the rules say.
+    volumes (see ``volumes``) the one that the source names is read, or what the rules say.
 
     Raises:
         InputError: the series is no volume (see ``audit``), a limit is passed, or a file is bad.
     """
-    found = _checked(files, reading, volume)
+    found = _checked(source.files, reading, source.volume)
+    _tell_sister(source, found, reading)
     slices = found.slices
     paths = dict.fromkeys([*(one.path for one in slices), *found.files])
     identity = tuple(file_identity(Path(path)) for path in paths)
@@ -73,9 +75,10 @@ def placed_slices(
     return found.geometry, found.heights, [str(one.path) for one in found.slices]
 
 
-def peek_dicom(files: Sequence[str], reading: Reading, volume: str = "") -> Preview:
+def peek_dicom(source: Source, reading: Reading) -> Preview:
     """What the headers of a series promise, after the full audit."""
-    found = _checked(files, reading, volume)
+    found = _checked(source.files, reading, source.volume)
+    _tell_sister(source, found, reading)
     slices, geometry, number = found.slices, found.geometry, len(found.volumes)
     dtype = np.dtype("u1") if no_intensity(slices[0]) else likely_pixels(slices)
     paths = {one.path for one in slices}
@@ -132,6 +135,23 @@ def _checked(names: Sequence[str], reading: Reading, volume: str) -> _Checked:
     if rules.reader == "itk" and not rules.headers_alone:
         check_readable(slices)
     return _Checked(audited, tuple(map(str, files)), geometry, heights, _uptake(slices, reading))
+
+
+def _tell_sister(source: Source, found: _Checked, reading: Reading) -> None:
+    """W_SHORT_VOLUME where another volume of the series has more slices."""
+    sister, slices = source.sister, len(found.slices)
+    if sister is None or sister.slices <= slices:
+        return
+    fewer = sister.slices - slices
+    text = f"{slices} slices, {fewer} fewer than volume {sister.name} of the same series has there"
+    reading.report(
+        "W_SHORT_VOLUME",
+        text,
+        advice="Look for slices that were not copied.",
+        slices=slices,
+        fewer=fewer,
+        sister=sister.name,
+    )
 
 
 def _uptake(slices: Sequence[Slice], reading: Reading) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from gpuprep.io.dicom.known import KnownHeaders
 from gpuprep.io.dicom.membership import Membership, NoImage
+from gpuprep.io.dicom.sisters import sisters_of
 from gpuprep.io.dicom.volumes import HIDDEN, Part, Seen, volumes_among
+from gpuprep.values.case import Sister
 from gpuprep.values.errors import TRANSIENT
 
 _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -19,11 +21,15 @@ _JUNK = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True, slots=True)
 class SeriesVolume:
-    """One of several volumes of a series: ``whole`` where its files hold nothing of another one."""
+    """One of several volumes of a series: ``whole`` where its files hold nothing of another one.
+
+    ``sister`` is told of one that has fewer slices than another.
+    """
 
     name: str
     files: tuple[str, ...]
     whole: bool
+    sister: Sister | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +182,22 @@ def _volumes(
     """
     crowded = len({member.position for _, member in rows}) < len(rows)
     hidden = crowded and any(HIDDEN in member.settings for _, member in rows)
-    files, parts = _parts(rows, known, whole=hidden)
+    files, parts, sisters = _parts(rows, known, whole=hidden)
     if len(parts) < 2:
         return ()
     held = [tuple(dict.fromkeys(files[member] for member in part.members)) for part in parts]
     shared = sum(map(len, held)) > len(set(files))
     whole = tuple(dict.fromkeys(files))
     return tuple(
-        SeriesVolume(part.name, whole if shared else own, not shared)
-        for part, own in zip(parts, held, strict=True)
+        SeriesVolume(part.name, whole if shared else own, not shared, sister)
+        for part, own, sister in zip(parts, held, sisters, strict=True)
     )
 
 
 def _parts(
     rows: Sequence[tuple[str, Membership]], known: KnownHeaders, *, whole: bool
-) -> tuple[list[str], list[Part]]:
-    """The volumes, and of each slice the file; no volume where a header cannot be read."""
+) -> tuple[list[str], list[Part], list[Sister | None]]:
+    """The volumes with their sisters, and of each slice the file; no volume where a header cannot be read."""
     from gpuprep.io.dicom.telling import seen_in_header, seen_whole  # they load pydicom
 
     asked = [file for file, member in rows if member.frames > 1 or whole]
@@ -201,10 +207,11 @@ def _parts(
     for file, member in rows:
         found = told[file] if file in told else [seen_in_header(member)]
         if not found:
-            return [], []
+            return [], [], []
         seen += found
         files += [file] * len(found)
-    return files, volumes_among(seen)
+    parts = volumes_among(seen)
+    return files, parts, sisters_of(seen, parts)
 
 
 def _no_volume(members: Sequence[Membership]) -> str:
