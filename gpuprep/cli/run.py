@@ -97,10 +97,11 @@ def run(
         from gpuprep.ledger.failures import failed_cases
         from gpuprep.store.agreement import read_agreement
         from gpuprep.store.layout import HEADERS_FILE
-        from gpuprep.store.places import is_url, to_place
+        from gpuprep.store.places import holds_cases, is_url, to_place
 
         failed = failed_cases(output) if retry_failed else None
-        present = None if overwrite else read_agreement(to_place(output))
+        counts = not overwrite and holds_cases(to_place(output))
+        present = read_agreement(to_place(output)) if counts else None
         with work_bar("plan") as tick:
             preview = preview_cohort(
                 input,

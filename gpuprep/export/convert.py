@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +14,9 @@ from gpuprep.export.msd import Msd
 from gpuprep.export.nnunet import Nnunet
 from gpuprep.export.selection import Chosen, Selection
 from gpuprep.host.resources import available_cores, available_memory
-from gpuprep.store.layout import CONFIG_FILE
 from gpuprep.store.reader import Cohort
-from gpuprep.values.errors import GpuprepError, UsageError
+from gpuprep.store.standing import wanted_digest
+from gpuprep.values.errors import UsageError
 
 Target = Literal["nnunet", "msd"]
 _WRITERS: dict[Target, type[Nnunet | Msd]] = {"nnunet": Nnunet, "msd": Msd}
@@ -104,10 +102,8 @@ def convert_cohort(
 
 def _config_of(cohort: Cohort) -> str:
     """The digest that the cohort's cases carry, and of several outputs which; empty where that is lost."""
-    with suppress(OSError, ValueError, GpuprepError):
-        digest = json.loads((cohort.path / CONFIG_FILE).read_bytes()).get("case_digest", "")
-        return f"{digest} {cohort.asked}".strip()
-    return ""
+    digest = wanted_digest(cohort.path)
+    return f"{digest} {cohort.asked}".strip() if digest is not None else ""
 
 
 def _make(folder: Path) -> None:

@@ -13,7 +13,7 @@ from gpuprep.host.atomic import fsync_above, fsync_path, make_folder
 from gpuprep.ledger.output import read_json, unwritable, write_json
 from gpuprep.store.layout import CASES_FOLDER, CONFIG_FILE, GROUP_FILE, OUTPUT_ENTRIES, case_path
 from gpuprep.store.metadata import group_document, is_group
-from gpuprep.store.places import Place, case_ids, to_place
+from gpuprep.store.places import Place, case_ids, holds_cases, to_place
 from gpuprep.store.record import read_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.version import __version__
@@ -23,7 +23,10 @@ def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None
     """Make the output folder ready for a config, or refuse one that holds another config's cases.
 
     All that it makes is on the disk when it returns. Where a power cut took ``gpuprep.json``, the records of
-    the cases tell whether they are of this config.
+    the cases tell whether they are of this config. An output without a finished case is free for any config:
+    what was refused, or failed altogether, is run again with a better one.
+
+    Only who holds the output may call this.
 
     Args:
         root: The folder of the run.
@@ -32,7 +35,7 @@ def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None
         cases_at: Where the cases are published; ``root`` by default.
 
     Returns:
-        What was mended, in words; empty where all is well.
+        What was mended, or which config had to go, in words; empty where all is well.
 
     Raises:
         UsageError: the folder may not be written, or belongs to another config.
@@ -42,13 +45,17 @@ def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None
     try:
         make_folder(root)
         present, state = _present(root)
-        note, case_digest = "", config.digest
-        if state == "whole":
-            case_digest = _checked(root, present, config, overwrite=overwrite)
-        else:
-            note = _mended(root, cases_at or to_place(root), state, config, overwrite=overwrite)
+        cases_at, case_digest = cases_at or to_place(root), config.digest
+        if state != "whole":
+            note = _mended(root, cases_at, state, config, overwrite=overwrite)
+        elif present["digest"] != config.digest:
+            note = _taken_over(root, cases_at, present, config, overwrite=overwrite)
+        else:  # a run that dies before it has statistics must not disown the cases
+            note, case_digest = "", str(present.get("case_digest", config.digest))
+        (root / CASES_FOLDER).mkdir(
+            exist_ok=True
+        )  # first: where it cannot be, the config stays as it was
         describe(root, config, case_digest)
-        (root / CASES_FOLDER).mkdir(exist_ok=True)
         _describe_groups(root)
         _make_durable(root)
     except OSError as error:
@@ -87,18 +94,19 @@ def _present(root: Path) -> tuple[dict[str, Any], str]:
     return {}, "damaged"
 
 
-def _checked(root: Path, present: dict[str, Any], config: Config, *, overwrite: bool) -> str:
-    """What the cases carry that are there: a run that dies before it has statistics must not disown them."""
-    digest = present["digest"]
-    if digest == config.digest:
-        return str(present.get("case_digest", digest))
-    if not overwrite:
+def _taken_over(
+    root: Path, cases_at: Place, present: dict[str, Any], config: Config, *, overwrite: bool
+) -> str:
+    """Refuse an output with cases of another config; returns what to tell of one without any."""
+    if overwrite:
+        return ""
+    if holds_cases(cases_at):
         raise UsageError(
             f"{root} holds cases made with another config "
-            f"({digest[:12]}, this one is {config.digest[:12]})",
+            f"({present['digest'][:12]}, this one is {config.digest[:12]})",
             advice="choose another output folder, or --overwrite to make every case anew",
         )
-    return config.digest
+    return f"{CONFIG_FILE} was of another config and is written anew: no case is there"
 
 
 def _mended(root: Path, cases_at: Place, state: str, config: Config, *, overwrite: bool) -> str:

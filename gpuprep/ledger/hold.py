@@ -25,7 +25,7 @@ from gpuprep.store.local import LocalPath
 from gpuprep.store.objects.claims import Claim, renewed
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.objects.upload import RUN_CLAIM, sweep_uploads
-from gpuprep.store.places import to_place
+from gpuprep.store.places import holds_cases, to_place
 from gpuprep.values.errors import RunStopped, StoreError, UsageError
 
 _GROWING = (MANIFEST_FILE, INDEX_FILE)
@@ -61,6 +61,10 @@ class Hold:
     def there(self) -> frozenset[str] | None:
         """The ids of the folders of cases, if the sealed list is to be trusted with what is in them."""
         return None if self._copies is None else self._copies.there
+
+    def holds_cases(self) -> bool:
+        """Whether any finished case is published."""
+        return bool(self.there) or holds_cases(self.remote or LocalPath(self.folder))
 
     def index(self) -> CaseIndex:
         """What the list of cases says; under the seal there is no ``manifest.jsonl`` in the folder."""

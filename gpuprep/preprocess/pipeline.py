@@ -31,13 +31,12 @@ from gpuprep.preprocess.learning import learn_standards
 from gpuprep.preprocess.measure import measure
 from gpuprep.preprocess.outside import bytes_with
 from gpuprep.preprocess.projection import check_memory, footprint
+from gpuprep.preprocess.publishing import publish
 from gpuprep.preprocess.reading import Reader
 from gpuprep.preprocess.record import case_record, versions
 from gpuprep.preprocess.task import CaseTask, Stopwatch
 from gpuprep.preprocess.writing import CaseWriter
 from gpuprep.store.commit import Staging
-from gpuprep.store.objects.path import ObjectPath
-from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.record import write_record
 from gpuprep.store.sources import sum_of_files
 from gpuprep.values.errors import DeviceFailure, InputError
@@ -197,8 +196,5 @@ def commit(writer: CaseWriter, staging: Staging, engine: dict[str, Any]) -> dict
     with watch("commit"):
         write_record(staging.folder, record, durable=store.fsync == "always")
         failpoint("after_record", task.case.id)
-        if task.url:
-            upload_case(staging.folder, ObjectPath(task.url), task.case.id, replace=task.replace)
-        else:
-            staging.publish(replace=task.replace, durable=store.fsync != "never")
+        publish(task, staging, durable=store.fsync != "never")
     return record

@@ -23,7 +23,7 @@ def agree_on(
 ) -> tuple[Agreement, str]:
     """What the cases have in common with those that are there; kept in the output.
 
-    Where all that is there is to be made anew, nothing of it counts.
+    Where no case is there, or all that are there are to be made anew, nothing of what was kept counts.
 
     Returns:
         The agreement, and what was mended of the one that was kept, in words.
@@ -33,7 +33,9 @@ def agree_on(
         StoreError: what was kept is damaged, and the stored cases disagree.
     """
     cases_at, note = to_place(held.url or held.folder), ""
-    stays = not overwrite or case_ids(cases_at, finished=True) - {case.id for case in cases}
+    stays = held.holds_cases()
+    if stays and overwrite:
+        stays = bool(case_ids(cases_at, finished=True) - {case.id for case in cases})
     try:
         present = read_agreement(to_place(held.folder))
     except CorruptStoreError as error:

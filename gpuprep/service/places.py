@@ -12,7 +12,7 @@ from typing import Any
 from gpuprep.service.problems import Problem
 from gpuprep.service.settings import NAME, Settings
 from gpuprep.store.layout import CONFIG_FILE
-from gpuprep.store.places import Place, is_url, to_place
+from gpuprep.store.places import Place, holds_cases, is_url, to_place
 from gpuprep.values.errors import StoreError
 
 COHORTS_FOLDER = "cohorts"
@@ -116,6 +116,14 @@ class Places:
             return str(json.loads(place.document(CONFIG_FILE)).get("digest", ""))
         except (StoreError, OSError, ValueError, AttributeError):
             return ""
+
+    def holds_cases(self, name: str) -> bool:
+        """Whether any finished case is in a cohort; where its disk does not tell, there may be one."""
+        place = self.cohort(name)
+        try:
+            return place is not None and holds_cases(place)
+        except (StoreError, OSError):
+            return True
 
 
 class OnePlace:

@@ -58,7 +58,10 @@ class LocalPath(PosixPath):
 
         A call of the system per case, and little beside it: there may be a million.
         """
-        found: dict[str, CaseVersion] = {}
+        return dict(self.each_version())
+
+    def each_version(self) -> Iterator[tuple[str, CaseVersion]]:
+        """The same, case by case as they are found."""
         descriptor = os.open(self, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in os.listdir(descriptor):  # noqa: PTH208
@@ -69,11 +72,9 @@ class LocalPath(PosixPath):
                 except (FileNotFoundError, NotADirectoryError):
                     continue
                 if stat.S_ISREG(seen.st_mode):
-                    version = seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
-                    found[name[: -len(CASE_SUFFIX)]] = version
+                    yield name[: -len(CASE_SUFFIX)], _version(seen)
         finally:
             os.close(descriptor)
-        return found
 
     def document(self, name: str, *, version: CaseVersion | None = None) -> bytes:
         """The bytes of a JSON document of this case.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -68,6 +69,13 @@ def case_ids(root: Place, *, finished: bool = False) -> set[str]:
 def case_versions(root: Place) -> dict[str, CaseVersion]:
     """Which record each finished case of a cohort has, by id, looked up for all in one go."""
     return (root / CASES_FOLDER).versions()
+
+
+def holds_cases(root: Place) -> bool:
+    """Whether a cohort has any finished case; looks no further than to the first."""
+    with suppress(FileNotFoundError):
+        return next((root / CASES_FOLDER).each_version(), None) is not None
+    return False
 
 
 def read_lines(path: str | Path | ObjectPath) -> Iterator[dict[str, Any]]:

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from gpuprep.store.layout import WITHDRAWN_FILE
+from gpuprep.store.layout import CONFIG_FILE, WITHDRAWN_FILE
 from gpuprep.store.places import Place
-from gpuprep.values.errors import CorruptStoreError
+from gpuprep.values.errors import CorruptStoreError, GpuprepError
 
 _TOLD = 5  # ids in a text
 _FAULTS = (KeyError, TypeError, ValueError)
@@ -47,6 +47,14 @@ def read_standing(cohort: Place) -> Standing:
             f"{file} does not tell which cases were withdrawn ({error!r})",
             advice="run the same command again; it is written anew",
         ) from error
+
+
+def wanted_digest(cohort: Place) -> str | None:
+    """What ``gpuprep.json`` says the cases are made with; None where it says nothing."""
+    try:
+        return str(json.loads((cohort / CONFIG_FILE).read_bytes())["case_digest"])
+    except (OSError, GpuprepError, *_FAULTS):
+        return None
 
 
 def doubts(standing: Standing, output: object) -> Iterator[str]:

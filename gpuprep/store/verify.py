@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from gpuprep.store.metadata import is_group, parse_document
 from gpuprep.store.objects.path import ObjectPath
 from gpuprep.store.places import Place, to_place
 from gpuprep.store.record import read_record
+from gpuprep.store.standing import wanted_digest
 from gpuprep.values.case import natural_sorted
 from gpuprep.values.errors import TRANSIENT, GpuprepError, StoreError, StoreFault
 
@@ -115,7 +115,7 @@ def verify_cohort(
     names = {name for name in listing if not name.startswith(".")}
     cases = root / CASES_FOLDER
     folders = [cases / name for name in natural_sorted(names)]
-    check = partial(_verify, full=full, wanted=_wanted_digest(root))
+    check = partial(_verify, full=full, wanted=wanted_digest(root))
     problems = _group_problems(root)
     with closing(ordered_map(check, folders, _AT_ONCE)) as results:
         for folder, found in zip(folders, results, strict=True):
@@ -140,15 +140,6 @@ def _group_problems(root: Place) -> list[Problem]:
             if (root / name).is_file() and not is_group((root / name).read_bytes())
         ]
     return [Problem("", name, "is no Zarr group", "run again; it is written anew") for name in torn]
-
-
-def _wanted_digest(root: Place) -> str | None:
-    """What ``gpuprep.json`` says the cases are made with; None where it says nothing."""
-    try:
-        document = json.loads((root / CONFIG_FILE).read_bytes())
-        return str(document["case_digest"])
-    except (OSError, ValueError, KeyError, TypeError, GpuprepError):
-        return None
 
 
 def _compare_names(

@@ -31,6 +31,7 @@ SEVERAL: dict[str, Any] = {
     "store": _STORE,
     "outputs": {"fine": {}, "coarse": {"resample": {"spacing": [2, 2, 2]}}},
 }
+FAILING: dict[str, Any] = {"store": _STORE, "image": {"intensity": [{"multiply": {"by": 1e6}}]}}
 CARELESS: dict[str, Any] = {"store": {**_STORE, "fsync": "never"}}
 
 
@@ -44,6 +45,8 @@ class Scenario:
     source: str = "all"
     overwrite: bool = False
     prunes: bool = False
+    ends: int = 0
+    """How it exits."""
 
     def carry_out(self, inputs: Path, output: Path, listener: Listener | None = None) -> int:
         """The command; returns how it exits. The input is always of one name, whatever is in it."""
@@ -80,6 +83,8 @@ SCENARIOS = (
     Scenario("left", PLAIN, before="fresh", source="some"),
     Scenario("pruned", PLAIN, before="left", source="some", prunes=True),
     Scenario("several", SEVERAL, source="some"),
+    Scenario("failed", FAILING, ends=1),
+    Scenario("freed", COHORT, before="failed"),
     Scenario("careless", CARELESS),
 )
 
@@ -114,7 +119,7 @@ def main(work: Path) -> None:
             ended = scenario.carry_out(work / "inputs", world / "out", _marks(recorder))
         finally:
             recorder.recorder_begin(None, None)
-        if ended:
+        if ended != scenario.ends:
             raise SystemExit(f"{scenario.name} ended with {ended}")
 
 

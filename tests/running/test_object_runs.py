@@ -31,6 +31,7 @@ from gpuprep.store.layout import (
 )
 from gpuprep.store.objects.upload import upload_case
 from gpuprep.store.places import ObjectPath
+from gpuprep.store.verify import verify_cohort
 from gpuprep.training import Foreground, PatchDataset, PatchLoader
 from gpuprep.values.errors import StoreError, UsageError
 from gpuprep.values.events import CaseDone
@@ -269,3 +270,12 @@ def test_a_worker_that_cannot_read_the_store_says_why(url):
     assert "sees another file" in examine(terms)["lacks"][0]
     token.write(b"ours")
     assert examine(terms)["lacks"] == []
+
+
+def test_a_prefix_without_a_case_is_free_for_another_config(cohort_folder, url):
+    too_large = {"image": {"intensity": [{"multiply": {"by": 1e6}}]}}
+    assert run(cohort_folder, url, config=too_large, limit=1).finished.failed == 1
+    assert run(cohort_folder, url, limit=1).finished.done == 1
+    with pytest.raises(UsageError, match="another config"):
+        run(cohort_folder, url, config=too_large, limit=1)
+    assert verify_cohort(url, full=True) == []

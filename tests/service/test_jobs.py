@@ -1,5 +1,7 @@
 """Jobs from their submission to their end, over a service at work."""
 
+import os
+import signal
 from pathlib import Path
 
 import httpx
@@ -129,3 +131,21 @@ def test_a_job_leaves_the_report_that_it_is_asked_for(served: Served) -> None:
     with served.ask() as client:
         body = {"root": "data", "output": "no", "config": {"report": {"html": "../x.html"}}}
         assert client.post("/v1/jobs", json=body).json()["code"] == "E_CONFIG"
+
+
+def test_a_cohort_without_a_case_is_free_for_another_config(sources, tmp_path) -> None:
+    """Not while its job is at work; the job of the other config is accepted once it has ended in vain."""
+    too_large = {"image": {"intensity": [{"multiply": {"by": 1e6}}]}}
+    stops = {"GPUPREP_FAILPOINTS": "after_claim=stop:1"}
+    with serving(tmp_path / "folder", sources, **stops) as served:
+        body = {"root": "data", "output": "free", "executor": "serial", "config": CONFIG}
+        vain = served.submit(output="free", config=too_large)
+        stopped = served.wait_for_child(vain["id"])
+        with served.ask() as client:
+            answer = client.post("/v1/jobs", json=body).json()
+        assert (answer["code"], "is being made" in answer["detail"]) == ("E_CONFIG", True), answer
+        os.kill(stopped, signal.SIGCONT)
+        assert served.ended(vain["id"])["state"] == "succeeded_with_failures"
+        again = served.submit(output="free", config=CONFIG)
+        os.kill(served.wait_for_child(again["id"]), signal.SIGCONT)
+        assert served.ended(again["id"])["state"] == "succeeded"

@@ -246,10 +246,13 @@ class JobDesk:
                 advice="take another name",
             )
         present = self.places.digest(asked.output)
-        if present and present != config.digest and not asked.overwrite:
+        if not present or present == config.digest or asked.overwrite:
+            return
+        at_work = last is not None and not last.is_over
+        if at_work or self.places.holds_cases(asked.output):
             raise Problem(
                 409,
-                f"cohort {asked.output} was made with another config",
+                f"cohort {asked.output} {'is being' if at_work else 'was'} made with another config",
                 code="E_CONFIG",
                 advice="take another name, or set overwrite to make every case anew",
             )

@@ -75,6 +75,9 @@ class HttpPath(ObjectPath):
 
         return versions_by_list(HttpPath(self.url.rpartition("/")[0], self.token))
 
+    def each_version(self) -> Iterator[tuple[str, CaseVersion]]:
+        return iter(self.versions().items())
+
     def _listed(self) -> dict[str, str] | None:
         """The tag of each case's record by id; None from a server that does not list cases."""
         try:

@@ -197,12 +197,13 @@ class ObjectPath:
         return {prefix[start:] for prefix in found["common_prefixes"]}, etags
 
     def versions(self) -> dict[str, CaseVersion]:
-        found: dict[str, CaseVersion] = {}
+        return dict(self.each_version())
+
+    def each_version(self) -> Iterator[tuple[str, CaseVersion]]:
         for path, _, etag in self.objects():
             name, _, rest = path.partition("/")
             if rest == RECORD_FILE and name.endswith(CASE_SUFFIX) and name[0] != ".":
-                found[name.removesuffix(CASE_SUFFIX)] = (etag,)
-        return found
+                yield name.removesuffix(CASE_SUFFIX), (etag,)
 
     def sizes(self, names: Iterable[str]) -> dict[str, int]:
         found = dict(self.files())
