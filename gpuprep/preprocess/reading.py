@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from gpuprep.values.stack import Stack
 from gpuprep.values.volume import Volume
 
 Reader = Callable[[Source], Scan]
+
+_NO_NAMES: Mapping[int, str] = {}
 
 
 class CaseReading:
@@ -43,16 +45,33 @@ class CaseReading:
         self.headers: list[dict[str, Any]] = []
         self.decoded_bytes = 0
 
-    def read(self, source: Source) -> Scan:
-        """The voxels as the file has them."""
+    def read(self, source: Source, label: str = "", names: Mapping[int, str] = _NO_NAMES) -> Scan:
+        """The voxels as the file has them, of an image, or of a label map and what its values are called."""
         scan = self._reader(source)
         self.first = self.first or scan
         self.findings.items.extend(scan.findings)
         role = self._roles[source.files or (source.path,)]
         self.identity.extend(replace(entry, role=role) for entry in scan.identity)
-        self.headers.append({"format": scan.format, **scan.header})
+        self.headers.append(
+            {"format": scan.format, **scan.header, **self._asked(source, label, names)}
+        )
         self.decoded_bytes += sum(volume.array.nbytes for volume in scan.volumes)
         return scan
+
+    def _asked(self, source: Source, label: str, names: Mapping[int, str]) -> dict[str, Any]:
+        """What the files alone do not tell of a source, so that it can be read again by the record."""
+        told: dict[str, Any] = {}
+        if names:
+            told = {"label": label, "names": {str(value): name for value, name in names.items()}}
+        if (image := source.drawn_on) is not None:
+            role = self._roles.get(image.files or (image.path,), "image")
+            told |= {"label": label, "drawn_on": role, "volume": source.volume}
+        if source.spacing:
+            told["spacing"] = list(source.spacing)
+        if source.slices:
+            held = set(source.slices)
+            told["slices"] = next((r for f, r in self._roles.items() if held == set(f)), "image")
+        return {"asked": told} if told else {}
 
     def straight_image(self, volume: Volume, stack: Stack | None) -> Volume:
         """The volume on a straight grid, interpolated as the config's resampling is."""
@@ -176,7 +195,9 @@ def read_label(
         InputError: its values are no labels, or its structures lie on different grids.
     """
     entry = rules.entry
-    scans = [reading.read(source) for source in entry.sources]
+    own = rules.declared
+    names = own.names if own.renumbered(rules.cohort) else _NO_NAMES
+    scans = [reading.read(source, entry.name, names) for source in entry.sources]
     first = scans[0]
     grids = [scan.geometry for scan in scans]
     ways = structure_ways(entry, grids, reading.config, reading.findings)

@@ -67,12 +67,15 @@ def line_text(step: Mapping[str, Any]) -> str:
     """One channel's intensity chain in words."""
     low, high = ("…" if end is None else f"{end:.6g}" for end in step["clip"])
     line = f"× {step['scale']:.6g} {'-' if step['offset'] < 0 else '+'} {abs(step['offset']):.6g}"
-    clipped = "" if low == high == "…" else f"clip to {low} … {high}, then "
+    done = [] if low == high == "…" else [f"clip to {low} … {high}"]
     if "table" in step:
-        clipped += f"a table of {len(step['table']['x'])} points, then "
-    return clipped + ("as it was" if line == "× 1 + 0" else line)
+        done.append(f"a table of {len(step['table']['x'])} points")
+    if line != "× 1 + 0":
+        done.append(line)
+    return ", then ".join(done) or "as it was"
 
 
 def facts(header: Mapping[str, Any]) -> str:
-    """A header in one line, without what it leaves open."""
-    return ", ".join(f"{name} {value}" for name, value in header.items() if value not in ("", None))
+    """A header in one line, without what it leaves open, and what the input told beside it."""
+    told = {name: value for name, value in header.items() if name != "asked"}
+    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in ("", None))

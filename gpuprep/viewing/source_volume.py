@@ -14,8 +14,8 @@ from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.io.scan import Preview
 from gpuprep.preprocess.assemble import Assembled, assemble
-from gpuprep.values.agreement import Agreement
-from gpuprep.values.case import Case, LabelSource, Source
+from gpuprep.values.agreement import Agreement, Classes
+from gpuprep.values.case import Case, LabelSource, Source, natural_sorted
 from gpuprep.values.codes import CODES, Policy
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings
@@ -83,30 +83,48 @@ def _inside(roots: Sequence[str] | None, path: Path) -> bool:
 
 def source_case(record: Mapping[str, Any]) -> Case:
     """The case as its record tells it: images, and label maps by their stored names."""
-    images: list[Source] = []
+    images: list[tuple[str, Source]] = []
     labels: dict[str, list[Source]] = {}
+    classes: dict[str, Classes] = {}
     stored = sorted(record.get("labels", {}), key=len, reverse=True)
-    formats = iter(record.get("headers", ()))
+    headers = iter(record.get("headers", ()))
     for role, rows in _by_role(record["source"]):
-        source = _source(rows, next(formats, {}))
+        header = next(headers, {})
+        source = _told(_source(rows, header), header, images)
         kind, _, rest = role.partition(" ")
         if kind == "image":
-            images.append(replace(source, name="" if rest.isdigit() else rest))
+            images.append((role, replace(source, name="" if rest.isdigit() else rest)))
             continue
-        name = next((each for each in stored if f"{rest} ".startswith(f"{each} ")), rest)
-        part = rest[len(name) + 1 :]
+        asked = header.get("asked", {})
+        name = asked.get("label") or next(
+            (each for each in stored if f"{rest} ".startswith(f"{each} ")), rest
+        )
+        part = rest[len(name) + 1 :] if rest.startswith(f"{name} ") else ""
         labels.setdefault(name, []).append(replace(source, name="" if part.isdigit() else part))
+        names = asked.get("names", {})
+        classes[name] = Classes({int(value): str(told) for value, told in names.items()})
     channels = record.get("channels", ())
-    if len(images) == len(channels) == 1 and not images[0].name:
-        images = [replace(images[0], name=str(channels[0]))]
-    maps = tuple(LabelSource(tuple(sources), name) for name, sources in labels.items())
-    return Case(str(record["case"]), tuple(images), maps)
+    shown = [source for _, source in images]
+    if len(shown) == len(channels) == 1 and not shown[0].name:
+        shown = [replace(shown[0], name=str(channels[0]))]
+    maps = tuple(
+        LabelSource(tuple(sources), name, classes[name]) for name, sources in labels.items()
+    )
+    return Case(str(record["case"]), tuple(shown), maps)
 
 
 def _by_role(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Files of one source follow one another."""
+    """Files of one source follow one another; a file that comes again was read for the next one."""
     for role, group in groupby(rows, key=lambda row: str(row["role"])):
-        yield role, list(group)
+        held: list[Row] = []
+        paths: set[str] = set()
+        for row in group:
+            if row["path"] in paths:
+                yield role, held
+                held, paths = [], set()
+            held.append(row)
+            paths.add(row["path"])
+        yield role, held
 
 
 def _source(rows: Sequence[Row], header: Mapping[str, Any]) -> Source:
@@ -114,9 +132,30 @@ def _source(rows: Sequence[Row], header: Mapping[str, Any]) -> Source:
     paths = tuple(str(row["path"]) for row in rows)
     volumes = list(header.get("volumes", ()))
     volume = str(volumes[0]) if len(volumes) == 1 else ""
-    if header.get("format") == "dicom":
+    if "structures" in header:
+        return Source(paths[0])
+    if header.get("format") == "dicom" or (header.get("format") == "picture" and len(paths) > 1):
         return Source(str(Path(paths[0]).parent), paths, volume=volume)
     return Source(paths[0], volume=volume)
+
+
+def _told(
+    source: Source, header: Mapping[str, Any], images: Sequence[tuple[str, Source]]
+) -> Source:
+    """The same with what the case's input told of it beside its files."""
+    asked = header.get("asked", {})
+    source = replace(source, spacing=tuple(asked.get("spacing", ())))
+    if not images:
+        return source
+    by_role = dict(images)
+    if "drawn_on" in asked or "structures" in header:
+        image = by_role.get(asked.get("drawn_on", ""), images[0][1])
+        plain = replace(image, name="")
+        source = replace(source, volume=asked.get("volume", ""), drawn_on=plain)
+    if "slices" in asked:
+        image = by_role.get(asked["slices"], images[0][1])
+        source = replace(source, slices=tuple(natural_sorted(image.files)))
+    return source
 
 
 def read_source(
