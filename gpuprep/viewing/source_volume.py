@@ -87,7 +87,7 @@ def source_case(record: Mapping[str, Any]) -> Case:
     labels: dict[str, list[Source]] = {}
     classes: dict[str, Classes] = {}
     stored = sorted(record.get("labels", {}), key=len, reverse=True)
-    headers = iter(record.get("headers", ()))
+    headers: Iterator[Row] = iter(record.get("headers", ()))
     for role, rows in _by_role(record["source"]):
         header = next(headers, {})
         source = _told(_source(rows, header), header, images)
