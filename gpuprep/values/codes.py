@@ -209,6 +209,10 @@ CODES: dict[str, Code] = {
         allowed="voxels are as stored, not inverted",
         fixed="stored values are mirrored: the lowest and the highest of the declared bits change places",
     ),
+    "W_SYNTAX": Code(
+        "a DICOM file is not written in the transfer syntax that it names",
+        allowed="it is read as its bytes are",
+    ),
     "W_LOSSY": Code("the pixels were compressed with loss", allowed="they are taken as they are"),
     "W_PRECISION": Code(
         "the stored dtype cannot hold every integer of the value range",

@@ -16,6 +16,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.uid import (
     MPEG2MPML,
     MPEG4HP41,
+    UID,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
@@ -219,4 +220,9 @@ def test_pixels_begin_where_they_do_whatever_syntax_the_file_names(tmp_path, imp
     path.write_bytes(start + whole.getvalue())
     for reader in ("checked", "itk"):
         rules = ReadRules(reader=reader, policy={"E_ITK": "fix"})
-        np.testing.assert_array_equal(read(Source(str(path)), rules).volumes[0].array[0], pixels)
+        scan = read(Source(str(path)), rules)
+        np.testing.assert_array_equal(scan.volumes[0].array[0], pixels)
+        told = [one.message for one in scan.findings if one.code == "W_SYNTAX"]
+        differs = syntax is not None and implicit != UID(syntax).is_implicit_VR
+        kinds = f"1 of 1 slices are written in {'implicit' if implicit else 'explicit'} VR"
+        assert [one.startswith(kinds) for one in told] == [True] * differs

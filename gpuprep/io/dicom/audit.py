@@ -78,6 +78,11 @@ def _looked_at(slices: Sequence[Slice], reading: Reading) -> tuple[list[Slice], 
         done = "are" if reading.findings.policy("W_MONOCHROME1") == "fix" else "are not"
         text = f"the pixels are MONOCHROME1, low values to be shown white; they {done} inverted"
         problems.append(Problem("W_MONOCHROME1", text, {"slices": len(kept)}))
+    if misnamed := [one for one in kept if one.misnamed]:
+        kind = "implicit" if misnamed[0].implicit else "explicit"
+        text = f"{len(misnamed)} of {len(kept)} slices are written in {kind} VR, though their headers name"
+        text += f" {misnamed[0].syntax}; they are read as they are written"
+        problems.append(Problem("W_SYNTAX", text, {"slices": len(misnamed)}))
     lossy = sum(one.lossy for one in kept)
     if lossy:
         text = f"{lossy} of {len(kept)} slices were compressed with loss"

@@ -101,6 +101,7 @@ class Slice:
         deflated: Whether the whole data set is; where its pixels begin is counted as if it were not.
         decoder: Who decodes the pixels.
         offsets: The extended table of where compressed frames begin, and how long they are, as stored.
+        misnamed: Whether it has kinds of values where its syntax says that it has none, or the other way.
         pet: What SUV takes, of a PET slice where it is asked for.
     """
 
@@ -141,6 +142,7 @@ class Slice:
     offsets: tuple[bytes, bytes] | None = field(default=None, repr=False)
     vendor_b: float | None = None
     tile: Tile | None = None
+    misnamed: bool = False
     pet: Pet | None = field(default=None, repr=False)
 
     @property
@@ -176,6 +178,8 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             raise InputError("E_UNREADABLE", text, path=str(path))
         syntax = _syntax(path, dataset)
         implicit = _is_implicit(path, length, syntax)
+        named = "TransferSyntaxUID" in dataset.file_meta
+        misnamed = named and implicit != syntax.is_implicit_VR
         shared = next(
             iter(value(dataset, "SharedFunctionalGroupsSequence", "a sequence") or [Dataset()])
         )
@@ -192,7 +196,10 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             slices *= frames
         if frames > 1:  # Siemens takes mosaics apart, and leaves the word in the image type
             slices = [replace(one, mosaic=None) for one in slices]
-        return [replace(one, frame=at, frames=frames) for at, one in enumerate(slices)]
+        return [
+            replace(one, frame=at, frames=frames, misnamed=misnamed)
+            for at, one in enumerate(slices)
+        ]
 
 
 def _syntax(path: Path, dataset: FileDataset) -> UID:
