@@ -288,3 +288,21 @@ def test_a_changed_sidecar_makes_its_case_anew(tmp_path):
     np.testing.assert_allclose(gpuprep.open(output)["a"].image[:], before / 2, rtol=1e-6)
     (source / "a.json").unlink()
     assert [f.code for f in run(source, output, config).failures] == ["E_SUV"]
+
+
+def test_so_does_a_changed_sidecar_further_up(tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    (source / "sub-1").mkdir(parents=True)
+    activity = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+    nibabel.save(nibabel.Nifti1Image(activity, np.eye(4)), source / "sub-1/sub-1_pet.nii.gz")
+    (source / "dataset_description.json").write_text("{}")
+    (source / "pet.json").write_text(json.dumps(PET))
+    config = {"image": {"intensity": [{"suv": "bodyweight"}]}, "store": {"dtype": "float32"}}
+    assert run(source, output, config).finished.done == 1
+    assert counts(run(source, output, config)) == (0, 1)
+    (source / "pet.json").write_text(json.dumps(PET | {"PatientWeight": 40}))
+    report, heard = again(source, output, config)
+    assert counts(report) == (1, 0)
+    assert list(heard.changes.values()) == [
+        "pet.json changed (other contents in as many bytes, 221)"
+    ]

@@ -13,7 +13,7 @@ from gpuprep.io.limits import check_capacity, check_inside, check_limits
 from gpuprep.io.nifti.affine import nifti_geometry
 from gpuprep.io.nifti.header import NiftiHeader, read_header
 from gpuprep.io.nifti.itk_voxels import check_readable, itk_voxels
-from gpuprep.io.nifti.sidecar import factor_of, sidecar_of
+from gpuprep.io.nifti.sidecar import factor_of, sidecars_of
 from gpuprep.io.placeholders import is_annex_link
 from gpuprep.io.rules import Reading, ReadRules
 from gpuprep.io.scan import FileIdentity, Preview, Scan, Voxels, volumes_of
@@ -146,22 +146,22 @@ def _checked(header: NiftiHeader, reading: Reading) -> Geometry:
 
 
 def _uptake(reading: Reading) -> tuple[dict[str, Any], list[Path]]:
-    """The factors of SUV, where asked for, by a sidecar of PET; and the file that told them."""
+    """The factors of SUV, where asked for, by sidecars of PET; and the files that told them."""
     if not reading.rules.suv:
         return {}, []
     try:
-        sidecar = sidecar_of(Path(reading.path), reading.rules)
+        sidecars = sidecars_of(Path(reading.path), reading.rules)
     except NoSuvError as error:
         reading.report("E_SUV", f"there is no SUV: {error.text}", advice=error.advice)
         return {}, []
-    if sidecar is None:
+    if sidecars is None:
         return {}, []
-    path, told = sidecar
+    files, told = sidecars
 
     def find(kind: str) -> tuple[Factor, list[str]]:
         return factor_of(told, kind)
 
-    return suv_factors(reading, find), [path]
+    return suv_factors(reading, find), files
 
 
 def _check_held(source: ByteSource, header: NiftiHeader) -> None:

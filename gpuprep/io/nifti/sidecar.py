@@ -1,4 +1,4 @@
-"""SUV of a NIfTI file by the JSON file beside it, as BIDS has them for PET.
+"""SUV of a NIfTI file by its JSON files, as BIDS has them for PET.
 
 Keys and units: BIDS 1.10, Positron Emission Tomography
 (https://bids-specification.readthedocs.io/en/stable/modality-specific-files/positron-emission-tomography.html).
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.io.limits import check_inside
+from gpuprep.io.nifti.inherited import sidecars_by_folder
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.suv import (
     Factor,
@@ -53,27 +54,39 @@ _READY = {"g/ml": "bodyweight", "gml": "bodyweight", "suv": "bodyweight", "suvbw
 _TELLING = ("InjectedRadioactivity", "TracerRadionuclide", "TracerName")
 
 
-def sidecar_of(path: Path, rules: ReadRules) -> tuple[Path, dict[str, Any]] | None:
-    """The JSON file beside an image, and what it says; None where there is none, or it is not of PET.
+def sidecars_of(path: Path, rules: ReadRules) -> tuple[list[Path], dict[str, Any]] | None:
+    """The JSON files that tell of an image, and what they say together; None where that is not of PET.
+
+    Nearer ones override those further up, see ``inherited``.
 
     Raises:
-        NoSuvError: it is no JSON object.
+        NoSuvError: one is no JSON object, or several of one folder apply.
     """
-    name = path.name.removesuffix(".gz")
-    beside = path.with_name((name.rpartition(".")[0] or name) + ".json")
-    if not beside.is_file():
+    folders = sidecars_by_folder(path)
+    told: dict[str, Any] = {}
+    for file in (file for files in folders for file in files):
+        told |= {key: each for key, each in _object_in(file, rules).items() if each is not None}
+    if told.get("Modality", "PT") != "PT" or not any(key in told for key in _TELLING):
         return None
-    check_inside(beside, rules)
-    if beside.stat().st_size > _MOST_BYTES:
-        raise NoSuvError(f"{beside.name} is too large for a sidecar")
+    for files in folders:
+        if len(files) > 1:
+            names = " and ".join(file.name for file in files)
+            text = f"{names} in {files[0].parent} both apply to it, where one of a folder may"
+            raise NoSuvError(text, "Keep one of them, or give each its own entities.")
+    return [file for (file,) in folders], told
+
+
+def _object_in(file: Path, rules: ReadRules) -> dict[str, Any]:
+    check_inside(file, rules)
+    if file.stat().st_size > _MOST_BYTES:
+        raise NoSuvError(f"{file.name} is too large for a sidecar")
     try:
-        found = json.loads(beside.read_bytes())
+        found = json.loads(file.read_bytes())
     except (ValueError, RecursionError):
-        raise NoSuvError(f"{beside.name} is no JSON") from None
+        raise NoSuvError(f"{file.name} is no JSON") from None
     if not isinstance(found, dict):
-        raise NoSuvError(f"{beside.name} holds no JSON object")
-    is_pet = found.get("Modality", "PT") == "PT" and any(key in found for key in _TELLING)
-    return (beside, found) if is_pet else None
+        raise NoSuvError(f"{file.name} holds no JSON object")
+    return found
 
 
 def factor_of(told: Mapping[str, Any], kind: str) -> tuple[Factor, list[str]]:
