@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import pytest
 from support.cohorts import CONFIG, contents, run, write_pair
@@ -19,11 +18,6 @@ from gpuprep.values.events import CaseChanged, Notice
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
-PET = {
-    "Units": "Bq/mL", "TracerRadionuclide": "F18", "InjectedRadioactivity": 400,
-    "InjectedRadioactivityUnits": "MBq", "InjectionStart": 0, "ImageDecayCorrected": True,
-    "ImageDecayCorrectionTime": 6586.2, "PatientWeight": 80,
-}  # fmt: skip
 COHORT = {"image": {"intensity": [{"zscore": {"over": "cohort"}}]}}
 
 
@@ -267,42 +261,3 @@ def test_a_manifest_that_says_something_else_of_a_case_is_told(cohort_folder, tm
     assert again(listing, out, overwrite=True, only=["a"])[1].notices == []
     assert gpuprep.open(out)["a"].attributes == {"split": "test"}
     assert again(listing, out)[1].notices == []
-
-
-def test_a_changed_sidecar_makes_its_case_anew(tmp_path):
-    source, output = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
-    activity = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
-    for name in "ab":
-        nibabel.save(nibabel.Nifti1Image(activity, np.eye(4)), source / f"{name}.nii.gz")
-        (source / f"{name}.json").write_text(json.dumps(PET))
-    config = {"image": {"intensity": [{"suv": "bodyweight"}]}, "store": {"dtype": "float32"}}
-    assert run(source, output, config).finished.done == 2
-    before = gpuprep.open(output)["a"].image[:]
-    (source / "a.json").touch()  # looked into, and found to be the same
-    assert counts(run(source, output, config)) == (0, 2)
-    (source / "a.json").write_text(json.dumps(PET | {"PatientWeight": 40}))
-    report, heard = again(source, output, config)
-    assert counts(report) == (1, 1)
-    assert heard.changes == {"a": "a.json changed (other contents in as many bytes, 221)"}
-    np.testing.assert_allclose(gpuprep.open(output)["a"].image[:], before / 2, rtol=1e-6)
-    (source / "a.json").unlink()
-    assert [f.code for f in run(source, output, config).failures] == ["E_SUV"]
-
-
-def test_so_does_a_changed_sidecar_further_up(tmp_path):
-    source, output = tmp_path / "in", tmp_path / "out"
-    (source / "sub-1").mkdir(parents=True)
-    activity = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
-    nibabel.save(nibabel.Nifti1Image(activity, np.eye(4)), source / "sub-1/sub-1_pet.nii.gz")
-    (source / "dataset_description.json").write_text("{}")
-    (source / "pet.json").write_text(json.dumps(PET))
-    config = {"image": {"intensity": [{"suv": "bodyweight"}]}, "store": {"dtype": "float32"}}
-    assert run(source, output, config).finished.done == 1
-    assert counts(run(source, output, config)) == (0, 1)
-    (source / "pet.json").write_text(json.dumps(PET | {"PatientWeight": 40}))
-    report, heard = again(source, output, config)
-    assert counts(report) == (1, 0)
-    assert list(heard.changes.values()) == [
-        "pet.json changed (other contents in as many bytes, 221)"
-    ]
