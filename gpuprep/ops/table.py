@@ -11,7 +11,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.packed import pack, unpack
+
 MOST_KNOTS = 1 << 17  # more than every value of 16 bits
+_WRITTEN_OUT = 1024  # points that JSON has number by number; 40 kB of text
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,20 @@ class Table:
                 out[beyond] = ys[k] + (values[beyond] - xs[k]) * slope if slope else ys[k]
         return out
 
-    def to_json(self) -> dict[str, list[float]]:
+    def to_lists(self) -> dict[str, list[float]]:
+        """The points, number by number."""
         return {"x": list(self.x), "y": list(self.y)}
 
+    def to_json(self) -> dict[str, list[float]] | dict[str, str]:
+        """The points, exactly: number by number, or packed where there are many."""
+        if len(self.x) <= _WRITTEN_OUT:
+            return self.to_lists()
+        return {name: pack(row) for name, row in zip("xy", self.arrays, strict=True)}
+
     @classmethod
-    def from_json(cls, fields: Mapping[str, Sequence[float]]) -> Table:
-        """What ``to_json`` gave; ValueError where it is damaged."""
-        return cls(tuple(map(float, fields["x"])), tuple(map(float, fields["y"])))
+    def from_json(cls, fields: Mapping[str, Sequence[float] | str]) -> Table:
+        """What ``to_json`` gave, of any version; ValueError where it is damaged."""
+        return cls(*(_row(fields[name]) for name in "xy"))
 
     @cached_property
     def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -86,3 +96,9 @@ class Table:
 
     def _slope(self, k: int) -> float:
         return (self.y[k + 1] - self.y[k]) / (self.x[k + 1] - self.x[k])
+
+
+def _row(told: Sequence[float] | str) -> tuple[float, ...]:
+    if isinstance(told, str):
+        return tuple(unpack(told, MOST_KNOTS).tolist())
+    return tuple(map(float, told))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gpuprep.ops.table import Table
 from gpuprep.values.geometry import Geometry
 from gpuprep.viewing.provenance import crop_text
 
@@ -50,7 +51,8 @@ def _intensity(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     low, high = ("open" if end is None else _number(end) for end in step["clip"])
     yield "clip", f"{low} to {high}"
     if "table" in step:
-        x, y = step["table"]["x"], step["table"]["y"]
+        table = Table.from_json(step["table"])
+        x, y = table.x, table.y
         yield "table", f"{len(x)} points, from ({_list((x[0], y[0]))}) to ({_list((x[-1], y[-1]))})"
     yield "scale", _number(step["scale"])
     yield "offset", _number(step["offset"])

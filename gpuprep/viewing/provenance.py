@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuprep.ops.table import Table
 from gpuprep.values.units import human_bytes
 
 
@@ -69,7 +70,7 @@ def line_text(step: Mapping[str, Any]) -> str:
     line = f"× {step['scale']:.6g} {'-' if step['offset'] < 0 else '+'} {abs(step['offset']):.6g}"
     done = [] if low == high == "…" else [f"clip to {low} … {high}"]
     if "table" in step:
-        done.append(f"a table of {len(step['table']['x'])} points")
+        done.append(f"a table of {len(Table.from_json(step['table']).x)} points")
     if line != "× 1 + 0":
         done.append(line)
     return ", then ".join(done) or "as it was"

@@ -41,7 +41,7 @@ class Line:
         return cls(1.0 / scale, -offset / scale + 0.0, table)
 
     def to_json(self) -> dict[str, Any]:
-        table = {} if self.table is None else {"table": self.table.to_json()}
+        table = {} if self.table is None else {"table": self.table.to_lists()}
         return {"scale": self.scale, "offset": self.offset, **table}
 
     def stored(self, value: float) -> float:

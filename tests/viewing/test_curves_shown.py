@@ -97,6 +97,26 @@ def test_the_report_counts_what_became_of_it(case: StoredCase) -> None:
     assert found[f"{lead}.p50"] == pytest.approx(np.percentile(stored, 50), rel=1e-3)
 
 
+def test_a_table_of_many_points_is_packed_and_shown_as_any_other(tmp_path: Path) -> None:
+    steps = [{"clip": {"low": -300, "high": 400}}, {"equalize": {"bins": 65536}}]
+    config = {**CONFIG, "image": {"orientation": "keep", "intensity": steps}}
+    run(write_pairs(tmp_path / "in", 1), tmp_path / "out", config)
+    case = gpuprep.open(tmp_path / "out")["volume-0"]
+    assert (case.path / "record.json").stat().st_size < 40_000
+    source, stored = source_of(case), np.asarray(case.image)
+    assert abs(stored - chain_of(case).apply(source)).max() <= 1e-6
+    (step,) = case.record["intensity"]
+    words = [text for _, name, text in resolved_numbers(case.record) if name.endswith("table")]
+    assert [text.split(" points")[0] for text in words] == [
+        str(len(Table.from_json(step["table"]).x))
+    ]
+    assert "a table of 6" in line_text(step)
+    (channel,) = after_side(case).channels
+    assert channel.line is not None
+    points = channel.line.to_json()["table"]
+    assert len(points["x"]) == len(points["y"]) > 60_000  # some fell to the clip
+
+
 def filtered(folder: Path, filters: list[dict]) -> StoredCase:
     config = {**CONFIG, "image": {"orientation": "keep", "filters": filters}}
     run(write_pairs(folder / "in", 1), folder / "out", config)
