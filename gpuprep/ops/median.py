@@ -5,6 +5,8 @@ odd-even merges (Knuth, The Art of Computer Programming 3, 5.3.4), of which only
 done. What cubes share is made once: a sorted line for all rows and planes that it counts in, the inner rows
 of two neighbouring rows, and so the inner planes of two neighbouring planes. The last step takes rank k of
 two sorted runs a, b as the least of max(a[i], b[k - i]).
+
+Floats are compared as whole numbers, which takes less time: NaN need not be looked for.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ def median(array: Array, size: int, *, threads: int = 1, out: Array | None = Non
     with open_threads(threads) as pool:
         levels = find_levels(source, pool) if array.dtype.kind == "f" else None
         if levels is None:
-            _medians(source, size, target, pool)
+            whole = f"i{array.dtype.itemsize}" if array.dtype.kind == "f" else array.dtype
+            _medians(
+                source.view(whole), size, target.view(whole), pool, floats=array.dtype.kind == "f"
+            )
             return out
         found = np.empty_like(levels.places)
         _medians(levels.places, size, found, pool)
@@ -53,24 +58,25 @@ def median(array: Array, size: int, *, threads: int = 1, out: Array | None = Non
     return out
 
 
-def _medians(array: Array, size: int, out: Array, pool: Threads) -> None:
+def _medians(array: Array, size: int, out: Array, pool: Threads, *, floats: bool = False) -> None:
+    """With ``floats`` the whole numbers are the bits of such."""
     _, height, width = array.shape
     rows = max(1, _BAND // (2 * array.itemsize * width)) * 2
     bands = [(y, min(y + rows, height)) for y in range(0, height, rows)]
-    pool.map(lambda band: _band(array, size, band, out), bands)
+    pool.map(
+        lambda band: _band(_Planes(array, size, band, floats=floats), out[:, slice(*band)]), bands
+    )
 
 
-def _band(array: Array, size: int, rows: tuple[int, int], out: Array) -> None:
+def _band(planes: _Planes, out: Array) -> None:
     """The medians of some rows of all planes, two planes at a time."""
-    depth, radius = array.shape[0], size // 2
-    planes, programs = _Planes(array, size, rows), _programs(size)
-    target = out[:, rows[0] : rows[1]]
+    depth, radius, last = len(out), planes.size // 2, _programs(planes.size).last
     for z in range(0, depth, 2):  # planes z and z + 1 share all but their first and last
         shared = planes.inner(z)
         for place, plane in ((z, z - radius), (z + 1, z + 1 + radius)):
             if place < depth:
-                (found,) = programs.last.run([*shared, *planes.square(plane)], planes.room)
-                planes.place(found, target[place])
+                (found,) = last.run([*shared, *planes.square(plane)], planes.room)
+                planes.place(found, out[place])
 
 
 class _Planes:
@@ -80,8 +86,9 @@ class _Planes:
     of their squares. It is flat, and behind each row lie ``size - 1`` voxels of no meaning.
     """
 
-    def __init__(self, array: Array, size: int, rows: tuple[int, int]) -> None:
-        self._array, self._size, self._programs = array, size, _programs(size)
+    def __init__(self, array: Array, size: int, rows: tuple[int, int], *, floats: bool) -> None:
+        self._array, self.size, self._programs = array, size, _programs(size)
+        self._floats = floats
         self.room: Room = {}
         self._kept: dict[tuple[Program, int], tuple[int, list[Array]]] = {}
         self._pairs = (rows[1] - rows[0] + 1) // 2
@@ -98,7 +105,7 @@ class _Planes:
 
     def inner(self, z: int) -> list[Array]:
         """What matters of all planes that the cubes of planes ``z`` and ``z + 1`` share."""
-        if self._size == 3:
+        if self.size == 3:
             return self._two(z)
         return self._programs.inner.run([*self._two(z - 1), *self._two(z + 1)], self.room)
 
@@ -106,11 +113,13 @@ class _Planes:
         """``size²`` arrays in order of their values; planes beyond the ends are the outermost."""
         plane = min(max(plane, 0), len(self._array) - 1)
         return self._once(
-            self._programs.square, plane, self._size + 1, lambda: self._read_plane(plane)
+            self._programs.square, plane, self.size + 1, lambda: self._read_plane(plane)
         )
 
     def place(self, found: Array, target: Array) -> None:
         """Write an array's voxels where they belong: into a plane's rows."""
+        if self._floats:
+            _turn(found)
         rows = found.reshape(2, self._pairs, self._pitch)[:, :, : target.shape[1]]
         for parity in (0, 1):
             own = target[parity::2]
@@ -118,7 +127,7 @@ class _Planes:
 
     def _two(self, plane: int) -> list[Array]:
         """Of the squares of a plane and the next one."""
-        turns = 1 if self._size == 3 else 4  # at 5, those of every other plane serve twice
+        turns = 1 if self.size == 3 else 4  # at 5, those of every other plane serve twice
         return self._once(
             self._programs.two,
             plane,
@@ -141,6 +150,8 @@ class _Planes:
         """The inner rows of two neighbours' squares as one run, and the line that each has of its own."""
         wide, beyond = self._wide, self._beyond
         wide[:, beyond:-beyond] = self._array[plane][self._read]
+        if self._floats:
+            _turn(wide)
         for k in range(beyond):
             wide[:, k] = wide[:, beyond]
             wide[:, -1 - k] = wide[:, -1 - beyond]
@@ -162,13 +173,20 @@ class _Planes:
         length = half - pitch
         odd = [each[half : half + length] for each in lines]
         inner = step(programs.pair, [*odd, *(each[pitch:half] for each in lines)])
-        if self._size == 5:
+        if self.size == 5:
             length -= pitch
             first = [each[:length] for each in inner]
             inner = step(programs.four, [*first, *(each[pitch:] for each in inner)])
         own = half + self._beyond * pitch  # from an even row's own line to that of the odd one
         self._lines = [_twice(each, 0, length) for each in inner]
         self._lines += [_twice(each, own, length) for each in lines]
+
+
+def _turn(bits: Array) -> None:
+    """Turn the bits of floats into whole numbers that ascend as the floats do, or back."""
+    negative = bits >> (8 * bits.itemsize - 1)
+    negative &= np.iinfo(bits.dtype).max
+    bits ^= negative
 
 
 def _twice(flat: Array, apart: int, length: int) -> Array:
