@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.running import deviation_as_itk
 from gpuprep.values.geometry import Shape
 
 Lattice = NDArray[np.float64]
@@ -108,8 +109,7 @@ def find_bias(
             fit.at(added, step)
             lattice = lattice + added
             flat -= step
-            np.exp(step, out=step)
-            change = _deviation(step)
+            change = deviation_as_itk(np.exp(np.negative(step, out=step), out=step))
             count += 1
         done.append(count)
     return BiasField(lattice, volume.shape, tuple(done))
@@ -219,14 +219,6 @@ def _blur(
         share += expected.take(lower)
         np.subtract(block, share, out=out[start : start + _BLOCK], casting="same_kind")
     return out
-
-
-def _deviation(values: NDArray[np.float32]) -> float:
-    """The deviation over the mean."""
-    blocks = [values[start : start + _BLOCK] for start in range(0, values.size, _BLOCK)]
-    mean = sum(float(block.sum(dtype=np.float64)) for block in blocks) / values.size
-    square = sum(float(np.square(block - mean, dtype=np.float64).sum()) for block in blocks)
-    return math.sqrt(square / max(values.size - 1, 1)) / mean
 
 
 def _places(
