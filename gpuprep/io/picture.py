@@ -17,7 +17,7 @@ import numpy as np
 from gpuprep.io.grid import as_one_slice, check_grid, grid_of, placement
 from gpuprep.io.hashed import file_identity
 from gpuprep.io.limits import check_capacity, check_inside, check_limits
-from gpuprep.io.picture_file import check_sums, opened_picture
+from gpuprep.io.picture_file import check_sums, opened_picture, pixels_of
 from gpuprep.io.picture_samples import Samples, resolution_mm, samples_of
 from gpuprep.io.rules import Reading
 from gpuprep.io.scan import Preview, Scan, volumes_of
@@ -204,7 +204,7 @@ def _planes(pages: _Pages, reading: Reading) -> Iterator[np.ndarray[Any, Any]]:
                     f"page {number + 1} of {pages.number} is of another size or kind than the first"
                 )
                 raise InputError("E_NOT_VOLUME", text, path=str(pages.path))
-            values = pages.samples.stored(_grey(np.asarray(picture), pages))
+            values = pages.samples.stored(_grey(pixels_of(picture), pages))
             yield pages.samples.as_shown(values) if mirrored else values
 
 

@@ -57,7 +57,7 @@ class Samples:
             decoded = np.uint8(2**self.bits - 1) - decoded
         if self.dtype in ("i1", "u4"):  # the same bits, read otherwise
             decoded = decoded.view(self.dtype)
-        return decoded
+        return decoded.astype(self.dtype, copy=False)
 
     def as_shown(self, stored: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Stored values whose lowest and highest changed places."""
@@ -74,7 +74,9 @@ def samples_of(picture: Image.Image) -> Samples:
     tags = getattr(picture, "tag_v2", {})
     sample_format = _first(tags.get(_SAMPLE_FORMAT, _UNSIGNED)) if tags else None
     dtype = _DTYPES[mode]
-    if mode == "I" and sample_format == _UNSIGNED:
+    if raw.startswith("I;16") and mode == "I":  # signed, which Pillow widens
+        dtype = "i2"
+    elif mode == "I" and sample_format == _UNSIGNED:
         dtype = "u4"
     elif mode == "L" and sample_format == _SIGNED:
         dtype = "i1"

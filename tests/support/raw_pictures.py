@@ -59,18 +59,21 @@ def write_tiff(
     kind: Literal[1, 2, 3] = 1,
     order: Literal["<", ">"] = "<",
     more: dict[int, tuple[int, int]] | None = None,
+    deflated: bool = False,
 ) -> Path:
-    """Uncompressed pages; ``kind`` is unsigned, signed or float, ``more`` further tags by type and value."""
+    """Pages, as they are or deflated; ``kind`` is unsigned, signed or float, ``more`` further tags by type
+    and value."""
     shown = white_is_zero if isinstance(white_is_zero, tuple) else (white_is_zero,) * len(pages)
     blob = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 0)
     where = 4
     for values, white in zip(pages, shown, strict=True):
         start = len(blob)
         data = b"".join(packed(values, bits, order))
+        data = zlib.compress(data) if deflated else data
         blob += data + b"\0" * (len(data) % 2)
         rows, columns = values.shape
         tags = {
-            **{256: (3, columns), 257: (3, rows), 258: (3, bits), 259: (3, 1)},
+            **{256: (3, columns), 257: (3, rows), 258: (3, bits), 259: (3, 8 if deflated else 1)},
             **{262: (3, 0 if white else 1), 273: (4, start), 277: (3, 1), 278: (3, rows)},
             **{279: (4, len(data)), 339: (3, kind), **(more or {})},
         }
