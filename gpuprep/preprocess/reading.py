@@ -42,6 +42,7 @@ class CaseReading:
         self.first: Scan | None = None
         self.findings = findings
         self.identity: list[FileIdentity] = []
+        self._held: set[tuple[str, str]] = set()
         self.headers: list[dict[str, Any]] = []
         self.decoded_bytes = 0
 
@@ -51,10 +52,15 @@ class CaseReading:
         self.first = self.first or scan
         self.findings.items.extend(scan.findings)
         role = self._roles[source.files or (source.path,)]
-        self.identity.extend(replace(entry, role=role) for entry in scan.identity)
-        self.headers.append(
-            {"format": scan.format, **scan.header, **self._asked(source, label, names)}
-        )
+        told = self._asked(source, label, names)
+        rows = [replace(entry, role=role) for entry in scan.identity]
+        if {(row.role, row.path) for row in rows} <= self._held:
+            told |= {"label": label, "again": role}  # as of structures in several label maps
+        else:
+            self.identity.extend(rows)
+            self._held.update((row.role, row.path) for row in rows)
+        asked = {"asked": told} if told else {}
+        self.headers.append({"format": scan.format, **scan.header, **asked})
         self.decoded_bytes += sum(volume.array.nbytes for volume in scan.volumes)
         return scan
 
@@ -71,7 +77,7 @@ class CaseReading:
         if source.slices:
             held = set(source.slices)
             told["slices"] = next((r for f, r in self._roles.items() if held == set(f)), "image")
-        return {"asked": told} if told else {}
+        return told
 
     def straight_image(self, volume: Volume, stack: Stack | None) -> Volume:
         """The volume on a straight grid, interpolated as the config's resampling is."""

@@ -87,15 +87,13 @@ def source_case(record: Mapping[str, Any]) -> Case:
     labels: dict[str, list[Source]] = {}
     classes: dict[str, Classes] = {}
     stored = sorted(record.get("labels", {}), key=len, reverse=True)
-    headers: Iterator[Row] = iter(record.get("headers", ()))
-    for role, rows in _by_role(record["source"]):
-        header = next(headers, {})
+    for role, rows, header in _reads(record):
         source = _told(_source(rows, header), header, images)
         kind, _, rest = role.partition(" ")
-        if kind == "image":
+        asked = header.get("asked", {})
+        if kind == "image" and not asked.get("label"):
             images.append((role, replace(source, name="" if rest.isdigit() else rest)))
             continue
-        asked = header.get("asked", {})
         name = asked.get("label") or next(
             (each for each in stored if f"{rest} ".startswith(f"{each} ")), rest
         )
@@ -113,18 +111,24 @@ def source_case(record: Mapping[str, Any]) -> Case:
     return Case(str(record["case"]), tuple(shown), maps)
 
 
+def _reads(record: Mapping[str, Any]) -> Iterator[tuple[str, list[Row], Row]]:
+    """What was read, in its order: role, files and header; files of which more was read come again."""
+    groups = _by_role(record["source"])
+    known: dict[str, list[Row]] = {}
+    for header in record.get("headers", ()):
+        again = header.get("asked", {}).get("again", "")
+        if again in known:
+            yield again, known[again], header
+        elif (group := next(groups, None)) is not None:
+            role, known[role] = group
+            yield role, known[role], header
+    yield from ((role, rows, {}) for role, rows in groups)
+
+
 def _by_role(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """Files of one source follow one another; a file that comes again was read for the next one."""
+    """Files of one source follow one another."""
     for role, group in groupby(rows, key=lambda row: str(row["role"])):
-        held: list[Row] = []
-        paths: set[str] = set()
-        for row in group:
-            if row["path"] in paths:
-                yield role, held
-                held, paths = [], set()
-            held.append(row)
-            paths.add(row["path"])
-        yield role, held
+        yield role, list(group)
 
 
 def _source(rows: Sequence[Row], header: Mapping[str, Any]) -> Source:

@@ -26,6 +26,18 @@ def tree(root: Path) -> np.ndarray:
     return masks
 
 
+def test_a_file_of_several_layers_is_one_file_wherever_it_lies(tmp_path: Path) -> None:
+    tree(tmp_path / "in")
+    wanted = of({"liver": "liver", "spleen": "spleen", "body": "body"}, label_layers=True)
+    run(tmp_path / "in", tmp_path / "out", config=wanted, scheduler="serial")
+    for name in ("a_ct", "b_ct"):
+        paths = [row["path"] for row in open_cohort(tmp_path / "out")[name].record["source"]]
+        assert len(paths) == len(set(paths)) == SHAPE[0] + 1
+    (tmp_path / "in/b/rt.dcm").rename(tmp_path / "in/b/other.dcm")
+    report = run(tmp_path / "in", tmp_path / "out", config=wanted, scheduler="serial")
+    assert report.finished.done == 0
+
+
 def of(structures: dict[str, str], **more: object) -> Config:
     return Config.model_validate({**PLAIN, "input": {"structures": structures, **more}})
 
