@@ -10,9 +10,10 @@ numbers, whose sums no order changes.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Counts, Histogram, pack_counts, unpack_counts
-from gpuprep.ops.parallel import Pieces, open_threads, split
+from gpuprep.ops.parallel import Pieces, open_threads
 from gpuprep.ops.radix import ordered_keys
 
 Array = NDArray[Any]
@@ -30,7 +31,6 @@ _STEP_BITS = 10
 _STEPS = 1 << _STEP_BITS
 _BINS = 1 << (32 - _STEP_BITS)
 _SIGN = np.uint32(1 << 31)
-_ENOUGH = 1 << 18  # bins of pieces that are worth a merge
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,23 +59,25 @@ class FloatHistogram(Distribution):
         return cls._of_keys(keys, histogram.counts[present])
 
     @classmethod
-    def _of_keys(cls, keys: NDArray[np.uint32], weights: Counts | None = None) -> FloatHistogram:
+    def _of_keys(
+        cls,
+        keys: NDArray[np.uint32],
+        weights: Counts | None = None,
+        absent: tuple[int, int] = (0, 0),
+    ) -> FloatHistogram:
         """Ascending keys, each counted once or ``weights`` times."""
+        if not len(keys):
+            return cls(_NONE, _NONE, _NONE, _NONE, absent)
+        places = keys >> np.uint32(_STEP_BITS)
+        first = np.append(0, 1 + np.flatnonzero(places[1:] != places[:-1]))
+        places = places[first].astype(np.int64)
         steps = (keys & np.uint32(_STEPS - 1)).astype(np.int64)
-        counts = np.ones(len(keys), np.int64) if weights is None else weights
-        sums = steps * counts
-        places = (keys >> np.uint32(_STEP_BITS)).astype(np.int64)
-        return cls(places, counts, sums, sums * steps)._joined()
-
-    def _joined(self) -> FloatHistogram:
-        """The same with every place once; places ascend, but may come several times."""
-        if not len(self.places):
-            return self
-        first = np.flatnonzero(np.diff(self.places, prepend=-1))
-        counts, sums, squares = (
-            np.add.reduceat(part, first) for part in (self.counts, self.sums, self.squares)
-        )
-        return FloatHistogram(self.places[first], counts, sums, squares, self.absent)
+        if weights is None:
+            counts, sums = np.diff(first, append=len(keys)), np.add.reduceat(steps, first)
+            return cls(places, counts, sums, np.add.reduceat(steps * steps, first), absent)
+        parts = (weights, weights * steps, weights * steps * steps)
+        counts, sums, squares = (np.add.reduceat(part, first) for part in parts)
+        return cls(places, counts, sums, squares, absent)
 
     @property
     def count(self) -> int:
@@ -138,13 +140,29 @@ class FloatHistogram(Distribution):
 
     def merge(self, *others: FloatHistogram) -> FloatHistogram:
         """The histogram of all sets of voxels; the order of merging changes no bit."""
-        every = [self, *others]
-        nan, inf = (sum(part.absent[k] for part in every) for k in (0, 1))
-        columns = [(part.places, part.counts, part.sums, part.squares) for part in every]
-        places, *rest = (np.concatenate(column) for column in zip(*columns, strict=True))
-        order = np.argsort(places, kind="stable")
-        counts, sums, squares = (part[order] for part in rest)
-        return FloatHistogram(places[order], counts, sums, squares, (nan, inf))._joined()
+        return reduce(FloatHistogram._with, others, self)
+
+    def _with(self, other: FloatHistogram) -> FloatHistogram:
+        """The same, with no more memory than the result and some of the smaller one takes."""
+        few, many = sorted((self, other), key=lambda each: len(each.places))
+        at = np.searchsorted(many.places, few.places)
+        fresh = at == len(many.places)
+        fresh[~fresh] = many.places[at[~fresh]] != few.places[~fresh]
+        before = at[fresh]
+        shared = (at + np.cumsum(fresh))[~fresh]  # where the others are once these are there
+
+        def added(more: Counts, there: Counts) -> Counts:
+            found = np.insert(there, before, more[fresh])
+            found[shared] += more[~fresh]
+            return found
+
+        return FloatHistogram(
+            np.insert(many.places, before, few.places[fresh]),
+            added(few.counts, many.counts),
+            added(few.sums, many.sums),
+            added(few.squares, many.squares),
+            (self.nan + other.nan, self.inf + other.inf),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Number of bins, distances of their places, counts and sums (packed as a ``Histogram``'s)."""
@@ -177,20 +195,17 @@ def count_floats(array: Array, mask: Array | None = None, threads: int = 1) -> F
 
     ``threads`` changes no result.
     """
-    voxels = Pieces(array, mask)
+    voxels, total, merging = Pieces(array, mask), EMPTY, threading.Lock()
 
-    def count(group: Sequence[int]) -> FloatHistogram:
-        total, waiting = EMPTY, list[FloatHistogram]()
-        for k in group:
-            waiting.append(_count_piece(voxels[k]))
-            if sum(len(part.places) for part in waiting) > _ENOUGH:
-                total = total.merge(*waiting)
-                waiting.clear()
-        return total.merge(*waiting)
+    def count(piece: int) -> None:
+        nonlocal total
+        found = _count_piece(voxels[piece])
+        with merging:  # one total, as it may be larger than all that a piece takes
+            total = total.merge(found)
 
     with open_threads(threads) as pool:
-        parts = pool.map(count, split(range(len(voxels)), pool.count))
-    return EMPTY.merge(*parts)
+        pool.map(count, range(len(voxels)))
+    return total
 
 
 def _count_piece(piece: Array) -> FloatHistogram:
@@ -199,9 +214,9 @@ def _count_piece(piece: Array) -> FloatHistogram:
     finite = np.isfinite(values)
     nan = int(np.count_nonzero(np.isnan(values)))
     absent = nan, len(values) - int(np.count_nonzero(finite)) - nan
-    keys = np.sort(ordered_keys(values if absent == (0, 0) else values[finite]))
-    found = FloatHistogram._of_keys(keys)
-    return FloatHistogram(found.places, found.counts, found.sums, found.squares, absent)
+    keys = ordered_keys(values if absent == (0, 0) else values[finite])
+    keys.sort()
+    return FloatHistogram._of_keys(keys, absent=absent)
 
 
 def _values(keys: Counts) -> Numbers:

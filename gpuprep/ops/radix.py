@@ -7,6 +7,7 @@ counts the upper 16 bits; each further pass counts the next 16 of the voxels tha
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,6 @@ Array = NDArray[Any]
 Counts = NDArray[np.int64]
 
 _DIGITS = 1 << 16
-_ENOUGH = 1 << 20  # collected digits that are worth a pass over all counters
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,24 +125,17 @@ def _count_digits(
     pieces: Pieces, wanted: Array, prefixes: Sequence[int], shift: int, pool: Threads
 ) -> Counts:
     """Per prefix, how often each next digit occurs among the keys that begin with it."""
-    known = np.array(prefixes, np.uint64)
-    size = len(prefixes) * _DIGITS
+    known, counting = np.array(prefixes, np.uint64), threading.Lock()
+    total = np.zeros(len(prefixes) * _DIGITS, np.int64)
 
-    def count(group: Sequence[int]) -> Counts:
-        total = np.zeros(size, np.int64)
-        waiting: list[Array] = []
-        for k in group:
-            keys = ordered_keys(pieces[k])
-            waiting.append(_digits(keys[wanted[_upper(keys)]], known, shift))
-            if sum(map(len, waiting)) > _ENOUGH:
-                total += np.bincount(np.concatenate(waiting), minlength=size)
-                waiting.clear()
-        if waiting:
-            total += np.bincount(np.concatenate(waiting), minlength=size)
-        return total
+    def count(piece: int) -> None:
+        keys = ordered_keys(pieces[piece])
+        found = _digits(keys[wanted[_upper(keys)]], known, shift)
+        with counting:  # one table of counters, as it is larger than all that a piece takes
+            np.add.at(total, found, 1)
 
-    totals = pool.map(count, split(range(len(pieces)), pool.count))
-    return np.sum(totals, axis=0, dtype=np.int64).reshape(len(prefixes), _DIGITS)
+    pool.map(count, range(len(pieces)))
+    return total.reshape(len(prefixes), _DIGITS)
 
 
 def _digits(keys: Array, prefixes: NDArray[np.uint64], shift: int) -> NDArray[np.intp]:

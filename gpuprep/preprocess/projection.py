@@ -29,6 +29,12 @@ _FILTERED_BYTES = 8
 """Bytes per input voxel and channel of what filters give: two results in a row, of at most float32."""
 _MASK_BYTES = 4
 """Bytes per input voxel of a foreground mask, and of finding it."""
+_FRACTION_BYTES = 4
+"""Bytes of a voxel that may be a fraction."""
+_COUNTED_BYTES = 52
+"""Bytes per fractional voxel of counting them for statistics, …"""
+_COUNTED_VOXELS = 1 << 20
+"""… of as many as four threads have in hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +190,8 @@ def _of_output(decoded_bytes: int, source: Geometry, channels: int, config: Conf
         working += stored_bytes(target, channels, config) // 7  # an eighth, and an eighth of that
     if config.store.nnunet:  # which makes a whole file in memory
         working = max(working, stored_bytes(target, channels, config))
+    if config.image.filtered or decoded_bytes >= source.voxels * channels * _FRACTION_BYTES:
+        working = max(working, min(source.voxels, _COUNTED_VOXELS) * _COUNTED_BYTES)
     copies = 0
     if config.image.zeroes or config.label.outside is not None:
         working += source.voxels * _MASK_BYTES
