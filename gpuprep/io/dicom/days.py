@@ -35,9 +35,7 @@ def seconds_between(
     longest = MOST_HALF_LIVES * half_life
     if -LONGEST_BEFORE <= apart <= longest:
         if apart < 0:
-            notes.append(
-                f"the injection is {-apart:.0f} s after the scan's start, as in a dynamic one"
-            )
+            notes.append(_dynamic(-apart))
         return apart
     by_clock = apart % _DAY.total_seconds()
     if by_clock > longest or longest >= _DAY.total_seconds():
@@ -47,3 +45,27 @@ def seconds_between(
         f"the date of the injection is {abs(days)} days from one that fits, and its clock was taken"
     )
     return by_clock
+
+
+def seconds_by_clock(clock: float, moment: datetime, half_life: float, notes: list[str]) -> float:
+    """Seconds from an injection, of which only the time of the day is told, to a moment within a day of it.
+
+    It was before the moment, on that day or on the one before; or a few minutes after it, as in a dynamic
+    scan, if the tracer lasts less than a day. What nothing else tells is noted.
+    """
+    day = _DAY.total_seconds()
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    apart = ((moment - midnight).total_seconds() - clock) % day
+    lasts = MOST_HALF_LIVES * half_life
+    if lasts < day and apart > max(lasts, day - LONGEST_BEFORE):
+        notes.append(_dynamic(day - apart))
+        return apart - day
+    if (moment - midnight).total_seconds() < clock:
+        notes.append("the injection has no date, and was taken as on the day before the scan")
+    elif lasts >= day:
+        notes.append("the injection has no date, and was taken as on the day of the scan")
+    return apart
+
+
+def _dynamic(seconds: float) -> str:
+    return f"the injection is {seconds:.0f} s after the scan's start, as in a dynamic one"

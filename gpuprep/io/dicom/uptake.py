@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 
-from gpuprep.io.dicom.days import on_the_day_of, seconds_between
+from gpuprep.io.dicom.days import on_the_day_of, seconds_between, seconds_by_clock
 from gpuprep.io.dicom.pet import Pet
 from gpuprep.io.suv import (
     Factor,
@@ -140,12 +140,7 @@ def _elapsed(slices: Sequence[Pet], notes: list[str]) -> tuple[float, str]:
         return seconds_between(one.injected, moment, one.half_life, notes), name
     if one.injected_clock is None:
         raise NoSuvError("the time of injection is not given")
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    seconds = (moment - midnight).total_seconds() - one.injected_clock
-    if seconds < 0:
-        notes.append("the injection has no date, and was taken as on the day before the scan")
-        seconds += 86400
-    return seconds, name
+    return seconds_by_clock(one.injected_clock, moment, one.half_life, notes), name
 
 
 def _start(slices: Sequence[Pet], notes: list[str]) -> tuple[datetime, str]:
