@@ -17,6 +17,7 @@ from gpuprep.preprocess.losses import Losses
 from gpuprep.preprocess.reading import CaseReading, Reader, read_channels, read_label
 from gpuprep.values.agreement import Agreement, Classes
 from gpuprep.values.case import Case, LabelSource
+from gpuprep.values.errors import CaseError
 from gpuprep.values.findings import Findings
 from gpuprep.values.geometry import Geometry, Reorientation
 
@@ -74,6 +75,7 @@ def assemble(
     reading = CaseReading(case, reader, config, findings, threads)
     losses = Losses(config.label.loss)
     entries = label_entries(case, config)
+    check_nnunet(case, entries, config)
     rules = {entry.name: label_rules(entry, config, agreement, findings) for entry in entries}
     channels = [] if config.label.only else read_channels(case, agreement.channels, reading)
     report_missing(case, entries, agreement, config, findings)
@@ -119,6 +121,20 @@ def label_entries(case: Case, config: Config) -> tuple[LabelSource, ...]:
     if case.labels or not config.label.only:
         return case.labels
     return (LabelSource(tuple(replace(source, name="") for source in case.images)),)
+
+
+def check_nnunet(case: Case, entries: Sequence[LabelSource], config: Config) -> None:
+    """Refuse what nnU-Net's files cannot hold, before anything is read.
+
+    Raises:
+        CaseError: the case has several label maps.
+    """
+    if len(entries) > 1 and any(part.store.nnunet for part in config.parts().values()):
+        names = ", ".join(entry.name for entry in entries)
+        raise CaseError(
+            f"nnU-Net's files hold one label map, and case {case.id} has {len(entries)}: {names}",
+            advice="give the case one, as without input.label_layers, or leave store.nnunet out",
+        )
 
 
 def label_rules(

@@ -13,7 +13,7 @@ from gpuprep.config.model import Config
 from gpuprep.io.scan import Preview
 from gpuprep.ops.label_maps import smallest_dtype
 from gpuprep.preprocess.align import Target, Way, meet
-from gpuprep.preprocess.assemble import label_entries, label_rules, report_missing
+from gpuprep.preprocess.assemble import check_nnunet, label_entries, label_rules, report_missing
 from gpuprep.preprocess.channels import channel_rules
 from gpuprep.preprocess.labels import LabelRules, check_single
 from gpuprep.preprocess.outside import bytes_with
@@ -67,10 +67,12 @@ def rehearse(case: Case, config: Config, agreement: Agreement, peek: Peek) -> Pr
 
     Raises:
         InputError: a run would refuse it, for what its headers say.
+        CaseError: it has several label maps, and nnU-Net's files hold one.
     """
     findings = Findings(config.input.policy)
     reading = _Reading(peek, findings, [])
     entries = label_entries(case, config)
+    check_nnunet(case, entries, config)
     channels = [] if config.label.only else _channels(case, agreement, reading)
     if channels:
         channel_rules(config.image, [channel.name for channel in channels])

@@ -7,6 +7,7 @@ from support.structures import ORIGIN, SHAPE, SPACING, circle, write_contours, w
 from support.structures import write_segmentation as write
 
 from gpuprep.config.model import Config
+from gpuprep.planning.preview import preview_cohort
 from gpuprep.running.coordinator import run
 from gpuprep.store.reader import open_cohort
 
@@ -66,3 +67,18 @@ def test_layers_are_stored_side_by_side_under_their_names(tmp_path: Path) -> Non
     other = cohort["b_ct"]
     assert set(other.labels) == {"spleen"}
     assert int(np.asarray(other.labels["spleen"][:]).sum()) > 20
+
+
+def test_layers_that_files_of_nnunet_cannot_hold_are_refused_by_a_plan_too(tmp_path: Path) -> None:
+    tree(tmp_path / "in")
+    files = {"dtype": "float32", "nnunet": {"patch": [4, 8, 8], "locations": [[1]]}}
+    told = {"liver": "liver", "spleen": "spleen", "body": "body"}
+    wanted = of(told, label_layers=True)
+    wanted = Config.model_validate({**wanted.resolved(), "store": files})
+    cohort = preview_cohort(tmp_path / "in", wanted)
+    report = run(tmp_path / "in", tmp_path / "out", config=wanted, scheduler="serial")
+    for failure in (*cohort.refused, *report.failures):
+        assert failure.code == "CASE"
+        assert "2: " in failure.message
+        assert "input.label_layers" in failure.advice
+    assert len(cohort.refused) == len(report.failures) == 2
