@@ -63,11 +63,12 @@ def submit(
 ) -> None:
     """Have the service make a cohort of INPUT; done cases are skipped."""
     from gpuprep.config.file import load_tree
+    from gpuprep.preprocess.borrowed import without_files
 
     if profile and (config or overrides):
         raise UsageError("--profile goes without --config and --set")
     base, path = (root, input) if root else _parted(input)
-    asked = (base, path, output, profile or load_tree(config, overrides or ()))
+    asked = (base, path, output, profile or without_files(load_tree(config, overrides or ())))
     options: Any = {
         "executor": executor,
         "workers": workers,

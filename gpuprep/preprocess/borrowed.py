@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from gpuprep.config.file import explained, parse_config
 from gpuprep.config.model import Config
-from gpuprep.config.standards import Nyul
+from gpuprep.config.standards import HistogramMatch, Nyul
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.sandbox.parent import Sandbox
 from gpuprep.ops.statistics import measure
@@ -21,6 +22,7 @@ from gpuprep.values.case import Source
 from gpuprep.values.errors import CaseError, ConfigError
 
 Node = dict[str, Any]
+Scales = dict[str, list[float]]
 
 _MOST_BYTES = 8 << 20  # of landmarks: those of a thousand channels
 
@@ -34,15 +36,48 @@ def with_borrowed(config: Config) -> Config:
     tree = config.resolved()
     changed = False
     for name, node in _steps(tree):
-        if name == "nyul" and "landmarks" in node and "standard" not in node:
-            percentiles, scales = _landmarks(Path(node["landmarks"]).absolute())
-            node |= {"percentiles": percentiles, "standard": scales}
-            changed = True
-        elif name == "histogram_match" and "reference" in node and not node["values"]:
-            path = Path(node["reference"]).absolute()
-            node["values"], node["shares"] = _histogram(path, node["over"], config)
-            changed = True
+        changed |= _fill(name, node, config)
     return parse_config(tree, "what steps take from files") if changed else config
+
+
+def without_files(tree: Node) -> Node:
+    """What was set of a config, with these numbers in place of the files; for whoever does not have them.
+
+    Raises:
+        ConfigError: a file cannot be used, or the config that names one is not valid.
+    """
+    if not any(node.get(_WRITTEN[name][0]) for name, node in _steps(tree)):
+        return tree
+    config, tree = parse_config(tree), copy.deepcopy(tree)
+    for name, node in _steps(tree):
+        model = _MODELS[name].model_validate(node)
+        told = model.model_dump(mode="json")
+        if _fill(name, told, config):
+            file, *numbers = _WRITTEN[name]
+            del node[file]
+            node |= {key: told[key] for key in numbers}
+    return tree
+
+
+_MODELS: dict[str, type[Nyul | HistogramMatch]] = {"nyul": Nyul, "histogram_match": HistogramMatch}
+_WRITTEN = {
+    "nyul": ("landmarks", "percentiles", "standard"),
+    "histogram_match": ("reference", "values", "shares"),
+}
+"""The key of a step that names a file, and those that hold what is in it."""
+
+
+def _fill(name: str, node: Node, config: Config) -> bool:
+    """Write what a step takes from a file into it; False where it takes nothing."""
+    if name == "nyul" and node.get("landmarks") and not node.get("standard"):
+        path = Path(node["landmarks"]).absolute()
+        node["percentiles"], node["standard"] = _landmarks(path, node["percentiles"])
+        return True
+    if name == "histogram_match" and node.get("reference") and not node["values"]:
+        path = Path(node["reference"]).absolute()
+        node["values"], node["shares"] = _histogram(path, node["over"], config)
+        return True
+    return False
 
 
 def _steps(tree: Any) -> Iterator[tuple[str, Node]]:
@@ -58,8 +93,11 @@ def _steps(tree: Any) -> Iterator[tuple[str, Node]]:
             yield from _steps(value)
 
 
-def _landmarks(path: Path) -> tuple[list[float], dict[str, list[float]]]:
-    """Percentiles, and the standard of each channel, from a file or the folder it lies in."""
+def _landmarks(path: Path, wanted: Sequence[float]) -> tuple[list[float], Scales]:
+    """Percentiles, and the standard of each channel, from a file or the folder it lies in.
+
+    Of several for one channel, as of a cohort with several outputs, those of the ``wanted`` percentiles.
+    """
     advice = "give the folder of a cohort whose steps learnt nyul, or its landmarks.json"
     file = path / LANDMARKS_FILE if path.is_dir() else path
     try:
@@ -72,13 +110,16 @@ def _landmarks(path: Path) -> tuple[list[float], dict[str, list[float]]]:
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         text = f"nyul: landmarks {path} cannot be used: {_reason(error)}"
         raise ConfigError(text, advice=advice) from None
-    percentiles, scales = found[0][1] if found else [], {name: scale for name, _, scale in found}
-    if not found or any(
-        each != percentiles or scales[name] != scale for name, each, scale in found
-    ):
-        text = f"nyul: landmarks {path} holds {len(found)} scales, not one for each channel"
-        raise ConfigError(text, advice=advice)
-    return percentiles, scales
+    asked = [row for row in found if list(row[1]) == list(wanted)]
+    for rows in (found, asked):
+        scales = {name: scale for name, _, scale in rows}
+        if rows and all(each == rows[0][1] and scales[name] == s for name, each, s in rows):
+            return rows[0][1], scales
+    if found:
+        advice = "give the percentiles of those that are meant, or a file with one for each channel"
+    raise ConfigError(
+        f"nyul: landmarks {path} holds {len(found)} scales, not one for each channel", advice=advice
+    )
 
 
 def _reason(error: Exception) -> str:

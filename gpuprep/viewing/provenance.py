@@ -79,4 +79,11 @@ def line_text(step: Mapping[str, Any]) -> str:
 def facts(header: Mapping[str, Any]) -> str:
     """A header in one line, without what it leaves open, and what the input told beside it."""
     told = {name: value for name, value in header.items() if name != "asked"}
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value not in ("", None))
+    return ", ".join(
+        f"{name} {_fact(value)}" for name, value in told.items() if value not in ("", None)
+    )
+
+
+def _fact(value: object) -> str:
+    """A value of a header; what has parts in brackets."""
+    return f"({facts(value)})" if isinstance(value, Mapping) else str(value)

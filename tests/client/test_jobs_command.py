@@ -45,6 +45,20 @@ def test_a_job_from_the_shell(tmp_path) -> None:
     assert "done volume-" in watched.stderr
 
 
+def test_landmarks_of_this_machine_are_sent_as_the_numbers_they_hold(tmp_path) -> None:
+    row = {"channel": "CT", "percentiles": [1, 99], "standard": [0, 50]}
+    (tmp_path / "landmarks.json").write_text(json.dumps({"nyul": [row]}))
+    steps = "{image: {intensity: [{nyul: {landmarks: landmarks.json, over: image}}]}}"
+    (tmp_path / "mr.yaml").write_text(steps)
+    words = ("data:good", "scaled", "-c", tmp_path / "mr.yaml", *SERIAL, "--watch")
+    assert "3 done in" in call("jobs", "submit", *words, check=0).stdout
+    (job,) = json.loads(call("jobs", "list", "--cohort", "scaled", "--json", check=0).stdout)[
+        "jobs"
+    ]
+    (step,) = job["config"]["image"]["intensity"]
+    assert step == {"nyul": {"over": "image", "percentiles": [1, 99], "standard": {"CT": [0, 50]}}}
+
+
 def test_what_failed_is_shown_and_retried_only_on_yes() -> None:
     job = submitted("data:mixed", "shell-mixed")
     watched = call("jobs", "watch", job, check=1).stdout

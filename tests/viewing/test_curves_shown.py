@@ -15,7 +15,7 @@ from gpuprep.quality.measures import measures_of
 from gpuprep.store.stored_case import StoredCase
 from gpuprep.viewing.case_sides import after_side, before_side
 from gpuprep.viewing.numbers import resolved_numbers
-from gpuprep.viewing.provenance import line_text
+from gpuprep.viewing.provenance import facts, line_text
 from gpuprep.viewing.thumbnail import thumbnail_png
 
 CONFIG = {
@@ -139,3 +139,12 @@ def test_filtered_values_are_said_to_be_that(tmp_path: Path) -> None:
     assert any("after its filters: gaussian" in note for note in after.notes)
     assert after.line is not None
     assert "unfiltered" not in case.record
+
+
+def test_steps_and_headers_are_told_in_words() -> None:
+    step = {"clip": [None, 4.0], "table": {"x": [0, 1], "y": [0, 2]}, "scale": 1.0, "offset": 0.0}
+    assert line_text(step) == "clip to … … 4, then a table of 2 points"
+    assert line_text({**step, "scale": 2.0}).endswith("points, then × 2 + 0")
+    assert line_text({"clip": [None, None], "scale": 1.0, "offset": 0.0}) == "as it was"
+    header = {"modality": "PT", "suv": {"bodyweight": {"factor": 0.5}}, "asked": {"volume": "1"}}
+    assert facts(header) == "modality PT, suv (bodyweight (factor 0.5))"
