@@ -18,7 +18,7 @@ from gpuprep.config.model import Config
 from gpuprep.io.reader import read
 from gpuprep.io.rules import ReadRules
 from gpuprep.io.scan import Scan
-from gpuprep.values.case import Source
+from gpuprep.values.case import Sister, Source
 from gpuprep.values.codes import CODES, Policy
 from gpuprep.values.errors import InputError
 from gpuprep.values.findings import Findings, default_policy
@@ -33,7 +33,9 @@ def loaded(path: Path, code: str, policy: Policy) -> Scan:
     rules = ReadRules.of(Config(input=Input(policy={code: policy}, reader=reader), image=asking))
     image = path.parent / "ct"  # beside what was drawn on it
     drawn_on = Source(str(image)) if image.is_dir() else None
-    return read(Source(str(path), spacing=(1.0, 1.0, 2.0), drawn_on=drawn_on), rules)
+    sister = Sister("b0", 20) if code == "W_SHORT_VOLUME" else None
+    told = {"spacing": (1.0, 1.0, 2.0), "drawn_on": drawn_on, "sister": sister}
+    return read(Source(str(path), **told), rules)
 
 
 def severities(scan: Scan, code: str) -> set[str]:

@@ -97,6 +97,14 @@ def two_series(folder: Path) -> Path:
     return folder / "s"
 
 
+def misnamed(folder: Path) -> Path:
+    """Slices in explicit VR that call themselves implicit."""
+    for path in write_series(folder / "s", HEIGHTS).iterdir():
+        told, named = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2\0\0\0"
+        path.write_bytes(path.read_bytes().replace(told, named, 1))
+    return folder / "s"
+
+
 def bare_sidecar(folder: Path) -> Path:
     (folder / "a.json").write_text('{"TracerName": "FDG", "Units": "Bq/mL"}')
     return nifti(folder / "a.nii")
@@ -199,6 +207,8 @@ MAKERS: dict[str, list[Maker]] = {
     "W_SUV": [series(Modality="PT", Units="GML")],
     "W_4D": [lambda folder: nifti(folder / "a.nii", np.zeros((5, 6, 7, 2), np.uint8))],
     "W_FEW_SLICES": [lambda folder: nifti(folder / "a.nii", np.zeros((5, 6, 2), np.uint8))],
+    "W_SHORT_VOLUME": [series()],  # of which a sister is told where it is read
+    "W_SYNTAX": [misnamed],
     "W_FLAT": [
         lambda folder: nifti(folder / "a.nii", np.zeros((5, 6), np.uint8)),
     ],

@@ -77,6 +77,13 @@ class Frame:
         return tuple(told)
 
     @property
+    def dimensions(self) -> tuple[int, ...]:
+        """The frame's Dimension Index Values; none where they are no whole numbers."""
+        found = self._find("FrameContentSequence", "DimensionIndexValues", "whole numbers")
+        values = [found] if isinstance(found, int) else found or ()
+        return tuple(each for each in values if isinstance(each, int))
+
+    @property
     def claimed_step(self) -> float | None:
         """The stated spacing between slices, or else the slice thickness, in mm."""
         for keyword in ("SpacingBetweenSlices", "SliceThickness"):

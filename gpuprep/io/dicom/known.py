@@ -24,7 +24,7 @@ from gpuprep.io.dicom.membership import Header, NoImage, from_row, to_row
 from gpuprep.io.dicom.volumes import Seen
 from gpuprep.values.version import __version__
 
-_FORM = f"gpuprep headers 3 {__version__}".encode()
+_FORM = f"gpuprep headers 4 {__version__}".encode()
 _AT_ONCE = 4096  # files whose headers are read before what they tell is kept
 # A file that changed as lately may change again without its times telling.
 _SETTLED_NS = 2_000_000_000
@@ -254,11 +254,14 @@ def _split(line: bytes) -> tuple[str, bytes]:
 def _seen_row(one: Seen) -> list[Any]:
     """What one frame tells, as JSON."""
     told = [list(setting) for setting in one.settings]
-    return [told, list(one.position), list(one.orientation), one.number, one.frame, one.whole]
+    placed = list(one.position), list(one.orientation)
+    return [told, *placed, list(one.dimensions), one.number, one.frame, one.whole]
 
 
 def _seen(row: list[Any]) -> Seen:
     """The inverse of ``_seen_row``; raises ValueError or TypeError for anything else."""
-    settings, position, orientation, *rest = row
+    settings, position, orientation, dimensions, *rest = row
     told = tuple((str(keyword), str(text)) for keyword, text in settings)
-    return Seen(told, tuple(map(float, position)), tuple(map(float, orientation)), *rest)
+    placed = tuple(map(float, position)), tuple(map(float, orientation))
+    number, frame, whole = rest
+    return Seen(told, *placed, number, frame, whole, tuple(map(int, dimensions)))

@@ -16,7 +16,8 @@ from gpuprep.io.dicom.pixels import is_native, native_bytes
 from gpuprep.io.dicom.problem import Problem
 from gpuprep.io.dicom.rounding import is_rounded, rounding_of
 from gpuprep.io.dicom.slice import Slice
-from gpuprep.io.dicom.volumes import in_order
+from gpuprep.io.dicom.telling import seen_of
+from gpuprep.io.dicom.volumes import volumes_among
 from gpuprep.io.hashed import open_regular
 from gpuprep.io.rules import Reading
 from gpuprep.values.geometry import Geometry
@@ -46,10 +47,11 @@ def along_normal(slices: Sequence[Slice], tolerance: float) -> tuple[list[Slice]
             places.append([one])
         else:
             places[-1].append(one)
-    kept = [place[0] for place in places]
     problems = []
-    if len(kept) < len(ordered):
-        problems.append(_duplicates(places))
+    if len(places) < len(ordered):
+        places, told = _by_volume(places)
+        problems.append(_duplicates(places, told_apart=told))
+    kept = [place[0] for place in places]
     positions = np.array([one.position for one in kept])
     along, aside = rounding_of(positions, normal)
     problems += _uneven(positions, normal, tolerance, along)
@@ -57,7 +59,19 @@ def along_normal(slices: Sequence[Slice], tolerance: float) -> tuple[list[Slice]
     return kept, problems
 
 
-def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
+def _by_volume(places: list[list[Slice]]) -> tuple[list[list[Slice]], bool]:
+    """At each place the slice of the first volume first, and so on; and whether volumes are told apart."""
+    slices = [one for place in places for one in place]
+    parts = volumes_among([seen_of(one) for one in slices])
+    if len(parts) == 1:
+        return places, False
+    volume_of = {
+        id(slices[member]): number for number, part in enumerate(parts) for member in part.members
+    }
+    return [sorted(place, key=lambda one: volume_of[id(one)]) for place in places], True
+
+
+def _duplicates(places: Sequence[Sequence[Slice]], *, told_apart: bool) -> Problem:
     """Copies; or several volumes where every place has as many slices; or slices too many."""
     crowded = [place for place in places if len(place) > 1]
     likeness = [_likeness(place) for place in crowded]
@@ -65,7 +79,7 @@ def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
     each = len(places[0])
     if not copied and len(places) > 1 and all(len(place) == each for place in places):
         text = f"{each} slices at each of {len(places)} positions: the series holds {each} volumes"
-        return Problem("E_MIXED_SERIES", text, {"volumes": each}, _in_order(places))
+        return Problem("E_MIXED_SERIES", text, {"volumes": each}, told_apart)
     shown = "; ".join(
         f"{len(place)} at {_at(place[0].position)}, {words}"
         for place, words in zip(crowded[:_TOLD], likeness, strict=False)
@@ -79,10 +93,6 @@ def _duplicates(places: Sequence[Sequence[Slice]]) -> Problem:
     }
     text = f"{total} slices at only {len(places)} position{plural}: {shown}{_more(crowded)}"
     return Problem("E_SLICE_DUP", text, values, copied)
-
-
-def _in_order(places: Sequence[Sequence[Slice]]) -> bool:
-    return in_order([[(one.number, one.part) for one in place] for place in places])
 
 
 def _likeness(place: Sequence[Slice]) -> str:

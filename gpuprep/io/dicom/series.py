@@ -200,7 +200,9 @@ def _parts(
     """The volumes with their sisters, and of each slice the file; no volume where a header cannot be read."""
     from gpuprep.io.dicom.telling import seen_in_header, seen_whole  # they load pydicom
 
-    asked = [file for file, member in rows if member.frames > 1 or whole]
+    asked = [
+        file for file, member in rows if member.frames > 1 or whole or not member.position
+    ]  # an enhanced file may hold one frame
     told = dict(zip(asked, known.frames(rows[0][1].series, asked, seen_whole), strict=True))
     seen: list[Seen] = []
     files: list[str] = []

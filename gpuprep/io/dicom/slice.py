@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID
 
 from gpuprep.io.dicom.csa import MOSAIC_TAGS, Mosaic, mosaic_of
-from gpuprep.io.dicom.deflated import open_plain
 from gpuprep.io.dicom.frames import Frame, Numbers
 from gpuprep.io.dicom.header import (
     MEMBERSHIP_TAGS,
@@ -25,6 +24,7 @@ from gpuprep.io.dicom.header import (
     whole,
 )
 from gpuprep.io.dicom.pet import PET_TAGS, Pet, pet_of
+from gpuprep.io.dicom.pixel_tags import is_implicit, offsets_in, padding_in
 from gpuprep.io.dicom.syntaxes import Decoder, check_syntax, decoder_of, is_lossy, name_of
 from gpuprep.io.dicom.table import ModalityTable, table_of
 from gpuprep.io.dicom.vendors import BEHIND_TAGS, b_value_behind
@@ -41,7 +41,6 @@ _SLICE_TAGS: list[str | int] = [
     "LossyImageCompression", "Units", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
     "ExtendedOffsetTable", "ExtendedOffsetTableLengths", _OVERLAY_BIT, *MOSAIC_TAGS, *BEHIND_TAGS,
 ]  # fmt: skip
-_PIXEL_VRS = (b"OB", b"OW", b"UN", b"OF", b"OD")
 _IMAGE = "1.2.840.10008.5.1.4.1.1."
 _GROUPED = frozenset(
     f"{_IMAGE}{end}"
@@ -102,6 +101,7 @@ class Slice:
         decoder: Who decodes the pixels.
         offsets: The extended table of where compressed frames begin, and how long they are, as stored.
         misnamed: Whether it has kinds of values where its syntax says that it has none, or the other way.
+        dimensions: The frame's indices by the dimensions of its file, whatever these are.
         pet: What SUV takes, of a PET slice where it is asked for.
     """
 
@@ -143,6 +143,7 @@ class Slice:
     vendor_b: float | None = None
     tile: Tile | None = None
     misnamed: bool = False
+    dimensions: tuple[int, ...] = ()
     pet: Pet | None = field(default=None, repr=False)
 
     @property
@@ -177,7 +178,7 @@ def read_slices(path: Path, rules: ReadRules) -> list[Slice]:
             text = f"{len(groups)} frame descriptions for {frames} frames"
             raise InputError("E_UNREADABLE", text, path=str(path))
         syntax = _syntax(path, dataset)
-        implicit = _is_implicit(path, length, syntax)
+        implicit = is_implicit(path, length, syntax)
         named = "TransferSyntaxUID" in dataset.file_meta
         misnamed = named and implicit != syntax.is_implicit_VR
         shared = next(
@@ -207,17 +208,6 @@ def _syntax(path: Path, dataset: FileDataset) -> UID:
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "1.2.840.10008.1.2"))
     check_syntax(syntax, path)
     return syntax
-
-
-def _is_implicit(path: Path, pixels: int, syntax: UID) -> bool:
-    """Whether the pixels' element has no VR, by its own bytes: some files are not in the syntax they name.
-
-    A length is even, so that it is no VR of pixels.
-    """
-    with open_plain(path) as file:
-        file.seek(pixels)
-        head = file.read(6)
-    return bool(syntax.is_implicit_VR) if len(head) < 6 else head[4:] not in _PIXEL_VRS
 
 
 def _slice(
@@ -255,6 +245,7 @@ def _slice(
         table=table_of(dataset, signed=signed, big_endian=not syntax.is_little_endian),
         kind=frame.kind(modality),
         settings=frame.settings,
+        dimensions=frame.dimensions,
         mosaic=mosaic_of(dataset) if frame.mosaic else None,
         photometric=str(dataset.get("PhotometricInterpretation") or ""),
         samples=whole(dataset, "SamplesPerPixel") or 1,
@@ -262,7 +253,7 @@ def _slice(
         bits_stored=bits_stored,
         high_bit=whole(dataset, "HighBit", bits_stored - 1),
         signed=signed,
-        padding=_padding(dataset, bits_allocated, signed=signed),
+        padding=padding_in(dataset, bits_allocated, signed=signed),
         overlay=bool(dataset.get(_OVERLAY_BIT)),
         lossy=str(value(dataset, "LossyImageCompression") or "") == "01" or is_lossy(syntax),
         syntax=name_of(syntax),
@@ -273,26 +264,5 @@ def _slice(
         vendor_b=b_value_behind(dataset) if modality == "MR" else None,
         deflated=syntax.is_deflated,
         decoder=decoder_of(syntax),
-        offsets=_offsets(dataset) if syntax.is_compressed else None,
+        offsets=offsets_in(dataset) if syntax.is_compressed else None,
     )
-
-
-def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
-    found = [
-        value(dataset, keyword, "bytes") or b""
-        for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
-    ]
-    starts, lengths = (each if isinstance(each, bytes) else b"" for each in found)
-    return (starts, lengths) if starts or lengths else None
-
-
-def _padding(dataset: Dataset, bits: int, *, signed: bool) -> tuple[int, int] | None:
-    """The range of padding, of the sign of the pixels: writers often declare −2000 as 63536."""
-    declared = value(dataset, "PixelPaddingValue", "a number")
-    if not isinstance(declared, int | float):
-        return None
-    limit = value(dataset, "PixelPaddingRangeLimit", "a number")
-    ends = [int(declared), int(limit) if isinstance(limit, int | float) else int(declared)]
-    lowest = -(1 << (bits - 1)) if signed else 0
-    low, high = sorted((end - lowest) % (1 << bits) + lowest for end in ends)
-    return low, high

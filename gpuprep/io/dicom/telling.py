@@ -76,7 +76,8 @@ def seen_of(one: Slice) -> Seen:
     if one.vendor_b is not None and "DiffusionBValue" not in dict(settings):
         settings += (("DiffusionBValue", f"{one.vendor_b:g}"),)
     mosaic = one.mosaic is not None
-    return Seen(settings, one.position, one.orientation, one.number, one.part, mosaic)
+    placed = one.position, one.orientation
+    return Seen(settings, *placed, one.number, one.part, mosaic, one.dimensions)
 
 
 def seen_whole(path: Path) -> list[Seen]:

@@ -1,8 +1,9 @@
 """Several volumes in one series: time points, b-values, echoes, magnitude and phase, told apart and named.
 
 Slices are of one volume where the settings that tell volumes apart are equal; where slices of equal settings
-visit every place equally often, they are as many volumes, in the order of their instance numbers. Discovery
-and reading ask the same question here, of the same tags, so that names and order are the same for both.
+visit every place equally often, they are as many volumes, told apart by the indices of their frames where
+these do it, else in the order of their instance numbers. Discovery and reading ask the same question here, of
+the same tags, so that names and order are the same for both.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Seen:
         number: The instance number …
         frame: … and the frame's, by which volumes of equal settings are put in order.
         whole: It is a volume by itself: a mosaic.
+        dimensions: The indices of a frame by the dimensions of its file.
     """
 
     settings: tuple[Setting, ...]
@@ -63,6 +65,7 @@ class Seen:
     number: int
     frame: int = 0
     whole: bool = False
+    dimensions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +163,47 @@ def _repeats(seen: Sequence[Seen], members: list[int]) -> list[list[int]]:
     each = len(places[0])
     if each == 1 or len(places) == 1 or any(len(place) != each for place in places):
         return [members]
+    told = _by_dimensions(seen, places)
     numbered = [[(seen[member].number, seen[member].frame) for member in place] for place in places]
-    if not in_order(numbered):
-        return [members]
-    return [sorted(volume) for volume in zip(*places, strict=True)]
+    if in_order(numbered):
+        in_turn = [sorted(volume) for volume in zip(*places, strict=True)]
+        if not told or sorted(told) == sorted(in_turn):
+            return in_turn
+    return told or [members]
+
+
+def _by_dimensions(seen: Sequence[Seen], places: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Volumes by the indices of frames, in their order; none where these do not tell them.
+
+    What an index counts is not asked for: some writers name their dimensions in another order than they count
+    them. One that is the same for all frames of a place tells no volume; by the others together each volume
+    has to have one frame at every place.
+    """
+    rows = [[seen[one].dimensions for one in place] for place in places]
+    if len({len(row) for place in rows for row in place}) != 1:
+        return []
+    telling = [
+        column
+        for column in range(len(rows[0][0]))
+        if any(len({row[column] for row in place}) > 1 for place in rows)
+    ]
+    for several_files in (False, True):
+        volumes: dict[tuple[int, ...], list[int]] = {}
+        for place in places:
+            for one in place:
+                own = (seen[one].number,) if several_files else ()
+                key = own + tuple(seen[one].dimensions[column] for column in telling)
+                volumes.setdefault(key, []).append(one)
+        once = all(len(volume) == len(places) for volume in volumes.values())
+        if len(volumes) == len(places[0]) and once and _visit_all(volumes.values(), places):
+            return [sorted(volumes[key]) for key in sorted(volumes)]
+    return []
+
+
+def _visit_all(volumes: Iterable[Sequence[int]], places: Sequence[Sequence[int]]) -> bool:
+    """Whether each volume has one frame at every place."""
+    place_of = {one: number for number, place in enumerate(places) for one in place}
+    return all(len({place_of[one] for one in volume}) == len(places) for volume in volumes)
 
 
 def places_of(seen: Sequence[Seen], members: Sequence[int]) -> list[list[int]]:
