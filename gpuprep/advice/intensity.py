@@ -123,6 +123,11 @@ def channel_steps(facts: CohortFacts, number: int) -> tuple[tuple[Entry, ...], s
     if kind != "CT":
         over = "image" if _by_label(facts) else "foreground"
         step = Entry("", {"zscore": {"over": over}})
+        if kind == "PT":
+            why = "PET: values change with dose and weight, so each image has its own mean and deviation"
+            return (
+                step,
+            ), f"{why}; suv first of all steps makes them one scale, where files tell both"
         what = kind or "not CT, by what is known of it"
         return (step,), f"{what}: values have no unit, so each image has its own mean and deviation"
     spread = facts.spreads.get(name)

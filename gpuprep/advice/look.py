@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuprep.advice.facts import CaseFacts
-from gpuprep.advice.modality import kind_of
+from gpuprep.advice.modality import kind_of, modalities
 from gpuprep.advice.spread import counted
 from gpuprep.config.model import Config
 from gpuprep.nnunet.mixture import CountedChannel
@@ -74,10 +74,12 @@ def look(
     Raises:
         InputError: a channel has no finite voxel.
     """
-    modality = next((row["modality"] for row in assembled.headers if row.get("modality")), "")
+    told = modalities(assembled.headers, len(case.images), len(assembled.channels))
     kinds = tuple(
         _kind(modality, name, array, case)
-        for name, array in zip(assembled.channel_names, assembled.channels, strict=False)
+        for modality, name, array in zip(
+            told, assembled.channel_names, assembled.channels, strict=False
+        )
     )
     box = find_box(assembled.channels) if assembled.channels else None
     counts = next(iter(assembled.label_counts.values()), {})

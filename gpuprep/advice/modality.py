@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 Kind = Literal["CT", "MR", "PT", ""]
 
@@ -40,6 +40,18 @@ def kind_of(header: str, name: str, lowest: float | None, *, whole: bool) -> Kin
     if lowest is None:
         return ""
     return "CT" if lowest < AIR and whole else "MR"
+
+
+def modalities(headers: Sequence[Mapping[str, Any]], images: int, channels: int) -> list[str]:
+    """The modality of each channel, empty where nothing tells; of ``headers`` those of images come first.
+
+    >>> modalities([{"modality": "CT"}, {"modality": "PT"}, {"modality": "SEG"}], 2, 2)
+    ['CT', 'PT']
+    """
+    told = [str(row.get("modality", "")) for row in headers[:images]]
+    if len(told) == channels:
+        return told
+    return [told[0] if len(set(told)) == 1 else ""] * channels
 
 
 def most(kinds: Sequence[str]) -> str:

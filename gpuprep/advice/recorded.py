@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuprep.advice.facts import CaseFacts, CohortFacts
-from gpuprep.advice.modality import AIR, kind_of
+from gpuprep.advice.modality import AIR, kind_of, modalities
 from gpuprep.advice.spread import of_histogram, spread_of
 from gpuprep.config.model import Config
 from gpuprep.ledger.output import load_output_config
@@ -76,7 +76,9 @@ def _facts(case_id: str, record: Record, made: Config) -> CaseFacts:
     geometry = record["geometry"]
     oriented = Geometry.from_json(geometry["oriented"])
     source = Geometry.from_json(geometry.get("straight", geometry["source"]))
-    modality = next((row["modality"] for row in record["headers"] if row.get("modality")), "")
+    roles = {str(row.get("role", "")) for row in record["source"]}
+    images = sum(role.startswith("image") for role in roles) or 1  # older records tell no roles
+    told = modalities(record["headers"], images, len(record["channels"]))
     crop = made.image.crop
     z, y, x = (stop - start for start, stop in geometry["crop"])
     lowest = [_lowest(record, number) for number in range(len(record["channels"]))]
@@ -89,7 +91,7 @@ def _facts(case_id: str, record: Record, made: Config) -> CaseFacts:
         tuple(record["channels"]),
         tuple(
             kind_of(modality, name, low, whole=low is not None and low.is_integer())
-            for name, low in zip(record["channels"], lowest, strict=True)
+            for modality, name, low in zip(told, record["channels"], lowest, strict=True)
         ),
         bool(record["labels"]),
         tuple(sorted(int(value) for value in values if int(value))),
