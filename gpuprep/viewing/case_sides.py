@@ -19,7 +19,7 @@ from gpuprep.viewing.side import (
     Side,
     window_of,
 )
-from gpuprep.viewing.units import may_be_hu, unit_of
+from gpuprep.viewing.units import may_be_hu, suv_notes, unit_of
 
 _LZ4 = ("lz4", "lz4hc")
 _REGRIDDED = {
@@ -81,6 +81,7 @@ def after_side(case: StoredCase, *, outside_zeroed: bool = False) -> Side:
                 statistics,
                 outside_zeroed,
                 _filters(record, number),
+                suv_notes(record, number),
             ),
             may_be_hu=may_be_hu(record, number, statistics)
             and "clahe" not in _filters(record, number),
@@ -154,6 +155,7 @@ def _stored_channel(
     statistics: Mapping[str, Any],
     zeroed: bool,  # noqa: FBT001  (said by name above)
     filters: tuple[str, ...],
+    suv: tuple[str, ...],
 ) -> ChannelView:
     if "clahe" in filters:
         told = "clahe gave the voxels another unit, from which no value of the source follows"
@@ -165,7 +167,7 @@ def _stored_channel(
         low, high = step["output"]
         told = "every voxel holds one value, from which no value of the source follows"
         return ChannelView(name, "", None, window_of((low, high), {}), (told,))
-    notes = []
+    notes = [*suv]
     if filters:
         notes.append(f"values are those of the source after its filters: {', '.join(filters)}")
     if line.table is not None:

@@ -33,17 +33,34 @@ def may_be_hu(record: Mapping[str, Any], channel: int, statistics: Mapping[str, 
     return not _modality(record, channel) and lowest is not None and lowest <= _AIR
 
 
+def suv_notes(record: Mapping[str, Any], channel: int) -> tuple[str, ...]:
+    """What of a channel's values is one SUV, where its case was made with that step.
+
+    >>> told = {"bodyweight": {"factor": 0.0004}}
+    >>> suv_notes({"headers": [{"modality": "PT", "suv": told}], "channels": ["PET"]}, 0)
+    ('one SUV (bodyweight) is 2500 of these values',)
+    """
+    told = _header(record, channel).get("suv", {})
+    return tuple(
+        f"one SUV ({kind}) is {1 / row['factor']:.6g} of these values" for kind, row in told.items()
+    )
+
+
 def _modality(record: Mapping[str, Any], channel: int) -> str:
     """In capitals; empty where neither header, name nor attributes tell it."""
     names = list(record.get("channels", ()))
-    headers = _image_headers(record)
-    header = headers[channel] if len(headers) == len(names) else _only(headers)
-    if modality := str(header.get("modality", "")):
+    if modality := str(_header(record, channel).get("modality", "")):
         return modality.upper()
     if channel < len(names) and str(names[channel]).upper() == "CT":
         return "CT"
     told = record.get("attributes", {})
     return next((str(told[key]) for key in told if key.lower() == "modality"), "").upper()
+
+
+def _header(record: Mapping[str, Any], channel: int) -> Mapping[str, Any]:
+    """That of a channel's file; empty where it is not known."""
+    headers = _image_headers(record)
+    return headers[channel] if len(headers) == len(record.get("channels", ())) else _only(headers)
 
 
 def _image_headers(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

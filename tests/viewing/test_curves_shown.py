@@ -1,5 +1,6 @@
 """A case whose values went through a table: recorded, replayed, led back, shown and counted."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,19 @@ def test_steps_and_headers_are_told_in_words() -> None:
     assert line_text({"clip": [None, None], "scale": 1.0, "offset": 0.0}) == "as it was"
     header = {"modality": "PT", "suv": {"bodyweight": {"factor": 0.5}}, "asked": {"volume": "1"}}
     assert facts(header) == "modality PT, suv (bodyweight (factor 0.5))"
+
+
+def test_values_of_a_pet_say_what_one_suv_is(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    image = sitk.GetImageFromArray(np.arange(60, dtype=np.float32).reshape(3, 4, 5))
+    sitk.WriteImage(image, str(tmp_path / "in" / "pet.nii.gz"))
+    told = {
+        "Units": "Bq/mL", "InjectedRadioactivity": 200, "InjectedRadioactivityUnits": "MBq",
+        "InjectionStart": 0, "ImageDecayCorrected": True, "ImageDecayCorrectionTime": 0,
+        "TracerRadionuclide": "F18", "PatientWeight": 80,
+    }  # fmt: skip
+    (tmp_path / "in" / "pet.json").write_text(json.dumps(told))
+    steps = [{"suv": "bodyweight"}, {"gamma": {"value": 0.5, "from": [0, 1]}}]
+    run(tmp_path / "in", tmp_path / "out", {**CONFIG, "image": {"intensity": steps}})
+    (channel,) = after_side(gpuprep.open(tmp_path / "out")["pet"]).channels
+    assert channel.notes[0] == "one SUV (bodyweight) is 2500 of these values"
