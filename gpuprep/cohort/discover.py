@@ -171,7 +171,7 @@ def _account(layout: str, tree: Tree, outcome: Outcome) -> Found:
     used = {tree.relative(file) for case in cases for file in case.files}
     reasons = {file: reason for file, reason in outcome.reasons.items() if file not in used}
     for file in tree.files:
-        if not (file in used or file in reasons or file in outcome.own):
+        if not (file in used or file in reasons or file in outcome.own or _is_sidecar(file, used)):
             reason = _leftover_reason(tree, file)
             if reason:
                 reasons[file] = reason
@@ -180,6 +180,12 @@ def _account(layout: str, tree: Tree, outcome: Outcome) -> Found:
     unmatched.sort(key=lambda entry: natural_key(entry.path))
     root = "" if tree.follow_symlinks else str(tree.root)
     return Found(layout, cases, tuple(unmatched), root)
+
+
+def _is_sidecar(file: str, used: set[str]) -> bool:
+    """Whether it is the JSON of an image that is in a case: what it tells of PET is read with it."""
+    stem = file.removesuffix(".json")
+    return stem != file and not used.isdisjoint((f"{stem}.nii", f"{stem}.nii.gz"))
 
 
 def _leftover_reason(tree: Tree, file: str) -> str:

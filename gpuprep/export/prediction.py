@@ -181,9 +181,11 @@ def _on_grid(placed: Placed, case: StoredCase, path: Path) -> NDArray[Any]:
         channels = [turn.view(channel) for channel in array.reshape(-1, *array.shape[-3:])]
         array = np.stack(channels) if array.ndim == 4 else channels[0]
         if not geometry.distance(case.geometry) <= _SAME_GRID_MM:
+            of = f"output {case.output} of " if case.output else ""
+            other = ", or name its output" if case.output else ""
             raise UsageError(
-                f"{path} lies on {geometry.describe()}; case {case.id} on {case.geometry.describe()}",
-                advice="give the prediction made from this stored case",
+                f"{path} lies on {geometry.describe()}; {of}case {case.id} on {case.geometry.describe()}",
+                advice=f"give the prediction made from this stored case{other}",
             )
     _check_voxels(array, case, str(path))
     return array

@@ -85,6 +85,13 @@ def test_unknown_files_are_reported_and_detached_voxels_are_not(tmp_path: Path) 
     }
 
 
+def test_what_dcm2niix_writes_beside_an_image_is_no_leftover(tmp_path: Path) -> None:
+    plant(tmp_path, "a.nii.gz", "a.json", "b.nii", "b.json", "c.json", "sub/a.json")
+    found = discover(tmp_path)
+    assert list(images(found, tmp_path)) == ["a", "b"]
+    assert set(unmatched(found, tmp_path)) == {"c.json", "sub/a.json"}
+
+
 def test_one_id_for_two_inputs_names_both(tmp_path: Path) -> None:
     plant(
         tmp_path, "a/volume-1.nii", "a/segmentation-1.nii", "b/volume-1.nii", "b/segmentation-1.nii"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from scipy.ndimage import binary_dilation, binary_erosion
+from support.cohorts import write_pairs
 from typer.testing import CliRunner
 
 from gpuprep.cli.app import app
@@ -230,3 +231,20 @@ def test_real_masks_survive_the_round_trip(
     assert 2 * np.count_nonzero(ours & theirs) >= least * (
         np.count_nonzero(ours) + np.count_nonzero(theirs)
     )
+
+
+def test_a_prediction_of_another_output_is_told_to_name_it(tmp_path: Path) -> None:
+    resample = {"spacing": [3, 3, 3]}
+    outputs = {"fine": {}, "coarse": {"resample": resample}}
+    write_pairs(tmp_path / "in", 1)
+    run(
+        tmp_path / "in",
+        tmp_path / "out",
+        config=parse_config({"outputs": outputs}),
+        scheduler="serial",
+    )
+    coarse = open_cohort(tmp_path / "out", output="coarse")["volume-0"]
+    placed = save(np.zeros(coarse.geometry.shape, np.uint8), coarse.geometry, ".mha", tmp_path)
+    with pytest.raises(UsageError, match="output fine of case volume-0 on") as caught:
+        export_prediction(tmp_path / "out", "volume-0", tmp_path / "x.mha", placed)
+    assert "name its output" in caught.value.advice
