@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from datetime import date, time
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from highdicom.legacy import LegacyConvertedEnhancedMRImage
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from support.dicom_series import enhanced
+from support.dicom_series import enhanced, write_series
+from support.studies import HEIGHTS, MR
 
 from gpuprep.cohort.discover import discover
 from gpuprep.io.dicom.volumes import Seen, volumes_among
@@ -135,6 +138,28 @@ def test_no_order_of_frames_changes_a_volume(order: list[tuple[int, int, int]]) 
     volumes = [{order[member][1:] for member in part.members} for part in volumes_among(seen)]
     assert all(len(volume) == 1 for volume in volumes)
     assert len(volumes) == 6
+
+
+def test_what_a_converted_file_keeps_of_its_classic_ones_tells_volumes(tmp_path: Path) -> None:
+    """The echo time, which highdicom puts among the attributes without a macro."""
+    numbers = [7, 3, 1, 9, 5, 2, 8, 4, 10, 6]
+    folder = write_series(
+        tmp_path / "s", HEIGHTS * 2, EchoTime=lambda n: [4.92, 9.84][n // 5],
+        InstanceNumber=lambda n: numbers[n], PatientID="", PatientName="", PatientBirthDate="",
+        PatientSex="", StudyID="", StudyDate="20250101", StudyTime="10", AccessionNumber="",
+        ReferringPhysicianName="", Manufacturer="X", SeriesNumber=1, FrameOfReferenceUID="1.2.9",
+        **MR,
+    )  # fmt: skip
+    slices = [pydicom.dcmread(path) for path in folder.iterdir()]
+    slices.sort(key=lambda one: one.InstanceNumber)
+    for one in slices:
+        one.AcquisitionDate, one.AcquisitionTime = date(2025, 1, 1), time(10)
+    LegacyConvertedEnhancedMRImage(slices, "1.2.77", 2, "1.2.78", 1).save_as(tmp_path / "c.dcm")
+    for source in (folder, tmp_path / "c.dcm"):
+        scan = read(Source(str(source)), ReadRules(several_volumes="channels"))
+        assert scan.header["volumes"] == ["TE 4.92", "TE 9.84"]
+        first = [volume.array[:, 0, 0].tolist() for volume in scan.volumes]
+        assert first == [[0, 100, 200, 300, 400], [500, 600, 700, 800, 900]]
 
 
 def test_enhanced_files_of_one_frame_each_are_found_as_they_are_read(tmp_path: Path) -> None:

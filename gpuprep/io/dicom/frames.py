@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -24,6 +25,11 @@ _SETTINGS = (
     ("", "Units"),
 )
 """Macro and keyword; no macro for those that only classic files have."""
+_CONVERTED = (
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
+"""Where a file that was converted keeps tags of the classic ones that have no macro."""
 _WORDS = frozenset({"StackID", "ConvolutionKernel", "Units"})
 """The settings that are no numbers."""
 
@@ -34,6 +40,12 @@ class Frame:
     def __init__(self, dataset: Dataset, *groups: Dataset) -> None:
         self._levels = groups
         self._dataset = dataset
+        self._converted = [
+            item
+            for level in groups
+            for sequence in _CONVERTED
+            for item in value(level, sequence, "a sequence") or []
+        ]
 
     def numbers(self, macro: str, keyword: str, count: int) -> Numbers:
         """The ``count`` numbers of a tag; none where it is missing or empty."""
@@ -78,8 +90,10 @@ class Frame:
 
     @property
     def dimensions(self) -> tuple[int, ...]:
-        """The frame's Dimension Index Values; none where they are no whole numbers."""
-        found = self._find("FrameContentSequence", "DimensionIndexValues", "whole numbers")
+        """The frame's Dimension Index Values; none where they are no whole numbers: no voxel needs them."""
+        found = None
+        with suppress(DamagedValue):
+            found = self._find("FrameContentSequence", "DimensionIndexValues", "whole numbers")
         values = [found] if isinstance(found, int) else found or ()
         return tuple(each for each in values if isinstance(each, int))
 
@@ -116,4 +130,7 @@ class Frame:
             for item in (value(level, macro, "a sequence") if macro else None) or []:
                 if (found := value(item, keyword, wanted)) is not None:
                     return found
+        for item in self._converted:
+            if (found := value(item, keyword, wanted)) is not None:
+                return found
         return value(self._dataset, keyword, wanted)
