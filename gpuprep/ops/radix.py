@@ -2,11 +2,13 @@
 
 The bits of a floating number, with the sign bit turned over and negative numbers inverted, order as
 unsigned integers exactly as the numbers do; so do integers with the sign bit turned over. One pass
-counts the upper 16 bits; each further pass counts the next 16 of the voxels that still matter.
+counts the upper 16 bits; each further pass counts the next 16 of the voxels that still matter. Upper bits are
+counted as they are stored, and their counts put in order.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,12 +38,13 @@ class KeyCounts:
 def count_keys(pieces: Pieces, dtype: np.dtype[Any], pool: Threads) -> KeyCounts:
     """Count the upper 16 bits of every voxel's key, and the voxels that are NaN or infinite."""
     first, last = _finite_range(dtype)
+    stored = np.argsort(_places(dtype))
 
     def count_group(group: Sequence[int]) -> tuple[Counts, int]:
         total, infinite = np.zeros(_DIGITS, np.int64), 0
         for k in group:
             piece = pieces[k]
-            found = np.bincount(_upper(ordered_keys(piece)), minlength=_DIGITS)
+            found = np.bincount(_upper(piece), minlength=_DIGITS)[stored]
             if found[:first].any() or found[last:].any():
                 infinite += int(np.count_nonzero(np.isinf(piece)))
             total += found
@@ -63,11 +66,13 @@ def select_keys(
 ) -> list[int]:
     """The keys at the given positions of the sorted finite voxels."""
     found = {rank: _descend(counts.upper, 0, rank) for rank in ranks}
-    wanted = np.zeros(_DIGITS, np.bool_)
-    wanted[[prefix for prefix, _ in found.values()]] = True
+    uppers = sorted({prefix for prefix, _ in found.values()})
+    row = np.full(_DIGITS, -1, np.int16)
+    row[uppers] = range(len(uppers))
+    rows = row[_places(dtype)]
     for shift in range(dtype.itemsize * 8 - 32, -1, -16):
         prefixes = sorted({prefix for prefix, _ in found.values()})
-        table = _count_digits(pieces, wanted, prefixes, shift, pool)
+        table = _count_digits(pieces, rows, prefixes, shift, pool)
         found = {
             rank: _descend(table[prefixes.index(prefix)], prefix, position)
             for rank, (prefix, position) in found.items()
@@ -106,12 +111,21 @@ def _finite_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     if dtype.kind != "f":
         return 0, _DIGITS
     ends = np.array([-np.inf, np.inf], dtype)
-    low, high = (int(key) for key in _upper(ordered_keys(ends)))
+    low, high = _places(dtype)[_upper(ends)].tolist()
     return low + 1, high
 
 
-def _upper(keys: Array) -> Array:
-    return (keys >> (keys.dtype.itemsize * 8 - 16)).astype(np.intp)
+def _upper(values: Array) -> NDArray[np.uint16]:
+    """The upper 16 bits of each number, as they are stored."""
+    halves = values.dtype.itemsize // 2
+    first = halves - 1 if sys.byteorder == "little" else 0
+    return np.ascontiguousarray(values).view(np.uint16)[first::halves]
+
+
+def _places(dtype: np.dtype[Any]) -> NDArray[np.intp]:
+    """For all upper 16 bits as they are stored, what they are in the ordered key."""
+    stored = np.arange(_DIGITS).astype(np.uint16)
+    return ordered_keys(stored.view(f"{dtype.kind}2")).astype(np.intp)
 
 
 def _descend(counts: Counts, prefix: int, position: int) -> tuple[int, int]:
@@ -122,15 +136,22 @@ def _descend(counts: Counts, prefix: int, position: int) -> tuple[int, int]:
 
 
 def _count_digits(
-    pieces: Pieces, wanted: Array, prefixes: Sequence[int], shift: int, pool: Threads
+    pieces: Pieces, rows: NDArray[np.int16], prefixes: Sequence[int], shift: int, pool: Threads
 ) -> Counts:
-    """Per prefix, how often each next digit occurs among the keys that begin with it."""
-    known, counting = np.array(prefixes, np.uint64), threading.Lock()
-    total = np.zeros(len(prefixes) * _DIGITS, np.int64)
+    """Per prefix, how often each next digit occurs among the keys that begin with it.
 
-    def count(piece: int) -> None:
-        keys = ordered_keys(pieces[piece])
-        found = _digits(keys[wanted[_upper(keys)]], known, shift)
+    ``rows`` has for all upper 16 bits, as they are stored, which of the different ones that prefixes begin
+    with they are, or -1.
+    """
+    known, counting = np.array(prefixes, np.uint64), threading.Lock()
+    total, deeper = np.zeros(len(prefixes) * _DIGITS, np.int64), prefixes[-1] >= _DIGITS
+
+    def count(number: int) -> None:
+        piece = pieces[number]
+        row = rows.take(_upper(piece))
+        chosen = np.flatnonzero(row >= 0)  # quicker than by whether, twice
+        keys, row = ordered_keys(piece.take(chosen)), row.take(chosen)
+        found = _digits(keys, known, shift) if deeper else _next(keys, row, shift)
         with counting:  # one table of counters, as it is larger than all that a piece takes
             np.add.at(total, found, 1)
 
@@ -143,5 +164,9 @@ def _digits(keys: Array, prefixes: NDArray[np.uint64], shift: int) -> NDArray[np
     begin = (keys >> (shift + 16)).astype(np.uint64)
     row = np.searchsorted(prefixes, begin)
     match = prefixes[np.minimum(row, len(prefixes) - 1)] == begin
+    return _next(keys[match], row[match], shift)
+
+
+def _next(keys: Array, row: NDArray[Any], shift: int) -> NDArray[np.intp]:
     digit = ((keys >> shift) & (_DIGITS - 1)).astype(np.intp)
-    return np.asarray((row * _DIGITS + digit)[match], np.intp)
+    return digit + row.astype(np.intp) * _DIGITS
