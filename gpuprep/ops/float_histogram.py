@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gpuprep.ops.distribution import NO_CLIP, Clip, Distribution
 from gpuprep.ops.histogram import Counts, Histogram, pack_counts, unpack_counts
 from gpuprep.ops.parallel import Pieces, open_threads
-from gpuprep.ops.radix import ordered_keys
+from gpuprep.ops.radix import float32_of_keys, ordered_keys
 
 Array = NDArray[Any]
 Numbers = NDArray[np.float64]
@@ -30,7 +30,6 @@ Numbers = NDArray[np.float64]
 _STEP_BITS = 10
 _STEPS = 1 << _STEP_BITS
 _BINS = 1 << (32 - _STEP_BITS)
-_SIGN = np.uint32(1 << 31)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +97,12 @@ class FloatHistogram(Distribution):
     @cached_property
     def _first(self) -> Numbers:
         """The smallest value of each bin."""
-        return _values(self.places << _STEP_BITS)
+        return float32_of_keys(self.places << _STEP_BITS)
 
     @cached_property
     def _unit(self) -> Numbers:
         """What one step is worth."""
-        return _values((self.places << _STEP_BITS) + 1) - self._first
+        return float32_of_keys((self.places << _STEP_BITS) + 1) - self._first
 
     @cached_property
     def _means(self) -> Numbers:
@@ -217,13 +216,6 @@ def _count_piece(piece: Array) -> FloatHistogram:
     keys = ordered_keys(values if absent == (0, 0) else values[finite])
     keys.sort()
     return FloatHistogram._of_keys(keys, absent=absent)
-
-
-def _values(keys: Counts) -> Numbers:
-    """The float32 numbers of ordered keys, as float64."""
-    bits = keys.astype(np.uint32)
-    bits = np.where(bits & _SIGN, bits ^ _SIGN, ~bits)
-    return bits.view(np.float32).astype(np.float64)
 
 
 _NONE = np.zeros(0, np.int64)

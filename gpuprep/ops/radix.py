@@ -106,6 +106,14 @@ def decode_key(key: int, dtype: np.dtype[Any]) -> float:
     return float(np.array(pattern, np.dtype(f"u{dtype.itemsize}")).view(dtype))
 
 
+def float32_of_keys(keys: NDArray[Any]) -> NDArray[np.float64]:
+    """The float32 numbers of ordered keys, as float64."""
+    bits = keys.astype(np.uint32)
+    sign = np.uint32(1 << 31)
+    bits = np.where(bits & sign, bits ^ sign, ~bits)
+    return bits.view(np.float32).astype(np.float64)
+
+
 def _finite_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     """The upper halves that only finite numbers have: those between -Inf's and +Inf's."""
     if dtype.kind != "f":

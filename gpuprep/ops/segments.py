@@ -1,9 +1,4 @@
-"""A curve of straight segments at many float32 numbers: the segment is found by a number's bits.
-
-The bits of a positive float ascend with it. Cut off after their first few, they lead to the segment in which
-such numbers begin; where a knot lies among them, the next one may be it. So a number costs the same whatever
-the knots are, and is worked out from the nearest knot below.
-"""
+"""A curve of straight segments at many float32 numbers, each worked out from the nearest knot below."""
 
 from __future__ import annotations
 
@@ -14,15 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.places import Places
 from gpuprep.ops.pointwise import cast_to
 
 Floats = NDArray[np.float32]
 
 _PIECE = 1 << 15  # numbers at a time: what they need stays in a core's own cache
-_SMALLEST = 2.0**-32  # of the whole range: what is nearer to the first knot is in the first bucket
-_BITS = range(4, 13)  # of a float's fraction that buckets tell apart
-_FRACTION = 23  # bits of a float32's
-_MOST_HOPS = 8
 STEEPEST = float(np.finfo(np.float32).max)  # between neighbours that only float64 tells apart
 
 
@@ -32,22 +24,14 @@ class Segments:
 
     Attributes:
         ends: What numbers are held in.
-        x, y, slopes: Of each segment: its knot, the result there, and its slope.
-        following: The knot of the next segment; infinite for the last.
-        starts: The segment at the beginning of each bucket.
-        base, shift: Number ``v`` is in bucket ``(bits(v - x[0]) >> shift) - base``, or in the first or last.
-        hops: The most knots in a bucket.
+        knots: Of each segment, where it begins.
+        y, slopes: Of each, the result there, and its slope.
     """
 
     ends: tuple[np.float32, np.float32]
-    x: Floats
+    knots: Places
     y: Floats
     slopes: Floats
-    following: Floats
-    starts: NDArray[np.intp]
-    base: int
-    shift: int
-    hops: int
 
     @classmethod
     def of(
@@ -77,8 +61,7 @@ class Segments:
         )  # of segments without a float32 nothing is left
         begins, slopes = begins[last], slopes[last]
         y = evaluate(begins.astype(np.float64)).astype(np.float32)
-        following = np.append(begins[1:], np.float32(np.inf))
-        return cls(ends, begins, y, slopes.astype(np.float32), following, *_buckets(begins))
+        return cls(ends, Places.of(begins), y, slopes.astype(np.float32))
 
     def apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the results for numbers that float32 holds; NaN stays NaN. Any strides."""
@@ -87,28 +70,12 @@ class Segments:
 
     def _apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
         values = np.clip(array.astype(np.float32, copy=False), *self.ends)
-        places = self.find(values)
-        taken = self.x.take(places, mode="wrap")
+        places = self.knots.find(values)
+        taken = self.knots.x.take(places, mode="wrap")
         np.subtract(values, taken, out=values)
         values *= np.take(self.slopes, places, out=taken, mode="wrap")
         values += np.take(self.y, places, out=taken, mode="wrap")
         cast_to(values, out)
-
-    def find(self, values: Floats) -> NDArray[np.intp]:
-        """The segment of each number; any one for NaN."""
-        if self.hops > _MOST_HOPS:
-            return np.maximum(np.searchsorted(self.x, values, "right") - 1, 0)
-        with np.errstate(invalid="ignore", over="ignore"):
-            above = np.subtract(values, self.x[0])
-            np.maximum(above, np.float32(0), out=above)
-        bits = above.view(np.int32)
-        bits >>= self.shift
-        bits -= np.int32(self.base)
-        np.clip(bits, 0, len(self.starts) - 1, out=bits)
-        places = self.starts.take(bits, mode="wrap")
-        for _ in range(self.hops):
-            places += values >= self.following.take(places, mode="wrap")
-        return places
 
 
 def pieces(
@@ -126,24 +93,6 @@ def pieces(
         return
     for k in range(0, len(array), step):
         yield array[k : k + step], out[k : k + step]
-
-
-def _buckets(x: Floats) -> tuple[NDArray[np.intp], int, int, int]:
-    """The buckets of some knots: where each starts, base, shift and hops; as few as lead to one hop."""
-    if len(x) == 1:
-        return np.zeros(1, np.intp), 0, _FRACTION, 0
-    above = np.subtract(x, x[0])
-    bits = above.view(np.int32).astype(np.int64)
-    smallest = np.array(above[-1] * np.float32(_SMALLEST)).view(np.int32)
-    for kept in _BITS:
-        shift = _FRACTION - kept
-        base = int(smallest) >> shift
-        own = np.maximum((bits >> shift) - base, 0)
-        hops = int(np.bincount(own[1:]).max())
-        if hops == 1:
-            break
-    starts = np.searchsorted(own[1:], np.arange(int(own[-1]) + 2), "left")
-    return starts.astype(np.intp), base, shift, hops
 
 
 def rounded_down(numbers: Any) -> Any:

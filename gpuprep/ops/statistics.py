@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.distribution import NO_CLIP, SUMMARY_PERCENTILES, Clip, Distribution, ranks_around
 from gpuprep.ops.histogram import Histogram, count_values
 from gpuprep.ops.parallel import Pieces, open_threads
+from gpuprep.ops.places import Places, first_reaching
 from gpuprep.ops.radix import KeyCounts, count_keys, decode_key, select_keys
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
 Array = NDArray[Any]
 
 _SAMPLED_PLANES = 8
+_NEAR = 1 << 15  # voxels whose places stay in a core's own cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,32 @@ class FloatDistribution(Distribution):
         for k in range(len(voxels)):
             values = voxels[k].astype(np.float64)
             yield values[np.isfinite(values)] if self.nan or self.inf else values, None
+
+    def histogram_after(self, step: Pointwise, bins: int, ends: Clip) -> NDArray[np.int64]:
+        low, high = self.minimum, self.maximum
+        if self.array.dtype != np.float32 or step(low) > step(high):
+            return super().histogram_after(step, bins, ends)
+        edges = np.linspace(*ends, bins + 1)[1:-1]
+        begins = first_reaching(edges, low, high, lambda v: np.clip(step.evaluate(v), *ends))
+        places = Places.of(np.unique(np.append(np.float32(low), begins)))
+        if places.hops > 1:  # so many bins are quicker counted one by one
+            return super().histogram_after(step, bins, ends)
+        voxels = Pieces(self.array, self.mask)
+
+        def count(k: int) -> NDArray[np.intp]:
+            values, found = voxels[k], np.zeros(len(places.x), np.intp)
+            if self.nan or self.inf:
+                values = values[np.isfinite(values)]
+            for start in range(0, len(values), _NEAR):
+                near = places.find(values[start : start + _NEAR])
+                found += np.bincount(near, minlength=len(found))
+            return found
+
+        with open_threads(self.threads) as pool:
+            counts = sum(pool.map(count, range(len(voxels))), np.zeros(len(places.x), np.intp))
+        found = np.zeros(bins, np.int64)
+        found[np.searchsorted(begins, places.x, "right")] = counts
+        return found
 
     def count_below(self, value: float) -> int:
         if value not in self._below:

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpuprep.ops.curve import Curve, Pointwise
+from gpuprep.ops.pointwise import affine, clip
 from gpuprep.ops.statistics import Distribution, FloatDistribution, Histogram, label_counts, measure
+from gpuprep.ops.table import Table
 
 QS = [0, 0.5, 1, 5, 25, 33.3, 50, 75, 95, 99, 99.5, 100]
 INTEGERS = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i2", "?"]
@@ -24,10 +27,10 @@ def assert_equals_numpy(found: Distribution, values: np.ndarray) -> None:
     assert found.maximum == finite.max()
     assert found.percentiles(QS) == np.percentile(finite, QS).tolist()
     low, high = np.percentile(finite, [10, 80]) + 0.25
-    for clip in ((-np.inf, np.inf), (low, high), (low, np.inf)):
-        clipped = np.clip(finite, *clip)
+    for ends in ((-np.inf, np.inf), (low, high), (low, np.inf)):
+        clipped = np.clip(finite, *ends)
         expected = clipped.mean(), clipped.std()
-        np.testing.assert_allclose(found.moments(clip), expected, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(found.moments(ends), expected, rtol=1e-10, atol=1e-10)
 
 
 def voxels(kind: str, shape: tuple[int, ...] = (7, 30, 41)) -> np.ndarray:
@@ -120,6 +123,30 @@ def test_any_integers_equal_numpy(values: list[int], q: float) -> None:
     low, high = sorted((values[0], values[-1]))
     shares = measure(array).shares_beyond(low, high)
     assert shares == (np.mean(array <= low), np.mean(array >= high))
+
+
+@pytest.mark.parametrize("bins", [1, 7, 256, 40_000])
+@pytest.mark.parametrize("kind", ["i2", "f4", "f8"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        clip(-20.0, 31.7),
+        affine(-3.0, 2.0),
+        Curve(Table((-90.0, 0.1, 0.2, 50.0), (0.0, 0.4, 0.4, 7.0)), -90.0, 50.0, 2.0),
+    ],
+    ids=["clip", "falling", "curve"],
+)
+def test_bins_after_a_step_are_those_of_numpy(step: Pointwise, kind: str, bins: int) -> None:
+    values = voxels(kind)
+    values[0] = np.rint(values[0])
+    mask = values > -60
+    if kind != "i2":
+        values[3, 0, :3] = np.nan, np.inf, -np.inf
+    inside = values[mask & np.isfinite(values)].astype(np.float64)
+    found = measure(values, mask, threads=2)
+    ends = step.bounds(found.minimum, found.maximum)
+    expected = np.histogram(np.clip(step.evaluate(inside), *ends), bins, ends)[0]
+    np.testing.assert_array_equal(found.histogram_after(step, bins, ends), expected)
 
 
 def test_moments_do_not_cancel() -> None:

@@ -51,7 +51,8 @@ def _with_tables(engine: Engine, dtype: np.dtype[Any], curve: Curve) -> tuple[st
         return f"looked_up_{name}", [engine.xp.asarray(table)]
     if dtype == np.float32:
         found = curve.segments
-        each = found.starts.astype(np.int32), found.x, found.y, found.slopes, found.following
+        knots, starts = found.knots, found.knots.starts.astype(np.int32)
+        each = starts, knots.x, found.y, found.slopes, knots.following
         return "segmented_float32", [_constants(found), *map(engine.xp.asarray, each)]
     x, y, slopes = curve.straight_parts()
     ends = np.float64(curve.low), np.float64(curve.high), np.int32(len(x))
@@ -59,5 +60,6 @@ def _with_tables(engine: Engine, dtype: np.dtype[Any], curve: Curve) -> tuple[st
 
 
 def _constants(found: Segments) -> Any:
-    numbers = found.base, found.shift, len(found.starts), found.hops
-    return np.array([(*found.ends, found.x[0], *numbers)], _CURVE)
+    knots = found.knots
+    numbers = knots.base, knots.shift, len(knots.starts), knots.hops
+    return np.array([(*found.ends, knots.x[0], *numbers)], _CURVE)
