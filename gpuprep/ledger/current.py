@@ -38,8 +38,11 @@ class Stored:
     """Of source files that lie elsewhere or are of another time, and are the same by their sums."""
 
 
-def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
-    """Look a case up. ``seen`` is the stamp under which its files were recognised before."""
+def stored_case(root: Place, case: Case, digest: str, seen: str = "", config: str = "") -> Stored:
+    """Look a case up. ``seen`` is the stamp under which its files were recognised before.
+
+    ``digest`` names config and statistics of the cohort, ``config`` the config alone.
+    """
     folder = root / case_path(case.id)
     try:
         record = read_record(folder)
@@ -51,6 +54,8 @@ def stored_case(root: Place, case: Case, digest: str, seen: str = "") -> Stored:
         return Stored(None, "stored", "what is stored of it is damaged or not whole")
     if record.get("digest") != digest:
         text = "it was made with another config or other statistics of the cohort"
+        if config and record.get("config_digest") == config:
+            text = "statistics of the cohort are others by now (run.statistics: keep leaves them)"
         return Stored(None, "config", text)
     found = compare(record.get("source", []), case, seen)
     if found.change:

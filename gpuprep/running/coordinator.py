@@ -140,7 +140,7 @@ def run(
         crew = Crew(
             force.starter(root, cases, tell, url=held.url), interrupts, root, parsed.run, tell
         )
-        passes = Passes(cases, crew, tally, tell, listed, held)
+        passes = Passes(cases, crew, tally, tell, listed, held, parsed.digest)
         try:
             digest = _carry_out(passes, cohort, parsed, base, held, overwrite=overwrite)
         finally:

@@ -43,6 +43,8 @@ class Passes:
     listed: ListedCases
     """What the manifest said of each case when the run began."""
     held: Hold
+    config: str
+    """The digest of the config alone."""
 
     def measure(self, cohort: Sequence[Case], base: CaseTask, *, frozen: bool = False) -> str:
         """Sum up the foreground histograms of the whole cohort; returns the digest that covers them.
@@ -169,7 +171,8 @@ class Passes:
     def _look_up(self, base: CaseTask, case: Case, digest: str) -> Stored:
         """What is stored of a case; files that had to be read to be recognised are read once."""
         seen = self.listed.get(case.id, Listed()).seen
-        found = stored_case(to_place(base.url or base.output), case, digest, seen)
+        place = to_place(base.url or base.output)
+        found = stored_case(place, case, digest, seen, self.config)
         self._remember(case, found.stamp, seen)
         return found
 

@@ -179,3 +179,13 @@ def test_a_file_that_is_none_stops_the_run_before_it_begins(tmp_path):
     with pytest.raises(UsageError, match=r"landmarks .*none\.json cannot be used"):
         run(tmp_path / "in", tmp_path / "out", {"nyul": {"landmarks": str(tmp_path / "none.json")}})
     assert not (tmp_path / "out").exists()
+
+
+def test_that_a_new_case_changed_the_scale_is_told_of_those_made_anew(tmp_path):
+    scan(tmp_path / "in" / "0.nii.gz", 0)
+    run(tmp_path / "in", tmp_path / "out")
+    scan(tmp_path / "in" / "1.nii.gz", 1)
+    told = run(tmp_path / "in", tmp_path / "out").changed
+    (text,) = told.first
+    assert text.startswith("0: statistics of the cohort are others by now")
+    assert "run.statistics: keep" in text
