@@ -106,6 +106,7 @@ def test_tables_that_contradict_the_pieces_are_refused_with_what_disagrees(tmp_p
     check(with_table(one, frames, right, path))
     first_piece = struct.unpack("<I", whole[24:28])[0] + 8
     for offsets, words in (
+        ([*range(1000)], "table of offsets has 1,000 entries for 3 frames in 6 pieces"),
         (right[:2], "table of offsets has 2 entries for 3 frames in 6 pieces"),
         ([0, right[1] + 2, right[2]], rf"frame 1 at byte {right[1] + 2:,}, where no piece is"),
         ([0, first_piece, right[2]], f"frame 1 at byte {first_piece:,}, in the midst of a stream"),

@@ -36,8 +36,12 @@ class Piece(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """The items of a file: the table of offsets, then the pieces; ``end`` is where the chain ends."""
+    """The items of a file: the table of offsets, then the pieces; ``end`` is where the chain ends.
 
+    A table of more ``entries`` than there are pieces is not looked at.
+    """
+
+    entries: int
     table: tuple[int, ...]
     pieces: list[Piece]
     end: int
@@ -68,8 +72,10 @@ def chain_of(file: io.IOBase, size: int, one: Slice) -> Chain:
     if len(items) <= one.frames:
         pieces = f"{max(0, len(items) - 1)} compressed pieces for {one.frames} frames"
         raise damaged_pixels("E_TRUNCATED", one, pieces)
+    entries = items[0].length // 4
     file.seek(items[0].at)
-    return Chain(_numbers(file.read(items[0].length), "I"), items[1:], at)
+    table = _numbers(file.read(items[0].length), "I") if entries < len(items) else ()
+    return Chain(entries, table, items[1:], at)
 
 
 def _head(file: io.IOBase, at: int, size: int, one: Slice) -> tuple[int, int, int]:
@@ -100,7 +106,7 @@ def frames_in(file: io.IOBase, chain: Chain, one: Slice) -> list[list[Piece]]:
     starts = [number for number, piece in enumerate(pieces) if _begins_stream(file, piece, one)]
     if frames == 1 and starts in ([], [0]):
         return [pieces]
-    if chain.table:
+    if chain.entries:
         _check_basic(chain, starts, one)
     elif len(starts) != frames or starts[0] != 0:
         held = f"{len(pieces)} pieces hold {len(starts)} streams for {_counted(frames)}"
@@ -119,8 +125,8 @@ def _places(chain: Chain) -> dict[int, int]:
 def _check_basic(chain: Chain, starts: list[int], one: Slice) -> None:
     """The table must have the frames begin where streams do."""
     places, frames = _places(chain), one.frames
-    if len(chain.table) != frames:
-        held = f"{len(chain.table)} entries for {frames} frames in {len(chain.pieces)} pieces"
+    if chain.entries != frames:
+        held = f"{chain.entries:,} entries for {frames} frames in {len(chain.pieces)} pieces"
         raise _disagree(one, f"has {held}")
     for number, offset in enumerate(chain.table):
         if offset not in places:
