@@ -23,6 +23,7 @@ Division = tuple[Doubles, dict[str, Any]]  # the edges of buckets, and how a num
 
 _WITHIN = 6e-7  # of the range of the results: their tables have 2.5e-7 themselves
 _MOST = 1 << 16
+_STEEPEST = 4.0  # of a line: how far it may rise from the first number, in ranges of the results
 _BITS = range(4, 12)  # of a float's fraction that buckets tell apart
 _FRACTION = 23  # bits of a float32's
 _PIECE = 1 << 15  # numbers at a time: what they need stays in a core's own cache
@@ -33,7 +34,9 @@ class Buckets:
     """Lines through ``(x, y)``, one for each bucket and one for the end of the last.
 
     Attributes:
-        x, y, slopes: Of each bucket: the first number in it, the result there, and the slope.
+        x: Of each bucket, the first number in it.
+        slopes: Of each, the slope.
+        y: Of each, the result at ``x``; where ``even`` is 0, that of its line at ``first``.
         first: Number ``v`` is in bucket
         even: ``(v - first) * even``; where this is 0, in bucket
         shift, base: ``(bits(v - first) >> shift) - base``, or in the first of them.
@@ -63,9 +66,15 @@ class Buckets:
         for edges, place in (_evenly(knots), *_by_bits(knots)):
             x, y, slopes = _lines(edges, evaluate)
             k = np.searchsorted(x, beside, "right") - 1
-            if abs(y[k] + (beside - x[k]) * slopes[k] - truth).max() <= most:
-                single = x.astype(np.float32), y.astype(np.float32), slopes.astype(np.float32)
-                return cls(*single, **place)
+            if abs(y[k] + (beside - x[k]) * slopes[k] - truth).max() > most:
+                continue
+            if "shift" in place:
+                rise = (x - place["first"]) * slopes
+                if abs(rise).max() > _STEEPEST * abs(truth[-1] - truth[0]):
+                    break
+                y -= rise
+            single = x.astype(np.float32), y.astype(np.float32), slopes.astype(np.float32)
+            return cls(*single, **place)
         return None
 
     def apply(self, array: NDArray[Any], out: NDArray[Any]) -> None:
@@ -75,24 +84,24 @@ class Buckets:
 
     def _apply(self, array: Floats, out: NDArray[Any]) -> None:
         values = np.clip(array, self.x[0], self.x[-1])
-        places = self._find(values)
-        taken = self.x.take(places, mode="clip")
-        np.subtract(values, taken, out=values)
-        values *= np.take(self.slopes, places, out=taken, mode="clip")
-        values += np.take(self.y, places, out=taken, mode="clip")
+        if self.even:
+            places = self._evenly(values)
+            values -= self.x.take(places, mode="clip")
+        else:
+            values -= np.float32(self.first)
+            places = self._by_bits(values)
+        values *= self.slopes.take(places, mode="clip")
+        values += self.y.take(places, mode="clip")
         cast_to(values, out)
 
-    def _find(self, values: Floats) -> NDArray[np.intp]:
-        """The bucket of each number; any one for NaN."""
-        if self.even:
-            above = np.subtract(
-                values, self.first, dtype=np.float64
-            )  # so that none is in the next one
-            above *= self.even
-            with np.errstate(invalid="ignore"):
-                return above.astype(np.intp)
-        bits = np.subtract(values, np.float32(self.first)).view(np.int32)
-        bits >>= self.shift
+    def _evenly(self, values: Floats) -> NDArray[np.intp]:
+        above = np.subtract(values, self.first, dtype=np.float64)  # so that none is in the next one
+        above *= self.even
+        with np.errstate(invalid="ignore"):
+            return above.astype(np.intp)
+
+    def _by_bits(self, above: Floats) -> NDArray[np.intp]:
+        bits = above.view(np.int32) >> self.shift
         bits -= np.int32(self.base)
         np.maximum(bits, np.int32(0), out=bits)
         return bits.astype(np.intp)
