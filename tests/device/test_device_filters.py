@@ -12,6 +12,7 @@ from support.numpy_driver import NumpyDriver
 from gpuprep.config.file import parse_config
 from gpuprep.config.model import Config
 from gpuprep.device.link import Link
+from gpuprep.ops.device import clahe
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.stored_case import StoredCase, open_case
@@ -110,6 +111,15 @@ def test_a_chain_with_a_filter_of_the_host_is_the_hosts(
     device = made(tmp_path / "device", config, link_over(NumpyDriver()), kinds)
     check_equal(device, made(tmp_path / "host", config, None, kinds))
     told = f"{named} for the host, and so are all filters of the channel"
+    assert engine_of(device) == ("cupy", [told])
+
+
+def test_a_tile_of_more_voxels_than_kernels_count_is_the_hosts(tmp_path: Path, monkeypatch) -> None:
+    config = config_of([MEDIAN, TILED, GAUSSIAN])
+    monkeypatch.setattr(clahe, "MOST_VOXELS", 6 * 6 * 9 - 1)
+    device = made(tmp_path / "device", config, link_over(NumpyDriver()))
+    check_equal(device, made(tmp_path / "host", config))
+    told = "a tile of 6 x 6 x 9 voxels is for the host, and so are all filters of the channel"
     assert engine_of(device) == ("cupy", [told])
 
 

@@ -34,6 +34,7 @@ _THREADS = 128
 _COUNTING = 256
 _SHARE = 1 << 16  # voxels of a tile that a block counts
 _MOST_BLOCKS = 1 << 16
+MOST_VOXELS = (1 << 31) - 1  # of a tile
 _TILES = np.dtype([(f"{kind}{axis}", "i4") for kind in ("", "across_") for axis in "zyx"])
 _TILE_BYTES = 8 + 4
 """Of every bin of a tile, while curves are made of counts."""
@@ -59,7 +60,7 @@ def clahe_device(
     """
     check_histograms(tile, ends, bins)
     voxels, most = tile_limits(tile, clip_limit)
-    if voxels >= 1 << 31:
+    if is_too_large(tile):
         raise ValueError(f"a tile of {tile} voxels is too large for the kernels: use NumPy")
     found = _binned(engine, as_numbers(array), ends, bins)
     across = tile_counts(found.shape, tile)
@@ -78,6 +79,11 @@ def clahe_device(
     arguments = out, np.int64(out.size), np.float32(low), scale
     engine.launch("clahe", "stretched", (blocks,), _COUNTING, arguments)
     return out
+
+
+def is_too_large(tile: Shape) -> bool:
+    """Whether a tile has more voxels than kernels count."""
+    return math.prod(tile) > MOST_VOXELS
 
 
 def curve_bytes(shape: Sequence[int], tile: Shape, bins: int) -> int:

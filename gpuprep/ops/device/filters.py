@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 
 from gpuprep.kernels.loader import Engine
 from gpuprep.ops.device.arguments import as_numbers
-from gpuprep.ops.device.clahe import clahe_device, curve_bytes
+from gpuprep.ops.device.clahe import clahe_device, curve_bytes, is_too_large
 from gpuprep.ops.device.median import median_device
 from gpuprep.ops.device.pointwise import cleaned_device, restore_device
 from gpuprep.ops.device.resample import resample_device
@@ -48,6 +48,14 @@ def filter_device(engine: Engine, array: Any, steps: Sequence[Filter]) -> Any:
     if broken:
         restore_device(engine, source, voxels)
     return voxels
+
+
+def beyond_kernels(steps: Sequence[Filter]) -> str:
+    """What of a chain no kernel does; empty where they do it all."""
+    for step in steps:
+        if isinstance(step, Equalizing) and is_too_large(step.tile):
+            return f"a tile of {' x '.join(map(str, step.tile))} voxels is for the host"
+    return ""
 
 
 def _filtered(engine: Engine, array: Any, step: Filter) -> Any:

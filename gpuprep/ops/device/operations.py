@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpuprep.device.link import Link
 from gpuprep.ops.curve import Pointwise
 from gpuprep.ops.device.arguments import SOURCES
-from gpuprep.ops.device.filters import filter_device
+from gpuprep.ops.device.filters import beyond_kernels, filter_device
 from gpuprep.ops.device.labels import resample_labels_device
 from gpuprep.ops.device.late import LateDistribution
 from gpuprep.ops.device.pointwise import (
@@ -129,9 +129,11 @@ class DeviceOperations:
     def filtered(
         self, channel: Held, steps: Sequence[Filter], others: Sequence[str], on_host: MakeArray
     ) -> Held:
+        reason = beyond_kernels(steps)
         if others:
-            names = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'}"
-            self._fall_back(f"{names} for the host, and so are all filters of the channel")
+            reason = f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'} for the host"
+        if reason:
+            self._fall_back(f"{reason}, and so are all filters of the channel")
             return self.hold(on_host())
         given = self.hold(self._host.fetch(channel))
         if not steps:
