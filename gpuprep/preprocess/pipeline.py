@@ -18,7 +18,7 @@ from gpuprep.device.link import Link
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations
-from gpuprep.ops.device.slabs import device_bytes
+from gpuprep.ops.device.slabs import COUNT_BYTES, CURVE_BYTES, device_bytes
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
 from gpuprep.preprocess.assemble import Assembled
@@ -168,10 +168,13 @@ def bytes_on_device(assembled: Assembled, config: Config) -> int:
         itemsizes.append(1)
         for values in assembled.label_counts.values():
             itemsizes += [bytes_with(config.label.outside, values)] * 2
+    beside = COUNT_BYTES
     if any(part.image.bends for part in config.parts().values()):  # what a table makes of a channel
         itemsizes.append(4)
+        beside += CURVE_BYTES
     targets = _targets(assembled, config)
-    return max(filtering, *(device_bytes(source, target, itemsizes) for target in targets))
+    each = (device_bytes(source, target, itemsizes) for target in targets)
+    return beside + max(filtering, *each)
 
 
 def _targets(assembled: Assembled, config: Config) -> list[Shape]:

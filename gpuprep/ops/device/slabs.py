@@ -16,11 +16,17 @@ from gpuprep.ops.device.resample import Whole, corners_of, resample_device
 from gpuprep.ops.device.sampling import Part
 from gpuprep.ops.gather import memory_order
 from gpuprep.ops.resample import Resampling
+from gpuprep.ops.table import MOST_KNOTS
 from gpuprep.values.geometry import Shape
 
 Array = NDArray[Any]
 
 _FLOAT_BYTES = 4
+
+COUNT_BYTES = 1 << 20
+"""Device memory that does not grow with volumes: counts of 65,536 values, sums of blocks, tables of axes."""
+CURVE_BYTES = 24 * MOST_KNOTS
+"""The same of a curve's knots: three float64 of each, or four float32 and two buckets."""
 
 
 def device_bytes(shape: Shape, target: Shape, itemsizes: Sequence[int]) -> int:
