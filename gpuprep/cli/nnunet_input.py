@@ -9,14 +9,14 @@ import typer
 from rich.markup import escape
 
 from gpuprep.cli.nnunet import BarOption
-from gpuprep.cli.nnunet_predictions import ConfigurationOption, PlansOption
-from gpuprep.cli.nnunet_prepare import (
+from gpuprep.cli.nnunet_means import (
     BackendOption,
     OverwriteOption,
     SchedulerOption,
-    app,
     means_of,
 )
+from gpuprep.cli.nnunet_predictions import ConfigurationOption, PlansOption
+from gpuprep.cli.nnunet_prepare import app
 from gpuprep.cli.terminal import JsonOption, SetOption, command, err, out, print_json, session
 
 __all__ = ["app"]

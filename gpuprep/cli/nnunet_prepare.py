@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,16 @@ from gpuprep.cli.nnunet import (
     fingerprint_one,
     plan_one,
 )
+from gpuprep.cli.nnunet_means import (
+    BackendOption,
+    ConfigurationOption,
+    OverwriteOption,
+    ProcessesOption,
+    SchedulerOption,
+    ScratchOption,
+    means_of,
+    scratches_of,
+)
 from gpuprep.cli.terminal import (
     JsonOption,
     SetOption,
@@ -42,42 +51,14 @@ from gpuprep.cli.terminal import (
     print_json,
     session,
 )
-from gpuprep.values.errors import UsageError
 
 if TYPE_CHECKING:
-    from gpuprep.config.scratch import DecodedScratch
     from gpuprep.nnunet.folders import Preprocessed
     from gpuprep.nnunet.preprocess import Means, Prepared
 
 __all__ = ["app"]
 
 _OF_BOTH = ("input", "run", "cluster")  # passes: that which counts, and that which makes arrays
-_MAY_BE_SET = ("input", "run", "cluster", "cuda", "report")
-
-ConfigurationOption = Annotated[
-    list[str] | None,
-    typer.Option("-c", help="Configurations; by default 2d, 3d_fullres and 3d_lowres."),
-]
-ProcessesOption = Annotated[
-    list[int] | None,
-    typer.Option(
-        "-np",
-        help="Worker processes. Several numbers, as nnU-Net has one a configuration: the largest.",
-    ),
-]
-ScratchOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="BYTES",
-        help="For decoded cases meanwhile, such as 50GB; 0 for none; by default a quarter of the free disk.",
-    ),
-]
-BackendOption = Annotated[str, typer.Option(help="auto, numpy or cupy.")]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(help="local, serial, tls://host:port or a scheduler file (.json)."),
-]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Make every case anew.")]
 
 
 @command(app)
@@ -166,7 +147,7 @@ def plan_and_preprocess(
     )
     asked = PlanWords(planner, gigabytes, spacing, name)
     wanted = tuple(configurations or ())
-    kept = _scratches(folders, "0" if no_preprocessing else scratch)
+    kept = scratches_of(folders, "0" if no_preprocessing else scratch)
     with passes_joined(kept):
         counts = zip(folders, kept, strict=True)
         steps = [fingerprint_one(folder, counted, each) for folder, each in counts]
@@ -202,46 +183,6 @@ def _folders(datasets: list[str]) -> list[Preprocessed]:
     raw, preprocessed = folder_of(RAW), folder_of(PREPROCESSED)
     names = [find_dataset(each, raw) for each in datasets]
     return [Preprocessed(preprocessed / name, raw) for name in names]
-
-
-def _scratches(folders: list[Preprocessed], size: str | None) -> list[DecodedScratch | None]:
-    """The scratch of each data set under what ``--scratch`` says."""
-    from gpuprep.nnunet.scratch import scratches
-    from gpuprep.values.units import parse_bytes
-
-    try:
-        given = None if size is None else 0 if size == "0" else parse_bytes(size)
-    except ValueError as error:
-        raise UsageError(f"--scratch {size}: {error}, or 0") from None
-    return scratches([folder.path for folder in folders], given)
-
-
-def means_of(
-    processes: list[int] | None,
-    backend: str,
-    scheduler: str | None,
-    overrides: list[str] | None,
-    *,
-    overwrite: bool,
-) -> Means:
-    """How a run is carried out, by the options; UsageError for a key that would make other arrays."""
-    from gpuprep.config.file import load_tree
-    from gpuprep.nnunet.preprocess import Means
-
-    settings = load_tree(None, overrides or ())
-    if strange := [key for key in settings if key not in _MAY_BE_SET]:
-        raise UsageError(
-            f"--set {strange[0]} would make other arrays than the plans say",
-            advice=f"set keys of {', '.join(_MAY_BE_SET)}, or change the plans or the raw files",
-        )
-    return Means(
-        one_of("backend", backend, ("auto", "numpy", "cupy")),
-        max(processes) if processes else None,
-        scheduler,
-        overwrite,
-        settings,
-        shlex.join(["gpuprep", *sys.argv[1:]]),
-    )
 
 
 def _preprocess_one(
