@@ -109,7 +109,15 @@ class Config(Strict):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything that decides the results (not limits, layout, durability, or where).
+        """SHA-256 over everything that decides the results."""
+        parts = self.deciding()
+        if "outputs" in parts:
+            parts["outputs"] = list(parts["outputs"].items())  # the first is what readers get
+        text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def deciding(self) -> dict[str, Any]:
+        """Every value that decides the results (not limits, layout, durability, or where).
 
         Of a reference its grid counts, not where it lies.
         """
@@ -134,10 +142,7 @@ class Config(Strict):
         for place in (parts["image"], *parts.get("outputs", {}).values()):
             place.get("resample", {}).get("reference", {}).pop("path", None)
         _forget_idle(parts)
-        if "outputs" in parts:
-            parts["outputs"] = list(parts["outputs"].items())  # the first is what readers get
-        text = json.dumps([PIPELINE, parts], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return parts
 
     def output(self, name: str) -> Config:
         """The config of one output by itself: as if no other were asked for."""

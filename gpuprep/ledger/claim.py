@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from gpuprep.config.difference import differences
 from gpuprep.config.model import Config
 from gpuprep.host.atomic import fsync_above, fsync_path, make_folder
 from gpuprep.ledger.output import read_json, unwritable, write_json
@@ -17,6 +20,9 @@ from gpuprep.store.places import Place, case_ids, holds_cases, to_place
 from gpuprep.store.record import read_record
 from gpuprep.values.errors import CorruptStoreError, StoreError, UsageError
 from gpuprep.values.version import __version__
+
+_SHOWN = 3
+"""Values of two configs that a message tells."""
 
 
 def claim(root: Path, config: Config, *, overwrite: bool, cases_at: Place | None = None) -> str:
@@ -103,10 +109,21 @@ def _taken_over(
     if holds_cases(cases_at):
         raise UsageError(
             f"{root} holds cases made with another config "
-            f"({present['digest'][:12]}, this one is {config.digest[:12]})",
+            f"({present['digest'][:12]}, this one is {config.digest[:12]}){_differing(present, config)}",
             advice="choose another output folder, or --overwrite to make every case anew",
         )
     return f"{CONFIG_FILE} was of another config and is written anew: no case is there"
+
+
+def _differing(present: dict[str, Any], config: Config) -> str:
+    """The first values in which a config differs from that of an output; empty where it cannot be told."""
+    try:
+        before = Config.model_validate(present["config"]).deciding()
+    except (KeyError, ValidationError):  # of another version
+        return ""
+    told = list(differences(before, config.deciding()))
+    more = f", and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return f": {', '.join(told[:_SHOWN])}{more}" if told else ""
 
 
 def _mended(root: Path, cases_at: Place, state: str, config: Config, *, overwrite: bool) -> str:

@@ -40,7 +40,8 @@ def check_allowed(tree: Mapping[str, Any], allowed: tuple[str, ...] = ALLOWED) -
             422,
             "nyul: landmarks and histogram_match: reference, which are files, are the operator's to set",
             code="E_NOT_ALLOWED",
-            advice="write the numbers out (standard; values and shares), or name a profile that has it",
+            advice="write the numbers out (standard; values and shares), as gpuprep jobs submit does, "
+            "or name a profile that has it",
         )
     for place in _places(tree):
         if _is_never(place) or not (_is_under(place, allowed) or _leads_to(place, allowed)):
