@@ -7,6 +7,7 @@ elsewhere, or between the slices of one another, are no sisters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from gpuprep.values.case import Sister
 
 _AT = 0.1  # of the sister's smallest gap: by this a slice may lie beside one of hers
 _TURNED = 1e-3  # by this cosines of one orientation may differ
-_MOST = 8  # longer volumes that are looked at for each
+_MOST = 8  # longer volumes of its orientation that are looked at for each
 
 
 def sisters_of(seen: Sequence[Seen], parts: Sequence[Part]) -> list[Sister | None]:
@@ -25,16 +26,17 @@ def sisters_of(seen: Sequence[Seen], parts: Sequence[Part]) -> list[Sister | Non
     by_length = sorted(range(len(parts)), key=lambda number: -len(places[number]))
     found: list[Sister | None] = []
     for part, own in zip(parts, places, strict=True):
-        longer = [number for number in by_length[:_MOST] if len(places[number]) > len(own) > 0]
-        sister = next(
-            (
-                number
-                for number in longer
-                if _alike(seen, part, parts[number]) and _is_within(own, places[number])
-            ),
-            None,
+        longer = (
+            number
+            for number in by_length
+            if len(places[number]) > len(own) > 0 and _alike(seen, part, parts[number])
         )
-        found.append(None if sister is None else Sister(parts[sister].name, len(places[sister])))
+        sisters = (
+            Sister(parts[number].name, len(places[number]))
+            for number in islice(longer, _MOST)
+            if _is_within(own, places[number])
+        )
+        found.append(next(sisters, None))
     return found
 
 
@@ -48,7 +50,9 @@ def _places(seen: Sequence[Seen], part: Part) -> NDArray[np.float64]:
 
 def _alike(seen: Sequence[Seen], part: Part, other: Part) -> bool:
     own, its = (seen[each.members[0]].orientation for each in (part, other))
-    return len(own) == len(its) == 6 and np.allclose(own, its, rtol=0, atol=_TURNED)
+    return len(own) == len(its) == 6 and all(
+        abs(one - other) <= _TURNED for one, other in zip(own, its, strict=True)
+    )
 
 
 def _is_within(own: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
