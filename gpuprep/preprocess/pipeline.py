@@ -7,7 +7,6 @@ there, NumPy otherwise.
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -18,18 +17,15 @@ from gpuprep.device.link import Link
 from gpuprep.host.failpoints import failpoint
 from gpuprep.host.scratch import Scratch
 from gpuprep.ops.device.operations import DeviceOperations
-from gpuprep.ops.device.slabs import COUNT_BYTES, CURVE_BYTES, device_bytes
 from gpuprep.ops.mergeable import Mergeable, to_mergeable
 from gpuprep.ops.operations import HostOperations
 from gpuprep.preprocess.assemble import Assembled
 from gpuprep.preprocess.compute import compute
 from gpuprep.preprocess.decoded_cases import let_go, read_case
-from gpuprep.preprocess.filtering import of_filters
+from gpuprep.preprocess.device_need import bytes_on_device, is_worth_it
 from gpuprep.preprocess.fingerprint import count_case
-from gpuprep.preprocess.grid import map_grid
 from gpuprep.preprocess.learning import learn_standards
 from gpuprep.preprocess.measure import measure
-from gpuprep.preprocess.outside import bytes_with
 from gpuprep.preprocess.projection import check_memory, footprint
 from gpuprep.preprocess.publishing import publish
 from gpuprep.preprocess.reading import Reader
@@ -41,7 +37,6 @@ from gpuprep.store.record import write_record
 from gpuprep.store.sources import sum_of_files
 from gpuprep.values.errors import DeviceFailure, InputError
 from gpuprep.values.findings import Findings
-from gpuprep.values.geometry import Shape
 
 
 def run_case(
@@ -56,9 +51,8 @@ def run_case(
     """Do one case and commit it; returns its record. ``watch`` is told the time of every stage, and
     ``no_device`` says why there is no ``link`` where one was wanted.
 
-    Doing a case twice is harmless: the second commit finds the first and discards itself, or replaces
-    it when the task says so. A device that fails costs the case time, and nothing else: NumPy does it
-    again.
+    Doing a case twice is harmless: see ``publish``. A device that fails costs the case time, and nothing
+    else: NumPy does it again.
 
     Raises:
         CaseError: the case cannot be done; nothing of it is left behind.
@@ -71,37 +65,48 @@ def run_case(
         assembled = read_case(task, config, reader, findings)
     if config.needs_cohort:  # kept statistics are not of this case
         _check_channels(task, assembled)
-    if config.fingerprint is not None:
-        with Staging(task.output, task.case.id) as staging:
-            writer = CaseWriter(task, assembled, config, staging.folder, watch)
-            count_case(writer, findings)
-            return commit(writer, staging, {"backend": "numpy"})
-    host = HostOperations(task.threads, make_room(task, assembled, config))
-    engine: dict[str, Any] = {"backend": "numpy"}
-    no_device = no_device or (link.lost if link else "")
     with Staging(task.output, task.case.id) as staging:
         writer = CaseWriter(task, assembled, config, staging.folder, watch)
-        done = False
-        if no_device:
-            engine["fallbacks"] = [no_device]
-        elif link is not None and is_worth_it(assembled, config):
+        if config.fingerprint is not None:
+            count_case(writer, findings)
+            return commit(writer, staging, {"backend": "numpy"})
+        host = HostOperations(task.threads, make_room(task, assembled, config))
+        refusal = no_device or (link.lost if link else "")
+        engine: dict[str, Any] | None = None
+        if link is not None and not refusal and is_worth_it(assembled, config):
             try:
-                operations, found = DeviceOperations(link, host), findings.copy()
-                outputs = compute(task, assembled, config, operations, found, cohort, watch)
-                writer.write_all(outputs, link.session(bytes_on_device(assembled, config)))
-                fallbacks = [*operations.fallbacks, *link.notes]
-                engine = {"backend": "cupy", "device": link.device, "fallbacks": fallbacks}
-                done = True
+                engine = _write_by_device(writer, link, host, findings.copy(), cohort)
             except DeviceFailure as error:
-                engine["fallbacks"] = [error.message]
+                refusal = error.message
                 staging.begin_anew()
                 writer = replace(writer, files={}, records={})
-        if not done:
+        if engine is None:
             outputs = compute(task, assembled, config, host, findings, cohort, watch)
             writer.write_all(outputs, nullcontext())
+            engine = {"backend": "numpy", **({"fallbacks": [refusal]} if refusal else {})}
         record = commit(writer, staging, engine)
     let_go(task, config)
     return record
+
+
+def _write_by_device(
+    writer: CaseWriter,
+    link: Link,
+    host: HostOperations,
+    findings: Findings,
+    cohort: tuple[Mergeable, ...],
+) -> dict[str, Any]:
+    """Write all outputs of a case as a device computes them; returns what the record says of the engine.
+
+    Raises:
+        DeviceFailure: nothing that was written counts.
+    """
+    task, assembled, config = writer.task, writer.assembled, writer.config
+    operations = DeviceOperations(link, host)
+    outputs = compute(task, assembled, config, operations, findings, cohort, writer.watch)
+    writer.write_all(outputs, link.session(bytes_on_device(assembled, config)))
+    fallbacks = [*operations.fallbacks, *link.notes]
+    return {"backend": "cupy", "device": link.device, "fallbacks": fallbacks}
 
 
 def measure_case(
@@ -147,40 +152,6 @@ def make_room(task: CaseTask, assembled: Assembled, config: Config) -> Scratch:
     needed = footprint(assembled.decoded_bytes, assembled.geometry, channels, config)
     check_memory(task.case.id, needed.working, task.memory)
     return Scratch(task.output, needed.left_for_results(task.memory))
-
-
-def is_worth_it(assembled: Assembled, config: Config) -> bool:
-    """Whether a case has voxels enough for the way to a device and back."""
-    voxels = assembled.geometry.voxels + sum(map(math.prod, _targets(assembled, config)))
-    return voxels * (len(assembled.channels) + len(assembled.labels)) >= config.cuda.voxels
-
-
-def bytes_on_device(assembled: Assembled, config: Config) -> int:
-    """Device memory to ask for: all channels and labels, and the work on one of them for one output.
-
-    Filters come before, when the channels after the one at work are not yet there.
-    """
-    filters, source = of_filters(assembled, config.image), assembled.geometry.shape
-    labels = [array.itemsize for array in assembled.labels.values()]
-    itemsizes = [*filters.itemsizes, *labels]
-    filtering = math.prod(source) * sum(itemsizes) + filters.work
-    if config.label.outside is not None:  # the foreground's mask, and the maps with a mark
-        itemsizes.append(1)
-        for values in assembled.label_counts.values():
-            itemsizes += [bytes_with(config.label.outside, values)] * 2
-    beside = COUNT_BYTES
-    if any(part.image.bends for part in config.parts().values()):  # what a table makes of a channel
-        itemsizes.append(4)
-        beside += CURVE_BYTES
-    targets = _targets(assembled, config)
-    each = (device_bytes(source, target, itemsizes) for target in targets)
-    return beside + max(filtering, *each)
-
-
-def _targets(assembled: Assembled, config: Config) -> list[Shape]:
-    """The grid of every output, as large as it may be."""
-    rules = [part.image.resample for part in config.parts().values()]
-    return [map_grid(assembled.geometry, rule).shape for rule in rules]
 
 
 def commit(writer: CaseWriter, staging: Staging, engine: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from support.numpy_driver import NumpyDriver
 
 from gpuprep.config.file import parse_config
 from gpuprep.device.link import Link
-from gpuprep.preprocess import pipeline, writing
+from gpuprep.preprocess import writing
 from gpuprep.preprocess.assemble import assemble
+from gpuprep.preprocess.device_need import bytes_on_device
 from gpuprep.preprocess.pipeline import run_case
 from gpuprep.preprocess.task import CaseTask
 from gpuprep.store.stored_case import StoredCase, open_case
@@ -108,6 +109,6 @@ def test_a_device_that_fails_after_the_first_output_costs_only_time(
 
 def test_the_device_is_asked_for_memory_of_the_largest_output():
     case = assemble(CASE, CONFIG, read, Findings())
-    alone = [pipeline.bytes_on_device(case, part) for part in CONFIG.parts().values()]
-    assert pipeline.bytes_on_device(case, CONFIG) == max(alone) > min(alone)
+    alone = [bytes_on_device(case, part) for part in CONFIG.parts().values()]
+    assert bytes_on_device(case, CONFIG) == max(alone) > min(alone)
     assert case.geometry.shape == SHAPE
