@@ -98,21 +98,21 @@ def assemble(
         )
     assert reading.first is not None
     return Assembled(
-        tuple(arrays),
-        tuple(channel.name for channel in channels),
-        labels,
-        {name: names for name, each in rules.items() if (names := each.names)},
-        {name: counts for name, (_, counts) in maps.items()},
-        target.geometry,
-        reading.first.geometry,
-        reading.first.heights,
-        straight,
-        target.turn,
-        tuple(reading.identity),
-        tuple(reading.headers),
-        reading.decoded_bytes,
-        losses,
-        tuple(channel.header.get("suv", {}) for channel in channels),
+        channels=tuple(arrays),
+        channel_names=tuple(channel.name for channel in channels),
+        labels=labels,
+        label_names={name: names for name, each in rules.items() if (names := each.names)},
+        label_counts={name: counts for name, (_, counts) in maps.items()},
+        geometry=target.geometry,
+        source_geometry=reading.first.geometry,
+        heights=reading.first.heights,
+        straight_geometry=straight,
+        reorientation=target.turn,
+        identity=tuple(reading.identity),
+        headers=tuple(reading.headers),
+        decoded_bytes=reading.decoded_bytes,
+        losses=losses,
+        uptakes=tuple(channel.header.get("suv", {}) for channel in channels),
     )
 
 

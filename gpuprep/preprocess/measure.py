@@ -198,14 +198,14 @@ def measure(
     cropped = {name: label.crop(box) for name, label in labels.items()}
     return Measured(
         assembled,
-        box,
-        tuple(channels),
-        cropped,
-        tuple(distributions),
-        operations,
-        config,
-        unfiltered,
-        tuple(told),
+        box=box,
+        channels=tuple(channels),
+        labels=cropped,
+        distributions=tuple(distributions),
+        operations=operations,
+        config=config,
+        unfiltered=unfiltered,
+        filters=tuple(told),
     )
 
 

@@ -111,20 +111,20 @@ def project(
     needed = footprint(decoded_bytes, oriented, channels, config)
     return Projection(
         case_id,
-        source,
-        next(iter(grids.values())),
-        channels,
-        bytes_in,
-        sum(
+        source=source,
+        output=next(iter(grids.values())),
+        channels=channels,
+        bytes_in=bytes_in,
+        bytes_out=sum(
             stored_bytes(grids[name].shape, channels, part) + label_bytes * grids[name].voxels
             for name, part in parts.items()
         ),
-        needed.peak + stored_labels,
-        needed.roomy + stored_labels,
-        needed.working,
-        findings,
-        labels or {},
-        grids if config.outputs else {},
+        peak_bytes=needed.peak + stored_labels,
+        roomy_bytes=needed.roomy + stored_labels,
+        least_bytes=needed.working,
+        findings=findings,
+        labels=labels or {},
+        outputs=grids if config.outputs else {},
     )
 
 
