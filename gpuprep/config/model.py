@@ -24,7 +24,7 @@ from gpuprep.config.standards import Suv
 from gpuprep.config.store import Store
 from gpuprep.config.strict import Positive, Strict
 
-PIPELINE = 3
+PIPELINE = 4
 """Raised whenever the same config would give other voxels, so that old cases are made anew."""
 
 
