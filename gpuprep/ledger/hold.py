@@ -63,7 +63,10 @@ class Hold:
         return None if self._copies is None else self._copies.there
 
     def holds_cases(self) -> bool:
-        """Whether any finished case is published."""
+        """Whether any finished case is published; under the seal the list is taken at its word."""
+        listed = self.index() if self.is_sealed else None
+        if listed is not None and (listed.places or listed.brief):
+            return True
         return bool(self.there) or holds_cases(self.remote or LocalPath(self.folder))
 
     def index(self) -> CaseIndex:
