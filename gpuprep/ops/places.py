@@ -51,7 +51,8 @@ class Places:
         following = np.append(x[1:], np.float32(np.inf))
         if len(x) == 1:
             return cls(x, following, np.zeros(1, np.intp), 0, _FRACTION, 0)
-        above = np.subtract(x, x[0])
+        with np.errstate(over="ignore"):  # what is infinitely far is in the last bucket
+            above = np.subtract(x, x[0])
         bits = above.view(np.int32).astype(np.int64)
         smallest = np.array(above[-1] * np.float32(_SMALLEST)).view(np.int32)
         for kept in _BITS:

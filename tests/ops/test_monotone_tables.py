@@ -156,6 +156,9 @@ def test_a_piece_too_steep_for_float32_gives_no_nan() -> None:
     found = step.apply(np.array([-1, 0, 1e-45, 1e-40, 1e-30, 1], np.float32))
     np.testing.assert_allclose(found[[0, 1, 4, 5]], [0, 0, 0.2, 1], atol=1e-6)
     assert 0 <= found[2] <= found[3] <= 0.2
+    whole = curve(Table((-3e38, 0.0, 3e38), (0.0, 0.5, 2.0)))
+    found = whole.apply(np.array([-3.4e38, -3e38, 0, 1e38, 3e38, 3.4e38], np.float32))
+    np.testing.assert_allclose(found, [0, 0, 0.5, 1, 2, 2], atol=1e-6)
     wide = Curve(Table((-1e300, 0.0, 1e300), (0.0, 0.5, 2.0)), -1e300, 1e300)
     assert (wide.apply(np.array([-3e38, 3e38], np.float32)) == 0.5).all()
 
