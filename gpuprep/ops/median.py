@@ -41,15 +41,13 @@ def median(array: Array, size: int, *, threads: int = 1, out: Array | None = Non
         raise ValueError(f"a median goes over 3 or 5 voxels, not {size}")
     if out is None:
         out = np.empty(array.shape, array.dtype)
-    order = memory_order(array)
+    order, floats = memory_order(array), array.dtype.kind == "f"
     source, target = array.transpose(order), out.transpose(order)
     with open_threads(threads) as pool:
-        levels = find_levels(source, pool) if array.dtype.kind == "f" else None
+        levels = find_levels(source, pool) if floats else None
         if levels is None:
-            whole = f"i{array.dtype.itemsize}" if array.dtype.kind == "f" else array.dtype
-            _medians(
-                source.view(whole), size, target.view(whole), pool, floats=array.dtype.kind == "f"
-            )
+            whole = array.dtype.str.replace("f", "i")  # in the same order of bytes
+            _medians(source.view(whole), size, target.view(whole), pool, floats=floats)
             return out
         found = np.empty_like(levels.places)
         _medians(levels.places, size, found, pool)

@@ -38,27 +38,28 @@ class KeyCounts:
 def count_keys(pieces: Pieces, dtype: np.dtype[Any], pool: Threads) -> KeyCounts:
     """Count the upper 16 bits of every voxel's key, and the voxels that are NaN or infinite."""
     first, last = _finite_range(dtype)
-    stored = np.argsort(_places(dtype))
+    places = _places(dtype)
+    odd = np.flatnonzero((places < first) | (places >= last))
 
     def count_group(group: Sequence[int]) -> tuple[Counts, int]:
         total, infinite = np.zeros(_DIGITS, np.int64), 0
         for k in group:
             piece = pieces[k]
-            found = np.bincount(_upper(piece), minlength=_DIGITS)[stored]
-            if found[:first].any() or found[last:].any():
+            found = np.bincount(_upper(piece), minlength=_DIGITS)
+            if found[odd].any():
                 infinite += int(np.count_nonzero(np.isinf(piece)))
             total += found
         return total, infinite
 
     results = pool.map(count_group, split(range(len(pieces)), pool.count))
-    total = np.zeros(_DIGITS, np.int64)
-    for upper, _ in results:
-        total += upper
-    infinite = sum(number for _, number in results)
     finite = np.zeros(_DIGITS, np.int64)
-    finite[first:last] = total[first:last]
+    for upper, _ in results:
+        finite[places] += upper
+    infinite = sum(number for _, number in results)
+    every = int(finite.sum())
+    finite[places[odd]] = 0
     count = int(finite.sum())
-    return KeyCounts(count, int(total.sum()) - count - infinite, infinite, finite)
+    return KeyCounts(count, every - count - infinite, infinite, finite)
 
 
 def select_keys(

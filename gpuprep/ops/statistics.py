@@ -79,9 +79,7 @@ class FloatDistribution(Distribution):
         voxels = Pieces(self.array, self.mask)
 
         def partial(k: int) -> float:
-            values = voxels[k].astype(np.float64)
-            if self.nan or self.inf:
-                values = values[np.isfinite(values)]
+            values = self._finite(voxels[k]).astype(np.float64)
             if clip != NO_CLIP:
                 np.clip(values, *clip, out=values)
             values -= shift
@@ -93,8 +91,10 @@ class FloatDistribution(Distribution):
     def parts(self) -> Iterator[tuple[NDArray[np.float64], None]]:
         voxels = Pieces(self.array, self.mask)
         for k in range(len(voxels)):
-            values = voxels[k].astype(np.float64)
-            yield values[np.isfinite(values)] if self.nan or self.inf else values, None
+            yield self._finite(voxels[k]).astype(np.float64), None
+
+    def _finite(self, piece: Array) -> Array:
+        return piece[np.isfinite(piece)] if self.nan or self.inf else piece
 
     def histogram_after(self, step: Pointwise, bins: int, ends: Clip) -> NDArray[np.int64]:
         low, high = self.minimum, self.maximum
@@ -108,9 +108,7 @@ class FloatDistribution(Distribution):
         voxels = Pieces(self.array, self.mask)
 
         def count(k: int) -> NDArray[np.intp]:
-            values, found = voxels[k], np.zeros(len(places.x), np.intp)
-            if self.nan or self.inf:
-                values = values[np.isfinite(values)]
+            values, found = self._finite(voxels[k]), np.zeros(len(places.x), np.intp)
             for start in range(0, len(values), _NEAR):
                 near = places.find(values[start : start + _NEAR])
                 found += np.bincount(near, minlength=len(found))

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import zarr
-from support.cohorts import run
+from support.cohorts import run, run_told
 from typer.testing import CliRunner
 
 import gpuprep
@@ -22,7 +22,6 @@ from gpuprep.store.layout import OUTPUT_ENTRIES, case_folder
 from gpuprep.store.record import read_record, write_record
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import Notice
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -56,16 +55,6 @@ def copied(finished, tmp_path):
         return Path(shutil.copytree(finished[name], tmp_path / "out"))
 
     return copy
-
-
-def rerun(source: Path, out: Path, config: object, **options: object) -> tuple[object, list[str]]:
-    told: list[str] = []
-
-    def listen(event: object) -> None:
-        if isinstance(event, Notice):
-            told.append(event.message)
-
-    return run(source, out, config, listeners=[listen], **options), told
 
 
 def test_all_that_a_run_leaves_is_known_by_name(finished):
@@ -102,7 +91,7 @@ def test_a_lost_config_is_restored_where_the_records_agree(source, copied, text,
     (out / "gpuprep.json").unlink()
     if text is not None:
         (out / "gpuprep.json").write_bytes(text)
-    report, told = rerun(source, out, config)
+    report, told = run_told(source, out, config)
     assert report.exit_code == 0
     assert report.finished.skipped == 2
     (note,) = (line for line in told if "gpuprep.json" in line)
@@ -124,7 +113,7 @@ def test_records_of_another_config_or_none_have_a_way_out(source, copied):
     ) as refused:
         run(source, out, ZSCORE)
     assert "--overwrite" in str(refused.value.advice)
-    report, told = rerun(source, out, ZSCORE, overwrite=True)
+    report, told = run_told(source, out, ZSCORE, overwrite=True)
     assert report.exit_code == 0
     assert any("cases are made anew" in line for line in told)
     assert verify_cohort(out, full=True) == []

@@ -13,7 +13,7 @@ from gpuprep.ops.parallel import Threads
 
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize(
-    "dtype", ["int16", "uint8", "uint16", "int32", "float16", "float32", "float64"]
+    "dtype", ["int16", "uint8", "uint16", "int32", "float16", "float32", "float64", ">f4", ">i2"]
 )
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 4), (7, 9, 11), (5, 41, 300)])
 def test_the_median_is_scipys(size: int, dtype: str, shape: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.cohorts import contents, run, write_pair
+from support.cohorts import contents, run, run_told, write_pair
 
 import gpuprep
 from gpuprep.cli.status_page import status_line
@@ -22,7 +22,7 @@ from gpuprep.ledger.fingerprint import (
 from gpuprep.ledger.prune import prune
 from gpuprep.ledger.run_state import RunState
 from gpuprep.preprocess.task import CaseTask
-from gpuprep.values.events import CaseMeasured, CohortPass, Notice, RunStarted
+from gpuprep.values.events import CaseMeasured, CohortPass, RunStarted
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -52,14 +52,7 @@ def out(cohort_folder, tmp_path) -> Path:
 
 
 def notices(source: Path, out: Path, config=COHORT, **options) -> list[str]:
-    told: list[str] = []
-
-    def listen(event: object) -> None:
-        if isinstance(event, Notice):
-            told.append(event.message)
-
-    run(source, out, config, listeners=[listen], **options)
-    return told
+    return run_told(source, out, config, **options)[1]
 
 
 def is_as_if_fresh(source: Path, out: Path, tmp_path: Path) -> bool:

@@ -7,14 +7,14 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from support.cohorts import contents, run
+from support.cohorts import contents, run, run_told
 
 import gpuprep
 from gpuprep.ledger.hold import hold
 from gpuprep.ledger.output import load_output_config
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.errors import UsageError
-from gpuprep.values.events import CaseStarted, Notice
+from gpuprep.values.events import CaseStarted
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -36,16 +36,6 @@ def source(tmp_path) -> Path:
     return folder
 
 
-def told_by(source: Path, out: Path, config: object, **options: object) -> tuple[object, list[str]]:
-    told: list[str] = []
-
-    def listen(event: object) -> None:
-        if isinstance(event, Notice):
-            told.append(event.message)
-
-    return run(source, out, config, listeners=[listen], **options), told
-
-
 def is_fresh(source: Path, out: Path, config: object, tmp_path: Path) -> bool:
     """Whether an output is what the same run makes in a new folder."""
     run(source, tmp_path / "fresh", config)
@@ -60,7 +50,7 @@ def test_a_refused_config_is_corrected_in_the_same_output(source, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(UsageError, match="flair"):
         run(source, out, UNKNOWN)
-    report, told = told_by(source, out, PLAIN)
+    report, told = run_told(source, out, PLAIN)
     assert report.finished.done == 2
     assert [line for line in told if "another config" in line] == [
         "gpuprep.json was of another config and is written anew: no case is there"

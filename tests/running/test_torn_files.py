@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.cohorts import contents, run, write_pair
+from support.cohorts import contents, run, run_told, write_pair
 
 import gpuprep
 from gpuprep.executors.base import Outcome
@@ -24,7 +24,6 @@ from gpuprep.store.places import to_place
 from gpuprep.store.verify import verify_cohort
 from gpuprep.values.case import Case, Source
 from gpuprep.values.errors import CorruptStoreError, GpuprepError
-from gpuprep.values.events import Event, Notice
 
 pytestmark = pytest.mark.usefixtures("reads_here")
 
@@ -96,13 +95,7 @@ def test_the_same_command_mends(source, finished, out, name, how):
     whole = file.read_bytes() if file.exists() else b'{"case": "volume-0", "code": "E_X"}\n'
     file.write_bytes(torn(whole, how))
     read_all(out)
-    told: list[str] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, Notice):
-            told.append(event.message)
-
-    report = run(source, out, CONFIG, listeners=[listen])
+    report, told = run_told(source, out, CONFIG)
     assert report.exit_code == 0
     assert report.finished.skipped == 2
     assert verify_cohort(out, full=True) == []

@@ -8,6 +8,7 @@ import numpy as np
 
 import gpuprep
 from gpuprep.config.file import parse_config
+from gpuprep.values.events import Notice
 
 CONFIG = {
     "image": {
@@ -20,6 +21,17 @@ CONFIG = {
 def run(source, output, config=CONFIG, **options):
     options.setdefault("scheduler", "serial")
     return gpuprep.run(source, output, config=parse_config(config), **options)
+
+
+def run_told(source, output, config=CONFIG, **options):
+    """The report of a run, and the texts of its notices."""
+    told: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Notice):
+            told.append(event.message)
+
+    return run(source, output, config, listeners=[listen], **options), told
 
 
 def contents(root: Path) -> dict[str, bytes]:
